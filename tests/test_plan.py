@@ -1,0 +1,198 @@
+"""Which scans there are, in which split, role and batch; what a config may say."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refacebench import plan, splits
+from refacebench.datasets import bids
+
+WEIGHTS = {"train": 60, "validation": 10, "test": 30}
+
+
+def touch(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+
+
+def people(n, sites=3):
+    return pd.DataFrame(
+        {
+            "participant": [f"sub-{i:04d}" for i in range(n)],
+            "site": [f"site{i % sites}" for i in range(n)],
+            "age": np.linspace(20, 80, n) if n else [],
+        }
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 120),
+    st.integers(0, 5),
+    st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 9)),
+)
+def test_every_participant_is_in_exactly_one_split_of_the_right_size(n, seed, weights):
+    named = dict(zip(splits.SPLITS, weights, strict=True))
+    split = splits.assign(people(n), named, seed)
+    assert sorted(split.index) == list(people(n)["participant"])
+    assert set(split) <= {s for s in named if named[s] > 0}
+    assert "test" in set(split)
+    for name, weight in named.items():
+        exact = n * weight / sum(weights)
+        assert abs((split == name).sum() - exact) < 2
+
+
+def test_splits_are_balanced_by_site_and_age():
+    table = people(300).set_index("participant")
+    split = splits.assign(people(300), WEIGHTS, 1)
+    joined = table.join(split.rename("split"))
+    shares = pd.crosstab(joined["site"], joined["split"], normalize="index")
+    assert np.allclose(shares["test"], 0.3, atol=0.03)
+    assert joined.groupby("split")["age"].mean().between(46, 54).all()
+
+
+def test_the_seed_decides_and_decides_alone():
+    first = splits.assign(people(60), WEIGHTS, 1)
+    shuffled = people(60).sample(frac=1, random_state=3)
+    assert first.sort_index().equals(splits.assign(shuffled, WEIGHTS, 1).sort_index())
+    assert not first.sort_index().equals(splits.assign(people(60), WEIGHTS, 2).sort_index())
+
+
+def test_unknown_ages_take_part():
+    table = people(10).assign(age=np.nan, site="")
+    assert len(splits.assign(table, WEIGHTS, 1)) == 10
+
+
+def test_no_positive_weight_is_an_error():
+    with pytest.raises(ValueError, match="positive"):
+        splits.assign(people(3), {"train": 0, "validation": 0, "test": 0}, 1)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "bids"
+    touch(root / "sub-01/anat/sub-01_T1w.nii.gz")
+    touch(root / "sub-02/ses-1/anat/sub-02_ses-1_T1w.nii")
+    touch(root / "sub-02/ses-2/anat/sub-02_ses-2_run-1_T1w.nii.gz")
+    touch(root / "sub-02/ses-2/anat/sub-02_ses-2_T2w.nii.gz")
+    touch(root / "sub-03/func/sub-03_bold.nii.gz")
+    touch(root / "sub-04/anat/sub-04_T1w.nii.gz")
+    touch(root / "sub-04/anat/sub-04_T1w.nii")
+    touch(root / "derivatives/sub-09/anat/sub-09_T1w.nii.gz")
+    (root / "participants.tsv").write_text(
+        "participant_id\tage\tsex\tsite\nsub-01\t44.5\tF\tA\n02\tn/a\tM\tB\nsub-77\t50\tM\tB\n"
+    )
+    return root
+
+
+def test_bids_index_lists_everything_once(folder):
+    table = bids.index({"path": str(folder)}, 1).set_index("scan")
+    assert list(table.index) == [
+        "sub-01",
+        "sub-02_ses-1",
+        "sub-02_ses-2_run-1",
+        "sub-03",
+        "sub-04",
+        "sub-77",
+    ]
+    assert table.loc["sub-01", "age"] == 44.5
+    assert table.loc["sub-02_ses-1", "site"] == "B"
+    assert np.isnan(table.loc["sub-02_ses-1", "age"])
+    assert table.loc["sub-02_ses-1", "session"] == "ses-1"
+    assert table.loc["sub-03", "status"] == "excluded"
+    assert "no T1w" in table.loc["sub-03", "reason"]
+    assert "both" in table.loc["sub-04", "reason"]
+    assert "no folder" in table.loc["sub-77", "reason"]
+
+
+def test_bids_index_without_participants_keeps_the_scans(folder):
+    (folder / "participants.tsv").unlink()
+    table = bids.index({"path": str(folder)}, 1)
+    assert (table["status"] == "ok").sum() == 3
+    assert table["age"].isna().all()
+
+
+@pytest.mark.parametrize("path", [None, "", "/no/such/folder"])
+def test_bids_index_of_nothing_says_so(path):
+    with pytest.raises(FileNotFoundError, match="path"):
+        bids.index({"path": path}, 1)
+
+
+def config(folder, **changes):
+    base = {
+        "seed": 1,
+        "batch_size": 2,
+        "splits": WEIGHTS,
+        "datasets": {"mine": {"type": "bids", "path": str(folder)}},
+        "defacers": {},
+        "refacers": {},
+        "segmenters": {},
+    }
+    return {**base, **changes}
+
+
+def test_batches_hold_one_split_and_role_and_no_more_than_their_size(folder):
+    table = plan.scans(config(folder), "mine")
+    for batch, rows in table.groupby("batch"):
+        split, role, _ = batch.split("-")
+        assert set(rows["split"]) == {split}
+        assert set(rows["role"]) == {role}
+        assert len(rows) <= 2
+    assert table.groupby("participant")["split"].nunique().max() == 1
+
+
+def test_later_sessions_become_rescans(folder):
+    entry = {"type": "bids", "path": str(folder), "sessions_measured": 1}
+    table = plan.scans(config(folder, datasets={"mine": entry}), "mine").set_index("scan")
+    assert table.loc["sub-02_ses-1", "role"] == "measured"
+    assert table.loc["sub-02_ses-2_run-1", "role"] == "rescan"
+    assert table.loc["sub-01", "role"] == "measured"
+
+
+def test_batch_lists_that_did_not_change_keep_their_time(folder, tmp_path):
+    table = plan.scans(config(folder), "mine")
+    plan.write_batches(table, tmp_path / "plan")
+    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "plan").glob("*.tsv")}
+    plan.write_batches(table, tmp_path / "plan")
+    assert stamps == {p: p.stat().st_mtime_ns for p in (tmp_path / "plan").glob("*.tsv")}
+    assert plan.batch_names(tmp_path / "plan") == sorted(set(table["batch"]))
+
+
+def test_indexing_five_thousand_scans_takes_seconds(tmp_path):
+    for i in range(5000):
+        touch(tmp_path / f"sub-{i:04d}/anat/sub-{i:04d}_T1w.nii.gz")
+    table = plan.scans(config(tmp_path, batch_size=50), "mine")
+    assert len(table) == 5000
+    assert table["batch"].nunique() == 60 + 10 + 30
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"defacers": {"nosuch": {}}}, "no method 'nosuch'"),
+        ({"defacers": {"quickshear": {"bufer": 3}}}, "unknown option bufer"),
+        ({"defacers": {"a+b": {}}}, "may hold letters"),
+        ({"defacers": {None: {}}}, "quotes"),
+        ({"defacers": {"original": {"method": "quickshear"}}}, "always measured"),
+        ({"refacers": {"pix2pix25d": {"defacers": ["pydeface"]}}}, "not among the defacers"),
+        ({"datasets": {"x": {"type": "nosuch"}}}, "no method 'nosuch'"),
+        ({"defacers": {"mine": {"file": "/no/such.py"}}}, "no file"),
+    ],
+)
+def test_a_wrong_config_is_one_clear_sentence(folder, changes, message):
+    with pytest.raises(plan.ConfigError, match=message) as error:
+        plan.check(config(folder, **changes))
+    assert "\n" not in str(error.value)
+
+
+def test_a_defacer_from_outside_is_one_file_and_one_line(folder, tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text('VERSION = "3"\nOPTIONS = {"depth": 1}\ndef deface(scan, options): ...\n')
+    entry = {"file": str(own), "depth": 4}
+    plan.check(config(folder, defacers={"own": entry}))
+    assert plan.registry.options("defacers", "own", entry) == {"depth": 4}
+    before = plan.registry.version("defacers", "own", entry)
+    own.write_text(own.read_text() + "# changed\n")
+    assert plan.registry.version("defacers", "own", entry) != before

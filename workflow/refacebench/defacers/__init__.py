@@ -1,0 +1,91 @@
+"""The contract of a defacer: one module, named as in the config.
+
+A module ``defacers/<name>.py`` defines
+
+``VERSION : str``
+    Raise it when the output changes; it is part of every key.
+``OPTIONS : dict``
+    Option names and their defaults.  A config entry may override them and
+    may have no others.
+``deface(scan, options) -> Defaced``
+    ``scan`` : :class:`PreparedScan`.  ``options`` : dict.  Raise an exception
+    with a clear message when the method cannot work on this scan: it becomes
+    the row's reason.
+
+and may define
+
+``ENGINE : str`` or ``engine(options) -> str``
+    ``"native"`` (default) for our implementation of a published method,
+    ``"official"`` only when the released program itself runs.
+``TITLE : str``
+    A line for tables and the report.
+
+A native defacer need not care for the brain, the data type or the grid: the
+caller takes only the voxels of ``changed``, never a voxel of the (native
+defacers') protected brain, and writes them in the scan's own data type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..images import Volume
+
+
+@dataclass(frozen=True)
+class PreparedScan:
+    """A scan and what the prepare stage found in it; all on the scan's own grid.
+
+    Attributes
+    ----------
+    volume : Volume
+        Float32 intensities in the scan's units, any orientation.
+    brain : numpy.ndarray of bool
+        Brain mask of the original.
+    head : numpy.ndarray of bool
+        Head mask (everything that is not air, holes filled).
+    to_template : numpy.ndarray
+        4 x 4 affine from the scan's RAS+ millimetres to those of the template
+        head (:func:`refacebench.templates.mean_head`), registered once a scan
+        and shared by all defacers.
+    path : Path
+        The scan's file, for external programs.
+    brain_path : Path
+        The brain mask's file, likewise.
+    seed : int
+        For methods that draw random numbers; differs from scan to scan.
+    """
+
+    volume: Volume
+    brain: np.ndarray
+    head: np.ndarray
+    to_template: np.ndarray
+    path: Path
+    brain_path: Path
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Defaced:
+    """What a defacer returns.
+
+    Attributes
+    ----------
+    values : numpy.ndarray
+        New intensities, scan units, the scan's grid.  Only ``values[changed]``
+        is used.
+    changed : numpy.ndarray of bool
+        The voxels that the method wants to change.
+    """
+
+    values: np.ndarray
+    changed: np.ndarray
+
+
+def engine_of(module, options: dict) -> str:
+    """Return ``native`` or ``official`` for a defacer module and its options."""
+    chosen = getattr(module, "engine", None)
+    return chosen(options) if chosen else getattr(module, "ENGINE", "native")

@@ -1,0 +1,286 @@
+"""Volumes in memory and NIfTI files on disk.
+
+Every other module handles arrays; reading, writing, orientation and the
+exchange with antspyx live here and nowhere else.  This module may write files
+(always under a temporary name that is then renamed) and touches nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+#: Free-text header fields in which scanners and converters leave names and dates.
+FREE_TEXT_FIELDS = ("descrip", "aux_file", "db_name", "intent_name")
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A 3-D image with its place in space.
+
+    Attributes
+    ----------
+    data : numpy.ndarray
+        Intensities or labels, shape (i, j, k).
+    affine : numpy.ndarray
+        4 x 4 matrix from voxel indices to RAS+ millimetres.
+    """
+
+    data: np.ndarray
+    affine: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of voxels along each array axis."""
+        return self.data.shape
+
+    @property
+    def spacing(self) -> np.ndarray:
+        """Voxel edge lengths in millimetres, shape (3,)."""
+        return np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in millilitres."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+
+    def with_data(self, data: np.ndarray) -> Volume:
+        """Return the same grid with other values."""
+        if data.shape[:3] != self.data.shape[:3]:
+            raise ValueError(f"grid is {self.data.shape}, new data are {data.shape}")
+        return replace(self, data=data)
+
+
+def read(path: str | Path, dtype=np.float32) -> Volume:
+    """Read a 3-D NIfTI file with its scaling applied.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.nii`` or ``.nii.gz`` file.
+    dtype : numpy dtype or None
+        Type of the returned array; ``None`` keeps the stored one (labels).
+
+    Raises
+    ------
+    ValueError
+        If the image is not 3-D (a trailing axis of length one is dropped).
+    """
+    image = nib.load(path)
+    data = np.asanyarray(image.dataobj) if dtype is None else image.get_fdata(dtype=dtype)
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    if data.ndim != 3:
+        raise ValueError(f"{path}: {data.ndim}-D image where a 3-D one is needed")
+    return Volume(data, np.asarray(image.affine, dtype=float))
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """Read a mask as a boolean array on its own grid."""
+    return read(path, dtype=None).data > 0
+
+
+def temporary_name(path: str | Path) -> Path:
+    """Return a name in the same folder that nothing else uses, with the same ending.
+
+    >>> temporary_name("a/sub-1_T1w.nii.gz").name.endswith("sub-1_T1w.nii.gz")
+    True
+    """
+    path = Path(path)
+    return path.with_name(f".part-{os.getpid()}-{path.name}")
+
+
+def _save(image: nib.Nifti1Image, path: str | Path) -> None:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = temporary_name(path)
+    nib.save(image, part)
+    os.replace(part, path)
+
+
+def write(volume: Volume, path: str | Path, dtype=None) -> None:
+    """Write a volume made by us (segmentation, mask, synthetic scan), all or nothing."""
+    data = volume.data
+    if data.dtype == bool:
+        data = data.astype(np.uint8)
+    if dtype is not None:
+        data = cast(data, np.dtype(dtype))
+    image = nib.Nifti1Image(data, volume.affine)
+    image.set_sform(volume.affine, code=1)
+    image.set_qform(volume.affine, code=1)
+    image.header.set_xyzt_units("mm")
+    _save(image, path)
+
+
+def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Round and clip real numbers into an integer type; floats are only converted.
+
+    >>> cast(np.array([-3.2, 1.6, 300.0]), np.dtype(np.uint8))
+    array([  0,   2, 255], dtype=uint8)
+    """
+    dtype = np.dtype(dtype)
+    if np.issubdtype(dtype, np.integer) and not np.issubdtype(values.dtype, np.integer):
+        limits = np.iinfo(dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
+    return values.astype(dtype)
+
+
+def write_changed(
+    source: str | Path, values: np.ndarray, changed: np.ndarray, path: str | Path
+) -> np.ndarray:
+    """Write a copy of a scan in which only some voxels have new values.
+
+    The stored numbers of all other voxels, the data type, the scaling and the
+    grid are those of ``source``; free text in the header is cleared.
+
+    Parameters
+    ----------
+    source : str or Path
+        The scan whose file is the model.
+    values : numpy.ndarray
+        New intensities in the scan's own (scaled) units, on its grid.
+    changed : numpy.ndarray of bool
+        Voxels that take the new values.
+    path : str or Path
+        The file to write.
+
+    Returns
+    -------
+    numpy.ndarray of bool
+        Voxels whose stored number really is another one now.
+    """
+    image = nib.load(source)
+    raw = np.asanyarray(
+        image.dataobj.get_unscaled() if nib.is_proxy(image.dataobj) else image.dataobj
+    )
+    shape = raw.shape
+    raw = raw.reshape(changed.shape)
+    slope = getattr(image.dataobj, "slope", 1.0) or 1.0
+    inter = getattr(image.dataobj, "inter", 0.0) or 0.0
+    stored = raw.copy()
+    fresh = (np.asarray(values, dtype=np.float64)[changed] - inter) / slope
+    stored[changed] = cast(fresh, raw.dtype)
+    _save_stored(stored.reshape(shape), clean_header(image.header), slope, inter, path)
+    return stored != raw
+
+
+def _save_stored(stored, header, slope, inter, path) -> None:
+    """Write stored numbers as they are; nibabel's own writer would choose a new scaling."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header["vox_offset"] = 352
+    header["magic"] = b"n+1"
+    header["scl_slope"], header["scl_inter"] = slope, inter
+    part = temporary_name(path)
+    with nib.openers.Opener(str(part), "wb") as handle:
+        handle.write(header.binaryblock)
+        handle.write(b"\0\0\0\0")  # no extensions follow
+        handle.write(np.asarray(stored, dtype=header.get_data_dtype()).tobytes(order="F"))
+    os.replace(part, path)
+
+
+def clean_header(header: nib.Nifti1Header) -> nib.Nifti1Header:
+    """Return a copy of a header without extensions and without free text."""
+    header = nib.Nifti1Header.from_header(header)
+    header.extensions.clear()
+    for field in FREE_TEXT_FIELDS:
+        header[field] = b""
+    return header
+
+
+def axis_codes(affine: np.ndarray) -> str:
+    """Return the orientation of the array axes, for example ``"RAS"``."""
+    return "".join(nib.aff2axcodes(affine))
+
+
+def reorient(volume: Volume, codes: str = "RAS") -> Volume:
+    """Flip and swap axes so that they point along ``codes``; no value is interpolated.
+
+    >>> v = Volume(np.arange(6.0).reshape(1, 2, 3), np.diag([-1.0, 1, 1, 1]))
+    >>> axis_codes(reorient(v, "RAS").affine)
+    'RAS'
+    """
+    start = nib.io_orientation(volume.affine)
+    end = nib.orientations.axcodes2ornt(codes)
+    transform = nib.orientations.ornt_transform(start, end)
+    data = nib.orientations.apply_orientation(volume.data, transform)
+    affine = volume.affine @ nib.orientations.inv_ornt_aff(transform, volume.data.shape)
+    return Volume(np.ascontiguousarray(data), affine)
+
+
+def reorient_like(volume: Volume, reference: Volume) -> Volume:
+    """Bring a reoriented volume back to the axes of the volume that it came from.
+
+    Raises
+    ------
+    ValueError
+        If the two do not lie on the same grid.
+    """
+    back = reorient(volume, axis_codes(reference.affine))
+    if back.shape != reference.shape or not np.allclose(back.affine, reference.affine, atol=1e-3):
+        raise ValueError("the two volumes do not share a grid")
+    return Volume(back.data, reference.affine)
+
+
+_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+
+
+def to_ants(volume: Volume):
+    """Return an ``ants.ANTsImage`` (float32) that occupies the same space."""
+    import ants
+
+    spacing = volume.spacing
+    direction = _RAS_TO_LPS @ (volume.affine[:3, :3] / spacing)
+    origin = _RAS_TO_LPS @ volume.affine[:3, 3]
+    return ants.from_numpy(
+        np.ascontiguousarray(volume.data, dtype=np.float32),
+        origin=[float(v) for v in origin],
+        spacing=[float(v) for v in spacing],
+        direction=direction,
+    )
+
+
+def from_ants(image) -> Volume:
+    """Return the :class:`Volume` of an ``ants.ANTsImage``."""
+    affine = np.eye(4)
+    affine[:3, :3] = _RAS_TO_LPS @ (np.asarray(image.direction) * np.asarray(image.spacing))
+    affine[:3, 3] = _RAS_TO_LPS @ np.asarray(image.origin)
+    return Volume(image.numpy(), affine)
+
+
+def resample(volume: Volume, like: Volume, order: int = 1, cval: float = 0.0) -> Volume:
+    """Resample a volume onto the grid of another one (no smoothing, no registration).
+
+    Parameters
+    ----------
+    order : int
+        0 for labels, 1 for linear, 3 for cubic.
+    """
+    from scipy.ndimage import affine_transform
+
+    matrix = np.linalg.inv(volume.affine) @ like.affine
+    data = affine_transform(
+        volume.data.astype(np.float32) if order else volume.data,
+        matrix[:3, :3],
+        matrix[:3, 3],
+        output_shape=like.shape,
+        order=order,
+        cval=cval,
+    )
+    return Volume(data, like.affine)
+
+
+def grid(shape: tuple[int, int, int], affine: np.ndarray, voxel_mm: float) -> Volume:
+    """Return an empty isotropic grid that covers the same box at another voxel size."""
+    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    factor = voxel_mm / spacing
+    size = tuple(int(n) for n in np.maximum(1, np.round(np.asarray(shape) / factor)))
+    scaled = affine.copy()
+    scaled[:3, :3] = affine[:3, :3] * factor
+    # The first voxel's outer corner stays where it was.
+    scaled[:3, 3] = affine[:3, 3] + affine[:3, :3] @ ((factor - 1) / 2)
+    return Volume(np.zeros(size, dtype=np.float32), scaled)

@@ -1,0 +1,66 @@
+"""File names: BIDS entities in, BIDS derivative paths out.  Touches no disk."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_ENTITY = re.compile(r"(?:^|_)([a-z]+)-([A-Za-z0-9+]+)")
+
+
+def scan_id(path: str | Path) -> str:
+    """Return the name that identifies a T1w scan: its BIDS stem without suffix.
+
+    >>> scan_id("sub-01/ses-2/anat/sub-01_ses-2_run-1_T1w.nii.gz")
+    'sub-01_ses-2_run-1'
+    """
+    return re.sub(r"_T1w\.nii(\.gz)?$", "", Path(path).name)
+
+
+def entities(scan: str) -> dict[str, str]:
+    """Return the BIDS entities of a scan id.
+
+    >>> entities("sub-01_ses-2")
+    {'sub': '01', 'ses': '2'}
+    """
+    return dict(_ENTITY.findall(scan))
+
+
+def folder(scan: str) -> Path:
+    """Return ``sub-*/[ses-*/]anat`` of a scan.
+
+    >>> folder("sub-01_ses-2").as_posix()
+    'sub-01/ses-2/anat'
+    """
+    found = entities(scan)
+    session = [f"ses-{found['ses']}"] if "ses" in found else []
+    return Path(f"sub-{found['sub']}", *session, "anat")
+
+
+def derivative(root: str | Path, scan: str, suffix: str, desc: str = "") -> Path:
+    """Return the path of a derivative of a scan.
+
+    Parameters
+    ----------
+    root : str or Path
+        ``results/derivatives/{dataset}/{variant}``.
+    suffix : str
+        What the file is, for example ``T1w``, ``mask`` or ``dseg``.
+    desc : str
+        The ``desc`` entity, letters and digits only.
+
+    >>> derivative("d", "sub-01", "T1w", "defaced").as_posix()
+    'd/sub-01/anat/sub-01_desc-defaced_T1w.nii.gz'
+    """
+    label = f"_desc-{desc}" if desc else ""
+    return Path(root) / folder(scan) / f"{scan}{label}_{suffix}.nii.gz"
+
+
+def split_variant(variant: str) -> tuple[str, str | None]:
+    """Return the defacer and the refacer of a variant.
+
+    >>> split_variant("pydeface+pix2pix25d"), split_variant("original")
+    (('pydeface', 'pix2pix25d'), ('original', None))
+    """
+    defacer, _, refacer = variant.partition("+")
+    return defacer, refacer or None

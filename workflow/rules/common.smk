@@ -1,0 +1,111 @@
+# Validation, the plan of the run, and the input functions of all stages.
+# Writes the batch lists below results/plan; nothing else.
+
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+from refacebench import __version__, plan, registry
+
+validate(config, "../schemas/config.schema.yaml")
+try:
+    plan.check(config)
+    PLANS = {name: plan.load(config, name, workflow.is_main_process) for name in config["datasets"]}
+except plan.ConfigError as error:
+    raise WorkflowError(str(error))
+
+DATASETS = list(config["datasets"])
+VARIANTS = plan.variants(config)
+SEGMENTERS = list(config["segmenters"])
+
+
+wildcard_constraints:
+    dataset=plan.alternatives(DATASETS),
+    defacer=plan.alternatives(config["defacers"]),
+    refacer=plan.alternatives(config["refacers"]),
+    segmenter=plan.alternatives(SEGMENTERS),
+    variant=plan.alternatives(VARIANTS),
+    batch=r"(train|validation|test)-(measured|rescan)-\d+",
+
+
+def entry(kind, name):
+    """The config entry of a method, never None."""
+    return dict(config[kind][name] or {})
+
+
+def version(kind, name):
+    """The method's version: as a rule's parameter it makes old output run again."""
+    return registry.version(kind, name, config[kind][name])
+
+
+def batches(dataset, split=None, role=None):
+    """The batches of a dataset, of one split or role only."""
+    wanted = [split or "", role or ""]
+    return [
+        batch
+        for batch in PLANS[dataset]
+        if all(part in ("", have) for part, have in zip(wanted, batch.split("-")))
+    ]
+
+
+def scan_list(wildcards):
+    """What the inventory checks: grown scans, or the list of a folder's scans."""
+    grown = plan.is_synthetic(config, wildcards.dataset)
+    return f"results/{'grow' if grown else 'plan'}/{wildcards.dataset}/{wildcards.batch}.tsv"
+
+
+def variant_manifest(wildcards):
+    """The manifest of a variant's images: originals, defaced or refaced ones."""
+    w = wildcards
+    defacer, _, refacer = w.variant.partition("+")
+    if w.variant == "original":
+        return f"results/prepare/{w.dataset}/{w.batch}.tsv"
+    stage = "reface" if refacer else "deface"
+    return f"results/{stage}/{w.dataset}/{w.variant}/{w.batch}.tsv"
+
+
+def training_manifests(split):
+    """An input function: the defaced scans of a split that a model is trained on."""
+
+    def function(wildcards):
+        return [
+            f"results/deface/{wildcards.dataset}/{wildcards.defacer}/{batch}.tsv"
+            for batch in batches(wildcards.dataset, split, plan.MEASURED)
+        ]
+
+    return function
+
+
+def stage_manifests(stage, split=None, role=None, variants=("original",)):
+    """An input function: a stage's manifests of a dataset for all segmenters."""
+
+    def function(wildcards):
+        return [
+            f"results/{stage}/{wildcards.dataset}/{segmenter}/{variant}/{batch}.tsv"
+            for segmenter in SEGMENTERS
+            for variant in variants
+            for batch in batches(wildcards.dataset, split, role)
+        ]
+
+    return function
+
+
+def batch_manifests(stage):
+    """An input function: a stage's manifests of all batches that were asked of it."""
+
+    def function(wildcards):
+        return [
+            f"results/{stage}/{wildcards.dataset}/{batch}.tsv"
+            for batch in batches(wildcards.dataset)
+        ]
+
+    return function
+
+
+def print_summary():
+    """Say at the end where the report is and what stands in its summary."""
+    summary = Path("results/summary.txt")
+    if summary.is_file():
+        print(summary.read_text(), file=sys.stderr)

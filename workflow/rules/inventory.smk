@@ -1,0 +1,50 @@
+# Inventory and preparation of the originals.
+# in <- batch lists; out -> results/{inventory,prepare} manifests, masks in derivatives/original.
+
+
+rule inventory:
+    """Check each scan of a batch: readable, 3-D, finite, plausible, a head."""
+    input:
+        scan_list,
+    output:
+        "results/inventory/{dataset}/{batch}.tsv",
+    log:
+        "results/logs/inventory/{dataset}/{batch}.log",
+    benchmark:
+        "results/benchmarks/inventory/{dataset}/{batch}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        limits=config["checks"],
+        version=CHECKS_VERSION,
+        timeout=config["scan_timeout_s"],
+    script:
+        "../scripts/inventory.py"
+
+
+rule prepare:
+    """Make head mask, brain mask, template registration and face region."""
+    input:
+        rules.inventory.output[0],
+    output:
+        "results/prepare/{dataset}/{batch}.tsv",
+    log:
+        "results/logs/prepare/{dataset}/{batch}.log",
+    benchmark:
+        "results/benchmarks/prepare/{dataset}/{batch}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=120,
+    params:
+        derivatives="results/derivatives/{dataset}/original",
+        version=PREPARE_VERSION,
+        timeout=config["scan_timeout_s"],
+    script:
+        "../scripts/prepare.py"

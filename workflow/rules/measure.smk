@@ -1,0 +1,26 @@
+# Measures of one variant against its originals: in <- two segment manifests; out -> results/measure.
+
+
+rule measure:
+    """Overlap, volumes, similarity, quality class and brain integrity per scan."""
+    input:
+        variant=rules.segment.output[0],
+        original="results/segment/{dataset}/{segmenter}/original/{batch}.tsv",
+    output:
+        "results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv",
+    log:
+        "results/logs/measure/{dataset}/{segmenter}/{variant}/{batch}.log",
+    benchmark:
+        "results/benchmarks/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        thresholds=config["thresholds"],
+        version=MEASURE_VERSION,
+        timeout=config["scan_timeout_s"],
+    script:
+        "../scripts/measure.py"

@@ -1,0 +1,50 @@
+"""Run one defacer over the scans of one batch."""
+
+from refacebench import defacers, derivatives, jobs, manifest, names, registry
+from refacebench.defacers import _apply
+
+
+def main(snakemake):
+    """Deface each scan; writes images, masks of changed voxels and the manifest."""
+    jobs.start(snakemake.log[0])
+    p = snakemake.params
+    module = registry.load("defacers", p.name, p.entry)
+    options = registry.options("defacers", p.name, p.entry)
+    engine = defacers.engine_of(module, options)
+    derivatives.describe(p.derivatives, p.name)
+
+    def work(row):
+        image = names.derivative(p.derivatives, row["scan"], "T1w", "defaced")
+        mask = names.derivative(p.derivatives, row["scan"], "mask", "changed")
+        facts = _apply.apply(_apply.prepared(row, p.seed), module, options, image, mask)
+        derivatives.write_sidecar(
+            image,
+            {
+                "Sources": [row["original_path"]],
+                "SourceSHA256": manifest.checksum(row["original_path"]),
+                "Method": p.name,
+                "MethodVersion": p.version,
+                "Engine": engine,
+                "Parameters": options,
+                "Key": row["key"],
+                "SkullStripped": False,
+            },
+        )
+        return {"variant": p.name, "path": str(image), "changed_path": str(mask), **facts}
+
+    manifest.run_batch(
+        manifest.read(snakemake.input[0]).assign(variant=p.name),
+        work,
+        snakemake.output[0],
+        stage="deface",
+        method=p.name,
+        version=p.version,
+        engine=engine,
+        params={**options, "seed": p.seed},
+        inputs=lambda row: [row[k] for k in ("path", "brain_path", "head_path", "template_path")],
+        timeout=p.timeout,
+    )
+
+
+if __name__ == "__main__":
+    main(snakemake)

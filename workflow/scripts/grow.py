@@ -1,0 +1,33 @@
+"""Grow the scans of one batch of a synthetic cohort; writes below results/cohort."""
+
+from pathlib import Path
+
+from refacebench import jobs, manifest, registry
+
+
+def main(snakemake):
+    """Read the batch's list, make each scan, write the manifest."""
+    jobs.start(snakemake.log[0])
+    p = snakemake.params
+    module = registry.load("datasets", p.dataset, p.entry)
+    options = registry.options("datasets", p.dataset, p.entry)
+    base = Path(p.base)
+
+    def work(row):
+        return module.grow(row, options, p.seed, base, Path(p.bids))
+
+    manifest.run_batch(
+        manifest.read(snakemake.input.plan),
+        work,
+        snakemake.output[0],
+        stage="grow",
+        method=p.entry["type"],
+        version=p.version,
+        params={**options, "seed": p.seed},
+        inputs=lambda row: [],
+        timeout=p.timeout,
+    )
+
+
+if __name__ == "__main__":
+    main(snakemake)

@@ -1,0 +1,30 @@
+"""Check the scans of one batch; a bad one becomes a row with a reason."""
+
+from refacebench import checks, jobs, manifest
+
+
+def main(snakemake):
+    """Read the batch's list, check each file, write the manifest."""
+    jobs.start(snakemake.log[0])
+    p = snakemake.params
+    limits = {**checks.LIMITS, **p.limits}
+
+    def work(row):
+        facts = checks.check_scan(row["path"], limits)
+        return {"path": row["path"], "original_path": row["path"], **facts}
+
+    rows = manifest.read(snakemake.input[0])
+    manifest.run_batch(
+        rows,
+        work,
+        snakemake.output[0],
+        stage="inventory",
+        method="checks",
+        version=p.version,
+        params=limits,
+        timeout=p.timeout,
+    )
+
+
+if __name__ == "__main__":
+    main(snakemake)

@@ -1,0 +1,49 @@
+"""Compare one variant of one batch with its originals."""
+
+from refacebench import jobs, manifest
+from refacebench.metrics import measure
+
+#: Columns of the original's segmentation that the comparison needs.
+ORIGINAL = {"seg_path": "original_seg_path", "brainseg_path": "original_brainseg_path"}
+
+
+def join_original(rows, originals):
+    """Add the original's segmentation to each row, by scan."""
+    usable = originals[originals["status"] == manifest.OK]
+    columns = usable[["scan", *ORIGINAL]].rename(columns=ORIGINAL)
+    return rows.merge(columns, on="scan", how="left").fillna(dict.fromkeys(ORIGINAL.values(), ""))
+
+
+def main(snakemake):
+    """Measure each scan; writes the manifest."""
+    jobs.start(snakemake.log[0])
+    p = snakemake.params
+
+    def work(row):
+        if not row["original_seg_path"]:
+            raise manifest.ScanExcluded("the original could not be segmented")
+        return measure.measure(row, p.thresholds)
+
+    def inputs(row):
+        names = ("path", "original_path", "brain_path", "seg_path", "original_seg_path")
+        return [row[name] for name in names if row[name]]
+
+    rows = manifest.read(snakemake.input.variant)
+    originals = manifest.read(snakemake.input.original)
+    if "seg_path" not in originals:  # not one scan of the batch could be segmented
+        originals = originals.assign(**dict.fromkeys(ORIGINAL, ""))
+    manifest.run_batch(
+        join_original(rows, originals),
+        work,
+        snakemake.output[0],
+        stage="measure",
+        method="measures",
+        version=p.version,
+        params=p.thresholds,
+        inputs=inputs,
+        timeout=p.timeout,
+    )
+
+
+if __name__ == "__main__":
+    main(snakemake)

@@ -1,0 +1,64 @@
+"""Apply one trained refacing model to the defaced scans of one batch."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from refacebench import derivatives, images, jobs, manifest, names, registry
+
+
+def main(snakemake):
+    """Reface each scan; writes images and the manifest."""
+    jobs.start(snakemake.log[0])
+    p = snakemake.params
+    module = registry.load("refacers", p.name, p.entry)
+    options = registry.options("refacers", p.name, p.entry)
+    card_path = Path(snakemake.input.card)
+    card = json.loads(card_path.read_text())
+    usable = card.get("status", manifest.OK) == manifest.OK
+    model = module.load(card_path.parent, options) if usable else None
+    derivatives.describe(p.derivatives, p.variant)
+
+    def work(row):
+        if model is None:
+            raise RuntimeError(card["reason"])
+        volume = images.read(row["path"])
+        changed = images.read_mask(row["changed_path"])
+        values = module.reface(model, volume, changed, options)
+        if not np.isfinite(values[changed]).all():
+            raise RuntimeError("the model's output is not finite")
+        image = names.derivative(p.derivatives, row["scan"], "T1w", "refaced")
+        # Compositing: every voxel that defacing kept is the defaced scan's own.
+        images.write_changed(row["path"], values, changed, image)
+        derivatives.write_sidecar(
+            image,
+            {
+                "Sources": [row["path"]],
+                "SourceSHA256": manifest.checksum(row["path"]),
+                "Method": p.name,
+                "MethodVersion": p.version,
+                "Engine": "native",
+                "Parameters": options,
+                "Key": row["key"],
+            },
+        )
+        return {"path": str(image)}
+
+    weights = [card_path.parent / "model.safetensors"] if usable else []
+    manifest.run_batch(
+        manifest.read(snakemake.input.manifest).assign(variant=p.variant),
+        work,
+        snakemake.output[0],
+        stage="reface",
+        method=p.name,
+        version=p.version,
+        params=options,
+        inputs=lambda row: [row["path"], row["changed_path"], *weights],
+        timeout=p.timeout,
+        isolate=not p.gpu,
+    )
+
+
+if __name__ == "__main__":
+    main(snakemake)

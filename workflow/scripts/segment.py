@@ -1,0 +1,52 @@
+"""Segment the images of one variant and batch from scratch."""
+
+import numpy as np
+
+from refacebench import defacers, derivatives, images, jobs, manifest, names, registry
+
+#: Value of ventricular CSF in the tissue image that is written.
+VCSF = 4
+
+
+def main(snakemake):
+    """Segment each image; writes masks, label images and the manifest with volumes."""
+    jobs.start(snakemake.log[0])
+    p = snakemake.params
+    module = registry.load("segmenters", p.name, p.entry)
+    options = registry.options("segmenters", p.name, p.entry)
+    if hasattr(module, "prepare"):
+        module.prepare(options)
+    desc = derivatives.label(p.name)
+
+    def work(row):
+        volume = images.read(row["path"])
+        found = module.segment(volume, options, row["path"])
+        tissue = np.where(found.vcsf, VCSF, found.tissue).astype(np.uint8)
+        files = {
+            "seg_path": (tissue, "dseg", desc),
+            "brainseg_path": (found.brain, "mask", f"{desc}Brain"),
+            "regions_path": (found.regions.astype(np.uint8), "dseg", f"{desc}Regions"),
+        }
+        row_out = {}
+        for column, (data, suffix, label) in files.items():
+            path = names.derivative(p.derivatives, row["scan"], suffix, label)
+            images.write(volume.with_data(data), path)
+            row_out[column] = str(path)
+        volumes = {f"vol_{name}": float(ml) for name, ml in found.volumes.items()}
+        return {**row_out, **volumes, **{f"q_{k}": float(v) for k, v in found.quality.items()}}
+
+    manifest.run_batch(
+        manifest.read(snakemake.input[0]).assign(variant=p.variant, segmenter=p.name),
+        work,
+        snakemake.output[0],
+        stage="segment",
+        method=p.name,
+        version=p.version,
+        engine=defacers.engine_of(module, options),
+        params=options,
+        timeout=p.timeout,
+    )
+
+
+if __name__ == "__main__":
+    main(snakemake)
