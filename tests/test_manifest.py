@@ -46,7 +46,7 @@ def test_every_way_to_fail_becomes_a_row(tmp_path):
         if number == 2:
             raise ValueError("bad\nthing\there")
         if number == 3:
-            os.kill(os.getpid(), signal.SIGSEGV)
+            os.kill(os.getpid(), signal.SIGTERM)
         if number == 4:
             time.sleep(30)
         if number == 5:
@@ -57,7 +57,7 @@ def test_every_way_to_fail_becomes_a_row(tmp_path):
     assert list(table["status"]) == ["ok", "excluded", "failed", "failed", "failed", "failed"]
     assert table["reason"][1] == "not a head"
     assert table["reason"][2] == "ValueError: bad thing here"
-    assert "signal 11" in table["reason"][3]
+    assert "signal 15" in table["reason"][3]
     assert "no result after 1 s" in table["reason"][4]
     assert "exit 3" in table["reason"][5]
     assert (tmp_path / "out" / "batch.tsv").read_text().count("\n") == 7

@@ -252,13 +252,17 @@ def from_ants(image) -> Volume:
     return Volume(image.numpy(), affine)
 
 
-def resample(volume: Volume, like: Volume, order: int = 1, cval: float = 0.0) -> Volume:
+def resample(
+    volume: Volume, like: Volume, order: int = 1, cval: float = 0.0, mode: str = "constant"
+) -> Volume:
     """Resample a volume onto the grid of another one (no smoothing, no registration).
 
     Parameters
     ----------
     order : int
         0 for labels, 1 for linear, 3 for cubic.
+    cval, mode
+        What lies outside the field of view (``scipy.ndimage.affine_transform``).
     """
     from scipy.ndimage import affine_transform
 
@@ -270,6 +274,7 @@ def resample(volume: Volume, like: Volume, order: int = 1, cval: float = 0.0) ->
         output_shape=like.shape,
         order=order,
         cval=cval,
+        mode=mode,
     )
     return Volume(data, like.affine)
 

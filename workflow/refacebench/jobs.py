@@ -1,6 +1,6 @@
-"""What every script of the workflow does first: its log.
+"""What every script of the workflow does first: its log and its threads.
 
-Touches the job's log file and the standard streams of the process.
+Touches the job's log file, the process's standard streams and its environment.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ def start(log: str | Path) -> None:
     Compiled libraries write straight to the file descriptors: their noise ends
     in the log alone.
     """
+    # ITK's results differ in the last digits with the number of its threads.
+    os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     terminal = os.fdopen(os.dup(2), "w", buffering=1)
     handle = open(log, "w", buffering=1)  # noqa: SIM115 - lives as long as the process

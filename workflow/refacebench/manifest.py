@@ -25,10 +25,11 @@ import pandas as pd
 from .images import temporary_name
 
 #: Columns that every manifest has, in this order; a stage adds its own behind them.
-COLUMNS = (
-    "dataset participant session scan split role site age sex variant "
-    "path status stage reason seconds peak_mb engine method version key"
-).split()
+COLUMNS = [
+    *("dataset", "participant", "session", "scan", "split", "role", "site", "age", "sex"),
+    *("variant", "path", "status", "stage", "reason", "seconds", "peak_mb"),
+    *("engine", "method", "version", "key"),
+]
 
 OK, EXCLUDED, FAILED = "ok", "excluded", "failed"
 
@@ -206,9 +207,9 @@ def _failed(row, base, reason, seconds) -> dict:
 
 
 def one_line(text: object, limit: int = 300) -> str:
-    """Fold a message to one line without tabs, fit for a TSV cell.
+    r"""Fold a message to one line without tabs, fit for a TSV cell.
 
-    >>> one_line("a\\n\\tb")
+    >>> one_line("a\n\tb")
     'a b'
     """
     return " ".join(str(text).split())[:limit]

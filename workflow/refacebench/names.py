@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 _ENTITY = re.compile(r"(?:^|_)([a-z]+)-([A-Za-z0-9+]+)")
 
@@ -64,3 +65,27 @@ def split_variant(variant: str) -> tuple[str, str | None]:
     """
     defacer, _, refacer = variant.partition("+")
     return defacer, refacer or None
+
+
+class Place(NamedTuple):
+    """What a manifest's path says of it; empty where the stage has no such part."""
+
+    stage: str
+    dataset: str
+    segmenter: str
+    variant: str
+
+
+def manifest_place(path: str | Path) -> Place:
+    """Take apart ``results/{stage}/{dataset}/[{segmenter}/][{variant}/]{batch}.tsv``.
+
+    >>> manifest_place("results/measure/demo/deepbet_atlas/null/test-measured-000.tsv")[2:]
+    ('deepbet_atlas', 'null')
+    >>> manifest_place("results/deface/demo/quickshear/test-measured-000.tsv")[2:]
+    ('', 'quickshear')
+    """
+    parts = Path(path).parts
+    start = len(parts) - 1 - parts[::-1].index("results")
+    stage, dataset, *middle = parts[start + 1 : -1]
+    segmenter, variant = ["", "", *middle][-2:]
+    return Place(stage, dataset, segmenter, variant)

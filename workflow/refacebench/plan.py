@@ -16,10 +16,36 @@ from . import manifest, registry, splits
 
 MEASURED, RESCAN = "measured", "rescan"
 CONTROLS = ("original",)
+#: The brain-age model where the config names none.
+BRAIN_AGE = "ridge"
 
 
 class ConfigError(Exception):
     """The config cannot be carried out; the message is one sentence for the user."""
+
+
+def read_yaml(path: str | Path) -> dict:
+    """Read a YAML file."""
+    import yaml
+
+    return yaml.safe_load(Path(path).read_text())
+
+
+def validate(config: Mapping, schema: Mapping) -> None:
+    """Check a config against the JSON schema.
+
+    Raises
+    ------
+    ConfigError
+        With the most telling of the schema's complaints as one sentence.
+    """
+    import jsonschema
+
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
+    error = jsonschema.exceptions.best_match(errors)
+    if error is not None:
+        place = ".".join(str(part) for part in error.absolute_path) or "top level"
+        raise ConfigError(f"config, {place}: {error.message}")
 
 
 def check(config: Mapping) -> None:
@@ -40,6 +66,7 @@ def check(config: Mapping) -> None:
                 registry.options(kind, name, entry)
             except registry.MethodError as error:
                 raise ConfigError(f"config: {error}") from None
+    _check_settings(config)
     if "original" in config["defacers"]:
         raise ConfigError("defacers: 'original' is always measured and cannot be listed")
     for name, entry in (config.get("refacers") or {}).items():
@@ -48,6 +75,30 @@ def check(config: Mapping) -> None:
             raise ConfigError(
                 f"refacers.{name}.defacers: {', '.join(sorted(unknown))} is not among the defacers"
             )
+
+
+def _check_settings(config: Mapping) -> None:
+    """Check the keys whose names live in the modules that use them."""
+    from . import checks
+    from .metrics import quality
+    from .statistics.settings import Settings
+
+    try:
+        registry.options("brainage", BRAIN_AGE, config.get("brain_age"))
+        quality.thresholds(quality_thresholds(config))
+        Settings.from_config(config)
+    except (registry.MethodError, TypeError, ValueError) as error:
+        raise ConfigError(f"config: {error}") from None
+    unknown = sorted(set(config.get("checks") or {}) - set(checks.LIMITS))
+    if unknown:
+        raise ConfigError(f"checks: unknown {', '.join(unknown)} (known: {', '.join(checks.LIMITS)})")
+
+
+def quality_thresholds(config: Mapping) -> dict:
+    """Return the thresholds of the quality verdict (the others belong to the statistics)."""
+    given = dict(config.get("thresholds") or {})
+    given.pop("volume_change_pct", None)
+    return given
 
 
 def variants(config: Mapping) -> list[str]:
@@ -165,9 +216,9 @@ def load(config: Mapping, dataset: str, index: bool, folder: str = "results/plan
 
 
 def alternatives(names) -> str:
-    """Return a regular expression that matches just these names.
+    r"""Return a regular expression that matches just these names.
 
     >>> alternatives(["a", "a+b"])
-    'a|a\\\\+b'
+    'a|a\\+b'
     """
     return "|".join(re.escape(str(name)) for name in names) or "(?!)"

@@ -20,6 +20,7 @@ CONTRACTS = {
     "refacers": ("VERSION", "OPTIONS", "train", "load", "reface"),
     "segmenters": ("VERSION", "OPTIONS", "segment"),
     "datasets": ("VERSION", "OPTIONS", "index"),
+    "brainage": ("VERSION", "OPTIONS", "fit", "predict"),
 }
 #: Keys of a config entry that steer the registry and are no options of the method.
 RESERVED = ("method", "type", "file", "defacers", "faces", "sessions_measured")
@@ -35,7 +36,7 @@ def load(kind: str, name: str, entry: Mapping | None = None) -> ModuleType:
     Parameters
     ----------
     kind : str
-        ``defacers``, ``refacers``, ``segmenters`` or ``datasets``.
+        A key of :data:`CONTRACTS`.
     name : str
         The entry's name in the config.
     entry : mapping, optional

@@ -7,10 +7,17 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from refacebench import __version__, plan, registry
+from refacebench import __version__ as SOFTWARE_VERSION
+from refacebench import checks, plan, prepare, registry
+from refacebench.figures import names as figure_names
+from refacebench.metrics import measure
+from refacebench.statistics import VERSION as STATISTICS_VERSION
+from refacebench.statistics.columns import TABLES
 
-validate(config, "../schemas/config.schema.yaml")
+SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
 try:
+    plan.validate(config, plan.read_yaml(SCHEMA))
+    validate(config, SCHEMA)  # fills in the defaults
     plan.check(config)
     PLANS = {name: plan.load(config, name, workflow.is_main_process) for name in config["datasets"]}
 except plan.ConfigError as error:
@@ -19,6 +26,12 @@ except plan.ConfigError as error:
 DATASETS = list(config["datasets"])
 VARIANTS = plan.variants(config)
 SEGMENTERS = list(config["segmenters"])
+FIGURES = figure_names(SEGMENTERS)
+FIGURE_FILES = [
+    f"results/figures/{dataset}/{figure}.png"
+    for dataset in DATASETS
+    for figure in [*FIGURES, "slices", *(f"curves-{v}" for v in VARIANTS if "+" in v)]
+]
 
 
 wildcard_constraints:
@@ -92,6 +105,17 @@ def stage_manifests(stage, split=None, role=None, variants=("original",)):
     return function
 
 
+def refacing_manifests(wildcards):
+    """The defaced scans that models are trained and picked on."""
+    return [
+        f"results/deface/{wildcards.dataset}/{defacer}/{batch}.tsv"
+        for defacer in config["defacers"]
+        if any(v.startswith(f"{defacer}+") for v in VARIANTS)
+        for split in ("train", "validation")
+        for batch in batches(wildcards.dataset, split, plan.MEASURED)
+    ]
+
+
 def batch_manifests(stage):
     """An input function: a stage's manifests of all batches that were asked of it."""
 
@@ -102,6 +126,12 @@ def batch_manifests(stage):
         ]
 
     return function
+
+
+def example_title(dataset):
+    """What stands above the example slices; a synthetic participant is called one."""
+    synthetic = plan.is_synthetic(config, dataset)
+    return f"{dataset}: one {'synthetic ' if synthetic else ''}participant of the test split"
 
 
 def print_summary():

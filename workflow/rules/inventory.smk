@@ -20,7 +20,7 @@ rule inventory:
         runtime=60,
     params:
         limits=config["checks"],
-        version=CHECKS_VERSION,
+        version=checks.VERSION,
         timeout=config["scan_timeout_s"],
     script:
         "../scripts/inventory.py"
@@ -44,7 +44,7 @@ rule prepare:
         runtime=120,
     params:
         derivatives="results/derivatives/{dataset}/original",
-        version=PREPARE_VERSION,
+        version=prepare.VERSION,
         timeout=config["scan_timeout_s"],
     script:
         "../scripts/prepare.py"

@@ -19,8 +19,8 @@ rule measure:
         mem_mb=4000,
         runtime=120,
     params:
-        thresholds=config["thresholds"],
-        version=MEASURE_VERSION,
+        thresholds=plan.quality_thresholds(config),
+        version=measure.VERSION,
         timeout=config["scan_timeout_s"],
     script:
         "../scripts/measure.py"

@@ -25,8 +25,8 @@ def main(snakemake):
         return measure.measure(row, p.thresholds)
 
     def inputs(row):
-        names = ("path", "original_path", "brain_path", "seg_path", "original_seg_path")
-        return [row[name] for name in names if row[name]]
+        names = ("path", "original_path", *(n for n in row if n.endswith("_path")))
+        return sorted({row[name] for name in names if row[name]})
 
     rows = manifest.read(snakemake.input.variant)
     originals = manifest.read(snakemake.input.original)

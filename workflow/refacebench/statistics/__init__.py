@@ -1,8 +1,9 @@
 """From measurements to tables: pure functions, tables in, tables out.
 
 Input everywhere is the *measurement table*: the manifests of the measure stage
-of all variants, one row a scan x variant x segmenter, with these columns
-behind the manifest's own (:data:`refacebench.manifest.COLUMNS`):
+of all variants (:func:`refacebench.statistics.cohort.assemble`), one row a scan
+x variant x segmenter, with these columns behind the manifest's own
+(:data:`refacebench.manifest.COLUMNS`):
 
 ``segmenter``; ``vol_<name>`` in ml for ``segmenters.GLOBALS`` and ``REGIONS``;
 ``dice_<s>``, ``iou_<s>`` for s in brain, vcsf, wm, gm (against the original's
@@ -16,28 +17,61 @@ segmentation); ``truth_dice_<s>`` (against true labels, where there are any);
 
 Rows of ``variant == "original"`` are the reference; rows with ``role ==
 "rescan"`` are originals of another session of the same participants and serve
-only as the scan-rescan yardstick.  A row whose ``status`` is not ``ok`` has no
-measures and counts against its variant in the "all scans" results.
+only as the scan-rescan yardstick; originals of ``split == "train"`` serve only
+to fit the brain-age model.  A row whose ``status`` is not ``ok`` has no measures
+and counts against its variant in the "all scans" results.  A scan whose original
+was not measured is in no denominator; the ``flow`` table says why.
 
-Output tables, written to ``results/tables/{dataset}/``:
+Output tables, written to ``results/tables/{dataset}/``, columns in
+:data:`refacebench.statistics.columns.TABLES`:
 
-``flow``        dataset scan participant session split role variant stage status reason
-``quality``     variant segmenter engine version n success failure_1 failure_2
-                untouched no_face crash success_share success_low success_high face_left_median
-                brain_removed_median brain_removed_max brain_changed_median
-                brain_changed_max scans_with_brain_loss
-``overlap``     variant segmenter structure measure n n_failed mean sd median low high mean_all
-``volumes``     variant segmenter region n n_failed median_original_ml median_variant_ml
-                median_change_pct low high W p p_holm p_bh rank_biserial rb_low
-                rb_high share_over share_over_low share_over_high margin_pct p_tost p_tost_holm
-                equivalent mde_pct family_size
-``brainage``    variant segmenter n n_failed mae mae_low mae_high shift shift_low shift_high
-                shift_sd p p_holm mae_change rescan_shift_abs r2_train_cv n_train
-``similarity``  variant site measure (corr, ssim) region (front, full) n n_failed mean sd low high
-``runtime``     variant step engine n seconds_median seconds_max peak_mb_median peak_mb_max
-``truth``       variant segmenter structure n mean sd low high (only where truth exists)
+``flow``          one row a scan of the inventory and variant: ``stage`` that stopped it
+                  or the last one that it passed, ``status`` (ok, excluded, failed,
+                  not_used = left out on purpose, missing = lost), ``reason``
+``flow_counts``   scans that entered and left each stage of a variant
+``quality``       scans in each class; ``unrated``: ok but without a class; engine and
+                  version of the defacer; brain voxels removed and changed
+``overlap``       structure x measure (dice, iou): completers, and ``*_all`` with failed
+                  scans as 0
+``volumes``       region x variant: paired tests, see below
+``volumes_over``  the same on the scans that the defacer ``selected_by`` changed by more
+                  than the threshold
+``changes``       share of scans with a change above ``threshold_pct`` in gm, wm, csf or tiv
+``repeatability`` scan-rescan difference of each volume and the margin made from it
+``brainage``      error and shift of predicted age
+``similarity``    measure (corr, ssim) x region (front, full) x site, ``all`` pools sites
+``runtime``       seconds and MB of each step a scan
+``truth``         Dice with true labels, only where truth exists
 
-``low`` and ``high`` are 95 % intervals (participant bootstrap for means and
-medians, Wilson for shares).  ``*_share`` and ``share_*`` lie in 0..1, ``*_pct``
-in percent.
+``n`` counts participants (the unit of means, medians and tests; a participant's
+sessions are averaged first), ``n_scans`` their scans, ``n_failed`` the scans that
+the original has and the variant has not.  In ``quality``, ``flow_counts`` and
+``runtime`` ``n`` counts scans.  ``low`` and ``high`` (and ``<name>_low``,
+``<name>_high``) are 95 % intervals: participant bootstrap for means, medians
+and effect sizes, Wilson for shares, with the effective number of scans where
+participants have several.  ``*_share`` and ``share_*`` lie in 0..1, ``*_pct``
+in percent.  ``share_over`` counts failed scans as changed, ``share_over_completers``
+leaves them out, ``n_over`` counts the completers that changed.
+
+``volumes``: ``median_change_pct`` has its interval in ``low`` and ``high``;
+``W``, ``p`` and ``rank_biserial`` are those of the differences in ml (Wilcoxon
+signed-rank, ``n_zero`` participants without any); ``p_holm`` and ``p_bh`` are
+corrected within ``family``: ``regions`` = 17 regions and TIV x all variants but
+the original, of one segmenter (``family_size`` tests), ``globals`` = the other
+whole-brain volumes, likewise.  ``p_tost`` is that of two one-sided signed-rank
+tests of the percent changes against ``margin_pct`` (``margin_source``: rescan or
+config); ``equivalent`` is 1 if ``p_tost_holm`` is below alpha, else 0.
+``mde_pct`` is the shift that would have been detected with the wanted power at
+alpha / family size; ``inf`` where so few participants cannot reach that level.
+
+``brainage``: ``mae`` is that of predictions *before* the age-bias correction
+(the correction uses the age and would flatter any model); ``shift`` is
+predicted(variant) - predicted(original) in corrected years, ``shift_abs`` the
+mean of its absolute values, ``rescan_shift_abs`` the same between two sessions
+of a person; ``gap`` is corrected prediction - age; ``mae_change`` is against the
+original on the same scans; ``r2_train_cv`` and ``mae_train_cv`` are out-of-fold
+by participant, uncorrected; ``note`` says why there is no model.
 """
+
+#: Raise it when a table changes for the same measurements.
+VERSION = "1"

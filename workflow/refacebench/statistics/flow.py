@@ -1,0 +1,211 @@
+"""Where each scan of the inventory ended, for each variant; nothing drops out silently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from ..manifest import EXCLUDED, FAILED, OK, one_line
+from ..names import split_variant
+from .cohort import RESCAN
+from .columns import frame
+
+#: Stages in the order in which a scan goes through them.
+STAGES = ("inventory", "prepare", "deface", "reface", "segment", "measure")
+#: Stages that all variants share; their manifests carry no variant.
+SHARED = ("inventory", "prepare")
+#: Further values of ``status`` in the flow table: left out on purpose, and
+#: lost without a trace (a job that died and left no manifest).
+NOT_USED, MISSING = "not_used", "missing"
+
+
+class StageManifest(NamedTuple):
+    """A manifest with the stage and the variant that it belongs to.
+
+    The tags are needed beside the table's own columns because rows that failed
+    earlier pass through later manifests unchanged.
+
+    Attributes
+    ----------
+    stage : str
+        One of :data:`STAGES`.
+    variant : str
+        Ignored for the stages in :data:`SHARED`.
+    table : pandas.DataFrame
+        One batch or many; several segmenters' rows may stand in one.
+    """
+
+    stage: str
+    variant: str
+    table: pd.DataFrame
+
+
+def flow(
+    inventory: pd.DataFrame,
+    manifests: Iterable[StageManifest],
+    variants: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Return one row for each scan of the inventory and each variant.
+
+    ``stage`` is the stage that stopped the scan (``excluded``, ``failed``) or
+    the last one that it passed (``ok`` at the end; ``not_used`` where it was
+    left out on purpose, as the train split is; ``missing`` where it should
+    have gone on and no manifest has it).  ``reason`` says why.
+
+    Parameters
+    ----------
+    inventory : pandas.DataFrame
+        The inventory's manifest: every scan that was found.
+    manifests : iterable of StageManifest
+        Those of later stages, in any order.
+    variants : sequence of str, optional
+        Defaults to those that the manifests are tagged with.
+
+    Raises
+    ------
+    ValueError
+        If a manifest names an unknown stage.
+    """
+    found, tagged = _index(manifests)
+    variants = list(variants) if variants is not None else tagged
+    final = max((STAGES.index(stage) for stage, _ in found), default=0)
+    scans = inventory.sort_values("scan", kind="stable").to_dict("records")
+    rows = []
+    for variant in variants:
+        chain = _chain(variant, found)
+        for scan in scans:
+            end = _follow(scan, chain, variant, STAGES[final])
+            rows.append({**{k: scan.get(k, "") for k in _IDENTITY}, "variant": variant, **end})
+    return frame("flow", rows)
+
+
+_IDENTITY = ("dataset", "scan", "participant", "session", "split", "role")
+
+
+def _index(manifests) -> tuple[dict, list[str]]:
+    """Return rows by (stage, variant) and scan, and the variants in order of appearance."""
+    found: dict[tuple[str, str], dict[str, list[dict]]] = {}
+    tagged: dict[str, None] = {}
+    for item in manifests:
+        if item.stage not in STAGES:
+            raise ValueError(f"unknown stage '{item.stage}' (known: {', '.join(STAGES)})")
+        shared = item.stage in SHARED
+        if not shared:
+            tagged.setdefault(item.variant)
+        scans = found.setdefault((item.stage, "" if shared else item.variant), {})
+        for row in item.table.to_dict("records"):
+            scans.setdefault(row["scan"], []).append(row)
+    return found, list(tagged)
+
+
+def _chain(variant: str, found: dict) -> list[tuple[str, dict]]:
+    """Return the stages after the inventory that a variant goes through, with their rows."""
+    defacer, refacer = split_variant(variant)
+    owner = {"prepare": "", "deface": defacer, "segment": variant, "measure": variant}
+    if refacer:
+        owner["reface"] = variant
+    keys = [(stage, owner[stage]) for stage in STAGES if stage in owner]
+    return [(stage, found[stage, name]) for stage, name in keys if (stage, name) in found]
+
+
+def _follow(scan: dict, chain, variant: str, final: str) -> dict:
+    """Return stage, status and reason of where one scan ended."""
+    last = "inventory"
+    if scan.get("status", OK) != OK:
+        return {"stage": last, "status": scan["status"], "reason": scan.get("reason", "")}
+    for stage, rows in chain:
+        here = rows.get(scan["scan"], [])
+        stopped = [row for row in here if row["status"] != OK]
+        if stopped:
+            return _stopped(stopped, stage, len(here))
+        if here:
+            last = stage
+    purpose = _purpose(scan)
+    if last == final:
+        return {"stage": last, "status": OK, "reason": f"not compared: {purpose}" * bool(purpose)}
+    if purpose and (variant != "original" or scan.get("role") != RESCAN):
+        return {"stage": last, "status": NOT_USED, "reason": purpose}
+    return {"stage": last, "status": MISSING, "reason": f"in no {final} manifest of {variant}"}
+
+
+def _stopped(rows: list[dict], stage: str, total: int) -> dict:
+    """Return the end of a scan that failed, in one or in several segmenters."""
+    reasons = list(dict.fromkeys(str(row.get("reason", "")) for row in rows))
+    if len(rows) < total or len(reasons) > 1:
+        reasons = [f"{row.get('segmenter', '')}: {row.get('reason', '')}" for row in rows]
+    if len(rows) < total:
+        reasons.append("other segmenters ok")
+    own = rows[0].get("stage", "")
+    return {
+        "stage": own if own in STAGES else stage,
+        "status": EXCLUDED if all(row["status"] == EXCLUDED for row in rows) else FAILED,
+        "reason": one_line("; ".join(reasons)),
+    }
+
+
+def _purpose(scan: dict) -> str:
+    """Return what a scan is there for if not to be compared; empty for the others."""
+    if scan.get("role") == RESCAN:
+        return "rescan, only its original serves as the yardstick"
+    if scan.get("split") in ("train", "validation"):
+        return f"{scan['split']} split, serves to fit models"
+    return ""
+
+
+def flow_counts(table: pd.DataFrame) -> pd.DataFrame:
+    """Return how many scans entered and left each stage, for each variant.
+
+    ``n_in = n_ok + n_excluded + n_failed``; of ``n_ok``, the ``n_not_used``
+    and ``n_missing`` do not enter the next stage.
+    """
+    rows = []
+    for variant, scans in table.groupby("variant", sort=False):
+        place = scans["stage"].map(STAGES.index)
+        present = set(place)
+        applicable = [s for s in STAGES[: max(present) + 1] if _applies(s, variant)]
+        for stage in applicable:
+            number = STAGES.index(stage)
+            here = scans[place == number]["status"].value_counts()
+            entered = int((place >= number).sum())
+            stopped = {f"n_{name}": int(here.get(name, 0)) for name in (EXCLUDED, FAILED)}
+            rows.append(
+                {
+                    "variant": variant,
+                    "stage": stage,
+                    "n_in": entered,
+                    "n_ok": entered - sum(stopped.values()),
+                    **stopped,
+                    "n_not_used": int(here.get(NOT_USED, 0)),
+                    "n_missing": int(here.get(MISSING, 0)),
+                }
+            )
+    return frame("flow_counts", rows)
+
+
+def _applies(stage: str, variant: str) -> bool:
+    """Tell whether a variant goes through a stage at all."""
+    if stage == "deface":
+        return variant != "original"
+    return stage != "reface" or split_variant(variant)[1] is not None
+
+
+def summary(table: pd.DataFrame) -> str:
+    """Return one line: how many scans there are and how many were left out, and why."""
+    if table.empty:
+        return "no scans"
+    scans = table.drop_duplicates("scan")
+    parts = [f"{len(scans)} scans of {scans['participant'].nunique()} participants"]
+    for status in (EXCLUDED, FAILED, MISSING, NOT_USED):
+        hit = table[table["status"] == status]
+        if len(hit):
+            everywhere = hit.groupby("scan")["variant"].nunique() == table["variant"].nunique()
+            word = status.replace("_", " ")
+            parts.append(
+                f"{hit['scan'].nunique()} {word} in at least one variant "
+                f"({int(everywhere.sum())} in every one)"
+            )
+    complete = table.groupby("scan")["status"].agg(lambda status: (status == OK).all())
+    parts.append(f"{int(complete.sum())} measured in every variant")
+    return "; ".join(parts) + "."

@@ -1,0 +1,135 @@
+"""Intervals for means, medians and shares, with the participant as the unit.
+
+Pure functions of arrays.  The bootstrap draws participants with replacement:
+callers first average a participant's sessions, so that ten sessions of one
+person are one observation and not ten.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+NO_INTERVAL = (np.nan, np.nan)
+
+
+@lru_cache(maxsize=16)
+def resample_counts(n: int, n_boot: int, seed: int) -> np.ndarray:
+    """Return how often each of ``n`` participants is drawn in each resample.
+
+    The same ``n`` and seed give the same draws, so that statistics of the same
+    participants are compared over the same resamples.
+
+    Returns
+    -------
+    numpy.ndarray of int
+        Shape (n_boot, n); every row sums to ``n``.
+    """
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(n, np.full(n, 1 / n), size=n_boot)
+    counts.setflags(write=False)
+    return counts
+
+
+def _quantiles(replicates: np.ndarray, level: float) -> tuple[float, float]:
+    tail = (1 - level) / 2
+    low, high = np.quantile(replicates, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _finite(values) -> np.ndarray:
+    values = np.asarray(values, dtype=float)
+    return values[np.isfinite(values)]
+
+
+def bootstrap_mean(values, *, n_boot: int, seed: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of the mean of participants' values.
+
+    Fewer than two finite values give ``(nan, nan)``: one person says nothing
+    about the spread between persons.
+    """
+    values = _finite(values)
+    if len(values) < 2:
+        return NO_INTERVAL
+    counts = resample_counts(len(values), n_boot, seed)
+    return _quantiles(counts @ values / len(values), level)
+
+
+def bootstrap_median(values, *, n_boot: int, seed: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of the median; see :func:`bootstrap_mean`."""
+    values = np.sort(_finite(values))
+    n = len(values)
+    if n < 2:
+        return NO_INTERVAL
+    reached = np.cumsum(resample_counts(n, n_boot, seed), axis=1)
+    middle = [values[np.argmax(reached > place, axis=1)] for place in ((n - 1) // 2, n // 2)]
+    return _quantiles((middle[0] + middle[1]) / 2, level)
+
+
+def wilson(successes: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """Return the Wilson score interval of a proportion.
+
+    ``n`` may be an effective sample size and need not be whole.  ``n == 0``
+    gives ``(nan, nan)``.
+
+    References
+    ----------
+    Wilson 1927, J Am Stat Assoc 22, 209-212.
+    """
+    from scipy.stats import norm
+
+    if not n > 0:
+        return NO_INTERVAL
+    z = norm.isf((1 - level) / 2)
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == n else min(1.0, centre + half)
+    return float(low), float(high)
+
+
+def design_effect(flags, participants) -> float:
+    """Return by how much repeated scans of participants inflate a share's variance.
+
+    The ratio of the between-participants variance to the binomial one (Rao &
+    Scott 1992, Biometrics 48, 577-585), never below 1.  It is 1 if every
+    participant has one scan.  Where the variance says nothing (all flags
+    equal, or one participant), sessions count as copies of each other:
+    sum of m^2 / sum of m over the participants' numbers of scans m.
+    """
+    flags = np.asarray(flags, dtype=float)
+    _, person = np.unique(np.asarray(participants, dtype=str), return_inverse=True)
+    sizes = np.bincount(person)
+    if len(flags) == 0 or sizes.max() == 1:
+        return 1.0
+    n, share, groups = len(flags), flags.mean(), len(sizes)
+    if groups == 1 or share in (0.0, 1.0):
+        return float((sizes**2).sum() / n)
+    residuals = np.bincount(person, weights=flags) - share * sizes
+    clustered = groups / (groups - 1) * (residuals**2).sum() / n**2
+    return float(np.clip(clustered / (share * (1 - share) / n), 1.0, n))
+
+
+def share(flags, participants, level: float = 0.95) -> tuple[float, float, float]:
+    """Return a share of scans with its Wilson interval, widened for repeated scans.
+
+    Parameters
+    ----------
+    flags : sequence of bool
+        One a scan.
+    participants : sequence of str
+        Whose scan it is.
+
+    Returns
+    -------
+    share, low, high : float
+        All NaN without scans.
+    """
+    flags = np.asarray(flags, dtype=float)
+    if len(flags) == 0:
+        return (np.nan, *NO_INTERVAL)
+    effective = len(flags) / design_effect(flags, participants)
+    value = float(flags.mean())
+    return (value, *wilson(value * effective, effective, level))

@@ -1,0 +1,186 @@
+"""Paired tests on participants' differences, and the corrections for many of them.
+
+Pure functions of arrays.  Everywhere ``differences`` has one value a
+participant (sessions averaged before), variant minus original.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from .intervals import NO_INTERVAL, _finite, _quantiles, resample_counts
+
+#: Asymptotic relative efficiency of the signed-rank test to the t test under
+#: normal differences, 3/pi (Hodges & Lehmann 1956).
+SIGNED_RANK_EFFICIENCY = 3 / np.pi
+#: Differences are compared at this many decimals, so that equal changes tie
+#: although their floating-point sums differ in the last digit.
+DECIMALS = 9
+
+
+def _clean(differences) -> np.ndarray:
+    return np.round(_finite(differences), DECIMALS)
+
+
+def wilcoxon(
+    differences, zero_method: str = "pratt", alternative: str = "two-sided"
+) -> tuple[float, float]:
+    """Return W and p of the Wilcoxon signed-rank test (:func:`scipy.stats.wilcoxon`).
+
+    SciPy's automatic method: exact up to 50 differences without ties and
+    zeros, exhaustive permutation up to 13 with them, normal approximation
+    otherwise.
+
+    Parameters
+    ----------
+    differences : sequence of float
+        Non-finite ones are left out.
+    zero_method : str
+        ``pratt`` (default; Pratt 1959), ``wilcox`` or ``zsplit``.
+    alternative : str
+        ``two-sided``, ``greater`` or ``less``.
+
+    Returns
+    -------
+    W : float
+        The smaller rank sum (two-sided), else that of positive differences.
+    p : float
+        No difference at all gives ``W = 0, p = 1``; no data gives NaN for both.
+    """
+    from scipy import stats
+
+    values = _clean(differences)
+    if len(values) == 0:
+        return np.nan, np.nan
+    if not values.any():
+        return 0.0, 1.0
+    result = stats.wilcoxon(values, zero_method=zero_method, alternative=alternative)
+    return float(result.statistic), float(result.pvalue)
+
+
+def rank_biserial(differences) -> float:
+    """Return the matched-pairs rank-biserial correlation (Kerby 2014, eq. 4).
+
+    (R+ - R-) / (R+ + R- + R0) over the ranks of the absolute differences; +1
+    if every participant's value rises, -1 if every one falls.  Participants
+    without a change keep their ranks R0 in the denominator, so that one change
+    among many zeros is a small effect.
+    """
+    values = _clean(differences)
+    if len(values) == 0:
+        return np.nan
+    return float(_rank_biserial(values, np.ones((1, len(values)), dtype=int))[0])
+
+
+def _rank_biserial(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the effect size of each resample from the numbers of draws, shape (n_boot,)."""
+    _, group = np.unique(np.abs(values), return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    sizes = np.add.reduceat(counts[:, order], starts, axis=1)
+    ranks = np.cumsum(sizes, axis=1) - (sizes - 1) / 2  # the mean rank of a group of ties
+    signed = np.add.reduceat(counts[:, order] * np.sign(values[order]), starts, axis=1)
+    n = counts.sum(axis=1)
+    return (signed * ranks).sum(axis=1) / (n * (n + 1) / 2)
+
+
+def rank_biserial_interval(
+    differences, *, n_boot: int, seed: int, level: float = 0.95
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of :func:`rank_biserial` over participants."""
+    values = _clean(differences)
+    if len(values) < 2:
+        return NO_INTERVAL
+    counts = resample_counts(len(values), n_boot, seed)
+    return _quantiles(_rank_biserial(values, counts), level)
+
+
+def tost(differences_pct, margin_pct: float, zero_method: str = "pratt") -> float:
+    """Return the p value of two one-sided signed-rank tests against +- a margin.
+
+    A small p says: the location of the differences lies within the margin
+    (Schuirmann 1987; Wellek 2010, sec. 5.1).  It is the larger of the two
+    one-sided p values.  NaN without data or margin.
+    """
+    values = _finite(differences_pct)
+    if len(values) == 0 or not np.isfinite(margin_pct):
+        return np.nan
+    _, above = wilcoxon(values + margin_pct, zero_method, "greater")
+    _, below = wilcoxon(values - margin_pct, zero_method, "less")
+    return max(above, below)
+
+
+def minimum_detectable(n: int, sd: float, alpha: float, power: float = 0.8) -> float:
+    """Return the smallest shift that the two-sided signed-rank test would probably detect.
+
+    The paired t test's power (:class:`statsmodels.stats.power.TTestPower`) at
+    3/pi of the sample, times the standard deviation of the differences.  This
+    holds for normal differences; with heavier tails the signed-rank test
+    detects smaller shifts.  Infinite where no data of this size could reach
+    ``alpha`` (the smallest exact p value is 2^(1-n)).
+
+    Parameters
+    ----------
+    n : int
+        Participants.
+    sd : float
+        Standard deviation of their differences, in the unit of the answer.
+    alpha : float
+        Level of the single test; for a corrected family ``alpha / family size``.
+
+    Returns
+    -------
+    float
+        NaN for fewer than two participants.
+    """
+    if n < 2 or not np.isfinite(sd):
+        return np.nan
+    if 2.0 ** (1 - n) > alpha:
+        return np.inf
+    return _standardised_effect(int(n), float(alpha), float(power)) * float(sd)
+
+
+@lru_cache(maxsize=1024)
+def _standardised_effect(n: int, alpha: float, power: float) -> float:
+    from scipy.optimize import brentq
+    from statsmodels.stats.power import TTestPower
+
+    nobs = n * SIGNED_RANK_EFFICIENCY
+
+    def gap(effect: float) -> float:
+        # One tail at alpha / 2: at this power the other tail adds nothing, and
+        # its probability is NaN in SciPy for large effects.
+        return TTestPower().power(effect, nobs, alpha / 2, alternative="larger") - power
+
+    upper = 1.0
+    while gap(upper) < 0:
+        upper *= 2
+    return float(brentq(gap, 1e-9, upper))
+
+
+def correct(p_values, method: str) -> np.ndarray:
+    """Return p values corrected over a family; NaN stay NaN and do not count.
+
+    Parameters
+    ----------
+    method : str
+        ``holm`` or ``fdr_bh`` (:func:`statsmodels.stats.multitest.multipletests`).
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    p_values = np.asarray(p_values, dtype=float)
+    corrected = np.full(len(p_values), np.nan)
+    known = np.isfinite(p_values)
+    if known.any():
+        corrected[known] = multipletests(p_values[known], method=method)[1]
+    return corrected
+
+
+def repeatability(first, second) -> np.ndarray:
+    """Return the absolute difference of two sessions in percent of their mean."""
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    mean = (first + second) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(mean > 0, np.abs(second - first) / mean * 100, np.nan)

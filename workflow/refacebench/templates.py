@@ -1,0 +1,455 @@
+"""The template head, a scan's registration to it, and the region of the face.
+
+The template is the mean head of pydeface (Gulban et al., MIT licence) with its
+face mask; both are read from the installed package, which is never imported.
+Landmarks of the face are boxes in the template's space.  This module reads the
+package's two images, and reads and writes a small JSON file with a matrix; the
+registration program keeps its transforms in a temporary folder.
+
+Coordinates "template mm" are the RAS+ millimetres of the mean head's header.
+Its nose tip lies at about (0, 116, -70), the eyes' centres at (-33, 83, -38)
+and (30, 85, -38), the line of the lips at z = -98; its field of view ends at
+the lower lip (z = -120), so that the chin lies in the template's space but not
+in its image.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from . import images, masks
+from .images import Volume
+from .manifest import write_text
+
+#: Centre and volume of the mean head's brain (deepbet's mask of it), template mm and ml.
+BRAIN_CENTER = np.array([-5.6, -3.3, 4.2])
+BRAIN_ML = 1394.0
+#: Registration works on voxels of about this size, whatever the scan's are.
+REGISTRATION_VOXEL_MM = 2.0
+#: An affine whose stretch along any axis leaves this range is no registration of a head.
+SCALE_RANGE = (0.7, 1.4)
+#: Largest scale over smallest: heads differ less; a wrong optimum squeezes more.
+MAX_ANISOTROPY = 1.35
+#: Correlation with the mean head, within it, below which a registration is hopeless (right
+#: ones reached 0.46 on a strongly biased, defaced scan and 0.65 on others; upside-down heads
+#: and swapped axes stay under 0.30).
+MIN_CORRELATION = 0.35
+#: The whole head of an adult, crown to below the chin, is no longer than this.
+HEAD_LENGTH_MM = 240.0
+
+#: Labels of :func:`face_region`.
+FACE_LABELS = {"nose": 1, "eyes": 2, "mouth": 3}
+#: Boxes (x, y, z from-to in template mm) of the parts of the face, placed by hand on the
+#: mean head: x to the right, y forwards, z upwards.  Later boxes do not overwrite earlier ones.
+FACE_BOXES = {
+    "nose": [((-20.0, 20.0), (90.0, 150.0), (-84.0, -30.0))],
+    "eyes": [
+        ((-56.0, -12.0), (66.0, 150.0), (-54.0, -22.0)),
+        ((12.0, 53.0), (66.0, 150.0), (-54.0, -22.0)),
+    ],
+    "mouth": [((-40.0, 40.0), (72.0, 150.0), (-165.0, -84.0))],
+}
+#: The face is this layer under the head's surface.
+FACE_DEPTH_MM = 20.0
+
+
+def _package_file(name: str) -> Path:
+    """Find a data file of the installed pydeface without importing it (it needs nipype)."""
+    spec = importlib.util.find_spec("pydeface")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    for folder in folders:
+        path = Path(folder) / "data" / name
+        if path.is_file():
+            return path
+    raise FileNotFoundError(
+        f"the template head is missing: pydeface's data/{name} was not found; "
+        "install it with: pip install pydeface==2.1.0"
+    )
+
+
+def _frozen(volume: Volume) -> Volume:
+    volume.data.flags.writeable = False
+    return volume
+
+
+@functools.cache
+def mean_head() -> Volume:
+    """Return pydeface's mean head (float32, RAS+ axes, about 1 mm; read-only).
+
+    Raises
+    ------
+    FileNotFoundError
+        If the pydeface package is not installed.
+    """
+    return _frozen(images.read(_package_file("mean_reg2mean.nii.gz")))
+
+
+@functools.cache
+def face_mask() -> Volume:
+    """Return pydeface's mask on the mean head's grid: 0 in the face's box, 1 elsewhere.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the pydeface package is not installed.
+    """
+    return _frozen(images.read(_package_file("facemask.nii.gz")))
+
+
+@functools.cache
+def _mean_head_mask() -> np.ndarray:
+    return masks.head_mask(mean_head())
+
+
+def coarse(volume: Volume, voxel_mm: float) -> Volume:
+    """Average blocks of voxels so that each edge is about ``voxel_mm``; never finer."""
+    factors = np.maximum(1, np.round(voxel_mm / volume.spacing + 1e-6)).astype(int)
+    affine = volume.affine.copy()
+    affine[:3, :3] = volume.affine[:3, :3] * factors
+    affine[:3, 3] = volume.affine[:3, 3] + volume.affine[:3, :3] @ ((factors - 1) / 2)
+    return Volume(masks.block_mean(np.asarray(volume.data, np.float32), factors), affine)
+
+
+def mask_center(mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Return the centre of mass of a mask in RAS+ millimetres, shape (3,)."""
+    if not mask.any():
+        raise ValueError("the mask is empty")
+    center = [
+        np.average(np.arange(n), weights=mask.sum(axis=tuple(a for a in range(3) if a != axis)))
+        for axis, n in enumerate(mask.shape)
+    ]
+    return (affine @ np.append(center, 1.0))[:3]
+
+
+def register(
+    volume: Volume, head: np.ndarray | None = None, brain: np.ndarray | None = None
+) -> np.ndarray:
+    """Register a scan to the mean head: affine, mutual information (ANTs).
+
+    The template is the fixed image, so that a neck or shoulders below its
+    field of view do not take part.  Starts are tried in turn (brain centre and
+    size; centre of the upper 240 mm of the head; centres of mass) until one
+    gives a plausible matrix.
+
+    Parameters
+    ----------
+    volume : Volume
+        T1w scan, any orientation and voxel size.
+    head, brain : numpy.ndarray of bool, optional
+        Masks on the scan's grid, for the starts only.
+
+    Returns
+    -------
+    numpy.ndarray
+        4 x 4 affine, the scan's RAS+ mm -> template mm.
+
+    Raises
+    ------
+    ValueError
+        If no start leads to a matrix whose scales lie within
+        :data:`SCALE_RANGE` and :data:`MAX_ANISOTROPY` and that matches the mean head.
+    """
+    fixed = coarse(mean_head(), REGISTRATION_VOXEL_MM)
+    moving = _clipped(coarse(images.reorient(volume), REGISTRATION_VOXEL_MM))
+    tried = []
+    for start in _starts(volume, moving, head, brain):
+        found = _affine_stage(fixed, moving, start)
+        low, high = stretch(found)
+        match = similarity(moving, found)
+        plausible = SCALE_RANGE[0] <= low and high <= min(SCALE_RANGE[1], MAX_ANISOTROPY * low)
+        if plausible and match >= MIN_CORRELATION:
+            return found
+        tried.append(f"scale {low:.2f}-{high:.2f}, correlation {match:.2f}")
+    raise ValueError(
+        "the scan could not be registered to the template head (" + "; ".join(tried) + "): "
+        "is it a T1w head with the right orientation in its header?"
+    )
+
+
+def stretch(matrix: np.ndarray) -> tuple[float, float]:
+    """Return the smallest and the largest scale of an affine (singular values).
+
+    >>> stretch(np.diag([1.0, -2.0, 0.5, 1.0]))
+    (0.5, 2.0)
+    """
+    values = np.linalg.svd(matrix[:3, :3], compute_uv=False)
+    return float(values.min()), float(values.max())
+
+
+def similarity(volume: Volume, matrix: np.ndarray) -> float:
+    """Return the correlation of scan and mean head over the mean head, where both have data."""
+    fixed = coarse(mean_head(), 4.0)
+    inside = coarse(mean_head().with_data(_mean_head_mask()), 4.0).data > 0.5
+    placed = Volume(volume.data, matrix @ volume.affine)
+    field = Volume(np.ones(volume.shape, np.float32), placed.affine)
+    inside &= images.resample(field, fixed, order=0).data > 0
+    if inside.sum() < 1000:
+        return 0.0
+    scan = images.resample(placed, fixed).data[inside]
+    if scan.std() == 0:
+        return 0.0
+    return float(np.corrcoef(scan, fixed.data[inside])[0, 1])
+
+
+def _clipped(volume: Volume) -> Volume:
+    """Clip bright fat and vessels, which would take up the bins of the joint histogram."""
+    data = np.nan_to_num(volume.data, posinf=0.0, neginf=0.0)
+    positive = data[data > 0]
+    if positive.size == 0:
+        raise ValueError("the scan holds no positive intensity: there is no head in it")
+    return volume.with_data(np.clip(data, 0, np.percentile(positive, 99.5)))
+
+
+def _starts(volume: Volume, moving: Volume, head, brain):
+    """Yield 4 x 4 matrices, scan mm -> template mm, from the most to the least informed."""
+    if brain is not None and brain.any():
+        size = (BRAIN_ML / (float(brain.sum()) * volume.voxel_ml)) ** (1 / 3)
+        size = float(np.clip(size, 0.85, 1.2))
+        yield _shift(BRAIN_CENTER, mask_center(brain, volume.affine), size)
+    if head is None:
+        head, grid = moving.data > 0.25 * np.percentile(moving.data, 98), moving
+    else:
+        grid = images.reorient(volume.with_data(head))
+        head = grid.data
+    upper = _upper(head, grid.affine)
+    target = mask_center(_mean_head_mask(), mean_head().affine)
+    yield _shift(target, mask_center(upper, grid.affine), 1.0)
+    weights = moving.data / moving.data.sum()
+    center = np.array([(np.indices(moving.shape)[a] * weights).sum() for a in range(3)])
+    yield _shift(target, (moving.affine @ np.append(center, 1))[:3], 1.0)
+
+
+def _upper(head: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Cut a head mask (RAS+ axes) below the length of a head."""
+    upper = head.copy()
+    slices = np.flatnonzero(head.any(axis=(0, 1)))
+    if slices.size:
+        step = float(np.linalg.norm(affine[:3, 2]))
+        upper[:, :, : max(0, slices[-1] - int(HEAD_LENGTH_MM / step))] = False
+    return upper
+
+
+def _shift(target: np.ndarray, center: np.ndarray, size: float) -> np.ndarray:
+    matrix = np.diag([size, size, size, 1.0])
+    matrix[:3, 3] = target - size * center
+    return matrix
+
+
+def _affine_stage(fixed: Volume, moving: Volume, start: np.ndarray) -> np.ndarray:
+    """Run ANTs from a start that is put into the moving image's own place in space."""
+    import ants
+
+    placed = Volume(moving.data, start @ moving.affine)
+    with tempfile.TemporaryDirectory() as folder:
+        result = ants.registration(
+            fixed=images.to_ants(fixed),
+            moving=images.to_ants(placed),
+            type_of_transform="Affine",
+            initial_transform="Identity",
+            outprefix=f"{folder}/to_template_",
+            aff_shrink_factors=(6, 4, 2),
+            aff_smoothing_sigmas=(3, 2, 1),
+            aff_iterations=(2000, 1000, 200),
+            random_seed=1,
+        )
+        found = ants.read_transform(result["fwdtransforms"][-1])
+    return np.linalg.inv(itk_to_ras(found)) @ start
+
+
+def itk_to_ras(transform) -> np.ndarray:
+    """Return the 4 x 4 RAS+ matrix of an affine ``ants.ANTsTransform`` (LPS, with a centre)."""
+    matrix = np.asarray(transform.parameters[:9], float).reshape(3, 3)
+    offset = np.asarray(transform.parameters[9:12], float)
+    center = np.asarray(transform.fixed_parameters[:3], float)
+    result = np.eye(4)
+    result[:3, :3] = matrix
+    result[:3, 3] = offset + center - matrix @ center
+    flip = np.diag([-1.0, -1.0, 1.0, 1.0])
+    return flip @ result @ flip
+
+
+def warp_to_scan(
+    template: Volume,
+    volume: Volume,
+    matrix: np.ndarray,
+    order: int = 1,
+    cval: float = 0.0,
+    mode: str = "constant",
+) -> np.ndarray:
+    """Resample an image of the template's space on the grid of a scan.
+
+    Parameters
+    ----------
+    template : Volume
+        Any image whose affine leads to template mm.
+    volume : Volume
+        The scan, for its grid.
+    matrix : numpy.ndarray
+        4 x 4, the scan's RAS+ mm -> template mm (:func:`register`).
+    order : int
+        0 nearest, 1 linear, 3 cubic.
+    cval : float
+        Value outside the template's field of view.
+    mode : str
+        ``"constant"`` for ``cval``, ``"nearest"`` to go on with the edge's values.
+    """
+    placed = Volume(template.data, np.linalg.inv(matrix) @ template.affine)
+    return images.resample(placed, volume, order=order, cval=cval, mode=mode).data
+
+
+def template_axis(volume: Volume, matrix: np.ndarray, axis: int) -> np.ndarray:
+    """Return one template coordinate (mm) of every voxel of a scan's grid, float32."""
+    row = (matrix @ volume.affine)[axis].astype(np.float32)
+    i, j, k = np.ogrid[tuple(slice(0, n) for n in volume.shape)]
+    return row[0] * i.astype(np.float32) + row[1] * j.astype(np.float32) + (
+        row[2] * k.astype(np.float32) + row[3]
+    )
+
+
+def bounding_box(volume: Volume, matrix: np.ndarray, boxes, margin_mm: float) -> tuple:
+    """Return the slices of a scan's grid that hold boxes of the template's space.
+
+    Parameters
+    ----------
+    boxes : sequence
+        Each ``((x0, x1), (y0, y1), (z0, z1))`` in template mm.
+    """
+    to_voxel = np.linalg.inv(matrix @ volume.affine)
+    corners = np.array([
+        [x, y, z, 1.0] for box in boxes for x in box[0] for y in box[1] for z in box[2]
+    ])
+    voxels = (to_voxel @ corners.T)[:3]
+    pad = margin_mm / volume.spacing
+    low = np.clip(np.floor(voxels.min(axis=1) - pad), 0, np.array(volume.shape)).astype(int)
+    high = np.clip(np.ceil(voxels.max(axis=1) + pad) + 1, 0, np.array(volume.shape)).astype(int)
+    return tuple(slice(a, max(a, b)) for a, b in zip(low, high, strict=True))
+
+
+def crop(volume: Volume, box: tuple) -> Volume:
+    """Return the part of a volume within slices, in the same place in space."""
+    affine = volume.affine.copy()
+    affine[:3, 3] = (volume.affine @ [box[0].start, box[1].start, box[2].start, 1.0])[:3]
+    return Volume(volume.data[box], affine)
+
+
+def inside_box(volume: Volume, matrix: np.ndarray, box) -> np.ndarray:
+    """Return the voxels of a scan's grid within a box ``((x0, x1), ...)`` of the template."""
+    inside = np.ones(volume.shape, bool)
+    for axis, (low, high) in enumerate(box):
+        values = template_axis(volume, matrix, axis)
+        inside &= (values >= low) & (values <= high)
+    return inside
+
+
+def depth_mm(head: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Return each head voxel's distance in mm to the air; the edge of the array is no air."""
+    from scipy.ndimage import distance_transform_edt
+
+    if head.all():  # no air in the array at all
+        return np.full(head.shape, np.inf, np.float32)
+    return distance_transform_edt(head, sampling=spacing).astype(np.float32)
+
+
+def face_region(volume: Volume, head: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Label the parts of the face on a scan's grid.
+
+    The parts are boxes in template space (:data:`FACE_BOXES`), intersected with
+    the scan's own head to a depth of :data:`FACE_DEPTH_MM` under its surface.
+    The forehead is left out: no defacer takes it away.  Note that pydeface's
+    mask leaves the upper half of the eyes by design.
+
+    Parameters
+    ----------
+    volume : Volume
+        The scan, for its grid.
+    head : numpy.ndarray of bool
+        Head mask of the *original* scan.
+    matrix : numpy.ndarray
+        4 x 4, the scan's RAS+ mm -> template mm.
+
+    Returns
+    -------
+    numpy.ndarray of uint8
+        0 elsewhere, 1 nose, 2 eyes (lids, eyeballs' front, orbital rims),
+        3 mouth and chin.  A part outside the field of view has no voxels.
+    """
+    labels = np.zeros(volume.shape, np.uint8)
+    boxes = [box for part in FACE_BOXES.values() for box in part]
+    region = bounding_box(volume, matrix, boxes, FACE_DEPTH_MM + 5.0)
+    if any(s.start >= s.stop for s in region):
+        return labels
+    part = crop(volume, region)
+    layer = head[region] & (depth_mm(head[region], volume.spacing) <= FACE_DEPTH_MM)
+    labels[region] = np.where(layer, _box_labels(part, matrix), 0)
+    return labels
+
+
+def _box_labels(volume: Volume, matrix: np.ndarray) -> np.ndarray:
+    labels = np.zeros(volume.shape, np.uint8)
+    for name, boxes in FACE_BOXES.items():
+        for box in boxes:
+            labels[inside_box(volume, matrix, box) & (labels == 0)] = FACE_LABELS[name]
+    return labels
+
+
+@functools.cache
+def _mean_face() -> Volume:
+    """The face region of the mean head itself, on 2 mm voxels."""
+    head = coarse(mean_head().with_data(_mean_head_mask().astype(np.float32)), 2.0)
+    return head.with_data(face_region(head, head.data > 0.5, np.eye(4)))
+
+
+def face_present(volume: Volume, head: np.ndarray, matrix: np.ndarray) -> dict[str, float]:
+    """Return, per part, how much of an average face the scan's head fills.
+
+    The mean head's face region is laid on the scan; the share of it inside the
+    scan's head mask is near 1 for a complete face, and far lower where the
+    scan had been defaced before or the face lies outside the field of view.
+
+    Returns
+    -------
+    dict of str to float
+        For each of :data:`FACE_LABELS`, a share in 0..1.
+    """
+    face = _mean_face()
+    points = np.argwhere(face.data > 0)
+    kinds = face.data[tuple(points.T)]
+    to_scan = np.linalg.inv(matrix @ volume.affine) @ face.affine
+    voxels = np.rint(points @ to_scan[:3, :3].T + to_scan[:3, 3]).astype(int)
+    inside = ((voxels >= 0) & (voxels < np.array(volume.shape))).all(axis=1)
+    hit = np.zeros(len(points), bool)
+    hit[inside] = head[tuple(voxels[inside].T)]
+    return {name: float(hit[kinds == label].mean()) for name, label in FACE_LABELS.items()}
+
+
+def write_matrix(matrix: np.ndarray, path: str | Path) -> None:
+    """Write a scan-to-template matrix as JSON, all or nothing."""
+    document = {
+        "from": "RAS+ millimetres of the scan",
+        "to": "RAS+ millimetres of pydeface's mean head (mean_reg2mean.nii.gz)",
+        "matrix": np.asarray(matrix, float).tolist(),
+    }
+    write_text(json.dumps(document, indent=1) + "\n", path)
+
+
+def read_matrix(path: str | Path) -> np.ndarray:
+    """Read a matrix that :func:`write_matrix` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the file holds no invertible 4 x 4 matrix.
+    """
+    try:
+        matrix = np.asarray(json.loads(Path(path).read_text())["matrix"], float)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not a registration matrix ({error}); run prepare again") from None
+    if matrix.shape != (4, 4) or not np.linalg.det(matrix):
+        raise ValueError(f"{path}: not an invertible 4 x 4 matrix; run prepare again")
+    return matrix

@@ -1,0 +1,134 @@
+# Figures and report: in <- tables, measure manifests; out -> results/figures, results/report.html.
+
+
+rule figures:
+    """Draw what needs only tables: overlap, volumes, brain age, similarity, quality, run time."""
+    input:
+        tables=rules.statistics.output,
+        measured=stage_manifests("measure", "test", plan.MEASURED, VARIANTS),
+    output:
+        report(
+            expand("results/figures/{{dataset}}/{figure}.png", figure=FIGURES),
+            caption="../report/figure.rst",
+            category="{dataset}",
+            subcategory="figures",
+        ),
+        expand("results/figures/{{dataset}}/{figure}.svg", figure=FIGURES),
+    log:
+        "results/logs/figures/{dataset}.log",
+    benchmark:
+        "results/benchmarks/figures/{dataset}.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        config=config,
+        variants=VARIANTS,
+    script:
+        "../scripts/figures.py"
+
+
+rule slices:
+    """Show one participant of the test split in all variants; faces only if they are public."""
+    input:
+        stage_manifests("segment", "test", plan.MEASURED, VARIANTS),
+    output:
+        report(
+            "results/figures/{dataset}/slices.png",
+            caption="../report/figure.rst",
+            category="{dataset}",
+            subcategory="figures",
+        ),
+        "results/figures/{dataset}/slices.svg",
+    log:
+        "results/logs/slices/{dataset}.log",
+    benchmark:
+        "results/benchmarks/slices/{dataset}.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        faces=lambda w: config["datasets"][w.dataset]["faces"],
+        title=lambda w: example_title(w.dataset),
+        defacers=list(config["defacers"]),
+        variants=VARIANTS,
+    script:
+        "../scripts/slices.py"
+
+
+rule curves:
+    """Draw the training curves of one model."""
+    input:
+        rules.train.output.card,
+    output:
+        report(
+            "results/figures/{dataset}/curves-{defacer}+{refacer}.png",
+            caption="../report/figure.rst",
+            category="{dataset}",
+            subcategory="training",
+        ),
+        "results/figures/{dataset}/curves-{defacer}+{refacer}.svg",
+    log:
+        "results/logs/curves/{dataset}/{defacer}+{refacer}.log",
+    benchmark:
+        "results/benchmarks/curves/{dataset}/{defacer}+{refacer}.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        variants=VARIANTS,
+    script:
+        "../scripts/curves.py"
+
+
+rule costs:
+    """Sum up what every stage cost, from the benchmarks of the jobs."""
+    input:
+        FIGURE_FILES,
+    output:
+        "results/tables/costs.tsv",
+    log:
+        "results/logs/costs.log",
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        folder="results/benchmarks",
+    script:
+        "../scripts/costs.py"
+
+
+rule page:
+    """Write the page that a data steward reads, and the summary that the run ends with."""
+    input:
+        tables=expand(rules.statistics.output, dataset=DATASETS),
+        figures=FIGURE_FILES,
+        costs=rules.costs.output[0],
+    output:
+        page=report("results/report.html", caption="../report/workflow.rst", category="summary"),
+        summary="results/summary.txt",
+    log:
+        "results/logs/page.log",
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        config=config,
+        version=SOFTWARE_VERSION,
+    script:
+        "../scripts/report.py"

@@ -1,0 +1,60 @@
+# Statistics: in <- measure and segment manifests; out -> results/tables/{dataset}.
+
+
+rule brain_age:
+    """Fit the brain-age model on the train split's originals."""
+    input:
+        stage_manifests("segment", "train", plan.MEASURED),
+    output:
+        "results/brainage/{dataset}.json",
+    log:
+        "results/logs/brainage/{dataset}.log",
+    benchmark:
+        "results/benchmarks/brainage/{dataset}.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        entry=config["brain_age"],
+        segmenters=SEGMENTERS,
+        version=registry.version("brainage", plan.BRAIN_AGE, config["brain_age"]),
+        seed=config["seed"],
+    script:
+        "../scripts/brain_age.py"
+
+
+rule statistics:
+    """Turn the measurements of a dataset into its tables."""
+    input:
+        measured=stage_manifests("measure", "test", plan.MEASURED, VARIANTS),
+        rescans=stage_manifests("measure", "test", plan.RESCAN),
+        training=stage_manifests("segment", "train", plan.MEASURED),
+        inventory=batch_manifests("inventory"),
+        refacing=refacing_manifests,
+        brain_age=rules.brain_age.output[0],
+    output:
+        report(
+            expand("results/tables/{{dataset}}/{table}.tsv", table=TABLES),
+            caption="../report/table.rst",
+            category="{dataset}",
+            subcategory="tables",
+        ),
+    log:
+        "results/logs/statistics/{dataset}.log",
+    benchmark:
+        "results/benchmarks/statistics/{dataset}.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        config=config,
+        variants=VARIANTS,
+        version=STATISTICS_VERSION,
+    script:
+        "../scripts/statistics.py"

@@ -1,0 +1,26 @@
+"""Fit the brain-age model of each segmenter on the train split's originals."""
+
+import pandas as pd
+
+from refacebench import brainage, jobs, manifest, names, plan, registry
+from refacebench.statistics import cohort
+
+
+def main(snakemake):
+    """Read segmentation manifests, write the models as JSON."""
+    jobs.start(snakemake.log[0])
+    p = snakemake.params
+    method = registry.load("brainage", plan.BRAIN_AGE, p.entry)
+    options = registry.options("brainage", plan.BRAIN_AGE, p.entry)
+    parts = [(names.manifest_place(path), manifest.read(path)) for path in snakemake.input]
+    rows = pd.DataFrame(columns=[*manifest.COLUMNS, "segmenter"])
+    if parts:
+        rows = cohort.assemble((at.segmenter, at.variant, table) for at, table in parts)
+    models = brainage.fit_segmenters(rows, method, options, p.seed)
+    for segmenter in p.segmenters:
+        models.setdefault(segmenter, {"note": "no scan of the train split was segmented"})
+    brainage.save(models, snakemake.output[0])
+
+
+if __name__ == "__main__":
+    main(snakemake)

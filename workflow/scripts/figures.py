@@ -1,0 +1,33 @@
+"""Figures of one dataset that need only its tables and measurements."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from refacebench import figures, jobs, manifest
+from refacebench.figures.style import look_of, save
+from refacebench.statistics.settings import Settings
+
+
+def main(snakemake):
+    """Draw and write PNG and SVG files."""
+    jobs.start(snakemake.log[0])
+    p, given = snakemake.params, snakemake.input
+    tables = {Path(path).stem: pd.read_csv(path, sep="\t") for path in given.tables}
+    settings = Settings.from_config(p.config)
+    drawn = figures.draw_all(
+        tables,
+        look_of(tables, list(p.config["defacers"])),
+        list(p.config["segmenters"]),
+        manifest.read_many(given.measured),
+        alpha=settings.alpha,
+        threshold_pct=settings.threshold_pct,
+    )
+    for path in snakemake.output:
+        path = Path(path)
+        if path.suffix == ".png":
+            save(drawn[path.stem], path.with_suffix(""))
+
+
+if __name__ == "__main__":
+    main(snakemake)

@@ -1,0 +1,78 @@
+"""The report page and the summary that a run ends with."""
+
+from pathlib import Path
+
+import pandas as pd
+
+import refacebench
+from refacebench import defacers, jobs, manifest, plan, registry, report
+from refacebench.statistics.settings import Settings
+
+
+def methods(config) -> list[dict]:
+    """Return what took part, with engine and version."""
+    found = []
+    for kind in ("defacers", "refacers", "segmenters"):
+        for name, entry in config[kind].items():
+            module = registry.load(kind, name, entry)
+            options = registry.options(kind, name, entry)
+            found.append(
+                {
+                    "kind": kind.removesuffix("s"),
+                    "name": name,
+                    "title": getattr(module, "TITLE", ""),
+                    "engine": defacers.engine_of(module, options),
+                    "version": registry.version(kind, name, entry),
+                }
+            )
+    return found
+
+
+def under(paths, dataset: str) -> list[Path]:
+    """Return the paths of one dataset's folder."""
+    return [Path(p) for p in paths if Path(p).parent.name == dataset]
+
+
+def summary(datasets, page) -> str:
+    """Return the text that a run ends with: five lines a dataset, and where the report is."""
+    lines = []
+    for dataset in datasets:
+        synthetic = " (SYNTHETIC, no evidence about real people)" if dataset["statement"] else ""
+        lines.append(f"\nDataset {dataset['name']}{synthetic}")
+        lines += report.summary_lines(dataset["tables"], dataset["settings"])
+    return "\n".join([*lines, f"\nReport: {page}", ""])
+
+
+def main(snakemake):
+    """Read tables and figures, write the page and the summary."""
+    jobs.start(snakemake.log[0])
+    p, given = snakemake.params, snakemake.input
+    config = p.config
+    costs = pd.read_csv(given.costs, sep="\t")
+    datasets = [
+        {
+            "name": name,
+            "statement": plan.statement(name, entry),
+            "faces": entry["faces"],
+            "tables": {f.stem: pd.read_csv(f, sep="\t") for f in under(given.tables, name)},
+            "figures": {f.stem: f for f in under(given.figures, name)},
+            "settings": Settings.from_config(config),
+            "config": config,
+            "methods": methods(config),
+            "costs": costs[costs["dataset"] == name].drop(columns="dataset"),
+        }
+        for name, entry in config["datasets"].items()
+    ]
+    page = report.build(
+        {
+            "title": "Refacing benchmark",
+            "version": refacebench.__version__,
+            "datasets": datasets,
+        }
+    )
+    manifest.write_text(page, snakemake.output.page)
+    manifest.write_text(summary(datasets, snakemake.output.page), snakemake.output.summary)
+
+
+if __name__ == "__main__":
+    main(snakemake)

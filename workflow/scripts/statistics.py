@@ -1,0 +1,54 @@
+"""All tables of one dataset, from its manifests."""
+
+from pathlib import Path
+
+from refacebench import brainage, jobs, manifest, names, plan, registry
+from refacebench.statistics import cohort, latex
+from refacebench.statistics.flow import StageManifest
+from refacebench.statistics.settings import Settings
+from refacebench.statistics.tables import tables
+
+
+def tagged(paths) -> list[StageManifest]:
+    """Read manifests and tag each with the stage and variant that its path names."""
+    places = [(names.manifest_place(path), path) for path in paths]
+    return [StageManifest(at.stage, at.variant, manifest.read(path)) for at, path in places]
+
+
+def measurements(paths):
+    """Return the measurement table (see ``refacebench.statistics``) from manifests."""
+    places = [(names.manifest_place(path), path) for path in paths]
+    return cohort.assemble((at.segmenter, at.variant, manifest.read(path)) for at, path in places)
+
+
+def main(snakemake):
+    """Write the tables as TSV and LaTeX."""
+    jobs.start(snakemake.log[0])
+    p, given = snakemake.params, snakemake.input
+    settings = Settings.from_config(p.config)
+    method = registry.load("brainage", plan.BRAIN_AGE, p.config["brain_age"])
+    models = brainage.load(given.brain_age)
+    measured = measurements([*given.measured, *given.rescans])
+    results = tables(
+        brainage.add_predictions(measured, method, models),
+        settings,
+        variants=p.variants,
+        inventory=manifest.read_many(given.inventory),
+        manifests=tagged([*given.measured, *given.rescans, *given.training, *given.refacing]),
+        brainage_models=models,
+    )
+    captions = latex.captions(results, measured, settings)
+    for path in snakemake.output:
+        name = Path(path).stem
+        manifest.write(results[name], path)
+        latex.write_latex(
+            results[name],
+            captions[name],
+            Path(path).with_suffix(".tex"),
+            latex.PRINTED.get(name),
+            label=name,
+        )
+
+
+if __name__ == "__main__":
+    main(snakemake)
