@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from refacebench import images, manifest, registry
 from refacebench.datasets import TRUTH, _fields, _growth, _people, demo, labelmaps
 from refacebench.images import Volume
@@ -108,7 +109,7 @@ def ball_head() -> _growth.Head:
     affine[:3, 3] = line[0]
     bright = np.array([0, 300, 600, 1000, 300, 500], np.uint16)[labels]
     points = np.array([p.point for p in _people.PUSHES.values()]) * 0.5
-    head = _growth.build(Volume(bright, affine), labels, np.eye(4), points)
+    head = _growth.build(Volume(bright, affine), labels, np.eye(4), points, 0.0)
     return dataclasses.replace(head, box=np.array([[3.5] * 3, [66.5] * 3]))
 
 
@@ -202,16 +203,17 @@ def test_ageing_makes_the_ventricles_that_it_should(ball, target):
 
 
 def test_ageing_thins_the_cortex_and_leaves_the_skull(ball):
+    # A pose, because labels on the base's own grid cannot move by half a voxel.
+    posed = {**OPTIONS, "rotation_deg": 8.0}
     field = _growth._factor(-0.15, ball.cortex_table) * ball.cortex
-    displacement = _fields.flow(field, ball.frame)
-    labels = _growth.truth(ball, seen_by(ball, displacement, {**OPTIONS, **STILL}))
-    assert np.log(count(labels, 2) / count(ball.labels, 2)) == pytest.approx(-0.15, abs=0.04)
-    assert count(labels, 4) == pytest.approx(count(ball.labels, 4), rel=0.05)
-    # Most of the room that tissue leaves is CSF's; the skull hardly follows.
-    lost = count(ball.labels, 2, 3) - count(labels, 2, 3)
-    gained = count(labels, 1) - count(ball.labels, 1)
-    assert lost > 0 and gained > 0.6 * lost
-    assert count(labels, 5) == pytest.approx(count(ball.labels, 5), rel=0.02)
+    young = _growth.truth(ball, seen_by(ball, 0 * field, posed))
+    old = _growth.truth(ball, seen_by(ball, _fields.flow(field, ball.frame), posed))
+    assert np.log(count(old, 2) / count(young, 2)) == pytest.approx(-0.15, abs=0.03)
+    assert count(old, 4) == pytest.approx(count(young, 4), rel=0.05)
+    # Some of the room that tissue leaves is CSF's; the outer CSF's edge follows a little.
+    assert count(old, 1) > 1.03 * count(young, 1)
+    assert count(old, 5) == pytest.approx(count(young, 5), rel=0.03)
+    assert count(old, 0) == pytest.approx(count(young, 0), rel=0.002)
 
 
 def test_people_differ_sessions_share_anatomy_and_nothing_folds(ball):

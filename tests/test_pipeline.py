@@ -16,6 +16,8 @@ import pytest
 import yaml
 from test_workflow import SNAKEFILE, snakemake
 
+from refacebench.statistics import columns
+
 pytestmark = pytest.mark.pipeline
 
 #: Tables that hold measured times, which no two runs share.
@@ -41,7 +43,9 @@ TINY = {
             "defacers": ["mask_face"],
             "size": 32,
             "filters": 4,
+            "voxel_mm": 6.0,
             "epochs": 1,
+            "steps_per_epoch": 4,
             "decay_epochs": 1,
         }
     },
@@ -75,7 +79,7 @@ def test_the_run_ends_with_a_report_and_a_summary(finished):
 
 def test_every_scan_of_every_variant_is_in_the_flow(finished):
     folder, _, _ = finished
-    flow = pd.read_csv(folder / "results/tables/tiny/flow.tsv", sep="\t")
+    flow = columns.read(folder / "results/tables/tiny/flow.tsv")
     test = flow[(flow["split"] == "test") & (flow["role"] == "measured")]
     variants = ["original", "null", "quickshear", "mask_face", "mask_face+pix2pix25d"]
     assert set(test["variant"]) == set(variants)
@@ -224,7 +228,7 @@ def bad_run(bad_folder):
 def test_bad_scans_are_rows_with_reasons_and_the_run_succeeds(bad_run):
     folder, run = bad_run
     assert run.returncode == 0, run.stderr[-5000:]
-    flow = pd.read_csv(folder / "results/tables/bad/flow.tsv", sep="\t", keep_default_na=False)
+    flow = columns.read(folder / "results/tables/bad/flow.tsv")
     original = flow[flow["variant"] == "original"].drop_duplicates("scan").set_index("scan")
     for name, word in {
         "sub-truncated": "truncated",
@@ -247,7 +251,7 @@ def test_a_defacer_from_outside_is_in_every_table(bad_run):
     folder, run = bad_run
     assert run.returncode == 0, run.stderr[-5000:]
     for name in ("quality", "overlap", "volumes", "similarity", "runtime"):
-        table = pd.read_csv(folder / f"results/tables/bad/{name}.tsv", sep="\t")
+        table = columns.read(folder / f"results/tables/bad/{name}.tsv")
         assert "corner" in set(table["variant"]), name
     assert "corner" in (folder / "results" / "report.html").read_text()
 

@@ -230,7 +230,12 @@ _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 
 
 def to_ants(volume: Volume):
-    """Return an ``ants.ANTsImage`` (float32) that occupies the same space."""
+    """Return an ``ants.ANTsImage`` (float32) that occupies the same space.
+
+    Unless the environment says otherwise, ITK gets one thread from here on:
+    registrations differ from run to run with more.
+    """
+    os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
     import ants
 
     spacing = volume.spacing

@@ -116,8 +116,8 @@ def _extract(data: np.ndarray, size: int) -> np.ndarray:
     with torch.inference_mode():
         image = torch.from_numpy(np.ascontiguousarray(data))[None, None]
         small = functional.interpolate(image, (LOCATOR_SIZE,) * 3, mode="nearest-exact")
-        low, high = small.quantile(0.005), small.quantile(0.995)
-        if not bool(high > low):
+        low, high = np.percentile(small.numpy(), [0.5, 99.5]).tolist()
+        if not high > low:
             return mask
         found = locator(_normalise(small, low, high))[0, 1].numpy() > 0.5
         box = _box(largest_component(found), data.shape)

@@ -307,8 +307,10 @@ def template_axis(volume: Volume, matrix: np.ndarray, axis: int) -> np.ndarray:
     """Return one template coordinate (mm) of every voxel of a scan's grid, float32."""
     row = (matrix @ volume.affine)[axis].astype(np.float32)
     i, j, k = np.ogrid[tuple(slice(0, n) for n in volume.shape)]
-    return row[0] * i.astype(np.float32) + row[1] * j.astype(np.float32) + (
-        row[2] * k.astype(np.float32) + row[3]
+    return (
+        row[0] * i.astype(np.float32)
+        + row[1] * j.astype(np.float32)
+        + (row[2] * k.astype(np.float32) + row[3])
     )
 
 
@@ -321,9 +323,9 @@ def bounding_box(volume: Volume, matrix: np.ndarray, boxes, margin_mm: float) ->
         Each ``((x0, x1), (y0, y1), (z0, z1))`` in template mm.
     """
     to_voxel = np.linalg.inv(matrix @ volume.affine)
-    corners = np.array([
-        [x, y, z, 1.0] for box in boxes for x in box[0] for y in box[1] for z in box[2]
-    ])
+    corners = np.array(
+        [[x, y, z, 1.0] for box in boxes for x in box[0] for y in box[1] for z in box[2]]
+    )
     voxels = (to_voxel @ corners.T)[:3]
     pad = margin_mm / volume.spacing
     low = np.clip(np.floor(voxels.min(axis=1) - pad), 0, np.array(volume.shape)).astype(int)
@@ -400,7 +402,7 @@ def _box_labels(volume: Volume, matrix: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _mean_face() -> Volume:
-    """The face region of the mean head itself, on 2 mm voxels."""
+    """Return the face region of the mean head itself, on 2 mm voxels."""
     head = coarse(mean_head().with_data(_mean_head_mask().astype(np.float32)), 2.0)
     return head.with_data(face_region(head, head.data > 0.5, np.eye(4)))
 
@@ -449,7 +451,7 @@ def read_matrix(path: str | Path) -> np.ndarray:
     try:
         matrix = np.asarray(json.loads(Path(path).read_text())["matrix"], float)
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not a registration matrix ({error}); run prepare again") from None
+        raise ValueError(f"{path}: not a registration matrix ({error}); prepare it again") from None
     if matrix.shape != (4, 4) or not np.linalg.det(matrix):
         raise ValueError(f"{path}: not an invertible 4 x 4 matrix; run prepare again")
     return matrix

@@ -74,7 +74,9 @@ def variant_manifest(wildcards):
     w = wildcards
     defacer, _, refacer = w.variant.partition("+")
     if w.variant == "original":
-        return f"results/prepare/{w.dataset}/{w.batch}.tsv"
+        # A rescan is only segmented: nothing needs its masks and its registration.
+        stage = "inventory" if f"-{plan.RESCAN}-" in w.batch else "prepare"
+        return f"results/{stage}/{w.dataset}/{w.batch}.tsv"
     stage = "reface" if refacer else "deface"
     return f"results/{stage}/{w.dataset}/{w.variant}/{w.batch}.tsv"
 
@@ -116,16 +118,17 @@ def refacing_manifests(wildcards):
     ]
 
 
-def batch_manifests(stage):
-    """An input function: a stage's manifests of all batches that were asked of it."""
-
-    def function(wildcards):
-        return [
-            f"results/{stage}/{wildcards.dataset}/{batch}.tsv"
-            for batch in batches(wildcards.dataset)
-        ]
-
-    return function
+def all_scans(wildcards):
+    """Every scan of a dataset: checked ones, and the lists of those that nothing uses."""
+    unused = [
+        batch
+        for split in ("train", "validation")
+        for batch in batches(wildcards.dataset, split, plan.RESCAN)
+    ]
+    return [
+        f"results/{'plan' if batch in unused else 'inventory'}/{wildcards.dataset}/{batch}.tsv"
+        for batch in batches(wildcards.dataset)
+    ]
 
 
 def example_title(dataset):

@@ -30,9 +30,9 @@ rule statistics:
     """Turn the measurements of a dataset into its tables."""
     input:
         measured=stage_manifests("measure", "test", plan.MEASURED, VARIANTS),
-        rescans=stage_manifests("measure", "test", plan.RESCAN),
+        rescans=stage_manifests("segment", "test", plan.RESCAN),
         training=stage_manifests("segment", "train", plan.MEASURED),
-        inventory=batch_manifests("inventory"),
+        inventory=all_scans,
         refacing=refacing_manifests,
         brain_age=rules.brain_age.output[0],
     output:

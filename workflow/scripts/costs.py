@@ -6,7 +6,7 @@ import pandas as pd
 
 from refacebench import jobs, manifest
 
-COLUMNS = ["stage", "dataset", "jobs", "wall_s", "cpu_s", "longest_job_s", "peak_mb"]
+COLUMNS = ["stage", "dataset", "jobs", "total_s", "longest_job_s", "peak_mb"]
 
 
 def costs(folder) -> pd.DataFrame:
@@ -20,7 +20,6 @@ def costs(folder) -> pd.DataFrame:
                 "stage": stage,
                 "dataset": dataset.removesuffix(".tsv"),
                 "s": found["s"],
-                "cpu_s": found.get("cpu_time"),
                 "peak_mb": found.get("max_rss"),
             }
         )
@@ -29,12 +28,11 @@ def costs(folder) -> pd.DataFrame:
     groups = pd.DataFrame(rows).groupby(["stage", "dataset"], sort=False)
     table = groups.agg(
         jobs=("s", "size"),
-        wall_s=("s", "sum"),
-        cpu_s=("cpu_s", "sum"),
+        total_s=("s", "sum"),
         longest_job_s=("s", "max"),
         peak_mb=("peak_mb", "max"),
     )
-    return table.reset_index().sort_values("cpu_s", ascending=False, kind="stable")[COLUMNS]
+    return table.reset_index().sort_values("total_s", ascending=False, kind="stable")[COLUMNS]
 
 
 def main(snakemake):

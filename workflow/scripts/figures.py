@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from refacebench import figures, jobs, manifest
 from refacebench.figures.style import look_of, save
+from refacebench.statistics import columns
 from refacebench.statistics.settings import Settings
 
 
@@ -13,7 +12,7 @@ def main(snakemake):
     """Draw and write PNG and SVG files."""
     jobs.start(snakemake.log[0])
     p, given = snakemake.params, snakemake.input
-    tables = {Path(path).stem: pd.read_csv(path, sep="\t") for path in given.tables}
+    tables = {Path(path).stem: columns.read(path) for path in given.tables}
     settings = Settings.from_config(p.config)
     drawn = figures.draw_all(
         tables,

@@ -6,6 +6,7 @@ import pandas as pd
 
 import refacebench
 from refacebench import defacers, jobs, manifest, plan, registry, report
+from refacebench.statistics import columns
 from refacebench.statistics.settings import Settings
 
 
@@ -54,7 +55,7 @@ def main(snakemake):
             "name": name,
             "statement": plan.statement(name, entry),
             "faces": entry["faces"],
-            "tables": {f.stem: pd.read_csv(f, sep="\t") for f in under(given.tables, name)},
+            "tables": {f.stem: columns.read(f) for f in under(given.tables, name)},
             "figures": {f.stem: f for f in under(given.figures, name)},
             "settings": Settings.from_config(config),
             "config": config,

@@ -26,13 +26,15 @@ def main(snakemake):
     options = registry.options("refacers", p.name, p.entry)
     out = Path(snakemake.output.card).parent
     train, validation = pairs(snakemake.input.train), pairs(snakemake.input.validation)
-    if not train or not validation:
-        reason = f"no model: {len(train)} training and {len(validation)} validation scans"
-        manifest.write_text(
-            json.dumps({"status": manifest.FAILED, "reason": reason}), snakemake.output.card
-        )
-        return
-    module.train(train, validation, out, options, p.seed)
+    try:
+        if not train or not validation:
+            raise refacers.TrainingFailed(
+                f"{len(train)} training and {len(validation)} validation scans"
+            )
+        module.train(train, validation, out, options, p.seed)
+    except refacers.TrainingFailed as reason:
+        card = {"status": manifest.FAILED, "reason": manifest.one_line(f"no model: {reason}")}
+        manifest.write_text(json.dumps(card) + "\n", snakemake.output.card)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ OPTIONS = {
     "brain_amplitude": 1.0,
     "blend_amplitude": 1.0,
     "ventricle_rate": 0.02,
-    "ventricle_spread": 0.25,
-    "cortex_rate": -0.0035,
+    "ventricle_spread": 0.2,
+    "cortex_rate": -0.0025,
     "cortex_spread": 0.03,
     "rotation_deg": 3.0,
     "shift_mm": 3.0,
@@ -287,7 +287,7 @@ def draw_person(
     Men's heads are 3.5 % longer than women's in every direction on average,
     with larger noses, brows and chins (half a standard deviation).  The
     lateral ventricles grow by ``ventricle_rate`` a year (2 to 3 % in adults)
-    and grey matter shrinks by ``-cortex_rate`` a year (0.3 to 0.5 %), each with
+    and grey matter shrinks by ``-cortex_rate`` a year (0.2 to 0.3 %), each with
     a spread among people of the same age, so that age cannot be read exactly.
     The face does not age.
     """

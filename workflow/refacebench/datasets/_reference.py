@@ -14,33 +14,6 @@ from ..images import Volume
 from . import TRUTH
 
 
-def correct_bias(volume: Volume, mask: np.ndarray) -> np.ndarray:
-    """Return the image divided by its receive field (N4 at 4 mm; Tustison 2010).
-
-    Parameters
-    ----------
-    mask : numpy.ndarray of bool
-        Head mask: scalp and face are corrected as well as the brain.
-    """
-    import ants
-
-    from .. import images
-
-    small = templates.coarse(volume, 4.0)
-    weight = templates.coarse(volume.with_data(mask.astype(np.float32)), 4.0)
-    inside = images.to_ants(weight.with_data((weight.data > 0.5).astype(np.float32)))
-    field = ants.n4_bias_field_correction(
-        images.to_ants(small.with_data(small.data + 1.0)),
-        mask=inside,
-        shrink_factor=1,
-        spline_param=120.0,
-        convergence={"iters": [25, 25], "tol": 1e-4},
-        return_bias_field=True,
-    )
-    field = images.resample(images.from_ants(field), volume)
-    return volume.data / np.clip(field.data, 0.2, 5.0)
-
-
 def tissue_classes(data: np.ndarray, brain: np.ndarray) -> np.ndarray:
     """Return 0 outside, else 1 CSF, 2 grey, 3 white: a Gaussian mixture of three classes.
 
@@ -69,7 +42,9 @@ def tissue_classes(data: np.ndarray, brain: np.ndarray) -> np.ndarray:
     return classes
 
 
-def label_head(volume: Volume, head: np.ndarray, brain: np.ndarray) -> np.ndarray:
+def label_head(
+    volume: Volume, head: np.ndarray, brain: np.ndarray, voxel_mm: float = 2.0
+) -> np.ndarray:
     """Label a head as :data:`refacebench.datasets.TRUTH` says.
 
     Tissue classes come from :func:`tissue_classes`; the atlas of the native
@@ -82,6 +57,8 @@ def label_head(volume: Volume, head: np.ndarray, brain: np.ndarray) -> np.ndarra
         Bias-corrected T1w image, RAS+ axes.
     head, brain : numpy.ndarray of bool
         Masks on its grid.
+    voxel_mm : float
+        Voxel size at which the atlas is registered.
 
     Returns
     -------
@@ -96,7 +73,11 @@ def label_head(volume: Volume, head: np.ndarray, brain: np.ndarray) -> np.ndarra
     classes = tissue_classes(volume.data, brain)
     atlas = _atlas.load_atlas()
     regions, ventricles = _bring(
-        volume, brain, atlas.head, [atlas.regions, atlas.csf == _atlas.VENTRICLE]
+        volume,
+        brain,
+        atlas.intensities,
+        [atlas.regions, atlas.csf == _atlas.VENTRICLE],
+        voxel_mm,
     )
     labels = np.where(head, TRUTH["other_head"], 0).astype(np.uint8)
     labels[brain] = classes[brain]
@@ -120,8 +101,10 @@ def _touching(mask: np.ndarray, core: np.ndarray) -> np.ndarray:
     return keep[parts]
 
 
-def _bring(volume: Volume, brain: np.ndarray, template: Volume, maps) -> list[np.ndarray]:
-    """Register a template brain to a brain at 2 mm and bring label maps along (nearest label)."""
+def _bring(
+    volume: Volume, brain: np.ndarray, template: Volume, maps, voxel_mm: float
+) -> list[np.ndarray]:
+    """Register a template brain to a brain and bring label maps along (nearest label)."""
     import tempfile
 
     import ants
@@ -129,8 +112,8 @@ def _bring(volume: Volume, brain: np.ndarray, template: Volume, maps) -> list[np
     from .. import images
 
     part = volume.with_data(np.where(brain, volume.data, 0.0).astype(np.float32))
-    fixed = templates.coarse(part, 2.0)
-    moving = templates.coarse(template, 2.0)
+    fixed = templates.coarse(part, voxel_mm)
+    moving = templates.coarse(template, voxel_mm)
     with tempfile.TemporaryDirectory() as folder:
         common = {"fixed": images.to_ants(fixed), "moving": images.to_ants(moving)}
         affine = ants.registration(

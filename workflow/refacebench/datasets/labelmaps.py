@@ -101,6 +101,8 @@ FREESURFER_REGIONS = {
 #: tissues (fat and muscle, say) and its prior is wider than any one tissue; as texture it would
 #: roughen the skin in a way that names the person without any anatomy.
 MOST_TEXTURE = 0.3
+#: What no scan shows at a map's lower end: little, where maps are cut below the nose.
+NECK_MM = 2.0
 #: Standard deviation of a class's level between scans of one site, over that between sites.
 SCAN_SPREAD = 0.2
 
@@ -328,7 +330,7 @@ def prepare(path: Path, paint: Paint) -> _growth.Head:
     image = place[volume.data]
     picture = volume.with_data(paint.level[image])
     rigid, points, _ = _growth.head_frame(picture, truth > 0, _growth.is_brain(truth))
-    return _growth.build(volume.with_data(image), truth, rigid, points)
+    return _growth.build(volume.with_data(image), truth, rigid, points, NECK_MM)
 
 
 def _with_blends(heads: list[_growth.Head], painted: list[np.ndarray]) -> list[_growth.Head]:

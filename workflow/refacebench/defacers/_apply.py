@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -83,12 +84,13 @@ def apply(
     options : mapping
         All of the method's options.
     out_image, out_mask : Path
-        The defaced scan, and the voxels whose stored number is another one now.
+        The defaced scan, and the voxels that the method overwrote.
 
     Returns
     -------
     dict
-        ``engine``; ``brain_voxels``; ``changed_voxels``; ``brain_changed``,
+        ``engine``; ``brain_voxels``; ``changed_voxels``, those whose stored
+        number is another one now; ``brain_changed``,
         brain voxels whose stored number differs in the file;
         ``brain_removed``, those of them that held tissue and are air now
         (:func:`refacebench.metrics.quality.brain_integrity`);
@@ -104,6 +106,9 @@ def apply(
         voxel, or in a voxel outside the method's mask; the file is deleted.
     """
     out_image, out_mask = Path(out_image), Path(out_mask)
+    # A method sees zeros where the scan is not finite; the file keeps what it has there.
+    finite = np.nan_to_num(scan.volume.data, posinf=0.0, neginf=0.0)
+    scan = replace(scan, volume=scan.volume.with_data(finite))
     engine = engine_of(module, options)
     result = _checked(module.deface(scan, dict(options)), scan)
     changed = result.changed.astype(bool)
@@ -117,7 +122,9 @@ def apply(
         out_image.unlink()
         where = "the brain" if (differs & protected).any() else "voxels outside its mask"
         raise RuntimeError(f"{out_image}: the written file differs from the scan in {where}")
-    images.write(scan.volume.with_data(differs), out_mask)
+    # The voxels that the method overwrote, not those that differ: where air was zero
+    # already the difference would draw the outline of the face that was there.
+    images.write(scan.volume.with_data(wanted), out_mask)
     now = np.where(differs, result.values, scan.volume.data)
     own = changed & ~wanted if engine == "native" else np.zeros_like(changed)
     rounded = changed & ~differs & ~own & (result.values != scan.volume.data)

@@ -22,12 +22,13 @@ VERSION = "1"
 ENGINE = "native"
 TITLE = "mask_face (surface filter)"
 #: filter: normfilter (box mean over the layer and the air before it alone), blur (box mean
-#: over all voxels) or coating (one value under the reference surface, air above it); depth_mm: thickness of the layer; filter_mm: edge
-#: of the box; opening_mm: radius of the ball for the reference surface.
+#: over all voxels) or coating (one value under the reference surface, air above it);
+#: depth_mm: thickness of the layer; filter_mm: edge of the box; opening_mm: radius of the
+#: ball for the reference surface; protect_margin_mm: leave this much around the brain alone.
 OPTIONS = {
     "filter": "normfilter",
     "depth_mm": 8.0,
-    "filter_mm": 24.0,
+    "filter_mm": 30.0,
     "opening_mm": 18.0,
     "protect_margin_mm": 0.0,
 }

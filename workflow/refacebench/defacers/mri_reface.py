@@ -41,11 +41,19 @@ OPTIONS = {
 }
 #: Regions in template mm (x, y, z from-to) that are replaced; the seam lies inside them.
 FACE = ((-80.0, 78.0), (40.0, 175.0), (-240.0, 12.0))
-EARS = (((-110.0, -62.0), (-40.0, 40.0), (-95.0, 0.0)), ((58.0, 110.0), (-40.0, 40.0), (-95.0, 0.0)))
-#: The non-linear stage runs on voxels of this size.
+EARS = (
+    ((-110.0, -62.0), (-40.0, 40.0), (-95.0, 0.0)),
+    ((58.0, 110.0), (-40.0, 40.0), (-95.0, 0.0)),
+)
+#: The non-linear stage gets voxels of this size, and runs on twice that.
 WARP_VOXEL_MM = 4.0
 #: Lowest slice of the mean head that shows a whole head, and what is put below it.
-CHIN_FROM_MM, CHIN_LENGTH_MM = -108.0, 70.0
+CHIN_FROM_MM, CHIN_LENGTH_MM = -104.0, 75.0
+#: The average of many faces is dim at lips and lids, where they differ; the new face gets a
+#: closed skin of this thickness, not darker than this quantile of the scan's own tissue.
+SKIN_MM, SKIN_QUANTILE = 5.0, 40.0
+#: Intensity of the mean head's surface, and half the thickness of its ghosts.
+SURFACE, GHOST_MM = 75.0, 4.5
 
 
 def deface(scan: PreparedScan, options: dict) -> Defaced:
@@ -79,11 +87,14 @@ def _replace(scan: PreparedScan, box, region, warp, options, rng):
     part = templates.crop(scan.volume, box)
     head, brain = scan.head[box], scan.brain[box]
     points = _template_voxels(part, scan.to_template, warp)
-    face, inside = extended_mean_head()
-    intensity, solid = _sample(face.data, points), _sample(inside.data, points)
+    average = extended_mean_head()
+    intensity, solid, skin = (_sample(volume.data, points) for volume in average)
     solid = np.clip((solid - 0.25) * 2, 0, 1)  # the average's own edge is soft enough
     tissue = head & ~brain
     mapped = match_intensity(intensity, solid > 0.5, part.data, tissue)
+    if tissue.any():
+        floor = float(np.percentile(part.data[tissue], SKIN_QUANTILE))
+        mapped = np.maximum(mapped, skin * floor)
     far = ~head & (templates.depth_mm(~head, part.spacing) > 4.0)
     air = part.data[far] if far.any() else np.zeros(1, np.float32)
     background = np.full(part.shape, np.median(air), np.float32)
@@ -169,41 +180,66 @@ def noise_level(scan: PreparedScan) -> float:
 
 
 @functools.cache
-def extended_mean_head() -> tuple[Volume, Volume]:
-    """Return the mean head and its soft mask, continued below the field of view.
+def extended_mean_head() -> tuple[Volume, Volume, Volume]:
+    """Return the mean head, its soft mask and its skin, continued below the field of view.
 
     The mean head ends at the lower lip.  Its lowest whole slice is repeated
     downwards, at first unchanged (the chin), then moved back and made narrower
     with depth (the floor of the mouth and the front of the neck).
-    """
-    from scipy.ndimage import affine_transform, gaussian_filter
 
-    head = templates.mean_head()
-    mask = gaussian_filter(masks.head_mask(head).astype(np.float32), 1.0)
+    Returns
+    -------
+    tuple of Volume
+        Intensities, mask (0..1), and the layer of ``SKIN_MM`` under the mask's
+        surface (0..1); about 2 mm voxels, which is finer than the mean head's blur.
+    """
+    from scipy.ndimage import binary_fill_holes, gaussian_filter
+
+    head = templates.coarse(templates.mean_head(), 2.0)
+    mask = _clean_mask(head)
     step = head.spacing[2]
     first = int(round((CHIN_FROM_MM - head.affine[2, 3]) / step))
+    mask[:, :, first] = binary_fill_holes(mask[:, :, first])
     extra = int(round(CHIN_LENGTH_MM / step))
-    result = []
-    for data in (np.asarray(head.data, np.float32), mask):
-        slices = []
-        for below in range(extra, 0, -1):
-            depth = below * step
-            back = 55.0 * float(_smoothstep(np.array((depth - 14.0) / 45.0)))
-            width = 1.0 + 0.35 * float(_smoothstep(np.array(depth / 50.0)))
-            center = (data.shape[0] - 1) / 2
-            slices.append(
-                affine_transform(
-                    data[:, :, first],
-                    np.diag([width, 1.0]),
-                    (center * (1 - width), back / head.spacing[1]),
-                    order=1,
-                )
-            )
-        stack = np.concatenate([np.stack(slices, axis=2), data[:, :, first:]], axis=2)
-        affine = head.affine.copy()
-        affine[:3, 3] += head.affine[:3, 2] * (first - extra)
-        result.append(Volume(stack, affine))
-    return result[0], result[1]
+    affine = head.affine.copy()
+    affine[:3, 3] += head.affine[:3, 2] * (first - extra)
+    data, mask = (
+        np.concatenate([_below(x[:, :, first], extra, head.spacing), x[:, :, first:]], axis=2)
+        for x in (np.asarray(head.data, np.float32), mask.astype(np.float32))
+    )
+    depth = templates.depth_mm(mask > 0.5, head.spacing)
+    skin = ((depth > 0) & (depth <= SKIN_MM)).astype(np.float32)
+    smooth = [Volume(gaussian_filter(x, s), affine) for x, s in ((mask, 1.0), (skin, 0.5))]
+    return Volume(data, affine), *smooth
+
+
+def _clean_mask(head: Volume) -> np.ndarray:
+    """Return the mean head's mask without the faint ghosts that lie before its eyes.
+
+    The surface is where the average rises above ``SURFACE``; what is thinner than twice
+    ``GHOST_MM`` (ghosts of glasses and coil pads) is opened away.
+    """
+    filled = masks.head_mask(head)
+    inside = templates.depth_mm(filled, head.spacing)
+    solid = filled & ((head.data > SURFACE) | (inside > 12.0))
+    core = templates.depth_mm(solid, head.spacing) > GHOST_MM
+    opened = templates.depth_mm(~core, head.spacing) <= GHOST_MM
+    return masks.fill_holes(masks.largest_component(opened & solid))
+
+
+def _below(slice_: np.ndarray, extra: int, spacing: np.ndarray) -> np.ndarray:
+    """Continue an axial slice downwards: chin, floor of the mouth, front of the neck."""
+    from scipy.ndimage import affine_transform
+
+    center = (slice_.shape[0] - 1) / 2
+    slices = []
+    for below in range(extra, 0, -1):
+        depth = below * spacing[2]
+        back = 50.0 * float(_smoothstep(np.array((depth - 22.0) / 45.0)))
+        width = 1.0 + 0.45 * float(_smoothstep(np.array((depth - 5.0) / 45.0)))
+        offset = (center * (1 - width), back / spacing[1])
+        slices.append(affine_transform(slice_, np.diag([width, 1.0]), offset, order=1))
+    return np.stack(slices, axis=2)
 
 
 def _template_voxels(part: Volume, matrix: np.ndarray, warp: Volume | None) -> np.ndarray:
@@ -270,12 +306,10 @@ def _nonlinear(scan: PreparedScan) -> Volume:
             mask=images.to_ants(fixed.with_data(seen.astype(np.float32))),
             initial_transform="Identity",
             outprefix=f"{folder}/warp_",
-            reg_iterations=(30, 20),
+            reg_iterations=(40, 0),
             random_seed=1,
         )
-        names = sorted(
-            p for p in Path(folder).glob("*Warp.nii.gz") if "Inverse" not in p.name
-        )
+        names = sorted(p for p in Path(folder).glob("*Warp.nii.gz") if "Inverse" not in p.name)
         moved = np.asarray(nib.load(names[-1]).dataobj, np.float32).reshape(*fixed.shape, 3)
     # ITK keeps displacements in LPS.
     return Volume(moved * np.array([-1, -1, 1], np.float32), fixed.affine)

@@ -10,7 +10,9 @@ A module ``refacers/<name>.py`` defines
     (data, splits, options, seed, versions, picked step) and ``curves.tsv``
     (one row an epoch: epoch, step, split-wise losses).  Whatever it keeps to
     go on after an interruption lies in ``out`` too, as safetensors and JSON.
-    An interrupted and resumed training gives the same model.
+    An interrupted and resumed training gives the same model.  Raises
+    :class:`TrainingFailed` when no usable model comes out (it diverged, too few
+    scans); every scan of the variant then becomes a row with that reason.
 ``load(folder, options) -> model``
     Reads what ``train`` wrote; executes no code from the file.
 ``reface(model, volume, changed, options) -> numpy.ndarray``
@@ -24,6 +26,10 @@ A module ``refacers/<name>.py`` defines
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+
+class TrainingFailed(RuntimeError):
+    """No usable model came out of a training; the message says why."""
 
 
 @dataclass(frozen=True)

@@ -362,7 +362,8 @@ def load_state(path: Path, task: Task, best: dict, mark: str) -> Progress | None
                 file=sys.stderr,
             )
             return None
-        tensors = {name: handle.get_tensor(name) for name in handle.keys()}
+        names = handle.keys()
+        tensors = {name: handle.get_tensor(name) for name in names}
     best.update(_below(tensors, "best."))
     for name, network in task.networks.items():
         network.load_state_dict(_below(tensors, f"net.{name}."))

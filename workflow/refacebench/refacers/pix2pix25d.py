@@ -68,7 +68,8 @@ CHOICES = {
     "precision": ("auto", "bf16", "float32"),
 }
 #: Options that a trained model is bound to.
-BOUND = "plane size voxel_mm filters normalisation percentile mask_channel norm".split()
+BOUND = ("plane", "size", "voxel_mm", "filters", "norm", "normalisation", "percentile")
+BOUND += ("mask_channel",)
 
 
 @dataclasses.dataclass

@@ -123,9 +123,11 @@ def _follow(scan: dict, chain, variant: str, final: str) -> dict:
         if here:
             last = stage
     purpose = _purpose(scan)
-    if last == final:
+    yardstick = variant == "original" and scan.get("role") == RESCAN and last == "segment"
+    if last == final or yardstick:
         return {"stage": last, "status": OK, "reason": f"not compared: {purpose}" * bool(purpose)}
-    if purpose and (variant != "original" or scan.get("role") != RESCAN):
+    unused = variant != "original" or scan.get("split") in ("train", "validation")
+    if purpose and (unused or scan.get("role") != RESCAN):
         return {"stage": last, "status": NOT_USED, "reason": purpose}
     return {"stage": last, "status": MISSING, "reason": f"in no {final} manifest of {variant}"}
 
@@ -147,11 +149,23 @@ def _stopped(rows: list[dict], stage: str, total: int) -> dict:
 
 def _purpose(scan: dict) -> str:
     """Return what a scan is there for if not to be compared; empty for the others."""
-    if scan.get("role") == RESCAN:
-        return "rescan, only its original serves as the yardstick"
+    later = scan.get("role") == RESCAN
     if scan.get("split") in ("train", "validation"):
-        return f"{scan['split']} split, serves to fit models"
-    return ""
+        use = "a later session, not used" if later else "serves to fit models"
+        return f"{scan['split']} split, {use}"
+    return "rescan, only its original serves as the yardstick" if later else ""
+
+
+def without_age(inventory: pd.DataFrame, flows: pd.DataFrame) -> pd.DataFrame:
+    """Return a flow row for each measured scan that brain age cannot use for want of an age."""
+    ages = inventory["age"] if "age" in inventory else pd.Series(None, index=inventory.index)
+    unknown = inventory[pd.to_numeric(ages, errors="coerce").isna()]
+    usable = flows[(flows["variant"] == "original") & (flows["status"] != EXCLUDED)]
+    usable = usable[usable["scan"].isin(unknown["scan"]) & (usable["role"] != RESCAN)]
+    reason = "no age in participants.tsv, so not in the brain-age results"
+    return usable[~usable["status"].isin([FAILED, MISSING])].assign(
+        stage="brainage", status=NOT_USED, reason=reason
+    )
 
 
 def flow_counts(table: pd.DataFrame) -> pd.DataFrame:

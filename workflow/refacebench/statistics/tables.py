@@ -34,7 +34,7 @@ from .cohort import (
     variants_of,
 )
 from .columns import CHANGED_IF_ANY, FAMILIES, frame
-from .flow import SHARED, STAGES, StageManifest, flow, flow_counts
+from .flow import SHARED, STAGES, StageManifest, flow, flow_counts, without_age
 from .intervals import bootstrap_mean, bootstrap_median, share
 from .settings import Settings
 
@@ -80,9 +80,10 @@ def tables(
     manifests = list(manifests)
     order = variants_of(measurements, variants)
     margins = repeatability(measurements, settings)
-    flows = flow(*_flow_input(measurements, inventory, manifests), variants=order)
+    scans, stages = _flow_input(measurements, inventory, manifests)
+    flows = flow(scans, stages, variants=order)
     return {
-        "flow": flows,
+        "flow": pd.concat([flows, without_age(scans, flows)], ignore_index=True),
         "flow_counts": flow_counts(flows),
         "quality": quality(measurements, settings, order),
         "overlap": overlap(measurements, settings, order),

@@ -1,0 +1,191 @@
+"""Registration of two multi-channel images: arrays in, a matrix or a displacement out.
+
+Gauss-Newton for the affine part and symmetric demons for the rest.  Both use
+every voxel and draw no random sample, so that an image that hardly differs is
+registered hardly differently: a measuring stick must not add noise of its own.
+Touches no disk.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def affine(
+    fixed: np.ndarray, moving: np.ndarray, start: np.ndarray, iterations: int = 60
+) -> np.ndarray:
+    """Return the affine map, fixed voxels to moving voxels, of least squared difference.
+
+    Parameters
+    ----------
+    fixed, moving : numpy.ndarray
+        Shape (channels, i, j, k), smooth; each on its own grid.
+    start : numpy.ndarray
+        4 x 4, a first guess.
+    iterations : int
+        Gauss-Newton steps (damped); fewer when no voxel moves any more.
+
+    Returns
+    -------
+    numpy.ndarray
+        4 x 4.
+
+    References
+    ----------
+    Baker S, Matthews I. Lucas-Kanade 20 years on. IJCV 2004, the forward
+    additive algorithm.
+    """
+    here = np.indices(fixed.shape[1:], dtype=np.float32)
+    slopes = _gradient(moving).reshape(-1, *moving.shape[1:])
+    stack = np.concatenate([moving, slopes])
+    count = len(moving)
+    # Coordinates of mean 0 and size 1 keep the normal equations well conditioned.
+    middle = (np.asarray(fixed.shape[1:]) - 1) / 2
+    radius = float(middle.max())
+    points = ((here.reshape(3, -1).T - middle) / radius).astype(np.float32)
+    points = np.column_stack([points, np.ones(len(points), np.float32)])
+    norm = np.eye(4)
+    norm[:3, :3] *= radius
+    norm[:3, 3] = middle
+    matrix = (start @ norm)[:3]
+    damping, best, kept = 1e-3, np.inf, matrix
+    for _ in range(iterations):
+        where = (matrix.astype(np.float32) @ points.T).reshape(here.shape)
+        values = sample(stack, where).reshape(4 * count, -1)
+        rest = fixed.reshape(count, -1) - values[:count]
+        error = float((rest**2).mean(dtype=np.float64))
+        if error > best:
+            damping *= 10
+            if damping > 1e3:
+                break
+        else:
+            gain = best - error
+            best, kept, damping = error, matrix, max(damping / 10, 1e-6)
+            if gain < 1e-7 * best:
+                break
+            normal, right = _normal_equations(values[count:], rest, points)
+        step = np.linalg.solve(normal + damping * np.diag(np.diag(normal)), right)
+        matrix = kept + step.reshape(3, 4)
+    return np.vstack([kept, [0, 0, 0, 1]]) @ np.linalg.inv(norm)
+
+
+def _normal_equations(slopes, rest, points) -> tuple[np.ndarray, np.ndarray]:
+    """Sum J'J and J'r over channels; a row of J is slope x (point, 1)."""
+    normal, right = np.zeros((12, 12)), np.zeros(12)
+    for slope, residual in zip(slopes.reshape(len(rest), 3, -1), rest, strict=True):
+        rows = (slope.T[:, :, None] * points[:, None, :]).reshape(-1, 12)
+        normal += rows.T @ rows
+        right += rows.T @ residual
+    return normal, right
+
+
+def demons(
+    fixed: np.ndarray,
+    moving: np.ndarray,
+    levels: tuple[tuple[float, int], ...],
+    fluid: float = 1.5,
+    elastic: float = 0.7,
+) -> np.ndarray:
+    """Return the displacement that brings ``moving`` onto ``fixed``.
+
+    Parameters
+    ----------
+    fixed, moving : numpy.ndarray
+        Shape (channels, i, j, k), float32, on the same grid; channels are
+        weighted by their scale.
+    levels : tuple of (float, int)
+        Size of the grid as a share of the full one, and iterations, from coarse
+        to fine.
+    fluid, elastic : float
+        Gaussian smoothing, in voxels of the level, of each update and of the
+        whole displacement.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (3, i, j, k), in voxels: ``moving`` at x + u(x) looks like
+        ``fixed`` at x.
+
+    References
+    ----------
+    Vercauteren T et al. Diffeomorphic demons. NeuroImage 2009: symmetric (ESM)
+    forces, eq. 5 with the update composed rather than added; the channels'
+    forces are summed.
+    """
+    import torch
+
+    full = fixed.shape[1:]
+    flow = None
+    with torch.inference_mode():
+        for share, iterations in levels:
+            shape = tuple(max(8, round(n * share)) for n in full)
+            target, source = (_shrink(image, shape, share) for image in (fixed, moving))
+            flow = np.zeros((3, *shape), np.float32) if flow is None else _zoom(flow, shape)
+            flow = _level(target, source, flow, iterations, fluid, elastic)
+    return _zoom(flow, full)
+
+
+def _level(fixed, moving, flow, iterations, fluid, elastic) -> np.ndarray:
+    shape = fixed.shape[1:]
+    here = np.stack(np.meshgrid(*[np.arange(n, dtype=np.float32) for n in shape], indexing="ij"))
+    slope = _gradient(fixed)
+    for _ in range(iterations):
+        warped = sample(moving, here + flow)
+        difference = fixed - warped
+        force = 0.5 * (slope + _gradient(warped))
+        numerator = np.einsum("cijk,caijk->aijk", difference, force)
+        scale = np.einsum("caijk,caijk->ijk", force, force)
+        scale += np.einsum("cijk,cijk->ijk", difference, difference)
+        update = _smooth(numerator / (scale + 1e-4), fluid)
+        flow = _smooth(sample(flow, here + update) + update, elastic)
+    return flow
+
+
+def _smooth(image: np.ndarray, sigma: float) -> np.ndarray:
+    from scipy import ndimage
+
+    return np.stack([ndimage.gaussian_filter(c, sigma, mode="nearest", truncate=3) for c in image])
+
+
+def _gradient(image: np.ndarray) -> np.ndarray:
+    """Central differences, shape (channels, 3, i, j, k); zero on the border."""
+    result = np.zeros((image.shape[0], 3, *image.shape[1:]), np.float32)
+    result[:, 0, 1:-1] = 0.5 * (image[:, 2:] - image[:, :-2])
+    result[:, 1, :, 1:-1] = 0.5 * (image[:, :, 2:] - image[:, :, :-2])
+    result[:, 2, :, :, 1:-1] = 0.5 * (image[:, :, :, 2:] - image[:, :, :, :-2])
+    return result
+
+
+def sample(image: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Interpolate linearly at voxel coordinates; the edge goes on outside."""
+    import torch
+    import torch.nn.functional as functional
+
+    size = np.asarray(image.shape[1:], np.float32)[:, None, None, None]
+    unit = np.ascontiguousarray((2 * where / (size - 1) - 1)[::-1].transpose(1, 2, 3, 0))
+    result = functional.grid_sample(
+        torch.from_numpy(np.ascontiguousarray(image))[None],
+        torch.from_numpy(unit)[None],
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=True,
+    )
+    return result[0].numpy()
+
+
+def _shrink(image: np.ndarray, shape, share: float) -> np.ndarray:
+    return _resize(_smooth(image, 0.5 / share) if share < 1 else image, shape)
+
+
+def _zoom(flow: np.ndarray, shape) -> np.ndarray:
+    """Bring a displacement to another grid; its lengths are voxels of that grid."""
+    factor = [(b - 1) / (a - 1) for a, b in zip(flow.shape[1:], shape, strict=True)]
+    return _resize(flow, shape) * np.asarray(factor, np.float32)[:, None, None, None]
+
+
+def _resize(image: np.ndarray, shape) -> np.ndarray:
+    import torch
+    import torch.nn.functional as functional
+
+    tensor = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None]
+    return functional.interpolate(tensor, shape, mode="trilinear", align_corners=True)[0].numpy()

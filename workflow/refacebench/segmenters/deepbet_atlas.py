@@ -1,0 +1,293 @@
+"""The native segmenter: deepbet's mask, N4, a mixture model, an atlas registered anew.
+
+Everything is estimated from the one image that is given: brain mask, bias
+field, tissue fractions, and the place of the atlas.  Touches no disk but for
+the atlas's and the network's files.
+
+What the measures mean
+----------------------
+``brain`` (mask)
+    deepbet's: brain with its ventricles, the CSF of the sulci and most of the CSF
+    around it, close to the intracranial cavity.
+``brain`` (volume)
+    Grey plus white matter.
+``gm``
+    Cortex of cerebrum and cerebellum, and the nuclei of ``REGIONS`` (thalamus,
+    caudate, putamen, pallidum, hippocampus, amygdala) whatever their intensity.
+``wm``
+    White matter of cerebrum and cerebellum, and the brainstem.
+``csf``
+    All CSF in the mask; ``vcsf`` is the ventricles' part of it.
+``tiv``
+    Volume of the template's intracranial cavity, scaled by the affine
+    registration (like FreeSurfer's eTIV, Buckner et al. 2004).
+lobes
+    Grey matter of both hemispheres under the cortical labels of a lobe; the anterior
+    cingulate is frontal, the posterior parietal, the insula belongs to none.
+
+How well it measures
+--------------------
+Nine label maps of real heads, painted as T1w with blur, bias field and 3 % noise at
+2 mm, mean Dice with the painted labels: brain 0.97 (against everything inside the
+skull), grey 0.90, white 0.94, ventricles 0.87, thalamus 0.88, caudate 0.79, putamen
+0.84, pallidum 0.72, hippocampus 0.74, amygdala 0.72, brainstem 0.90.  TIV is 3 % too
+small with a deviation of 1.5 % from head to head.  Noise of 1 % outside the brain,
+which should change nothing, moves volumes by 0.0 to 0.2 %.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..images import Volume, reorient, reorient_like
+from ..masks import brain_mask, load_brain_extractor
+from . import GLOBALS, REGIONS, TISSUES, Segmentation, _atlas, _tissue
+
+VERSION = "1.0"
+TITLE = "deepbet mask, N4, mixture model, ICBM 2009a template with Desikan-Killiany labels"
+ENGINE = "native"
+OPTIONS = {
+    # Edge of the brain extraction network's input; 256 as released, 192 three times faster.
+    "network_size": 192,
+    # Voxel size of the non-linear registration.
+    "registration_mm": 3.0,
+    # Weight of the Markov field.
+    "smoothness": 0.6,
+    # How far a ventricle may reach beyond the atlas's.
+    "ventricle_growth_mm": 12.0,
+}
+#: Margin around the brain that is kept for registration.
+MARGIN_MM = 6.0
+#: The box around the brain starts and ends at multiples of this many voxels.
+BOX_STEP = 4
+#: Regions 1 .. 12 are grey nuclei, 13 is the brainstem, 14 .. 17 are lobes.
+NUCLEI = REGIONS.index("brainstem")
+
+
+def prepare(options: dict) -> None:
+    """Load the network's weights and build the atlas."""
+    load_brain_extractor()
+    _atlas.load_atlas()
+
+
+def segment(volume: Volume, options: dict, source=None) -> Segmentation:
+    """Segment one image from scratch.
+
+    Parameters
+    ----------
+    volume : Volume
+        T1w intensities, any orientation.
+    options : dict
+        See ``OPTIONS``.
+    source : path, optional
+        Not used.
+
+    Raises
+    ------
+    ValueError
+        If there is no brain, its tissues cannot be told apart, or the atlas
+        does not fit.
+    """
+    options = {**OPTIONS, **options}
+    canonical = reorient(volume, "RAS")
+    brain = brain_mask(canonical, options["network_size"])
+    box = _box(brain, canonical.spacing)
+    part, mask = _crop(canonical, box), brain[box]
+    corrected = _tissue.correct_bias(part, mask)
+    fractions, model = _tissue.tissue_fractions(
+        corrected.data, mask, part.spacing, smoothness=options["smoothness"]
+    )
+    scaled = np.interp(corrected.data, model["means"], (0.0, 0.5, 1.0)).astype(np.float32)
+    atlas = _atlas.load_atlas()
+    place = _atlas.locate(
+        atlas,
+        part.with_data(scaled * mask),
+        part.with_data(fractions[0]),
+        mask,
+        options["registration_mm"],
+    )
+    scale = float(np.linalg.det(place.affine[:3, :3]))
+    if not 0.4 < scale < 3.0:
+        raise ValueError(f"the atlas does not fit: its affine scales the brain by {scale:.2f}")
+    labels, csf_labels = _atlas.sample_labels(atlas, place, part, mask)
+    occupancy = _occupancy(labels)
+    fractions = follow_convention(fractions, mask, occupancy)
+    vcsf = ventricles(fractions[0], mask, csf_labels, part.spacing, options["ventricle_growth_mm"])
+    nuclei = np.zeros(mask.shape, dtype=bool)
+    nuclei[mask] = occupancy[:NUCLEI].sum(axis=0) > 0.5
+    fractions, vcsf = ventricle_walls(fractions, vcsf, scaled, mask & ~nuclei)
+    tissue = np.where(mask, fractions.argmax(axis=0) + 1, 0).astype(np.uint8)
+    regions = _region_map(occupancy, tissue, mask)
+    volumes = _volumes(fractions, occupancy, mask, vcsf, part.voxel_ml)
+    volumes["tiv"] = atlas.cavity_ml / scale
+    quality = _quality(model, place, mask, part.voxel_ml)
+
+    def whole(array):
+        full = np.zeros(canonical.shape, dtype=array.dtype)
+        full[box] = array
+        return reorient_like(canonical.with_data(full), volume).data
+
+    return Segmentation(
+        brain=whole(mask),
+        tissue=whole(tissue),
+        vcsf=whole(vcsf),
+        regions=whole(regions),
+        volumes={name: volumes[name] for name in (*GLOBALS, *REGIONS)},
+        quality=quality,
+    )
+
+
+def _box(mask: np.ndarray, spacing) -> tuple[slice, ...]:
+    places = np.argwhere(mask)
+    margin = np.ceil(MARGIN_MM / np.asarray(spacing)).astype(int)
+    # Whole steps, so that a mask that differs by a voxel still gives the same grids.
+    low = np.maximum((places.min(axis=0) - margin) // BOX_STEP * BOX_STEP, 0)
+    high = -(-(places.max(axis=0) + margin + 1) // BOX_STEP) * BOX_STEP
+    high = np.minimum(high, mask.shape)
+    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+
+
+def _crop(volume: Volume, box: tuple[slice, ...]) -> Volume:
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [s.start for s in box]
+    return Volume(np.ascontiguousarray(volume.data[box], dtype=np.float32), affine)
+
+
+def _occupancy(labels: np.ndarray) -> np.ndarray:
+    """Share of each mask voxel that each region takes, shape (17, voxels)."""
+    shares = [(labels == number).mean(axis=0) for number in range(1, len(REGIONS) + 1)]
+    return np.stack(shares).astype(np.float32)
+
+
+def follow_convention(fractions: np.ndarray, mask: np.ndarray, occupancy: np.ndarray) -> np.ndarray:
+    """Count the nuclei's tissue as grey and the brainstem's as white.
+
+    Thalamus and pallidum look almost like white matter on T1w; by convention
+    they are grey.  CSF stays CSF.
+
+    Parameters
+    ----------
+    fractions : numpy.ndarray
+        Shape (3, i, j, k).
+    occupancy : numpy.ndarray
+        Shape (17, voxels of the mask).
+    """
+    result = fractions.copy()
+    inside = fractions[:, mask]
+    nuclei = np.clip(occupancy[:NUCLEI].sum(axis=0), 0, 1)
+    stem = np.clip(occupancy[NUCLEI], 0, 1 - nuclei)
+    moved = inside[2] * nuclei - inside[1] * stem
+    inside[1] += moved
+    inside[2] -= moved
+    result[:, mask] = inside
+    return result
+
+
+def ventricles(
+    csf: np.ndarray, mask: np.ndarray, labels: np.ndarray, spacing, growth_mm: float
+) -> np.ndarray:
+    """Return the ventricular CSF: CSF nearer to the atlas's ventricles than to its other CSF.
+
+    Ventricles that are larger than the atlas's are followed as far as
+    ``growth_mm``; every component must meet the atlas's ventricles.
+
+    Parameters
+    ----------
+    csf : numpy.ndarray
+        Share of CSF.
+    mask : numpy.ndarray of bool
+        Brain mask.
+    labels : numpy.ndarray
+        Samples of the atlas's CSF map, shape (samples, voxels of the mask).
+    """
+    from scipy import ndimage
+
+    core, outer = (np.zeros(mask.shape, dtype=bool) for _ in range(2))
+    core[mask] = (labels == _atlas.VENTRICLE).mean(axis=0) >= 0.5
+    outer[mask] = (labels == _atlas.OUTER_CSF).mean(axis=0) >= 0.5
+    if not core.any():
+        raise ValueError("the atlas's ventricles lie outside the brain mask: it does not fit")
+    to_core = ndimage.distance_transform_edt(~core, sampling=spacing)
+    to_outer = ndimage.distance_transform_edt(~(outer | ~mask), sampling=spacing)
+    candidate = (csf > 0.5) & mask & (to_core <= growth_mm) & (to_core < to_outer)
+    parts, _ = ndimage.label(candidate)
+    kept = np.unique(parts[core & candidate])
+    return np.isin(parts, kept[kept > 0])
+
+
+def ventricle_walls(
+    fractions: np.ndarray, vcsf: np.ndarray, scaled: np.ndarray, allowed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read the voxels between ventricle and white matter as a mixture of just these two.
+
+    Half CSF and half white matter has the intensity of grey matter; the mixture
+    model, which has no such kind, would line the ventricles with cortex.
+
+    Parameters
+    ----------
+    fractions : numpy.ndarray
+        Shape (3, i, j, k).
+    vcsf : numpy.ndarray of bool
+        Ventricular CSF.
+    scaled : numpy.ndarray
+        Intensities with CSF 0, grey matter 0.5, white matter 1.
+    allowed : numpy.ndarray of bool
+        Mask without the nuclei, which do border on ventricles.
+
+    Returns
+    -------
+    fractions, vcsf : numpy.ndarray
+        Both with the walls read anew.
+    """
+    from scipy import ndimage
+
+    near_white = ndimage.binary_dilation(fractions[2] > 0.7)
+    wall = ndimage.binary_dilation(vcsf) & ~vcsf & near_white & allowed
+    white = np.clip(scaled[wall], 0, 1)
+    result = fractions.copy()
+    result[:, wall] = np.stack([1 - white, np.zeros_like(white), white])
+    return result, vcsf | (wall & (result[0] > 0.5))
+
+
+def _region_map(occupancy: np.ndarray, tissue: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Most likely region of each voxel: nuclei without CSF, lobes where there is grey matter."""
+    best = occupancy.argmax(axis=0)
+    value = np.where(occupancy.max(axis=0) >= 0.5, best + 1, 0)
+    inside = tissue[mask]
+    lobe = value > NUCLEI + 1
+    value[lobe & (inside != TISSUES["gm"])] = 0
+    value[inside == TISSUES["csf"]] = 0
+    regions = np.zeros(mask.shape, dtype=np.uint8)
+    regions[mask] = value
+    return regions
+
+
+def _volumes(fractions, occupancy, mask, vcsf, voxel_ml) -> dict[str, float]:
+    """Sum fractions to millilitres."""
+    from scipy import ndimage
+
+    csf, grey, white = (float(f.sum(dtype=np.float64)) for f in fractions)
+    inside = fractions[:, mask]
+    # The rim voxels of a ventricle are part CSF; those that are mostly CSF belong elsewhere.
+    rim = ndimage.binary_dilation(vcsf) & mask & (fractions[0] <= 0.5)
+    volumes = {
+        "brain": grey + white,
+        "gm": grey,
+        "wm": white,
+        "csf": csf,
+        "vcsf": float(fractions[0][vcsf | rim].sum(dtype=np.float64)),
+    }
+    for number, name in enumerate(REGIONS):
+        share = inside[1] if number > NUCLEI else 1 - inside[0]
+        volumes[name] = float((occupancy[number] * share).sum(dtype=np.float64))
+    return {name: value * voxel_ml for name, value in volumes.items()}
+
+
+def _quality(model: dict, place, mask: np.ndarray, voxel_ml: float) -> dict[str, float]:
+    means, noise = model["means"], model["sigma"]
+    return {
+        "mask_ml": float(mask.sum() * voxel_ml),
+        "grey_white_contrast_to_noise": float((means[2] - means[1]) / noise),
+        "csf_grey_contrast_to_noise": float((means[1] - means[0]) / noise),
+        "atlas_similarity": place.similarity,
+    }
