@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from test_workflow import SNAKEFILE, snakemake
 
 from refacebench.statistics import columns
+from test_workflow import SNAKEFILE, snakemake
 
 pytestmark = pytest.mark.pipeline
 

@@ -82,7 +82,8 @@ def test_largest_component_and_holes():
     mask[3, 3, 3] = False
     mask[8, 8, 8] = True
     alone = masks.largest_component(mask)
-    assert alone.sum() == 124 and not alone[8, 8, 8]
+    assert alone.sum() == 124
+    assert not alone[8, 8, 8]
     assert masks.fill_holes(alone).sum() == 125
     assert not masks.largest_component(np.zeros((3, 3, 3), bool)).any()
 
@@ -164,15 +165,18 @@ def test_known_volumes_of_a_phantom():
     assert model["sigma"] == pytest.approx(4.0, rel=0.15)
 
 
-def test_partial_volume_of_a_mixed_layer():
-    """A slab of voxels that are a quarter grey and three quarters white."""
-    data = np.empty((40, 20, 20), np.float32)
-    data[:10], data[10:20], data[20:30], data[30:] = 20, 60, 90, 100
+def test_partial_volumes_of_a_mixed_layer():
+    """Pure blocks of the three tissues, and a block that goes from grey to white in steps."""
+    white = np.repeat(np.linspace(0.05, 0.95, 10), 2)
+    data = np.empty((50, 20, 20), np.float32)
+    data[:10], data[10:20], data[20:40], data[40:] = 20, 60, (60 + 40 * white)[:, None, None], 100
     data += np.random.default_rng(1).normal(0, 1.5, data.shape).astype(np.float32)
     mask = np.ones(data.shape, bool)
     fractions, _ = _tissue.tissue_fractions(data, mask, (1, 1, 1), smoothness=0.0)
-    layer = fractions[:, 22:28].mean(axis=(1, 2, 3))
-    assert layer == pytest.approx([0.0, 0.25, 0.75], abs=0.05)
+    found = fractions[2, 20:40].mean(axis=(1, 2))
+    assert np.abs(found - white).max() < 0.06
+    # By hand: ten pure layers of each tissue, and half of the twenty mixed ones.
+    assert fractions.sum(axis=(1, 2, 3)) / 400 == pytest.approx([10, 20, 20], abs=0.4)
 
 
 def test_markov_field_cleans_up_noise():
@@ -310,7 +314,8 @@ def test_ventricle_walls_hold_no_grey_matter():
     allowed = np.ones(scaled.shape, bool)
     found, grown = deepbet_atlas.ventricle_walls(fractions, vcsf, scaled, allowed)
     assert np.allclose(found[:, 8], np.array([0.6, 0.0, 0.4])[:, None, None])
-    assert grown[8].all() and not grown[9].any()
+    assert grown[8].all()
+    assert not grown[9].any()
     same, _ = deepbet_atlas.ventricle_walls(fractions, vcsf, scaled, ~allowed)
     assert np.array_equal(same, fractions)
 
@@ -351,7 +356,8 @@ def test_same_bytes_again(head4, result4):
     again = deepbet_atlas.segment(head4, deepbet_atlas.OPTIONS)
     for name in ("brain", "tissue", "vcsf", "regions"):
         assert getattr(again, name).tobytes() == getattr(result4, name).tobytes()
-    assert again.volumes == result4.volumes and again.quality == result4.quality
+    assert again.volumes == result4.volumes
+    assert again.quality == result4.quality
 
 
 def test_invisible_noise_outside_the_brain_hardly_matters(head4, result4):

@@ -1,6 +1,6 @@
 """Brain mask and head mask of a T1w image: pure functions of one image.
 
-The brain mask is deepbet's (Fisch et al., Human Brain Mapping 2024), run with
+The brain mask is deepbet's (Fisch et al., Computers in Biology and Medicine 2024), run with
 the weights that its wheel brings.  The head mask is a threshold with
 morphology.  This module reads the weights' file and touches nothing else.
 """
@@ -77,15 +77,16 @@ def brain_mask(volume: Volume, size: int = 192) -> np.ndarray:
         T1w intensities, any orientation and voxel size.
     size : int
         Edge length in voxels of the box that the second network sees.  The
-        released program uses 256; 192 gives the same mask in a third of the
-        time.
+        released program uses 256; 192 takes a third of the time, agrees with it
+        (Dice 0.99) and is slightly further from true labels (0.960, 256: 0.966).
 
     Returns
     -------
     numpy.ndarray of bool
         Mask on the image's own grid, one component, without holes.  It holds
-        brain, cerebellum, brainstem, the ventricles and most of the CSF in the
-        sulci, but not the CSF between the brain and the skull.
+        brain, cerebellum, brainstem, ventricles and also the CSF of the sulci and
+        around the brain: on painted label maps its volume is 1.00 +- 0.02 of all
+        that lies inside the skull, not of the brain tissue.
 
     Raises
     ------
@@ -231,7 +232,7 @@ def block_mean(data: np.ndarray, factors) -> np.ndarray:
 
 
 def _air_threshold(data: np.ndarray) -> float:
-    """A third of the way from air to Otsu's threshold, above four sigma of the air's noise."""
+    """Return a third of the way from air to Otsu's threshold, above four sigma of noise."""
     from scipy import ndimage
     from skimage.filters import threshold_otsu
 

@@ -91,7 +91,9 @@ def _check_settings(config: Mapping) -> None:
         raise ConfigError(f"config: {error}") from None
     unknown = sorted(set(config.get("checks") or {}) - set(checks.LIMITS))
     if unknown:
-        raise ConfigError(f"checks: unknown {', '.join(unknown)} (known: {', '.join(checks.LIMITS)})")
+        raise ConfigError(
+            f"checks: unknown {', '.join(unknown)} (known: {', '.join(checks.LIMITS)})"
+        )
 
 
 def quality_thresholds(config: Mapping) -> dict:

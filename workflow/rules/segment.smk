@@ -24,6 +24,7 @@ rule segment:
         entry=lambda w: entry("segmenters", w.segmenter),
         version=lambda w: version("segmenters", w.segmenter),
         derivatives="results/derivatives/{dataset}/{variant}",
+        shared="results/segment/{dataset}/{segmenter}/shared",
         timeout=config["scan_timeout_s"],
     script:
         "../scripts/segment.py"

@@ -15,7 +15,7 @@ def main(snakemake):
     module = registry.load("segmenters", p.name, p.entry)
     options = registry.options("segmenters", p.name, p.entry)
     if hasattr(module, "prepare"):
-        module.prepare(options)
+        module.prepare(options, p.shared)
     desc = derivatives.label(p.name)
 
     def work(row):

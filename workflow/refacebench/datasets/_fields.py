@@ -80,9 +80,9 @@ def sample(field: np.ndarray, frame: Frame, points: np.ndarray) -> np.ndarray:
     nodes = (points - low) / np.float32(frame.step)
     if field.ndim == 3:
         return map_coordinates(field, nodes, output=np.float32, order=1, mode="nearest")
-    return np.stack([
-        map_coordinates(part, nodes, output=np.float32, order=1, mode="nearest") for part in field
-    ])
+    return np.stack(
+        [map_coordinates(part, nodes, output=np.float32, order=1, mode="nearest") for part in field]
+    )
 
 
 def node_points(frame: Frame) -> np.ndarray:

@@ -255,8 +255,8 @@ def velocity(head: Head, person: Person, options: Mapping, rng: np.random.Genera
     total *= head.keep
     total += (2.0 * options["head_amplitude"]) * _fields.random_velocity(rng, frame, 34.0, 0.85)
     inner = (1 - head.keep) / 0.85
-    total += (0.8 * options["brain_amplitude"]) * inner * _fields.random_velocity(
-        rng, frame, 10.0, 0.5
+    total += (
+        (0.8 * options["brain_amplitude"]) * inner * _fields.random_velocity(rng, frame, 10.0, 0.5)
     )
     for share, blend in zip(person.blends, head.blends, strict=True):
         total += np.float32(share) * blend
@@ -318,9 +318,7 @@ def is_grey(labels: np.ndarray) -> np.ndarray:
     return (labels == TRUTH["gm"]) | ((labels > 10) & (labels != brainstem))
 
 
-def anatomy(
-    head: Head, person: Person, options: Mapping, rng: np.random.Generator
-) -> np.ndarray:
+def anatomy(head: Head, person: Person, options: Mapping, rng: np.random.Generator) -> np.ndarray:
     """Return a person's displacement field: new head -> base head, before proportions.
 
     A field that comes near folding is weakened in steps of a tenth.
@@ -525,9 +523,7 @@ def with_ageing(head: Head) -> Head:
     )
 
 
-def blend_towards(
-    head: Head, image: np.ndarray, moving: Volume, to_head: np.ndarray
-) -> np.ndarray:
+def blend_towards(head: Head, image: np.ndarray, moving: Volume, to_head: np.ndarray) -> np.ndarray:
     """Return the velocity that carries the base's shape to another head's.
 
     The other head is registered affinely (that part is thrown away: whole-head

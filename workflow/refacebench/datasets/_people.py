@@ -103,11 +103,15 @@ def sites(options: Mapping) -> list[Site]:
 
 
 def _checked(site: Site) -> Site:
-    if sorted("LR" if c in "LR" else "PA" if c in "PA" else "IS" for c in site.axes) != [
-        "IS",
-        "LR",
-        "PA",
-    ] or len(set(site.axes)) < 3:
+    if (
+        sorted("LR" if c in "LR" else "PA" if c in "PA" else "IS" for c in site.axes)
+        != [
+            "IS",
+            "LR",
+            "PA",
+        ]
+        or len(set(site.axes)) < 3
+    ):
         raise ValueError(f"sites: {site.name}: axes '{site.axes}' are no orientation like LIA")
     if site.dtype not in ("uint8", "int16", "uint16", "float32"):
         raise ValueError(
@@ -169,17 +173,19 @@ def index(options: Mapping, seed: int, prefix: str, with_age: bool) -> pd.DataFr
     for i in range(n):
         participant = f"sub-{prefix}{i + 1:0{width}d}"
         for session in range(1, int(options["sessions"]) + 1):
-            rows.append({
-                "participant": participant,
-                "session": f"ses-{session}",
-                "scan": f"{participant}_ses-{session}",
-                "path": "",
-                "site": str(site[i]),
-                "age": round(float(ages[i]), 1) if with_age else np.nan,
-                "sex": str(sex[i]),
-                "status": manifest.OK,
-                "reason": "",
-            })
+            rows.append(
+                {
+                    "participant": participant,
+                    "session": f"ses-{session}",
+                    "scan": f"{participant}_ses-{session}",
+                    "path": "",
+                    "site": str(site[i]),
+                    "age": round(float(ages[i]), 1) if with_age else np.nan,
+                    "sex": str(sex[i]),
+                    "status": manifest.OK,
+                    "reason": "",
+                }
+            )
     return pd.DataFrame(rows).sort_values("scan", ignore_index=True)
 
 
@@ -301,9 +307,7 @@ def draw_person(
     units += 0.5 * man * np.isin(list(PUSHES), ["nose length", "brow", "chin", "jaw width"])
     pushes = float(options["face_amplitude"]) * units * [p.mm for p in PUSHES.values()]
     fat = float(options["face_amplitude"]) * float(np.clip(rng.normal(0.0, 1.4), -2.0, 3.0))
-    blends = float(options["blend_amplitude"]) * np.clip(
-        rng.normal(0.2, 0.35, n_blends), -0.4, 0.8
-    )
+    blends = float(options["blend_amplitude"]) * np.clip(rng.normal(0.2, 0.35, n_blends), -0.4, 0.8)
     blends /= max(1.0, np.abs(blends).sum())
     ageing = rng.standard_normal(2)
     if np.isnan(years):

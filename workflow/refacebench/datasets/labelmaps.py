@@ -165,7 +165,12 @@ def grow(row: Mapping, options: Mapping, seed: int, folder: str | Path, out: str
     still = {"face_amplitude": 0.0, "head_amplitude": 0.0, "brain_amplitude": 0.0}
     shape = {**options, **still} if number < len(maps) else options
     seen, scan, labels = _growth.scan(
-        head, person, row, site, shape, seed,
+        head,
+        person,
+        row,
+        site,
+        shape,
+        seed,
         lambda seen: _signal(head, seen, paint, row, options, seed),
     )
     return _growth.write_scan(row, seen.grid, scan, labels, site, Path(out))

@@ -10,8 +10,9 @@ A module ``segmenters/<name>.py`` defines
     this one image: carrying anything over from the original scan would hide
     the effect that the benchmark measures.
 
-and may define ``prepare(options)``, called once a batch before the first scan
-(loads templates and network weights that all scans share).
+and may define ``prepare(options, folder)``, called once a batch before the
+first scan (loads templates and network weights that all scans share); what is
+costly to build may be kept in ``folder`` for other batches.
 """
 
 from __future__ import annotations

