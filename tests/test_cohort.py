@@ -169,7 +169,8 @@ def test_proportions_scale_the_volumes(ball):
     brain = _growth.is_brain(ball.labels).sum()
     assert _growth.is_brain(labels).sum() / brain == pytest.approx(scale.prod(), rel=0.01)
     width, height = (np.ptp(np.argwhere(labels == 1), axis=0) + 1)[[0, 2]]
-    assert width == pytest.approx(40 * 1.05, abs=1) and height == pytest.approx(40 * 0.95, abs=1)
+    assert width == pytest.approx(40 * 1.05, abs=1)
+    assert height == pytest.approx(40 * 0.95, abs=1)
 
 
 def test_labels_survive_coarser_voxels_without_bias(ball):
@@ -283,7 +284,8 @@ def test_scans_are_stored_as_the_site_stores_them(tmp_path, ball):
         )
         assert answer["truth_path"].endswith("sub-d001_ses-2_desc-truth_dseg.nii.gz")
         scan, truth = images.read(answer["path"], None), images.read(answer["truth_path"], None)
-        assert scan.data.dtype == site.dtype and truth.data.dtype == np.uint8
+        assert scan.data.dtype == site.dtype
+        assert truth.data.dtype == np.uint8
         assert images.axis_codes(scan.affine) == site.axes
         assert np.allclose(images.reorient(scan).spacing, np.array(site.voxel) * 2.0)
         assert (np.rint(scan.data / 20.0) == truth.data).all()
@@ -299,10 +301,12 @@ def test_index_is_complete_sorted_and_fixed_by_the_seed(participants, sessions, 
     options = {**demo.OPTIONS, "participants": participants, "sessions": sessions}
     table = demo.index(options, seed)
     assert len(table) == participants * sessions
-    assert table["scan"].is_unique and table["scan"].is_monotonic_increasing
+    assert table["scan"].is_unique
+    assert table["scan"].is_monotonic_increasing
     assert table.equals(demo.index(options, seed))
     assert table["age"].between(20, 80).all()
-    assert (table["status"] == manifest.OK).all() and (table["path"] == "").all()
+    assert (table["status"] == manifest.OK).all()
+    assert (table["path"] == "").all()
     people = table.groupby("participant")
     assert (people[["age", "sex", "site"]].nunique() == 1).all().all()
     counts = people["site"].first().value_counts()
@@ -316,7 +320,8 @@ def test_index_is_complete_sorted_and_fixed_by_the_seed(participants, sessions, 
 def test_another_seed_deals_other_people():
     a, b = (demo.index(demo.OPTIONS, seed) for seed in (1, 2))
     assert list(a["participant"].unique()[:2]) == ["sub-d001", "sub-d002"]
-    assert len(a) == 68 and not a["age"].equals(b["age"])
+    assert len(a) == 68
+    assert not a["age"].equals(b["age"])
 
 
 @pytest.mark.parametrize(
@@ -343,7 +348,8 @@ def test_sites_can_be_described():
     found = _people.sites({"sites": ["x", {"name": "y", "voxel": 1.5, "axes": "PIR"}]})
     assert [s.name for s in found] == ["x", "y"]
     assert found[0].axes == _people.SITES[0].axes
-    assert found[1].voxel == (1.5, 1.5, 1.5) and found[1].axes == "PIR"
+    assert found[1].voxel == (1.5, 1.5, 1.5)
+    assert found[1].axes == "PIR"
     with pytest.raises(ValueError, match="not among"):
         _people.site_of({"scan": "s", "site": "z"}, {"sites": ["x"]})
 
@@ -364,7 +370,8 @@ def test_age_can_be_told_from_the_brain_but_not_exactly():
 def test_the_modules_keep_the_contract():
     for name in ("demo", "labelmaps"):
         module = registry.load("datasets", name)
-        assert module.SYNTHETIC and module.STATEMENT.endswith(".")
+        assert module.SYNTHETIC
+        assert module.STATEMENT.endswith(".")
         assert name in registry.available("datasets")
 
 
@@ -393,7 +400,8 @@ def test_demo_grows_a_scan_the_same_twice(tmp_path, ball):
         for key in ("path", "truth_path"):
             assert (images.read(one[key], None).data == images.read(two[key], None).data).all()
     scans = [images.read(one["path"]).data for one in first]
-    assert scans[0].min() >= 0 and not np.allclose(scans[0], scans[1])
+    assert scans[0].min() >= 0
+    assert not np.allclose(scans[0], scans[1])
     truth = images.read(first[0]["truth_path"], None).data
     means = [scans[0][truth == code].mean() for code in (1, 2, 3)]
     assert means[0] < means[1] < means[2]
@@ -418,7 +426,8 @@ def test_paint_is_in_units_of_white_matter(tmp_path):
     assert np.allclose(paint.spread, [0, 0.05, 0.1, 0.0625])
     assert np.allclose(paint.texture, [0, 0.075, 0.1, 0.1])  # CSF's is capped at 0.3 x 0.25
     draws = labelmaps._levels(np.random.default_rng(0), paint)
-    assert draws[2] == 0 and np.abs(draws).max() <= 2
+    assert draws[2] == 0
+    assert np.abs(draws).max() <= 2
 
 
 def test_missing_or_wrong_priors_are_named(tmp_path):
@@ -462,7 +471,8 @@ def test_label_maps_give_one_person_each_without_age(tmp_path):
     assert table["participant"].unique().tolist() == ["sub-m001", "sub-m002"]
     assert table["age"].isna().all()
     table = labelmaps.index(label_options(tmp_path, participants=5, ages="simulated"), 1)
-    assert table["participant"].nunique() == 5 and table["age"].between(20, 80).all()
+    assert table["participant"].nunique() == 5
+    assert table["age"].between(20, 80).all()
 
 
 def test_label_map_options_are_checked(tmp_path):

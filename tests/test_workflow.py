@@ -47,18 +47,18 @@ def test_the_demo_config_asks_for_every_stage(tmp_path):
     demo = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     refaced = len(demo["refacers"]["pix2pix25d"]["defacers"])
     variants = 1 + len(demo["defacers"]) + refaced
-    # 36 people, 18/4/14, two sessions of which one is measured, batches of 14; later
+    # 31 people, 14/3/14, two sessions of which one is measured, batches of 14; later
     # sessions of the train and validation split are in the plan but nothing uses them.
-    assert counts["grow"] == 2 + 1 + 1 + 1
+    assert counts["grow"] == 1 + 1 + 1 + 1
     assert counts["inventory"] == counts["grow"]
-    assert counts["prepare"] == 2 + 1 + 1
+    assert counts["prepare"] == 1 + 1 + 1
     assert counts["base"] == 1
-    # Train (2 batches) and validation (1) are defaced only where a model is trained.
-    assert counts["deface"] == len(demo["defacers"]) + 3 * refaced
+    # Train and validation are defaced only where a model is trained.
+    assert counts["deface"] == len(demo["defacers"]) + 2 * refaced
     assert counts["train"] == refaced
     assert counts["reface"] == refaced
     # Every variant of the test split, its rescan, and the train split's originals.
-    assert counts["segment"] == variants + 1 + 2
+    assert counts["segment"] == variants + 1 + 1
     assert counts["measure"] == variants
 
 

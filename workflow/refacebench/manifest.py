@@ -10,6 +10,7 @@ record's key still matches.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import resource
@@ -111,6 +112,7 @@ def run_batch(
     inputs: Callable[[dict], list] = lambda row: [row["path"]],
     timeout: float = 3600.0,
     isolate: bool = True,
+    preload: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """Run one function over the scans of a batch and write the manifest.
 
@@ -133,12 +135,16 @@ def run_batch(
     isolate : bool
         Run each scan in a forked process.  Off only for GPU work, which
         cannot be forked.
+    preload : tuple of str
+        Heavy packages that every scan needs: imported once, before forking.
 
     Returns
     -------
     pandas.DataFrame
         The manifest that was written.
     """
+    for package in preload:
+        importlib.import_module(package)
     out = Path(out)
     records = out.with_suffix("")
     records.mkdir(parents=True, exist_ok=True)

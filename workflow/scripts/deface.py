@@ -12,6 +12,8 @@ def main(snakemake):
     options = registry.options("defacers", p.name, p.entry)
     engine = defacers.engine_of(module, options)
     derivatives.describe(p.derivatives, p.name)
+    if hasattr(module, "prepare"):
+        module.prepare(options)
 
     def work(row):
         image = names.derivative(p.derivatives, row["scan"], "T1w", "defaced")
@@ -43,6 +45,7 @@ def main(snakemake):
         params={**options, "seed": p.seed},
         inputs=lambda row: [row[k] for k in ("path", "brain_path", "head_path", "template_path")],
         timeout=p.timeout,
+        preload=("scipy.ndimage", *getattr(module, "PRELOAD", ())),
     )
 
 

@@ -26,6 +26,7 @@ def main(snakemake):
         params={**options, "seed": p.seed},
         inputs=lambda row: [],
         timeout=p.timeout,
+        preload=("scipy.ndimage",),
     )
 
 

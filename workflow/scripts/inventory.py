@@ -23,6 +23,7 @@ def main(snakemake):
         version=p.version,
         params=limits,
         timeout=p.timeout,
+        preload=("scipy.ndimage", "skimage.filters"),
     )
 
 

@@ -42,6 +42,7 @@ def main(snakemake):
         params=p.thresholds,
         inputs=inputs,
         timeout=p.timeout,
+        preload=("scipy.ndimage", "skimage.metrics"),
     )
 
 

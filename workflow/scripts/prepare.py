@@ -1,13 +1,15 @@
 """Head mask, brain mask, template registration and face region of each original."""
 
-from refacebench import jobs, manifest, masks, prepare
+from refacebench import jobs, manifest, masks, prepare, templates
 
 
 def main(snakemake):
     """Prepare the scans of one batch; writes derivatives and the manifest."""
     jobs.start(snakemake.log[0])
     p = snakemake.params
-    masks.load_brain_extractor()  # before the scans' processes fork, so that they share it
+    # Before the scans' processes fork, so that they share it.
+    masks.load_brain_extractor()
+    templates.mean_head()
     manifest.run_batch(
         manifest.read(snakemake.input[0]),
         lambda row: prepare.prepare(row, p.derivatives),
@@ -16,6 +18,7 @@ def main(snakemake):
         method="deepbet",
         version=p.version,
         timeout=p.timeout,
+        preload=("ants", "scipy.ndimage", "skimage.filters"),
     )
 
 

@@ -45,6 +45,7 @@ def main(snakemake):
         engine=defacers.engine_of(module, options),
         params=options,
         timeout=p.timeout,
+        preload=getattr(module, "PRELOAD", ()),
     )
 
 

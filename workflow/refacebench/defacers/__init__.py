@@ -19,6 +19,8 @@ and may define
     ``"official"`` only when the released program itself runs.
 ``TITLE : str``
     A line for tables and the report.
+``prepare(options)``, ``PRELOAD : tuple of str``
+    Called, and packages imported, once a batch before the first scan.
 
 A native defacer need not care for the brain, the data type or the grid: the
 caller takes only the voxels of ``changed``, never a voxel of the (native

@@ -29,6 +29,7 @@ from . import Defaced, PreparedScan
 VERSION = "1"
 ENGINE = "native"
 TITLE = "mri_reface (average face)"
+PRELOAD = ("ants",)
 #: ears: replace the ears too; nonlinear: run the non-linear stage; blend_mm: width of the
 #: seam; keep_mm: no replacement this near to the brain; noise: match the scan's noise.
 OPTIONS = {
@@ -54,6 +55,12 @@ CHIN_FROM_MM, CHIN_LENGTH_MM = -104.0, 75.0
 SKIN_MM, SKIN_QUANTILE = 5.0, 40.0
 #: Intensity of the mean head's surface, and half the thickness of its ghosts.
 SURFACE, GHOST_MM = 75.0, 4.5
+
+
+def prepare(options: dict) -> None:
+    """Read and extend the mean head once for all scans of a batch."""
+    templates.mean_head()
+    extended_mean_head()
 
 
 def deface(scan: PreparedScan, options: dict) -> Defaced:

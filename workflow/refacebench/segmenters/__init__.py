@@ -12,7 +12,8 @@ A module ``segmenters/<name>.py`` defines
 
 and may define ``prepare(options, folder)``, called once a batch before the
 first scan (loads templates and network weights that all scans share); what is
-costly to build may be kept in ``folder`` for other batches.
+costly to build may be kept in ``folder`` for other batches; and ``PRELOAD``,
+names of heavy packages to import once a batch.
 """
 
 from __future__ import annotations

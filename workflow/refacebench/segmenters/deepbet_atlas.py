@@ -49,6 +49,7 @@ from . import GLOBALS, REGIONS, TISSUES, Segmentation, _atlas, _tissue
 VERSION = "1.0"
 TITLE = "deepbet mask, N4, mixture model, ICBM 2009a template with Desikan-Killiany labels"
 ENGINE = "native"
+PRELOAD = ("ants", "scipy.ndimage", "skimage.filters", "torch.nn.functional")
 OPTIONS = {
     # Edge of the brain extraction network's input; 256 as released, 192 three times faster.
     "network_size": 192,
