@@ -88,6 +88,18 @@ def test_every_scan_of_every_variant_is_in_the_flow(finished):
     assert flow["scan"].nunique() == 14
 
 
+def test_every_method_says_what_ran(finished):
+    folder, _, _ = finished
+    quality = columns.read(folder / "results/tables/tiny/quality.tsv").set_index("variant")
+    assert quality["engine"].to_dict() == {
+        "null": "native",
+        "quickshear": "official",
+        "mask_face": "native",
+        "mask_face+pix2pix25d": "native",
+    }
+    assert quality["version"].notna().all()
+
+
 def test_native_defacers_left_every_brain_voxel_alone(finished):
     folder, _, _ = finished
     deface = folder / "results" / "deface" / "tiny" / "mask_face"

@@ -710,23 +710,7 @@ def test_escaped_text_has_no_bare_special_character(text):
     assert not set(escaped) & set("\\&%$#_{}~^<>")
 
 
-def test_captions_say_what_counts(made):
-    table = factories.measurements()
-    found = latex.captions(made, table, QUICK)
-    assert set(found) == set(made)
-    text = found["volumes"]
-    for part in (
-        "12 participants with 12 scans",
-        "of 39 scans",
-        "27 are not compared",
-        "Holm",
-        "deepbet_gmm 90 tests",
-        "200 resamples, seed 0",
-        "5 %",
-        "pydeface native 1",
-        "up to 6 participants",
-    ):
-        assert part in text, part
+def test_printed_columns_exist():
     for name, columns in latex.PRINTED.items():
         assert set(columns) <= set(TABLES[name])
 

@@ -123,8 +123,9 @@ def test_a_broken_config_ends_at_once_with_one_sentence(tmp_path, changes, messa
     config = {"datasets": {"mine": bids(tmp_path / "bids")}, "defacers": {}, **changes}
     run = snakemake(tmp_path, "-n", config=config)
     assert run.returncode != 0
-    assert message in run.stderr
-    assert "Traceback" not in run.stderr
+    said = run.stdout + run.stderr
+    assert message in said
+    assert "Traceback" not in said
     assert not (tmp_path / "results" / "tables").exists()
 
 

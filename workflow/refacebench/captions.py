@@ -13,6 +13,7 @@ import pandas as pd
 
 from .metrics.quality import THRESHOLDS
 from .segmenters import REGIONS
+from .statistics.flow import summary
 from .statistics.settings import Settings
 
 Tables = Mapping[str, pd.DataFrame]
@@ -48,18 +49,56 @@ def cohort(table: pd.DataFrame) -> str:
     return text + "."
 
 
+def left_out(tables: Tables, segmenter: str | None = None) -> str:
+    """Return how many scans of the data set are not compared; empty where the flow is unknown.
+
+    Compared are the scans whose original was measured: those that were
+    measured in a variant and those that failed in it.
+    """
+    flow, changed = tables.get("flow"), tables.get("changes")
+    if flow is None or changed is None or flow.empty or changed.empty:
+        return ""
+    changed = of_segmenter(changed, segmenter)
+    total = flow["scan"].nunique()
+    left = total - (changed["n_scans"] + changed["n_failed"])
+    if left.empty:
+        return ""
+    low, high = int(left.min()), int(left.max())
+    number = f"{low}" if low == high else f"{low} to {high}, by segmenter,"
+    return (
+        f"Of {plural(total, 'scan')} of {plural(flow['participant'].nunique(), 'participant')} in "
+        f"the data set, {number} are not compared (other splits, rescans, excluded or failed "
+        "originals)."
+    )
+
+
+def _rests(tables: Tables, table: pd.DataFrame, segmenter: str | None = None) -> str:
+    """Return what a table rests on: its participants and scans, and which scans are not in it."""
+    return _join(cohort(table), left_out(tables, segmenter))
+
+
+def shares(settings: Settings) -> str:
+    """Return how the intervals of shares were made."""
+    return (
+        f"Shares with {100 * settings.level:g} % Wilson intervals, widened where a participant "
+        "has several sessions."
+    )
+
+
 def intervals(settings: Settings) -> str:
     """Return how the intervals of means and medians were made."""
     return (
-        f"Intervals: {100 * settings.level:g} %, bootstrap over participants "
+        f"Intervals: {100 * settings.level:g} %, percentile bootstrap over participants "
         f"({settings.n_boot} resamples, seed {settings.seed})."
     )
 
 
-def engines(table: pd.DataFrame) -> str:
+def engines(table: pd.DataFrame | None) -> str:
     """Return which engine and version stands behind each defacer of the quality table."""
-    rows = table.drop_duplicates("variant") if "variant" in table else table
-    rows = rows[~rows["variant"].str.contains("+", regex=False)] if len(rows) else rows
+    if table is None or table.empty:
+        return ""
+    rows = table.drop_duplicates("variant")
+    rows = rows[~rows["variant"].str.contains("+", regex=False)]
     named = []
     for _, row in rows.iterrows():
         engine, version = _text(row.get("engine")), _text(row.get("version"))
@@ -89,13 +128,14 @@ def quality(
     limit = {**THRESHOLDS, **((config or {}).get("thresholds") or {})}
     n = int(table["n"].max()) if len(table) else 0
     return _join(
-        f"Quality classes (after Gao et al. 2023) of {plural(n, 'scan')} a variant; scans without "
-        "output count. Failure I: more than "
+        f"Quality classes (after Gao et al. 2023) of {plural(n, 'scan')} a variant; a scan without "
+        "output counts as a crash. Failure I: more than "
         f"{100 * limit['face_left']:g} % of the original's own face surface is left (another face "
         "in its place does not count as left). Failure II: more than "
         f"{100 * limit['brain_removed_share']:g} % of the brain is removed or replaced. Success: "
-        f"neither. Shares with {100 * settings.level:g} % Wilson intervals, widened where a "
-        "participant has several sessions.",
+        "neither.",
+        shares(settings),
+        left_out(tables),
         engines(table),
     )
 
@@ -107,11 +147,13 @@ def overlap(
     table = of_segmenter(tables["overlap"], segmenter)
     return _join(
         "Dice of each variant's segmentation with that of the original scan, both made from "
-        f"scratch{_by(segmenter)}. Mean and interval over participants; small points are scans. "
-        "Dashed: mean of the null control, the noise of the measuring stick. In the column 'all' "
-        "a failed scan counts as zero.",
-        cohort(table),
+        f"scratch{_by(segmenter)}. Mean and interval over participants. In figures small points "
+        "are scans and the dashed line is the mean of the null control, the noise of the "
+        "measuring stick. In the column 'all' (mean_all) a failed scan counts as zero; the other "
+        "columns are of completers.",
+        _rests(tables, table, segmenter),
         intervals(settings),
+        engines(tables.get("quality")),
     )
 
 
@@ -122,9 +164,11 @@ def truth(
     table = of_segmenter(tables["truth"], segmenter)
     return _join(
         f"Dice of each variant's segmentation{_by(segmenter)} with the true labels, which exist "
-        "because the scans are synthetic. The row 'original' is the segmenter's own error.",
-        cohort(table),
+        "because the scans are synthetic. The row 'original' is the segmenter's own error. Failed "
+        "scans have no part in the means.",
+        _rests(tables, table, segmenter),
         intervals(settings),
+        engines(tables.get("quality")),
     )
 
 
@@ -134,12 +178,76 @@ def volumes(
     """Return the caption of the map of volume changes."""
     table = of_segmenter(tables["volumes"], segmenter)
     return _join(
-        f"Median change of volume in percent of the original{_by(segmenter)}. Paired Wilcoxon "
-        f"signed-rank tests; asterisk: Holm-corrected p < {settings.alpha:g} {_families(table)}. "
-        "Framed: equivalent to no change by two one-sided tests (Holm-corrected as well) "
-        f"within {_margins(table)}.",
+        f"Median change of volume in percent of the original{_by(segmenter)}.",
+        _tests(tables, table, settings),
+        "In figures an asterisk marks such a p, a frame such an equivalence. Share over: scans "
+        f"that changed by more than {settings.threshold_pct:g} %, failed scans counted in.",
+        _rests(tables, table, segmenter),
+        minimum(table, settings),
+        intervals(settings),
+        shares(settings),
+        engines(tables.get("quality")),
+    )
+
+
+def volumes_over(
+    tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
+) -> str:
+    """Return the caption of the tests on the scans that a defacer changed."""
+    table = of_segmenter(tables["volumes_over"], segmenter)
+    return _join(
+        f"Median change of volume in percent of the original{_by(segmenter)}, only scans in which "
+        f"defacing (selected_by) changed {_CHANGED} by more than {settings.threshold_pct:g} %. "
+        "Selected by outcome: the defacer's own tests are biased towards a difference, its "
+        "refacers' away from it (regression to the mean).",
+        _tests(tables, table, settings),
         cohort(table),
         minimum(table, settings),
+        intervals(settings),
+        engines(tables.get("quality")),
+    )
+
+
+def changes(
+    tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
+) -> str:
+    """Return the caption of the shares of changed scans."""
+    return _join(
+        f"Scans in which {_CHANGED} changed by more than {settings.threshold_pct:g} % of the "
+        f"original{_by(segmenter)}. In share_over failed scans count as changed; "
+        "share_over_completers leaves them out.",
+        _rests(tables, of_segmenter(tables["changes"], segmenter), segmenter),
+        shares(settings),
+        engines(tables.get("quality")),
+    )
+
+
+def repeatability(
+    tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
+) -> str:
+    """Return the caption of the scan-rescan differences."""
+    table = of_segmenter(tables["repeatability"], segmenter)
+    rescanned = not table.empty and table["n"].max() > 0
+    return _join(
+        "Absolute difference between two sessions of a participant, in percent of their "
+        f"mean{_by(segmenter)}. Equivalence is tested within {_margins(table, table)}.",
+        cohort(table) if rescanned else "No participant has two measured sessions.",
+        intervals(settings),
+    )
+
+
+#: The volumes of :data:`refacebench.statistics.columns.CHANGED_IF_ANY` in words.
+_CHANGED = "grey, white, CSF or TIV"
+
+
+def _tests(tables: Tables, table: pd.DataFrame, settings: Settings) -> str:
+    """Return which tests of volumes were made and how they were corrected."""
+    return (
+        "Paired Wilcoxon signed-rank tests on participants' mean differences (zeros: "
+        f"{settings.zero_method}) with matched rank-biserial correlation; significant: "
+        f"Holm-corrected p < {settings.alpha:g}{_families(table)} (p_bh: Benjamini-Hochberg). "
+        "Equivalent to no change: two one-sided signed-rank tests (Holm-corrected as well) "
+        f"within {_margins(table, tables.get('repeatability'))}."
     )
 
 
@@ -150,8 +258,9 @@ def volumes_globals(
     table = of_segmenter(tables["volumes"], segmenter)
     return _join(
         f"Median change of whole-brain volumes in percent of the original{_by(segmenter)}. "
-        f"Filled marks: Holm-corrected p < {settings.alpha:g} {_families(table)}; hollow marks: "
-        f"not shown to differ, which is not the same as equal. Grey band: {_margins(table)}.",
+        f"Filled marks: Holm-corrected p < {settings.alpha:g}{_families(table)}; hollow marks: "
+        "not shown to differ, which is not the same as equal. Grey band: "
+        f"{_margins(table, tables.get('repeatability'))}.",
         cohort(table),
         intervals(settings),
     )
@@ -162,24 +271,36 @@ def _families(table: pd.DataFrame) -> str:
     kinds = {"regions": "17 regions and TIV", "globals": "the other whole-brain volumes"}
     parts = []
     for name, rows in table.groupby("family", sort=False) if len(table) else ():
-        size = rows["family_size"].dropna()
-        if len(size):
-            parts.append(f"{int(size.iloc[0])} tests ({kinds.get(name, name)} x variants)")
-    return f"in families of {' and '.join(parts)}" if parts else ""
+        sizes = rows.groupby("segmenter", sort=False)["family_size"].first().dropna().astype(int)
+        if sizes.empty:
+            continue
+        number = f"{sizes.iloc[0]}"
+        if sizes.nunique() > 1:
+            number = ", ".join(f"{size} ({segmenter})" for segmenter, size in sizes.items())
+        parts.append(f"{number} tests ({kinds.get(name, name)} x variants)")
+    return f" in each segmenter's families of {' and '.join(parts)}" if parts else ""
 
 
-def _margins(table: pd.DataFrame) -> str:
+def _margins(table: pd.DataFrame, rescans: pd.DataFrame | None) -> str:
     """Return the equivalence margin and where it comes from."""
     if table.empty or "margin_pct" not in table or table["margin_pct"].isna().all():
         return "the equivalence margin (none is known)"
     low, high = table["margin_pct"].min(), table["margin_pct"].max()
     size = f"{low:.2g} %" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g} %"
-    sources = set(table.get("margin_source", pd.Series(dtype=str)).dropna()) - {""}
-    where = {
-        frozenset({"rescan"}): ", each region's mean scan-rescan difference",
-        frozenset({"config"}): ", a setting, for want of enough rescans",
-    }.get(frozenset(sources), "")
-    return f"the margin of {size}{where}"
+    sources = set(table.get("margin_source", pd.Series(dtype=str)).dropna())
+    where = []
+    if "rescan" in sources:
+        where.append("each region's mean scan-rescan difference" + _rescanned(rescans))
+    if "config" in sources:
+        where.append("a setting, for want of enough rescans")
+    return ", ".join([f"the margin of {size}", " or ".join(where)]).removesuffix(", ")
+
+
+def _rescanned(rescans: pd.DataFrame | None) -> str:
+    """Return how many participants the scan-rescan differences rest on."""
+    if rescans is None or rescans.empty:
+        return ""
+    return f" (up to {plural(int(rescans['n'].max()), 'participant')})"
 
 
 def smallest_p(n: int) -> float:
@@ -212,7 +333,7 @@ def minimum(table: pd.DataFrame, settings: Settings) -> str:
     if len(hopeless) == rows["variant"].nunique():
         return (
             f"With {plural(int(rows['n'].max()), 'participant')} no regional change, however "
-            "large, could pass the correction: the absence of asterisks says nothing here."
+            "large, could pass the correction: that none is significant says nothing here."
         )
     text = ""
     if hopeless:
@@ -225,8 +346,9 @@ def minimum(table: pd.DataFrame, settings: Settings) -> str:
         return text.strip()
     others = "the other variants" if hopeless else "variants"
     return text + (
-        f"Change that would be found with {100 * settings.power:g} % power (median over regions "
-        f"and {others}): {finite.median():.2g} %."
+        f"Change that would be found with {100 * settings.power:g} % power at level "
+        f"{settings.alpha:g} / family size (median over regions and {others}): "
+        f"{finite.median():.2g} %."
     )
 
 
@@ -235,26 +357,39 @@ def brainage(
 ) -> str:
     """Return the caption of the brain-age figure and table."""
     table = of_segmenter(tables["brainage"], segmenter)
-    first = table.iloc[0] if len(table) else pd.Series(dtype=object)
-    model = ""
-    if pd.notna(first.get("n_train")) and pd.notna(first.get("r2_train_cv")):
-        model = (
-            f"Model: trained on the originals of {int(first['n_train'])} other participants; "
-            f"cross-validated R2 {first['r2_train_cv']:.2f}"
-        )
-        if pd.notna(first.get("mae_train_cv")):
-            model += f", error {first['mae_train_cv']:.1f} years"
-        correction = _text(first.get("correction"))
-        model += f", age-bias correction: {correction}." if correction else "."
     return _join(
         f"Predicted brain age of each variant{_by(segmenter)}. Shift: prediction on the variant "
-        "minus prediction on the original. Grey: mean absolute shift between two scans of one "
-        "person. Error: against chronological age, before the age-bias correction.",
-        model,
-        _text(first.get("note")),
-        cohort(table),
+        "minus prediction on the original, in corrected years. Grey in figures (rescan_shift_abs): "
+        "mean absolute shift between two scans of one person. Error (MAE): against chronological "
+        "age, before the age-bias correction. Wilcoxon signed-rank tests of the shift, "
+        "Holm-corrected over the variants of a segmenter.",
+        *_models(table),
+        _rests(tables, table, segmenter),
         intervals(settings),
+        engines(tables.get("quality")),
     )
+
+
+def _models(table: pd.DataFrame) -> list[str]:
+    """Return what each segmenter's brain-age model is, or why there is none."""
+    firsts = table.drop_duplicates("segmenter").to_dict("records")
+    found = []
+    for first in firsts:
+        whose = f" of {first['segmenter']}" if len(firsts) > 1 else ""
+        if pd.notna(first["n_train"]) and pd.notna(first["r2_train_cv"]):
+            text = (
+                f"Model{whose}: trained on the originals of {int(first['n_train'])} other "
+                "participants; cross-validated by participant, before the correction: R2 "
+                f"{first['r2_train_cv']:.2f}"
+            )
+            if pd.notna(first["mae_train_cv"]):
+                text += f", error {first['mae_train_cv']:.1f} years"
+            correction = _text(first["correction"])
+            found.append(text + (f"; age-bias correction: {correction}." if correction else "."))
+        note = _text(first["note"])
+        if note:
+            found.append(f"Note{whose}: {note}" if whose else note)
+    return found
 
 
 def similarity(
@@ -263,11 +398,12 @@ def similarity(
     """Return the caption of the similarity to the original image."""
     return _join(
         "Correlation and structural similarity (SSIM) of each image with its original, in the "
-        "front half and in the full frame: small points are scans, larger marks the means of "
-        "sites. High similarity in the face region is no virtue in itself: it may mean that the "
-        "face is still there.",
-        cohort(tables["similarity"]),
+        "front half and in the full frame, of scans that went through. In figures small points "
+        "are scans, larger marks the means of sites. High similarity in the face region is no "
+        "virtue in itself: it may mean that the face is still there.",
+        _rests(tables, tables["similarity"]),
         intervals(settings),
+        engines(tables.get("quality")),
     )
 
 
@@ -275,11 +411,30 @@ def runtime(
     tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
 ) -> str:
     """Return the caption of time and memory."""
-    return (
+    return _join(
         "Wall-clock seconds and peak memory of one scan in each step, over the scans that went "
         "through (training scans too). A refaced variant needs its defacer's step first. Times "
-        "depend on the machine and on what else ran there."
+        "depend on the machine and on what else ran there.",
+        engines(tables.get("quality")),
     )
+
+
+def flow(
+    tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
+) -> str:
+    """Return the caption of the scans' flow."""
+    return f"Where each scan ended, for each variant: {_total(tables)}"
+
+
+def flow_counts(
+    tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
+) -> str:
+    """Return the caption of the numbers of scans in each stage."""
+    return f"Scans that entered and left each stage, for each variant: {_total(tables)}"
+
+
+def _total(tables: Tables) -> str:
+    return summary(tables["flow"]).rstrip(".") + "."
 
 
 def slices(public: bool) -> str:
@@ -320,10 +475,15 @@ def numbers_of(name: str, settings: Settings) -> str:
 
 #: Captions by table or figure name; each takes (tables, settings, segmenter, config).
 CAPTIONS = {
+    "flow": flow,
+    "flow_counts": flow_counts,
     "quality": quality,
     "overlap": overlap,
     "volumes": volumes,
     "volumes_globals": volumes_globals,
+    "volumes_over": volumes_over,
+    "changes": changes,
+    "repeatability": repeatability,
     "brainage": brainage,
     "similarity": similarity,
     "runtime": runtime,

@@ -16,6 +16,8 @@ from . import manifest, registry, splits
 
 MEASURED, RESCAN = "measured", "rescan"
 CONTROLS = ("original",)
+#: Stands with every figure and printed table of a cohort that was grown at run time.
+SYNTHETIC_NOTE = "Synthetic cohort: no evidence about real people."
 #: The brain-age model where the config names none.
 BRAIN_AGE = "ridge"
 

@@ -131,6 +131,11 @@ def all_scans(wildcards):
     ]
 
 
+def synthetic_note(wildcards):
+    """What every figure and printed table of a synthetic dataset says; empty for real ones."""
+    return plan.SYNTHETIC_NOTE if plan.is_synthetic(config, wildcards.dataset) else ""
+
+
 def example_title(dataset):
     """What stands above the example slices; a synthetic participant is called one."""
     synthetic = plan.is_synthetic(config, dataset)

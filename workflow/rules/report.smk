@@ -27,6 +27,7 @@ rule figures:
     params:
         config=config,
         variants=VARIANTS,
+        note=synthetic_note,
     script:
         "../scripts/figures.py"
 
@@ -58,6 +59,7 @@ rule slices:
         title=lambda w: example_title(w.dataset),
         defacers=list(config["defacers"]),
         variants=VARIANTS,
+        note=synthetic_note,
     script:
         "../scripts/slices.py"
 
@@ -86,6 +88,7 @@ rule curves:
         runtime=30,
     params:
         variants=VARIANTS,
+        note=synthetic_note,
     script:
         "../scripts/curves.py"
 

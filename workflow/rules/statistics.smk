@@ -56,5 +56,6 @@ rule statistics:
         config=config,
         variants=VARIANTS,
         version=STATISTICS_VERSION,
+        note=synthetic_note,
     script:
         "../scripts/statistics.py"

@@ -18,7 +18,7 @@ def main(snakemake):
         figure = curves.draw(pd.read_csv(card.with_name("curves.tsv"), sep="\t"), card.parent.name)
     else:
         figure = style.message_figure(f"{card.parent.name}: {facts['reason']}")
-    style.save(figure, Path(snakemake.output[0]).with_suffix(""))
+    style.save(figure, Path(snakemake.output[0]).with_suffix(""), snakemake.params.note)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def main(snakemake):
     for path in snakemake.output:
         path = Path(path)
         if path.suffix == ".png":
-            save(drawn[path.stem], path.with_suffix(""))
+            save(drawn[path.stem], path.with_suffix(""), p.note)
 
 
 if __name__ == "__main__":

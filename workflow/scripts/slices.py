@@ -23,7 +23,7 @@ def main(snakemake):
     scan = example(table)
     stem = Path(snakemake.output[0]).with_suffix("")
     if not scan:
-        style.save(style.message_figure("no scan came through: nothing to show"), stem)
+        style.save(style.message_figure("no scan came through: nothing to show"), stem, p.note)
         return
     rows = table[(table["scan"] == scan) & (table["status"] == manifest.OK)]
     rows = rows.drop_duplicates("variant").set_index("variant")
@@ -36,7 +36,7 @@ def main(snakemake):
         faces=p.faces,
         title=p.title,
     )
-    style.save(figure, stem)
+    style.save(figure, stem, p.note)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from refacebench import brainage, jobs, manifest, names, plan, registry
+from refacebench import brainage, captions, jobs, manifest, names, plan, registry
 from refacebench.statistics import cohort, latex
 from refacebench.statistics.flow import StageManifest
 from refacebench.statistics.settings import Settings
@@ -37,13 +37,12 @@ def main(snakemake):
         manifests=tagged([*given.measured, *given.rescans, *given.training, *given.refacing]),
         brainage_models=models,
     )
-    captions = latex.captions(results, measured, settings)
     for path in snakemake.output:
         name = Path(path).stem
         manifest.write(results[name], path)
         latex.write_latex(
             results[name],
-            captions[name],
+            captions.CAPTIONS[name](results, settings, config=p.config),
             Path(path).with_suffix(".tex"),
             latex.PRINTED.get(name),
             label=name,

@@ -274,7 +274,7 @@ def message_figure(message: str):
     return figure
 
 
-def save(figure, stem: str | Path) -> list[Path]:
+def save(figure, stem: str | Path, note: str = "") -> list[Path]:
     """Write a figure as PNG and SVG; the same figure gives the same bytes.
 
     Parameters
@@ -284,6 +284,8 @@ def save(figure, stem: str | Path) -> list[Path]:
         travels inside both files as ``Description``.
     stem : str or Path
         Path without suffix.
+    note : str
+        What must be seen with the figure wherever it goes (a synthetic cohort).
 
     Returns
     -------
@@ -291,6 +293,7 @@ def save(figure, stem: str | Path) -> list[Path]:
         The PNG and the SVG.
     """
     import matplotlib
+    from matplotlib.offsetbox import AnchoredText
 
     label = {"Description": figure.get_label()} if figure.get_label() else {}
     # No date, no program name, no version of the program.
@@ -304,6 +307,20 @@ def save(figure, stem: str | Path) -> list[Path]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(RC)
+        if note:
+            style = {"color": "#B00020", "fontsize": 9, "fontweight": "bold"}
+            box = AnchoredText(
+                note,
+                loc="upper right",
+                bbox_to_anchor=(1.0, 0.0),
+                bbox_transform=figure.transFigure,
+                prop=style,
+                frameon=False,
+                pad=0.2,
+                borderpad=0,
+            )
+            box.set_in_layout(True)
+            figure.add_artist(box)
         for suffix, facts in metadata.items():
             path = stem.with_name(stem.name + suffix)
             part = temporary_name(path)

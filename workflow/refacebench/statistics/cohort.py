@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..manifest import OK
+from ..names import split_variant
 from .settings import Settings
 
 RESCAN = "rescan"
@@ -48,11 +49,19 @@ def assemble(parts: Iterable[tuple[str, str, pd.DataFrame]]) -> pd.DataFrame:
     parts : iterable of (segmenter, variant, manifest)
     """
     tables = [
-        table.assign(segmenter=segmenter, variant=variant) for segmenter, variant, table in parts
+        _with_method(table.assign(segmenter=segmenter, variant=variant), variant)
+        for segmenter, variant, table in parts
     ]
     if not tables:
         raise ValueError("no measure manifests were given")
     return pd.concat(tables, ignore_index=True)
+
+
+def _with_method(table: pd.DataFrame, variant: str) -> pd.DataFrame:
+    """Say which engine and version made the variant: the last stage that touched the image."""
+    stage = "reface" if split_variant(variant)[1] else "deface"
+    made = {f"defacer_{name}": f"{stage}_{name}" for name in ("engine", "version")}
+    return table.assign(**{name: table[own] for name, own in made.items() if own in table})
 
 
 def check(measurements: pd.DataFrame) -> None:

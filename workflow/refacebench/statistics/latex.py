@@ -1,4 +1,4 @@
-r"""Result tables as LaTeX, and the captions that say what a table is made of.
+r"""Result tables as LaTeX.
 
 The output needs the packages ``booktabs`` and, for tables of more than
 :data:`LONG` rows, ``longtable``.  Same table, same bytes.
@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ..manifest import OK, write_text
-from .cohort import compared
-from .flow import summary
-from .settings import Settings
+from ..manifest import write_text
 
 #: Rows above which a table may break over pages.
 LONG = 40
@@ -147,110 +144,3 @@ def write_latex(
     """
     shown = table if columns is None else table[[c for c in columns if c in table]]
     write_text(to_latex(shown, caption, label), path)
-
-
-def captions(
-    tables: Mapping[str, pd.DataFrame], measurements: pd.DataFrame, settings: Settings
-) -> dict[str, str]:
-    """Return a caption for each table: what it shows, of how many, corrected how, run by what."""
-    who = _who(tables["flow"], measurements, settings)
-    engines = _engines(tables.get("quality"))
-    interval = (
-        f"Intervals: {settings.level:.0%}, percentile bootstrap over participants "
-        f"({settings.n_boot} resamples, seed {settings.seed})."
-    )
-    wilson = (
-        f"Interval of shares: {settings.level:.0%} Wilson, widened for repeated scans of a "
-        "participant."
-    )
-    tests = _tests(settings)
-    text = {
-        "flow": "Where each scan ended, for each variant. " + summary(tables["flow"]),
-        "flow_counts": "Scans that entered and left each stage. " + summary(tables["flow"]),
-        "quality": f"Quality classes. {who} A failed scan counts as a crash. {wilson} {engines}",
-        "overlap": f"Overlap with the segmentation of the original. {who} In mean_all a failed "
-        f"scan counts as 0; the other columns are of completers. {interval} {engines}",
-        "volumes": f"Volumes against the original. {who} {tests} {_family(tables, 'volumes')} "
-        f"{_margin(tables)} Share over: scans that changed by more than "
-        f"{settings.threshold_pct:g} %, failed scans counted in. {interval} {wilson} {engines}",
-        "volumes_over": "Volumes against the original, only scans in which defacing (selected_by) "
-        f"changed grey, white, CSF or TIV by more than {settings.threshold_pct:g} %. "
-        "Selected by outcome: the defacer's own tests are biased towards a difference. "
-        f"{tests} {_family(tables, 'volumes_over')} {interval} {engines}",
-        "changes": f"Scans in which grey, white, CSF or TIV changed by more than "
-        f"{settings.threshold_pct:g} %. {who} In share_over failed scans count as changed. "
-        f"{wilson} {engines}",
-        "repeatability": "Absolute difference between two sessions of a participant, in percent "
-        f"of their mean. {_margin(tables)} {interval}",
-        "brainage": f"Predicted brain age. {who} MAE is that of uncorrected predictions; shift is "
-        "variant minus original, in corrected years; rescan_shift_abs is what a second session "
-        "of the same participants does. R2 and MAE of the model are out-of-fold by participant, "
-        "before correction. Wilcoxon signed-rank, Holm over the variants of a segmenter. "
-        f"{interval} {engines}",
-        "similarity": f"Similarity to the original image, completers. {who} {interval} {engines}",
-        "runtime": f"Wall seconds and peak memory a scan. {engines}",
-        "truth": f"Dice with true labels, completers. {who} {interval} {engines}",
-    }
-    return {name: " ".join(text[name].split()) for name in tables if name in text}
-
-
-def _who(flow: pd.DataFrame, measurements: pd.DataFrame, settings: Settings) -> str:
-    rows = compared(measurements, settings)
-    used = rows[(rows["variant"] == "original") & (rows["status"] == OK)]
-    return (
-        f"{used['participant'].nunique()} participants with {used['scan'].nunique()} scans; "
-        f"of {flow['scan'].nunique()} scans in the data set, "
-        f"{flow['scan'].nunique() - used['scan'].nunique()} are not compared (other splits, "
-        "rescans, excluded or failed originals)."
-    )
-
-
-def _tests(settings: Settings) -> str:
-    return (
-        f"Wilcoxon signed-rank on participants' mean differences (zeros: {settings.zero_method}), "
-        "matched rank-biserial correlation; two one-sided signed-rank tests for equivalence; "
-        f"minimum detectable change at {settings.power:.0%} power and alpha "
-        f"{settings.alpha:g} / family size."
-    )
-
-
-def _family(tables: Mapping[str, pd.DataFrame], name: str) -> str:
-    if name not in tables or tables[name].empty:
-        return ""
-    table = tables[name]
-    sizes = table[table["family"] == "regions"].groupby("segmenter", sort=False)["family_size"]
-    sizes = ", ".join(f"{segmenter} {int(n)}" for segmenter, n in sizes.first().items())
-    return (
-        "Holm (and Benjamini-Hochberg) over one segmenter's 17 regions and TIV x all variants "
-        f"({sizes} tests); the other globals are a family of their own."
-    )
-
-
-def _margin(tables: Mapping[str, pd.DataFrame]) -> str:
-    table = tables.get("repeatability")
-    if table is None or table.empty:
-        return ""
-    rescan = table[table["margin_source"] == "rescan"]
-    config = table[table["margin_source"] == "config"]
-    parts = []
-    if len(rescan):
-        parts.append(
-            f"Equivalence margin: each region's mean scan-rescan difference (up to "
-            f"{int(rescan['n'].max())} participants)."
-        )
-    if len(config):
-        parts.append(
-            f"Equivalence margin{' elsewhere' if parts else ''}: "
-            f"{config['margin_pct'].iloc[0]:g} % (config; too few rescans)."
-        )
-    return " ".join(parts)
-
-
-def _engines(quality: pd.DataFrame | None) -> str:
-    """Return which program each defacer was: ours or the released one, with its version."""
-    if quality is None or quality.empty:
-        return ""
-    rows = quality[~quality["variant"].str.contains("+", regex=False)]
-    rows = rows[rows["engine"] != ""].drop_duplicates("variant")
-    named = [f"{row.variant} {row.engine} {row.version}".strip() for row in rows.itertuples()]
-    return f"Engines: {', '.join(named)}." if named else ""
