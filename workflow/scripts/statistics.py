@@ -40,9 +40,10 @@ def main(snakemake):
     for path in snakemake.output:
         name = Path(path).stem
         manifest.write(results[name], path)
+        caption = captions.CAPTIONS[name](results, settings, config=p.config)
         latex.write_latex(
             results[name],
-            captions.CAPTIONS[name](results, settings, config=p.config),
+            f"{p.note} {caption}".strip(),
             Path(path).with_suffix(".tex"),
             latex.PRINTED.get(name),
             label=name,
