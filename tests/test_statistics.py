@@ -723,3 +723,20 @@ def test_same_seed_same_bytes():
         first[name].to_csv(buffers[0])
         second[name].to_csv(buffers[1])
         assert buffers[0].getvalue() == buffers[1].getvalue(), name
+
+
+def test_later_measured_sessions_are_rescans_where_there_are_no_others():
+    table = pd.DataFrame(
+        {
+            "participant": ["sub-1", "sub-1", "sub-2", "sub-3", "sub-3"],
+            "session": ["ses-1", "ses-2", "ses-1", "ses-1", "ses-2"],
+            "scan": ["a", "b", "c", "d", "e"],
+            "role": ["measured"] * 4 + ["rescan"],
+            "variant": "original",
+            "segmenter": "s",
+            "status": "ok",
+            "vol_gm": [1.0, 2.0, 3.0, 4.0, 5.0],
+        }
+    )
+    found = cohort.rescan_pairs(table, "s")
+    assert list(zip(found["scan_1"], found["scan_2"], strict=True)) == [("a", "b"), ("d", "e")]

@@ -155,6 +155,15 @@ def by_participant(values: pd.Series, participants: pd.Series) -> pd.Series:
     return pd.Series(sums / counts, index=names)
 
 
+def _later_session(rows: pd.DataFrame) -> pd.Series:
+    """Mark later sessions of participants all of whose sessions are measured: rescans too."""
+    if "session" not in rows:
+        return pd.Series(False, index=rows.index)
+    only_measured = ~rows["participant"].isin(rows.loc[_is_rescan(rows), "participant"])
+    order = rows["session"].fillna("").groupby(rows["participant"]).rank(method="dense")
+    return only_measured & (order > 1)
+
+
 def rescan_pairs(measurements: pd.DataFrame, segmenter: str, splits=None) -> pd.DataFrame:
     """Return all pairs of an original and a rescan of the same participant.
 
@@ -175,7 +184,7 @@ def rescan_pairs(measurements: pd.DataFrame, segmenter: str, splits=None) -> pd.
     ]
     if splits is not None and "split" in rows:
         rows = rows[rows["split"].fillna("").isin(("", *splits))]
-    again = _is_rescan(rows)
+    again = _is_rescan(rows) | _later_session(rows)
     names = [name for name in rows if name.startswith(("vol_", "brainage"))]
     rows = rows.assign(**{name: pd.to_numeric(rows[name], errors="coerce") for name in names})
     columns = ["participant", "scan", *names]
