@@ -26,15 +26,16 @@ TIMED = {"runtime.tsv", "costs.tsv"}
 TINY = {
     "seed": 3,
     "batch_size": 4,
-    "splits": {"train": 3, "validation": 1, "test": 3},
+    "splits": {"train": 3, "validation": 1, "test": 2},
     "datasets": {
         "tiny": {
             "type": "demo",
             "faces": "public",
             "sessions_measured": 1,
-            "participants": 7,
+            "participants": 6,
             "sessions": 2,
             "voxel_mm": 4.0,
+            "blend_amplitude": 0,
         }
     },
     "defacers": {"null": {}, "quickshear": {}, "mask_face": {}},
@@ -84,8 +85,8 @@ def test_every_scan_of_every_variant_is_in_the_flow(finished):
     variants = ["original", "null", "quickshear", "mask_face", "mask_face+pix2pix25d"]
     assert set(test["variant"]) == set(variants)
     assert not test.duplicated(["scan", "variant"]).any()
-    assert flow["participant"].nunique() == 7
-    assert flow["scan"].nunique() == 14
+    assert flow["participant"].nunique() == 6
+    assert flow["scan"].nunique() == 12
 
 
 def test_every_method_says_what_ran(finished):
@@ -104,7 +105,7 @@ def test_native_defacers_left_every_brain_voxel_alone(finished):
     folder, _, _ = finished
     deface = folder / "results" / "deface" / "tiny" / "mask_face"
     rows = pd.concat(pd.read_csv(p, sep="\t") for p in deface.glob("*.tsv"))
-    assert len(rows) == 7
+    assert len(rows) == 6
     for row in rows.itertuples():
         before = np.asanyarray(nib.load(folder / row.original_path).dataobj)
         image = nib.load(folder / row.path)
@@ -113,7 +114,8 @@ def test_native_defacers_left_every_brain_voxel_alone(finished):
         changed = np.asanyarray(nib.load(folder / row.changed_path).dataobj) > 0
         assert brain.sum() > 1000
         assert np.array_equal(before[brain], after[brain])
-        assert np.array_equal(before != after, changed)
+        assert not ((before != after) & ~changed).any()
+        assert not changed[brain].any()
         assert changed.any()
 
 
