@@ -128,16 +128,22 @@ def test_a_second_run_has_nothing_to_do(finished):
 
 def test_a_deleted_output_is_made_again_and_the_tables_are_the_same(finished):
     folder, _, before = finished
-    victim = next((folder / "results" / "measure" / "tiny").rglob("quickshear/*.tsv"))
-    victim.unlink()
+    victims = [
+        next((folder / "results" / "measure" / "tiny").rglob("quickshear/*.tsv")),
+        folder / "results" / "tables" / "tiny" / "overlap.tsv",
+    ]
+    for victim in victims:
+        victim.unlink()
     run = snakemake(folder, config=TINY)
     assert run.returncode == 0, run.stderr[-3000:]
+    assert all(victim.is_file() for victim in victims)
     assert tables(folder) == before
 
 
 def test_a_killed_run_goes_on_and_the_tables_are_the_same(finished):
     folder, _, before = finished
-    for stage in ("segment", "measure", "train", "reface"):
+    # Snakemake makes a missing file only if something asks for it: the tables do.
+    for stage in ("segment", "measure", "train", "reface", "tables"):
         shutil.rmtree(folder / "results" / stage)
     records = folder / "results" / "segment"
     _kill_when(folder, lambda: len(list(records.rglob("sub-*.json"))) >= 2)

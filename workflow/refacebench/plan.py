@@ -198,7 +198,7 @@ def batch_names(folder: str | Path) -> list[str]:
 def statement(dataset: str, entry: Mapping) -> str:
     """Return the sentence that says that a dataset is synthetic; empty for real ones."""
     module = registry.load("datasets", dataset, entry)
-    return module.STATEMENT if getattr(module, "SYNTHETIC", False) else ""
+    return f"{module.STATEMENT} {SYNTHETIC_NOTE}" if getattr(module, "SYNTHETIC", False) else ""
 
 
 def is_synthetic(config: Mapping, dataset: str) -> bool:
