@@ -47,7 +47,7 @@ def test_the_demo_config_asks_for_every_stage(tmp_path):
     demo = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     refaced = len(demo["refacers"]["pix2pix25d"]["defacers"])
     variants = 1 + len(demo["defacers"]) + refaced
-    # 31 people, 14/3/14, two sessions of which one is measured, batches of 14; later
+    # 28 people, 12/3/13, two sessions of which one is measured, batches of 14; later
     # sessions of the train and validation split are in the plan but nothing uses them.
     assert counts["grow"] == 1 + 1 + 1 + 1
     assert counts["inventory"] == counts["grow"]
