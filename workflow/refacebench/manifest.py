@@ -40,22 +40,21 @@ class ScanExcluded(Exception):
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """Read a manifest; identifiers stay text, so ``sub-001`` or session ``01`` keep zeros."""
-    text = {name: str for name in COLUMNS if name not in ("age", "seconds", "peak_mb")}
-    return pd.read_csv(
-        path, sep="\t", dtype=text, keep_default_na=False, na_values={"age": ["", "n/a"]}
-    ).pipe(_numbers)
+    """Read a manifest; identifiers and versions stay text, so ``01`` and ``1.10`` keep zeros."""
+    return _numbers(pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False))
 
 
 def _numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """Turn columns that hold nothing but numbers into numbers, those that name things aside."""
+    numeric = ("age", "seconds", "peak_mb")
     for name in table.columns:
-        if name not in COLUMNS and table[name].dtype == object:
-            numbers = pd.to_numeric(table[name].replace("", None), errors="coerce")
-            if numbers.notna().sum() == (table[name] != "").sum() and numbers.notna().any():
-                table[name] = numbers
-    for name in ("age", "seconds", "peak_mb"):
-        if name in table:
+        if name in numeric:
             table[name] = pd.to_numeric(table[name], errors="coerce")
+        elif name not in COLUMNS and not name.endswith(("_version", "_engine", "_path")):
+            filled = table[name] != ""
+            numbers = pd.to_numeric(table[name].where(filled), errors="coerce")
+            if filled.any() and numbers[filled].notna().all():
+                table[name] = numbers
     return table
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from ..images import Volume, reorient, reorient_like
 from . import Defaced, PreparedScan
 
-VERSION = "1"
+VERSION = "1.2.0"
 ENGINE = "official"
 TITLE = "Quickshear 1.2.0"
 #: buffer: the release's own distance between brain and plane, in voxels along the superior
