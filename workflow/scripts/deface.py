@@ -29,7 +29,6 @@ def main(snakemake):
                 "Engine": engine,
                 "Parameters": options,
                 "Key": row["key"],
-                "SkullStripped": False,
             },
         )
         return {"variant": p.name, "path": str(image), "changed_path": str(mask), **facts}
