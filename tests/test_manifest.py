@@ -162,3 +162,15 @@ def test_in_process_and_in_child_give_the_same(tmp_path):
     here = run(rows(tmp_path), work, tmp_path / "b", isolate=False)
     fixed = ["scan", "status", "value", "key"]
     assert child[fixed].equals(here[fixed])
+
+
+def test_a_checksum_that_looks_like_a_huge_exponent_stays_text(tmp_path):
+    # pandas' own conversion of this text takes the whole process down.
+    digest = "6e158439314234cf51ed5e9f41695ef7202272b233c1c5f0b793e330352bec45"
+    path = tmp_path / "m.tsv"
+    path.write_text(f"scan\tchecksum\tcount\tage\nsub-1\t{digest}\t1400123\t6e158439314234\n")
+    table = manifest.read(path)
+    assert table["checksum"].tolist() == [digest]
+    assert table["count"].tolist() == [1400123]
+    assert table["count"].dtype == "int64"
+    assert table["age"].isna().all()

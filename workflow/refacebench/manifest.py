@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -34,6 +35,9 @@ COLUMNS = [
 
 OK, EXCLUDED, FAILED = "ok", "excluded", "failed"
 
+_INTEGER = re.compile(r"[+-]?\d{1,18}")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?|[+-]?inf")
+
 
 class ScanExcluded(Exception):
     """Raised for a scan that must be left out; the message is the reason."""
@@ -49,13 +53,27 @@ def _numbers(table: pd.DataFrame) -> pd.DataFrame:
     numeric = ("age", "seconds", "peak_mb")
     for name in table.columns:
         if name in numeric:
-            table[name] = pd.to_numeric(table[name], errors="coerce")
+            table[name] = numbers(table[name])
         elif name not in COLUMNS and not name.endswith(("_version", "_engine", "_path")):
             filled = table[name] != ""
-            numbers = pd.to_numeric(table[name].where(filled), errors="coerce")
-            if filled.any() and numbers[filled].notna().all():
-                table[name] = numbers
+            found = numbers(table[name])
+            if filled.any() and found[filled].notna().all():
+                table[name] = found
     return table
+
+
+def numbers(texts: pd.Series) -> pd.Series:
+    """Return texts as numbers, NaN where a text is none; integers if all are.
+
+    ``pandas.to_numeric`` must not see such texts: what looks like a number with an
+    exponent of many digits, as one checksum in a few hundred does, crashes its parser.
+
+    >>> numbers(pd.Series(["2.5", "", "1e-3", "6e158439314234cf"])).tolist()
+    [2.5, nan, 0.001, nan]
+    """
+    if len(texts) and texts.map(lambda text: bool(_INTEGER.fullmatch(text))).all():
+        return texts.map(int)
+    return texts.map(lambda text: float(text) if _NUMBER.fullmatch(text) else float("nan"))
 
 
 def read_many(paths) -> pd.DataFrame:
