@@ -5,8 +5,12 @@ Touches the job's log file, the process's standard streams and its environment.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 
@@ -27,6 +31,28 @@ class _Tee:
 
     def fileno(self) -> int:
         return self.streams[0].fileno()
+
+
+@contextlib.contextmanager
+def scratch(folder: str | Path):
+    """Keep all temporary files in a folder of the job, emptied before and deleted after it.
+
+    What a killed job left behind holds faces: here the next run removes it, in the
+    system's own folder nobody would.  A path with characters that programs'
+    own scripts trip over (spaces, quotes) is not used; the system's folder is then.
+    """
+    folder = Path(folder).absolute()
+    if not re.fullmatch(r"[A-Za-z0-9_./+=@,~-]+", str(folder)):
+        yield
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def start(log: str | Path) -> None:

@@ -7,51 +7,85 @@ the package's own mask with this project's registration.
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
-
 import numpy as np
 
-from .. import images, templates
-from . import Defaced, PreparedScan
+from .. import templates
+from . import Defaced, PreparedScan, _programs, _region, _runner
 
 VERSION = "1"
 TITLE = "pydeface"
 #: engine: auto (official where FSL and the command are installed), native or official;
-#: protect_margin_mm: native only, leave this much around the brain alone.
-OPTIONS = {"engine": "auto", "protect_margin_mm": 0.0}
+#: and native only: protect_margin_mm: leave this much around the brain alone; upper: own (the
+#: packaged mask's level, through the eyes), below_eyes, eyes or brow; ears: remove them too.
+#: on_missing: stop or skip where engine is official and a program is missing.
+OPTIONS = {
+    "engine": "auto",
+    "protect_margin_mm": 0.0,
+    "upper": "own",
+    "ears": False,
+    "on_missing": "stop",
+}
 #: Voxels with a mask weight above this are left alone: it differs from 1 by rounding only.
 FULL_WEIGHT = 0.999
 
 
+def _program() -> _programs.Program:
+    return _programs.describe({"program": "pydeface"})
+
+
 def official_is_available() -> bool:
     """Tell whether the released command can run: ``pydeface``, ``fsl``, ``flirt``, ``FSLDIR``."""
-    programs = ("pydeface", "fsl", "flirt")
-    return all(shutil.which(name) for name in programs) and bool(os.environ.get("FSLDIR"))
+    return not _runner.missing(_program())
+
+
+def check(options: dict) -> None:
+    """Check the options ``engine``, ``upper`` and ``ears``.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not known, or the engine official together with a native option.
+    """
+    if options["engine"] not in ("auto", "native", "official"):
+        raise ValueError(
+            f"pydeface: engine '{options['engine']}' is none of auto, native, official"
+        )
+    _region.check("pydeface", {**OPTIONS, **options}, more=("own",))
+    if options["engine"] == "official" and _asks_more(options):
+        raise ValueError("pydeface: the options upper and ears need engine: native")
+
+
+def _asks_more(options: dict) -> bool:
+    """Tell whether the options ask for what only the native engine can do."""
+    return options.get("upper", "own") != "own" or bool(options.get("ears", False))
 
 
 def engine(options: dict) -> str:
-    """Return the engine that will run.
+    """Return the engine that will run; ``auto`` looks for the released command.
 
     Raises
     ------
     ValueError
         For an unknown engine, or for ``official`` without the programs that it needs.
     """
-    wanted = options["engine"]
-    if wanted == "auto":
-        return "official" if official_is_available() else "native"
-    if wanted not in ("native", "official"):
-        raise ValueError(f"pydeface: engine '{wanted}' is none of auto, native, official")
-    if wanted == "official" and not official_is_available():
-        raise ValueError(
-            "pydeface: engine 'official' needs the commands pydeface, fsl and flirt and the "
-            "variable FSLDIR (FSL's conda channel: fsl-flirt); or set engine: native"
-        )
-    return wanted
+    check(options)
+    if options["engine"] == "auto":
+        plain = not _asks_more(options)
+        return "official" if plain and official_is_available() else "native"
+    lacks = missing(options)
+    if lacks:
+        raise ValueError(f"pydeface: {lacks}; or set engine: native")
+    return options["engine"]
+
+
+def missing(options: dict) -> str:
+    """Return what the released command lacks here if that engine is asked for."""
+    return _runner.missing(_program()) if options["engine"] == "official" else ""
+
+
+def version(options: dict) -> str:
+    """Return the version of the released command where that is what runs."""
+    return _runner.version(_program()) if engine(options) == "official" else ""
 
 
 def deface(scan: PreparedScan, options: dict) -> Defaced:
@@ -60,38 +94,45 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     Native: the packaged mask (1 outside, 0 in the face's box) is resampled with
     trilinear interpolation and multiplied, without a threshold, with the scan.
     Beyond the template's field of view the mask goes on with its edge's values, so
-    that a chin below it is removed and a neck is not.
+    that a chin below it is removed and a neck is not.  With ``upper`` or ``ears`` the
+    mask is cut off at a level, or joined with the project's own regions
+    (:mod:`refacebench.defacers._region`), with an edge of 1 mm.
 
     Raises
     ------
+    ValueError
+        For an unknown option.
     RuntimeError
         If the released command fails.
     """
     if engine(options) == "official":
-        return _official(scan)
+        return _runner.deface(_program(), scan)
     weight = templates.warp_to_scan(
         templates.face_mask(), scan.volume, scan.to_template, order=1, mode="nearest"
     )
+    weight = _adapted(weight, scan, options)
     changed = weight < FULL_WEIGHT
     return Defaced(scan.volume.data * np.clip(weight, 0, 1), changed)
 
 
-def _official(scan: PreparedScan) -> Defaced:
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "defaced.nii.gz"
-        command = ["pydeface", str(scan.path.resolve()), "--outfile", str(out), "--force"]
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env={**os.environ, "TMPDIR": folder},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode or not out.exists():
-            lines = (done.stderr or done.stdout).strip().splitlines()
-            raise RuntimeError(f"pydeface failed: {lines[-1] if lines else 'no message'}")
-        values = images.read(out).data
-    if values.shape != scan.volume.shape:
-        raise RuntimeError(f"pydeface wrote {values.shape} for a scan of {scan.volume.shape}")
-    return Defaced(values, values != scan.volume.data)
+def _adapted(weight: np.ndarray, scan: PreparedScan, options: dict) -> np.ndarray:
+    """Return the mask's weight with the options ``upper`` and ``ears`` worked in."""
+    options = {**OPTIONS, **options}
+    if options["upper"] == "own" and not options["ears"]:
+        return weight
+    cut = 1 - np.clip(weight, 0, 1)
+
+    def soft(where, regions):
+        part = templates.crop(scan.volume, where)
+        return np.clip(0.5 - _region.distance(part, scan.to_template, regions), 0, 1)
+
+    added = _region.ears() if options["ears"] else ()
+    if options["upper"] != "own":
+        if options["upper"] != "below_eyes":
+            added = _region.face(options["upper"]) + added
+        where = _region.bounding(cut > 0, scan.volume.spacing, 0.0)
+        cut[where] *= soft(where, _region.under(options["upper"]))
+    for region in added:
+        where = _region.box(scan.volume, scan.to_template, [region], 2.0)
+        cut[where] = np.maximum(cut[where], soft(where, [region]))
+    return 1 - cut

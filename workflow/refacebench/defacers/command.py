@@ -1,0 +1,79 @@
+"""Any external program as a defacer, by config alone.
+
+.. code-block:: yaml
+
+    defacers:
+      mideface: {program: mideface, license: /opt/freesurfer/license.txt, on_missing: skip}
+      my_tool:
+        command: [my_tool, --in, "{input}", --out, "{output}"]
+        version_command: [my_tool, --version]
+
+``program`` names a description in ``defacers/programs`` or a file like those there;
+further options override it.  What every option means stands at
+:class:`refacebench.defacers._programs.Program`.  The engine is always
+``official``: the program's output is taken as it is and checked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import Defaced, PreparedScan, _programs, _runner
+
+VERSION = "1"
+ENGINE = "official"
+#: program: a name of the catalogue or a .yaml file; on_missing: stop the run at its start where
+#: the program is missing, or skip (it is then in every table as unavailable); the others:
+#: :class:`refacebench.defacers._programs.Program`.
+OPTIONS = {"program": None, "on_missing": "stop", **_programs.OPTIONS}
+
+
+def check(options: dict) -> None:
+    """Check the options without looking for the program.
+
+    Raises
+    ------
+    ValueError
+        With one sentence that names the option.
+    """
+    _programs.describe(options)
+
+
+def title(options: dict) -> str:
+    """Return a line for tables and the report."""
+    program = _programs.describe(options)
+    return program.title or program.name
+
+
+def missing(options: dict) -> str:
+    """Return what is missing on this machine, and where to get it; empty if nothing is."""
+    return _runner.missing(_programs.describe(options))
+
+
+def version(options: dict) -> str:
+    """Return the version of the program that runs; empty where it does not tell."""
+    return _runner.version(_programs.describe(options))
+
+
+def inputs(options: dict) -> list[Path]:
+    """Return the files beside the scan's that a result depends on."""
+    return _runner.own_files(_programs.describe(options))
+
+
+def public(options: dict) -> dict:
+    """Return the options as a sidecar may show them: no values of environment variables."""
+    shown = {name: value for name, value in options.items() if value is not None}
+    if shown.get("environment"):
+        shown["environment"] = sorted(shown["environment"])
+    return shown
+
+
+def deface(scan: PreparedScan, options: dict) -> Defaced:
+    """Run the program on one scan.
+
+    Raises
+    ------
+    RuntimeError
+        If it cannot start, fails, takes too long, or writes no usable output.
+    """
+    return _runner.deface(_programs.describe(options), scan)
