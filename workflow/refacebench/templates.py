@@ -32,6 +32,13 @@ BRAIN_CENTER = np.array([-5.6, -3.3, 4.2])
 BRAIN_ML = 1394.0
 #: Registration works on voxels of about this size, whatever the scan's are.
 REGISTRATION_VOXEL_MM = 2.0
+#: Coarse-to-fine schedules of the registration: voxels, then shrink factors, smoothing sigmas
+#: (voxels) and most iterations a level.  Both end at 4 mm; the quick one starts from coarser
+#: images and takes a third of the time.
+SCHEDULES = {
+    "full": (REGISTRATION_VOXEL_MM, (6, 4, 2), (3, 2, 1), (2000, 1000, 200)),
+    "quick": (4.0, (4, 2, 1), (2, 1, 0), (500, 200, 50)),
+}
 #: An affine whose stretch along any axis leaves this range is no registration of a head.
 SCALE_RANGE = (0.7, 1.4)
 #: Largest scale over smallest: heads differ less; a wrong optimum squeezes more.
@@ -45,6 +52,8 @@ HEAD_LENGTH_MM = 240.0
 
 #: Labels of :func:`face_region`.
 FACE_LABELS = {"nose": 1, "eyes": 2, "mouth": 3}
+#: Label of the ears in :func:`face_region`: a part of its own, not one of the face.
+EAR_LABEL = 4
 #: Boxes (x, y, z from-to in template mm) of the parts of the face, placed by hand on the
 #: mean head: x to the right, y forwards, z upwards.  Later boxes do not overwrite earlier ones.
 FACE_BOXES = {
@@ -54,6 +63,12 @@ FACE_BOXES = {
         ((12.0, 53.0), (66.0, 150.0), (-54.0, -22.0)),
     ],
     "mouth": [((-40.0, 40.0), (72.0, 150.0), (-165.0, -84.0))],
+}
+#: Boxes of the outer ears, as :data:`FACE_BOXES`, with a few millimetres of the skin behind them;
+#: left is the person's own left (negative x).  The mean head's midline lies at x = -4 there.
+EAR_BOXES = {
+    "ear_left": ((-110.0, -66.0), (-45.0, 20.0), (-82.0, -14.0)),
+    "ear_right": ((60.0, 104.0), (-45.0, 20.0), (-82.0, -14.0)),
 }
 #: The face is this layer under the head's surface.
 FACE_DEPTH_MM = 20.0
@@ -128,7 +143,10 @@ def mask_center(mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
 
 
 def register(
-    volume: Volume, head: np.ndarray | None = None, brain: np.ndarray | None = None
+    volume: Volume,
+    head: np.ndarray | None = None,
+    brain: np.ndarray | None = None,
+    schedule: str = "full",
 ) -> np.ndarray:
     """Register a scan to the mean head: affine, mutual information (ANTs).
 
@@ -143,6 +161,9 @@ def register(
         T1w scan, any orientation and voxel size.
     head, brain : numpy.ndarray of bool, optional
         Masks on the scan's grid, for the starts only.
+    schedule : str
+        A key of :data:`SCHEDULES`.  ``quick`` suffices for a pose: it agrees with ``full``
+        to 1 degree and 0.5 mm.
 
     Returns
     -------
@@ -155,11 +176,12 @@ def register(
         If no start leads to a matrix whose scales lie within
         :data:`SCALE_RANGE` and :data:`MAX_ANISOTROPY` and that matches the mean head.
     """
-    fixed = coarse(mean_head(), REGISTRATION_VOXEL_MM)
-    moving = _clipped(coarse(images.reorient(volume), REGISTRATION_VOXEL_MM))
+    voxel_mm = SCHEDULES[schedule][0]
+    fixed = coarse(mean_head(), voxel_mm)
+    moving = _clipped(coarse(images.reorient(volume), voxel_mm))
     tried = []
     for start in _starts(volume, moving, head, brain):
-        found = _affine_stage(fixed, moving, start)
+        found = _affine_stage(fixed, moving, start, *SCHEDULES[schedule][1:])
         low, high = stretch(found)
         match = similarity(moving, found)
         plausible = SCALE_RANGE[0] <= low and high <= min(SCALE_RANGE[1], MAX_ANISOTROPY * low)
@@ -241,7 +263,9 @@ def _shift(target: np.ndarray, center: np.ndarray, size: float) -> np.ndarray:
     return matrix
 
 
-def _affine_stage(fixed: Volume, moving: Volume, start: np.ndarray) -> np.ndarray:
+def _affine_stage(
+    fixed: Volume, moving: Volume, start: np.ndarray, shrink, sigmas, iterations
+) -> np.ndarray:
     """Run ANTs from a start that is put into the moving image's own place in space."""
     import ants
 
@@ -253,9 +277,9 @@ def _affine_stage(fixed: Volume, moving: Volume, start: np.ndarray) -> np.ndarra
             type_of_transform="Affine",
             initial_transform="Identity",
             outprefix=f"{folder}/to_template_",
-            aff_shrink_factors=(6, 4, 2),
-            aff_smoothing_sigmas=(3, 2, 1),
-            aff_iterations=(2000, 1000, 200),
+            aff_shrink_factors=shrink,
+            aff_smoothing_sigmas=sigmas,
+            aff_iterations=iterations,
             random_seed=1,
         )
         found = ants.read_transform(result["fwdtransforms"][-1])
@@ -358,6 +382,19 @@ def depth_mm(head: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     return distance_transform_edt(head, sampling=spacing).astype(np.float32)
 
 
+def signed_distance(solid: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Return the distance in mm to a surface: positive inside, negative outside.
+
+    >>> signed_distance(np.array([[[False, True, True]]]), np.ones(3)).ravel()
+    array([-0.5,  0.5,  1.5], dtype=float32)
+    """
+    far = np.float32(1e3)
+    half = np.float32(spacing.min() / 2)
+    inside = np.minimum(depth_mm(solid, spacing), far)
+    outside = np.minimum(depth_mm(~solid, spacing), far)
+    return np.where(solid, inside - half, half - outside)
+
+
 def face_region(volume: Volume, head: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Label the parts of the face on a scan's grid.
 
@@ -379,10 +416,12 @@ def face_region(volume: Volume, head: np.ndarray, matrix: np.ndarray) -> np.ndar
     -------
     numpy.ndarray of uint8
         0 elsewhere, 1 nose, 2 eyes (lids, eyeballs' front, orbital rims),
-        3 mouth and chin.  A part outside the field of view has no voxels.
+        3 mouth and chin, 4 ears (:data:`EAR_BOXES`).  A part outside the field of
+        view has no voxels.
     """
     labels = np.zeros(volume.shape, np.uint8)
     boxes = [box for part in FACE_BOXES.values() for box in part]
+    boxes += EAR_BOXES.values()
     region = bounding_box(volume, matrix, boxes, FACE_DEPTH_MM + 5.0)
     if any(s.start >= s.stop for s in region):
         return labels
@@ -397,7 +436,15 @@ def _box_labels(volume: Volume, matrix: np.ndarray) -> np.ndarray:
     for name, boxes in FACE_BOXES.items():
         for box in boxes:
             labels[inside_box(volume, matrix, box) & (labels == 0)] = FACE_LABELS[name]
+    for box in EAR_BOXES.values():
+        labels[inside_box(volume, matrix, box) & (labels == 0)] = EAR_LABEL
     return labels
+
+
+def load() -> None:
+    """Make what all registrations share, once a process and before it forks."""
+    _mean_head_mask()
+    _mean_face()
 
 
 @functools.cache

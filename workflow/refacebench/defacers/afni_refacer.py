@@ -1,0 +1,192 @@
+"""afni_refacer: zero the face, or put a shell of an average face in its place.
+
+The operation of AFNI's ``@afni_refacer_run`` (Cox & Taylor): a signed shell in
+a template's space is brought to the scan by an affine of 9 parameters.  Negative
+= air before the face, 0 = keep, positive = a replacement face.  ``deface`` keeps
+what has shell 0 and sets all else to zero; ``reface`` writes shell x mean(input in the
+shell) / mean(shell) where it is positive, zero where it is negative, and blurs
+lightly inside the shell (FWHM 2.67 mm); ``reface_plus`` has the skull in its shell as well.
+
+What is this project's own: AFNI's shells are not used.  The shell is built at run time
+from the mean head, continued below its field of view
+(:mod:`refacebench.defacers._region`): a layer under its surface within face and
+ears.  The shared registration has 12 parameters; ``dof: 9`` takes the translation,
+rotation and three scales that are nearest to it at nose, lips, chin, eyes, brows and ears;
+``dof: 12`` takes it as it is.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from .. import templates
+from ..images import Volume
+from . import Defaced, PreparedScan, _region
+
+VERSION = "1"
+ENGINE = "native"
+MODES = ("deface", "reface", "reface_plus")
+#: mode: deface, reface or reface_plus; ears, upper (below_eyes, eyes, brow): what the shell
+#: covers; dof: 9 or 12; protect_margin_mm: leave this much around the brain alone.
+OPTIONS = {
+    "mode": "deface",
+    "ears": True,
+    "upper": "brow",
+    "dof": 9,
+    "protect_margin_mm": 0.0,
+}
+#: Thickness of the shell under the average face, and over the skull (reface_plus).
+SHELL_MM, SKULL_MM = 25.0, 9.0
+#: The skull's part of the shell ends above this plane: (normal, point) in template mm.
+SKULL_BASE = ((0.0, -0.5, -1.0), (0.0, -80.0, -30.0))
+#: Full width at half maximum of the blur inside the shell.
+FWHM_MM = 2.67
+#: Where 9 parameters are fitted to 12: nose, lips, chin, eyes, brows, ears; template mm.
+LANDMARKS = np.array(
+    [
+        (0, 114, -70),
+        (0, 102, -98),
+        (0, 92, -130),
+        (-33, 92, -38),
+        (30, 92, -38),
+        (-25, 97, -10),
+        (25, 97, -10),
+        (-76, -10, -45),
+        (70, -10, -45),
+    ],
+    float,
+)
+
+
+def check(options: dict) -> None:
+    """Check the options.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not known.
+    """
+    _region.check("afni_refacer", options)
+    if options["mode"] not in MODES:
+        raise ValueError(f"afni_refacer: mode: {options['mode']!r} is none of {', '.join(MODES)}")
+    if options["dof"] not in (9, 12):
+        raise ValueError(f"afni_refacer: dof: {options['dof']!r} is neither 9 nor 12")
+
+
+def title(options: dict) -> str:
+    """Return the line that says what an entry is; two modes may take part."""
+    return f"afni_refacer ({options['mode']})"
+
+
+def prepare(options: dict) -> None:
+    """Build the shell once for all scans of a batch."""
+    signed_shell(options["mode"], options["upper"], options["ears"])
+
+
+def deface(scan: PreparedScan, options: dict) -> Defaced:
+    """Set the face to zero, or replace it by the shell.
+
+    Raises
+    ------
+    ValueError
+        For an unknown option, if the face lies outside the field of view, or if
+        there is no signal under the shell to scale it by.
+    """
+    check(options)
+    _region.require_face("afni_refacer", scan.volume, scan.to_template, scan.head)
+    matrix = nine_parameters(scan.to_template) if options["dof"] == 9 else scan.to_template
+    shell = signed_shell(options["mode"], options["upper"], options["ears"])
+    where, share = _region.place(
+        shell.with_data((shell.data != 0).astype(np.float32)), scan.volume, matrix
+    )
+    values = np.zeros(scan.volume.shape, np.float32)
+    changed = np.zeros(scan.volume.shape, bool)
+    changed[where] = share > 0.5
+    if options["mode"] != "deface":
+        part = templates.crop(scan.volume, where)
+        face = _positive_part(shell, part, matrix)
+        positive = changed[where] & (face > 0)
+        values[where] = _replacement(part.data, face, positive, part.spacing)
+    return Defaced(values, changed)
+
+
+def _positive_part(shell: Volume, part: Volume, matrix: np.ndarray) -> np.ndarray:
+    """Return the shell's replacement face on a part of the scan, 0 where there is none.
+
+    The face's extent and its intensity are interpolated apart: between a face's
+    intensity and the -1 of air a mean has no sense.
+    """
+    positive = (shell.data > 0).astype(np.float32)
+    solid = templates.warp_to_scan(shell.with_data(positive), part, matrix)
+    face = templates.warp_to_scan(shell.with_data(shell.data * positive), part, matrix)
+    return np.where(solid > 0.5, face / np.maximum(solid, 1e-6), 0)
+
+
+def _replacement(data, face, positive, spacing) -> np.ndarray:
+    """Return the scaled, lightly blurred shell; zero where it is not positive."""
+    from scipy.ndimage import gaussian_filter
+
+    level = float(data[positive].mean()) if positive.any() else 0.0
+    if not level > 0:
+        raise ValueError("afni_refacer: there is no signal under the shell to scale it by")
+    scaled = np.where(positive, face * (level / float(face[positive].mean())), 0)
+    sigma = FWHM_MM / np.sqrt(8 * np.log(2)) / spacing
+    weight = gaussian_filter(positive.astype(np.float32), sigma)
+    blurred = gaussian_filter(scaled.astype(np.float32), sigma) / np.maximum(weight, 1e-6)
+    return np.where(positive, blurred, 0).astype(np.float32)
+
+
+def nine_parameters(matrix: np.ndarray, points: np.ndarray = LANDMARKS) -> np.ndarray:
+    """Return the scan-to-template matrix of translation, rotation and three scales next to a given.
+
+    The template is stretched along its own axes, then rotated and shifted; the
+    sum of squared distances in the scan between where this and where ``matrix``
+    puts ``points`` is least (rotation and scales in turn).
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray
+        4 x 4, the scan's RAS+ mm -> template mm.
+    points : numpy.ndarray
+        Shape (n, 3), template mm, not all in one plane.
+
+    >>> np.allclose(nine_parameters(np.diag([1.1, 0.9, 1.0, 1.0])), np.diag([1.1, 0.9, 1.0, 1.0]))
+    True
+    """
+    to_scan = np.linalg.inv(matrix)
+    target, middle = to_scan[:3, :3], points.mean(axis=0)
+    spread = np.cov(points.T, bias=True)
+    scales = np.linalg.norm(target, axis=0)
+    for _ in range(200):
+        u, _, vt = np.linalg.svd(target @ spread * scales)
+        # No mirror image, should the points and the matrix ask for one.
+        rotation = u @ np.diag([1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
+        scales = np.diag(rotation.T @ target @ spread) / np.diag(spread)
+    result = np.eye(4)
+    result[:3, :3] = rotation * scales
+    result[:3, 3] = target @ middle + to_scan[:3, 3] - result[:3, :3] @ middle
+    return np.linalg.inv(result)
+
+
+@functools.cache
+def signed_shell(mode: str, upper: str, ears: bool) -> Volume:
+    """Return the shell in the template's space: -1 air, 0 keep, positive average intensity."""
+    head, solid = _region.average()
+    depth = templates.depth_mm(solid, head.spacing)
+    regions = _region.face(upper) + (_region.ears() if ears else ())
+    inside = _region.distance(head, np.eye(4), regions) <= 0
+    layer = solid & (depth <= SHELL_MM)
+    shell = np.where(inside & layer, np.maximum(head.data, 1.0), 0)
+    shell[inside & ~solid] = -1
+    if mode == "reface_plus":
+        normal, point = (np.asarray(v) for v in SKULL_BASE)
+        axes = [templates.template_axis(head, np.eye(4), axis) for axis in range(3)]
+        height = sum(n * (a - p) for n, a, p in zip(normal, axes, point, strict=True))
+        vault = (height <= 0) & ~inside
+        shell[vault & solid & (depth <= SKULL_MM)] = np.maximum(head.data, 1.0)[
+            vault & solid & (depth <= SKULL_MM)
+        ]
+        shell[vault & ~solid] = -1
+    return head.with_data(shell.astype(np.float32))
