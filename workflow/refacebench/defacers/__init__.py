@@ -17,8 +17,20 @@ and may define
 ``ENGINE : str`` or ``engine(options) -> str``
     ``"native"`` (default) for our implementation of a published method,
     ``"official"`` only when the released program itself runs.
-``TITLE : str``
+``TITLE : str`` or ``title(options) -> str``
     A line for tables and the report.
+``check(options)``
+    Raise ValueError with one sentence for options that cannot be right.
+``missing(options) -> str``
+    What this machine lacks to run the method, and where to get it; empty if
+    nothing.  Asked once, before anything runs; the option ``on_missing`` (stop or
+    skip) decides what follows.
+``version(options) -> str``
+    The version of the external program that really runs; empty if there is none.
+``inputs(options) -> list of Path``
+    Files beside the scan's that the result depends on.
+``public(options) -> dict``
+    The options as the derivatives' sidecars may show them.
 ``prepare(options)``, ``PRELOAD : tuple of str``
     Called, and packages imported, once a batch before the first scan.
 
@@ -59,6 +71,9 @@ class PreparedScan:
         The brain mask's file, likewise.
     seed : int
         For methods that draw random numbers; differs from scan to scan.
+    warp_path : Path or None
+        Where the scan's non-linear registration is kept for all defacers that want one
+        (:func:`refacebench.defacers._warp.field`).
     """
 
     volume: Volume
@@ -68,6 +83,7 @@ class PreparedScan:
     path: Path
     brain_path: Path
     seed: int = 0
+    warp_path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -91,3 +107,13 @@ def engine_of(module, options: dict) -> str:
     """Return ``native`` or ``official`` for a defacer module and its options."""
     chosen = getattr(module, "engine", None)
     return chosen(options) if chosen else getattr(module, "ENGINE", "native")
+
+
+def version_of(module, options: dict) -> str:
+    """Return the version of the external program behind a method; empty if there is none."""
+    return module.version(options) if hasattr(module, "version") else ""
+
+
+def title_of(module, options: dict) -> str:
+    """Return the line that says what a method is."""
+    return module.title(options) if hasattr(module, "title") else getattr(module, "TITLE", "")

@@ -15,7 +15,7 @@ from types import ModuleType
 import nibabel as nib
 import numpy as np
 
-from .. import images, templates
+from .. import images, names, templates
 from ..images import Volume
 from ..metrics import quality
 from . import Defaced, PreparedScan, engine_of
@@ -56,6 +56,7 @@ def prepared(row: Mapping, seed: int = 0) -> PreparedScan:
         path=Path(row["path"]),
         brain_path=Path(row["brain_path"]),
         seed=scan_seed(row["scan"], seed),
+        warp_path=names.nonlinear(row["template_path"]),
     )
 
 
@@ -74,7 +75,8 @@ def apply(
     A native method never gets at the brain: its voxels, and a margin of
     ``protect_margin_mm`` around them where the method has that option, are
     taken out of ``changed``.  An official program's output is taken as it is.
-    The image has the scan's data type, scaling and grid.
+    The image has the scan's data type, scaling and grid; but an official output
+    that would lose by that (it was rescaled, or runs over) is stored as float32.
 
     Parameters
     ----------
@@ -116,8 +118,13 @@ def apply(
     if engine == "native":
         protected = protect(scan, float(options.get("protect_margin_mm", 0.0)))
     wanted = changed & ~protected
-    images.write_changed(scan.path, result.values, wanted, out_image)
-    differs = stored_difference(scan.path, out_image)
+    if engine == "official" and not fits(scan.path, result.values, wanted):
+        values = np.where(wanted, result.values, scan.volume.data).astype(np.float32)
+        images.write_values(scan.path, values, out_image)
+        differs = values != scan.volume.data
+    else:
+        images.write_changed(scan.path, result.values, wanted, out_image)
+        differs = stored_difference(scan.path, out_image)
     if (differs & ~wanted).any():
         out_image.unlink()
         where = "the brain" if (differs & protected).any() else "voxels outside its mask"
@@ -139,8 +146,27 @@ def apply(
 
 
 def _removed(scan: PreparedScan, now: np.ndarray) -> int:
-    level = quality.brain_level(scan.volume.data, scan.brain)
-    return quality.brain_integrity(scan.volume.data, now, scan.brain, level)["brain_removed"]
+    before, brain = scan.volume.data, scan.brain
+    level = quality.brain_level(before, brain)
+    rescaled = quality.matched(before, now, brain)
+    return quality.brain_integrity(before, now, brain, level, rescaled=rescaled)["brain_removed"]
+
+
+def fits(path: str | Path, values: np.ndarray, changed: np.ndarray) -> bool:
+    """Tell whether a scan's data type can hold other values without harm.
+
+    It can if none of the changed values runs over, and rounding moves none by more
+    than 1 % of the image's largest value (a program may have scaled it to 0..1).
+    """
+    image = nib.load(path)
+    dtype = image.get_data_dtype()
+    if not np.issubdtype(dtype, np.integer) or not changed.any():
+        return True
+    slope = getattr(image.dataobj, "slope", 1.0) or 1.0
+    inter = getattr(image.dataobj, "inter", 0.0) or 0.0
+    stored = (values[changed].astype(np.float64) - inter) / slope
+    error = np.abs(images.cast(stored, dtype).astype(np.float64) - stored).max()
+    return bool(error * abs(slope) <= 0.01 * np.nanmax(np.abs(values)))
 
 
 def _checked(result: Defaced, scan: PreparedScan) -> Defaced:

@@ -6,9 +6,9 @@ of the face by registration, head mask by threshold, opening and closing, a
 surface layer of about 8 mm, a box low-pass along it, deeper tissue unchanged.
 
 Not stated in the paper and chosen here: the region (a box of the template's
-space), the opening (a ball of 18 mm, which takes the tip of the nose and the
-lips off the reference surface so that they lie in the layer as a whole), and
-the width of the box filter.
+space, at whose border the filter fades in), the opening (a ball of 18 mm, which takes
+the tip of the nose and the lips off the reference surface so that they lie in the
+layer as a whole), the width of the box filter, and the ears as an option.
 """
 
 from __future__ import annotations
@@ -16,25 +16,46 @@ from __future__ import annotations
 import numpy as np
 
 from .. import templates
-from . import Defaced, PreparedScan
+from . import Defaced, PreparedScan, _region
 
-VERSION = "1"
+VERSION = "2"
 ENGINE = "native"
-TITLE = "mask_face (surface filter)"
 #: filter: normfilter (box mean over the layer and the air before it alone), blur (box mean
 #: over all voxels) or coating (one value under the reference surface, air above it);
-#: depth_mm: thickness of the layer; filter_mm: edge of the box; opening_mm: radius of the
-#: ball for the reference surface; protect_margin_mm: leave this much around the brain alone.
+#: depth_mm: thickness of the layer; filter_mm: edge of the box (ears: half); opening_mm: radius of
+#: the reference surface's ball; blend_mm: the filter fades in over this width at the region's
+#: border; ears: filter the ears too; protect_margin_mm: leave this much around the brain alone.
 OPTIONS = {
     "filter": "normfilter",
     "depth_mm": 8.0,
     "filter_mm": 30.0,
     "opening_mm": 18.0,
+    "blend_mm": 10.0,
+    "ears": False,
     "protect_margin_mm": 0.0,
 }
 FILTERS = ("normfilter", "blur", "coating")
 #: The face in template mm (x, y, z from-to): ear to ear, brows to below the chin.
-REGION = ((-75.0, 75.0), (45.0, 170.0), (-220.0, 8.0))
+FACE = _region.Region(((-92.0, 84.0), (45.0, 170.0), (-220.0, 14.0)), (_region.NECK,))
+
+
+def check(options: dict) -> None:
+    """Check the options ``filter`` and ``ears``.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not known.
+    """
+    if options["filter"] not in FILTERS:
+        raise ValueError(f"mask_face: filter '{options['filter']}' is none of {FILTERS}")
+    if not isinstance(options["ears"], bool):
+        raise ValueError(f"mask_face: ears: {options['ears']!r} is neither true nor false")
+
+
+def title(options: dict) -> str:
+    """Return the line that says what an entry is; several filters may take part."""
+    return f"mask_face ({options['filter']})"
 
 
 def deface(scan: PreparedScan, options: dict) -> Defaced:
@@ -43,26 +64,37 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     Raises
     ------
     ValueError
-        For an unknown filter, or if no part of the face is in the field of view.
+        For an unknown option, or if no part of the face is in the field of view.
     """
-    if options["filter"] not in FILTERS:
-        raise ValueError(f"mask_face: filter '{options['filter']}' is none of {FILTERS}")
-    width = float(options["filter_mm"])
-    box = templates.bounding_box(scan.volume, scan.to_template, [REGION], width)
-    if any(s.start >= s.stop for s in box) or not scan.head[box].any():
-        raise ValueError("mask_face: the face lies outside the field of view")
-    part = templates.crop(scan.volume, box)
-    head = scan.head[box]
+    check(options)
+    _region.require_face("mask_face", scan.volume, scan.to_template, scan.head)
+    values = scan.volume.data.copy()
+    changed = np.zeros(scan.volume.shape, bool)
+    wide = float(options["filter_mm"])
+    bodies = [(FACE, 0.0, wide)]
+    if options["ears"]:  # a wide mean of so small a part would swell the head's side
+        bodies += [(ear, _region.EAR_WIDER_MM, wide / 2) for ear in _region.ears()]
+    for region, wider, width in bodies:
+        box = _region.box(scan.volume, scan.to_template, [region], width)
+        if any(s.start >= s.stop for s in box) or not scan.head[box].any():
+            continue
+        filtered, weight = _filtered(scan, box, region, wider, width, options)
+        values[box] += weight * (filtered - values[box])
+        changed[box] |= weight > 0
+    return Defaced(values, changed)
+
+
+def _filtered(scan: PreparedScan, box, region, wider, width, options):
+    """Return a part's filtered intensities, and their weight: 0 but in the layer."""
+    part, head = templates.crop(scan.volume, box), scan.head[box]
+    blend = max(float(options["blend_mm"]), 1e-3)
     below = _below_reference(head, part.spacing, float(options["opening_mm"]))
     core = scan.brain[box] | (below > float(options["depth_mm"]))
     near = templates.depth_mm(~head, part.spacing) <= width / 2
-    layer = templates.inside_box(part, scan.to_template, REGION) & ~core & near
+    inside = wider - _region.distance(part, scan.to_template, [region])
+    layer = (inside > 0) & ~core & near
     filtered = _FILTER[options["filter"]](part, below, core, layer & head, width)
-    values = scan.volume.data.copy()
-    values[box] = np.where(layer, filtered, values[box])
-    changed = np.zeros(scan.volume.shape, bool)
-    changed[box] = layer
-    return Defaced(values, changed)
+    return filtered, np.where(layer, np.clip(inside / blend, 0, 1), 0).astype(np.float32)
 
 
 def _below_reference(head: np.ndarray, spacing: np.ndarray, opening: float) -> np.ndarray:

@@ -1,60 +1,88 @@
-"""mri_reface: replace the face by an average face, non-linearly registered.
+"""mri_reface: replace face and ears by those of an average head, non-linearly registered.
 
 Schwarz et al., "Changing the face of neuroimaging research: comparing a new MRI
 de-facing technique with popular alternatives", NeuroImage 231:117845 (2021),
 built from the published description: affine, then non-linear registration of an
-average face to the scan; the face is replaced, intensities are matched, and (as
-since release 0.3) the noise too.
+average head to the scan; face, ears, teeth and what the field of view wrapped behind
+the head are replaced, intensities are matched, and (as since release 0.3) the noise too.
 
 What is this project's own: the average head is pydeface's; the face is masked out
 of the non-linear stage's metric, so that the average face does not bend toward
-the person's; the chin, which the average head's field of view cuts off, is
-continued below it; ears are an option; teeth and wrapped air are not treated.
-Without a seam the new face is blended over ``blend_mm`` into the scan, and no
-nearer to the brain than ``keep_mm``.
+the person's (:mod:`refacebench.defacers._warp`); the chin, which the average head's
+field of view cuts off, is shaped below it.  At the seam the two *surfaces* are blended,
+by their signed distances, over ``blend_mm`` (ears: ``EAR_BLEND_MM``), no nearer to the
+brain than ``keep_mm``: blending intensities alone leaves steps and ghosts.  Teeth lie
+inside the replaced region and need no treatment of their own.  A wrapped part that touches
+the head counts as head and stays.
 """
 
 from __future__ import annotations
 
 import functools
-import tempfile
-from pathlib import Path
 
 import numpy as np
 
-from .. import images, masks, templates
+from .. import masks, templates
 from ..images import Volume
-from . import Defaced, PreparedScan
+from . import Defaced, PreparedScan, _region, _warp
 
-VERSION = "1"
+VERSION = "2"
 ENGINE = "native"
 TITLE = "mri_reface (average face)"
 PRELOAD = ("ants",)
-#: ears: replace the ears too; nonlinear: run the non-linear stage; blend_mm: width of the
-#: seam; keep_mm: no replacement this near to the brain; noise: match the scan's noise.
+#: ears: replace the ears too; wrapped_air: clear what was wrapped behind the head; upper: own
+#: (up to the forehead), below_eyes, eyes or brow; nonlinear: run the non-linear stage; blend_mm:
+#: width of the seam; keep_mm: no replacement this near to the brain; noise: match the scan's.
 OPTIONS = {
-    "ears": False,
+    "ears": True,
+    "wrapped_air": True,
+    "upper": "own",
     "nonlinear": True,
     "blend_mm": 12.0,
     "keep_mm": 3.0,
     "noise": True,
     "protect_margin_mm": 0.0,
 }
-#: Regions in template mm (x, y, z from-to) that are replaced; the seam lies inside them.
-FACE = ((-80.0, 78.0), (40.0, 175.0), (-240.0, 12.0))
-EARS = (
-    ((-110.0, -62.0), (-40.0, 40.0), (-95.0, 0.0)),
-    ((58.0, 110.0), (-40.0, 40.0), (-95.0, 0.0)),
-)
-#: The non-linear stage gets voxels of this size, and runs on twice that.
-WARP_VOXEL_MM = 4.0
-#: Lowest slice of the mean head that shows a whole head, and what is put below it.
+#: The face that is replaced; the seam lies inside it.
+FACE = _region.Region(((-92.0, 84.0), (40.0, 175.0), (-240.0, 12.0)), (_region.NECK,))
+EAR_BLEND_MM = 8.0
+#: Lowest slice of the mean head that shows a whole head, and how much is put below it.
 CHIN_FROM_MM, CHIN_LENGTH_MM = -104.0, 75.0
+#: The shape below: depth under that slice in mm; how far its front is moved back in mm; how
+#: much narrower it is there (share).  Groove under the lip, chin, floor of the mouth, throat.
+CHIN = np.array(
+    [
+        (0.0, 0.0, 0.0),
+        (8.0, 4.0, 0.10),
+        (20.0, 2.0, 0.28),
+        (30.0, 5.0, 0.42),
+        (38.0, 13.0, 0.50),
+        (46.0, 31.0, 0.50),
+        (56.0, 44.0, 0.45),
+        (75.0, 52.0, 0.40),
+    ]
+)
 #: The average of many faces is dim at lips and lids, where they differ; the new face gets a
 #: closed skin of this thickness, not darker than this quantile of the scan's own tissue.
 SKIN_MM, SKIN_QUANTILE = 5.0, 40.0
 #: Intensity of the mean head's surface, and half the thickness of its ghosts.
 SURFACE, GHOST_MM = 75.0, 4.5
+#: Wrapped signal: behind this plane (template mm), this far from the head, above this share of
+#: the way from air to the head's median, at least this large; cleared with this margin.
+WRAP_BEHIND_MM, WRAP_OFF_MM, WRAP_LEVEL, WRAP_ML, WRAP_MARGIN_MM = -60.0, 4.0, 0.15, 0.3, 6.0
+
+
+def check(options: dict) -> None:
+    """Check the options ``upper``, ``ears`` and ``wrapped_air``.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not known.
+    """
+    _region.check("mri_reface", {**OPTIONS, **options}, more=("own",))
+    if not isinstance({**OPTIONS, **options}["wrapped_air"], bool):
+        raise ValueError("mri_reface: wrapped_air is neither true nor false")
 
 
 def prepare(options: dict) -> None:
@@ -69,75 +97,140 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     Raises
     ------
     ValueError
-        If the face lies outside the field of view.
+        If the face lies outside the field of view, or for an unknown option.
     """
-    regions = [FACE, *(EARS if options["ears"] else ())]
-    warp = _nonlinear(scan) if options["nonlinear"] else None
+    check(options)
+    options = {**OPTIONS, **options}
+    _region.require_face("mri_reface", scan.volume, scan.to_template, scan.head)
+    face = (FACE,) if options["upper"] == "own" else _region.face(options["upper"])
+    bodies = [(face, 0.0, float(options["blend_mm"]))]
+    if options["ears"]:
+        bodies += [((ear,), _region.EAR_WIDER_MM, EAR_BLEND_MM) for ear in _region.ears()]
+    warp = _warp.field(scan) if options["nonlinear"] else None
     rng = np.random.default_rng(scan.seed)
+    air, noise = _air(scan), noise_level(scan) if options["noise"] else 0.0
     values = scan.volume.data.copy()
     changed = np.zeros(scan.volume.shape, bool)
-    for number, region in enumerate(regions):
-        box = templates.bounding_box(scan.volume, scan.to_template, [region], 0.0)
+    for regions, wider, blend in bodies:
+        box = _region.box(scan.volume, scan.to_template, regions, wider)
         if any(s.start >= s.stop for s in box) or not scan.head[box].any():
-            if number == 0:
-                raise ValueError("mri_reface: the face lies outside the field of view")
             continue
-        fresh, weight = _replace(scan, box, region, warp, options, rng)
-        part = values[box]
-        values[box] = part + weight * (fresh - part)
+        part = templates.crop(scan.volume.with_data(values), box)
+        inside = wider - _region.distance(part, scan.to_template, regions)
+        weight = _weight(inside, scan.brain[box], part.spacing, blend, float(options["keep_mm"]))
+        solid, tissue = _replace(scan, part, box, weight, warp)
+        background = rng.choice(air, size=part.shape) if options["noise"] else np.median(air)
+        mixed = solid * (tissue + rng.normal(0, 1, part.shape) * noise * weight)
+        mixed = np.clip(mixed + (1 - solid) * background, *_range(scan))
+        values[box] = np.where(weight > 0, mixed, part.data)
         changed[box] |= weight > 0
+    if options["wrapped_air"]:
+        wrapped = wrapped_signal(scan)
+        values[wrapped] = rng.choice(air, size=int(wrapped.sum()))
+        changed |= wrapped
     return Defaced(values, changed)
 
 
-def _replace(scan: PreparedScan, box, region, warp, options, rng):
-    """Return the average's intensities in a part of the scan, and their weight."""
-    part = templates.crop(scan.volume, box)
+def _range(scan: PreparedScan) -> tuple[float, float]:
+    return min(0.0, float(scan.volume.data.min())), float(scan.volume.data.max())
+
+
+def _air(scan: PreparedScan) -> np.ndarray:
+    """Return the air's intensities, 4 mm and more from the head; zero if there is none.
+
+    The brightest of it (wrapped signal, pads, ghosts) is left out.
+    """
+    step = np.maximum(1, np.round(2.0 / scan.volume.spacing)).astype(int)
+    every = tuple(slice(None, None, s) for s in step)
+    head = scan.head[every]
+    far = ~head & (templates.depth_mm(~head, scan.volume.spacing * step) > 4.0)
+    if not far.any():
+        return np.zeros(1, np.float32)
+    air = scan.volume.data[every][far]
+    level, noise = _robust(air)
+    return air[air <= max(level + 6 * noise, float(np.percentile(air, 90)))]
+
+
+def _robust(values: np.ndarray) -> tuple[float, float]:
+    """Return the median, and the standard deviation from the median absolute deviation."""
+    level = float(np.median(values))
+    return level, 1.4826 * float(np.median(np.abs(values - level)))
+
+
+def _weight(inside: np.ndarray, brain: np.ndarray, spacing, blend: float, keep: float):
+    """Return 1 deep inside the regions, falling to 0 at their surface and near the brain."""
+    weight = _smoothstep(inside / max(blend, 1e-3))
+    if brain.any():
+        away = templates.depth_mm(~brain, spacing) - keep
+        weight = np.minimum(weight, _smoothstep(away / max(blend / 2, 1e-3)))
+    return weight.astype(np.float32)
+
+
+def _replace(scan: PreparedScan, part: Volume, box, weight, warp):
+    """Return the new head's solid share (0..1) and its tissue on a part of the scan.
+
+    Its surface is where the weighted mean of the two signed distances, to the
+    average head's surface and to the scan's own, is zero.
+    """
     head, brain = scan.head[box], scan.brain[box]
     points = _template_voxels(part, scan.to_template, warp)
     average = extended_mean_head()
-    intensity, solid, skin = (_sample(volume.data, points) for volume in average)
-    solid = np.clip((solid - 0.25) * 2, 0, 1)  # the average's own edge is soft enough
+    intensity, shape, skin = (_sample(volume.data, points) for volume in average)
+    own = templates.signed_distance(head, part.spacing)
+    new = templates.signed_distance(shape > 0.5, part.spacing)
+    surface = weight * new + (1 - weight) * own
+    solid = np.clip(surface / float(part.spacing.max()) + 0.5, 0, 1)
     tissue = head & ~brain
-    mapped = match_intensity(intensity, solid > 0.5, part.data, tissue)
+    source = scan.volume.data[box]
+    mapped = match_intensity(intensity, shape > 0.5, source, tissue)
     if tissue.any():
-        floor = float(np.percentile(part.data[tissue], SKIN_QUANTILE))
-        mapped = np.maximum(mapped, skin * floor)
-    far = ~head & (templates.depth_mm(~head, part.spacing) > 4.0)
-    air = part.data[far] if far.any() else np.zeros(1, np.float32)
-    background = np.full(part.shape, np.median(air), np.float32)
-    if options["noise"]:
-        background = rng.choice(air, size=part.shape).astype(np.float32)
-        mapped = mapped + rng.normal(0, noise_level(scan), part.shape)
-    fresh = solid * mapped + (1 - solid) * background
-    fresh = np.clip(fresh, min(0.0, float(scan.volume.data.min())), float(scan.volume.data.max()))
-    blend = float(options["blend_mm"])
-    weight = region_weight(part, scan.to_template, region, blend)
-    if brain.any():
-        away = templates.depth_mm(~brain, part.spacing) - float(options["keep_mm"])
-        weight = np.minimum(weight, _smoothstep(away / max(blend / 2, 1e-3)))
-    return fresh.astype(np.float32), weight.astype(np.float32)
+        floor = float(np.percentile(source[tissue], SKIN_QUANTILE))
+        # Under a new surface that lies before the average's, and in its own dim skin.
+        mapped = np.maximum(mapped, np.where(new > 0, skin, 1.0) * floor)
+    inner = np.where(head, part.data, mapped)
+    return solid, weight * mapped + (1 - weight) * inner
+
+
+def wrapped_signal(scan: PreparedScan) -> np.ndarray:
+    """Find what the field of view wrapped behind the head: a nose, usually.
+
+    Signal in the air behind the head that reaches the field of view's border there, with
+    the air around it.
+
+    Returns
+    -------
+    numpy.ndarray of bool
+        On the scan's grid; never in the head.
+    """
+    from scipy import ndimage
+
+    volume, found = scan.volume, np.zeros(scan.volume.shape, bool)
+    row = (scan.to_template @ volume.affine)[1, :3] / volume.spacing
+    axis = int(np.argmax(np.abs(row)))
+    last = 0 if row[axis] > 0 else volume.shape[axis] - 1
+    level, noise = _robust(_air(scan))
+    tissue = float(np.median(volume.data[scan.head])) if scan.head.any() else 0.0
+    limit = level + max(WRAP_LEVEL * (tissue - level), 5 * noise)
+    behind = templates.template_axis(volume, scan.to_template, 1) < WRAP_BEHIND_MM
+    box = _region.bounding(behind, volume.spacing, WRAP_OFF_MM)
+    away = templates.depth_mm(~scan.head[box], volume.spacing) > WRAP_OFF_MM
+    smooth = ndimage.uniform_filter(volume.data[box], size=3)
+    labels, _ = ndimage.label((smooth > limit) & away & behind[box])
+    edge = last - box[axis].start
+    if not 0 <= edge < labels.shape[axis]:
+        return found
+    sizes = np.bincount(labels.ravel()) * volume.voxel_ml
+    touching = np.unique(labels.take(edge, axis=axis))
+    kept = [n for n in touching if n and sizes[n] >= WRAP_ML]
+    if kept:
+        near = templates.depth_mm(~np.isin(labels, kept), volume.spacing) <= WRAP_MARGIN_MM
+        found[box] = near & (away | (smooth > limit)) & ~scan.head[box] & ~scan.brain[box]
+    return found
 
 
 def _smoothstep(x: np.ndarray) -> np.ndarray:
     x = np.clip(x, 0, 1)
     return x * x * (3 - 2 * x)
-
-
-def region_weight(part: Volume, matrix: np.ndarray, region, blend: float) -> np.ndarray:
-    """Return 1 inside a box of the template's space, falling to 0 at its faces.
-
-    The faces that look out of the head (front, bottom, and the outer side of
-    an ear) have no seam.
-    """
-    weight = np.ones(part.shape, np.float32)
-    for axis, (low, high) in enumerate(region):
-        values = templates.template_axis(part, matrix, axis)
-        for edge, sign in ((low, 1), (high, -1)):
-            outward = abs(edge) >= 100
-            distance = sign * (values - edge)
-            ramp = (distance >= 0) if outward else _smoothstep(distance / max(blend, 1e-3))
-            weight = np.minimum(weight, ramp.astype(np.float32))
-    return weight
 
 
 def match_intensity(
@@ -191,8 +284,7 @@ def extended_mean_head() -> tuple[Volume, Volume, Volume]:
     """Return the mean head, its soft mask and its skin, continued below the field of view.
 
     The mean head ends at the lower lip.  Its lowest whole slice is repeated
-    downwards, at first unchanged (the chin), then moved back and made narrower
-    with depth (the floor of the mouth and the front of the neck).
+    downwards and shaped (:data:`CHIN`) into a chin and the front of the neck.
 
     Returns
     -------
@@ -211,13 +303,26 @@ def extended_mean_head() -> tuple[Volume, Volume, Volume]:
     affine = head.affine.copy()
     affine[:3, 3] += head.affine[:3, 2] * (first - extra)
     data, mask = (
-        np.concatenate([_below(x[:, :, first], extra, head.spacing), x[:, :, first:]], axis=2)
+        np.concatenate([_below(x[:, :, first], extra, head), x[:, :, first:]], axis=2)
         for x in (np.asarray(head.data, np.float32), mask.astype(np.float32))
     )
-    depth = templates.depth_mm(mask > 0.5, head.spacing)
+    mask = _faired(mask > 0.5, extra, step)
+    depth = templates.depth_mm(mask, head.spacing)
     skin = ((depth > 0) & (depth <= SKIN_MM)).astype(np.float32)
-    smooth = [Volume(gaussian_filter(x, s), affine) for x, s in ((mask, 1.0), (skin, 0.5))]
+    pairs = ((mask.astype(np.float32), 1.0), (skin, 0.5))
+    smooth = [Volume(gaussian_filter(x, s), affine) for x, s in pairs]
     return Volume(data, affine), *smooth
+
+
+def _faired(mask: np.ndarray, extra: int, step: float) -> np.ndarray:
+    """Smooth a mask's surface where the mean head ends and the shaped part begins."""
+    from scipy.ndimage import gaussian_filter
+
+    reach = int(round(12.0 / step))
+    smooth = gaussian_filter(mask.astype(np.float32), 5.0 / step) > 0.5
+    result = mask.copy()
+    result[:, :, : extra + reach] = smooth[:, :, : extra + reach]
+    return result
 
 
 def _clean_mask(head: Volume) -> np.ndarray:
@@ -234,40 +339,33 @@ def _clean_mask(head: Volume) -> np.ndarray:
     return masks.fill_holes(masks.largest_component(opened & solid))
 
 
-def _below(slice_: np.ndarray, extra: int, spacing: np.ndarray) -> np.ndarray:
-    """Continue an axial slice downwards: chin, floor of the mouth, front of the neck."""
-    from scipy.ndimage import affine_transform
+def _below(slice_: np.ndarray, extra: int, head: Volume) -> np.ndarray:
+    """Continue an axial slice downwards by the shape of :data:`CHIN`; its back stays as it is."""
+    from scipy.interpolate import PchipInterpolator
+    from scipy.ndimage import map_coordinates
 
+    spacing = head.spacing
+    x, y = np.meshgrid(*(np.arange(n, dtype=float) for n in slice_.shape), indexing="ij")
     center = (slice_.shape[0] - 1) / 2
+    front = _smoothstep((y * spacing[1] + head.affine[1, 3]) / 60.0)
+    shape = PchipInterpolator(CHIN[:, 0], CHIN[:, 1:])
     slices = []
     for below in range(extra, 0, -1):
-        depth = below * spacing[2]
-        back = 50.0 * float(_smoothstep(np.array((depth - 22.0) / 45.0)))
-        width = 1.0 + 0.45 * float(_smoothstep(np.array((depth - 5.0) / 45.0)))
-        offset = (center * (1 - width), back / spacing[1])
-        slices.append(affine_transform(slice_, np.diag([width, 1.0]), offset, order=1))
+        back, narrower = shape(min(below * spacing[2], CHIN[-1, 0]))
+        points = (
+            center + (x - center) * (1 + narrower * front),
+            y + back / spacing[1] * front,
+        )
+        slices.append(map_coordinates(slice_, points, order=1, output=np.float32))
     return np.stack(slices, axis=2)
 
 
 def _template_voxels(part: Volume, matrix: np.ndarray, warp: Volume | None) -> np.ndarray:
     """Return, for every voxel, its place in the extended mean head's array, (3, i, j, k)."""
-    from scipy.ndimage import affine_transform
-
     to_voxel = np.linalg.inv(extended_mean_head()[0].affine)
     points = [templates.template_axis(part, matrix, axis) for axis in range(3)]
     if warp is not None:
-        to_warp = np.linalg.inv(warp.affine) @ part.affine
-        moved = [
-            affine_transform(
-                warp.data[..., axis],
-                to_warp[:3, :3],
-                to_warp[:3, 3],
-                output_shape=part.shape,
-                order=1,
-                mode="nearest",
-            )
-            for axis in range(3)
-        ]
+        moved = _warp.displaced(part, warp)
         rotation = matrix[:3, :3].astype(np.float32)
         points = [
             p + sum(rotation[axis, a] * moved[a] for a in range(3)) for axis, p in enumerate(points)
@@ -280,43 +378,3 @@ def _sample(data: np.ndarray, points: np.ndarray) -> np.ndarray:
     from scipy.ndimage import map_coordinates
 
     return map_coordinates(data, points, output=np.float32, order=1, mode="constant", cval=0.0)
-
-
-def _nonlinear(scan: PreparedScan) -> Volume:
-    """Register the affinely placed mean head to the scan, without looking at the face.
-
-    Returns
-    -------
-    Volume
-        Displacements in RAS mm, shape (i, j, k, 3): a point of the scan plus
-        its displacement is the point of the affinely placed mean head.
-    """
-    import ants
-    import nibabel as nib
-
-    fixed = templates.coarse(images.reorient(scan.volume), WARP_VOXEL_MM)
-    data = np.clip(fixed.data, 0, np.percentile(fixed.data, 99.5))
-    fixed = fixed.with_data(data)
-    head = templates.coarse(templates.mean_head(), WARP_VOXEL_MM)
-    moving = fixed.with_data(templates.warp_to_scan(head, fixed, scan.to_template))
-    field = templates.warp_to_scan(
-        head.with_data(np.ones(head.shape, np.float32)), fixed, scan.to_template
-    )
-    seen = (field > 0.99) & ~templates.inside_box(fixed, scan.to_template, FACE)
-    if not seen.any():
-        raise ValueError("mri_reface: the scan does not overlap the mean head")
-    with tempfile.TemporaryDirectory() as folder:
-        ants.registration(
-            fixed=images.to_ants(fixed),
-            moving=images.to_ants(moving),
-            type_of_transform="SyNOnly",
-            mask=images.to_ants(fixed.with_data(seen.astype(np.float32))),
-            initial_transform="Identity",
-            outprefix=f"{folder}/warp_",
-            reg_iterations=(40, 0),
-            random_seed=1,
-        )
-        names = sorted(p for p in Path(folder).glob("*Warp.nii.gz") if "Inverse" not in p.name)
-        moved = np.asarray(nib.load(names[-1]).dataobj, np.float32).reshape(*fixed.shape, 3)
-    # ITK keeps displacements in LPS.
-    return Volume(moved * np.array([-1, -1, 1], np.float32), fixed.affine)

@@ -1,0 +1,181 @@
+"""mideface: fill a band around the surface of the face with noise.
+
+The operation of FreeSurfer's ``mideface`` (Greve, "MiDeFace: minimally invasive
+defacing", FreeSurfer 7.3 and later; no paper), built from its documentation.  An
+average face's surface is brought to the scan by the registration of the whole head.
+From there a band reaches inwards to where the scan's own skin lies (a quantile over
+the face, no less than a minimum; further where the skin itself lies deeper) and
+outwards to where the head ends.  What of it lies within the average surface is filled
+with noise about the tissue's mean, what lies outside with noise about the air's, so
+that the scan gets the average surface and loses its own.  Brain is never touched.
+
+What is this project's own: the average face is pydeface's mean head, continued below
+its field of view; the band is computed on voxels by distance transforms instead of
+along the normals of a mesh; the layer of ``in_min_mm`` under the scan's own skin is
+filled as well, without which the skin's outline stays readable under the noise
+where it lies deeper than the band; and the protected region is the brain with a
+margin, where the program also protects skull and eyeballs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import templates
+from ..images import Volume
+from . import Defaced, PreparedScan, _region
+
+VERSION = "1"
+ENGINE = "native"
+TITLE = "mideface (noise band)"
+FILLS = ("noise", "constant")
+#: fill: noise, or constant with constant_in and constant_out (scan units); ears, upper
+#: (below_eyes, eyes, brow): what is defaced; in_min_mm, in_max_mm, in_share: least and greatest
+#: depth of the band under the average surface, and the share of the face's points whose own
+#: skin it must reach; out_min_mm, out_max_mm: likewise outwards, where it must reach all points.
+OPTIONS = {
+    "fill": "noise",
+    "constant_in": 0.0,
+    "constant_out": 0.0,
+    "ears": True,
+    "upper": "eyes",
+    "in_min_mm": 2.0,
+    "in_max_mm": 20.0,
+    "in_share": 0.9,
+    "out_min_mm": 2.0,
+    "out_max_mm": 100.0,
+    "protect_margin_mm": 1.0,
+}
+#: Greatest depth of the band at the ears, where brain is near.
+EAR_IN_MAX_MM = 3.0
+
+
+def check(options: dict) -> None:
+    """Check the options.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not known or impossible.
+    """
+    _region.check("mideface", options)
+    if options["fill"] not in FILLS:
+        raise ValueError(f"mideface: fill: {options['fill']!r} is none of {', '.join(FILLS)}")
+    for side in ("in", "out"):
+        if not 0 <= float(options[f"{side}_min_mm"]) <= float(options[f"{side}_max_mm"]):
+            raise ValueError(f"mideface: {side}_min_mm must lie between 0 and {side}_max_mm")
+    if not 0 <= float(options["in_share"]) <= 1:
+        raise ValueError("mideface: in_share must lie between 0 and 1")
+
+
+def prepare(options: dict) -> None:
+    """Make the average head once for all scans of a batch."""
+    _region.average()
+
+
+def deface(scan: PreparedScan, options: dict) -> Defaced:
+    """Fill the band around the face's surface.
+
+    Raises
+    ------
+    ValueError
+        If the face lies outside the field of view, or for an unknown option.
+    """
+    check(options)
+    _region.require_face("mideface", scan.volume, scan.to_template, scan.head)
+    regions = [(_region.face(options["upper"]), 0.0, float(options["in_max_mm"]))]
+    if options["ears"]:
+        regions += [((ear,), _region.EAR_WIDER_MM, EAR_IN_MAX_MM) for ear in _region.ears()]
+    rng = np.random.default_rng(scan.seed)
+    values = scan.volume.data.copy()
+    changed = np.zeros(scan.volume.shape, bool)
+    levels = None
+    for bodies, wider, deepest in regions:
+        box = _region.box(scan.volume, scan.to_template, bodies, wider)
+        if any(s.start >= s.stop for s in box) or not scan.head[box].any():
+            continue
+        part = templates.crop(scan.volume, box)
+        inside = _region.distance(part, scan.to_template, bodies) <= wider
+        average = _average_head(part, scan.to_template)
+        filled, depth = band(average, scan.head[box], inside, part.spacing, options, deepest)
+        filled &= ~scan.brain[box]
+        if levels is None:  # the ears take the face's: they are small
+            levels = _levels(part.data, filled, average, scan.head[box])
+        values[box] = np.where(filled, _fill(depth, levels, options, rng), values[box])
+        changed[box] |= filled
+    return Defaced(values, changed)
+
+
+def _average_head(part: Volume, matrix: np.ndarray) -> np.ndarray:
+    """Return the average head on a part of the scan."""
+    head, solid = _region.average()
+    return templates.warp_to_scan(head.with_data(solid.astype(np.float32)), part, matrix) > 0.5
+
+
+def band(
+    average: np.ndarray,
+    head: np.ndarray,
+    inside: np.ndarray,
+    spacing: np.ndarray,
+    options: dict,
+    in_max_mm: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the band that is filled, and the depth under the average surface.
+
+    Parameters
+    ----------
+    average, head : numpy.ndarray of bool
+        The average head brought to the scan, and the scan's own head.
+    inside : numpy.ndarray of bool
+        The region that is defaced.
+    spacing : numpy.ndarray
+        Voxel edges in mm, shape (3,).
+    options : dict
+        See :data:`OPTIONS`.
+    in_max_mm : float
+        Greatest depth.
+
+    Returns
+    -------
+    (numpy.ndarray of bool, numpy.ndarray of float32)
+        The band; mm, positive within the average head.
+    """
+    depth = templates.signed_distance(average, spacing)
+    own = templates.signed_distance(head, spacing)
+    surface = inside & (depth > 0) & (depth <= float(spacing.max()))
+    apart = (own - depth)[surface]  # how far the scan's surface lies before the average's
+    to_skin, to_air = np.maximum(-apart, 0), np.maximum(apart, 0)
+    low = float(options["in_min_mm"])
+    reach_in = float(np.quantile(to_skin, float(options["in_share"]))) if to_skin.size else 0.0
+    reach_out = float(to_air.max()) if to_air.size else 0.0
+    reach_in = float(np.clip(reach_in, low, max(low, in_max_mm)))
+    out_max = float(options["out_max_mm"])
+    reach_out = float(np.clip(reach_out, float(options["out_min_mm"]), out_max))
+    filled = (depth <= reach_in) & (depth >= -reach_out)
+    # Further where the scan's skin lies deeper, or its head reaches out further.
+    filled |= average & ~head & (depth <= max(low, in_max_mm))
+    filled |= head & ~average & (depth >= -out_max)
+    # The scan's own skin, also where the band ends before or at it.
+    filled |= head & (own <= low) & (depth <= max(low, in_max_mm))
+    return filled & inside, depth
+
+
+def _levels(data, filled, average, head) -> tuple[float, float, float, float]:
+    """Return mean and standard deviation of the band's tissue and of its air."""
+    found = []
+    for where in (filled & average & head, filled & ~average & ~head):
+        kept = data[where].astype(np.float64)
+        found += [float(kept.mean()), float(kept.std())] if kept.size else [0.0, 0.0]
+    return tuple(found)
+
+
+def _fill(depth: np.ndarray, levels, options: dict, rng) -> np.ndarray:
+    """Return the new values: noise, uniform and one standard deviation wide, or constants."""
+    if options["fill"] == "constant":
+        within, without = float(options["constant_in"]), float(options["constant_out"])
+        return np.where(depth > 0, within, without).astype(np.float32)
+    mean_in, sd_in, mean_out, sd_out = levels
+    noise = rng.random(depth.shape, dtype=np.float32) - 0.5
+    return np.where(depth > 0, mean_in + sd_in * noise, mean_out + sd_out * noise).astype(
+        np.float32
+    )
