@@ -688,7 +688,8 @@ def test_turned_axes_are_put_right(row, phantom, tmp_path):
     straight = measure.measure(as_variant(row, phantom, tmp_path, removed_face(phantom)))
     turned = images.reorient(Volume(removed_face(phantom), phantom.affine), "LIA")
     variant = as_variant(row, phantom, tmp_path, turned.data, turned.affine)
-    assert measure.measure(variant) == pytest.approx(straight)
+    # The phantom has no ears: their share is NaN on both sides.
+    assert measure.measure(variant) == pytest.approx(straight, nan_ok=True)
 
 
 def test_another_grid_is_refused_by_name(row, phantom, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ..manifest import UNAVAILABLE
 from . import dots
 from .style import CONTROLS, INK, Look, message_figure, styled
 
@@ -87,7 +88,9 @@ def _bar(axes, y, row) -> None:
                       color=INK if name in _LIGHT else "white")  # fmt: skip
         start += share
     text = f"{int(row['success'])}/{int(row['n'])}"
-    if row["n"]:
+    if row.get("engine") == UNAVAILABLE:
+        text = UNAVAILABLE
+    elif row["n"]:
         shares = [100 * float(row[c]) for c in ("success_share", "success_low", "success_high")]
         text += " = {:.0f} % ({:.0f} to {:.0f})".format(*shares)
     axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5)
@@ -98,3 +101,37 @@ def _legend(figure, seen) -> None:
 
     handles = [Patch(color=CLASSES[name][1], label=CLASSES[name][0]) for name in seen]
     figure.legend(handles=handles, loc="outside lower left", ncols=min(3, len(handles)))
+
+
+#: The parts in the order of the panels, with their names.
+PARTS = {"nose": "Nose left", "eyes": "Eyes left", "mouth": "Mouth left", "ears": "Ears left"}
+
+
+@styled
+def draw_parts(table: pd.DataFrame, look: Look):
+    """Draw, for each part of the face, the share of scans in which it is left.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The table ``face_parts``.
+    look : Look
+        Order, names and colours of the variants.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    table = table[~table["variant"].isin(CONTROLS)]
+    if table.empty or not (table["n"] > 0).any():
+        return message_figure("No de-identified scan was checked.")
+    variants = look.sort(table["variant"])
+    figure, panels, places = dots.panels(variants, look, list(PARTS.values()))
+    for axes, part in zip(panels, PARTS, strict=True):
+        here = table[table["part"] == part]
+        for _, row in here.iterrows():
+            values = (100 * row[c] for c in ("left_share", "low", "high"))
+            dots.interval(axes, places[row["variant"]], look, row["variant"], *values)
+        axes.set_xlim(-4, 104)
+        axes.set_xlabel("share of scans (%)")
+    return figure

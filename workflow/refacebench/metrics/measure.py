@@ -12,10 +12,13 @@ import numpy as np
 
 from .. import images, templates
 from ..images import Volume
-from . import overlap, quality, similarity
+from . import overlap, quality, similarity, truth
 
 #: Raise it when a measure changes; it is part of every key.
-VERSION = "1"
+VERSION = "2"
+
+#: The parts of :func:`refacebench.templates.face_region` with the ears, and their labels.
+PARTS = {**templates.FACE_LABELS, quality.EARS: templates.EAR_LABEL}
 
 
 def measure(row: Mapping, thresholds: Mapping | None = None) -> dict:
@@ -41,10 +44,11 @@ def measure(row: Mapping, thresholds: Mapping | None = None) -> dict:
     -------
     dict
         ``dice_<s>`` and ``iou_<s>`` for s in brain, vcsf, wm, gm, against the
-        segmentation of the original; ``truth_dice_<s>`` and ``truth_iou_<s>``
-        where there is truth; ``corr_front``, ``corr_full``, ``ssim_front``,
-        ``ssim_full``; ``brain_voxels``, ``brain_changed``, ``brain_removed``,
-        ``brain_replaced``; ``changed_voxels`` (any difference, whole image);
+        segmentation of the original; ``truth_dice_<s>``, ``truth_iou_<s>`` and
+        the columns of :data:`.truth.COLUMNS` where there is truth; ``corr_front``,
+        ``corr_full``, ``ssim_front``, ``ssim_full``; ``brain_voxels``,
+        ``brain_changed``, ``brain_removed``, ``brain_replaced``,
+        ``brain_core_lost``; ``changed_voxels`` (any difference, whole image);
         ``face_left``, ``face_left_<part>``, ``face_tissue_left`` (NaN for a
         scan without a face); ``quality``.  For the original itself
         correlation and SSIM are 1, ``face_left`` is 1, and ``quality`` is
@@ -57,11 +61,38 @@ def measure(row: Mapping, thresholds: Mapping | None = None) -> dict:
     ValueError
         If a file does not lie on the original's grid; the message names it.
     """
+    original = images.read(row["original_path"])
+    return {**_overlaps(row, original), **judge(row, thresholds, original)}
+
+
+def judge(row: Mapping, thresholds: Mapping | None = None, original: Volume | None = None) -> dict:
+    """Return the measures of :func:`measure` that need no segmentation of the variant.
+
+    They are all that can be said of an image on which the segmenter failed.
+
+    Parameters
+    ----------
+    row : mapping
+        As for :func:`measure`, without the segmentations.
+    thresholds : mapping, optional
+        As for :func:`measure`.
+    original : Volume, optional
+        The original, if it was read before.
+    """
     limits = quality.thresholds(
         {name: value for name, value in (thresholds or {}).items() if name in quality.THRESHOLDS}
     )
-    original = images.read(row["original_path"])
-    return {**_overlaps(row, original), **_image_measures(row, original, limits)}
+    original = original or images.read(row["original_path"])
+    brain = _labels(row["brain_path"], original) > 0
+    head = _labels(row["head_path"], original) > 0
+    face = _labels(row["face_path"], original)
+    has_face = not _came_defaced(row, original, head, limits)
+    if row["variant"] == "original":
+        variant, found = original, _of_original(brain, face, has_face)
+    else:
+        variant = _on_grid(row["path"], original)
+        found = _of_variant(original, variant, brain, head, face, has_face, limits)
+    return found | _by_truth(row, original, variant, limits)
 
 
 def _overlaps(row: Mapping, original: Volume) -> dict[str, float]:
@@ -98,21 +129,31 @@ def _on_grid(path: str, like: Volume, dtype=np.float32) -> Volume:
         ) from None
 
 
-def _image_measures(row: Mapping, original: Volume, limits: Mapping) -> dict:
-    brain = _labels(row["brain_path"], original) > 0
-    head = _labels(row["head_path"], original) > 0
-    face = _labels(row["face_path"], original)
-    has_face = not _came_defaced(row, original, head, limits)
-    if row["variant"] == "original":
-        return _of_original(brain, face, has_face)
-    variant = _on_grid(row["path"], original)
+def _by_truth(row: Mapping, original: Volume, variant: Volume, limits: Mapping) -> dict:
+    """Return the verdict from true labels; nothing where there are none."""
+    if not row.get("truth_path"):
+        return {}
+    labels = original.with_data(_labels(row["truth_path"], original))
+    found = truth.judge(labels, original.data, variant.data, limits)
+    if row["variant"] == "original":  # untouched is no verdict on it
+        found["truth_quality"] = "" if found["truth_quality"] == "untouched" else "no_face"
+    return found
+
+
+def _of_variant(original, variant, brain, head, face, has_face, limits) -> dict:
     usable = quality.is_usable(variant.data)
     if not usable:
         variant = variant.with_data(np.nan_to_num(variant.data, posinf=0.0, neginf=0.0))
     level = quality.brain_level(original.data, brain)
     adjusted = quality.matched(original.data, variant.data, brain) if usable else variant.data
     counts = quality.brain_integrity(
-        original.data, variant.data, brain, level, limits, rescaled=adjusted
+        original.data,
+        variant.data,
+        brain,
+        level,
+        limits,
+        rescaled=adjusted,
+        spacing=original.spacing,
     )
     result = {**_no_similarity(), **_no_face_left()}
     if usable:
@@ -125,7 +166,7 @@ def _image_measures(row: Mapping, original: Volume, limits: Mapping) -> dict:
             face,
             original.spacing,
             level,
-            templates.FACE_LABELS,
+            PARTS,
             limits,
             quality.is_resampled(original.data, adjusted, brain, level, limits),
         )
@@ -134,13 +175,18 @@ def _image_measures(row: Mapping, original: Volume, limits: Mapping) -> dict:
         **counts,
         "changed_voxels": int(np.count_nonzero(original.data != variant.data)),
         "quality": quality.verdict(
-            result["face_left"], counts, has_face=has_face, usable=usable, limits=limits
+            result["face_left"],
+            counts,
+            has_face=has_face,
+            usable=usable,
+            ears_share=result["face_left_ears"],
+            limits=limits,
         ),
     }
 
 
 def _came_defaced(row: Mapping, original: Volume, head: np.ndarray, limits: Mapping) -> bool:
-    names = {part: f"present_{part}" for part in templates.FACE_LABELS}
+    names = {part: f"present_{part}" for part in ("nose", "eyes")}
     if all(row.get(name, "") not in ("", None) for name in names.values()):
         present = {part: float(row[name]) for part, name in names.items()}
     else:
@@ -150,15 +196,16 @@ def _came_defaced(row: Mapping, original: Volume, head: np.ndarray, limits: Mapp
 
 
 def _of_original(brain: np.ndarray, face: np.ndarray, has_face: bool) -> dict:
-    parts = {n: has_face and bool((face == v).any()) for n, v in templates.FACE_LABELS.items()}
+    parts = {n: has_face and bool((face == v).any()) for n, v in PARTS.items()}
+    faced = any(there for name, there in parts.items() if name != quality.EARS)
     return {
         **dict.fromkeys(_no_similarity(), 1.0),
-        **dict.fromkeys(_no_face_left(), 1.0 if any(parts.values()) else np.nan),
+        **dict.fromkeys(_no_face_left(), 1.0 if faced else np.nan),
         **{f"face_left_{n}": 1.0 if there else np.nan for n, there in parts.items()},
         "brain_voxels": int(np.count_nonzero(brain)),
-        **dict.fromkeys(("brain_changed", "brain_removed", "brain_replaced"), 0),
+        **dict.fromkeys(("brain_changed", "brain_removed", "brain_replaced", "brain_core_lost"), 0),
         "changed_voxels": 0,
-        "quality": "" if any(parts.values()) else "no_face",
+        "quality": "" if faced else "no_face",
     }
 
 
@@ -167,5 +214,5 @@ def _no_similarity() -> dict[str, float]:
 
 
 def _no_face_left() -> dict[str, float]:
-    names = ["face_left", *(f"face_left_{n}" for n in templates.FACE_LABELS), "face_tissue_left"]
+    names = ["face_left", *(f"face_left_{n}" for n in PARTS), "face_tissue_left"]
     return dict.fromkeys(names, np.nan)

@@ -19,6 +19,31 @@ program merely rescaled all intensities (a line fitted in the brain undoes
 that) or resampled the whole image (then the brain differs everywhere, and
 differences at edges are forgiven everywhere).
 
+How a brain is judged
+---------------------
+Every brain voxel that became air or another tissue is counted and printed.  The
+class is more careful, because an estimated brain mask is not the brain: where
+a defacer came close to the frontal lobes, up to 0.5 % of deepbet's mask was
+tissue of the orbits and dura (label-map heads, no true brain voxel lost, see
+benchmarks/verdicts.py).  So the outermost 4 mm of the mask count only from 1 % of
+its volume on, and the inner part from 0.05 % on.  The 4 mm were chosen on those
+heads; a cut that shallow of a small part of the cortex is not seen by the class
+and stands in the counts alone.  Nor can the verdict see brain that the reference
+mask misses itself: ``skull_strip`` keeps just deepbet's mask, so that it never
+loses a voxel here, while 0.05 to 0.4 % of the true brain was gone on every label-map
+head.  Where there is truth, the table ``verdict_agreement`` shows such blind spots.
+
+Ears
+----
+Ears are a part of their own: what is left of them is measured (``face_left_ears``)
+and printed, but by default it is no Failure I.  Most published defacers
+(pydeface, quickshear, mri_deface) leave ears on purpose, the published ratings
+that ours are held against did not ask for them, and ``face_left`` would mean
+something else with them in it.  Ears can help to name a person all the same
+(Schwarz et al. 2021 replace them for that reason): a data steward who wants them
+out sets the threshold ``ears_left``, 0.25 for example, and a scan whose ears are
+left beyond that share is a Failure I.
+
 What this cannot tell: whether a changed face can be recognised or rebuilt all
 the same.  The attacks answer that.
 """
@@ -33,10 +58,16 @@ import numpy as np
 THRESHOLDS = {
     # Failure I above this share of the face's surface left (mean over its parts).
     "face_left": 0.25,
+    # Failure I above this share of the ears' surface left; 1: ears do not count.
+    "ears_left": 1.0,
     # "untouched" from this share on: nothing was done to the face at all.
     "untouched": 0.98,
-    # Failure II above this share of the brain's volume removed or replaced (0.7 ml of 1.4 l).
+    # Failure II above this share of the brain's volume removed or replaced (0.7 ml of 1.4 l),
+    # without the outer rim of the brain mask, which holds CSF and dura too ...
     "brain_removed_share": 0.0005,
+    "brain_rim_mm": 4.0,
+    # ... or above this share with the rim: a brain that was pared all around is cut as well.
+    "brain_rim_share": 0.01,
     # A voxel is the same if it differs by no more than this share of the brain's median.
     "tolerance": 0.10,
     # Where more than this share of the brain's voxels fails that, the image was resampled ...
@@ -63,6 +94,9 @@ CLASSES = (
     "no_face",
     "crash",
 )
+
+#: The part that is measured but does not count as face.
+EARS = "ears"
 
 #: Edge of a surface point's neighbourhood.
 NEIGHBOURHOOD_MM = 3.0
@@ -223,18 +257,20 @@ def face_left(
     level : float
         Unit of the tolerance, see :func:`brain_level`.
     parts : mapping of str to int
-        Names and labels of the face's parts.
+        Names and labels of the face's parts, :data:`EARS` may be among them.
     resampled : bool
         From :func:`is_resampled`: forgive differences at edges.
 
     Returns
     -------
     dict
-        ``face_left``, the mean over the parts that the scan has, each counted
-        equally so that the field of view's lower end does not weigh;
+        ``face_left``, the mean over the parts that the scan has, without the
+        ears, each counted equally so that the field of view's lower end does
+        not weigh;
         ``face_left_<part>``, the share of that part's surface points that are
         left (see the module's text); ``face_tissue_left``, the share of all
-        tissue voxels of the face region, deep ones too, that are the same.
+        tissue voxels of the face region, deep ones too and without the ears,
+        that are the same.
         NaN where there is nothing to count.
     """
     limits = thresholds(limits)
@@ -253,8 +289,8 @@ def face_left(
     left = _neighbourhood_share(same, spacing) > limits["neighbourhood_same"] - 1e-4
     surface = face_surface(head, face)
     shares = {name: _share(left, surface == label) for name, label in parts.items()}
-    tissue = (face > 0) & (original > limits["air"] * level)
-    known = [s for s in shares.values() if np.isfinite(s)]
+    tissue = (face > 0) & (face != parts.get(EARS, 0)) & (original > limits["air"] * level)
+    known = [s for name, s in shares.items() if name != EARS and np.isfinite(s)]
     return {
         "face_left": float(np.mean(known)) if known else np.nan,
         **{f"face_left_{name}": share for name, share in shares.items()},
@@ -303,6 +339,7 @@ def brain_integrity(
     level: float,
     limits: Mapping | None = None,
     rescaled: np.ndarray | None = None,
+    spacing: np.ndarray | None = None,
 ) -> dict[str, int]:
     """Count what happened to the voxels of the original's brain.
 
@@ -316,6 +353,8 @@ def brain_integrity(
         See :func:`brain_level`.
     rescaled : numpy.ndarray, optional
         The variant after :func:`matched`, for the counts that have a tolerance.
+    spacing : numpy.ndarray, optional
+        Voxel edges in mm, for ``brain_core_lost``.
 
     Returns
     -------
@@ -324,7 +363,8 @@ def brain_integrity(
         ``brain_removed``, tissue before and air now (above the air level
         before, not above it now, and lower by more than the tolerance);
         ``brain_replaced``, not removed but amid a solid block (3 x 3 x 3
-        voxels) of voxels that all became another tissue's.
+        voxels) of voxels that all became another tissue's; with ``spacing`` also
+        ``brain_core_lost``, those of both kinds below the mask's outer rim.
     """
     from scipy.ndimage import binary_opening
 
@@ -333,7 +373,8 @@ def brain_integrity(
     counts["brain_changed"] = int(np.count_nonzero((original != variant) & brain))
     box = _bounding_box(brain, margin=(1, 1, 1))
     if box is None or counts["brain_changed"] == 0:
-        return {**counts, "brain_removed": 0, "brain_replaced": 0}
+        core = {} if spacing is None else {"brain_core_lost": 0}
+        return {**counts, "brain_removed": 0, "brain_replaced": 0, **core}
     now = (variant if rescaled is None else rescaled)[box].astype(np.float32)
     before, brain = original[box].astype(np.float32), brain[box]
     air = limits["air"] * level
@@ -343,7 +384,19 @@ def brain_integrity(
     replaced = binary_opening(differs, np.ones((3, 3, 3), bool)) & ~removed
     counts["brain_removed"] = int(np.count_nonzero(removed))
     counts["brain_replaced"] = int(np.count_nonzero(replaced))
+    if spacing is not None:
+        core = _core(brain, spacing, limits["brain_rim_mm"])
+        counts["brain_core_lost"] = int(np.count_nonzero((removed | replaced) & core))
     return counts
+
+
+def _core(brain: np.ndarray, spacing: np.ndarray, rim_mm: float) -> np.ndarray:
+    """Return a mask without what lies no deeper than ``rim_mm``; the array's edge is no surface."""
+    from scipy.ndimage import distance_transform_edt
+
+    pad = [(1, 1)] * 3
+    depth = distance_transform_edt(np.pad(brain, pad, mode="edge"), sampling=spacing)
+    return depth[1:-1, 1:-1, 1:-1] > rim_mm
 
 
 def verdict(
@@ -352,6 +405,7 @@ def verdict(
     *,
     has_face: bool = True,
     usable: bool = True,
+    ears_share: float = float("nan"),
     limits: Mapping | None = None,
 ) -> str:
     """Return the quality class of one variant of one scan, one of :data:`CLASSES`.
@@ -361,11 +415,13 @@ def verdict(
     face_share : float
         ``face_left``; NaN (no face region in view) counts as no face.
     counts : mapping
-        From :func:`brain_integrity`.
+        From :func:`brain_integrity`; without ``brain_core_lost`` no rim is left out.
     has_face : bool
         False if the scan had been defaced before it came.
     usable : bool
         False for a constant or non-finite output, which counts as ``crash``.
+    ears_share : float
+        ``face_left_ears``; counts only where the threshold ``ears_left`` is below 1.
 
     Notes
     -----
@@ -379,10 +435,11 @@ def verdict(
     if not usable:
         return "crash"
     lost = counts["brain_removed"] + counts["brain_replaced"]
-    cut = lost > limits["brain_removed_share"] * max(1, counts["brain_voxels"])
+    core, size = counts.get("brain_core_lost", lost), max(1, counts["brain_voxels"])
+    cut = core > limits["brain_removed_share"] * size or lost > limits["brain_rim_share"] * size
     if not has_face or not np.isfinite(face_share):
         return "failure_2" if cut else "no_face"
-    kept = face_share > limits["face_left"]
+    kept = face_share > limits["face_left"] or ears_share > limits["ears_left"]
     if kept and cut:
         return "failure_1+2"
     if cut:

@@ -1,0 +1,53 @@
+# Other contrasts of a session, only for datasets with the option `carry`.
+# in <- prepare and deface manifests; out -> results/{align,carry} manifests, images in derivatives.
+
+
+rule align:
+    """Align the companions of each T1w scan with it, once for all defacers."""
+    input:
+        rules.prepare.output[0],
+    output:
+        "results/align/{dataset}/{batch}.tsv",
+    log:
+        "results/logs/align/{dataset}/{batch}.log",
+    benchmark:
+        "results/benchmarks/align/{dataset}/{batch}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        derivatives="results/derivatives/{dataset}/original",
+        version=carry.VERSION,
+        timeout=config["scan_timeout_s"],
+    script:
+        "../scripts/align.py"
+
+
+rule carry:
+    """Carry one defacer's masks over to the companions of the scans of a batch."""
+    input:
+        deface=rules.deface.output[0],
+        align=rules.align.output[0],
+    output:
+        "results/carry/{dataset}/{defacer}/{batch}.tsv",
+    log:
+        "results/logs/carry/{dataset}/{defacer}/{batch}.log",
+    benchmark:
+        "results/benchmarks/carry/{dataset}/{defacer}/{batch}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=120,
+    params:
+        name="{defacer}",
+        derivatives="results/derivatives/{dataset}/{defacer}",
+        margin_mm=lambda w: config["datasets"][w.dataset].get("carry_margin_mm", 1.0),
+        version=carry.VERSION,
+        timeout=config["scan_timeout_s"],
+    script:
+        "../scripts/carry.py"

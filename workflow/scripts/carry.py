@@ -1,0 +1,43 @@
+"""Carry one defacer's masks over to the companions of the scans of one batch."""
+
+from refacebench import carry, derivatives, jobs, manifest
+
+
+def main(snakemake):
+    """Mask each companion; writes images, masks and the manifest, one row a companion."""
+    jobs.start(snakemake.log[0])
+    p = snakemake.params
+    derivatives.describe(p.derivatives, p.name)
+
+    def work(row):
+        facts = carry.apply(row, p.derivatives, p.margin_mm)
+        derivatives.write_sidecar(
+            facts["path"],
+            {
+                "Sources": [row["path"], row["t1w_path"]],
+                "SourceSHA256": manifest.checksum(row["path"]),
+                "Method": f"{p.name}, mask of the T1w scan carried over and set to zero",
+                "MethodVersion": p.version,
+                "AlignedBy": row["aligned_by"],
+                "Parameters": {"carry_margin_mm": p.margin_mm},
+                "Key": row["key"],
+            },
+        )
+        return {"variant": p.name, **facts}
+
+    manifest.run_batch(
+        carry.join(manifest.read(snakemake.input.deface), manifest.read(snakemake.input.align)),
+        work,
+        snakemake.output[0],
+        stage="carry",
+        method=p.name,
+        version=p.version,
+        params={"carry_margin_mm": p.margin_mm},
+        inputs=lambda row: [row[k] for k in ("path", "align_path", "changed_path", "brain_path")],
+        timeout=p.timeout,
+        preload=("scipy.ndimage",),
+    )
+
+
+if __name__ == "__main__":
+    main(snakemake)
