@@ -8,10 +8,12 @@ import shutil
 import numpy as np
 import pytest
 
+from balls import SHAPE, ball, write_pair
+
 torch = pytest.importorskip("torch")
 
 from refacebench import images, registry  # noqa: E402
-from refacebench.refacers import Pair, _networks, _slices, _training, pix2pix25d  # noqa: E402
+from refacebench.refacers import _networks, _slices, _training, pix2pix25d  # noqa: E402
 
 TINY = {
     **pix2pix25d.OPTIONS,
@@ -30,29 +32,6 @@ TINY = {
     "device": "cpu",
     "precision": "float32",
 }
-SHAPE, SPACING = (24, 28, 26), 4.0
-
-
-def ball(number: int):
-    """Return a bright ball with a dark core, its lower front quarter zeroed, and what changed."""
-    rng = np.random.default_rng(number)
-    grid = np.indices(SHAPE).astype(float)
-    centre = np.array([11.5, 13.0, 12.5]) + rng.uniform(-1, 1, 3)
-    radius = np.sqrt(sum((g - c) ** 2 for g, c in zip(grid, centre, strict=True)))
-    original = 600.0 * (radius < 9.5) - 300.0 * (radius < 4) + rng.uniform(0, 10, SHAPE)
-    changed = (grid[1] > centre[1] + 2) & (grid[2] < centre[2])
-    defaced = np.where(changed, 0, original)
-    affine = np.diag([SPACING, SPACING, SPACING, 1.0])
-    return [images.Volume(a.astype(np.float32), affine) for a in (original, defaced)] + [changed]
-
-
-def write_pair(folder, number: int) -> Pair:
-    original, defaced, changed = ball(number)
-    paths = {k: str(folder / f"{k}{number}.nii.gz") for k in ("original", "defaced", "changed")}
-    images.write(original, paths["original"])
-    images.write(defaced, paths["defaced"])
-    images.write(defaced.with_data(changed), paths["changed"])
-    return Pair(scan=f"sub-{number}", brain="", **paths)
 
 
 @pytest.fixture(scope="module")
@@ -188,8 +167,6 @@ def test_augmentation_moves_input_target_and_mask_alike():
 
 
 def test_mean_head_is_the_average_of_the_training_targets():
-    cuts = pix2pix25d._read([], TINY)
-    assert cuts == []
     data = np.ones((3, 16, 16), np.float32)
     frame = _slices.Frame("RAS", np.zeros(3), np.ones(3), data.shape, 1)
     a, b = (_slices.Slices(data, data > 0, data * v, frame, 1.0, 1.0) for v in (0.2, 0.6))

@@ -33,7 +33,8 @@ rule reface:
     """Put a face back on the defaced scans of one batch."""
     input:
         manifest="results/deface/{dataset}/{defacer}/{batch}.tsv",
-        card=rules.train.output.card,
+        card=lambda w: f"results/train/{w.dataset}/{w.defacer}"
+        f"+{plan.trained_as(config, w.refacer)}/card.json",
     output:
         "results/reface/{dataset}/{defacer}+{refacer}/{batch}.tsv",
     log:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refacebench import derivatives, images, jobs, manifest, names, registry
+from refacebench import derivatives, images, jobs, manifest, names, refacers, registry
 
 
 def main(snakemake):
@@ -26,11 +26,11 @@ def main(snakemake):
         volume = images.read(row["path"])
         changed = images.read_mask(row["changed_path"])
         values = module.reface(model, volume, changed, options)
-        if not np.isfinite(values[changed]).all():
+        taken = refacers.taken(changed, options)
+        if not np.isfinite(values[taken]).all():
             raise RuntimeError("the model's output is not finite")
         image = names.derivative(p.derivatives, row["scan"], "T1w", "refaced")
-        # Compositing: every voxel that defacing kept is the defaced scan's own.
-        images.write_changed(row["path"], values, changed, image)
+        images.write_changed(row["path"], values, taken, image)
         derivatives.write_sidecar(
             image,
             {

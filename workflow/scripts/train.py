@@ -6,14 +6,16 @@ from pathlib import Path
 from refacebench import jobs, manifest, refacers, registry
 
 
-def pairs(paths) -> list[refacers.Pair]:
-    """Return the usable scans of defaced manifests as training pairs."""
+def pairs(paths, sites=()) -> list[refacers.Pair]:
+    """Return the usable scans of defaced manifests, of some sites only, as training pairs."""
     if not paths:
         return []
     rows = manifest.read_many(paths)
     rows = rows[rows["status"] == manifest.OK].sort_values("scan")
+    if sites:
+        rows = rows[rows["site"].astype(str).isin([str(site) for site in sites])]
     return [
-        refacers.Pair(r.scan, r.original_path, r.path, r.changed_path, r.brain_path)
+        refacers.Pair(r.scan, r.original_path, r.path, r.changed_path, r.brain_path, str(r.site))
         for r in rows.itertuples()
     ]
 
@@ -25,11 +27,14 @@ def main(snakemake):
     module = registry.load("refacers", p.name, p.entry)
     options = registry.options("refacers", p.name, p.entry)
     out = Path(snakemake.output.card).parent
-    train, validation = pairs(snakemake.input.train), pairs(snakemake.input.validation)
+    sites = p.entry.get("sites") or ()
+    splits = (snakemake.input.train, snakemake.input.validation)
+    train, validation = (pairs(paths, sites) for paths in splits)
     try:
         if not train or not validation:
+            of = f" of site {', '.join(map(str, sites))}" if sites else ""
             raise refacers.TrainingFailed(
-                f"{len(train)} training and {len(validation)} validation scans"
+                f"{len(train)} training and {len(validation)} validation scans{of}"
             )
         module.train(train, validation, out, options, p.seed)
     except refacers.TrainingFailed as reason:

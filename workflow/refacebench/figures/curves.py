@@ -9,6 +9,8 @@ from .volumes import is_true
 
 NAMES = {
     "train_g_gan": "generator, adversarial",
+    "train_g_cycle": "generator, cycle",
+    "train_squared": "squared error of the clean image",
     "train_g_l1": "generator, L1",
     "train_d": "discriminator",
     "val_l1": "L1, whole frame",

@@ -3,7 +3,8 @@
 A module ``refacers/<name>.py`` defines
 
 ``VERSION : str`` and ``OPTIONS : dict``
-    As for defacers.
+    As for defacers.  The option ``composite``, where a method has it, tells the
+    caller what becomes of the model's output, see :func:`taken`.
 ``train(train, validation, out, options, seed) -> None``
     ``train`` and ``validation`` : lists of :class:`Pair`.  Writes into the
     folder ``out``: ``model.safetensors`` (picked on validation), ``card.json``
@@ -19,13 +20,25 @@ A module ``refacers/<name>.py`` defines
     ``volume`` : the defaced scan as :class:`refacebench.images.Volume`, native
     orientation, scan units.  ``changed`` : boolean array, the voxels that
     defacing changed.  Returns new intensities on the same grid and in the same
-    units; the caller copies every voxel outside ``changed`` back from the
-    defaced scan (compositing as in Huelnhagen et al.).
+    units; the caller takes the voxels of :func:`taken`.
+
+and may define
+
+``APPLIED : tuple of str``
+    Options that only ``load`` and ``reface`` heed.  A config entry with
+    ``model: <other entry>`` applies the model that the other entry trains and
+    may change these.
+
+Keys of a config entry that concern no method: ``defacers`` (on whose output it
+is trained), ``sites`` (training and validation scans of these sites only) and
+``model``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import numpy as np
 
 
 class TrainingFailed(RuntimeError):
@@ -41,3 +54,20 @@ class Pair:
     defaced: str
     changed: str
     brain: str
+    site: str = ""
+
+
+def taken(changed: np.ndarray, options: dict) -> np.ndarray:
+    """Return the voxels that take a model's values; all others stay the defaced scan's.
+
+    Parameters
+    ----------
+    changed : numpy.ndarray of bool
+        Voxels that defacing changed.
+    options : dict
+        With ``composite`` true (and for a method without that option) those
+        voxels alone: what defacing kept is copied back, as Huelnhagen et al.
+        do.  With ``composite`` false every voxel: the model's whole output, as
+        Abramian & Eklund show it; the brain then is the model's too.
+    """
+    return changed if options.get("composite", True) else np.ones_like(changed)

@@ -23,6 +23,9 @@ PLANES = {"sagittal": "RAS", "coronal": "ARS", "axial": "SRA"}
 MARGIN_MM = 6.0
 #: A plane belongs to the head if it has this share of the fullest plane's head voxels.
 EDGE_SHARE = 0.02
+#: Slices to either side of the middle one and the millimetres between them that
+#: Abramian & Eklund (2019) train on: 21 a scan.
+SPACED_EACH_SIDE, SPACED_MM = 10, 5.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Frame:
         Slices, rows, columns.
     middle : int
         The slice in the middle of the head.
+    voxel_mm : float
+        Distance between slices, rows and columns in millimetres.
     """
 
     codes: str
@@ -47,6 +52,7 @@ class Frame:
     step: np.ndarray
     shape: tuple[int, int, int]
     middle: int
+    voxel_mm: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -64,10 +70,14 @@ class Slices:
     frame : Frame
         Where they lie.
     scale : float
-        The intensity that became 1.
+        The intensity that a 1 in the target, and so in a prediction, stands for.
     covered : float
         Share of the head that defacing changed, as the original shows it, that
         lies within the slices; NaN without the original.
+    ratio : float
+        ``scale`` over the same percentile of the defaced scan.
+    gain : float
+        The intensity that became 1 in ``source``, over ``scale``.
     """
 
     source: np.ndarray
@@ -76,6 +86,14 @@ class Slices:
     frame: Frame
     scale: float
     covered: float
+    ratio: float = 1.0
+    gain: float = 1.0
+
+    def kept(self) -> np.ndarray:
+        """Return the source in the units of the target."""
+        if self.gain == 1:
+            return self.source.copy()
+        return np.clip((self.source + 1) * self.gain, 0, 2) - 1
 
 
 def head_threshold(values: np.ndarray) -> float:
@@ -150,7 +168,7 @@ def place(head: np.ndarray, spacing, plane: str, size: int, voxel_mm: float) -> 
     start[0] = 0.0  # every slice of the scan
     slices = int((head.shape[0] - 1) / step[0] + 1e-6) + 1
     middle = int(np.round(np.mean(extent[0]) / step[0]))
-    return Frame(codes, start, step, (slices, size, size), middle)
+    return Frame(codes, start, step, (slices, size, size), middle, voxel_mm)
 
 
 def weights(positions: np.ndarray, count: int, width: float, kernel: str) -> np.ndarray:
@@ -261,7 +279,8 @@ def prepare(
     percentile : float
         The intensity that becomes 1 is this percentile of the head's voxels.
     scale_by : str
-        Of which scan: ``defaced`` or ``original``.
+        Of which scan: ``defaced`` or ``original`` scales both, ``own`` each by
+        itself.
     ratio : float
         Without the original, the defaced scan's percentile times this stands
         for the original's.
@@ -278,22 +297,25 @@ def prepare(
     mask = reorient(Volume(changed, defaced.affine), codes).data
     head = work.data > head_threshold(work.data)
     frame = place(head, work.spacing, plane, size, voxel_mm)
-    scale = robust_maximum(work.data, head, percentile) * ratio
+    own = robust_maximum(work.data, head, percentile)
+    scale = own * ratio
     truth, inside = None, np.nan
     if original is not None:
         truth = reorient(original, codes).data
         head = truth > head_threshold(truth)
-        if scale_by == "original":
-            scale = robust_maximum(truth, head, percentile)
+        scale = own if scale_by == "defaced" else robust_maximum(truth, head, percentile)
         lost = mask & head
         inside = covered(frame, work.shape)[lost].mean() if lost.any() else 1.0
+    base = scale if scale_by == "original" else own
     return Slices(
-        source=scaled(to_slices(work.data, frame), scale),
+        source=scaled(to_slices(work.data, frame), base),
         changed=to_slices(mask, frame) > 0.25,
         target=None if truth is None else scaled(to_slices(truth, frame), scale),
         frame=frame,
         scale=scale,
         covered=float(inside),
+        ratio=scale / own,
+        gain=base / scale,
     )
 
 
@@ -317,8 +339,8 @@ class Stack:
     scans : list of Slices
         All with a target, or none.
     which : str
-        ``all`` slices, those with some ``head``, or those where something
-        was ``changed``.
+        ``all`` slices, those with some ``head``, those where something was
+        ``changed``, or the 21 ``spaced`` ones of Abramian & Eklund.
     device : torch.device
         Where the tensors (float16) live.
     mask_channel : bool
@@ -355,11 +377,22 @@ class Stack:
 
     def inputs(self, items: torch.Tensor) -> torch.Tensor:
         """Return network inputs, float32 (items, 3 or 4, rows, columns)."""
-        at = self.centres[items].to(self.device)
-        channels = [self.source[at + step].float() for step in (-1, 0, 1)]
+        channels = self.triples("source", items)
         if self.mask_channel:
-            channels.append(self.changed[at].float() * 2 - 1)
-        return torch.stack(channels, 1)
+            channels = torch.cat([channels, self.masks(items).float() * 2 - 1], 1)
+        return channels
+
+    def triples(self, name: str, items: torch.Tensor) -> torch.Tensor:
+        """Return slices of ``source``, ``target`` or ``changed`` with both neighbours.
+
+        Float32 (items, 3, rows, columns); a mask is 0 or 1.
+        """
+        at, data = self.centres[items].to(self.device), getattr(self, name)
+        return torch.stack([data[at + step].float() for step in (-1, 0, 1)], 1)
+
+    def sources(self, items: torch.Tensor) -> torch.Tensor:
+        """Return the defaced slices alone, float32 (items, 1, rows, columns)."""
+        return self.source[self.centres[items].to(self.device)].float()[:, None]
 
     def targets(self, items: torch.Tensor) -> torch.Tensor:
         """Return the original slices, float32 (items, 1, rows, columns)."""
@@ -379,7 +412,11 @@ def selected(scan: Slices, which: str) -> np.ndarray:
         return np.ones(len(changed), dtype=bool)
     if which == "head":
         return changed | ((scan.source > -0.8).mean(axis=(1, 2)) > 0.005)
-    raise ValueError(f"slices '{which}': use all, head or changed")
+    if which == "spaced":
+        offsets = SPACED_MM * np.arange(-SPACED_EACH_SIDE, SPACED_EACH_SIDE + 1)
+        places = scan.frame.middle + np.round(offsets / scan.frame.voxel_mm).astype(int)
+        return np.isin(np.arange(len(changed)), places)
+    raise ValueError(f"slices '{which}': use all, head, changed or spaced")
 
 
 def augment(x, y, m, strength: float, mirror: bool, generator: torch.Generator):
@@ -388,7 +425,8 @@ def augment(x, y, m, strength: float, mirror: bool, generator: torch.Generator):
     Parameters
     ----------
     x, y, m : torch.Tensor
-        Inputs, targets and masks as a :class:`Stack` gives them.
+        Inputs, targets and masks as a :class:`Stack` gives them; targets and
+        masks may be triples, too.
     strength : float
         Standard deviations: of the scale, of the rotation in radians, of the
         shift as a share of half the slice, and of the brightness.
@@ -400,9 +438,8 @@ def augment(x, y, m, strength: float, mirror: bool, generator: torch.Generator):
     """
     count = len(x)
     if mirror:
-        swap = (torch.rand(count, generator=generator) < 0.5).to(x.device)
-        neighbours = torch.where(swap[:, None, None, None], x[:, [2, 1, 0]], x[:, :3])
-        x = torch.cat([neighbours, x[:, 3:]], 1)
+        swap = (torch.rand(count, generator=generator) < 0.5).to(x.device)[:, None, None, None]
+        x, y, m = (_swapped(t, swap) for t in (x, y, m))
     if not strength:
         return x, y, m
     draw = torch.randn(count, 6, generator=generator).clamp(-2, 2) * strength
@@ -416,10 +453,16 @@ def augment(x, y, m, strength: float, mirror: bool, generator: torch.Generator):
     # Air is -1: moved up by one, so that the zeros beyond the border are air.
     stack = torch.cat([x + 1, y + 1, m.float()], 1)
     moved = functional.grid_sample(stack, field, align_corners=False)
-    n = x.shape[1]
-    x, y, m = moved[:, :n], moved[:, n : n + 1], moved[:, n + 1 :] > 0.5
+    x, y, m = moved.split([x.shape[1], y.shape[1], m.shape[1]], 1)
+    m = m > 0.5
     light = torch.cat([x[:, :3] * gain, x[:, 3:]], 1)
     return light.clamp(max=2) - 1, (y * gain).clamp(max=2) - 1, m
+
+
+def _swapped(t: torch.Tensor, swap: torch.Tensor) -> torch.Tensor:
+    if t.shape[1] < 3:
+        return t
+    return torch.cat([torch.where(swap, t[:, [2, 1, 0]], t[:, :3]), t[:, 3:]], 1)
 
 
 def mean_head(scans: list[Slices]) -> dict[int, np.ndarray]:

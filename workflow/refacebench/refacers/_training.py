@@ -4,7 +4,8 @@ Needs torch, numpy and safetensors, nothing else.  What is trained is a
 :class:`Task`; this module decides in which order it sees the data, keeps what
 validation liked best, and can be killed at any time: the next call with the
 same arguments goes on after the last finished epoch and ends in the same
-bytes.  Writes into one folder, ``state.safetensors`` while it runs.
+bytes.  Writes into one folder, ``state.safetensors`` while it runs and, for a
+task that has them, ``samples/`` with validation slices of a few epochs.
 """
 
 from __future__ import annotations
@@ -14,17 +15,27 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
+from . import TrainingFailed
+
 STATE = "state.safetensors"
+#: Folder of the sample slices: ``defaced.npy``, ``original.npy``, ``epoch-0001.npy`` ...
+SAMPLES = "samples"
+#: Epochs of which samples are kept, at most.
+SAMPLED_EPOCHS = 6
+#: Steps that run as usual before one is recorded: kernels choose their algorithms in them.
+WARM_UP = 3
 
 #: Training has diverged when validation stays this much above its best ...
 RISE_FACTOR = 2.0
@@ -45,6 +56,12 @@ class Task(Protocol):
         The name of the network that is validated and kept.
     criterion : str
         The entry of :meth:`validate` by which the best epoch is picked; low is good.
+
+    Notes
+    -----
+    A task may also have ``samples() -> numpy.ndarray`` (items, rows, columns;
+    uint8), predictions of a few validation slices, and ``references() -> dict``
+    of such arrays (``defaced``, ``original``) to see them against.
     """
 
     networks: dict[str, nn.Module]
@@ -180,9 +197,12 @@ def reproducible(device: torch.device):
     strict = torch.are_deterministic_algorithms_enabled()
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()
     benchmark = torch.backends.cudnn.benchmark
+    filled = torch.utils.deterministic.fill_uninitialized_memory
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
+    # Memory that a kernel is about to write need not be filled first.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     try:
         # Only the device in use: asking for the others would start CUDA on every one.
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -191,6 +211,84 @@ def reproducible(device: torch.device):
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict, warn_only=lenient)
         torch.backends.cudnn.benchmark = benchmark
+        torch.utils.deterministic.fill_uninitialized_memory = filled
+
+
+def adam(network: nn.Module, rate: float, betas, device: torch.device, fused: bool = True):
+    """Return Adam over a network's weights; ``fused`` updates them in one pass.
+
+    On CUDA a fused one can be recorded (:class:`Recorded`), so its learning
+    rate is a tensor.
+    """
+    betas = tuple(map(float, betas))
+    if not fused:
+        return torch.optim.Adam(network.parameters(), rate, betas)
+    if device.type != "cuda":
+        return torch.optim.Adam(network.parameters(), rate, betas, fused=True)
+    tensor = torch.tensor(rate, device=device)
+    return torch.optim.Adam(network.parameters(), tensor, betas, fused=True, capturable=True)
+
+
+class Recorded:
+    """A training step recorded once as a CUDA graph and then replayed.
+
+    Small steps spend their time on launching kernels one by one; a replay
+    launches them all at once and computes the same.
+
+    Parameters
+    ----------
+    step : callable
+        From tensors on the device to a dict of detached losses.  It may not
+        look at a value on the CPU, and its optimisers must be capturable.
+    networks, optimisers : dict
+        Whose state the step changes; as it was before, after recording.
+    """
+
+    def __init__(self, step: Callable, networks: Mapping, optimisers: Mapping):
+        self.step, self.networks, self.optimisers = step, networks, optimisers
+        self.graph, self.inputs, self.losses = None, [], {}
+
+    def __call__(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Do one step; the losses are overwritten by the next call."""
+        shapes = [tensor.shape for tensor in inputs]
+        if self.graph is None or shapes != [tensor.shape for tensor in self.inputs]:
+            self._record(inputs)
+        for place, tensor in zip(self.inputs, inputs, strict=True):
+            place.copy_(tensor)
+        self.graph.replay()
+        return dict(self.losses)
+
+    def _record(self, inputs) -> None:
+        self.inputs = [tensor.clone() for tensor in inputs]
+        random = torch.cuda.get_rng_state()
+        before = [tensor.clone() for tensor in self._weights()]
+        moments = [tensor.clone() for tensor in self._moments()]
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UP):
+                self.step(*self.inputs)
+        torch.cuda.current_stream().wait_stream(side)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.losses = self.step(*self.inputs)
+        with torch.no_grad():
+            for tensor, old in zip(self._weights(), before, strict=True):
+                tensor.copy_(old)
+            if moments:
+                for tensor, old in zip(self._moments(), moments, strict=True):
+                    tensor.copy_(old)
+            else:  # the first step made them, and Adam starts from zeros
+                for tensor in self._moments():
+                    tensor.zero_()
+        torch.cuda.set_rng_state(random)
+
+    def _weights(self) -> list[torch.Tensor]:
+        return [t for net in self.networks.values() for t in net.state_dict().values()]
+
+    def _moments(self) -> list[torch.Tensor]:
+        states = [s for o in self.optimisers.values() for s in o.state.values()]
+        return [t for state in states for t in state.values() if torch.is_tensor(t)]
 
 
 @torch.no_grad()
@@ -229,19 +327,21 @@ def fit(
 
     Raises
     ------
-    RuntimeError
-        If training diverged before the first validation.
-    ValueError
-        If there is nothing to train on.
+    TrainingFailed
+        If training diverged before the first validation, or there is nothing
+        to train on.
     """
     if items < 1:
-        raise ValueError("no training slices: is the mask of changed voxels empty everywhere?")
+        raise TrainingFailed("no training slices: is the mask of changed voxels empty everywhere?")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     mark = hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
     best: dict[str, torch.Tensor] = {}
-    progress = load_state(out / STATE, task, best, mark) or Progress()
-    rates = {name: [group["lr"] for group in o.param_groups] for name, o in task.optimisers.items()}
+    progress = load_state(out / STATE, task, best, mark)
+    if progress is None:
+        progress = Progress()
+        shutil.rmtree(out / SAMPLES, ignore_errors=True)
+    rates = {n: [float(g["lr"]) for g in o.param_groups] for n, o in task.optimisers.items()}
     clock, before = time.monotonic(), progress.seconds
     while not progress.finished:
         epoch = progress.epoch + 1
@@ -260,8 +360,10 @@ def fit(
         progress.finished = bool(progress.stopped) or epoch == schedule.total
         progress.seconds = before + time.monotonic() - clock
         _report(row, progress, schedule)
+        if epoch in sampled_epochs(schedule.total):
+            write_samples(out / SAMPLES, task, epoch)
         if progress.finished and not best:
-            raise RuntimeError(f"training gave no usable model: {progress.stopped}")
+            raise TrainingFailed(f"training gave no usable model: {progress.stopped}")
         if validated or progress.finished:
             _set_rates(task, rates, 1.0)
             save_state(out / STATE, task, best, progress, mark)
@@ -271,7 +373,10 @@ def fit(
 def _set_rates(task: Task, rates, factor: float) -> None:
     for name, optimiser in task.optimisers.items():
         for group, rate in zip(optimiser.param_groups, rates[name], strict=True):
-            group["lr"] = rate * factor
+            if isinstance(group["lr"], torch.Tensor):  # a recorded step reads it there
+                group["lr"].fill_(rate * factor)
+            else:
+                group["lr"] = rate * factor
 
 
 def _epoch(task: Task, items: int, schedule: Schedule, seed: int, epoch: int) -> dict[str, float]:
@@ -306,6 +411,29 @@ def _judge(row: dict, task: Task, best: dict, progress: Progress) -> None:
             )
     else:
         progress.rising = 0
+
+
+def sampled_epochs(total: int) -> set[int]:
+    """Return the epochs of which samples are kept: the last one, and fewer and fewer before.
+
+    >>> sorted(sampled_epochs(200))
+    [1, 3, 8, 24, 69, 200]
+    """
+    return {int(n) for n in np.geomspace(1, total, SAMPLED_EPOCHS).round()}
+
+
+def write_samples(folder: Path, task: Task, epoch: int) -> None:
+    """Write the sample slices of one epoch, and once what they are seen against."""
+    if not hasattr(task, "samples"):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {f"epoch-{epoch:04d}": task.samples()}
+    if not (folder / "original.npy").is_file():
+        arrays |= task.references()
+    for name, array in arrays.items():
+        part = folder / f".part-{os.getpid()}-{name}.npy"
+        np.save(part, array, allow_pickle=False)
+        os.replace(part, folder / f"{name}.npy")
 
 
 def _report(row: dict, progress: Progress, schedule: Schedule) -> None:

@@ -1,0 +1,67 @@
+"""The privacy transform of CP-GAN as a defacer: the brain in the head's convex hull.
+
+Brain voxels are kept; the rest is a constant grey within the convex hull of the
+head and zero around it (:mod:`refacebench.privacy_transform`; Van der Goten et
+al., BMVC 2021).  All of the scan outside the brain mask is replaced.  The hull
+keeps the head's proportions and how far nose, chin and ears stick out.
+
+By itself a defacer at the safe end, as skull stripping; followed by the
+refacer ``cpgan3d`` it is CP-GAN.
+
+Differs from the paper: the brain mask is the prepare stage's (deepbet instead of
+ROBEX), the head mask too (no specks in the air), and the hull is exact unless
+``hull: sampled``.
+"""
+
+from __future__ import annotations
+
+from .. import privacy_transform
+from . import Defaced, PreparedScan
+
+VERSION = "1"
+ENGINE = "native"
+TITLE = "privacy transform of CP-GAN (brain in a convex hull)"
+#: hull: exact, or sampled as in the paper; surface: what sampled voxels are drawn from, hull
+#: (shows nothing below it) or head (the paper); rotations, triangles: of the sampled hull (the
+#: number of rotations is not stated in the paper); grey: level in the hull as a share of the
+#: brain's median; device: of the sampled hull, auto takes CUDA where there is one.
+OPTIONS = {
+    "hull": "exact",
+    "surface": "hull",
+    "rotations": 8,
+    "triangles": 100,
+    "grey": 0.5,
+    "device": "auto",
+}
+PRELOAD = ("scipy.spatial",)
+
+
+def deface(scan: PreparedScan, options: dict) -> Defaced:
+    """Replace everything outside the brain by the grey convex hull of the head.
+
+    Raises
+    ------
+    ValueError
+        If brain or head are empty, the brain is dark, or an option is not known.
+    """
+    if options["rotations"] < 1 or options["triangles"] < 4:
+        raise ValueError("cpgan_hull: needs at least 1 rotation and 4 triangles")
+    gamma = privacy_transform.transform(
+        scan.volume.data,
+        scan.head,
+        scan.brain,
+        scan.volume.spacing,
+        seed=scan.seed,
+        device=_device(options),
+        **{k: options[k] for k in ("hull", "surface", "rotations", "triangles")},
+    )
+    return Defaced(privacy_transform.to_image(gamma, float(options["grey"])), ~gamma.brain)
+
+
+def _device(options: dict) -> str:
+    """Return the device; torch is only asked where it is used."""
+    if options["hull"] == "exact" or options["device"] != "auto":
+        return options["device"]
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,81 @@
+"""Optimisers that PyTorch does not have, in torch alone.  Touches no files."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+
+class AdamP(torch.optim.Optimizer):
+    """Adam whose step has no part along the weights, for weights of free scale.
+
+    Parameters
+    ----------
+    params : iterable
+        As for every torch optimiser.
+    lr : float
+        Learning rate.
+    betas : tuple of float
+        Decay of the means of gradient and squared gradient.
+    eps : float
+        Added to the denominator.
+    delta : float
+        A filter counts as free of scale if the cosine between weights and
+        gradient is below ``delta / sqrt(weights in the filter)``.
+
+    Notes
+    -----
+    Heo et al., "AdamP: slowing down the slowdown for momentum optimizers on
+    scale-invariant weights", ICLR 2021, algorithm 2, without weight decay and
+    Nesterov momentum; all of its state is tensors, so that it can be written
+    without pickling.
+    """
+
+    def __init__(self, params, lr: float = 1e-3, betas=(0.9, 0.999), eps=1e-8, delta=0.1):
+        defaults = {"lr": lr, "betas": tuple(map(float, betas)), "eps": eps, "delta": delta}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """Update all weights that have a gradient."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    self._update(weight, group)
+        return loss
+
+    def _update(self, weight: torch.Tensor, group: dict) -> None:
+        state, gradient = self.state[weight], weight.grad
+        if not state:
+            state["step"] = torch.tensor(0.0)
+            state["exp_avg"] = torch.zeros_like(weight)
+            state["exp_avg_sq"] = torch.zeros_like(weight)
+        state["step"] += 1
+        count, (first, second) = float(state["step"]), group["betas"]
+        state["exp_avg"].lerp_(gradient, 1 - first)
+        state["exp_avg_sq"].mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        spread = state["exp_avg_sq"].sqrt() / math.sqrt(1 - second**count)
+        move = state["exp_avg"] / (spread + group["eps"])
+        if weight.ndim > 1:
+            move = project(weight, gradient, move, group["delta"], group["eps"])
+        weight.add_(move, alpha=-group["lr"] / (1 - first**count))
+
+
+def project(weight, gradient, move, delta: float, eps: float) -> torch.Tensor:
+    """Take from a step its part along the weights, if the weights are free of scale.
+
+    Every filter (first axis) is looked at first, then the layer as a whole.
+    """
+    for rows in (len(weight), 1):
+        w, g = weight.reshape(rows, -1), gradient.reshape(rows, -1)
+        cosine = torch.nn.functional.cosine_similarity(g, w, dim=1, eps=eps).abs()
+        if cosine.max() < delta / math.sqrt(w.shape[1]):
+            unit = w / (w.norm(dim=1, keepdim=True) + eps)
+            m = move.reshape(rows, -1)
+            return (m - unit * (unit * m).sum(dim=1, keepdim=True)).reshape(move.shape)
+    return move

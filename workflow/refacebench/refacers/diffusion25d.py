@@ -1,0 +1,223 @@
+"""Refacing by a diffusion model that fills in what defacing changed.
+
+The strongest attack published rebuilds faces by diffusion (Gao 2025, a cascade
+in three dimensions).  This is a smaller relative in the same spirit and not
+that program: denoising diffusion (Ho et al. 2020) on triples of neighbouring
+slices, with the network of MONAI.
+
+The network sees three neighbouring slices three times: partly noised (the
+changed voxels; all others are the defaced scan's, free of noise, as in
+Saharia et al. 2022, "Palette"), as the defaced scan has them, and their
+changed mask.  It predicts the three slices free of noise (and not the noise:
+that took several times as many steps to learn); the loss is the squared error
+in changed voxels.  Noise follows the cosine schedule (Nichol & Dhariwal 2021).
+
+Sampling is DDIM without added noise (Song et al. 2021, eq. 12 with sigma 0),
+all slices of a scan at once: at every step each slice gets the mean of the up
+to three predictions that its own triple and those of its neighbours make of
+it, so that the slices become one face.  The first noise is drawn from a seed
+that follows from the scan's values: a scan has one result.  Not from MONAI:
+its DDIM scheduler (1.6.1) spaces the steps by (T - 1) / (n - 1) but steps back
+by T // n, so that an image has another noise level than the network is told.
+"""
+
+from __future__ import annotations
+
+from . import _slicewise
+
+VERSION = "1"
+TITLE = "2.5-D diffusion, inpainting (native; network of MONAI)"
+
+#: Defaults: a size for one GPU.  No publication has this model: all are ours.
+OPTIONS = {
+    **_slicewise.OPTIONS,
+    "slices": "changed",
+    "filters": 64,  # first level; a multiple of 16
+    "multipliers": [1, 2, 4, 4],  # of the filters at each level, which halves the image
+    "patch": 1,  # 2: pixels go in and come out as channels of 2 x 2 patches, a quarter of the time
+    "residual_blocks": 2,  # a level
+    "train_steps": 1000,  # of the noise schedule
+    "sampling_steps": 20,
+    "validation_steps": 5,  # sampling steps in the validation of every epoch
+    "learning_rate": 1e-4,
+    "batch": 16,
+    "epochs": 150,
+    "decay_epochs": 50,
+    "average": 0.9995,
+    "mirror": False,
+}
+#: Options that only the application of a trained model heeds.
+APPLIED = (*_slicewise.APPLIED, "sampling_steps")
+
+
+def _network(options: dict):
+    from monai.networks.nets import DiffusionModelUNet
+
+    from ._networks import Patched
+
+    area = options["patch"] ** 2
+    channels = [options["filters"] * m for m in options["multipliers"]]
+    deepest = [False] * (len(channels) - 1) + [True]
+    net = DiffusionModelUNet(
+        spatial_dims=2,
+        in_channels=9 * area,
+        out_channels=3 * area,
+        channels=channels,
+        attention_levels=deepest,
+        num_res_blocks=options["residual_blocks"],
+        norm_num_groups=8,
+        num_head_channels=channels[-1],
+    )
+    return Patched(net, options["patch"])
+
+
+def signal_share(steps: int):
+    """Return the share of signal in the variance after each step of noise, float32 (steps,).
+
+    The cosine schedule: Nichol & Dhariwal 2021, eq. 17, with s = 0.008 and no
+    step that takes away more than 0.999 of what is left.
+    """
+    import torch
+
+    x = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    f = torch.cos((x + 0.008) / 1.008 * torch.pi / 2) ** 2
+    return torch.cumprod((f[1:] / f[:-1]).clamp(min=0.001), 0).float()
+
+
+def noised(clean, noise, share):
+    """Return an image after noise: sqrt(share) * clean + sqrt(1 - share) * noise."""
+    return share.sqrt() * clean + (1 - share).sqrt() * noise
+
+
+def ddim_step(image, clean, share, following):
+    """Return the image at the ``following`` share of signal, on the line through ``clean``."""
+    noise = (image - share.sqrt() * clean) / (1 - share).sqrt()
+    return noised(clean, noise, following)
+
+
+def sampling_times(steps: int, count: int):
+    """Return ``count`` steps of the schedule from the last to the first, long (count,)."""
+    import torch
+
+    return torch.linspace(steps - 1, 0, count).round().long()
+
+
+class Diffusion(_slicewise.SliceTask):
+    """The training step, a :class:`._training.Task`."""
+
+    def build(self):
+        """Make the network and its optimiser."""
+        self.net = self.place(_network(self.options))
+        self.networks, self.product = {"net": self.net}, "net"
+        self.optimisers = {"net": self.adam(self.net, (0.9, 0.999))}
+        self.share = signal_share(self.options["train_steps"]).to(self.device)
+
+    def model(self):
+        """Return the product as a model that samples in few steps."""
+        model = super().model()
+        few = {"sampling_steps": self.options["validation_steps"]}
+        model.options = {**model.options, **few}
+        return model
+
+    @staticmethod
+    def read(stack, items, generator):
+        """Return triples of the defaced slices, originals and masks."""
+        return tuple(stack.triples(k, items) for k in ("source", "target", "changed"))
+
+    def complete(self, generator, x, y, m):
+        """Return them augmented, with times and noise."""
+        import torch
+
+        x, y, m = self.augmented(x, y, m > 0, generator)
+        steps = self.options["train_steps"]
+        times = torch.randint(steps, (len(x),), generator=generator).to(self.device)
+        seed = int(torch.randint(2**62, (), generator=generator))
+        own = torch.Generator(self.device).manual_seed(seed)
+        noise = torch.randn(y.shape, generator=own, device=self.device)
+        return x, y, m.float(), times, noise
+
+    def update(self, x, y, m, times, noise):
+        """Learn the clean image in the changed voxels of one batch."""
+        import torch
+
+        from ._training import autocast
+
+        share = self.share[times][:, None, None, None]
+        image = torch.where(m > 0, noised(y, noise, share), x)
+        self.optimisers["net"].zero_grad(set_to_none=True)
+        inputs = torch.cat([image, x, m * 2 - 1], 1)
+        if self.fast:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with autocast(self.device, self.precision):
+            clean = self.net(inputs, times)
+        miss = (clean.float() - y) ** 2
+        loss = (miss * m).sum() / m.sum().clamp(min=1)
+        loss.backward()
+        self.optimisers["net"].step()
+        return {"squared": loss.detach()}
+
+
+def _predict(model, stack, items, seed: int):
+    """Sample the slices of ``items`` together; unchanged voxels are the defaced scan's."""
+    import torch
+
+    options = model.options
+    centres = stack.centres[items]
+    slices = torch.unique(torch.cat([centres - 1, centres, centres + 1]))
+    place = torch.searchsorted(slices, centres).to(model.device)
+    slices = slices.to(model.device)
+    source, mask = stack.source[slices].float(), stack.changed[slices]
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(source.shape, generator=generator).to(model.device)
+    share = signal_share(options["train_steps"]).to(model.device)
+    times = sampling_times(options["train_steps"], options["sampling_steps"])
+    image = torch.where(mask, noise, source)
+    for number, time in enumerate(times):
+        final = number + 1 == len(times)
+        following = torch.ones_like(share[0]) if final else share[times[number + 1]]
+        clean = _denoised(model, image, source, mask, place, time)
+        image = torch.where(mask, ddim_step(image, clean, share[time], following), source)
+    return image[place][:, None]
+
+
+def _denoised(model, image, source, mask, place, time):
+    """Return the mean over overlapping triples of the clean image that the network sees."""
+    import torch
+
+    total, count = torch.zeros_like(image), torch.zeros(len(image), 1, 1, device=image.device)
+    triples = place[:, None] + torch.arange(-1, 2, device=place.device)
+    condition = mask.float() * 2 - 1
+    for at in triples.split(model.options["reface_batch"]):
+        inputs = torch.cat([image[at], source[at], condition[at]], 1)
+        clean = _slicewise.forward(model, inputs, time.expand(len(at)).to(model.device))
+        clean = clean.clamp(-1, 1)
+        total.index_add_(0, at.flatten(), clean.flatten(0, 1))
+        count.index_add_(0, at.flatten(), torch.ones(at.numel(), 1, 1, device=at.device))
+    return total / count.clamp(min=1)
+
+
+METHOD = _slicewise.Method(
+    name="diffusion25d",
+    version=VERSION,
+    statement="A diffusion model of this project, in the spirit of published attacks by "
+    "diffusion (Gao 2025) and none of them.",
+    network=_network,
+    task=Diffusion,
+    predict=_predict,
+    bound=("filters", "multipliers", "patch", "residual_blocks", "train_steps"),
+)
+
+
+def train(train, validation, out, options: dict, seed: int) -> None:
+    """Train a model, see :func:`._slicewise.train`."""
+    _slicewise.train(METHOD, train, validation, out, options, seed)
+
+
+def load(folder, options: dict) -> _slicewise.Model:
+    """Load a trained model, see :func:`._slicewise.load`."""
+    return _slicewise.load(METHOD, folder, options)
+
+
+def reface(model, volume, changed, options: dict):
+    """Predict the original's intensities from a defaced scan, see :func:`._slicewise.reface`."""
+    return _slicewise.reface(METHOD, model, volume, changed, options)
