@@ -1,0 +1,138 @@
+"""Face recognition: a general face network on photograph-like renderings.
+
+The networks are dlib's (King 2009; ResNet-29 trained on three million faces,
+CNN face detector, 5-point landmarks; CC0), read from the package
+face_recognition_models as dlib's own serialised files, which hold numbers and
+no code.  Nothing is trained here.  The approach is that of Schwarz et al. (NEJM
+2019, NeuroImage 2021), with another network: theirs was a commercial service.
+
+The pose is known, so every picture is cropped and aligned by the landmarks that
+an average face has under its camera, whether a face is *detected* in it or not
+(on renderings of known pose this does as well as landmarks found in the
+picture).  That no face was detected is kept apart, for not detected is not the
+same as safe.  An embedding is the mean over all views and lights, scaled to
+length one.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from .. import rendering
+from . import Context, Enrolled, Scores, Subject
+
+VERSION = "1"
+TITLE = "face recognition (dlib)"
+
+OPTIONS = {
+    # The first so many views and lights of the rendering; 0 for all.
+    "views": 0,
+    "lights": 0,
+    # The frontal view is enlarged to this size before a face is looked for (at least), and the
+    # detector's score above which one counts as found: whole faces score 0.8 and more, heads
+    # without one up to 0.4 where the detector finds anything at all.
+    "detect_pixels": 192,
+    "detect_above": 0.5,
+}
+#: Landmarks of an average face in template mm, in the order of dlib's five points: corners of
+#: the eye at the right of the picture (the person's left), outer then inner; of the other
+#: eye, outer then inner; base of the nose.
+LANDMARKS = np.array(
+    [(-47, 76, -38), (-18, 84, -40), (46, 77, -38), (17, 85, -40), (0, 104, -84)], float
+)
+
+
+def missing(options: Mapping) -> str:
+    """Return what has to be installed; empty if all is there."""
+    absent = [] if importlib.util.find_spec("dlib") else ["dlib-bin"]
+    if _models() is None:
+        absent.append("face_recognition_models")
+    if not absent:
+        return ""
+    return (
+        f"face_recognition needs {' and '.join(absent)}: "
+        "pip install --no-deps -r requirements-faces.txt"
+    )
+
+
+def _models() -> Path | None:
+    """Find the folder of the weights without importing the package (it needs setuptools)."""
+    spec = importlib.util.find_spec("face_recognition_models")
+    for folder in list(spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder) / "models"
+        if (path / "dlib_face_recognition_resnet_model_v1.dat").is_file():
+            return path
+    return None
+
+
+@functools.cache
+def _networks():
+    """Load the detector and the embedding, once a process."""
+    import dlib
+
+    folder = _models()
+    if folder is None:
+        raise FileNotFoundError(missing({}))
+    return (
+        dlib.cnn_face_detection_model_v1(str(folder / "mmod_human_face_detector.dat")),
+        dlib.face_recognition_model_v1(str(folder / "dlib_face_recognition_resnet_model_v1.dat")),
+    )
+
+
+def enrol(subject: Subject, options: Mapping) -> dict[str, np.ndarray]:
+    """Keep the mean embedding, and whether a face was detected in the frontal view.
+
+    ``detection`` is the detector's score; minus infinity where it finds nothing.
+    """
+    seen = subject.rendering()
+    views = seen.views[: int(options["views"]) or None, : int(options["lights"]) or None]
+    embeddings = [
+        embed(picture, angles, seen.pixel_mm)
+        for lights, angles in zip(views, rendering.VIEWS, strict=False)
+        for picture in lights
+    ]
+    mean = np.mean(embeddings, axis=0)
+    found = detection(seen.views[0, 0], int(options["detect_pixels"]))
+    return {
+        "embedding": (mean / np.linalg.norm(mean)).astype(np.float32),
+        "detection": np.float32(found),
+        "detected": np.bool_(found > options["detect_above"]),
+    }
+
+
+def embed(picture: np.ndarray, angles: tuple[float, float], pixel_mm: float) -> np.ndarray:
+    """Return the 128 numbers of one picture (uint8, square), taken from an entry of VIEWS."""
+    import dlib
+
+    size = len(picture)
+    places = rendering.project(LANDMARKS, angles, size, size * pixel_mm / 2)
+    points = [dlib.point(round(x), round(y)) for x, y in places]
+    landmarks = dlib.full_object_detection(dlib.rectangle(0, 0, size - 1, size - 1), points)
+    chip = dlib.get_face_chip(_colour(picture), landmarks, size=150)
+    return np.array(_networks()[1].compute_face_descriptor(chip), np.float64)
+
+
+def detection(picture: np.ndarray, pixels: int) -> float:
+    """Return the score of the likeliest face in a picture, minus infinity without any."""
+    import dlib
+
+    image = _colour(picture)
+    if len(picture) < pixels:
+        image = dlib.resize_image(image, pixels, pixels)
+    return max((face.confidence for face in _networks()[0](image, 0)), default=-np.inf)
+
+
+def _colour(picture: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.repeat(picture[..., None], 3, axis=2))
+
+
+def score(queries: Enrolled, gallery: Enrolled, options: Mapping, context: Context) -> Scores:
+    """Return Euclidean distances of the embeddings; ``query_detection`` is kept beside them."""
+    asked, known = queries.features["embedding"], gallery.features["embedding"]
+    distance = np.linalg.norm(asked[:, None].astype(float) - known[None], axis=2)
+    return Scores(distance, extra={"query_detection": queries.features["detection"]})

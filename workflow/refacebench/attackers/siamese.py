@@ -1,0 +1,295 @@
+"""Siamese network: an informed attacker, trained on the variant that he attacks.
+
+One small convolutional network turns renderings of originals and of the variant
+into points; the distance of two heads is the Euclidean distance of theirs,
+averaged over views.  It is trained with a triplet loss of margin 5 (van der Goten
+et al., NeuroImage 2021, "Adversarial attacks": shared sub-network, Euclidean
+distance, 100 participant-level resplits 80/20) so that a person's original and
+his or her own variant come closer than the variants of others.
+
+No participant is ever evaluated by a network that has seen him or her.  The
+training participants are either the train split's (``source: train``; their
+scans are defaced and refaced for it) or, in each of ``resplits`` resplits of
+the test split, a share of its participants (``source: resplits``, as
+published); then there are distances for each resplit.  Where a refacing model
+was itself trained on the train split, its output there is better than later:
+prefer resplits.
+
+Not stated in the paper and chosen here: the architecture (four strided
+convolutions), its input (the lit picture and the depth map, 64 pixels), the
+optimiser, the augmentation.  All originals of a training participant, other
+sessions too, take part.  Same seed and one thread, same numbers; every finished
+resplit is kept, so that an interrupted attack goes on with the next.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+
+import numpy as np
+
+from . import AttackFailed, Context, Enrolled, Scores, Subject
+
+VERSION = "1"
+TITLE = "siamese network (trained on the variant)"
+
+OPTIONS = {
+    # resplits: of the test split; train: the train split's participants.
+    "source": "resplits",
+    "resplits": 100,
+    "train_share": 0.8,
+    # Participants below which no network is trained.
+    "min_train": 6,
+    "margin": 5.0,
+    "steps": 400,
+    "batch": 16,
+    "learning_rate": 1.0e-3,
+    "pixels": 64,
+    "filters": 16,
+    "embedding": 64,
+    # The first so many views of the rendering, each under the first light; 0 for all.
+    "views": 0,
+    # What the network sees: light, depth or both.
+    "channels": ["light", "depth"],
+}
+#: Depth in mm that is the middle of the network's range, and the range's half.
+_DEPTH_MM = (40.0, 80.0)
+
+
+def training(options: Mapping) -> bool:
+    """Tell whether renderings of the train split are wanted."""
+    return options["source"] == "train"
+
+
+def enrol(subject: Subject, options: Mapping) -> dict[str, np.ndarray]:
+    """Keep small pictures, (views, channels, pixels, pixels), in -1..1 as float16."""
+    seen = subject.rendering()
+    views = slice(int(options["views"]) or None)
+    channels = []
+    for name in options["channels"]:
+        if name == "light":
+            channels.append(seen.views[views, 0].astype(np.float32) / 127.5 - 1)
+        elif name == "depth":
+            middle, half = _DEPTH_MM
+            depth = np.nan_to_num(seen.depth[views], nan=middle - half)
+            channels.append(np.clip((depth - middle) / half, -1, 1))
+        else:
+            raise ValueError(f"siamese.channels: '{name}' is neither light nor depth")
+    pictures = np.stack(channels, axis=1)
+    return {"pictures": _shrink(pictures, int(options["pixels"])).astype(np.float16)}
+
+
+def _shrink(pictures: np.ndarray, pixels: int) -> np.ndarray:
+    """Average pictures (..., p, p) down to a smaller edge."""
+    import torch
+
+    stack = torch.from_numpy(np.ascontiguousarray(pictures, dtype=np.float32))
+    return torch.nn.functional.interpolate(stack, (pixels, pixels), mode="area").numpy()
+
+
+def score(queries: Enrolled, gallery: Enrolled, options: Mapping, context: Context) -> Scores:
+    """Train and compare; with resplits, once for each of them.
+
+    Raises
+    ------
+    AttackFailed
+        If there are too few participants to train on or to evaluate.
+    """
+    if options["source"] == "train":
+        return _trained_elsewhere(queries, gallery, options, context)
+    if options["source"] != "resplits":
+        raise AttackFailed(f"siamese.source: '{options['source']}' is neither train nor resplits")
+    people = np.unique(queries.participant[np.isin(queries.participant, gallery.participant)])
+    count = round(options["train_share"] * len(people))
+    _check_enough(count, options)
+    if len(people) - count < 2:
+        raise AttackFailed(f"siamese: {len(people)} participants leave fewer than 2 to evaluate")
+    distances, parts = [], []
+    for number in range(int(options["resplits"])):
+        chosen = np.random.default_rng([context.seed, 5, number]).permutation(people)[:count]
+        distance = _kept(queries, gallery, chosen, number, options, context)
+        inside = np.isin(queries.participant, people) & ~np.isin(queries.participant, chosen)
+        distance[~inside] = np.nan
+        distance[:, np.isin(gallery.participant, chosen)] = np.nan
+        distances.append(distance)
+        parts.append(inside)
+    words = (
+        f"{len(distances)} resplits of the test split: {count} participants to train, "
+        f"{len(people) - count} to evaluate"
+    )
+    return Scores(np.stack(distances), np.stack(parts), trained_on=words)
+
+
+def _check_enough(count: int, options: Mapping) -> None:
+    if count < options["min_train"]:
+        raise AttackFailed(
+            f"siamese: {count} participants to train on, fewer than min_train "
+            f"({options['min_train']})"
+        )
+
+
+def _trained_elsewhere(queries, gallery, options, context) -> Scores:
+    variant, originals = context.trained_variant, context.trained_originals
+    if variant is None or originals is None or not len(variant) or not len(originals):
+        raise AttackFailed("siamese: no scan of the train split could be rendered")
+    people = np.intersect1d(variant.participant, originals.participant)
+    _check_enough(len(people), options)
+    tested = np.union1d(queries.participant, gallery.participant)
+    if np.isin(people, tested).any():
+        raise AttackFailed("siamese: a participant is both trained on and attacked")
+    network = train(variant, originals, people, options, [context.seed, 6])
+    distance = _distances(network, queries, gallery)
+    return Scores(distance, trained_on=f"train split: {len(people)} participants")
+
+
+def _kept(queries, gallery, chosen, number, options, context) -> np.ndarray:
+    """Return one resplit's distances, from its file when that belongs to this very attack."""
+    from . import _run
+
+    def make():
+        network = train(queries, gallery, chosen, options, [context.seed, 6, number])
+        print(f"siamese: resplit {number + 1} of {options['resplits']}", file=sys.stderr)
+        return {"distance": _distances(network, queries, gallery).astype(np.float32)}
+
+    key = _key(queries, gallery, {**options, "resplits": 0}, context.seed, list(map(str, chosen)))
+    return _run.cached(context.folder / f"resplit-{number:03d}.npz", key, make)["distance"].copy()
+
+
+def _key(queries: Enrolled, gallery: Enrolled, *parts) -> str:
+    import hashlib
+
+    digest = hashlib.sha256(json.dumps([VERSION, parts], sort_keys=True, default=str).encode())
+    for side in (queries, gallery):
+        digest.update("\n".join(side.scan).encode())
+        digest.update(np.ascontiguousarray(side.features["pictures"]).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def train(variant: Enrolled, originals: Enrolled, people, options: Mapping, seed: list[int]):
+    """Train the shared sub-network on some participants.
+
+    A step takes up to ``batch`` participants, of each one original and one
+    scan of the variant in the same view, and every other person of the step as
+    the negative of every pair: all triplets of the step, in both directions.
+
+    Returns
+    -------
+    torch.nn.Module
+        In evaluation mode.
+    """
+    import torch
+
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(int(rng.integers(2**31)))
+    sides = [
+        (torch.from_numpy(side.features["pictures"].astype(np.float32)), _by_person(side, people))
+        for side in (variant, originals)
+    ]
+    views, channels = sides[0][0].shape[1:3]
+    network = build(channels, int(options["filters"]), int(options["embedding"]))
+    optimiser = torch.optim.Adam(network.parameters(), lr=float(options["learning_rate"]))
+    # An empty side (a person whose variant failed) cannot be a pair.
+    usable = [n for n in range(len(people)) if all(len(rows[n]) for _, rows in sides)]
+    if len(usable) < 2:
+        raise AttackFailed("siamese: fewer than 2 participants have both original and variant")
+    size = min(int(options["batch"]), len(usable))
+    network.train()
+    for _ in range(int(options["steps"])):
+        taken = rng.permutation(usable)[:size]
+        view = rng.integers(views, size=size)
+        pictures = torch.cat([_pick(stack, rows, taken, view, rng) for stack, rows in sides])
+        points = network(augment(pictures, rng))
+        loss = triplet_loss(points[:size], points[size:], float(options["margin"]))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return network.eval()
+
+
+def _pick(stack, rows, taken, views, rng: np.random.Generator):
+    """Return one picture of each person taken, any scan, in the given view."""
+    import torch
+
+    chosen = [stack[rng.choice(rows[n]), v] for n, v in zip(taken, views, strict=True)]
+    return torch.stack(chosen)
+
+
+def _by_person(side: Enrolled, people) -> list[np.ndarray]:
+    return [np.flatnonzero(side.participant == person) for person in people]
+
+
+def build(channels: int, filters: int, embedding: int):
+    """Return the sub-network: four strided convolutions and a linear layer."""
+    from torch import nn
+
+    layers, width = [], channels
+    for number in range(4):
+        out = filters * min(2**number, 4)
+        kernel = 5 if number == 0 else 3
+        layers += [
+            nn.Conv2d(width, out, kernel, stride=2, padding=kernel // 2),
+            nn.GroupNorm(4, out),
+            nn.ReLU(),
+        ]
+        width = out
+    pool = nn.AdaptiveAvgPool2d(4)
+    return nn.Sequential(*layers, pool, nn.Flatten(), nn.Linear(16 * width, embedding))
+
+
+def triplet_loss(first, second, margin: float):
+    """Return the mean of max(0, d(own pair) - d(another's) + margin) over a step's triplets.
+
+    Parameters
+    ----------
+    first, second : torch.Tensor
+        Shape (n, features); row n of both belongs to one person.
+    """
+    import torch
+
+    squared = ((first[:, None] - second[None]) ** 2).sum(dim=2)
+    distance = torch.sqrt(squared + 1e-6)
+    own = distance.diagonal()
+    other = ~torch.eye(len(first), dtype=torch.bool)
+    down = torch.relu(own[:, None] - distance + margin)[other]
+    across = torch.relu(own[None, :] - distance + margin)[other]
+    return (down.mean() + across.mean()) / 2
+
+
+def augment(pictures, rng: np.random.Generator):
+    """Turn, scale, shift, brighten and dapple pictures (n, channels, p, p) a little."""
+    import torch
+    import torch.nn.functional as functional
+
+    n = len(pictures)
+    turn, size = rng.normal(0, 0.03, n), 1 + rng.normal(0, 0.01, n)
+    theta = np.zeros((n, 2, 3), np.float32)
+    theta[:, 0, 0] = theta[:, 1, 1] = np.cos(turn) * size
+    theta[:, 0, 1], theta[:, 1, 0] = -np.sin(turn) * size, np.sin(turn) * size
+    theta[:, :, 2] = rng.normal(0, 0.02, (n, 2))
+    grid = functional.affine_grid(torch.from_numpy(theta), list(pictures.shape), False)
+    moved = functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+    shift = rng.normal(0, 0.03, (n, pictures.shape[1], 1, 1)).astype(np.float32)
+    noise = rng.normal(0, 0.02, tuple(moved.shape)).astype(np.float32)
+    return moved + torch.from_numpy(shift) + torch.from_numpy(noise)
+
+
+def _distances(network, queries: Enrolled, gallery: Enrolled) -> np.ndarray:
+    """Return the mean over views of the distances in the network's space."""
+    asked, known = (_points(network, side.features["pictures"]) for side in (queries, gallery))
+    result = np.empty((len(asked), len(known)))
+    for number, points in enumerate(asked):
+        result[number] = np.linalg.norm(points[None] - known, axis=2).mean(axis=1)
+    return result
+
+
+def _points(network, pictures: np.ndarray) -> np.ndarray:
+    """Return (scans, views, features)."""
+    import torch
+
+    found = []
+    with torch.inference_mode():
+        for scan in pictures:
+            found.append(network(torch.from_numpy(scan.astype(np.float32))).numpy())
+    return np.stack(found).astype(np.float64)

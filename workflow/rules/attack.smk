@@ -1,0 +1,59 @@
+# Attacks: in <- render manifests; out -> results/enrol (the gallery), results/attack.
+
+
+rule enrol:
+    """Let one attacker look at the gallery: originals of all sessions of the test split."""
+    input:
+        gallery=attack_renderings("original"),
+        brains=attack_brains("original"),
+    output:
+        "results/enrol/{dataset}/{attacker}.npz",
+    log:
+        "results/logs/enrol/{dataset}/{attacker}.log",
+    benchmark:
+        "results/benchmarks/enrol/{dataset}/{attacker}.tsv"
+    conda:
+        "../../envs/attack.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        name="{attacker}",
+        entry=lambda w: entry("attackers", w.attacker),
+        version=lambda w: version("attackers", w.attacker),
+    script:
+        "../scripts/enrol.py"
+
+
+rule attack:
+    """Let one attacker name the people behind one variant's scans."""
+    input:
+        gallery=rules.enrol.output[0],
+        originals=attack_renderings("original"),
+        queries=attack_renderings("target"),
+        brains=attack_brains("target"),
+        trained=attack_training,
+    output:
+        "results/attack/{dataset}/{attacker}/{target}.npz",
+    log:
+        "results/logs/attack/{dataset}/{attacker}/{target}.log",
+    benchmark:
+        "results/benchmarks/attack/{dataset}/{attacker}/{target}.tsv"
+    conda:
+        "../../envs/attack.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+    params:
+        name="{attacker}",
+        target="{target}",
+        entry=lambda w: entry("attackers", w.attacker),
+        version=lambda w: version("attackers", w.attacker),
+        blur_mm=config["rendering"]["blur_mm"],
+        seed=config["seed"],
+        # What an interrupted attack goes on from.
+        state="results/attack/{dataset}/{attacker}/{target}",
+    script:
+        "../scripts/attack.py"
