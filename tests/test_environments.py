@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-NAMES = ("requirements.txt", "requirements-data.txt")
+NAMES = ("requirements.txt", "requirements-data.txt", "requirements-faces.txt")
 
 
 def pins(text):
@@ -30,7 +30,7 @@ def test_conda_environments_pin_the_tested_versions(path):
 
 def test_post_deploy_scripts_pin_the_tested_versions():
     for script in (ROOT / "envs").glob("*.post-deploy.sh"):
-        named = dict(re.findall(r"([a-z]+)==([\d.]+)", script.read_text()))
+        named = dict(re.findall(r"([a-z_]+)==([\d.]+)", script.read_text()))
         assert named
         assert named.items() <= installed().items()
 

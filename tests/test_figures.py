@@ -303,7 +303,7 @@ def test_quality_classes_that_do_not_add_up_are_an_error():
 def test_runtime_goes_logarithmic_only_over_a_wide_range(look):
     def table(most):
         return pd.DataFrame(
-            [["pydeface", "deface", "native", 3, 2.0, most, 400.0, 500.0]],
+            [["pydeface", "deface", "native", 3, 2.0, most, 400.0, 500.0, ""]],
             columns=TABLES["runtime"],
         )
 

@@ -232,15 +232,39 @@ def deface(scan, options):
 '''
 
 
+#: The same as a program that knows nothing of this project.
+OWN_PROGRAM = """import sys
+import nibabel as nib
+import numpy as np
+
+if sys.argv[1:] == ["--version"]:
+    sys.exit("corner 3.14")
+image = nib.as_closest_canonical(nib.load(sys.argv[1]))
+data = np.asanyarray(image.dataobj).copy()
+data[:, int(data.shape[1] * 0.6):, :int(data.shape[2] * 0.6)] = 0
+nib.save(nib.Nifti1Image(data, image.affine), sys.argv[2])
+"""
+
+
 @pytest.fixture(scope="module")
 def bad_run(bad_folder):
-    """The run on the bad folder, with a defacer that lies outside the repository."""
+    """The run on the bad folder, with defacers that lie outside the repository."""
     own = bad_folder.parent / "corner.py"
     own.write_text(OWN_DEFACER)
+    program = bad_folder.parent / "corner program.py"
+    program.write_text(OWN_PROGRAM)
+    python = [sys.executable, str(program)]
     config = {
         "datasets": {"bad": {"type": "bids", "path": str(bad_folder)}},
         "splits": {"train": 0, "validation": 0, "test": 1},
-        "defacers": {"corner": {"file": str(own), "share": 0.6}},
+        "defacers": {
+            "corner": {"file": str(own), "share": 0.6},
+            "program": {
+                "command": [*python, "{input}", "{output}"],
+                "version_command": [*python, "--version"],
+            },
+            "gone": {"command": "no_such_tool {input} {output}", "on_missing": "skip"},
+        },
         "statistics": {"bootstrap": 200},
     }
     return bad_folder.parent, snakemake(bad_folder.parent, config=config)
@@ -273,8 +297,28 @@ def test_a_defacer_from_outside_is_in_every_table(bad_run):
     assert run.returncode == 0, run.stderr[-5000:]
     for name in ("quality", "overlap", "volumes", "similarity", "runtime"):
         table = columns.read(folder / f"results/tables/bad/{name}.tsv")
-        assert "corner" in set(table["variant"]), name
-    assert "corner" in (folder / "results" / "report.html").read_text()
+        assert {"corner", "program", "gone"} <= set(table["variant"]), name
+    page = (folder / "results" / "report.html").read_text()
+    assert "corner" in page
+    assert "gone (unavailable)" in page
+
+
+def test_a_program_by_config_alone_runs_and_a_missing_one_is_a_line(bad_run):
+    folder, _ = bad_run
+    quality = columns.read(folder / "results/tables/bad/quality.tsv").set_index("variant")
+    program, gone = quality.loc["program"], quality.loc["gone"]
+    assert (program["engine"], program["version"], program["n"]) == ("official", "3.14", 4)
+    assert program["crash"] == 0
+    # The same operation as the Python file's, but for the brain, which a program may cut.
+    volumes = columns.read(folder / "results/tables/bad/volumes.tsv")
+    assert volumes[volumes["variant"] == "program"]["n"].max() == 4
+    assert (gone["engine"], gone["n"], gone["crash"]) == ("unavailable", 0, 0)
+    assert "no_such_tool" in gone["note"]
+    assert not (folder / "results/segment/bad/deepbet_atlas/gone").exists()
+    assert not list((folder / "results").rglob("scratch/*/*/*"))
+    family = volumes[volumes["family"] == "regions"].groupby("variant")["p"].count()
+    assert volumes.loc[volumes["family"] == "regions", "family_size"].iloc[0] == family.sum()
+    assert family["gone"] == 0
 
 
 def test_private_faces_are_not_shown(bad_run):

@@ -15,7 +15,7 @@ from refacebench.segmenters import GLOBALS, REGIONS
 from refacebench.statistics import cohort, intervals, latex, paired
 from refacebench.statistics import flow as flows
 from refacebench.statistics import tables as tables_of
-from refacebench.statistics.columns import FAMILIES, TABLES
+from refacebench.statistics.columns import FAMILIES, PRIVACY, TABLES
 from refacebench.statistics.settings import Settings
 
 QUICK = Settings(n_boot=200)
@@ -712,7 +712,7 @@ def test_escaped_text_has_no_bare_special_character(text):
 
 def test_printed_columns_exist():
     for name, columns in latex.PRINTED.items():
-        assert set(columns) <= set(TABLES[name])
+        assert set(columns) <= set({**TABLES, **PRIVACY}[name])
 
 
 def test_same_seed_same_bytes():

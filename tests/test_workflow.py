@@ -108,6 +108,25 @@ def test_datasets_multiply(tmp_path):
     assert counts["inventory"] == 3 + 4
 
 
+def test_companions_are_aligned_once_and_carried_for_each_defacer(tmp_path):
+    mine = bids(tmp_path / "bids", participants=4)
+    for i in range(4):
+        (tmp_path / "bids" / f"sub-{i:02d}" / "anat" / f"sub-{i:02d}_T2w.nii.gz").write_bytes(b"")
+    config = {
+        "datasets": {"mine": mine},
+        "splits": {"train": 0, "validation": 0, "test": 1},
+        "defacers": {"null": {}, "quickshear": {}, "mask_face": {}},
+    }
+    counts = job_counts(snakemake(tmp_path, "-n", config=config))
+    assert "align" not in counts
+    assert "carry" not in counts
+    config["datasets"] = {"mine": {**mine, "carry": ["T2w"]}}
+    counts = job_counts(snakemake(tmp_path, "-n", config=config))
+    # One batch; the null control's noise is not carried.  No scan or variant is added.
+    assert (counts["align"], counts["carry"]) == (1, 2)
+    assert (counts["prepare"], counts["deface"], counts["measure"]) == (1, 3, 4)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -15,6 +15,7 @@ from .metrics.quality import THRESHOLDS
 from .segmenters import REGIONS
 from .statistics.flow import summary
 from .statistics.settings import Settings
+from .statistics.unavailable import present
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -58,7 +59,7 @@ def left_out(tables: Tables, segmenter: str | None = None) -> str:
     flow, changed = tables.get("flow"), tables.get("changes")
     if flow is None or changed is None or flow.empty or changed.empty:
         return ""
-    changed = of_segmenter(changed, segmenter)
+    changed = present(of_segmenter(changed, segmenter))
     total = flow["scan"].nunique()
     left = total - (changed["n_scans"] + changed["n_failed"])
     if left.empty:
@@ -100,16 +101,24 @@ def engines(table: pd.DataFrame | None) -> str:
     rows = table.drop_duplicates("variant")
     rows = rows[~rows["variant"].str.contains("+", regex=False)]
     named = []
-    for _, row in rows.iterrows():
+    for _, row in present(rows).iterrows():
         engine, version = _text(row.get("engine")), _text(row.get("version"))
         if engine and row["variant"] != "null":
             named.append(f"{row['variant']} {engine} {version}".strip())
-    if not named:
-        return ""
-    return (
+    text = (
         "Engines (native: re-implementation of the published method; official: the released "
         f"program): {'; '.join(named)}."
     )
+    return _join(text if named else "", missing_programs(rows))
+
+
+def missing_programs(table: pd.DataFrame) -> str:
+    """Return which variants are lines without numbers because their programs are missing."""
+    there = set(present(table)["variant"])
+    names = [name for name in dict.fromkeys(table["variant"]) if name not in there]
+    if not names:
+        return ""
+    return f"Unavailable on the machine of this run, so without numbers: {', '.join(names)}."
 
 
 def _text(value) -> str:
@@ -131,12 +140,78 @@ def quality(
         f"Quality classes (after Gao et al. 2023) of {plural(n, 'scan')} a variant; a scan without "
         "output counts as a crash. Failure I: more than "
         f"{100 * limit['face_left']:g} % of the original's own face surface is left (another face "
-        "in its place does not count as left). Failure II: more than "
-        f"{100 * limit['brain_removed_share']:g} % of the brain is removed or replaced. Success: "
+        "in its place does not count as left)"
+        f"{_ears(limit)}. Failure II: more than "
+        f"{100 * limit['brain_removed_share']:g} % of the brain is removed or replaced below the "
+        f"outer {limit['brain_rim_mm']:g} mm of its mask, or more than "
+        f"{100 * limit['brain_rim_share']:g} % in all. Success: "
         "neither.",
         shares(settings),
         left_out(tables),
         engines(table),
+    )
+
+
+def _ears(limit: Mapping) -> str:
+    """Return whether ears count towards a Failure I."""
+    if limit["ears_left"] >= 1:
+        return "; ears do not count"
+    return f" or more than {100 * limit['ears_left']:g} % of that of the ears"
+
+
+def face_parts(
+    tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
+) -> str:
+    """Return the caption of the parts of the face that are left."""
+    limit = {**THRESHOLDS, **((config or {}).get("thresholds") or {})}
+    return _join(
+        f"Scans in which a part of the original's own face is left: more than "
+        f"{100 * settings.part_left:g} % of its surface. Scans that have the part in view and were "
+        f"judged; ears are shown for information{_ears_note(limit)}.",
+        shares(settings),
+        left_out(tables),
+        engines(tables.get("quality")),
+    )
+
+
+def _ears_note(limit: Mapping) -> str:
+    if limit["ears_left"] >= 1:
+        return " and are no Failure I (threshold ears_left)"
+    return f", and are a Failure I above {100 * limit['ears_left']:g} %"
+
+
+def verdict_agreement(
+    tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
+) -> str:
+    """Return the caption of the agreement of the automatic verdict with the truth."""
+    table = tables["verdict_agreement"]
+    if table.empty:
+        return "Agreement of the automatic verdict with true labels: there are none."
+    return _join(
+        "Agreement of the automatic verdict with the one from true labels, in scans x variants. "
+        "Truth: brain voxels by label; surface of the face by label, placed by the nose's tip and "
+        "the brain's centre, without the masks and the registration that the automatic verdict "
+        "uses. An untouched face counts as a Failure I. Sensitivity: true failures that were "
+        "found; specificity: scans without failure that were judged so.",
+        f"Intervals: {100 * settings.level:g} %, exact (Clopper-Pearson), every scan of every "
+        "variant taken as one independent trial: variants of one person are not, so they are too "
+        "narrow.",
+        "Cells without a number: no such scan in this run.",
+    )
+
+
+def carried(
+    tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
+) -> str:
+    """Return the caption of the carried contrasts."""
+    if tables["carried"].empty:
+        return "Other contrasts of a session: none were carried along."
+    return (
+        "Other images of a session, set to zero where the mask of the T1w scan's changed voxels "
+        "lies on them. n: images that there should be; absent: none in the session; aligned by "
+        "their headers or by a rigid registration, whichever has more mutual information "
+        "(contrast_nmi: how many times that of the image pushed aside). Brain changed: voxels of "
+        "the protected brain that differ in the written file. They take no part in any other table."
     )
 
 
@@ -318,7 +393,7 @@ def out_of_reach(table: pd.DataFrame, alpha: float) -> list[str]:
     Holm's first step multiplies the smallest p by the size of the family: with
     few participants even a change in the same direction in everyone fails it.
     """
-    rows = table[table["region"].isin(REGIONS)]
+    rows = present(table[table["region"].isin(REGIONS)])
     best = rows["n"].map(smallest_p) * rows["family_size"]
     reachable = (best < alpha).groupby(rows["variant"], sort=False).any()
     return list(reachable.index[~reachable])
@@ -326,7 +401,7 @@ def out_of_reach(table: pd.DataFrame, alpha: float) -> list[str]:
 
 def minimum(table: pd.DataFrame, settings: Settings) -> str:
     """Return what regional change the tests could have found at all."""
-    rows = table[table["region"].isin(REGIONS)] if len(table) else table
+    rows = present(table[table["region"].isin(REGIONS)]) if len(table) else table
     if rows.empty:
         return ""
     hopeless = out_of_reach(table, settings.alpha)
@@ -461,6 +536,165 @@ def curves(name: str = "") -> str:
     )
 
 
+def privacy(
+    tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
+) -> str:
+    """Return the caption of the identification rates."""
+    table = tables["privacy"]
+    if table.empty or table["rank1"].isna().all():
+        return "How often attackers name the person: no attack was scored."
+    first = table.iloc[0]
+    options, k = int(first["n_options"]), int(first["k"])
+    return _join(
+        "How often attackers name the person behind a scan. Query: a scan of the variant; gallery: "
+        "one original of every participant of the test split "
+        f"({_galleries(table)}; chance of rank 1: {_chances(table)}). other_session: the person's "
+        "original is from another session; same_scan: from the very same scan, which is easier. "
+        f"choice: picked from {options} (chance {100 / options:.0f} %), in expectation over all "
+        "sets of distractors; choice_reverse: the other way round, one original and "
+        f"{options} scans of the variant (as in CP-GAN); rank_k: among the first {k}; area: under "
+        "the top-alpha curve (ignorance: 0.5); verified: true accepts at "
+        f"{100 * first['false_accept']:g} % false ones.",
+        "Queries that could not be compared count as not identified in rank1, rank_k and choice; "
+        "they are left out of *_completers and of rankings. Undetected: no face was found, which "
+        "is not the same as safe.",
+        "p: exact tests against chance, more than chance, one trial a participant; Holm-corrected "
+        "over all variants and attackers of a setting. rank1_detectable: the smallest rate that "
+        "would have passed. Not above chance is not safe.",
+        _resplits(table),
+        intervals(settings),
+        "Intervals of rank 1 and rank k are widened to Clopper-Pearson's, and so are those of a "
+        "choice that everybody or nobody lost.",
+    )
+
+
+def _galleries(table: pd.DataFrame) -> str:
+    low, high = table["n_gallery"].min(), table["n_gallery"].max()
+    if low == high:
+        return f"{low:g} people"
+    return f"{low:g} to {high:g} people, by attacker"
+
+
+def _chances(table: pd.DataFrame) -> str:
+    low, high = 100 * table["chance"].min(), 100 * table["chance"].max()
+    return f"{low:.2g} %" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g} %"
+
+
+def _resplits(table: pd.DataFrame) -> str:
+    rows = table[table["n_resplits"] > 0]
+    if rows.empty:
+        return ""
+    names = ", ".join(dict.fromkeys(rows["attacker"]))
+    return (
+        f"Trained attackers ({names}) are evaluated in {int(rows['n_resplits'].max())} resplits of "
+        "the participants, on those that they were not trained on: smaller galleries, bands over "
+        "the resplits."
+    )
+
+
+def privacy_curves(
+    tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
+) -> str:
+    """Return the caption of the curves."""
+    return _join(
+        "Top-alpha curves: the share of queries whose person is among the first part of the "
+        "ranking; ignorance gives the diagonal. ROC: true against false accepts over all "
+        "thresholds of the distance. Of queries that could be compared. Bands: over resplits "
+        "where an attacker is trained, else pointwise bootstrap over participants.",
+        intervals(settings),
+    )
+
+
+def privacy_undetected(
+    tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
+) -> str:
+    """Return the caption of the undetected faces."""
+    return _join(
+        "Scans in which an attacker that looks for a face found none (or that could not be "
+        "rendered). Not detected is not the same as safe: such scans are compared all the same "
+        "where the attacker can.",
+        shares(settings),
+    )
+
+
+def privacy_map(
+    tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
+) -> str:
+    """Return the caption of the surface distances."""
+    return (
+        "Mean distance in mm between the surface of a variant and that of its own original, on "
+        "the average face of the participants; in the titles its mean over the view. No colour: "
+        "unchanged, or no surface in either."
+    )
+
+
+def privacy_likeness(
+    tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
+) -> str:
+    """Return the caption of the distances to the true face."""
+    return _join(
+        "Distance in mm of each variant's face to the true one, against that of the average face "
+        "of all other participants (Gao et al. 2025). A difference below zero: the variant gives "
+        "away something of this very person. Wilcoxon signed-rank over participants, "
+        "Holm-corrected over all rows.",
+        cohort(tables["privacy_likeness"]),
+        intervals(settings),
+    )
+
+
+def privacy_warnings(
+    tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
+) -> str:
+    """Return the caption of the warnings."""
+    return (
+        "What the controls of the attacks say: read this before any rate. An attack that does "
+        "not recognise the ORIGINAL protects nobody; one that names people from BLACK pictures "
+        "leaks."
+    )
+
+
+def tradeoff(
+    tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
+) -> str:
+    """Return the caption of the privacy-utility plane."""
+    table = of_segmenter(tables["tradeoff"], segmenter)
+    measure = "picked from several" if (table["measure"] == "choice").all() else "named first"
+    return _join(
+        f"The worst that any attack does to a variant ({measure}), against the change of a typical "
+        f"regional volume{_by(segmenter)}: the median over regions of the absolute median change. "
+        "Attacks on a defaced scan include those that put a face back first (worst_route). Pareto "
+        "front: no other variant is at least as good in both and better in one; controls do not "
+        "compete; whether neighbours on it truly differ is for the intervals to say. Grey: changes "
+        "no larger than the null control's.",
+        "Intervals of identification: bootstrap of the maximum over attackers (participants are "
+        "drawn once for all); the largest of several noisy rates is too high on average, by about "
+        "the column bias. Intervals of volumes: the median over regions of the ends of their "
+        "intervals, wider than one of the median.",
+        intervals(settings),
+    )
+
+
+def raters(
+    tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
+) -> str:
+    """Return the caption of the human raters' rates."""
+    return (
+        "How often human raters picked the right one of several pictures of a variant, shown one "
+        f"original. Intervals: {100 * settings.level:g} %, bootstrap over raters and participants "
+        f"at once ({settings.n_boot} resamples, seed {settings.seed}), widened to "
+        "Clopper-Pearson's over participants. above_chance: the interval lies above chance."
+    )
+
+
+def samples(name: str = "") -> str:
+    """Return the caption of validation slices over the epochs of a training."""
+    which = f" of {name}" if name else ""
+    return (
+        f"Training{which}: slices of validation participants as they were defaced, as the model "
+        "refaced them after a few epochs, and in the original."
+    )
+
+
 def _by(segmenter: str | None) -> str:
     return f" by {segmenter}" if segmenter else ""
 
@@ -470,6 +704,11 @@ def numbers_of(name: str, settings: Settings) -> str:
     brackets = f"[brackets]: {100 * settings.level:g} % intervals"
     if name == "runtime":
         return "The numbers of the figure."
+    if name == "privacy":
+        return (
+            f"The numbers of the figure in percent; {brackets}; n: participants; *: named first "
+            f"more often than chance (exact test, Holm p < {settings.alpha:g})."
+        )
     return f"The numbers of the figure; {brackets}; n: participants; (failed): scans."
 
 
@@ -488,4 +727,22 @@ CAPTIONS = {
     "similarity": similarity,
     "runtime": runtime,
     "truth": truth,
+    "face_parts": face_parts,
+    "verdict_agreement": verdict_agreement,
+    "carried": carried,
 }
+#: Likewise, for what exists only where attacks were made or raters asked.
+PRIVACY = {
+    "privacy": privacy,
+    "privacy_curves": privacy_curves,
+    "privacy_roc": privacy_curves,
+    "privacy_undetected": privacy_undetected,
+    "privacy_map": privacy_map,
+    "privacy_likeness": privacy_likeness,
+    "privacy_warnings": privacy_warnings,
+    "privacy_utility": tradeoff,
+    "tradeoff": tradeoff,
+    "raters": raters,
+}
+#: All of them.
+ALL = {**CAPTIONS, **PRIVACY}

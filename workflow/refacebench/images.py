@@ -168,6 +168,17 @@ def write_changed(
     return stored != raw
 
 
+def write_values(source: str | Path, values: np.ndarray, path: str | Path) -> None:
+    """Write an image as float32 on a scan's grid, with its header but for type and free text.
+
+    For values that the scan's own data type cannot hold; see :func:`write_changed`.
+    """
+    image = nib.load(source)
+    header = clean_header(image.header)
+    header.set_data_dtype(np.float32)
+    _save_stored(np.asarray(values, np.float32).reshape(image.shape), header, 1.0, 0.0, path)
+
+
 def _save_stored(stored, header, slope, inter, path) -> None:
     """Write stored numbers as they are; nibabel's own writer would choose a new scaling."""
     path = Path(path)

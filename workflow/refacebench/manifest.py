@@ -34,6 +34,8 @@ COLUMNS = [
 ]
 
 OK, EXCLUDED, FAILED = "ok", "excluded", "failed"
+#: Of a scan that a method was not run on because its program is not on this machine.
+UNAVAILABLE = "unavailable"
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?|[+-]?inf")
@@ -297,7 +299,7 @@ def _child(work, row, timeout, read_end, write_end) -> None:
     code = 1
     try:
         os.close(read_end)
-        _die_with_parent()
+        die_with_parent()
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, timeout)
         answer = json.dumps(_attempt(work, row), default=float).encode()
@@ -309,7 +311,7 @@ def _child(work, row, timeout, read_end, write_end) -> None:
         os._exit(code)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to end this process when its parent is killed; elsewhere do nothing."""
     if sys.platform == "linux":
         import ctypes

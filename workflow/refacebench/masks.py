@@ -209,7 +209,7 @@ def head_mask(volume: Volume) -> np.ndarray:
     data = np.nan_to_num(np.asarray(volume.data, dtype=np.float32), posinf=0.0, neginf=0.0)
     factors = np.maximum(1, np.round(HEAD_VOXEL_MM / volume.spacing)).astype(int)
     coarse = block_mean(data, factors)
-    threshold = _air_threshold(coarse)
+    threshold = air_threshold(coarse)
     spacing = float(np.mean(volume.spacing * factors))
     solid = _solid_head(coarse > threshold, spacing)
     if (factors == 1).all():
@@ -231,8 +231,14 @@ def block_mean(data: np.ndarray, factors) -> np.ndarray:
     return data.reshape(split).mean(axis=(1, 3, 5))
 
 
-def _air_threshold(data: np.ndarray) -> float:
-    """Return a third of the way from air to Otsu's threshold, above four sigma of noise."""
+def air_threshold(data: np.ndarray, share: float = AIR_TO_OTSU) -> float:
+    """Return what lies ``share`` of the way from air to Otsu's threshold, above the noise.
+
+    Raises
+    ------
+    ValueError
+        If the image is constant.
+    """
     from scipy import ndimage
     from skimage.filters import threshold_otsu
 
@@ -245,7 +251,7 @@ def _air_threshold(data: np.ndarray) -> float:
         return otsu
     level = float(np.median(air))
     noise = 1.4826 * float(np.median(np.abs(air - level)))
-    return min(max(level + AIR_TO_OTSU * (otsu - level), level + 4 * noise), otsu)
+    return min(max(level + share * (otsu - level), level + 4 * noise), otsu)
 
 
 def _solid_head(mask: np.ndarray, spacing: float) -> np.ndarray:

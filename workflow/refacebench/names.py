@@ -57,6 +57,16 @@ def derivative(root: str | Path, scan: str, suffix: str, desc: str = "") -> Path
     return Path(root) / folder(scan) / f"{scan}{label}_{suffix}.nii.gz"
 
 
+def nonlinear(matrix_path: str | Path) -> Path:
+    """Return where the non-linear part of a registration lies: beside its affine part.
+
+    >>> nonlinear("d/sub-1_from-T1w_to-template_mode-image_xfm.json").name
+    'sub-1_from-T1w_to-template_mode-image_desc-nonlinear_xfm.nii.gz'
+    """
+    path = Path(matrix_path)
+    return path.with_name(path.name.removesuffix("_xfm.json") + "_desc-nonlinear_xfm.nii.gz")
+
+
 def split_variant(variant: str) -> tuple[str, str | None]:
     """Return the defacer and the refacer of a variant.
 

@@ -6,13 +6,16 @@ but the batch lists under ``results/plan`` (:func:`write_batches`).
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from . import manifest, registry, splits
+from .manifest import UNAVAILABLE
+from .names import split_variant
 
 MEASURED, RESCAN = "measured", "rescan"
 CONTROLS = ("original",)
@@ -58,8 +61,10 @@ def check(config: Mapping) -> None:
     ConfigError
         With one sentence that names the key and what to do.
     """
-    for kind in ("datasets", "defacers", "refacers", "segmenters"):
-        for name, entry in (config.get(kind) or {}).items():
+    kinds = {k: config.get(k) or {} for k in ("datasets", "defacers", "segmenters", "attackers")}
+    kinds["refacers"] = refacers(config)
+    for kind, entries in kinds.items():
+        for name, entry in entries.items():
             if name is None:
                 raise ConfigError(f'{kind}: a bare null is no name in YAML; write "null" in quotes')
             if "+" in name or not name.replace("_", "").replace("-", "").isalnum():
@@ -68,27 +73,194 @@ def check(config: Mapping) -> None:
                 registry.options(kind, name, entry)
             except registry.MethodError as error:
                 raise ConfigError(f"config: {error}") from None
+    for name, entry in config["defacers"].items():
+        _check_options("defacers", name, entry)
     _check_settings(config)
     if "original" in config["defacers"]:
         raise ConfigError("defacers: 'original' is always measured and cannot be listed")
-    for name, entry in (config.get("refacers") or {}).items():
+    _check_rendering(config)
+    for name, entry in kinds["refacers"].items():
         unknown = set((entry or {}).get("defacers") or []) - set(config["defacers"])
         if unknown:
             raise ConfigError(
                 f"refacers.{name}.defacers: {', '.join(sorted(unknown))} is not among the defacers"
             )
+    _check_shared_models(config)
+
+
+def _check_rendering(config: Mapping) -> None:
+    """Check how heads are rendered, and that no defacer has the name of a control."""
+    from . import rendering
+
+    try:
+        rendering.check_options(config.get("rendering"))
+    except ValueError as error:
+        raise ConfigError(f"config: {error}") from None
+    taken = sorted(set(rendering.CONTROLS) & set(config["defacers"]))
+    if taken:
+        raise ConfigError(f"defacers: '{taken[0]}' is the name of a control; choose another one")
+
+
+def refacers(config: Mapping) -> dict[str, dict]:
+    """Return the refacers' entries, those that name another's ``model`` filled up from it.
+
+    >>> found = refacers({"refacers": {"m": {"size": 96}, "raw": {"model": "m", "composite": 0}}})
+    >>> found["raw"] == {"size": 96, "method": "m", "model": "m", "composite": 0}
+    True
+
+    Raises
+    ------
+    ConfigError
+        If the named entry is missing or names a model itself.
+    """
+    given = {name: dict(entry or {}) for name, entry in (config.get("refacers") or {}).items()}
+    found = {}
+    for name, entry in given.items():
+        base = given.get(entry.get("model", name))
+        if base is None or ("model" in entry and "model" in base):
+            raise ConfigError(
+                f"refacers.{name}.model: '{entry['model']}' is no entry that trains a model"
+            )
+        if "model" in entry:
+            entry = {**base, "method": base.get("method", entry["model"]), **entry}
+        found[name] = entry
+    return found
+
+
+def trained_as(config: Mapping, refacer: str) -> str:
+    """Return the entry whose training a refacer applies: its own or that of its ``model``."""
+    return refacers(config)[refacer].get("model", refacer)
+
+
+def trainings(config: Mapping) -> list[str]:
+    """Return the variants for which a model is trained."""
+    refaced = [variant for variant in variants(config) if "+" in variant]
+    return [v for v in refaced if trained_as(config, v.partition("+")[2]) == v.partition("+")[2]]
+
+
+def _check_shared_models(config: Mapping) -> None:
+    """Check that an entry with ``model`` differs only in what needs no training of its own."""
+    found = refacers(config)
+    for name, entry in found.items():
+        if "model" not in entry:
+            continue
+        module = registry.load("refacers", name, entry)
+        free = {"model", "method", "file", "defacers", *getattr(module, "APPLIED", ())}
+        base = found[entry["model"]]
+        fixed = sorted(k for k, v in entry.items() if k not in free and base.get(k) != v)
+        if fixed:
+            raise ConfigError(
+                f"refacers.{name}: {', '.join(fixed)} belong to the training of "
+                f"'{entry['model']}' and cannot differ; train it by itself (without model)"
+            )
+        extra = set(refaced_defacers(config, entry)) - set(refaced_defacers(config, base))
+        if extra:
+            raise ConfigError(
+                f"refacers.{name}.defacers: '{entry['model']}' is not trained on "
+                f"{', '.join(sorted(extra))}"
+            )
+
+
+def _check_options(kind: str, name: str, entry: Mapping | None) -> None:
+    """Let a method check its own options; it does not look at the machine."""
+    module, options = registry.load(kind, name, entry), registry.options(kind, name, entry)
+    when = options.get("on_missing", "stop")
+    if when not in ("stop", "skip"):
+        raise ConfigError(f"{kind}.{name}: on_missing: '{when}' is neither stop nor skip")
+    if hasattr(module, "check"):
+        try:
+            module.check(options)
+        except ValueError as error:
+            raise ConfigError(f"{kind}.{name}: {error}") from None
+
+
+def programs(config: Mapping, look: bool, folder: str = "results/plan") -> dict[str, dict]:
+    """Return what runs behind each defacer: decided once, by the main process.
+
+    Parameters
+    ----------
+    look : bool
+        Look for the programs and write down what is there.  Without (in a job, which
+        may run on another machine) what the main process found is read.
+
+    Returns
+    -------
+    dict of str to dict
+        By the defacer's name: ``engine`` (native, official or unavailable), ``version``
+        of the external program (empty if there is none), ``reason``, what is
+        missing where it is unavailable, and ``inputs``, a digest of its own files.
+
+    Raises
+    ------
+    ConfigError
+        If a program is missing whose entry does not say ``on_missing: skip``.
+    """
+    path = Path(folder) / "programs.json"
+    if not look:
+        return json.loads(path.read_text())
+    found, stopping = {}, []
+    for name, entry in config["defacers"].items():
+        found[name] = _program(name, entry)
+        options = registry.options("defacers", name, entry)
+        if found[name]["reason"] and options.get("on_missing", "stop") != "skip":
+            stopping.append(f"defacers.{name}: {found[name]['reason']}")
+    if stopping:
+        raise ConfigError(f"{'; '.join(stopping)}; or set on_missing: skip there")
+    text = json.dumps(found, indent=1) + "\n"
+    if not path.is_file() or path.read_text() != text:
+        manifest.write_text(text, path)
+    return found
+
+
+def _program(name: str, entry: Mapping | None) -> dict:
+    from . import defacers
+
+    module = registry.load("defacers", name, entry)
+    options = registry.options("defacers", name, entry)
+    reason = module.missing(options) if hasattr(module, "missing") else ""
+    if reason:
+        found = {"engine": UNAVAILABLE, "version": "", "reason": manifest.one_line(reason)}
+        return {**found, "inputs": ""}
+    files = module.inputs(options) if hasattr(module, "inputs") else []
+    return {
+        "engine": defacers.engine_of(module, options),
+        "version": defacers.version_of(module, options),
+        "reason": "",
+        "inputs": manifest.make_key({}, files) if files else "",
+    }
+
+
+def decided(name: str, entry: Mapping | None, found: Mapping[str, dict]) -> dict:
+    """Return a defacer's entry with ``engine: auto`` replaced by what was decided for it."""
+    options = registry.options("defacers", name, entry)
+    chosen = {"engine": found[name]["engine"]} if options.get("engine") == "auto" else {}
+    return {**(entry or {}), **chosen}
+
+
+def unavailable(names: Iterable[str], found: Mapping[str, dict]) -> dict[str, str]:
+    """Return the variants that cannot be made here, with the reason.
+
+    >>> found = {"a": {"reason": "no program a"}, "b": {"reason": ""}}
+    >>> unavailable(["original", "a", "a+m", "b"], found)
+    {'a': 'no program a', 'a+m': 'no program a'}
+    """
+    reasons = {name: found.get(split_variant(name)[0], {}).get("reason") for name in names}
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def _check_settings(config: Mapping) -> None:
     """Check the keys whose names live in the modules that use them."""
-    from . import checks
+    from . import checks, kit
     from .metrics import quality
+    from .statistics.privacy import Protocol
     from .statistics.settings import Settings
 
     try:
         registry.options("brainage", BRAIN_AGE, config.get("brain_age"))
         quality.thresholds(quality_thresholds(config))
         Settings.from_config(config)
+        Protocol.from_config(config)
+        kit.asked(config, variants(config))
     except (registry.MethodError, TypeError, ValueError) as error:
         raise ConfigError(f"config: {error}") from None
     unknown = sorted(set(config.get("checks") or {}) - set(checks.LIMITS))
@@ -114,7 +286,7 @@ def variants(config: Mapping) -> list[str]:
     names = list(CONTROLS)
     for defacer in config["defacers"]:
         names.append(defacer)
-        for refacer, entry in (config.get("refacers") or {}).items():
+        for refacer, entry in refacers(config).items():
             if defacer in refaced_defacers(config, entry):
                 names.append(f"{defacer}+{refacer}")
     return names

@@ -21,9 +21,10 @@ CONTRACTS = {
     "segmenters": ("VERSION", "OPTIONS", "segment"),
     "datasets": ("VERSION", "OPTIONS", "index"),
     "brainage": ("VERSION", "OPTIONS", "fit", "predict"),
+    "attackers": ("VERSION", "OPTIONS", "enrol", "score"),
 }
 #: Keys of a config entry that steer the registry and are no options of the method.
-RESERVED = ("method", "type", "file", "defacers", "faces", "sessions_measured")
+RESERVED = ("method", "type", "file", "defacers", "sites", "model", "faces", "sessions_measured")
 
 
 class MethodError(Exception):
@@ -48,7 +49,7 @@ def load(kind: str, name: str, entry: Mapping | None = None) -> ModuleType:
         If there is no such method or it lacks a part of the contract.
     """
     entry = entry or {}
-    method = entry.get("method") or entry.get("type") or name
+    method = entry.get("method") or entry.get("type") or _implied(kind, entry) or name
     if "file" in entry:
         module = _from_file(Path(entry["file"]), method)
     else:
@@ -63,6 +64,12 @@ def load(kind: str, name: str, entry: Mapping | None = None) -> ModuleType:
     if missing:
         raise MethodError(f"{kind}: '{method}' lacks {', '.join(missing)}")
     return module
+
+
+def _implied(kind: str, entry: Mapping) -> str:
+    """Return the method that an entry means without naming it: a command line is one."""
+    by_config = kind == "defacers" and ("command" in entry or "program" in entry)
+    return "command" if by_config and "file" not in entry else ""
 
 
 def _from_file(path: Path, method: str) -> ModuleType:

@@ -18,16 +18,27 @@ import pandas as pd
 
 from . import captions
 from .captions import of_segmenter, plural
-from .figures import name_of
+from .figures import PRIVACY, name_of
 from .figures.overlap import TITLES as STRUCTURES
+from .figures.privacy import SETTINGS, main_setting
+from .figures.privacy_utility import main_rows
 from .figures.slices import LABELS, PUBLIC
 from .figures.style import CONTROLS, MESSAGE_ONLY, Look, look_of
 from .figures.volumes import is_true, region_label
+from .manifest import UNAVAILABLE
 from .names import split_variant
 from .segmenters import REGIONS
 from .statistics.settings import Settings
+from .statistics.unavailable import present
 
 REMINDER = "This report measures utility and visible removal; it does not measure recognisability."
+#: What stands in its place where attacks were scored.
+MEASURED = (
+    "Recognisability was measured with the attacks that are named here and no others: not above "
+    "chance is not safe, and a stronger attack may come."
+)
+#: Warnings that are shown in a banner; the others are notes.
+LOUD = ("leak", "weak_attack", "blind_attack", "not_attacked", "missing_control")
 #: Statuses of the flow table that mean that a scan was lost.
 LOST = ("excluded", "failed", "missing")
 #: Left-out scans that the page lists; the others stand in flow.tsv.
@@ -137,7 +148,7 @@ def build(context: Mapping) -> str:
         title=context["title"],
         version=context.get("version", ""),
         datasets=[_dataset(dataset) for dataset in context["datasets"]],
-        reminder=REMINDER,
+        reminder=" ".join(dict.fromkeys(reminder(d["tables"]) for d in context["datasets"])),
     )
     if len(page.encode()) > MOST_BYTES:
         raise ValueError(
@@ -157,6 +168,8 @@ def _dataset(dataset: Mapping) -> dict:
     return {
         "name": dataset["name"],
         "statement": dataset.get("statement") or "",
+        "warnings": warning_lines(tables),
+        "notes": warning_lines(tables, loud=False),
         "summary": summary_lines(tables, settings, look=look),
         "flow": _flow(dataset, look),
         "methods": _methods(dataset["methods"]),
@@ -165,6 +178,25 @@ def _dataset(dataset: Mapping) -> dict:
         "limits": limitations(tables, settings, dataset.get("statement") or "", look),
         "parameters": _parameters(settings, config),
     }
+
+
+def is_measured(tables: Mapping[str, pd.DataFrame]) -> bool:
+    """Tell whether any attack was scored."""
+    table = _get(tables, "privacy")
+    return bool(len(table)) and bool(table["rank1"].notna().any())
+
+
+def reminder(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Return the sentence that must stand beside the results on privacy."""
+    return MEASURED if is_measured(tables) else REMINDER
+
+
+def warning_lines(tables: Mapping[str, pd.DataFrame], loud: bool = True) -> list[str]:
+    """Return what the controls of the attacks say; the quieter notes with ``loud=False``."""
+    table = _get(tables, "privacy_warnings")
+    if table.empty:
+        return []
+    return [str(m) for m in table.loc[table["kind"].isin(LOUD) == loud, "message"]]
 
 
 # summary ------------------------------------------------------------------------------------
@@ -193,18 +225,21 @@ def summary_lines(
     Returns
     -------
     list of str
-        Scans; visible removal; overlap; volumes and brain age; utility and
-        what was not measured.
+        Scans; visible removal; recognition where attacks were scored; overlap;
+        volumes and brain age; utility and what was not measured.
     """
     settings = settings or Settings()
     look = look or look_of(tables)
+    listed = tables.get("quality", pd.DataFrame(columns=["variant"]))
+    tables = {name: present(table) for name, table in tables.items()}
     segmenter = segmenter or _first_segmenter(tables)
     return [
-        _scans_line(tables),
+        " ".join(filter(None, [_scans_line(tables), captions.missing_programs(listed)])),
         _removal_line(tables, settings, look),
+        *_recognition_lines(tables, settings, look),
         _overlap_line(tables, segmenter, look),
         f"{_volumes_line(tables, settings, segmenter, look)} {_age_line(tables, segmenter, look)}",
-        f"{_utility_line(tables, segmenter, look)} {REMINDER}",
+        f"{_utility_line(tables, segmenter, look)} {reminder(tables)}",
     ]
 
 
@@ -280,6 +315,35 @@ def _removal_line(tables, settings: Settings, look: Look) -> str:
         "Visible removal (face out and brain whole, "
         f"{100 * settings.level:g} % interval): {_shorten(shown)}."
     )
+
+
+def _recognition_lines(tables, settings: Settings, look: Look) -> list[str]:
+    """Return one line on the worst attacks; none where no attack was scored."""
+    if not is_measured(tables):
+        return []
+    table = _get(tables, "tradeoff")
+    if table.empty:
+        return ["Recognition: attacks were scored, but no worst case could be taken."]
+    table = main_rows(table)
+    table = table.drop_duplicates("variant").set_index("variant")
+    first = table.iloc[0]
+    what = "named first" if first["measure"] == "rank1" else "picked from several"
+    shown = ["original", *look.defacers]
+    shown += [v for v in look.order if split_variant(v)[1]]
+    parts = [
+        f"{v} {_percent(table.loc[v, 'identification'])} "
+        f"({_percent(table.loc[v, 'low'])} to {_percent(table.loc[v, 'high'])} %)"
+        for v in shown
+        if v in table.index
+    ]
+    front = [v for v in table.index if table.loc[v, "pareto"] == 1]
+    text = (
+        f"Recognition (worst attack on each variant, {what}, {SETTINGS[first['setting']]}; "
+        f"chance {100 * first['chance']:.0f} %): {_shorten(parts, 9)}."
+    )
+    if front:
+        text += f" Best compromises with volumes (Pareto front): {', '.join(look.sort(front))}."
+    return [text]
 
 
 def _shorten(parts: Sequence[str], most: int = 6, mark: str = ", ") -> str:
@@ -476,11 +540,7 @@ def _removal_by(tables, variants: Sequence[str]) -> str:
 def limitations(tables, settings: Settings, statement: str, look: Look) -> list[str]:
     """Return what the page does not show, as far as it can be told from its inputs."""
     found = [
-        REMINDER + " Whether a person can be recognised from a defaced or refaced scan needs an "
-        "attack (face recognition on renderings, reconstruction first), which is not part of it "
-        "yet. Not one number here is evidence of privacy.",
-        "A face that is visibly gone may still be inferred from what is left; a refaced scan shows "
-        "a face that looks real, whose likeness to the person is not measured here.",
+        *_privacy_limits(tables),
         "Quality classes follow thresholds on the face region and the brain mask, not the eye of a "
         "rater.",
         "A native method is a re-implementation of a published one. Its results are not those of "
@@ -503,6 +563,25 @@ def limitations(tables, settings: Settings, statement: str, look: Look) -> list[
             f"{settings.equivalence_margin_pct:g} %."
         )
     return found
+
+
+def _privacy_limits(tables) -> list[str]:
+    if not is_measured(tables):
+        return [
+            REMINDER + " Whether a person can be recognised from a defaced or refaced scan needs "
+            "an attack (face recognition on renderings, reconstruction first), which this run did "
+            "not make (the config has no attackers, or none could be scored). Not one number here "
+            "is evidence of privacy.",
+            "A face that is visibly gone may still be inferred from what is left; a refaced scan "
+            "shows a face that looks real, whose likeness to the person is not measured here.",
+        ]
+    return [
+        MEASURED,
+        "Attacks work on renderings of the surface and on the shape of the head; what the brain, "
+        "the teeth, the ears or the rest of the record give away is not attacked. Galleries here "
+        "are as small as the test split: identification among thousands is harder, a choice among "
+        "few is not.",
+    ]
 
 
 # sections -----------------------------------------------------------------------------------
@@ -563,7 +642,7 @@ _STAGES = ("inventory", "prepare", "deface", "reface", "segment", "measure")
 
 def _methods(methods: Sequence[Mapping]) -> Table:
     rows = [
-        [m["name"], m["kind"], m.get("title") or "", _engine(m.get("engine")),
+        [m["name"], m["kind"], m.get("title") or "", _engine(m.get("engine"), m.get("reason")),
          str(m.get("version") or NO_VALUE)]
         for m in methods
     ]  # fmt: skip
@@ -574,17 +653,18 @@ def _methods(methods: Sequence[Mapping]) -> Table:
     return Table(caption, ["Name", "Kind", "What it does", "Engine", "Version"], rows)
 
 
-def _engine(engine) -> str:
+def _engine(engine, reason=None) -> str:
     names = {"native": "native (re-implementation)", "official": "official program"}
-    return names.get(engine, str(engine or NO_VALUE))
+    name = names.get(engine, str(engine or NO_VALUE))
+    return f"{name}: {reason}" if reason else name
 
 
 def _parameters(settings: Settings, config: Mapping) -> Table:
     from dataclasses import asdict
 
     rows = [[f"statistics: {key}", _plain(value)] for key, value in asdict(settings).items()]
-    for key in ("thresholds", "splits", "seed"):
-        if key in config:
+    for key in ("privacy", "thresholds", "splits", "seed"):
+        if key in config and (key != "privacy" or config.get("attackers")):
             rows.insert(0, [key, _plain(config[key])])
     return Table("Settings of this run.", ["Setting", "Value"], rows)
 
@@ -603,11 +683,36 @@ def _sections(dataset: Mapping, look: Look) -> list[Section]:
     make = _Maker(dataset, look)
     sections = [
         Section(
+            "privacy",
+            "Recognisability",
+            "Does an attacker who owns originals of known people name the person? " + MEASURED,
+            [
+                p
+                for f in PRIVACY
+                for p in make.pictures(f, segmenter=segmenters[0] if segmenters else None)
+            ],
+            [*make.tables("privacy"), *make.tables("privacy_likeness")],
+        ),
+        Section(
             "quality",
             "Visible removal and brain integrity",
             "Was the face taken out, and the brain left whole?",
-            make.pictures("quality"),
-            make.tables("quality"),
+            [*make.pictures("quality"), *make.pictures("face_parts")],
+            [*make.tables("quality"), *make.tables("face_parts")],
+        ),
+        Section(
+            "agreement",
+            "How right the verdict is",
+            "Does the automatic verdict find what the true labels say?",
+            [],
+            make.tables("verdict_agreement"),
+        ),
+        Section(
+            "carried",
+            "Other contrasts",
+            "Did the other images of a session lose the face too?",
+            [],
+            make.tables("carried"),
         ),
         Section("slices", "Example slices", "", make.loose("slices"), []),
     ]
@@ -632,7 +737,13 @@ def _sections(dataset: Mapping, look: Look) -> list[Section]:
             make.pictures("similarity"),
             make.tables("similarity"),
         ),
-        Section("training", "Training of refacing models", "", make.loose("curves"), []),
+        Section(
+            "training",
+            "Training of refacing models",
+            "",
+            make.loose("curves") + make.loose("samples"),
+            [],
+        ),
         Section("runtime", "Time and memory", "", make.pictures("runtime"), make.tables("runtime")),
     ]
     return sections
@@ -652,6 +763,8 @@ _PER_SEGMENTER = (
 
 _ALT = {
     "quality": "Stacked bars: share of scans in each quality class, one bar a variant.",
+    "face_parts": "Dots with intervals: share of scans in which nose, eyes, mouth and ears are "
+    "left, one row a variant.",
     "overlap": "Dots with intervals: Dice of brain, ventricular CSF, white and grey matter with "
     "the original's segmentation, one row a variant.",
     "volumes": "Map of median volume changes in percent, one column a region, one row a variant.",
@@ -664,6 +777,17 @@ _ALT = {
     "truth": "Dots with intervals: Dice with true labels, one row a variant.",
     "slices": "Sagittal and axial example slices, one pair a variant.",
     "curves": "Training and validation losses by epoch.",
+    "privacy_utility": "Points with intervals: worst-case identification against the change in "
+    "volumes, one point a variant, the Pareto front marked.",
+    "privacy": "Bars with intervals: share of participants identified by each attacker, one bar a "
+    "variant, chance as a line.",
+    "privacy_curves": "Curves with bands: share of persons found against the part of the ranking "
+    "looked at, one panel an attacker.",
+    "privacy_roc": "Curves with bands: true against false accepts, one panel an attacker.",
+    "privacy_undetected": "Dots with intervals: share of scans on which no face was found.",
+    "privacy_map": "Average faces coloured by the distance of each variant's surface from the "
+    "true one.",
+    "samples": "Validation slices: defaced, refaced at a few epochs, original.",
 }
 
 
@@ -678,6 +802,16 @@ def _segmenters(tables, config: Mapping) -> list[str]:
     return []
 
 
+#: Tables of the figures that are not named after one.
+_SOURCES = {
+    "volumes_globals": "volumes",
+    "privacy_roc": "privacy_curves",
+    "privacy_undetected": "privacy",
+    "privacy_map": "privacy",
+    "privacy_utility": "tradeoff",
+}
+
+
 class _Maker:
     """Makes the pictures and compact tables of one dataset."""
 
@@ -688,12 +822,12 @@ class _Maker:
     def caption(self, name: str, segmenter: str | None) -> str:
         """Return the caption of a figure or table."""
         config = self.dataset.get("config")
-        return captions.CAPTIONS[name](self.all, self.settings, segmenter, config)
+        return captions.ALL[name](self.all, self.settings, segmenter, config)
 
     def pictures(self, figure: str, suffix: str = "", segmenter: str | None = None):
         """Return the picture of a table's figure, if both are there."""
         path = self.dataset["figures"].get(figure + suffix)
-        source = "volumes" if figure == "volumes_globals" else figure
+        source = _SOURCES.get(figure, figure)
         if path is None or _get(self.all, source, segmenter).empty:
             return []
         caption = self.caption(figure, segmenter)
@@ -709,6 +843,9 @@ class _Maker:
             if prefix == "slices":
                 check_faces(path, public)
                 caption = captions.slices(public)
+            elif prefix == "samples":
+                check_faces(path, public)
+                caption = captions.samples(name.removeprefix(prefix).strip("-_ "))
             else:
                 caption = captions.curves(name.removeprefix(prefix).strip("-_ "))
             found.append(Picture(name, embed(path), caption, _ALT[prefix]))
@@ -813,6 +950,7 @@ def _compact_quality(table, look, settings):
                                              "no_face", "crash")]  # fmt: skip
         share = _with_interval(row, "success_share", "success_low", "success_high", 0, scale=100)
         success = f"{int(row['success'])}/{int(row['n'])}: {share.replace(' [', ' % [')}"
+        success = UNAVAILABLE if row.get("engine") == UNAVAILABLE else success
         left = _number(100 * row["face_left_median"], 0)
         removed = _number(row["brain_removed_max"], 0)
         if pd.notna(row["brain_removed_max_pct"]) and row["brain_removed_max"] > 0:
@@ -941,7 +1079,117 @@ def _compact_runtime(table, look, settings):
     return columns, rows
 
 
+def _compact_privacy(table, look, settings):
+    """Return one row a variant, one column an attacker, in the setting that counts."""
+    table = table[table["setting"] == main_setting(table)]
+    attackers = list(dict.fromkeys(table["attacker"]))
+    name = "choice" if table["choice"].notna().any() else "rank1"
+    what = f"picked from {int(table['n_options'].iloc[0])}" if name == "choice" else "named first"
+    columns = ["Variant", "n", *[f"{a}: {what} (%)" for a in attackers],
+               *[f"{a}: named first (%)" for a in attackers if name != "rank1"]]  # fmt: skip
+    rows = []
+    for label, mine in _by_variant(table, look):
+        by = mine.set_index("attacker")
+        cells = [_attack_cell(by, a, name, settings) for a in attackers]
+        if name != "rank1":
+            cells += [_attack_cell(by, a, "rank1", settings) for a in attackers]
+        rows.append([label, str(int(mine["n"].max())), *cells])
+    return columns, rows
+
+
+def _attack_cell(by, attacker: str, name: str, settings: Settings) -> str:
+    if attacker not in by.index:
+        return NO_VALUE
+    row = by.loc[attacker]
+    text = _with_interval(row, name, f"{name}_low", f"{name}_high", 0, scale=100)
+    if name == "rank1" and row["p_holm"] < settings.alpha:
+        text = text.replace(" [", "* [", 1)
+    if row["n_undetected"] > 0 and name != "rank1":
+        text += f"; no face {int(row['n_undetected'])}/{int(row['n_queries'])}"
+    return text
+
+
+def _compact_likeness(table, look, settings):
+    columns = ["Variant", "n (failed)", "Distance to the true face (mm)",
+               "of the average face (mm)", "Difference (mm)", "Closer than the average face",
+               "p (Holm)"]  # fmt: skip
+    rows = []
+    for label, mine in _by_variant(table, look):
+        row = mine.iloc[0]
+        closer = _with_interval(row, "closer_share", "closer_low", "closer_high", 0, scale=100)
+        rows.append(
+            [
+                label,
+                _n(row),
+                _with_interval(row, "true_mm", "true_low", "true_high", 2),
+                _with_interval(row, "average_mm", "average_low", "average_high", 2),
+                _with_interval(row, "difference_mm", "difference_low", "difference_high", 2, True),
+                closer if closer == NO_VALUE else closer.replace(" [", " % [", 1),
+                _number(row["p_holm"], 3),
+            ]
+        )
+    return columns, rows
+
+
+def _compact_parts(table, look, settings):
+    parts = list(dict.fromkeys(table["part"]))
+    columns = ["Variant", *[f"{p.capitalize()}: left in" for p in parts],
+               *[f"{p.capitalize()}: median left (%)" for p in parts]]  # fmt: skip
+    rows = []
+    for label, mine in _by_variant(table, look):
+        by = mine.set_index("part")
+        counts = [f"{int(by.loc[p, 'n_left'])}/{int(by.loc[p, 'n'])}" for p in parts]
+        medians = [_number(100 * by.loc[p, "median_left"], 0) for p in parts]
+        rows.append([label, *counts, *medians])
+    return columns, rows
+
+
+def _compact_agreement(table, look, settings):
+    names = {"failure_1": "I: part of the face kept", "failure_2": "II: brain removed"}
+    columns = ["Failure", "Made by", "Truly failed: found, missed",
+               "Truly right: cleared, accused", "Sensitivity", "Specificity"]  # fmt: skip
+    counts = (("true_positive", "false_negative"), ("true_negative", "false_positive"))
+    rows = []
+    for _, row in table.iterrows():
+        found = [f"{int(row[a])}, {int(row[b])}" for a, b in counts]
+        rates = [
+            _with_interval(row, name, f"{name}_low", f"{name}_high", 2)
+            for name in ("sensitivity", "specificity")
+        ]
+        made_by = "all variants" if row["made_by"] == "all" else look.label(row["made_by"])
+        rows.append([names[row["failure"]], made_by, *found, *rates])
+    return columns, rows
+
+
+def _compact_carried(table, look, settings):
+    columns = ["Variant", "Contrast", "Written", "Absent", "Excluded or failed",
+               "By header, by registration", "Largest shift (mm)", "Least contrast of the fit",
+               "Brain voxels changed (max)"]  # fmt: skip
+    rows = []
+    for label, mine in _by_variant(table, look):
+        for _, row in mine.iterrows():
+            rows.append(
+                [
+                    label,
+                    str(row["contrast"]),
+                    f"{int(row['n_ok'])}/{int(row['n'])}",
+                    str(int(row["n_absent"])),
+                    str(int(row["n_excluded"] + row["n_failed"])),
+                    f"{int(row['n_by_header'])}, {int(row['n_by_registration'])}",
+                    _number(row["shift_mm_max"], 1),
+                    _number(row["contrast_nmi_min"], 1),
+                    _number(row["brain_changed_max"], 0),
+                ]
+            )
+    return columns, rows
+
+
 _COMPACT = {
+    "face_parts": _compact_parts,
+    "verdict_agreement": _compact_agreement,
+    "carried": _compact_carried,
+    "privacy": _compact_privacy,
+    "privacy_likeness": _compact_likeness,
     "quality": _compact_quality,
     "overlap": _compact_overlap,
     "volumes": _compact_volumes,

@@ -8,29 +8,48 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from refacebench import __version__ as SOFTWARE_VERSION
-from refacebench import checks, plan, prepare, registry
+from refacebench import carry, checks, kit, plan, prepare, registry, rendering
+from refacebench.figures import PRIVACY as PRIVACY_FIGURES
 from refacebench.figures import names as figure_names
 from refacebench.metrics import measure
 from refacebench.statistics import VERSION as STATISTICS_VERSION
-from refacebench.statistics.columns import TABLES
+from refacebench.statistics.columns import PRIVACY, RATERS, TABLES
 
 SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
 try:
     plan.validate(config, plan.read_yaml(SCHEMA))
     validate(config, SCHEMA)  # fills in the defaults
     plan.check(config)
+    config["refacers"] = plan.refacers(config)
+    PROGRAMS = plan.programs(config, workflow.is_main_process)
     PLANS = {name: plan.load(config, name, workflow.is_main_process) for name in config["datasets"]}
 except plan.ConfigError as error:
     raise WorkflowError(str(error))
 
 DATASETS = list(config["datasets"])
-VARIANTS = plan.variants(config)
+ATTACKERS = list(config.get("attackers") or {})
+# All variants that the config asks for, and those whose programs are there: only these run.
+LISTED = plan.variants(config)
+UNAVAILABLE = plan.unavailable(LISTED, PROGRAMS)
+VARIANTS = [name for name in LISTED if name not in UNAVAILABLE]
+TRAININGS = [name for name in plan.trainings(config) if name in VARIANTS]
 SEGMENTERS = list(config["segmenters"])
 FIGURES = figure_names(SEGMENTERS)
 FIGURE_FILES = [
     f"results/figures/{dataset}/{figure}.png"
     for dataset in DATASETS
-    for figure in [*FIGURES, "slices", *(f"curves-{v}" for v in VARIANTS if "+" in v)]
+    for figure in [
+        *FIGURES,
+        "slices",
+        *(f"{kind}-{v}" for v in TRAININGS for kind in ("curves", "samples")),
+        *(PRIVACY_FIGURES if ATTACKERS else ()),
+    ]
+]
+# Recognisability is measured only where attackers are configured.
+PRIVACY_TABLES = [
+    f"results/tables/{dataset}/{table}.tsv"
+    for dataset in DATASETS
+    for table in (PRIVACY if ATTACKERS else ())
 ]
 
 
@@ -40,17 +59,22 @@ wildcard_constraints:
     refacer=plan.alternatives(config["refacers"]),
     segmenter=plan.alternatives(SEGMENTERS),
     variant=plan.alternatives(VARIANTS),
+    attacker=plan.alternatives(ATTACKERS),
+    target=plan.alternatives([*VARIANTS, *rendering.CONTROLS]),
     batch=r"(train|validation|test)-(measured|rescan)-\d+",
 
 
 def entry(kind, name):
-    """The config entry of a method, never None."""
-    return dict(config[kind][name] or {})
+    """The config entry of a method, never None; a defacer's engine is the one decided on."""
+    chosen = dict(config[kind][name] or {})
+    return plan.decided(name, chosen, PROGRAMS) if kind == "defacers" else chosen
 
 
 def version(kind, name):
     """The method's version: as a rule's parameter it makes old output run again."""
-    return registry.version(kind, name, config[kind][name])
+    own = registry.version(kind, name, config[kind][name])
+    program = PROGRAMS[name]["version"] if kind == "defacers" else ""
+    return f"{own} {program}".strip()
 
 
 def batches(dataset, split=None, role=None):
@@ -116,6 +140,118 @@ def refacing_manifests(wildcards):
         for split in ("train", "validation")
         for batch in batches(wildcards.dataset, split, plan.MEASURED)
     ]
+
+
+def carry_manifests(wildcards):
+    """The companions of the compared scans; none where the dataset's config has no `carry`.
+
+    The null control is for measuring alone: its noise is not carried anywhere.
+    """
+    if not config["datasets"][wildcards.dataset].get("carry"):
+        return []
+    return [
+        f"results/carry/{wildcards.dataset}/{defacer}/{batch}.tsv"
+        for defacer in config["defacers"]
+        if defacer != "null" and defacer in VARIANTS
+        for batch in batches(wildcards.dataset, "test", plan.MEASURED)
+    ]
+
+
+def attack_files(wildcards):
+    """What every attacker found on every variant and control of a dataset."""
+    return [
+        f"results/attack/{wildcards.dataset}/{attacker}/{variant}.npz"
+        for attacker in ATTACKERS
+        for variant in attacked(attacker)
+    ]
+
+
+def attacked(attacker):
+    """The variants that an attacker is set on, pictures of the original as controls among them."""
+    loaded = registry.load("attackers", attacker, config["attackers"][attacker])
+    return [*VARIANTS, *getattr(loaded, "CONTROLS", rendering.CONTROLS)]
+
+
+def attack_renderings(variant):
+    """An input function: renderings of the test split.
+
+    Of the originals all sessions (the gallery), of the attacked variant those that are
+    measured; the pictures of a control are the original's.
+    """
+
+    def function(wildcards):
+        name, role = variant, None
+        if variant == "target":
+            control = wildcards.target in rendering.CONTROLS
+            name, role = "original" if control else wildcards.target, plan.MEASURED
+        return [
+            f"results/render/{wildcards.dataset}/{name}/{batch}.tsv"
+            for batch in batches(wildcards.dataset, "test", role)
+        ]
+
+    return function
+
+
+def attack_brains(variant):
+    """An input function: brain masks found in the same images, where an attacker wants them."""
+
+    def function(wildcards):
+        name = wildcards.attacker
+        method = registry.load("attackers", name, entry("attackers", name))
+        if not getattr(method, "BRAINS", False):
+            return []
+        name, role = variant, None
+        if variant == "target":
+            if wildcards.target in rendering.CONTROLS:
+                return []
+            name, role = wildcards.target, plan.MEASURED
+        return [
+            f"results/segment/{wildcards.dataset}/{SEGMENTERS[0]}/{name}/{batch}.tsv"
+            for batch in batches(wildcards.dataset, "test", role)
+        ]
+
+    return function
+
+
+def attack_training(wildcards):
+    """Renderings of the train split, where an attacker is trained on them."""
+    chosen = entry("attackers", wildcards.attacker)
+    method = registry.load("attackers", wildcards.attacker, chosen)
+    options = registry.options("attackers", wildcards.attacker, chosen)
+    if not hasattr(method, "training") or not method.training(options):
+        return []
+    control = wildcards.target in rendering.CONTROLS
+    names = ["original"] if control else ["original", wildcards.target]
+    return [
+        f"results/render/{wildcards.dataset}/{name}/{batch}.tsv"
+        for name in dict.fromkeys(names)
+        for batch in batches(wildcards.dataset, "train", plan.MEASURED)
+    ]
+
+
+def kit_renderings(wildcards):
+    """The renderings that the raters' kit is made from: the originals and all variants."""
+    return [
+        f"results/render/{wildcards.dataset}/{variant}/{batch}.tsv"
+        for variant in kit.variants(config, VARIANTS)
+        # Other sessions of the originals are what raters are asked with.
+        for batch in batches(
+            wildcards.dataset, "test", None if variant == "original" else plan.MEASURED
+        )
+    ]
+
+
+def kit_pages(wildcards):
+    """The kits of all datasets whose faces may be shown; an error where there is none."""
+    public = [name for name in DATASETS if config["datasets"][name]["faces"] == "public"]
+    private = [name for name in DATASETS if name not in public]
+    if private:
+        print(f"kit: left out {', '.join(private)}: faces are not public", file=sys.stderr)
+    if not public:
+        raise WorkflowError(
+            "kit: raters would see faces, and no dataset of this config says `faces: public`"
+        )
+    return [f"results/kit/{name}/page/index.html" for name in public]
 
 
 def all_scans(wildcards):

@@ -21,8 +21,10 @@ rule deface:
         name="{defacer}",
         entry=lambda w: entry("defacers", w.defacer),
         version=lambda w: version("defacers", w.defacer),
+        program=lambda w: PROGRAMS[w.defacer],
         seed=config["seed"],
         derivatives="results/derivatives/{dataset}/{defacer}",
+        scratch="results/scratch/{dataset}/{defacer}/{batch}",
         timeout=config["scan_timeout_s"],
     script:
         "../scripts/deface.py"

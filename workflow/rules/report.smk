@@ -65,17 +65,24 @@ rule slices:
 
 
 rule curves:
-    """Draw the training curves of one model."""
+    """Draw the training curves of one model, and validation slices if faces are public."""
     input:
         rules.train.output.card,
     output:
-        report(
+        "results/figures/{dataset}/curves-{defacer}+{refacer}.svg",
+        "results/figures/{dataset}/samples-{defacer}+{refacer}.svg",
+        curves=report(
             "results/figures/{dataset}/curves-{defacer}+{refacer}.png",
             caption="../report/figure.rst",
             category="{dataset}",
             subcategory="training",
         ),
-        "results/figures/{dataset}/curves-{defacer}+{refacer}.svg",
+        samples=report(
+            "results/figures/{dataset}/samples-{defacer}+{refacer}.png",
+            caption="../report/figure.rst",
+            category="{dataset}",
+            subcategory="training",
+        ),
     log:
         "results/logs/curves/{dataset}/{defacer}+{refacer}.log",
     benchmark:
@@ -87,7 +94,7 @@ rule curves:
         mem_mb=1000,
         runtime=30,
     params:
-        variants=VARIANTS,
+        faces=lambda w: config["datasets"][w.dataset]["faces"],
         note=synthetic_note,
     script:
         "../scripts/curves.py"
@@ -117,6 +124,7 @@ rule page:
     """Write the page that a data steward reads, and the summary that the run ends with."""
     input:
         tables=expand(rules.statistics.output, dataset=DATASETS),
+        privacy=PRIVACY_TABLES,
         figures=FIGURE_FILES,
         costs=rules.costs.output[0],
     output:
@@ -132,6 +140,7 @@ rule page:
         runtime=30,
     params:
         config=config,
+        programs=PROGRAMS,
         version=SOFTWARE_VERSION,
     script:
         "../scripts/report.py"

@@ -34,6 +34,7 @@ rule statistics:
         training=stage_manifests("segment", "train", plan.MEASURED),
         inventory=all_scans,
         refacing=refacing_manifests,
+        carried=carry_manifests,
         brain_age=rules.brain_age.output[0],
     output:
         report(
@@ -54,7 +55,8 @@ rule statistics:
         runtime=60,
     params:
         config=config,
-        variants=VARIANTS,
+        variants=LISTED,
+        unavailable=UNAVAILABLE,
         version=STATISTICS_VERSION,
         note=synthetic_note,
     script:

@@ -3,14 +3,26 @@
 from refacebench import defacers, derivatives, jobs, manifest, names, registry
 from refacebench.defacers import _apply
 
+#: Columns with the files of a scan that its defaced image depends on.
+PREPARED = ("path", "brain_path", "head_path", "template_path")
+
 
 def main(snakemake):
     """Deface each scan; writes images, masks of changed voxels and the manifest."""
     jobs.start(snakemake.log[0])
     p = snakemake.params
+    with jobs.scratch(p.scratch):
+        _deface(snakemake, p)
+
+
+def _deface(snakemake, p):
     module = registry.load("defacers", p.name, p.entry)
     options = registry.options("defacers", p.name, p.entry)
     engine = defacers.engine_of(module, options)
+    program = defacers.version_of(module, options)
+    shown = module.public(options) if hasattr(module, "public") else options
+    files = module.inputs(options) if hasattr(module, "inputs") else []
+    version = program or p.version
     derivatives.describe(p.derivatives, p.name)
     if hasattr(module, "prepare"):
         module.prepare(options)
@@ -25,13 +37,14 @@ def main(snakemake):
                 "Sources": [row["original_path"]],
                 "SourceSHA256": manifest.checksum(row["original_path"]),
                 "Method": p.name,
-                "MethodVersion": p.version,
+                "MethodVersion": version,
                 "Engine": engine,
-                "Parameters": options,
+                "Parameters": shown,
                 "Key": row["key"],
             },
         )
-        return {"variant": p.name, "path": str(image), "changed_path": str(mask), **facts}
+        paths = {"path": str(image), "changed_path": str(mask)}
+        return {"variant": p.name, **paths, "version": version, **facts}
 
     manifest.run_batch(
         manifest.read(snakemake.input[0]).assign(variant=p.name),
@@ -41,8 +54,8 @@ def main(snakemake):
         method=p.name,
         version=p.version,
         engine=engine,
-        params={**options, "seed": p.seed},
-        inputs=lambda row: [row[k] for k in ("path", "brain_path", "head_path", "template_path")],
+        params={**options, "seed": p.seed, "program": program},
+        inputs=lambda row: [*(row[k] for k in PREPARED), *files],
         timeout=p.timeout,
         preload=("scipy.ndimage", *getattr(module, "PRELOAD", ())),
     )

@@ -1,5 +1,7 @@
 """Compare one variant of one batch with its originals."""
 
+from pathlib import Path
+
 from refacebench import jobs, manifest
 from refacebench.metrics import measure
 
@@ -14,6 +16,19 @@ def join_original(rows, originals):
     return rows.merge(columns, on="scan", how="left").fillna(dict.fromkeys(ORIGINAL.values(), ""))
 
 
+def reopened(rows):
+    """Let the images be judged that only the segmenter failed on, so that no crash hides in them.
+
+    Their status is kept in ``segment_status`` and comes back with the verdict.
+    """
+    image = rows["path"].fillna("").map(lambda path: bool(path) and Path(path).is_file())
+    lost = (rows["stage"] == "segment") & (rows["status"] != manifest.OK) & image
+    lost &= rows["variant"] != "original"
+    rows = rows.assign(segment_status=rows["status"].where(lost, ""))
+    rows.loc[lost, "status"] = manifest.OK
+    return rows
+
+
 def main(snakemake):
     """Measure each scan; writes the manifest."""
     jobs.start(snakemake.log[0])
@@ -22,6 +37,9 @@ def main(snakemake):
     def work(row):
         if not row["original_seg_path"]:
             raise manifest.ScanExcluded("the original could not be segmented")
+        if row["segment_status"]:
+            kept = {"status": row["segment_status"], "stage": "segment", "reason": row["reason"]}
+            return {**measure.judge(row, p.thresholds), **kept}
         return measure.measure(row, p.thresholds)
 
     def inputs(row):
@@ -33,7 +51,7 @@ def main(snakemake):
     if "seg_path" not in originals:  # not one scan of the batch could be segmented
         originals = originals.assign(**dict.fromkeys(ORIGINAL, ""))
     manifest.run_batch(
-        join_original(rows, originals),
+        reopened(join_original(rows, originals)),
         work,
         snakemake.output[0],
         stage="measure",

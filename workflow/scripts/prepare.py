@@ -9,7 +9,7 @@ def main(snakemake):
     p = snakemake.params
     # Before the scans' processes fork, so that they share it.
     masks.load_brain_extractor()
-    templates.mean_head()
+    templates.load()
     manifest.run_batch(
         manifest.read(snakemake.input[0]),
         lambda row: prepare.prepare(row, p.derivatives),

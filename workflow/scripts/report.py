@@ -10,20 +10,22 @@ from refacebench.statistics import columns
 from refacebench.statistics.settings import Settings
 
 
-def methods(config) -> list[dict]:
-    """Return what took part, with engine and version."""
+def methods(config, programs) -> list[dict]:
+    """Return what took part, with engine and version; programs as the run found them."""
     found = []
-    for kind in ("defacers", "refacers", "segmenters"):
-        for name, entry in config[kind].items():
+    for kind in ("defacers", "refacers", "segmenters", "attackers"):
+        for name, entry in (config.get(kind) or {}).items():
             module = registry.load(kind, name, entry)
             options = registry.options(kind, name, entry)
+            program = programs[name] if kind == "defacers" else {}
             found.append(
                 {
                     "kind": kind.removesuffix("s"),
                     "name": name,
-                    "title": getattr(module, "TITLE", ""),
-                    "engine": defacers.engine_of(module, options),
-                    "version": registry.version(kind, name, entry),
+                    "title": defacers.title_of(module, options),
+                    "engine": program.get("engine") or defacers.engine_of(module, options),
+                    "version": program.get("version") or registry.version(kind, name, entry),
+                    "reason": program.get("reason", ""),
                 }
             )
     return found
@@ -40,6 +42,7 @@ def summary(datasets, page) -> str:
     for dataset in datasets:
         synthetic = " (SYNTHETIC, no evidence about real people)" if dataset["statement"] else ""
         lines.append(f"\nDataset {dataset['name']}{synthetic}")
+        lines += [f"WARNING: {line}" for line in report.warning_lines(dataset["tables"])]
         lines += report.summary_lines(dataset["tables"], dataset["settings"])
     return "\n".join([*lines, f"\nReport: {page}", ""])
 
@@ -55,11 +58,13 @@ def main(snakemake):
             "name": name,
             "statement": plan.statement(name, entry),
             "faces": entry["faces"],
-            "tables": {f.stem: columns.read(f) for f in under(given.tables, name)},
+            "tables": {
+                f.stem: columns.read(f) for f in under([*given.tables, *given.privacy], name)
+            },
             "figures": {f.stem: f for f in under(given.figures, name)},
             "settings": Settings.from_config(config),
             "config": config,
-            "methods": methods(config),
+            "methods": methods(config, p.programs),
             "costs": costs[costs["dataset"] == name].drop(columns="dataset"),
         }
         for name, entry in config["datasets"].items()

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from refacebench import brainage, captions, jobs, manifest, names, plan, registry
-from refacebench.statistics import cohort, latex
+from refacebench.statistics import cohort, latex, unavailable
 from refacebench.statistics.flow import StageManifest
 from refacebench.statistics.settings import Settings
 from refacebench.statistics.tables import tables
@@ -21,6 +23,12 @@ def measurements(paths):
     return cohort.assemble((at.segmenter, at.variant, manifest.read(path)) for at, path in places)
 
 
+def carried(paths):
+    """Return the rows of all companions with the defacer that each belongs to."""
+    parts = [manifest.read(p).assign(made_by=names.manifest_place(p).variant) for p in paths]
+    return pd.concat(parts, ignore_index=True) if parts else None
+
+
 def main(snakemake):
     """Write the tables as TSV and LaTeX."""
     jobs.start(snakemake.log[0])
@@ -29,13 +37,17 @@ def main(snakemake):
     method = registry.load("brainage", plan.BRAIN_AGE, p.config["brain_age"])
     models = brainage.load(given.brain_age)
     measured = measurements([*given.measured, *given.rescans])
+    added = unavailable.rows(measured, p.unavailable)
+    measured = brainage.add_predictions(measured, method, models)
+    stages = tagged([*given.measured, *given.rescans, *given.training, *given.refacing])
     results = tables(
-        brainage.add_predictions(measured, method, models),
+        pd.concat([measured, added], ignore_index=True),
         settings,
         variants=p.variants,
         inventory=manifest.read_many(given.inventory),
-        manifests=tagged([*given.measured, *given.rescans, *given.training, *given.refacing]),
+        manifests=[*stages, *unavailable.manifests(added)],
         brainage_models=models,
+        carried=carried(given.get("carried", [])),
     )
     for path in snakemake.output:
         name = Path(path).stem

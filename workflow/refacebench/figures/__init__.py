@@ -12,7 +12,16 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 #: Figures that exist once, and those that exist for each segmenter.
-SINGLE = ("quality", "similarity", "runtime")
+SINGLE = ("quality", "face_parts", "similarity", "runtime")
+#: Those of attacks, where there are attackers.
+PRIVACY = (
+    "privacy_utility",
+    "privacy",
+    "privacy_curves",
+    "privacy_roc",
+    "privacy_undetected",
+    "privacy_map",
+)
 BY_SEGMENTER = ("overlap", "volumes", "volumes_globals", "brainage", "truth")
 
 
@@ -65,6 +74,7 @@ def draw_all(
 
     figures = {
         "quality": quality.draw(tables["quality"], look),
+        "face_parts": quality.draw_parts(tables["face_parts"], look),
         "similarity": similarity.draw(tables["similarity"], look, measures),
         "runtime": runtime.draw(tables["runtime"], look),
     }
@@ -83,3 +93,33 @@ def draw_all(
         }
         figures |= {name_of(f, segmenter, segmenters): figure for f, figure in drawn.items()}
     return figures
+
+
+def draw_privacy(tables: Mapping[str, pd.DataFrame], look, maps: Mapping | None = None) -> dict:
+    """Draw the figures of attacks.
+
+    Parameters
+    ----------
+    tables : mapping of str to pandas.DataFrame
+        ``privacy``, ``privacy_curves`` and ``tradeoff``.
+    look : refacebench.figures.style.Look
+    maps : mapping, optional
+        As for :func:`refacebench.figures.privacy.draw_map`.
+
+    Returns
+    -------
+    dict of str to matplotlib.figure.Figure
+        Exactly the names of :data:`PRIVACY`.
+    """
+    from . import privacy, privacy_utility
+
+    rates, curves = tables["privacy"], tables["privacy_curves"]
+    setting = privacy.main_setting(rates)
+    return {
+        "privacy_utility": privacy_utility.draw(tables["tradeoff"], look),
+        "privacy": privacy.draw(rates, look),
+        "privacy_curves": privacy.draw_curves(curves, look, setting=setting),
+        "privacy_roc": privacy.draw_curves(curves, look, setting=setting, curve="roc"),
+        "privacy_undetected": privacy.draw_undetected(rates, look),
+        "privacy_map": privacy.draw_map(maps or {}, look),
+    }

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from ..names import split_variant
-from .style import BAND, CONTROLS, FAINT, INK, WIDTH, Look, new_figure
+from ..statistics.unavailable import present
+from .style import BAND, CONTROL_LABELS, FAINT, INK, WIDTH, Look, new_figure
 
 #: Height of a row in inches, and the extra gap (in rows) between two defacers.
 ROW, GAP = 0.24, 0.4
@@ -22,7 +23,7 @@ def positions(variants: Sequence[str]) -> dict[str, float]:
     """
     places, y, above = {}, 0.0, None
     for variant in variants:
-        group = "" if variant in CONTROLS else split_variant(variant)[0]
+        group = "" if variant in CONTROL_LABELS else split_variant(variant)[0]
         if above is not None:
             y = round(y + (1.0 if group == above else 1.0 + GAP), 6)
         places[variant] = y
@@ -88,12 +89,15 @@ def scans(axes, y: float, values: np.ndarray, colour: str, spread: float = 0.26)
 def counts(axes, places: Mapping[str, float], table: pd.DataFrame) -> None:
     """Write the number of participants, and of failed scans, right of the last panel."""
     numbers = table.drop_duplicates("variant").set_index("variant")
+    gone = set(table["variant"]) - set(present(table)["variant"])
     for variant, y in places.items():
         if variant not in numbers.index:
             continue
         n = numbers.loc[variant, "n"]
         failed = numbers.loc[variant].get("n_failed", 0)
         text = f"{int(n)}" if np.isfinite(n) else "0"
+        if variant in gone:
+            text = "unavailable"
         if np.isfinite(failed) and failed > 0:
             text += f", {int(failed)} failed"
         axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), fontsize=7.5,

@@ -20,8 +20,16 @@ from ..names import split_variant
 #: The two variants that are no method: what was scanned, and the noise of the measuring stick.
 CONTROLS = ("original", "null")
 
+#: The controls of attacks: pictures of the original that stand for no method.
+PICTURE_CONTROLS = ("blurred", "black")
+
 #: Names of the controls as a reader meets them.
-CONTROL_LABELS = {"original": "original", "null": "null control"}
+CONTROL_LABELS = {
+    "original": "original",
+    "null": "null control",
+    "blurred": "blurred picture",
+    "black": "black picture",
+}
 
 #: One hue a defacer: Okabe & Ito (2008), then Paul Tol's "muted"; both safe for
 #: colour-blind readers.  Axis labels always name the variant as well.
@@ -29,7 +37,12 @@ HUES = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
     "#332288", "#882255", "#117733", "#AA4499", "#999933", "#44AA99", "#661100",
 )  # fmt: skip
-CONTROL_COLOURS = {"original": "#222222", "null": "#777777"}
+CONTROL_COLOURS = {
+    "original": "#222222",
+    "null": "#777777",
+    "blurred": "#999999",
+    "black": "#000000",
+}
 
 #: A defaced scan is a disc; every refacer has a shape of its own.
 DEFACED_MARK = "o"
@@ -89,7 +102,7 @@ class Look:
     @property
     def defacers(self) -> list[str]:
         """Names of the defacers in their order."""
-        names = [split_variant(v)[0] for v in self.order if v not in CONTROLS]
+        names = [split_variant(v)[0] for v in self.order if v not in CONTROL_LABELS]
         return list(dict.fromkeys(names))
 
     @property
@@ -167,8 +180,8 @@ def order_variants(variants: Iterable[str], defacers: Iterable[str] = ()) -> tup
     first = {name: place for place, name in enumerate(defacers)}
 
     def key(variant):
-        if variant in CONTROLS:
-            return (0, CONTROLS.index(variant), "", "")
+        if variant in CONTROL_LABELS:
+            return (0, list(CONTROL_LABELS).index(variant), "", "")
         defacer, refacer = split_variant(variant)
         return (1, first.get(defacer, len(first)), defacer, refacer or "")
 

@@ -7,10 +7,12 @@ x variant x segmenter, with these columns behind the manifest's own
 
 ``segmenter``; ``vol_<name>`` in ml for ``segmenters.GLOBALS`` and ``REGIONS``;
 ``dice_<s>``, ``iou_<s>`` for s in brain, vcsf, wm, gm (against the original's
-segmentation); ``truth_dice_<s>`` (against true labels, where there are any);
+segmentation); ``truth_dice_<s>`` and the columns of
+:data:`refacebench.metrics.truth.COLUMNS` (against true labels, where there are any);
 ``corr_front``, ``corr_full``, ``ssim_front``, ``ssim_full``;
 ``brain_voxels``, ``brain_removed``, ``brain_changed``, ``changed_voxels``;
-``face_left`` (share of the face region that is still there); ``quality``
+``face_left`` (share of the face region that is still there) and
+``face_left_<part>``; ``quality``
 (success, failure_1, failure_2, failure_1+2, untouched, no_face, crash);
 ``defacer_engine``, ``defacer_version``; ``deface_seconds``, ``reface_seconds``,
 ``deface_peak_mb``, ``reface_peak_mb``.
@@ -27,6 +29,7 @@ Output tables, written to ``results/tables/{dataset}/``, columns in
 
 ``flow``          one row a scan of the inventory and variant: ``stage`` that stopped it
                   or the last one that it passed, ``status`` (ok, excluded, failed,
+                  unavailable = the defacer's program is not on this machine,
                   not_used = left out on purpose, missing = lost), ``reason``
 ``flow_counts``   scans that entered and left each stage of a variant
 ``quality``       scans in each class; ``unrated``: ok but without a class; engine and
@@ -42,6 +45,14 @@ Output tables, written to ``results/tables/{dataset}/``, columns in
 ``similarity``    measure (corr, ssim) x region (front, full) x site, ``all`` pools sites
 ``runtime``       seconds and MB of each step a scan
 ``truth``         Dice with true labels, only where truth exists
+``face_parts``    scans in which nose, eyes, mouth or ears are left, by variant
+``verdict_agreement`` sensitivity and specificity of the automatic verdict against the one from
+                  true labels; empty without truth
+``carried``       what became of the other images of a session (T2w, FLAIR), by contrast;
+                  empty unless the dataset has ``carry``
+
+``note`` begins with ``unavailable:`` in the rows of a variant whose program is
+missing; there ``n`` is 0, nothing is counted as failed and no test joins a family.
 
 ``n`` counts participants (the unit of means, medians and tests; a participant's
 sessions are averaged first), ``n_scans`` their scans, ``n_failed`` the scans that
@@ -71,7 +82,21 @@ mean of its absolute values, ``rescan_shift_abs`` the same between two sessions
 of a person; ``gap`` is corrected prediction - age; ``mae_change`` is against the
 original on the same scans; ``r2_train_cv`` and ``mae_train_cv`` are out-of-fold
 by participant, uncorrected; ``note`` says why there is no model.
+
+Where attackers are configured, from their scores (:mod:`~refacebench.statistics.scores`):
+
+``privacy``           one row a variant, attacker and setting; how people are counted,
+                      ties, tests and intervals: :mod:`~refacebench.statistics.privacy`
+``privacy_curves``    points of the CMC, top-alpha and ROC curves, with bootstrap intervals
+                      (``low``, ``high``) or ranges over resplits (``band_*``)
+``privacy_warnings``  what the controls say; read it first
+``privacy_likeness``  distance to the true face against that of the average face
+                      (:mod:`~refacebench.statistics.likeness`)
+``tradeoff``          the worst case over attackers and reconstructions against the change
+                      in volumes, Pareto front (:mod:`~refacebench.statistics.tradeoff`)
+``raters``            rates of human raters, where answers were collected
+                      (:mod:`refacebench.raters`)
 """
 
 #: Raise it when a table changes for the same measurements.
-VERSION = "1"
+VERSION = "2"

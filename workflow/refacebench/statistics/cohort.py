@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from ..manifest import OK
+from ..manifest import OK, UNAVAILABLE
 from ..names import split_variant
 from .settings import Settings
 
@@ -133,6 +133,8 @@ def pairs(
         (measurements["variant"] == variant) & (measurements["segmenter"] == segmenter)
     ].drop(columns=[c for c in _IDENTITY if c != "scan"], errors="ignore")
     table = reference.merge(own, on="scan", how="left", validate="one_to_one")
+    # A program that is not there did not fail: no scan of such a variant is in a denominator.
+    table = table[table["status"] != UNAVAILABLE].reset_index(drop=True)
     table["ok"] = table["status"] == OK
     return table
 

@@ -27,13 +27,14 @@ _VOLUMES = """
 """
 _COLUMNS = {
     "flow": "dataset scan participant session split role variant stage status reason",
-    "flow_counts": "variant stage n_in n_ok n_excluded n_failed n_not_used n_missing",
+    "flow_counts": "variant stage n_in n_ok n_excluded n_failed n_unavailable n_not_used n_missing",
     "quality": """
         variant segmenter engine version n
         success failure_1 failure_2 failure_1+2 untouched no_face crash unrated
         success_share success_low success_high face_left_median
         brain_removed_median brain_removed_max brain_removed_max_pct
         brain_changed_median brain_changed_max scans_with_brain_loss scans_with_brain_change
+        scans_identical
     """,
     "overlap": """
         variant segmenter structure measure n n_scans n_failed
@@ -59,9 +60,70 @@ _COLUMNS = {
     "similarity": "variant site measure region n n_scans n_failed mean sd low high",
     "runtime": "variant step engine n seconds_median seconds_max peak_mb_median peak_mb_max",
     "truth": "variant segmenter structure n n_scans n_failed mean sd low high",
+    "face_parts": "variant part n n_without n_left left_share low high median_left",
+    "verdict_agreement": """
+        made_by failure n n_not_judged
+        true_positive false_negative true_negative false_positive
+        sensitivity sensitivity_low sensitivity_high
+        specificity specificity_low specificity_high
+    """,
+    "carried": """
+        variant contrast n n_ok n_absent n_excluded n_failed n_unchanged
+        n_by_header n_by_registration nmi_median contrast_nmi_min shift_mm_max rotation_deg_max
+        changed_voxels_median brain_voxels_median brain_changed_max reason
+    """,
 }
+
+
+def _with_note(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Add the column in which an unavailable variant's row says so (the flow has reasons)."""
+    wants = "variant" in columns and not {"note", "reason"} & set(columns)
+    return (*columns, "note") if wants else columns
+
+
 #: Columns of every table, in order.
-TABLES = {name: tuple(text.split()) for name, text in _COLUMNS.items()}
+TABLES = {name: _with_note(tuple(text.split())) for name, text in _COLUMNS.items()}
+
+_PRIVACY = {
+    "privacy": """
+        variant attacker version trained_on setting
+        n n_queries n_failed n_no_match n_gallery n_resplits
+        n_undetected undetected_share undetected_low undetected_high
+        chance rank1 rank1_low rank1_high rank1_band_low rank1_band_high
+        rank1_completers rank1_detected p p_holm rank1_detectable
+        k chance_k rank_k rank_k_low rank_k_high
+        n_options choice_chance choice choice_low choice_high choice_band_low choice_band_high
+        choice_completers choice_reverse choice_reverse_low choice_reverse_high
+        median_rank area area_low area_high area_band_low area_band_high p_area p_area_holm
+        n_impostor roc_area roc_area_low roc_area_high roc_area_band_low roc_area_band_high
+        eer eer_low eer_high eer_band_low eer_band_high
+        false_accept verified verified_low verified_high verified_band_low verified_band_high
+        family_size note
+    """,
+    "privacy_curves": "variant attacker setting curve x y low high band_low band_high",
+    "privacy_warnings": "kind attacker control setting n rank1 chance p_holm message",
+    "privacy_likeness": """
+        variant attacker n n_queries n_failed true_mm true_low true_high
+        average_mm average_low average_high difference_mm difference_low difference_high
+        closer_share closer_low closer_high p p_holm family_size
+    """,
+    "tradeoff": """
+        variant setting segmenter n n_attackers n_routes worst_attacker worst_route
+        measure identification low high bias chance p_holm_min
+        n_regions n_volume_failed volume_change_pct volume_low volume_high pareto
+    """,
+}
+#: Tables that exist only where attackers are configured.
+PRIVACY = {name: tuple(text.split()) for name, text in _PRIVACY.items()}
+_RATERS = {
+    "raters": """
+        variant setting n_asked n_raters n_questions n_participants n_answers n_right
+        rate low high chance above_chance
+    """,
+    "raters_problems": "file line rater question reason",
+}
+#: Tables made from the answers of human raters.
+RATERS = {name: tuple(text.split()) for name, text in _RATERS.items()}
 
 
 def frame(name: str, rows: list[dict]) -> pd.DataFrame:
@@ -72,16 +134,20 @@ def frame(name: str, rows: list[dict]) -> pd.DataFrame:
     ValueError
         If a row has a column that the table does not declare.
     """
-    unknown = sorted({key for row in rows for key in row} - set(TABLES[name]))
+    declared = {**TABLES, **PRIVACY, **RATERS}[name]
+    unknown = sorted({key for row in rows for key in row} - set(declared))
     if unknown:
         raise ValueError(f"table {name} has no columns {', '.join(unknown)}")
-    return pd.DataFrame(rows, columns=list(TABLES[name]))
+    return pd.DataFrame(rows, columns=list(declared))
 
 
 #: Columns that are text even where every entry looks like a number or is empty.
 _TEXT = """
     dataset scan participant session split role variant stage status reason segmenter engine
     version structure measure region family site step margin_source correction note
+    part made_by failure contrast
+    attacker trained_on setting curve kind control message worst_attacker worst_route
+    file rater question
 """
 
 

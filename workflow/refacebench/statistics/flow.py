@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ..manifest import EXCLUDED, FAILED, OK, one_line
+from ..manifest import EXCLUDED, FAILED, OK, UNAVAILABLE, one_line
 from ..names import split_variant
 from .cohort import RESCAN
 from .columns import frame
@@ -140,9 +140,10 @@ def _stopped(rows: list[dict], stage: str, total: int) -> dict:
     if len(rows) < total:
         reasons.append("other segmenters ok")
     own = rows[0].get("stage", "")
+    statuses = {row["status"] for row in rows}
     return {
         "stage": own if own in STAGES else stage,
-        "status": EXCLUDED if all(row["status"] == EXCLUDED for row in rows) else FAILED,
+        "status": statuses.pop() if len(statuses) == 1 else FAILED,
         "reason": one_line("; ".join(reasons)),
     }
 
@@ -171,8 +172,8 @@ def without_age(inventory: pd.DataFrame, flows: pd.DataFrame) -> pd.DataFrame:
 def flow_counts(table: pd.DataFrame) -> pd.DataFrame:
     """Return how many scans entered and left each stage, for each variant.
 
-    ``n_in = n_ok + n_excluded + n_failed``; of ``n_ok``, the ``n_not_used``
-    and ``n_missing`` do not enter the next stage.
+    ``n_in = n_ok + n_excluded + n_failed + n_unavailable``; of ``n_ok``, the
+    ``n_not_used`` and ``n_missing`` do not enter the next stage.
     """
     rows = []
     for variant, scans in table.groupby("variant", sort=False):
@@ -183,7 +184,8 @@ def flow_counts(table: pd.DataFrame) -> pd.DataFrame:
             number = STAGES.index(stage)
             here = scans[place == number]["status"].value_counts()
             entered = int((place >= number).sum())
-            stopped = {f"n_{name}": int(here.get(name, 0)) for name in (EXCLUDED, FAILED)}
+            ends = (EXCLUDED, FAILED, UNAVAILABLE)
+            stopped = {f"n_{name}": int(here.get(name, 0)) for name in ends}
             rows.append(
                 {
                     "variant": variant,
@@ -209,6 +211,8 @@ def summary(table: pd.DataFrame) -> str:
     """Return one line: how many scans there are and how many were left out, and why."""
     if table.empty:
         return "no scans"
+    without = list(pd.unique(table.loc[table["status"] == UNAVAILABLE, "variant"]))
+    table = table[~table["variant"].isin(without)]
     scans = table.drop_duplicates("scan")
     parts = [f"{len(scans)} scans of {scans['participant'].nunique()} participants"]
     for status in (EXCLUDED, FAILED, MISSING, NOT_USED):
@@ -222,4 +226,6 @@ def summary(table: pd.DataFrame) -> str:
             )
     complete = table.groupby("scan")["status"].agg(lambda status: (status == OK).all())
     parts.append(f"{int(complete.sum())} measured in every variant")
+    if without:
+        parts.append(f"not counted, as their programs were unavailable: {', '.join(without)}")
     return "; ".join(parts) + "."

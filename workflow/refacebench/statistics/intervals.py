@@ -90,6 +90,39 @@ def wilson(successes: float, n: float, level: float = 0.95) -> tuple[float, floa
     return float(low), float(high)
 
 
+def clopper_pearson(successes: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """Return the exact (Clopper-Pearson) interval of a proportion.
+
+    ``successes`` may be a sum of fractions: the interval is then conservative,
+    as no values between 0 and 1 of a given mean vary more than plain 0 and 1.
+    ``n == 0`` gives ``(nan, nan)``.
+
+    References
+    ----------
+    Clopper & Pearson 1934, Biometrika 26, 404-413.
+    """
+    from scipy.stats import beta
+
+    if not n > 0:
+        return NO_INTERVAL
+    tail = (1 - level) / 2
+    low = beta.ppf(tail, successes, n - successes + 1) if successes > 0 else 0.0
+    high = beta.isf(tail, successes + 1, n - successes) if successes < n else 1.0
+    return float(low), float(high)
+
+
+def wider(*intervals: tuple[float, float]) -> tuple[float, float]:
+    """Return the smallest interval that holds all given ones; those without ends are left out.
+
+    >>> wider((0.2, 0.4), (float("nan"), float("nan")), (0.1, 0.3))
+    (0.1, 0.4)
+    """
+    known = [pair for pair in intervals if np.isfinite(pair).all()]
+    if not known:
+        return NO_INTERVAL
+    return min(pair[0] for pair in known), max(pair[1] for pair in known)
+
+
 def design_effect(flags, participants) -> float:
     """Return by how much repeated scans of participants inflate a share's variance.
 

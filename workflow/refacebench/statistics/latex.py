@@ -32,9 +32,26 @@ _PRINTED = {
     "volumes_over": """
         selected_by variant region n n_failed median_change_pct low high p_holm p_bh rank_biserial
     """,
+    "carried": """
+        variant contrast n n_ok n_absent n_excluded n_failed n_by_header n_by_registration
+        contrast_nmi_min shift_mm_max brain_changed_max
+    """,
     "brainage": """
         variant segmenter n n_failed mae shift shift_low shift_high p_holm shift_abs
         rescan_shift_abs mae_change
+    """,
+    "privacy": """
+        variant attacker setting n n_failed n_gallery n_undetected chance rank1 rank1_low rank1_high
+        p_holm choice choice_low choice_high area eer verified
+    """,
+    "privacy_warnings": "kind attacker control setting message",
+    "privacy_likeness": """
+        variant attacker n true_mm average_mm difference_mm difference_low difference_high
+        closer_share p_holm
+    """,
+    "tradeoff": """
+        variant setting n worst_attacker worst_route identification low high chance
+        volume_change_pct volume_low volume_high pareto
     """,
 }
 PRINTED = {name: tuple(text.split()) for name, text in _PRINTED.items()}
@@ -126,6 +143,13 @@ def to_latex(table: pd.DataFrame, caption: str, label: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
+def printable(table: pd.DataFrame, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return the columns that are printed; ``note`` only where there is one."""
+    shown = table if columns is None else table[[c for c in (*columns, "note") if c in table]]
+    empty = "note" in shown and (shown["note"].fillna("") == "").all()
+    return shown.drop(columns="note") if empty else shown
+
+
 def write_latex(
     table: pd.DataFrame,
     caption: str,
@@ -142,5 +166,4 @@ def write_latex(
     columns : sequence of str, optional
         What to print (:data:`PRINTED`); all by default.
     """
-    shown = table if columns is None else table[[c for c in columns if c in table]]
-    write_text(to_latex(shown, caption, label), path)
+    write_text(to_latex(printable(table, columns), caption, label), path)

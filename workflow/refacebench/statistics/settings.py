@@ -24,6 +24,8 @@ class Settings:
         Margin of the equivalence tests where there are too few rescans.
     min_rescans : int
         Participants with a rescan below which the margin comes from the config.
+    part_left : float
+        A part of the face of which more than this share is left counts as left.
     power : float
         Power of the minimum detectable effect.
     zero_method : str
@@ -41,6 +43,7 @@ class Settings:
     threshold_pct: float = 5.0
     equivalence_margin_pct: float = 2.0
     min_rescans: int = 5
+    part_left: float = 0.25
     power: float = 0.8
     zero_method: str = "pratt"
     splits: tuple[str, ...] = ("test",)
@@ -54,6 +57,8 @@ class Settings:
         limits = config.get("thresholds") or {}
         if "volume_change_pct" in limits:
             given["threshold_pct"] = limits["volume_change_pct"]
+        if "face_left" in limits:
+            given["part_left"] = limits["face_left"]
         return cls(seed=config.get("seed", 0), **given)
 
     def __post_init__(self):

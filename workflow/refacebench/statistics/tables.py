@@ -18,11 +18,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ..manifest import OK
+from ..manifest import OK, UNAVAILABLE
 from ..metrics.overlap import STRUCTURES
 from ..metrics.quality import CLASSES
 from ..names import split_variant
-from . import ages, paired
+from . import ages, paired, unavailable, verdicts
 from .cohort import (
     by_participant,
     check,
@@ -47,6 +47,7 @@ def tables(
     inventory: pd.DataFrame | None = None,
     manifests: Iterable[StageManifest] = (),
     brainage_models: Mapping[str, dict] | None = None,
+    carried: pd.DataFrame | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Return all result tables of one dataset.
 
@@ -64,6 +65,8 @@ def tables(
         inventory the flow begins with the originals of the measurement table.
     brainage_models : mapping of str to dict, optional
         The model of each segmenter, or ``{"note": why there is none}``.
+    carried : pandas.DataFrame, optional
+        For :func:`verdicts.carried`.
 
     Returns
     -------
@@ -82,7 +85,8 @@ def tables(
     margins = repeatability(measurements, settings)
     scans, stages = _flow_input(measurements, inventory, manifests)
     flows = flow(scans, stages, variants=order)
-    return {
+    notes = unavailable.reasons_of(measurements)
+    results = {
         "flow": pd.concat([flows, without_age(scans, flows)], ignore_index=True),
         "flow_counts": flow_counts(flows),
         "quality": quality(measurements, settings, order),
@@ -95,7 +99,11 @@ def tables(
         "similarity": similarity(measurements, settings, order),
         "runtime": runtime(measurements, order, manifests),
         "truth": truth(measurements, settings, order),
+        "face_parts": verdicts.face_parts(_once(measurements), settings, order),
+        "verdict_agreement": verdicts.verdict_agreement(_once(measurements), settings, order),
+        "carried": verdicts.carried(carried, order),
     }
+    return {name: unavailable.noted(table, notes) for name, table in results.items()}
 
 
 def _flow_input(measurements, inventory, manifests):
@@ -152,8 +160,9 @@ def _max(values: pd.Series) -> float:
 def quality(measurements, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
     """Return how many scans fall into which quality class, of all scans with an original.
 
-    A scan on which the variant failed without having been judged is a crash;
-    a scan that is ``ok`` but has no class is ``unrated``.
+    A scan without an output (the variant failed before it was judged) is a
+    crash.  A scan that is ``ok`` but has no class is ``unrated``, and so is one
+    that only the segmenter failed on, unless its image was judged all the same.
 
     Raises
     ------
@@ -192,7 +201,8 @@ def _quality_classes(table: pd.DataFrame) -> pd.Series:
     unknown = sorted(set(given) - {"", *CLASSES})
     if unknown:
         raise ValueError(f"unknown quality class {unknown[0]!r} (known: {', '.join(CLASSES)})")
-    return given.mask(given == "", np.where(table["ok"], "unrated", "crash"))
+    later = table["stage"] == "segment" if "stage" in table else False
+    return given.mask(given == "", np.where(table["ok"] | later, "unrated", "crash"))
 
 
 def _brain_counts(table: pd.DataFrame) -> dict:
@@ -207,6 +217,7 @@ def _brain_counts(table: pd.DataFrame) -> dict:
         "brain_changed_max": _max(changed),
         "scans_with_brain_loss": int((removed > 0).sum()),
         "scans_with_brain_change": int((changed > 0).sum()),
+        "scans_identical": int((measure(table, "changed_voxels") == 0).sum()),
     }
 
 
@@ -560,6 +571,9 @@ def runtime(
         # A refacer's contract knows no official engine.
         engine = "native" if refacer else _joined(here, "defacer_engine")
         rows.append(_runtime_row(variant, step, engine, here[seconds], peak))
+    for variant in unavailable.reasons_of(measurements):
+        step = "reface" if split_variant(variant)[1] else "deface"
+        rows.append(_runtime_row(variant, step, UNAVAILABLE, pd.Series(dtype=float), []))
     place = {name: number for number, name in enumerate(variants)}
     rows.sort(key=lambda row: (place.get(row["variant"], len(place)), STAGES.index(row["step"])))
     return frame("runtime", rows)
@@ -584,7 +598,7 @@ def _runtime_of_manifests(manifests) -> list[dict]:
 
 def _runtime_row(variant, step, engine, seconds, peak_mb) -> dict:
     seconds = pd.to_numeric(seconds, errors="coerce").dropna()
-    peak_mb = pd.to_numeric(peak_mb, errors="coerce")
+    peak_mb = pd.to_numeric(pd.Series(peak_mb, dtype=object), errors="coerce")
     return {
         "variant": variant,
         "step": step,

@@ -1,0 +1,181 @@
+"""The privacy-utility plane: what a data steward wants to see first."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from .privacy import SETTINGS, is_landmark
+from .style import BAND, FAINT, INK, WIDTH, Look, message_figure, new_figure, pick_segmenter, styled
+
+#: The front's colour, and that of the chance line.
+FRONT, CHANCE = "#2f6f4f", "#B00020"
+#: Behind labels, so that lines do not cross them.
+_PAPER = {"facecolor": "white", "alpha": 0.6, "linewidth": 0, "pad": 0.3}
+#: Lines of labels are at least so far apart, as a share of the axis.
+_LINE = 0.052
+
+
+def main_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the setting that counts: another session where there is one."""
+    for setting in SETTINGS:
+        rows = table[table["setting"] == setting]
+        if len(rows):
+            return rows
+    return table
+
+
+@styled
+def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None):
+    """Draw worst-case identification against the change in volumes, the Pareto front marked.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The table ``tradeoff``.
+    look : Look
+        Order, names and colours of the variants.
+    segmenter : str, optional
+        The first one of the table if left out.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    table, _ = pick_segmenter(table, segmenter)
+    table = main_rows(table) if len(table) else table
+    shown = table.dropna(subset=["identification", "volume_change_pct"]) if len(table) else table
+    if shown.empty:
+        return message_figure("No variant has both an attack and measured volumes.")
+    figure = new_figure(WIDTH, 6.2)
+    axes = figure.add_subplot()
+    for _, row in shown.iterrows():
+        _point(axes, row, look)
+    right = _limits(axes, shown)
+    _noise(axes, shown)
+    _front(axes, shown, right)
+    chance = float(shown["chance"].median())
+    axes.axhline(100 * chance, color=CHANCE, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1)
+    axes.text(right, 100 * chance, "chance ", color=CHANCE, fontsize=8, ha="right", va="bottom")
+    _labels(axes, shown, look, right)
+    first = shown.iloc[0]
+    what = "picked from several" if first["measure"] == "choice" else "named first"
+    axes.set_ylabel(f"identified by the worst attack (%), {what}, {SETTINGS[first['setting']]}")
+    axes.set_xlabel(
+        "change of a typical regional volume (median over regions, %; square-root scale)"
+    )
+    _legend(figure)
+    return figure
+
+
+def _point(axes, row, look: Look) -> None:
+    x, y = row["volume_change_pct"], 100 * row["identification"]
+    colour = look.colour(row["variant"])
+    style = {"color": colour, "linewidth": 1.2, "alpha": 0.7, "zorder": 3}
+    if np.isfinite(row["low"]) and np.isfinite(row["high"]):
+        axes.plot([x, x], [100 * row["low"], 100 * row["high"]], **style)
+    if np.isfinite(row["volume_low"]) and np.isfinite(row["volume_high"]):
+        axes.plot([row["volume_low"], row["volume_high"]], [y, y], **style)
+    hollow = is_landmark(row["variant"])
+    on_front = row["pareto"] == 1
+    axes.plot([x], [y], marker=look.mark(row["variant"]), markersize=9 if on_front else 7,
+              linestyle="none", color=colour, markerfacecolor="white" if hollow else colour,
+              markeredgecolor=FRONT if on_front else colour,
+              markeredgewidth=2.2 if on_front else 1.2, zorder=5)  # fmt: skip
+
+
+def _limits(axes, shown: pd.DataFrame) -> float:
+    """Set both axes and return the right end: a square root spreads the small changes."""
+    ends = shown[["volume_change_pct", "volume_high"]].to_numpy(dtype=float)
+    right = 1.5 * max(float(np.nanmax(ends)), 0.5)
+    axes.set_xscale("function", functions=(_root, _square))
+    axes.set_xlim(_square(-0.03 * _root(right)), right)
+    axes.set_ylim(0, 104)
+    ticks = [t for t in (0, 0.1, 0.5, 1, 2, 3, 5, 10, 20, 50) if t < right]
+    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    return right
+
+
+def _noise(axes, shown: pd.DataFrame) -> None:
+    """Shade the changes that the null control cannot be told from: differences there are noise."""
+    null = shown.loc[shown["variant"] == "null", "volume_high"].dropna()
+    if len(null):
+        axes.axvspan(0, float(null.iloc[0]), color=BAND, zorder=0)
+        axes.text(float(null.iloc[0]), 1, " noise of the measuring stick", fontsize=7,
+                  color=FAINT, va="bottom")  # fmt: skip
+
+
+def _root(x):
+    return np.sign(x) * np.sqrt(np.abs(x))
+
+
+def _square(x):
+    return np.sign(x) * np.square(x)
+
+
+def _front(axes, shown: pd.DataFrame, right: float) -> None:
+    """Shade what a variant of the front beats: more identified, more changed."""
+    front = shown[shown["pareto"] == 1].sort_values("volume_change_pct")
+    if front.empty:
+        return
+    x = front["volume_change_pct"].to_numpy(dtype=float)
+    y = 100 * front["identification"].to_numpy(dtype=float)
+    x, y = np.array([x[0], *x, right]), np.array([104, *y, y[-1]])
+    axes.fill_between(x, y, 104, step="post", color=FRONT, alpha=0.06, linewidth=0, zorder=0)
+    axes.step(x, y, where="post", color=FRONT, linewidth=1.2, linestyle=(0, (1, 1)), zorder=1)
+
+
+def _labels(axes, shown: pd.DataFrame, look: Look, right: float) -> None:
+    """Write names and worst attacks right of the points, spread so that none overlap."""
+    rows = shown.sort_values(["identification", "volume_change_pct"], ascending=False)
+    placed: list[tuple[float, float]] = []
+    for _, row in rows.iterrows():
+        # In shares of the axes.
+        x, y = _root(row["volume_change_pct"]) / _root(right), row["identification"] / 1.04
+        place = _free(x, y, placed)
+        placed.append((x, place))
+        how = row["worst_attacker"]
+        if row["worst_route"] != "direct":
+            how += f" after {row['worst_route']}"
+        at = (_square((x + 0.016) * _root(right)), 104 * place)
+        axes.annotate(look.label(row["variant"]), (row["volume_change_pct"], 104 * y),
+                      xytext=at, fontsize=8, color=INK, va="bottom",
+                      fontweight="bold" if row["pareto"] == 1 else "normal",
+                      arrowprops=_leader(place - y), zorder=7,
+                      bbox=_PAPER)  # fmt: skip
+        axes.annotate(how, at, xytext=(0, -1), textcoords="offset points", fontsize=6.5,
+                      color=FAINT, va="top", zorder=7,
+                      bbox=_PAPER)  # fmt: skip
+
+
+def _free(x: float, y: float, placed) -> float:
+    """Return the height nearest to the point at which a label hits no other one."""
+    for step in sorted(range(-60, 61), key=abs):
+        place = y + 0.01 + 0.006 * step
+        hit = any(abs(place - b) < _LINE and abs(x - a) < 0.26 for a, b in placed)
+        if not hit and 0.02 < place < 0.97:
+            return place
+    return y
+
+
+def _leader(shift: float) -> dict | None:
+    """Return a thin line from a label that had to move to its point."""
+    if abs(shift) < 0.035:
+        return None
+    return {"arrowstyle": "-", "color": FAINT, "linewidth": 0.5}
+
+
+def _legend(figure) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=FRONT, linewidth=1.2, linestyle=(0, (1, 1)), marker="o", markersize=8,
+               markerfacecolor=FAINT, markeredgecolor=FRONT, markeredgewidth=2.2,
+               label="Pareto front: no other variant is better in both"),
+        Line2D([], [], marker="o", linestyle="none", markerfacecolor="white",
+               markeredgecolor=INK, markersize=7, label="control"),
+        Line2D([], [], color=FAINT, linewidth=1.2, label="interval"),
+        Line2D([], [], marker="D", linestyle="none", color=FAINT, markersize=7,
+               label="refaced"),
+    ]  # fmt: skip
+    figure.legend(handles=handles, loc="outside lower left", ncols=4)

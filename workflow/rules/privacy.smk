@@ -1,0 +1,94 @@
+# Recognisability: in <- attacks, volumes; out -> results/tables, results/figures.
+# Human raters: in <- renderings, answer files; out -> results/kit, results/tables.
+
+
+rule privacy:
+    """Turn the attackers' scores into tables and figures, with the warnings of the controls."""
+    input:
+        attacks=attack_files,
+        volumes="results/tables/{dataset}/volumes.tsv",
+        quality="results/tables/{dataset}/quality.tsv",
+    output:
+        tables=report(
+            expand("results/tables/{{dataset}}/{table}.tsv", table=PRIVACY),
+            caption="../report/table.rst",
+            category="{dataset}",
+            subcategory="tables",
+        ),
+        figures=report(
+            expand("results/figures/{{dataset}}/{figure}.png", figure=PRIVACY_FIGURES),
+            caption="../report/figure.rst",
+            category="{dataset}",
+            subcategory="figures",
+        ),
+        svg=expand("results/figures/{{dataset}}/{figure}.svg", figure=PRIVACY_FIGURES),
+    log:
+        "results/logs/privacy/{dataset}.log",
+    benchmark:
+        "results/benchmarks/privacy/{dataset}.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        config=config,
+        variants=VARIANTS,
+        version=STATISTICS_VERSION,
+        note=synthetic_note,
+    script:
+        "../scripts/privacy.py"
+
+
+rule kit_page:
+    """Make the page with a dataset's questions for raters, and the key to them."""
+    input:
+        kit_renderings,
+    output:
+        page="results/kit/{dataset}/page/index.html",
+        key="results/kit/{dataset}/key.tsv",
+    log:
+        "results/logs/kit/{dataset}.log",
+    benchmark:
+        "results/benchmarks/kit/{dataset}.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        config=config,
+        faces=lambda w: config["datasets"][w.dataset]["faces"],
+        version=kit.VERSION,
+        note=synthetic_note,
+    script:
+        "../scripts/kit.py"
+
+
+rule kit:
+    """Make the raters' kits of all datasets whose faces are public."""
+    input:
+        kit_pages,
+
+
+rule raters:
+    """Turn the raters' answer files of one dataset into rates; `snakemake` it by file name."""
+    input:
+        key=rules.kit_page.output.key,
+    output:
+        expand("results/tables/{{dataset}}/{table}.tsv", table=RATERS),
+    log:
+        "results/logs/raters/{dataset}.log",
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        config=config,
+        note=synthetic_note,
+    script:
+        "../scripts/raters.py"

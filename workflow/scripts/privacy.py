@@ -1,0 +1,84 @@
+"""Tables and figures of the attacks on one dataset."""
+
+from pathlib import Path
+
+import numpy as np
+
+from refacebench import captions, figures, jobs, manifest
+from refacebench.figures.style import look_of, save
+from refacebench.statistics import columns, latex, likeness, privacy, scores, tradeoff
+from refacebench.statistics.settings import Settings
+
+#: With fewer people an average face would still be somebody's.
+LEAST_FACES = 10
+
+
+def surface_maps(found, public: bool) -> dict:
+    """Return the surface distances on the average face, by variant.
+
+    Where faces are private and the gallery is small, the average face is left
+    flat: only the distances are shown.
+    """
+    maps = {}
+    for item in found:
+        if not {"changed_mm", "average_depth"} <= set(item.extra):
+            continue
+        depth = np.asarray(item.extra["average_depth"], dtype=float)
+        if not public and item.gallery["participant"].nunique() < LEAST_FACES:
+            depth = np.where(np.isfinite(depth), 0.0, np.nan)
+        if item.variant not in (privacy.ORIGINAL, *privacy.RENDERED) and np.isfinite(depth).any():
+            distance = np.asarray(item.extra["changed_mm"], dtype=float)
+            maps.setdefault(item.variant, {"distance_mm": distance, "depth": depth})
+    return maps
+
+
+def read_all(paths, more: list):
+    """Read scores one by one; those with more than distances are kept in a list."""
+    for path in paths:
+        item = scores.read(path)
+        if item.extra:
+            more.append(item)
+        yield item
+
+
+def main(snakemake):
+    """Write the tables as TSV and LaTeX and the figures as PNG and SVG."""
+    jobs.start(snakemake.log[0])
+    p, given = snakemake.params, snakemake.input
+    settings = Settings.from_config(p.config)
+    protocol = privacy.Protocol.from_config(p.config)
+    found = []  # those that say more than distances
+    results = privacy.evaluate_all(read_all(given.attacks, found), protocol, settings)
+    volumes, quality = columns.read(given.volumes), columns.read(given.quality)
+    tables = {
+        "privacy": privacy.privacy(results),
+        "privacy_curves": privacy.curves(results),
+        "privacy_warnings": privacy.warnings(results, protocol, settings),
+        "privacy_likeness": likeness.likeness(found, settings),
+        "tradeoff": tradeoff.tradeoff(results, volumes, protocol, settings),
+    }
+    for path in snakemake.output.tables:
+        name = Path(path).stem
+        manifest.write(tables[name], path)
+        if name == "privacy_curves":  # points of figures, thousands of them
+            continue
+        caption = captions.PRIVACY[name](tables, settings, config=p.config)
+        latex.write_latex(
+            tables[name],
+            f"{p.note} {caption}".strip(),
+            Path(path).with_suffix(".tex"),
+            latex.PRINTED.get(name),
+            label=name,
+        )
+    # The volumes' variants too, so that a variant has the same colour in all figures.
+    look = look_of({**tables, "volumes": volumes, "quality": quality}, list(p.config["defacers"]))
+    public = p.config["datasets"][snakemake.wildcards.dataset]["faces"] == "public"
+    drawn = figures.draw_privacy(tables, look, surface_maps(found, public))
+    for path in map(Path, snakemake.output.figures):
+        save(drawn[path.stem], path.with_suffix(""), p.note)
+    for message in tables["privacy_warnings"]["message"]:
+        print(f"WARNING: {message}", flush=True)
+
+
+if __name__ == "__main__":
+    main(snakemake)
