@@ -98,6 +98,7 @@ def test_kept_registration_is_a_displacement_field_for_itk(tmp_path, counted):
 
     scan = replace(make_scan(tmp_path), warp_path=tmp_path / "warp.nii.gz")
     ours = _warp.field(scan)
+    images.to_ants(scan.volume)  # ITK's number of threads is set before its first use
     image = ants.image_read(str(scan.warp_path))
     assert image.components == 3
     transform = ants.transform_from_displacement_field(image)

@@ -34,7 +34,7 @@ OPTIONS = {
     "pixels": 128,
     "half_field_mm": 125.0,
     # The first so many of VIEWS, each under the first so many of LIGHTS: 81 pictures a
-    # scan, as in Schwarz et al. 2021.
+    # scan, as Schwarz et al. used.
     "views": 9,
     "lights": 9,
     # Voxels of the field that is looked at, and the Gaussian (sigma) that smooths it.

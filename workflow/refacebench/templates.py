@@ -34,7 +34,7 @@ BRAIN_ML = 1394.0
 REGISTRATION_VOXEL_MM = 2.0
 #: Coarse-to-fine schedules of the registration: voxels, then shrink factors, smoothing sigmas
 #: (voxels) and most iterations a level.  Both end at 4 mm; the quick one starts from coarser
-#: images and takes a third of the time.
+#: images and takes about half of the time.
 SCHEDULES = {
     "full": (REGISTRATION_VOXEL_MM, (6, 4, 2), (3, 2, 1), (2000, 1000, 200)),
     "quick": (4.0, (4, 2, 1), (2, 1, 0), (500, 200, 50)),
@@ -162,8 +162,8 @@ def register(
     head, brain : numpy.ndarray of bool, optional
         Masks on the scan's grid, for the starts only.
     schedule : str
-        A key of :data:`SCHEDULES`.  ``quick`` suffices for a pose: it agrees with ``full``
-        to 1 degree and 0.5 mm.
+        A key of :data:`SCHEDULES`.  ``quick`` suffices for a pose: on five scans of
+        2 mm it agreed with ``full`` to 1.1 degrees and 0.4 mm.
 
     Returns
     -------

@@ -2,9 +2,9 @@
 
 One small convolutional network turns renderings of originals and of the variant
 into points; the distance of two heads is the Euclidean distance of theirs,
-averaged over views.  It is trained with a triplet loss of margin 5 (van der Goten
-et al., NeuroImage 2021, "Adversarial attacks": shared sub-network, Euclidean
-distance, 100 participant-level resplits 80/20) so that a person's original and
+averaged over views.  It is trained with a triplet loss of margin 5 (CP-GAN,
+van der Goten et al. 2021: shared sub-network, Euclidean distance, 100
+participant-level resplits 80/20) so that a person's original and
 his or her own variant come closer than the variants of others.
 
 No participant is ever evaluated by a network that has seen him or her.  The

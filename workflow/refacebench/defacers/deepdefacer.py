@@ -1,7 +1,7 @@
 """deepdefacer: a network's face mask, with the weights that were released.
 
-Khazane, Hoachuck, Gorgolewski & Poldrack, "DeepDefacer: automatic removal of
-facial features via U-Net image segmentation", arXiv:2205.15536 (2022).  The network is
+Khazane, Hoachuck, Gorgolewski & Poldrack, "DeepDefacer: automatic removal of facial
+features from MR scans via deep learning" (the citation in the package).  The network is
 built here in torch from the released file's layers; the numbers are the authors'.  The release's
 own code needs an old TensorFlow and is not run.
 

@@ -21,7 +21,7 @@ from . import Defaced, PreparedScan, _region
 VERSION = "2"
 ENGINE = "native"
 #: filter: normfilter (box mean over the layer and the air before it alone), blur (box mean
-#: over all voxels) or coating (one value under the reference surface, air above it);
+#: over all voxels) or coating (one value under the smoothed reference surface, air above);
 #: depth_mm: thickness of the layer; filter_mm: edge of the box (ears: half); opening_mm: radius of
 #: the reference surface's ball; blend_mm: the filter fades in over this width at the region's
 #: border; ears: filter the ears too; protect_margin_mm: leave this much around the brain alone.
@@ -125,10 +125,12 @@ def _blur(part, below, core, tissue, width):
 
 
 def _coating(part, below, core, tissue, width):
-    """One value under the reference surface, air above it."""
+    """One value under the smoothed reference surface, air above it."""
     value = float(np.median(part.data[tissue])) if tissue.any() else 0.0
     air = part.data[(below == 0) & ~tissue]
-    return np.where(below > 0, value, float(np.median(air)) if air.size else 0.0)
+    # What the opening leaves of nose and chin is a broad bump: the box mean levels it.
+    under = _mean(below > 0, part.spacing, width) > 0.5
+    return np.where(under, value, float(np.median(air)) if air.size else 0.0)
 
 
 _FILTER = {"normfilter": _normfilter, "blur": _blur, "coating": _coating}

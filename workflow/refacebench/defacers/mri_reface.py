@@ -45,7 +45,7 @@ OPTIONS = {
 }
 #: The face that is replaced; the seam lies inside it.
 FACE = _region.Region(((-92.0, 84.0), (40.0, 175.0), (-240.0, 12.0)), (_region.NECK,))
-EAR_BLEND_MM = 8.0
+EAR_BLEND_MM = 12.0
 #: Lowest slice of the mean head that shows a whole head, and how much is put below it.
 CHIN_FROM_MM, CHIN_LENGTH_MM = -104.0, 75.0
 #: The shape below: depth under that slice in mm; how far its front is moved back in mm; how
