@@ -16,7 +16,13 @@ from hypothesis import strategies as st  # noqa: E402
 from refacebench import images, registry  # noqa: E402
 from refacebench import privacy_transform as privacy  # noqa: E402
 from refacebench.defacers import PreparedScan, _apply, cpgan_hull  # noqa: E402
-from refacebench.refacers import Pair, TrainingFailed, _cpgan_networks, cpgan3d  # noqa: E402
+from refacebench.refacers import (  # noqa: E402
+    Pair,
+    TrainingFailed,
+    _cpgan_networks,
+    _slices,
+    cpgan3d,
+)
 from refacebench.refacers._optimisers import AdamP  # noqa: E402
 
 SHAPE, SPACING = (28, 32, 30), 6.0
@@ -135,12 +141,12 @@ def test_another_hull_or_brain_gives_another_transform():
 
 def test_drawing_from_the_head_itself_shows_hollows():
     """Why ``surface: hull`` is the default: the paper's own draw depends on concavities."""
-    (_, head1, _), (_, head2, _) = person(1), person(2)
-    maps = [
-        privacy.surface_probability(h, (2, 2, 2), 4, torch.Generator().manual_seed(0))
+    (values, head1, brain), (_, head2, _) = person(1), person(2)
+    one, two = (
+        privacy.transform(values, h, brain, (2, 2, 2), seed=4, surface="head", **SAMPLED)
         for h in (head1, head2)
-    ]
-    assert not torch.equal(*maps)
+    )
+    assert (one.hull != two.hull).any()
 
 
 points = st.lists(st.tuples(*[st.integers(0, 11)] * 3), min_size=4, max_size=25)
@@ -397,6 +403,9 @@ def test_training_writes_model_card_and_curves(trained):
     curves = (trained / "curves.tsv").read_text().splitlines()
     assert len(curves) == 1 + TINY["epochs"]
     assert "val_swd" in curves[0]
+    samples = {p.stem: np.load(p, allow_pickle=False) for p in (trained / "samples").glob("*.npy")}
+    assert set(samples) == {"defaced", "original", "epoch-0001", "epoch-0002", "epoch-0003"}
+    assert {(a.shape, a.dtype.name) for a in samples.values()} == {((1, 16, 16), "uint8")}
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "adamp"])
@@ -425,7 +434,13 @@ def test_only_hull_images_train(pairs, tmp_path):
     import dataclasses
 
     wrong = dataclasses.replace(pairs[0], defaced=pairs[0].original)
-    with pytest.raises(TrainingFailed, match="use the scans of the defacer cpgan_hull"):
+    with pytest.warns(UserWarning, match="left out"):
+        heads, left_out = cpgan3d.read_pairs([wrong, pairs[1]], TINY)
+    assert (list(heads), list(left_out)) == ([pairs[1].scan], [wrong.scan])
+    with (
+        pytest.warns(UserWarning, match="left out"),
+        pytest.raises(TrainingFailed, match="use the scans of the defacer cpgan_hull"),
+    ):
         cpgan3d.train([wrong], pairs[3:], tmp_path, TINY, seed=0)
     with pytest.raises(ValueError, match="both training and validation"):
         cpgan3d.train(pairs[:2], pairs[1:2], tmp_path, TINY, seed=0)
@@ -460,11 +475,11 @@ def test_validation_errors_by_hand():
     made[..., 2:4] = 0.3
     found = cpgan3d.validation_values(made, heads)
     assert found["val_l1_hull"] == pytest.approx(0.3)
-    assert found["val_l1"] == pytest.approx(0.1)
+    assert found["val_l1_changed"] == pytest.approx(0.1)
 
 
 def test_augmentation_moves_everything_alike(pairs):
-    heads = cpgan3d.Heads(cpgan3d._read(pairs[:2], TINY), "cpu")
+    heads = cpgan3d.Heads(list(cpgan3d.read_pairs(pairs[:2], TINY)[0].values()), "cpu")
     parts = heads.get(torch.arange(2))
     moved = cpgan3d.move(parts, 0.1, True, torch.Generator().manual_seed(3))
     hull, brain, tissue, target = moved
@@ -523,10 +538,25 @@ def test_restoring_undoes_the_working_grid():
     hull_image = volume.with_data(privacy.to_image(gamma))
     options = {**TINY, "size": 32, "voxel_mm": 7.0}
     made = cpgan3d.prepare(hull_image, ~brain, volume, options)
-    back = cpgan3d.restore(made.target, made, volume, "cubic")
+    back = cpgan3d.restore(made.target, made, volume, gamma.hull, "cubic")
     assert np.abs(back - smooth)[head & ~brain].mean() < 2
     assert made.covered == 1
     assert made.clipped == 0
+
+
+def test_beyond_the_working_grid_the_neck_goes_on_and_the_air_is_air():
+    values, head, brain = person(1)
+    volume = images.Volume(values, np.diag([6.0, 6, 6, 1]))
+    gamma = privacy.transform(values, head, brain, volume.spacing)
+    hull_image = volume.with_data(privacy.to_image(gamma))
+    made = cpgan3d.prepare(hull_image, ~brain, volume, {**TINY, "voxel_mm": 8.0})
+    assert made.covered < 0.98
+    back = cpgan3d.restore(np.full((16, 16, 16), 0.5), made, volume, gamma.hull, "linear")
+    outside = ~_slices.covered(made.frame, SHAPE)
+    assert (outside & gamma.hull).any()
+    assert np.allclose(back[gamma.hull], made.scale / 2)
+    assert (outside & ~gamma.hull).any()
+    assert back[outside & ~gamma.hull].max() == 0
 
 
 def test_loading_runs_no_code_and_wants_the_same_options(trained, tmp_path):

@@ -5,6 +5,9 @@ head and zero around it (:mod:`refacebench.privacy_transform`; Van der Goten et
 al., BMVC 2021).  All of the scan outside the brain mask is replaced.  The hull
 keeps the head's proportions and how far nose, chin and ears stick out.
 
+What that does not cover: the brain mask and the threshold of the head mask were
+found on the whole scan, and the header keeps grid, data type and scaling.
+
 By itself a defacer at the safe end, as skull stripping; followed by the
 refacer ``cpgan3d`` it is CP-GAN.
 

@@ -15,6 +15,8 @@ NAMES = {
     "train_d": "discriminator",
     "val_l1": "L1, whole frame",
     "val_l1_changed": "L1, removed voxels",
+    "val_l1_hull": "L1, in the hull",
+    "val_swd": "distance of patches",
 }
 TITLES = {"train_": "Training split", "val_": "Validation split"}
 

@@ -37,6 +37,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import privacy_transform
+from . import TrainingFailed
 
 VERSION = "1"
 TITLE = "CP-GAN (native, after Van der Goten et al.)"
@@ -62,7 +63,7 @@ OPTIONS = {
     "decay_epochs": 0,
     "steps_per_epoch": 0,  # 0: every scan once
     "validate_every": 1,  # epochs between validations and checkpoints
-    "criterion": "swd",  # or l1: the validation value that picks the epoch
+    "criterion": "swd",  # what picks the epoch: patches' distance; or l1, outside the brain
     "augment": 0.0,  # strength, see move
     "mirror": False,  # left to right, in half of the draws
     "average": 0.0,  # decay of a running average of the weights; 0: none
@@ -74,13 +75,18 @@ OPTIONS = {
 CHOICES = {
     "conv": ("dense", "mbconv"),
     "optimiser": ("adamp", "adam"),
-    "criterion": ("swd", "l1"),
     "interpolation": ("linear", "cubic"),
     "precision": ("auto", "bf16", "float32"),
 }
 #: Options that a trained model is bound to.
 BOUND = ("size", "voxel_mm", "filters", "max_filters", "conv", "expansion")
 BOUND += ("noise_channels", "percentile", "headroom")
+#: Options that only the application of a model heeds.
+APPLIED = ("interpolation", "precision", "device")
+#: The validation value of each criterion.
+CRITERIA = {"swd": "val_swd", "l1": "val_l1_changed"}
+#: Validation scans of which sample slices are kept.
+SAMPLES = 4
 #: Air between the hull and the upper and posterior side of the working grid, in millimetres.
 MARGIN_MM = 6.0
 
@@ -217,10 +223,11 @@ def prepare(values, changed: np.ndarray, original, options: dict) -> Head:
     )
 
 
-def restore(volume: np.ndarray, head: Head, like, kernel: str) -> np.ndarray:
+def restore(volume: np.ndarray, head: Head, like, hull: np.ndarray, kernel: str) -> np.ndarray:
     """Bring a generated head back to a scan's own grid and units.
 
-    Beyond the working grid its outermost values go on.
+    Beyond the working grid its outermost values go on within the hull (the
+    neck, most often), and there is air around it.
 
     Parameters
     ----------
@@ -228,9 +235,11 @@ def restore(volume: np.ndarray, head: Head, like, kernel: str) -> np.ndarray:
         Working grid, air 0, scale 1.
     like : Volume
         The scan, for its grid.
+    hull : numpy.ndarray of bool
+        On that grid.
     """
     from .. import images
-    from ._slices import weights
+    from ._slices import covered, weights
 
     grid = images.reorient(like, "RAS")
     data = volume
@@ -240,7 +249,9 @@ def restore(volume: np.ndarray, head: Head, like, kernel: str) -> np.ndarray:
         data = np.moveaxis(
             np.tensordot(weights(at, size, 1 / step, kernel), data, axes=(1, axis)), 0, axis
         )
-    values = (np.clip(data, 0, 1) * head.scale).astype(np.float32)
+    inside = covered(head.frame, grid.shape)
+    inside |= images.reorient(images.Volume(hull, like.affine), "RAS").data
+    values = np.where(inside, np.clip(data, 0, 1) * head.scale, 0).astype(np.float32)
     return images.reorient(images.Volume(values, grid.affine), images.axis_codes(like.affine)).data
 
 
@@ -333,7 +344,7 @@ class CPGAN:
         torch.manual_seed(keyed_seed(seed, "weights"))
         self.data, self.held, self.options, self.seed = train, validation, options, seed
         self.device, self.precision = device, precision
-        self.criterion = f"val_{options['criterion']}"
+        self.criterion = CRITERIA[options["criterion"]]
         self.g, self.d = (n.to(device=device) for n in networks(options))
         self.networks = {"g": self.g, "d": self.d}
         rate = options["learning_rate"]
@@ -402,14 +413,33 @@ class CPGAN:
         """Return :func:`validation_values` of the product."""
         import torch
 
+        return validation_values(torch.cat(self._made(range(len(self.held)))), self.held)
+
+    def _made(self, numbers) -> list:
+        """Return generated validation heads; every scan has noise of its own, always the same."""
         from ._training import keyed_seed
 
         network = self.networks[self.product]
-        made = [
-            generate(network, self.held, number, keyed_seed(self.seed, "validation", number), self)
-            for number in range(len(self.held))
-        ]
-        return validation_values(torch.cat(made), self.held)
+        seeds = {n: keyed_seed(self.seed, "validation", n) for n in numbers}
+        return [generate(network, self.held, n, seed, self) for n, seed in seeds.items()]
+
+    def samples(self) -> np.ndarray:
+        """Return the middle sagittal slices of a few generated validation heads."""
+        return _middle(self._made(range(min(SAMPLES, len(self.held)))))
+
+    def references(self) -> dict[str, np.ndarray]:
+        """Return those slices of what the network sees and of the originals."""
+        import torch
+
+        hull, brain, tissue, target = self.held.get(torch.arange(min(SAMPLES, len(self.held))))
+        seen = tissue + 0.25 * (hull - brain)
+        return {"defaced": _middle(seen[:, None]), "original": _middle(target[:, None])}
+
+
+def _middle(volumes) -> np.ndarray:
+    """Return the middle sagittal slice of volumes (1, 1, size, size, size) as numbers 0 .. 255."""
+    slices = [v[0, 0, v.shape[2] // 2].float().cpu().numpy() for v in volumes]
+    return np.clip(np.rint(np.stack(slices) * 255), 0, 255).astype(np.uint8)
 
 
 def networks(options: dict):
@@ -496,7 +526,7 @@ def generate(network, heads: Heads, number: int, seed: int, where):
 
 
 def validation_values(made, held: Heads) -> dict[str, float]:
-    """Return ``val_swd``, ``val_l1`` and ``val_l1_hull`` of generated heads.
+    """Return ``val_swd``, ``val_l1_changed`` and ``val_l1_hull`` of generated heads.
 
     In units of the intensity scale: the patches' distance, and the mean
     absolute error outside the brain and of that within the hull alone.
@@ -513,7 +543,7 @@ def validation_values(made, held: Heads) -> dict[str, float]:
     miss = (made - real).abs().double()
     return {
         "val_swd": sliced_wasserstein(made, real, around),
-        "val_l1": float(miss[brain < 0.5].mean()),
+        "val_l1_changed": float(miss[brain < 0.5].mean()),
         "val_l1_hull": float(miss[around].mean()),
     }
 
@@ -615,8 +645,9 @@ def train(train, validation, out, options: dict, seed: int) -> None:
     train, validation : list of Pair
         Scans of different participants, defaced by ``cpgan_hull``.
     out : str or Path
-        Folder for ``model.safetensors``, ``card.json``, ``curves.tsv`` and
-        ``timing.json``; ``state.safetensors`` lies there until the end.
+        Folder for ``model.safetensors``, ``card.json``, ``curves.tsv``,
+        ``timing.json`` and ``samples``; ``state.safetensors`` lies there until
+        the end.
     options : dict
         See :data:`OPTIONS`.
     seed : int
@@ -625,7 +656,7 @@ def train(train, validation, out, options: dict, seed: int) -> None:
     Raises
     ------
     TrainingFailed
-        If a list is empty, the scans are not those of ``cpgan_hull``, or training diverged.
+        If a list is empty or holds no scan of ``cpgan_hull``, or training diverged.
     ValueError
         If a scan is in both lists, or an option is not usable.
     """
@@ -636,8 +667,16 @@ def train(train, validation, out, options: dict, seed: int) -> None:
     began = time.monotonic()
     device = _training.choose_device(options["device"])
     precision = _training.choose_precision(options["precision"], device)
-    heads, held = _read(train, options), _read(validation, options)
-    card = _card(train, validation, heads, held, options, seed, device, precision)
+    (heads, lost), (held, held_lost) = (read_pairs(p, options) for p in (train, validation))
+    if not heads or not held:
+        reasons = "; ".join(f"{scan}: {why}" for scan, why in {**lost, **held_lost}.items())
+        raise TrainingFailed(
+            f"{len(heads)} usable training and {len(held)} validation scans ({reasons})"
+        )
+    card = _card(heads, held, options, seed, device, precision)
+    card["data"]["sites"] = sorted({p.site for p in train if p.site})
+    card["data"]["left_out"] = {**lost, **held_lost}
+    heads, held = list(heads.values()), list(held.values())
     _warn_if_cropped(card["data"]["hull_covered_min"], options)
     prepared = time.monotonic() - began
     with _training.reproducible(device):
@@ -658,7 +697,6 @@ def train(train, validation, out, options: dict, seed: int) -> None:
 
 
 def _check(train, validation, options: dict) -> None:
-    from . import TrainingFailed
     from ._cpgan_networks import scales
 
     if not train or not validation:
@@ -669,30 +707,40 @@ def _check(train, validation, options: dict) -> None:
     both += sorted({p.original for p in train} & {p.original for p in validation})
     if both:
         raise ValueError(f"scans in both training and validation: {', '.join(both)}")
-    for name, known in CHOICES.items():
+    for name, known in {**CHOICES, "criterion": tuple(CRITERIA)}.items():
         if options[name] not in known:
             raise ValueError(f"{name} '{options[name]}': use one of {', '.join(known)}")
     scales(options["size"])
 
 
-def _read(pairs, options: dict) -> list[Head]:
-    from .. import images
-    from . import TrainingFailed
+def read_pairs(pairs, options: dict) -> tuple[dict[str, Head], dict[str, str]]:
+    """Bring the scans of a split to the working grid.
 
-    heads = []
+    Returns
+    -------
+    heads : dict of str to Head
+        By scan.
+    left_out : dict of str to str
+        Why a scan cannot be used.
+    """
+    from .. import images
+
+    heads, left_out = {}, {}
     for pair in pairs:
-        hull, original = images.read(pair.defaced), images.read(pair.original)
-        changed = images.read_mask(pair.changed)
-        if not hull.shape == original.shape == changed.shape:
-            raise ValueError(f"{pair.scan}: original, defaced scan and mask differ in grid")
         try:
+            hull, original = images.read(pair.defaced), images.read(pair.original)
+            changed = images.read_mask(pair.changed)
+            if not hull.shape == original.shape == changed.shape:
+                raise ValueError("original, defaced scan and mask differ in grid")
             head = prepare(hull, changed, original, options)
-        except ValueError as error:
-            raise TrainingFailed(f"{pair.scan}: {error}") from None
+        except (OSError, ValueError) as error:
+            warnings.warn(f"{pair.scan} is left out of training: {error}", stacklevel=2)
+            left_out[pair.scan] = str(error)
+            continue
         # Half precision from here on: two thousand scans at full size are 17 GB.
         small = {k: getattr(head, k).astype(np.float16) for k in ("tissue", "target")}
-        heads.append(dataclasses.replace(head, **small))
-    return heads
+        heads[pair.scan] = dataclasses.replace(head, **small)
+    return heads, left_out
 
 
 def _warn_if_cropped(share: float, options: dict) -> None:
@@ -732,7 +780,7 @@ def baselines(train: list[Head], held: Heads) -> dict[str, dict[str, float]]:
     }
 
 
-def _digest(heads: list[Head]) -> str:
+def _digest(heads) -> str:
     digest = hashlib.sha256()
     for head in heads:
         for array in (head.hull, head.brain, head.tissue, head.target):
@@ -740,7 +788,7 @@ def _digest(heads: list[Head]) -> str:
     return digest.hexdigest()
 
 
-def _card(train, validation, heads, held, options, seed, device, precision) -> dict:
+def _card(heads: dict, held: dict, options, seed, device, precision) -> dict:
     """Return what the result depends on; the model's name tag and its fingerprint."""
     import torch
 
@@ -751,13 +799,14 @@ def _card(train, validation, heads, held, options, seed, device, precision) -> d
         "engine": "native",
         "statement": "A native re-implementation of CP-GAN (Van der Goten et al.), "
         "not the authors' program.",
+        "criterion": CRITERIA[options["criterion"]],
         "data": {
-            "train": [p.scan for p in train],
-            "validation": [p.scan for p in validation],
-            "train_sha256": _digest(heads),
-            "validation_sha256": _digest(held),
-            "hull_covered_min": min(h.covered for h in heads + held),
-            "head_clipped_max": max(h.clipped for h in heads + held),
+            "train": list(heads),
+            "validation": list(held),
+            "train_sha256": _digest(heads.values()),
+            "validation_sha256": _digest(held.values()),
+            "hull_covered_min": min(h.covered for h in (*heads.values(), *held.values())),
+            "head_clipped_max": max(h.clipped for h in (*heads.values(), *held.values())),
         },
         "options": dict(options),
         "seed": seed,
@@ -786,9 +835,10 @@ def load(folder, options: dict) -> Model:
 
     folder = Path(folder)
     card = json.loads((folder / "card.json").read_text())
-    other = [k for k in BOUND if card["options"].get(k) != options[k]]
+    known = card.get("options", {})
+    other = [k for k in BOUND if known.get(k) != options[k]]
     if card["method"] != "cpgan3d" or other:
-        what = ", ".join(f"{k} {card['options'].get(k)} not {options[k]}" for k in other)
+        what = ", ".join(f"{k} {known.get(k)} not {options[k]}" for k in other)
         raise ValueError(
             f"{folder}: trained with other options ({what or card['method']}); train it again"
         )
@@ -833,4 +883,5 @@ def reface(model: Model, volume, changed: np.ndarray, options: dict) -> np.ndarr
     with _training.reproducible(model.device):
         seed = _training.keyed_seed(model.seed, "noise", mark)
         made = generate(model.network, Heads([head], model.device), 0, seed, model)
-    return restore(made[0, 0].cpu().numpy(), head, volume, options["interpolation"])
+    hull = privacy_transform.from_image(volume.data, changed).hull
+    return restore(made[0, 0].cpu().numpy(), head, volume, hull, options["interpolation"])
