@@ -53,6 +53,8 @@ TINY = {
     },
     "statistics": {"bootstrap": 200},
     "brain_age": {"min_train": 3},
+    "rendering": {"pixels": 32, "views": 1, "lights": 1, "voxel_mm": 4.0},
+    "attackers": {"surface": {}},
 }
 
 
@@ -88,6 +90,17 @@ def test_every_scan_of_every_variant_is_in_the_flow(finished):
     assert not test.duplicated(["scan", "variant"]).any()
     assert flow["participant"].nunique() == 6
     assert flow["scan"].nunique() == 12
+
+
+def test_every_variant_and_control_is_attacked(finished):
+    folder, _, _ = finished
+    privacy = columns.read(folder / "results/tables/tiny/privacy.tsv")
+    variants = {"original", "null", "quickshear", "mask_face", "mask_face+pix2pix25d"}
+    for _, rows in privacy.groupby("setting"):
+        assert set(rows["variant"]) == variants | {"blurred", "black"}
+    black = privacy[(privacy["variant"] == "black") & (privacy["setting"] == "same_scan")]
+    assert black["rank1"].tolist() == [0.5]  # two people in the gallery, nothing to see
+    assert (folder / "results/figures/tiny/privacy_utility.png").is_file()
 
 
 def test_every_method_says_what_ran(finished):
