@@ -225,7 +225,7 @@ def summary_lines(
     Returns
     -------
     list of str
-        Scans; visible removal; recognition where attacks were scored; overlap;
+        Scans; visible removal, and recognition where attacks were scored; overlap;
         volumes and brain age; utility and what was not measured.
     """
     settings = settings or Settings()
@@ -235,8 +235,9 @@ def summary_lines(
     segmenter = segmenter or _first_segmenter(tables)
     return [
         " ".join(filter(None, [_scans_line(tables), captions.missing_programs(listed)])),
-        _removal_line(tables, settings, look),
-        *_recognition_lines(tables, settings, look),
+        " ".join(
+            [_removal_line(tables, settings, look), *_recognition_lines(tables, settings, look)]
+        ),
         _overlap_line(tables, segmenter, look),
         f"{_volumes_line(tables, settings, segmenter, look)} {_age_line(tables, segmenter, look)}",
         f"{_utility_line(tables, segmenter, look)} {reminder(tables)}",
