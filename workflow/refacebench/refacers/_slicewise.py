@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
-import json
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import TrainingFailed
+from . import _pairs
 
 #: Options of every method here, with the values where the methods do not differ.
 OPTIONS = {
@@ -112,6 +111,15 @@ class Method:
     predict: Callable
     choices: Mapping = dataclasses.field(default_factory=dict)
     bound: tuple[str, ...] = ()
+
+    def identity(self) -> dict[str, str]:
+        """Return what a model's card says of the method."""
+        return {
+            "method": self.name,
+            "version": self.version,
+            "statement": self.statement,
+            "criterion": SliceTask.criterion,
+        }
 
 
 class SliceTask:
@@ -301,33 +309,8 @@ def cut(defaced, changed, original, options: dict, ratio: float = 1.0):
 
 
 def read_pairs(pairs, options: dict) -> tuple[dict, dict[str, str]]:
-    """Read and cut the scans of a split.
-
-    Returns
-    -------
-    cuts : dict of str to Slices
-        By scan.
-    left_out : dict of str to str
-        Why a scan cannot be used: it is empty, its images differ in grid.
-    """
-    from .. import images
-
-    cuts, left_out = {}, {}
-    for pair in pairs:
-        try:
-            defaced, original = images.read(pair.defaced), images.read(pair.original)
-            changed = images.read_mask(pair.changed)
-            if not defaced.shape == original.shape == changed.shape:
-                raise ValueError("original, defaced scan and mask differ in grid")
-            slices = cut(defaced, changed, original, options)
-        except (OSError, ValueError) as error:
-            warnings.warn(f"{pair.scan} is left out of training: {error}", stacklevel=2)
-            left_out[pair.scan] = str(error)
-            continue
-        # Half precision from here on: a hundred scans at full size are 6 GB.
-        small = {k: getattr(slices, k).astype(np.float16) for k in ("source", "target")}
-        cuts[pair.scan] = dataclasses.replace(slices, **small)
-    return cuts, left_out
+    """Read and cut the scans of a split, see :func:`._pairs.read`."""
+    return _pairs.read(pairs, lambda *scan: cut(*scan, options), ("source", "target"))
 
 
 def _ratio(cuts) -> float:
@@ -336,14 +319,6 @@ def _ratio(cuts) -> float:
     A difference of means: no pairing of defaced scans and originals is needed.
     """
     return float(np.exp(np.mean(np.log([c.ratio for c in cuts]))))
-
-
-def _digest(cuts) -> str:
-    digest = hashlib.sha256()
-    for slices in cuts:
-        for array in (slices.source, slices.changed, slices.target):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 def train(method: Method, train, validation, out, options: dict, seed: int) -> None:
@@ -376,17 +351,12 @@ def train(method: Method, train, validation, out, options: dict, seed: int) -> N
     began = time.monotonic()
     device = _training.choose_device(options["device"])
     precision = _training.choose_precision(options["precision"], device)
-    (cuts, lost), (held, held_lost) = (read_pairs(p, options) for p in (train, validation))
-    if not cuts or not held:
-        reasons = "; ".join(f"{scan}: {why}" for scan, why in {**lost, **held_lost}.items())
-        raise TrainingFailed(
-            f"{len(cuts)} usable training and {len(held)} validation scans ({reasons})"
-        )
-    card = _card(method, cuts, held, options, seed, device, precision)
-    card["data"]["sites"] = sorted({p.site for p in train if p.site})
-    card["data"]["left_out"] = {**lost, **held_lost}
+    cuts, held, lost = _pairs.read_splits(train, validation, lambda p: read_pairs(p, options))
+    data = _pairs.data_of(train, cuts, held, lost, ("source", "changed", "target"))
     cuts, held = list(cuts.values()), list(held.values())
-    _warn_if_cropped(card["data"]["changed_head_covered_min"], options)
+    data["changed_head_covered_min"] = min(slices.covered for slices in (*cuts, *held))
+    card = _pairs.card(method.identity(), data, options, seed, device, precision)
+    _warn_if_cropped(data["changed_head_covered_min"], options)
     card["scale_ratio"] = _ratio(cuts)
     prepared = time.monotonic() - began
     with _training.reproducible(device):
@@ -426,46 +396,7 @@ def _check(method: Method, train, validation, options: dict) -> None:
         raise ValueError(
             f"{len(train)} training and {len(validation)} validation scans: both are needed"
         )
-    both = sorted({p.scan for p in train} & {p.scan for p in validation})
-    both += sorted({p.original for p in train} & {p.original for p in validation})
-    if both:
-        raise ValueError(f"scans in both training and validation: {', '.join(both)}")
-    for name, known in {**CHOICES, **method.choices}.items():
-        if options[name] not in known:
-            raise ValueError(f"{name} '{options[name]}': use one of {', '.join(map(str, known))}")
-
-
-def _card(method, train, held, options, seed, device, precision) -> dict:
-    """Return what the result depends on; the model's name tag and its fingerprint."""
-    import torch
-
-    from ._training import project_version
-
-    return {
-        "method": method.name,
-        "engine": "native",
-        "statement": method.statement,
-        "criterion": SliceTask.criterion,
-        "data": {
-            "train": list(train),
-            "validation": list(held),
-            "train_sha256": _digest(train.values()),
-            "validation_sha256": _digest(held.values()),
-            "changed_head_covered_min": min(
-                slices.covered for slices in (*train.values(), *held.values())
-            ),
-        },
-        "options": dict(options),
-        "seed": seed,
-        "device": device.type,
-        "precision": precision,
-        "versions": {
-            "method": method.version,
-            "refacebench": project_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        },
-    }
+    _pairs.check(train, validation, options, {**CHOICES, **method.choices})
 
 
 def _parameters(task) -> dict[str, int]:
@@ -488,14 +419,7 @@ def load(method: Method, folder, options: dict) -> Model:
     from . import _training
 
     folder = Path(folder)
-    card = json.loads((folder / "card.json").read_text())
-    known = card.get("options", {})
-    other = [k for k in (*BOUND, *method.bound) if known.get(k) != options[k]]
-    if card["method"] != method.name or other:
-        what = ", ".join(f"{k} {known.get(k)} not {options[k]}" for k in other)
-        raise ValueError(
-            f"{folder}: trained with other options ({what or card['method']}); train it again"
-        )
+    card = _pairs.read_card(folder, method.name, (*BOUND, *method.bound), options)
     device = _training.choose_device(options["device"])
     network = method.network(options)
     network.load_state_dict(load_file(folder / "model.safetensors"))

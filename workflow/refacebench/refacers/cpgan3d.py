@@ -29,7 +29,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
-import json
 import time
 import warnings
 from pathlib import Path
@@ -37,7 +36,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import privacy_transform
-from . import TrainingFailed
+from . import TrainingFailed, _pairs
 
 VERSION = "1"
 TITLE = "CP-GAN (native, after Van der Goten et al.)"
@@ -83,6 +82,13 @@ BOUND = ("size", "voxel_mm", "filters", "max_filters", "conv", "expansion")
 BOUND += ("noise_channels", "percentile", "headroom")
 #: Options that only the application of a model heeds.
 APPLIED = ("interpolation", "precision", "device")
+#: What a model's card says of the method.
+IDENTITY = {
+    "method": "cpgan3d",
+    "version": VERSION,
+    "statement": "A native re-implementation of CP-GAN (Van der Goten et al.), "
+    "not the authors' program.",
+}
 #: The validation value of each criterion.
 CRITERIA = {"swd": "val_swd", "l1": "val_l1_changed"}
 #: Validation scans of which sample slices are kept.
@@ -667,17 +673,14 @@ def train(train, validation, out, options: dict, seed: int) -> None:
     began = time.monotonic()
     device = _training.choose_device(options["device"])
     precision = _training.choose_precision(options["precision"], device)
-    (heads, lost), (held, held_lost) = (read_pairs(p, options) for p in (train, validation))
-    if not heads or not held:
-        reasons = "; ".join(f"{scan}: {why}" for scan, why in {**lost, **held_lost}.items())
-        raise TrainingFailed(
-            f"{len(heads)} usable training and {len(held)} validation scans ({reasons})"
-        )
-    card = _card(heads, held, options, seed, device, precision)
-    card["data"]["sites"] = sorted({p.site for p in train if p.site})
-    card["data"]["left_out"] = {**lost, **held_lost}
+    heads, held, lost = _pairs.read_splits(train, validation, lambda p: read_pairs(p, options))
+    data = _pairs.data_of(train, heads, held, lost, ("hull", "brain", "tissue", "target"))
     heads, held = list(heads.values()), list(held.values())
-    _warn_if_cropped(card["data"]["hull_covered_min"], options)
+    data["hull_covered_min"] = min(h.covered for h in (*heads, *held))
+    data["head_clipped_max"] = max(h.clipped for h in (*heads, *held))
+    identity = {**IDENTITY, "criterion": CRITERIA[options["criterion"]]}
+    card = _pairs.card(identity, data, options, seed, device, precision)
+    _warn_if_cropped(data["hull_covered_min"], options)
     prepared = time.monotonic() - began
     with _training.reproducible(device):
         card["validation_baselines"] = baselines(heads, Heads(held, device))
@@ -703,44 +706,14 @@ def _check(train, validation, options: dict) -> None:
         raise TrainingFailed(
             f"{len(train)} training and {len(validation)} validation scans: both are needed"
         )
-    both = sorted({p.scan for p in train} & {p.scan for p in validation})
-    both += sorted({p.original for p in train} & {p.original for p in validation})
-    if both:
-        raise ValueError(f"scans in both training and validation: {', '.join(both)}")
-    for name, known in {**CHOICES, "criterion": tuple(CRITERIA)}.items():
-        if options[name] not in known:
-            raise ValueError(f"{name} '{options[name]}': use one of {', '.join(known)}")
+    choices = {**CHOICES, "criterion": tuple(CRITERIA)}
+    _pairs.check(train, validation, options, choices)
     scales(options["size"])
 
 
 def read_pairs(pairs, options: dict) -> tuple[dict[str, Head], dict[str, str]]:
-    """Bring the scans of a split to the working grid.
-
-    Returns
-    -------
-    heads : dict of str to Head
-        By scan.
-    left_out : dict of str to str
-        Why a scan cannot be used.
-    """
-    from .. import images
-
-    heads, left_out = {}, {}
-    for pair in pairs:
-        try:
-            hull, original = images.read(pair.defaced), images.read(pair.original)
-            changed = images.read_mask(pair.changed)
-            if not hull.shape == original.shape == changed.shape:
-                raise ValueError("original, defaced scan and mask differ in grid")
-            head = prepare(hull, changed, original, options)
-        except (OSError, ValueError) as error:
-            warnings.warn(f"{pair.scan} is left out of training: {error}", stacklevel=2)
-            left_out[pair.scan] = str(error)
-            continue
-        # Half precision from here on: two thousand scans at full size are 17 GB.
-        small = {k: getattr(head, k).astype(np.float16) for k in ("tissue", "target")}
-        heads[pair.scan] = dataclasses.replace(head, **small)
-    return heads, left_out
+    """Bring the scans of a split to the working grid, see :func:`._pairs.read`."""
+    return _pairs.read(pairs, lambda *scan: prepare(*scan, options), ("tissue", "target"))
 
 
 def _warn_if_cropped(share: float, options: dict) -> None:
@@ -780,47 +753,6 @@ def baselines(train: list[Head], held: Heads) -> dict[str, dict[str, float]]:
     }
 
 
-def _digest(heads) -> str:
-    digest = hashlib.sha256()
-    for head in heads:
-        for array in (head.hull, head.brain, head.tissue, head.target):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-def _card(heads: dict, held: dict, options, seed, device, precision) -> dict:
-    """Return what the result depends on; the model's name tag and its fingerprint."""
-    import torch
-
-    from ._training import project_version
-
-    return {
-        "method": "cpgan3d",
-        "engine": "native",
-        "statement": "A native re-implementation of CP-GAN (Van der Goten et al.), "
-        "not the authors' program.",
-        "criterion": CRITERIA[options["criterion"]],
-        "data": {
-            "train": list(heads),
-            "validation": list(held),
-            "train_sha256": _digest(heads.values()),
-            "validation_sha256": _digest(held.values()),
-            "hull_covered_min": min(h.covered for h in (*heads.values(), *held.values())),
-            "head_clipped_max": max(h.clipped for h in (*heads.values(), *held.values())),
-        },
-        "options": dict(options),
-        "seed": seed,
-        "device": device.type,
-        "precision": precision,
-        "versions": {
-            "method": VERSION,
-            "refacebench": project_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        },
-    }
-
-
 def load(folder, options: dict) -> Model:
     """Load a trained model; no code in its files is run.
 
@@ -834,14 +766,7 @@ def load(folder, options: dict) -> Model:
     from . import _training
 
     folder = Path(folder)
-    card = json.loads((folder / "card.json").read_text())
-    known = card.get("options", {})
-    other = [k for k in BOUND if known.get(k) != options[k]]
-    if card["method"] != "cpgan3d" or other:
-        what = ", ".join(f"{k} {known.get(k)} not {options[k]}" for k in other)
-        raise ValueError(
-            f"{folder}: trained with other options ({what or card['method']}); train it again"
-        )
+    card = _pairs.read_card(folder, IDENTITY["method"], BOUND, options)
     device = _training.choose_device(options["device"])
     network, _ = networks(options)
     network.load_state_dict(load_file(folder / "model.safetensors"))
