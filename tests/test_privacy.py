@@ -586,6 +586,24 @@ def test_the_worst_case_is_over_attackers_and_reconstructions():
     assert np.isnan(table.loc["original", "pareto"])
 
 
+def test_who_looks_at_no_face_is_a_floor_and_not_the_worst_case():
+    found = [
+        by_rank([5] * 13, 13, "a", "face"),
+        by_rank([1] * 13, 13, "a", "skull"),
+    ]
+    results = privacy.evaluate_all(found, PROTOCOL, SETTINGS)
+    volumes = volume_table({"a": 2.0})
+    row = tradeoff.tradeoff(results, volumes, PROTOCOL, SETTINGS, ["skull"]).iloc[0]
+    assert (row["worst_attacker"], row["n_attackers"]) == ("face", 1)
+    assert row["identification"] < 1
+    assert (row["floor_attacker"], row["floor"], row["floor_high"]) == ("skull", 1.0, 1.0)
+    counted = tradeoff.tradeoff(results, volumes, PROTOCOL, SETTINGS).iloc[0]
+    assert (counted["worst_attacker"], counted["identification"]) == ("skull", 1.0)
+    assert np.isnan(counted["floor"])
+    alone = tradeoff.tradeoff(results[1:], volumes, PROTOCOL, SETTINGS, ["skull"]).iloc[0]
+    assert (alone["worst_attacker"], alone["floor"]) == ("skull", 1.0)
+
+
 def test_the_interval_is_that_of_the_maximum_over_attackers():
     rng = np.random.default_rng(5)
     found = [by_rank(rng.integers(1, 14, 13), 13, "a", attacker) for attacker in "uvwxyz"]

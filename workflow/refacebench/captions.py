@@ -666,11 +666,23 @@ def tradeoff(
         "front: no other variant is at least as good in both and better in one; controls do not "
         "compete; whether neighbours on it truly differ is for the intervals to say. Grey: changes "
         "no larger than the null control's.",
+        _floor(table),
         "Intervals of identification: bootstrap of the maximum over attackers (participants are "
         "drawn once for all); the largest of several noisy rates is too high on average, by about "
         "the column bias. Intervals of volumes: the median over regions of the ends of their "
         "intervals, wider than one of the median.",
         intervals(settings),
+    )
+
+
+def _floor(table) -> str:
+    """Return what the line of the attackers is that look at no face; empty without one."""
+    names = sorted(set(table["floor_attacker"].dropna()))
+    if not names:
+        return ""
+    return (
+        f"{', '.join(names)} looks at skull and brain alone and is no part of the worst case: "
+        "no defacing that keeps them goes under this floor (column floor, by variant)."
     )
 
 

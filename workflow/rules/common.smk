@@ -172,6 +172,12 @@ def attacked(attacker):
     return [*VARIANTS, *getattr(loaded, "CONTROLS", rendering.CONTROLS)]
 
 
+def is_floor(attacker):
+    """Whether an attacker looks at no face: its rates are a floor, no failure of a defacer."""
+    module = registry.load("attackers", attacker, config["attackers"][attacker])
+    return getattr(module, "FLOOR", False)
+
+
 def attack_renderings(variant):
     """An input function: renderings of the test split.
 

@@ -35,6 +35,7 @@ rule privacy:
     params:
         config=config,
         variants=VARIANTS,
+        floors=[name for name in ATTACKERS if is_floor(name)],
         version=STATISTICS_VERSION,
         note=synthetic_note,
     script:

@@ -55,7 +55,7 @@ def main(snakemake):
         "privacy_curves": privacy.curves(results),
         "privacy_warnings": privacy.warnings(results, protocol, settings),
         "privacy_likeness": likeness.likeness(found, settings),
-        "tradeoff": tradeoff.tradeoff(results, volumes, protocol, settings),
+        "tradeoff": tradeoff.tradeoff(results, volumes, protocol, settings, p.floors),
     }
     for path in snakemake.output.tables:
         name = Path(path).stem

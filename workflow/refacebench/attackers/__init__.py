@@ -26,6 +26,9 @@ and may define
 ``BRAINS = True``
     It wants the brain mask that the first segmenter found *in the variant's own
     image* (:attr:`Subject.brain_path`).
+``FLOOR = True``
+    It looks at no face: what it reaches is a floor under every defacer, shown
+    beside the worst case and not counted in it.
 ``CONTROLS : tuple of str``
     Which of :data:`refacebench.rendering.CONTROLS` it can be given; default all.
 

@@ -28,6 +28,7 @@ from . import Context, Enrolled, Scores, Subject
 VERSION = "1"
 TITLE = "head shape (skull and brain)"
 BRAINS = True
+FLOOR = True
 #: A blurred picture has neither skull nor brain in it.
 CONTROLS = ("black",)
 

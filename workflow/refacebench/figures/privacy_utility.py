@@ -57,6 +57,7 @@ def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None):
     chance = float(shown["chance"].median())
     axes.axhline(100 * chance, color=CHANCE, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1)
     axes.text(right, 100 * chance, "chance ", color=CHANCE, fontsize=8, ha="right", va="bottom")
+    _floor(axes, shown)
     _labels(axes, shown, look, right)
     first = shown.iloc[0]
     what = "picked from several" if first["measure"] == "choice" else "named first"
@@ -103,6 +104,23 @@ def _noise(axes, shown: pd.DataFrame) -> None:
         axes.axvspan(0, float(null.iloc[0]), color=BAND, zorder=0)
         axes.text(float(null.iloc[0]), 1, " noise of the measuring stick", fontsize=7,
                   color=FAINT, va="bottom")  # fmt: skip
+
+
+def _floor(axes, shown: pd.DataFrame) -> None:
+    """Draw what an attacker who looks at no face reaches: no defacing goes under it.
+
+    Each variant has its own floor, the original's stands for them; a floor below
+    every point is drawn too, since it says that the face is what gives people away.
+    """
+    rows = shown.dropna(subset=["floor"]).set_index("variant")
+    if rows.empty:
+        return
+    row = rows.loc["original"] if "original" in rows.index else rows.iloc[0]
+    height = 100 * row["floor"]
+    axes.axhline(height, color=FAINT, linewidth=1.1, linestyle=(0, (1, 2)), zorder=1)
+    axes.text(0.995, height - 0.5, f"floor: {row['floor_attacker']}, without any face ",
+              color=FAINT, fontsize=8, ha="right", va="top",
+              transform=axes.get_yaxis_transform())  # fmt: skip
 
 
 def _root(x):

@@ -110,6 +110,7 @@ _PRIVACY = {
     "tradeoff": """
         variant setting segmenter n n_attackers n_routes worst_attacker worst_route
         measure identification low high bias chance p_holm_min
+        floor_attacker floor floor_low floor_high
         n_regions n_volume_failed volume_change_pct volume_low volume_high pareto
     """,
 }
@@ -146,7 +147,7 @@ _TEXT = """
     dataset scan participant session split role variant stage status reason segmenter engine
     version structure measure region family site step margin_source correction note
     part made_by failure contrast
-    attacker trained_on setting curve kind control message worst_attacker worst_route
+    attacker trained_on setting curve kind control message worst_attacker worst_route floor_attacker
     file rater question
 """
 

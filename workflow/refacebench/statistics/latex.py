@@ -51,7 +51,7 @@ _PRINTED = {
     """,
     "tradeoff": """
         variant setting n worst_attacker worst_route identification low high chance
-        volume_change_pct volume_low volume_high pareto
+        floor volume_change_pct volume_low volume_high pareto
     """,
 }
 PRINTED = {name: tuple(text.split()) for name, text in _PRINTED.items()}

@@ -3,12 +3,14 @@
 Pure functions.  The worst case of a variant is taken over all attackers and
 over all *routes*: directly on the variant, and on every refaced variant made
 from it (reconstruction first), since whoever holds a defaced scan can put a
-face back before the attack.
+face back before the attack.  Attackers that look at no face are set apart: what
+they reach is a *floor* that no defacer goes under, and counting it would hide
+what defacing does achieve.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,12 +25,27 @@ from .settings import Settings
 #: The variants that are no candidates: they stand in the plane as landmarks.
 LANDMARKS = ("original", "null")
 DIRECT = "direct"
+#: Columns of the floor, and what they are called in a worst case.
+FLOOR = {
+    "floor_attacker": "worst_attacker",
+    "floor": "identification",
+    "floor_low": "low",
+    "floor_high": "high",
+}
 
 
 def tradeoff(
-    results: Sequence[Result], volumes: pd.DataFrame, protocol: Protocol, settings: Settings
+    results: Sequence[Result],
+    volumes: pd.DataFrame,
+    protocol: Protocol,
+    settings: Settings,
+    floors: Collection[str] = (),
 ) -> pd.DataFrame:
     """Return the table ``tradeoff``: one row a setting, segmenter and variant.
+
+    ``floors`` names the attackers that look at no face.  Their worst case stands
+    in the columns ``floor...``; it counts as the worst case itself only where
+    nobody else attacks.
 
     ``pareto`` is 1 where no other variant of the same setting and segmenter is
     at least as good in both identification and volumes and better in one;
@@ -40,10 +57,13 @@ def tradeoff(
     for setting in PROTOCOLS:
         mine = [r for r in results if r.row["setting"] == setting]
         variants = [v for v in dict.fromkeys(r.row["variant"] for r in mine) if v not in RENDERED]
+        apart = [r for r in mine if r.row["attacker"] in floors]
+        faces = [r for r in mine if r.row["attacker"] not in floors] or apart
         for variant in variants:
-            worst = worst_case(mine, variant, measure, settings)
+            worst = worst_case(faces, variant, measure, settings)
             if worst is None:
                 continue
+            floor = worst_case(apart, variant, measure, settings) or {}
             for segmenter in segmenters:
                 rows.append(
                     {
@@ -51,6 +71,7 @@ def tradeoff(
                         "setting": setting,
                         "segmenter": segmenter,
                         **worst,
+                        **{column: floor.get(name, np.nan) for column, name in FLOOR.items()},
                         **volume_change(volumes, segmenter, variant),
                     }
                 )
