@@ -174,8 +174,8 @@ def attacked(attacker):
 
 def is_floor(attacker):
     """Whether an attacker looks at no face: its rates are a floor, no failure of a defacer."""
-    module = registry.load("attackers", attacker, config["attackers"][attacker])
-    return getattr(module, "FLOOR", False)
+    loaded = registry.load("attackers", attacker, config["attackers"][attacker])
+    return getattr(loaded, "FLOOR", False)
 
 
 def attack_renderings(variant):
