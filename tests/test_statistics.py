@@ -693,6 +693,29 @@ def test_latex_escapes_and_is_the_same_twice(tmp_path):
         assert text.count(f"\\{rule}") == 1
 
 
+def test_tables_are_written_with_their_captions_and_points_of_figures_are_not_printed(tmp_path):
+    tables = {
+        "runtime": pd.DataFrame({"n": [3]}),
+        "overlap": pd.DataFrame({"variant": ["a"], "unprinted": [1]}),
+        "privacy_curves": pd.DataFrame({"x": [1]}),
+    }
+    paths = [tmp_path / f"{name}.tsv" for name in tables]
+    latex.write_all(tables, paths, lambda name: f"Of {name}.", "Synthetic.")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "overlap.tex",
+        "overlap.tsv",
+        "privacy_curves.tsv",
+        "runtime.tex",
+        "runtime.tsv",
+    ]
+    assert (tmp_path / "overlap.tsv").read_text() == "variant\tunprinted\na\t1\n"
+    assert (
+        r"\caption{Synthetic. Of runtime.}\label{tab:runtime}"
+        in (tmp_path / "runtime.tex").read_text()
+    )
+    assert "unprinted" not in (tmp_path / "overlap.tex").read_text()
+
+
 def test_long_tables_break_over_pages():
     text = latex.to_latex(pd.DataFrame({"n": range(latex.LONG + 1)}), "long")
     assert r"\begin{longtable}" in text

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refacebench import captions, figures, jobs, manifest
+from refacebench import captions, figures, jobs
 from refacebench.figures.style import look_of, save
 from refacebench.statistics import columns, latex, likeness, privacy, scores, tradeoff
 from refacebench.statistics.settings import Settings
@@ -57,19 +57,11 @@ def main(snakemake):
         "privacy_likeness": likeness.likeness(found, settings),
         "tradeoff": tradeoff.tradeoff(results, volumes, protocol, settings, p.floors),
     }
-    for path in snakemake.output.tables:
-        name = Path(path).stem
-        manifest.write(tables[name], path)
-        if name == "privacy_curves":  # points of figures, thousands of them
-            continue
-        caption = captions.PRIVACY[name](tables, settings, config=p.config)
-        latex.write_latex(
-            tables[name],
-            f"{p.note} {caption}".strip(),
-            Path(path).with_suffix(".tex"),
-            latex.PRINTED.get(name),
-            label=name,
-        )
+
+    def caption(name):
+        return captions.PRIVACY[name](tables, settings, config=p.config)
+
+    latex.write_all(tables, snakemake.output.tables, caption, p.note)
     # The volumes' variants too, so that a variant has the same colour in all figures.
     look = look_of({**tables, "volumes": volumes, "quality": quality}, list(p.config["defacers"]))
     public = p.config["datasets"][snakemake.wildcards.dataset]["faces"] == "public"

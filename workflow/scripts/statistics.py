@@ -1,7 +1,5 @@
 """All tables of one dataset, from its manifests."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from refacebench import brainage, captions, jobs, manifest, names, plan, registry
@@ -49,17 +47,11 @@ def main(snakemake):
         brainage_models=models,
         carried=carried(given.get("carried", [])),
     )
-    for path in snakemake.output:
-        name = Path(path).stem
-        manifest.write(results[name], path)
-        caption = captions.CAPTIONS[name](results, settings, config=p.config)
-        latex.write_latex(
-            results[name],
-            f"{p.note} {caption}".strip(),
-            Path(path).with_suffix(".tex"),
-            latex.PRINTED.get(name),
-            label=name,
-        )
+
+    def caption(name):
+        return captions.CAPTIONS[name](results, settings, config=p.config)
+
+    latex.write_all(results, snakemake.output, caption, p.note)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ..manifest import write_text
+from .. import manifest
 
 #: Rows above which a table may break over pages.
 LONG = 40
@@ -55,6 +55,8 @@ _PRINTED = {
     """,
 }
 PRINTED = {name: tuple(text.split()) for name, text in _PRINTED.items()}
+#: Tables that are not printed at all: points of figures, thousands of them.
+UNPRINTED = ("privacy_curves",)
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -166,4 +168,31 @@ def write_latex(
     columns : sequence of str, optional
         What to print (:data:`PRINTED`); all by default.
     """
-    write_text(to_latex(printable(table, columns), caption, label), path)
+    manifest.write_text(to_latex(printable(table, columns), caption, label), path)
+
+
+def write_all(
+    tables: Mapping[str, pd.DataFrame],
+    paths: Iterable[str | Path],
+    caption: Callable[[str], str],
+    note: str = "",
+) -> None:
+    """Write tables as TSV and, except :data:`UNPRINTED`, beside it as LaTeX.
+
+    Parameters
+    ----------
+    tables : mapping of str to pandas.DataFrame
+        By name.
+    paths : iterable of str or Path
+        The TSV files; the stem of each names its table.
+    caption : callable
+        Takes a table's name and returns its caption in plain text.
+    note : str
+        Stands before every caption.
+    """
+    for path in map(Path, paths):
+        name = path.stem
+        manifest.write(tables[name], path)
+        if name not in UNPRINTED:
+            words = f"{note} {caption(name)}".strip()
+            write_latex(tables[name], words, path.with_suffix(".tex"), PRINTED.get(name), name)
