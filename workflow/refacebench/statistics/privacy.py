@@ -441,10 +441,16 @@ def poisson_binomial_tail(successes: float, chances) -> float:
     chances = np.asarray(chances, dtype=float)
     if len(chances) == 0:
         return np.nan
+    pmf = _poisson_binomial(chances)
+    return float(min(1.0, pmf[int(np.floor(successes + 1e-9)) :].sum()))
+
+
+def _poisson_binomial(chances: np.ndarray) -> np.ndarray:
+    """Return the probabilities of 0, 1, ... successes in independent trials."""
     pmf = np.ones(1)
     for chance in chances:
         pmf = np.convolve(pmf, [1 - chance, chance])
-    return float(min(1.0, pmf[int(np.floor(successes + 1e-9)) :].sum()))
+    return pmf
 
 
 #: Size of the exact null distribution of a sum of ranks above which it is taken as normal.
@@ -514,10 +520,7 @@ def detectable(chances, alpha: float) -> float:
     chances = np.asarray(chances, dtype=float)
     if len(chances) == 0:
         return np.nan
-    pmf = np.ones(1)
-    for chance in chances:
-        pmf = np.convolve(pmf, [1 - chance, chance])
-    tails = np.cumsum(pmf[::-1])[::-1]
+    tails = np.cumsum(_poisson_binomial(chances)[::-1])[::-1]
     passing = np.flatnonzero(tails < alpha)
     return float(passing[0] / len(chances)) if len(passing) else np.inf
 
