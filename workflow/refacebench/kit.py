@@ -5,24 +5,23 @@ The question is CP-GAN's (Van der Goten et al. 2021): one original, and
 is one file without any external resource; answers stay in the browser until
 the rater saves them as a file, which :mod:`refacebench.raters` reads.
 
-:func:`questions` is pure; :func:`page` reads the template beside this module.
-Nothing here writes.  The page holds pictures of faces: :func:`page` refuses any
-data set whose faces are not public.  It holds neither names nor right answers;
-those stand in the key.
+:func:`questions` is pure; :func:`page` fills its template.  Nothing here
+writes.  The page holds pictures of faces: :func:`page` refuses any data set whose
+faces are not public.  It holds neither names nor right answers; those stand in
+the key.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from . import pages
 from .figures.slices import PUBLIC
 from .rendering import CONTROLS
 
@@ -257,8 +256,6 @@ def page(
             f"kit: the faces of dataset {dataset} are not public; raters may not see them "
             "(`faces: public` is for data whose faces were published)"
         )
-    import jinja2
-
     numbers, names = _numbers(key, seed), _options_of(key)
     asked = [
         {
@@ -280,15 +277,12 @@ def page(
         "blocks": blocks,
         "pictures": [encode(pictures[place]) for place in ordered],
     }
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("kit_template.html").render(
-        dataset=dataset, note=note, choices=len(names), document=_script_safe(document)
+    text = pages.fill(
+        "kit_template.html",
+        dataset=dataset,
+        note=note,
+        choices=len(names),
+        document=_script_safe(document),
     )
     if len(text.encode()) > MOST_BYTES:
         raise ValueError(
@@ -332,7 +326,7 @@ def encode(picture: np.ndarray) -> str:
         raise ValueError(f"kit: a picture of shape {picture.shape}, {picture.dtype}; not 2-D uint8")
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return pages.png_address(buffer.getvalue())
 
 
 def _script_safe(document: Mapping):

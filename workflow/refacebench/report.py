@@ -1,13 +1,12 @@
 """The report: one self-contained HTML page from the tables and figures.
 
-:func:`build` reads the PNG files that it is given and the template beside this
-module; it writes nothing.  :func:`summary_lines` is the same summary for a
-terminal.  Every number comes from the tables.
+:func:`build` reads the PNG files that it is given and fills its template; it
+writes nothing.  :func:`summary_lines` is the same summary for a terminal.
+Every number comes from the tables.
 """
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import captions
+from . import captions, pages
 from .captions import of_segmenter, plural
 from .figures import PRIVACY, name_of
 from .figures.overlap import TITLES as STRUCTURES
@@ -135,16 +134,8 @@ def build(context: Mapping) -> str:
         If a figure shows faces that must not be shown, or the page would be
         larger than :data:`MOST_BYTES`.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report_template.html").render(
+    page = pages.fill(
+        "report_template.html",
         title=context["title"],
         version=context.get("version", ""),
         datasets=[_dataset(dataset) for dataset in context["datasets"]],
@@ -904,7 +895,7 @@ def embed(path) -> str:
     with Image.open(io.BytesIO(raw)) as image:
         image.convert("RGB").quantize(256).save(small, "PNG", optimize=True)
     data = min(raw, small.getvalue(), key=len)
-    return "data:image/png;base64," + base64.b64encode(data).decode()
+    return pages.png_address(data)
 
 
 # compact tables -----------------------------------------------------------------------------
