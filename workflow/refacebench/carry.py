@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,6 +37,8 @@ VERSION = "1"
 
 #: Registration and its judgement work on voxels of about this size.
 VOXEL_MM = 2.0
+#: Shrink factors, smoothing sigmas (voxels) and most iterations of the registration's levels.
+SCHEDULE = ((4, 2, 1), (3, 1, 0), (500, 250, 100))
 #: Bins of the joint histogram.
 BINS = 48
 #: The header's alignment is kept unless a registration has this much more mutual information.
@@ -179,10 +180,9 @@ def rigid(t1w: Volume, head: np.ndarray, companion: Volume) -> tuple[np.ndarray,
     region = templates.coarse(images.reorient(t1w.with_data(head)), VOXEL_MM).data > 0.5
     center = templates.mask_center(region, fixed.affine)
     moving = templates.coarse(images.reorient(companion), VOXEL_MM)
-    try:
-        fixed, moving = _clipped(fixed), _clipped(moving)
-    except ValueError as error:
-        raise ScanExcluded(str(error)) from None
+    if not (_varied(fixed) and _varied(moving)):
+        raise ScanExcluded("holds no varied positive intensity: there is no head in it")
+    fixed, moving = templates.clipped(fixed), templates.clipped(moving)
     header = np.eye(4)
     candidates = {"header": header, "registration": _register(fixed, moving, header)}
     place, found = _best(fixed, region, moving, candidates)
@@ -210,34 +210,13 @@ def rigid(t1w: Volume, head: np.ndarray, companion: Volume) -> tuple[np.ndarray,
     }
 
 
-def _clipped(volume: Volume) -> Volume:
-    data = np.nan_to_num(volume.data, posinf=0.0, neginf=0.0)
-    positive = data[data > 0]
-    if positive.size == 0 or positive.min() == data.max():
-        raise ValueError("holds no varied positive intensity: there is no head in it")
-    return volume.with_data(np.clip(data, 0, np.percentile(positive, 99.5)))
+def _varied(volume: Volume) -> bool:
+    positive = volume.data[np.isfinite(volume.data) & (volume.data > 0)]
+    return positive.size > 0 and positive.min() < positive.max()
 
 
 def _register(fixed: Volume, moving: Volume, start: np.ndarray) -> np.ndarray:
-    """Run ANTs from a start that is put into the moving image's own place in space."""
-    import ants
-
-    placed = Volume(moving.data, start @ moving.affine)
-    with tempfile.TemporaryDirectory() as folder:
-        result = ants.registration(
-            fixed=images.to_ants(fixed),
-            moving=images.to_ants(placed),
-            type_of_transform="Rigid",
-            initial_transform="Identity",
-            outprefix=f"{folder}/companion_",
-            aff_metric="mattes",
-            aff_shrink_factors=(4, 2, 1),
-            aff_smoothing_sigmas=(3, 1, 0),
-            aff_iterations=(500, 250, 100),
-            random_seed=1,
-        )
-        found = ants.read_transform(result["fwdtransforms"][-1])
-    return np.linalg.inv(templates.itk_to_ras(found)) @ start
+    return templates.linear_stage("Rigid", fixed, moving, start, *SCHEDULE)
 
 
 def _best(fixed: Volume, region: np.ndarray, moving: Volume, candidates: Mapping):

@@ -178,10 +178,10 @@ def register(
     """
     voxel_mm = SCHEDULES[schedule][0]
     fixed = coarse(mean_head(), voxel_mm)
-    moving = _clipped(coarse(images.reorient(volume), voxel_mm))
+    moving = clipped(coarse(images.reorient(volume), voxel_mm))
     tried = []
     for start in _starts(volume, moving, head, brain):
-        found = _affine_stage(fixed, moving, start, *SCHEDULES[schedule][1:])
+        found = linear_stage("Affine", fixed, moving, start, *SCHEDULES[schedule][1:])
         low, high = stretch(found)
         match = similarity(moving, found)
         plausible = SCALE_RANGE[0] <= low and high <= min(SCALE_RANGE[1], MAX_ANISOTROPY * low)
@@ -219,8 +219,14 @@ def similarity(volume: Volume, matrix: np.ndarray) -> float:
     return float(np.corrcoef(scan, fixed.data[inside])[0, 1])
 
 
-def _clipped(volume: Volume) -> Volume:
-    """Clip bright fat and vessels, which would take up the bins of the joint histogram."""
+def clipped(volume: Volume) -> Volume:
+    """Clip bright fat and vessels, which would take up the bins of the joint histogram.
+
+    Raises
+    ------
+    ValueError
+        If no intensity is positive.
+    """
     data = np.nan_to_num(volume.data, posinf=0.0, neginf=0.0)
     positive = data[data > 0]
     if positive.size == 0:
@@ -263,20 +269,39 @@ def _shift(target: np.ndarray, center: np.ndarray, size: float) -> np.ndarray:
     return matrix
 
 
-def _affine_stage(
-    fixed: Volume, moving: Volume, start: np.ndarray, shrink, sigmas, iterations
+def linear_stage(
+    kind: str, fixed: Volume, moving: Volume, start: np.ndarray, shrink, sigmas, iterations
 ) -> np.ndarray:
-    """Run ANTs from a start that is put into the moving image's own place in space."""
+    """Run one linear registration (ANTs, mutual information) from a given start.
+
+    Parameters
+    ----------
+    kind : str
+        ``Affine`` or ``Rigid``.
+    fixed, moving : Volume
+        Intensities with few bright outliers (:func:`clipped`).
+    start : numpy.ndarray
+        4 x 4, the moving image's RAS+ mm -> the fixed image's.
+    shrink, sigmas, iterations : tuple
+        One entry a level, as in :data:`SCHEDULES`.
+
+    Returns
+    -------
+    numpy.ndarray
+        4 x 4, likewise.
+    """
     import ants
 
+    # The start is put into the moving image's own place in space.
     placed = Volume(moving.data, start @ moving.affine)
     with tempfile.TemporaryDirectory() as folder:
         result = ants.registration(
             fixed=images.to_ants(fixed),
             moving=images.to_ants(placed),
-            type_of_transform="Affine",
+            type_of_transform=kind,
             initial_transform="Identity",
-            outprefix=f"{folder}/to_template_",
+            outprefix=f"{folder}/linear_",
+            aff_metric="mattes",
             aff_shrink_factors=shrink,
             aff_smoothing_sigmas=sigmas,
             aff_iterations=iterations,
