@@ -13,15 +13,12 @@ def main(snakemake):
         facts = carry.apply(row, p.derivatives, p.margin_mm)
         derivatives.write_sidecar(
             facts["path"],
-            {
-                "Sources": [row["path"], row["t1w_path"]],
-                "SourceSHA256": manifest.checksum(row["path"]),
-                "Method": f"{p.name}, mask of the T1w scan carried over and set to zero",
-                "MethodVersion": p.version,
-                "AlignedBy": row["aligned_by"],
-                "Parameters": {"carry_margin_mm": p.margin_mm},
-                "Key": row["key"],
-            },
+            [row["path"], row["t1w_path"]],
+            method=f"{p.name}, mask of the T1w scan carried over and set to zero",
+            version=p.version,
+            parameters={"carry_margin_mm": p.margin_mm},
+            key=row["key"],
+            AlignedBy=row["aligned_by"],
         )
         return {"variant": p.name, **facts}
 

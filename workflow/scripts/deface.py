@@ -33,15 +33,12 @@ def _deface(snakemake, p):
         facts = _apply.apply(_apply.prepared(row, p.seed), module, options, image, mask)
         derivatives.write_sidecar(
             image,
-            {
-                "Sources": [row["original_path"]],
-                "SourceSHA256": manifest.checksum(row["original_path"]),
-                "Method": p.name,
-                "MethodVersion": version,
-                "Engine": engine,
-                "Parameters": shown,
-                "Key": row["key"],
-            },
+            [row["original_path"]],
+            method=p.name,
+            version=version,
+            parameters=shown,
+            key=row["key"],
+            Engine=engine,
         )
         paths = {"path": str(image), "changed_path": str(mask)}
         return {"variant": p.name, **paths, "version": version, **facts}

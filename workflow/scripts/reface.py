@@ -33,15 +33,12 @@ def main(snakemake):
         images.write_changed(row["path"], values, taken, image)
         derivatives.write_sidecar(
             image,
-            {
-                "Sources": [row["path"]],
-                "SourceSHA256": manifest.checksum(row["path"]),
-                "Method": p.name,
-                "MethodVersion": p.version,
-                "Engine": "native",
-                "Parameters": options,
-                "Key": row["key"],
-            },
+            [row["path"]],
+            method=p.name,
+            version=p.version,
+            parameters=options,
+            key=row["key"],
+            Engine="native",
         )
         return {"path": str(image)}
 
