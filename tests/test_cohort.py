@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refacebench import images, manifest, registry
-from refacebench.datasets import TRUTH, _fields, _growth, _people, demo, labelmaps
+from refacebench.datasets import TRUTH, _fields, _growth, _people, demo, is_brain, labelmaps
 from refacebench.images import Volume
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "labelmaps"
@@ -166,8 +166,8 @@ def test_proportions_scale_the_volumes(ball):
     scale = np.array([1.05, 1.0, 0.95])
     seen = seen_by(ball, still, {**OPTIONS, **STILL}, scale)
     labels = _growth.truth(ball, seen)
-    brain = _growth.is_brain(ball.labels).sum()
-    assert _growth.is_brain(labels).sum() / brain == pytest.approx(scale.prod(), rel=0.01)
+    brain = is_brain(ball.labels).sum()
+    assert is_brain(labels).sum() / brain == pytest.approx(scale.prod(), rel=0.01)
     width, height = (np.ptp(np.argwhere(labels == 1), axis=0) + 1)[[0, 2]]
     assert width == pytest.approx(40 * 1.05, abs=1)
     assert height == pytest.approx(40 * 0.95, abs=1)

@@ -3,9 +3,7 @@
 import numpy as np
 
 from refacebench import defacers, derivatives, images, jobs, manifest, names, registry
-
-#: Value of ventricular CSF in the tissue image that is written.
-VCSF = 4
+from refacebench.segmenters import DSEG
 
 
 def main(snakemake):
@@ -21,7 +19,7 @@ def main(snakemake):
     def work(row):
         volume = images.read(row["path"])
         found = module.segment(volume, options, row["path"])
-        tissue = np.where(found.vcsf, VCSF, found.tissue).astype(np.uint8)
+        tissue = np.where(found.vcsf, DSEG["vcsf"], found.tissue).astype(np.uint8)
         files = {
             "seg_path": (tissue, "dseg", desc),
             "brainseg_path": (found.brain, "mask", f"{desc}Brain"),

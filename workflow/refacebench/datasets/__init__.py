@@ -20,9 +20,26 @@ A dataset that is grown at run time (``SYNTHETIC = True``) also defines
     :data:`TRUTH`) and returns ``path`` and ``truth_path``.
 """
 
-#: Label values of a ``desc-truth_dseg`` image: the tissue classes, ventricular
-#: CSF apart, then 10 + the 1-based place in ``segmenters.REGIONS`` for the
-#: subcortical structures (their tissue class is that of the segmentation's
-#: convention: thalamus, caudate, putamen, pallidum, hippocampus and amygdala
-#: are grey, the brainstem is white).
-TRUTH = {"csf": 1, "gm": 2, "wm": 3, "vcsf": 4, "other_head": 5}
+from __future__ import annotations
+
+import numpy as np
+
+from ..segmenters import DSEG, REGIONS
+
+#: Label values of a ``desc-truth_dseg`` image: those of a segmentation, and the rest of the head.
+TRUTH = {**DSEG, "other_head": 5}
+#: Label values of the subcortical structures in it: 10 + the 1-based place in ``REGIONS`` (their
+#: tissue class is that of the segmentation's convention: thalamus, caudate, putamen, pallidum,
+#: hippocampus and amygdala are grey, the brainstem is white).
+TRUTH_REGIONS = {name: 10 + place for place, name in enumerate(REGIONS, 1)}
+
+
+def is_brain(labels: np.ndarray) -> np.ndarray:
+    """Return where true labels say brain, its CSF included."""
+    return (labels > 0) & (labels != TRUTH["other_head"])
+
+
+def is_grey(labels: np.ndarray) -> np.ndarray:
+    """Return where true labels say grey matter (all structures but the brainstem)."""
+    structure = (labels > 10) & (labels != TRUTH_REGIONS["brainstem"])
+    return (labels == TRUTH["gm"]) | structure

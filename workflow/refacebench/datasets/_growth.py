@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import images, names, templates
 from ..images import Volume
-from . import TRUTH, _fields
+from . import TRUTH, _fields, is_brain, is_grey
 from ._fields import Frame
 from ._people import PUSHES, Person, Site, random_of
 
@@ -206,11 +206,6 @@ def is_tissue(labels: np.ndarray) -> np.ndarray:
     return (labels == TRUTH["gm"]) | (labels == TRUTH["wm"]) | (labels > 10)
 
 
-def is_brain(labels: np.ndarray) -> np.ndarray:
-    """Return where reference labels say brain, its CSF included."""
-    return (labels > 0) & (labels != TRUTH["other_head"])
-
-
 def _field_of_view(head: np.ndarray, spacing: np.ndarray, neck_mm: float) -> np.ndarray:
     """Return the box of a scan: the head and a margin of air, but less neck than there is."""
     box = np.zeros((2, 3))
@@ -308,14 +303,6 @@ def calibrate(head: Head, kind: str, factors) -> np.ndarray:
         raise ValueError(f"the base head has no {kind}: its labels cannot be right")
     rows = np.log(np.maximum(volumes[1:], 1.0) / volumes[0])
     return np.column_stack([factors, rows])
-
-
-def is_grey(labels: np.ndarray) -> np.ndarray:
-    """Return where reference labels say grey matter (all structures but the brainstem)."""
-    from ..segmenters import REGIONS
-
-    brainstem = 11 + REGIONS.index("brainstem")
-    return (labels == TRUTH["gm"]) | ((labels > 10) & (labels != brainstem))
 
 
 def anatomy(head: Head, person: Person, options: Mapping, rng: np.random.Generator) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import templates
 from ..images import Volume
-from . import TRUTH
+from . import TRUTH, TRUTH_REGIONS
 
 
 def tissue_classes(data: np.ndarray, brain: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ def label_head(
     """
     from scipy.ndimage import binary_dilation
 
-    from ..segmenters import REGIONS, _atlas
+    from ..segmenters import _atlas
 
     classes = tissue_classes(volume.data, brain)
     atlas = _atlas.load_atlas()
@@ -84,9 +84,9 @@ def label_head(
     csf = classes == TRUTH["csf"]
     near = binary_dilation(ventricles > 0, iterations=3)
     labels[_touching(csf & near, ventricles > 0)] = TRUTH["vcsf"]
-    last = REGIONS.index("brainstem") + 1
-    nuclei = brain & (regions >= 1) & (regions <= last) & ~csf
-    labels[nuclei] = 10 + regions[nuclei]
+    found = 10 + regions
+    nuclei = brain & (regions >= 1) & (found <= TRUTH_REGIONS["brainstem"]) & ~csf
+    labels[nuclei] = found[nuclei]
     return labels
 
 

@@ -37,7 +37,7 @@ import pandas as pd
 from .. import images, masks, templates
 from ..images import Volume
 from ..segmenters import _tissue
-from . import _growth, _people, _reference
+from . import _growth, _people, _reference, is_brain
 
 VERSION = "1.0"
 SYNTHETIC = True
@@ -175,7 +175,7 @@ def _brightness(image: Volume, labels: np.ndarray, voxel_mm: float) -> np.ndarra
     from scipy.ndimage import distance_transform_edt, gaussian_filter
 
     data = np.maximum(image.data, 0) / float(np.median(image.data[labels == 3]))
-    near = gaussian_filter(_growth.is_brain(labels).astype(np.float32), 3.0 / image.spacing)
+    near = gaussian_filter(is_brain(labels).astype(np.float32), 3.0 / image.spacing)
     exponent = 1 + (CONTRAST - 1) * np.clip(2 * near, 0, 1)
     data = WHITE * np.where(data < 1, data**exponent, data)
     data[distance_transform_edt(labels == 0, sampling=image.spacing) > 4.0] = 0.0

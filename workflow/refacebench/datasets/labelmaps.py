@@ -35,8 +35,7 @@ import pandas as pd
 
 from .. import images, manifest, names, templates
 from ..images import Volume
-from ..segmenters import REGIONS
-from . import TRUTH, _growth, _people
+from . import TRUTH, TRUTH_REGIONS, _growth, _people, is_brain
 
 VERSION = "1.0"
 SYNTHETIC = True
@@ -297,7 +296,7 @@ def to_truth(labels: np.ndarray) -> np.ndarray:
     table = np.full(int(labels.max()) + 1, TRUTH["other_head"], np.uint8)
     table[0] = 0
     codes = {label: TRUTH[name] for name, group in FREESURFER.items() for label in group}
-    codes |= {label: 11 + REGIONS.index(name) for name, label in FREESURFER_REGIONS.items()}
+    codes |= {label: TRUTH_REGIONS[name] for name, label in FREESURFER_REGIONS.items()}
     for label, code in codes.items():
         if label < len(table):
             table[label] = code
@@ -328,13 +327,13 @@ def prepare(path: Path, paint: Paint) -> _growth.Head:
     box = tuple(slice(a, b + 4) for a, b in zip(low, seen.max(axis=0), strict=True))
     volume = templates.crop(volume.with_data(labels), box)
     truth = to_truth(volume.data)
-    if not _growth.is_brain(truth).any():
+    if not is_brain(truth).any():
         raise ValueError(f"{path}: no FreeSurfer brain label in it; is it a label map?")
     place = np.zeros(int(paint.labels.max()) + 1, np.uint8)
     place[paint.labels] = np.arange(len(paint.labels))
     image = place[volume.data]
     picture = volume.with_data(paint.level[image])
-    rigid, points, _ = _growth.head_frame(picture, truth > 0, _growth.is_brain(truth))
+    rigid, points, _ = _growth.head_frame(picture, truth > 0, is_brain(truth))
     return _growth.build(volume.with_data(image), truth, rigid, points, NECK_MM)
 
 

@@ -11,14 +11,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..datasets import TRUTH
-from ..segmenters import REGIONS
+from ..datasets import TRUTH, TRUTH_REGIONS, is_brain, is_grey
+from ..segmenters import DSEG
 
 #: What is compared, in the order of every table.
 STRUCTURES = ("brain", "vcsf", "wm", "gm")
-
-#: Values of a ``dseg`` image of ours.  CSF outside the ventricles is 1; all CSF is 1 or 4.
-DSEG = {"csf": 1, "gm": 2, "wm": 3, "vcsf": 4}
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:
@@ -71,7 +68,7 @@ def structures(dseg: np.ndarray, brain: np.ndarray) -> dict[str, np.ndarray]:
     Parameters
     ----------
     dseg : numpy.ndarray of int
-        Tissue labels, see :data:`DSEG`.
+        Tissue labels, see :data:`refacebench.segmenters.DSEG`.
     brain : numpy.ndarray of bool
         The segmenter's brain mask on the same grid.
     """
@@ -88,18 +85,14 @@ def truth_structures(truth: np.ndarray) -> dict[str, np.ndarray]:
     ----------
     truth : numpy.ndarray of int
         A ``desc-truth_dseg`` image, see :data:`refacebench.datasets.TRUTH`.
-        The subcortical structures (10 + place in ``REGIONS``) belong to grey
-        matter, the brainstem to white.  The brain is all of them and the CSF.
+        The subcortical structures belong to grey matter, the brainstem to white.
+        The brain is all of them and the CSF.
     """
-    place = {name: 11 + i for i, name in enumerate(REGIONS)}
-    white = (TRUTH["wm"], place["brainstem"])
-    other = (0, TRUTH["other_head"], TRUTH["csf"], TRUTH["vcsf"], *white)
-    lookup = np.arange(256)
     return {
-        "brain": ~np.isin(lookup, (0, TRUTH["other_head"]))[truth],
+        "brain": is_brain(truth),
         "vcsf": truth == TRUTH["vcsf"],
-        "wm": np.isin(lookup, white)[truth],
-        "gm": ~np.isin(lookup, other)[truth],
+        "wm": (truth == TRUTH["wm"]) | (truth == TRUTH_REGIONS["brainstem"]),
+        "gm": is_grey(truth),
     }
 
 

@@ -38,9 +38,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from .. import images, templates
-from ..datasets import TRUTH
+from ..datasets import TRUTH, TRUTH_REGIONS
 from ..images import Volume
-from ..segmenters import REGIONS
 from . import overlap, quality
 
 #: Tip of the nose of the mean head, template mm (its text in :mod:`refacebench.templates`).
@@ -130,9 +129,9 @@ def _points(volume: Volume, mask: np.ndarray) -> np.ndarray:
 def _side_axis(labels: Volume) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the unit vector to the right and a point of the midsagittal plane."""
     centers: dict[str, list[np.ndarray]] = {"left": [], "right": []}
-    for place, name in enumerate(REGIONS):
+    for name, label in TRUTH_REGIONS.items():
         side = name.rpartition("_")[2]
-        mask = labels.data == 11 + place
+        mask = labels.data == label
         if side in centers and mask.any():
             centers[side].append(templates.mask_center(mask, labels.affine))
     if not centers["left"] or len(centers["left"]) != len(centers["right"]):

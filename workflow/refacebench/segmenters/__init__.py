@@ -24,6 +24,8 @@ import numpy as np
 
 #: Values of ``Segmentation.tissue``.
 TISSUES = {"csf": 1, "gm": 2, "wm": 3}
+#: Values of a ``dseg`` image of ours.  CSF outside the ventricles is 1; all CSF is 1 or 4.
+DSEG = {**TISSUES, "vcsf": 4}
 
 #: The 17 regions whose volumes are compared, in the order of every table.
 #: Values of ``Segmentation.regions`` are 1 .. 17 in this order.
