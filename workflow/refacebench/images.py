@@ -72,11 +72,28 @@ def read(path: str | Path, dtype=np.float32) -> Volume:
     """
     image = nib.load(path)
     data = np.asanyarray(image.dataobj) if dtype is None else image.get_fdata(dtype=dtype)
-    while data.ndim > 3 and data.shape[-1] == 1:
-        data = data[..., 0]
+    data = _without_last_axes(data)
     if data.ndim != 3:
         raise ValueError(f"{path}: {data.ndim}-D image where a 3-D one is needed")
     return Volume(data, np.asarray(image.affine, dtype=float))
+
+
+def _without_last_axes(data: np.ndarray) -> np.ndarray:
+    """Drop trailing axes of length one behind the third."""
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    return data
+
+
+def stored(path: str | Path) -> np.ndarray:
+    """Return the numbers of a NIfTI file as they are stored, without scaling, 3-D."""
+    return _without_last_axes(np.asanyarray(nib.load(path).dataobj.get_unscaled()))
+
+
+def scaling(image) -> tuple[float, float]:
+    """Return slope and intercept of a loaded image: value = slope * stored number + intercept."""
+    slope = getattr(image.dataobj, "slope", 1.0) or 1.0
+    return slope, getattr(image.dataobj, "inter", 0.0) or 0.0
 
 
 def read_mask(path: str | Path) -> np.ndarray:
@@ -154,18 +171,13 @@ def write_changed(
         Voxels whose stored number really is another one now.
     """
     image = nib.load(source)
-    raw = np.asanyarray(
-        image.dataobj.get_unscaled() if nib.is_proxy(image.dataobj) else image.dataobj
-    )
-    shape = raw.shape
-    raw = raw.reshape(changed.shape)
-    slope = getattr(image.dataobj, "slope", 1.0) or 1.0
-    inter = getattr(image.dataobj, "inter", 0.0) or 0.0
-    stored = raw.copy()
+    slope, inter = scaling(image)
+    before = stored(source)
+    after = before.copy()
     fresh = (np.asarray(values, dtype=np.float64)[changed] - inter) / slope
-    stored[changed] = cast(fresh, raw.dtype)
-    _save_stored(stored.reshape(shape), clean_header(image.header), slope, inter, path)
-    return stored != raw
+    after[changed] = cast(fresh, before.dtype)
+    _save_stored(after.reshape(image.shape), clean_header(image.header), slope, inter, path)
+    return after != before
 
 
 def write_values(source: str | Path, values: np.ndarray, path: str | Path) -> None:

@@ -162,8 +162,7 @@ def fits(path: str | Path, values: np.ndarray, changed: np.ndarray) -> bool:
     dtype = image.get_data_dtype()
     if not np.issubdtype(dtype, np.integer) or not changed.any():
         return True
-    slope = getattr(image.dataobj, "slope", 1.0) or 1.0
-    inter = getattr(image.dataobj, "inter", 0.0) or 0.0
+    slope, inter = images.scaling(image)
     stored = (values[changed].astype(np.float64) - inter) / slope
     error = np.abs(images.cast(stored, dtype).astype(np.float64) - stored).max()
     return bool(error * abs(slope) <= 0.01 * np.nanmax(np.abs(values)))
@@ -199,15 +198,6 @@ def grow(mask: np.ndarray, spacing: np.ndarray, margin_mm: float) -> np.ndarray:
     return grown
 
 
-def stored(path: str | Path) -> np.ndarray:
-    """Return the numbers of a NIfTI file as they are stored, without scaling, 3-D."""
-    image = nib.load(path)
-    raw = np.asanyarray(image.dataobj.get_unscaled())
-    while raw.ndim > 3 and raw.shape[-1] == 1:
-        raw = raw[..., 0]
-    return raw
-
-
 def stored_difference(source: str | Path, written: str | Path) -> np.ndarray:
     """Return the voxels whose stored bits differ between two files of one data type.
 
@@ -216,7 +206,7 @@ def stored_difference(source: str | Path, written: str | Path) -> np.ndarray:
     RuntimeError
         If data type or shape differ.
     """
-    before, after = stored(source), stored(written)
+    before, after = images.stored(source), images.stored(written)
     if before.dtype != after.dtype or before.shape != after.shape:
         raise RuntimeError(
             f"{written}: {after.dtype} {after.shape} where {source} has "

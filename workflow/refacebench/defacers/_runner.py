@@ -390,9 +390,7 @@ def _copy_as_pair(path: Path, folder: Path) -> None:
     import nibabel as nib
 
     image = nib.load(path)
-    plain = (getattr(image.dataobj, "slope", 1) or 1) == 1 and not getattr(
-        image.dataobj, "inter", 0
-    )
+    plain = images.scaling(image) == (1, 0)
     data = np.asanyarray(image.dataobj) if plain else images.read(path).data
     header = images.clean_header(image.header)
     header.set_data_dtype(data.dtype)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 
+from .. import images
 from . import Defaced, PreparedScan
 
 VERSION = "1"
@@ -45,4 +46,4 @@ def _step(path) -> float:
     image = nib.load(path)
     if not np.issubdtype(image.get_data_dtype(), np.integer):
         return 0.0
-    return abs(float(getattr(image.dataobj, "slope", 1.0) or 1.0))
+    return abs(float(images.scaling(image)[0]))
