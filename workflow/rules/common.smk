@@ -87,6 +87,13 @@ def batches(dataset, split=None, role=None):
     ]
 
 
+def manifests(stage, dataset, name, split=None, role=None):
+    """A stage's manifests of a dataset's batches; the name is the folder of the variant."""
+    return [
+        f"results/{stage}/{dataset}/{name}/{batch}.tsv" for batch in batches(dataset, split, role)
+    ]
+
+
 def scan_list(wildcards):
     """What the inventory checks: grown scans, or the list of a folder's scans."""
     grown = plan.is_synthetic(config, wildcards.dataset)
@@ -109,10 +116,8 @@ def training_manifests(split):
     """An input function: the defaced scans of a split that a model is trained on."""
 
     def function(wildcards):
-        return [
-            f"results/deface/{wildcards.dataset}/{wildcards.defacer}/{batch}.tsv"
-            for batch in batches(wildcards.dataset, split, plan.MEASURED)
-        ]
+        w = wildcards
+        return manifests("deface", w.dataset, w.defacer, split, plan.MEASURED)
 
     return function
 
@@ -122,10 +127,10 @@ def stage_manifests(stage, split=None, role=None, variants=("original",)):
 
     def function(wildcards):
         return [
-            f"results/{stage}/{wildcards.dataset}/{segmenter}/{variant}/{batch}.tsv"
+            path
             for segmenter in SEGMENTERS
             for variant in variants
-            for batch in batches(wildcards.dataset, split, role)
+            for path in manifests(stage, wildcards.dataset, f"{segmenter}/{variant}", split, role)
         ]
 
     return function
@@ -134,11 +139,11 @@ def stage_manifests(stage, split=None, role=None, variants=("original",)):
 def refacing_manifests(wildcards):
     """The defaced scans that models are trained and picked on."""
     return [
-        f"results/deface/{wildcards.dataset}/{defacer}/{batch}.tsv"
+        path
         for defacer in config["defacers"]
         if any(v.startswith(f"{defacer}+") for v in VARIANTS)
         for split in ("train", "validation")
-        for batch in batches(wildcards.dataset, split, plan.MEASURED)
+        for path in manifests("deface", wildcards.dataset, defacer, split, plan.MEASURED)
     ]
 
 
@@ -150,10 +155,10 @@ def carry_manifests(wildcards):
     if not config["datasets"][wildcards.dataset].get("carry"):
         return []
     return [
-        f"results/carry/{wildcards.dataset}/{defacer}/{batch}.tsv"
+        path
         for defacer in config["defacers"]
         if defacer != "null" and defacer in VARIANTS
-        for batch in batches(wildcards.dataset, "test", plan.MEASURED)
+        for path in manifests("carry", wildcards.dataset, defacer, "test", plan.MEASURED)
     ]
 
 
@@ -178,22 +183,24 @@ def is_floor(attacker):
     return getattr(loaded, "FLOOR", False)
 
 
-def attack_renderings(variant):
-    """An input function: renderings of the test split.
+def pictured(wildcards, variant):
+    """Whose images an attacker looks at: a variant, and the role of its scans.
 
-    Of the originals all sessions (the gallery), of the attacked variant those that are
-    measured; the pictures of a control are the original's.
+    Of the originals all sessions (the gallery), of the attacked variant (`target`) those
+    that are measured; the pictures of a control are the original's.
     """
+    if variant != "target":
+        return variant, None
+    control = wildcards.target in rendering.CONTROLS
+    return "original" if control else wildcards.target, plan.MEASURED
+
+
+def attack_renderings(variant):
+    """An input function: renderings of the test split."""
 
     def function(wildcards):
-        name, role = variant, None
-        if variant == "target":
-            control = wildcards.target in rendering.CONTROLS
-            name, role = "original" if control else wildcards.target, plan.MEASURED
-        return [
-            f"results/render/{wildcards.dataset}/{name}/{batch}.tsv"
-            for batch in batches(wildcards.dataset, "test", role)
-        ]
+        name, role = pictured(wildcards, variant)
+        return manifests("render", wildcards.dataset, name, "test", role)
 
     return function
 
@@ -202,19 +209,13 @@ def attack_brains(variant):
     """An input function: brain masks found in the same images, where an attacker wants them."""
 
     def function(wildcards):
-        name = wildcards.attacker
-        method = registry.load("attackers", name, entry("attackers", name))
-        if not getattr(method, "BRAINS", False):
+        attacker = wildcards.attacker
+        method = registry.load("attackers", attacker, entry("attackers", attacker))
+        control = variant == "target" and wildcards.target in rendering.CONTROLS
+        if control or not getattr(method, "BRAINS", False):
             return []
-        name, role = variant, None
-        if variant == "target":
-            if wildcards.target in rendering.CONTROLS:
-                return []
-            name, role = wildcards.target, plan.MEASURED
-        return [
-            f"results/segment/{wildcards.dataset}/{SEGMENTERS[0]}/{name}/{batch}.tsv"
-            for batch in batches(wildcards.dataset, "test", role)
-        ]
+        name, role = pictured(wildcards, variant)
+        return manifests("segment", wildcards.dataset, f"{SEGMENTERS[0]}/{name}", "test", role)
 
     return function
 
@@ -226,23 +227,26 @@ def attack_training(wildcards):
     options = registry.options("attackers", wildcards.attacker, chosen)
     if not hasattr(method, "training") or not method.training(options):
         return []
-    control = wildcards.target in rendering.CONTROLS
-    names = ["original"] if control else ["original", wildcards.target]
+    target, role = pictured(wildcards, "target")
     return [
-        f"results/render/{wildcards.dataset}/{name}/{batch}.tsv"
-        for name in dict.fromkeys(names)
-        for batch in batches(wildcards.dataset, "train", plan.MEASURED)
+        path
+        for name in dict.fromkeys(["original", target])
+        for path in manifests("render", wildcards.dataset, name, "train", role)
     ]
 
 
 def kit_renderings(wildcards):
     """The renderings that the raters' kit is made from: the originals and all variants."""
     return [
-        f"results/render/{wildcards.dataset}/{variant}/{batch}.tsv"
+        path
         for variant in kit.variants(config, VARIANTS)
         # Other sessions of the originals are what raters are asked with.
-        for batch in batches(
-            wildcards.dataset, "test", None if variant == "original" else plan.MEASURED
+        for path in manifests(
+            "render",
+            wildcards.dataset,
+            variant,
+            "test",
+            None if variant == "original" else plan.MEASURED,
         )
     ]
 
