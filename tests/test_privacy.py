@@ -755,7 +755,7 @@ def test_figures_of_attacks(cohort):
 
 def test_the_plane_marks_the_front(cohort):
     look = style.look_of(cohort)
-    table = privacy_utility.main_rows(cohort["tradeoff"])
+    table = pictures.main_rows(cohort["tradeoff"])
     axes = figures.draw_privacy(cohort, look)["privacy_utility"].axes[0]
     marked = {
         (line.get_xdata()[0], line.get_ydata()[0])

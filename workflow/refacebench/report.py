@@ -19,8 +19,7 @@ from . import captions, pages
 from .captions import of_segmenter, plural
 from .figures import PRIVACY, name_of
 from .figures.overlap import TITLES as STRUCTURES
-from .figures.privacy import SETTINGS, main_setting
-from .figures.privacy_utility import main_rows
+from .figures.privacy import SETTINGS, main_rows
 from .figures.slices import LABELS, PUBLIC
 from .figures.style import CONTROLS, MESSAGE_ONLY, Look, look_of
 from .figures.volumes import is_true, region_label
@@ -1073,7 +1072,7 @@ def _compact_runtime(table, look, settings):
 
 def _compact_privacy(table, look, settings):
     """Return one row a variant, one column an attacker, in the setting that counts."""
-    table = table[table["setting"] == main_setting(table)]
+    table = main_rows(table)
     attackers = list(dict.fromkeys(table["attacker"]))
     name = "choice" if table["choice"].notna().any() else "rank1"
     what = f"picked from {int(table['n_options'].iloc[0])}" if name == "choice" else "named first"

@@ -24,6 +24,11 @@ def main_setting(table: pd.DataFrame) -> str:
     return found[0] if found else next(iter(SETTINGS))
 
 
+def main_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of that setting (:func:`main_setting`)."""
+    return table[table["setting"] == main_setting(table)]
+
+
 def attackers(table: pd.DataFrame) -> list[str]:
     """Return the attackers in order of appearance."""
     return list(dict.fromkeys(table["attacker"].dropna()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .privacy import SETTINGS, is_landmark
+from .privacy import SETTINGS, is_landmark, main_rows
 from .style import BAND, FAINT, INK, WIDTH, Look, message_figure, new_figure, pick_segmenter, styled
 
 #: The front's colour, and that of the chance line.
@@ -14,15 +14,6 @@ FRONT, CHANCE = "#2f6f4f", "#B00020"
 _PAPER = {"facecolor": "white", "alpha": 0.6, "linewidth": 0, "pad": 0.3}
 #: Lines of labels are at least so far apart, as a share of the axis.
 _LINE = 0.052
-
-
-def main_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the setting that counts: another session where there is one."""
-    for setting in SETTINGS:
-        rows = table[table["setting"] == setting]
-        if len(rows):
-            return rows
-    return table
 
 
 @styled
