@@ -2,11 +2,12 @@
 
 import gzip
 import json
-import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from trainings import FILES, assert_bomb_is_refused, assert_same_files, interrupt
 
 torch = pytest.importorskip("torch")
 
@@ -411,23 +412,15 @@ def test_training_writes_model_card_and_curves(trained):
 @pytest.mark.parametrize("optimiser", ["adam", "adamp"])
 def test_interrupted_training_ends_in_the_same_bytes(pairs, tmp_path, monkeypatch, optimiser):
     options = {**TINY, "optimiser": optimiser}
-    cpgan3d.train(pairs[:3], pairs[3:], tmp_path / "whole", options, seed=3)
-    validate, calls = cpgan3d.CPGAN.validate, []
 
-    def stop(task):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return validate(task)
+    def train(name):
+        cpgan3d.train(pairs[:3], pairs[3:], tmp_path / name, options, seed=3)
 
-    monkeypatch.setattr(cpgan3d.CPGAN, "validate", stop)
-    with pytest.raises(KeyboardInterrupt):
-        cpgan3d.train(pairs[:3], pairs[3:], tmp_path / "cut", options, seed=3)
-    monkeypatch.undo()
+    train("whole")
+    interrupt(lambda: train("cut"), monkeypatch, cpgan3d.CPGAN, "validate", 2, done=False)
     assert (tmp_path / "cut" / "state.safetensors").is_file()
-    cpgan3d.train(pairs[:3], pairs[3:], tmp_path / "cut", options, seed=3)
-    for name in ("model.safetensors", "card.json", "curves.tsv"):
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    train("cut")
+    assert_same_files(tmp_path / "cut", tmp_path / "whole", FILES)
 
 
 def test_only_hull_images_train(pairs, tmp_path):
@@ -565,13 +558,8 @@ def test_loading_runs_no_code_and_wants_the_same_options(trained, tmp_path):
     with pytest.raises(ValueError, match="filters 4 not 5"):
         cpgan3d.load(trained, {**TINY, "filters": 5})
     shutil.copytree(trained, tmp_path / "model")
-    witness = tmp_path / "witness"
 
-    class Bomb:
-        def __reduce__(self):
-            return (witness.write_text, ("ran",))
-
-    (tmp_path / "model" / "model.safetensors").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(Exception, match="(?i)header|deserializ"):
+    def load():
         cpgan3d.load(tmp_path / "model", TINY)
-    assert not witness.exists()
+
+    assert_bomb_is_refused(load, tmp_path / "model" / "model.safetensors")

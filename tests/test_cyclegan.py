@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from balls import SHAPE, ball, write_pair
+from balls import SHAPE, ball
+from trainings import FILES, assert_same_files, interrupt
 
 torch = pytest.importorskip("torch")
 
@@ -19,6 +20,7 @@ from refacebench.refacers import (  # noqa: E402
     cyclegan2d,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = {
     **cyclegan2d.OPTIONS,
     "size": 16,
@@ -37,21 +39,6 @@ TINY = {
     "device": "cpu",
     "precision": "float32",
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """As in a job; two threads that wait for each other are far slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("balls")
-    return [write_pair(folder, number) for number in range(5)]
 
 
 @pytest.fixture(scope="module")
@@ -252,26 +239,15 @@ def test_each_domain_is_scaled_by_itself():
 
 @pytest.mark.parametrize("after", [1, 3])
 def test_interrupted_training_gives_the_same_bytes(pairs, trained, tmp_path, monkeypatch, after):
-    saved = []
-    original = _training.save_state
-
-    def save_then_die(*args):
-        original(*args)
-        saved.append(1)
-        if len(saved) == after:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(_training, "save_state", save_then_die)
-    with pytest.raises(KeyboardInterrupt):
+    def train():
         cyclegan2d.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
-    monkeypatch.undo()
+
+    interrupt(train, monkeypatch, _training, "save_state", after)
     torch.manual_seed(99)
-    cyclegan2d.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
-    files = ["model.safetensors", "card.json", "curves.tsv"]
-    files += [f"samples/{path.name}" for path in (trained / "samples").iterdir()]
-    assert len(files) == 3 + 2 + 4
-    for name in files:
-        assert (tmp_path / name).read_bytes() == (trained / name).read_bytes(), name
+    train()
+    samples = [f"samples/{path.name}" for path in (trained / "samples").iterdir()]
+    assert len(samples) == 2 + 4
+    assert_same_files(tmp_path, trained, [*FILES, *samples])
 
 
 def test_card_tells_what_was_trained(trained):

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from balls import SHAPE, ball, write_pair
+from balls import SHAPE, ball
+from trainings import FILES, assert_same_files, interrupt
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("monai")
@@ -13,6 +14,7 @@ pytest.importorskip("monai")
 from refacebench import registry  # noqa: E402
 from refacebench.refacers import _slices, _slicewise, _training, diffusion25d  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = {
     **diffusion25d.OPTIONS,
     "size": 16,
@@ -33,21 +35,6 @@ TINY = {
     "device": "cpu",
     "precision": "float32",
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """As in a job; two threads that wait for each other are far slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("balls")
-    return [write_pair(folder, number) for number in range(5)]
 
 
 @pytest.fixture(scope="module")
@@ -184,20 +171,13 @@ def test_triples_of_slices_are_augmented_alike():
 
 
 def test_interrupted_training_gives_the_same_bytes(pairs, trained, tmp_path, monkeypatch):
-    original = _training.save_state
-
-    def save_then_die(*args):
-        original(*args)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(_training, "save_state", save_then_die)
-    with pytest.raises(KeyboardInterrupt):
+    def train():
         diffusion25d.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
-    monkeypatch.undo()
+
+    interrupt(train, monkeypatch, _training, "save_state", 1)
     torch.manual_seed(99)
-    diffusion25d.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
-    for name in ("model.safetensors", "card.json", "curves.tsv", "samples/epoch-0003.npy"):
-        assert (tmp_path / name).read_bytes() == (trained / name).read_bytes(), name
+    train()
+    assert_same_files(tmp_path, trained, [*FILES, "samples/epoch-0003.npy"])
 
 
 def test_training_beats_the_defaced_image(pairs, tmp_path):

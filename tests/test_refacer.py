@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
-import pickle
 import shutil
 
 import numpy as np
 import pytest
 
-from balls import SHAPE, ball, write_pair
+from balls import SHAPE, ball
+from trainings import FILES, assert_bomb_is_refused, assert_same_files, interrupt
 
 torch = pytest.importorskip("torch")
 
@@ -32,12 +32,6 @@ TINY = {
     "device": "cpu",
     "precision": "float32",
 }
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("balls")
-    return [write_pair(folder, number) for number in range(5)]
 
 
 @pytest.fixture(scope="module")
@@ -210,39 +204,25 @@ def test_training_beats_the_defaced_image(pairs, tmp_path):
 
 @pytest.mark.parametrize("after", [1, 3])
 def test_interrupted_training_gives_the_same_bytes(pairs, trained, tmp_path, monkeypatch, after):
-    saved = []
-    original = _training.save_state
-
-    def save_then_die(*args):
-        original(*args)
-        saved.append(1)
-        if len(saved) == after:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(_training, "save_state", save_then_die)
-    with pytest.raises(KeyboardInterrupt):
+    def train():
         pix2pix25d.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
+
+    interrupt(train, monkeypatch, _training, "save_state", after)
     assert not (tmp_path / "model.safetensors").exists()
-    monkeypatch.undo()
     torch.manual_seed(99)  # whatever happened in between must not matter
-    pix2pix25d.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
-    for name in ("model.safetensors", "card.json", "curves.tsv"):
-        assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
+    train()
+    assert_same_files(tmp_path, trained, FILES)
     assert not (tmp_path / "state.safetensors").exists()
 
 
 def test_state_of_another_training_is_not_taken_up(pairs, trained, tmp_path, monkeypatch, capsys):
-    def die(*args):
-        raise KeyboardInterrupt
+    def train(**other):
+        pix2pix25d.train(pairs[:3], pairs[3:4], tmp_path, {**TINY, **other}, seed=3)
 
-    monkeypatch.setattr(_training, "write_outputs", die)
-    with pytest.raises(KeyboardInterrupt):
-        pix2pix25d.train(pairs[:3], pairs[3:4], tmp_path, {**TINY, "batch": 3}, seed=3)
-    monkeypatch.undo()
-    pix2pix25d.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
+    interrupt(lambda: train(batch=3), monkeypatch, _training, "write_outputs", 1, done=False)
+    train()
     assert "starting over" in capsys.readouterr().err
-    name = "model.safetensors"
-    assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
+    assert_same_files(tmp_path, trained, ["model.safetensors"])
 
 
 def test_callers_random_state_and_settings_are_left_alone(pairs, tmp_path):
@@ -327,19 +307,13 @@ def test_contract(trained):
 
 def test_loading_runs_no_code(trained, tmp_path):
     shutil.copytree(trained, tmp_path / "model")
-    witness = tmp_path / "witness"
 
-    class Bomb:
-        def __reduce__(self):
-            return (witness.write_text, ("ran",))
+    def load():
+        pix2pix25d.load(tmp_path / "model", TINY)
 
-    (tmp_path / "model" / "model.safetensors").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(Exception, match="(?i)header|deserializ"):
-        pix2pix25d.load(tmp_path / "model", TINY)
-    torch.save({"x": Bomb()}, tmp_path / "model" / "model.safetensors")
-    with pytest.raises(Exception, match="(?i)header|deserializ"):
-        pix2pix25d.load(tmp_path / "model", TINY)
-    assert not witness.exists()
+    weights = tmp_path / "model" / "model.safetensors"
+    assert_bomb_is_refused(load, weights)
+    assert_bomb_is_refused(load, weights, lambda bomb, path: torch.save({"x": bomb}, path))
 
 
 def test_model_of_other_options_is_refused(trained):
