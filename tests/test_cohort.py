@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refacebench import images, manifest, registry
+from refacebench import images, manifest, plan, registry
 from refacebench.datasets import TRUTH, _fields, _growth, _people, demo, is_brain, labelmaps
 from refacebench.images import Volume
 
@@ -473,6 +473,23 @@ def test_label_maps_give_one_person_each_without_age(tmp_path):
     table = labelmaps.index(label_options(tmp_path, participants=5, ages="simulated"), 1)
     assert table["participant"].nunique() == 5
     assert table["age"].between(20, 80).all()
+
+
+def test_missing_priors_end_the_run_before_it_starts(tmp_path):
+    entry = {**label_options(tmp_path), "type": "labelmaps"}
+    config = {"datasets": {"mine": entry}, "seed": 1, "batch_size": 2}
+    config["splits"] = {"train": 0, "validation": 0, "test": 1}
+    assert len(plan.scans(config, "mine")) == 4
+    name = "prior_means_t1.npy"
+    (tmp_path / "maps" / "labels_classes_priors" / name).unlink()
+    with pytest.raises(plan.ConfigError, match=f"datasets.mine: .*no {name}; put") as error:
+        plan.scans(config, "mine")
+    assert "\n" not in str(error.value)
+    # Those that are to be downloaded need not be there yet; those of another place do.
+    assert len(labelmaps.index(label_options(tmp_path, download=True, participants=2), 1)) == 4
+    elsewhere = label_options(tmp_path, download=True, priors=str(tmp_path / "elsewhere"))
+    with pytest.raises(FileNotFoundError, match="elsewhere: no generation_labels.npy"):
+        labelmaps.index(elsewhere, 1)
 
 
 def test_label_map_options_are_checked(tmp_path):

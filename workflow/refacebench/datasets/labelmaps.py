@@ -111,11 +111,15 @@ def index(options: Mapping, seed: int) -> pd.DataFrame:
 
     Raises
     ------
+    FileNotFoundError
+        If priors are missing that are not to be downloaded.
     ValueError
         If an option is impossible or the folder has no label map.
     """
     _check(options)
     count = options["participants"] or len(_map_names(options))
+    if not options["download"] or _prior_folder(options) != _own_priors(options):
+        _check_priors(_prior_folder(options))
     return _people.index(
         {**options, "participants": count}, seed, "m", with_age=options["ages"] == "simulated"
     )
@@ -212,8 +216,22 @@ def _map_names(options: Mapping) -> list[str]:
     return sorted(found)
 
 
+def _own_priors(options: Mapping) -> Path:
+    """Return where the priors lie that come with the maps, and where they are downloaded to."""
+    return Path(options["folder"]) / "labels_classes_priors"
+
+
 def _prior_folder(options: Mapping) -> Path:
-    return Path(options["priors"] or Path(options["folder"]) / "labels_classes_priors")
+    return Path(options["priors"]) if options["priors"] else _own_priors(options)
+
+
+def _check_priors(folder: Path) -> None:
+    missing = [name for name in PRIOR_FILES.values() if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{folder}: no {', '.join(missing)}; put SynthSeg's data/labels_classes_priors "
+            "there, or name its place in the option priors"
+        )
 
 
 def _base_path(folder: str | Path, name: str) -> Path:
@@ -257,12 +275,7 @@ def read_paint(folder: Path) -> Paint:
     ValueError
         If the files do not fit one another.
     """
-    missing = [name for name in PRIOR_FILES.values() if not (folder / name).is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f"{folder}: no {', '.join(missing)}; put SynthSeg's data/labels_classes_priors "
-            "there, or name its place in the option priors"
-        )
+    _check_priors(folder)
     part = {key: np.load(folder / name) for key, name in PRIOR_FILES.items()}
     labels, classes = part["labels"].astype(int), part["classes"].astype(int)
     means, stds = part["means"], part["stds"]
