@@ -114,6 +114,22 @@ def test_bids_index_without_participants_keeps_the_scans(folder):
     assert table["age"].isna().all()
 
 
+def test_ages_are_numbers_of_years_that_people_reach():
+    ages = {"0": 0, " 44.5 ": 44.5, "89+": 89, "130": 130, "8e1": 80}
+    assert {text: bids.parse_age(text) for text in ages} == ages
+    for text in ("", "n/a", "NA", "None", "+", "nan", "old", "34y", "-1", "-0.5", "130.1", "9999",
+                 "inf", "-Infinity", "1e158439314234", "1e999+"):  # fmt: skip
+        assert np.isnan(bids.parse_age(text)), text
+
+
+def test_an_impossible_age_is_an_unknown_one(folder):
+    people = folder / "participants.tsv"
+    people.write_text(people.read_text().replace("44.5", "1e158439314234"))
+    table = plan.scans(config(folder), "mine").set_index("scan")
+    assert np.isnan(table.loc["sub-01", "age"])
+    assert table.loc["sub-01", "status"] == "ok"
+
+
 @pytest.mark.parametrize("path", [None, "", "/no/such/folder"])
 def test_bids_index_of_nothing_says_so(path):
     with pytest.raises(FileNotFoundError, match="path"):

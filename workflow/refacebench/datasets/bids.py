@@ -30,7 +30,8 @@ OPTIONS = {"path": None, "carry": [], "carry_margin_mm": 1.0}
 SYNTHETIC = False
 
 _T1W = re.compile(r"_T1w\.nii(\.gz)?$")
-_NO_AGE = {"", "n/a", "na", "nan", "none"}
+#: No person is older; what says so is no age in years.
+OLDEST = 130.0
 
 
 def index(options: dict, seed: int) -> pd.DataFrame:
@@ -225,11 +226,13 @@ def read_participants(root: str | Path) -> dict[str, dict]:
 def parse_age(text: str) -> float:
     """Return an age in years, NaN where there is none; ``89+`` counts as 89.
 
-    >>> parse_age("34.5"), parse_age("89+"), parse_age("n/a")
-    (34.5, 89.0, nan)
+    A number below 0 or above :data:`OLDEST` is none.
+
+    >>> parse_age("34.5"), parse_age("89+"), parse_age("n/a"), parse_age("1e999")
+    (34.5, 89.0, nan, nan)
     """
-    text = text.strip().lower().rstrip("+")
     try:
-        return float("nan") if text in _NO_AGE else float(text)
+        age = float(text.strip().rstrip("+"))
     except ValueError:
         return float("nan")
+    return age if 0 <= age <= OLDEST else float("nan")
