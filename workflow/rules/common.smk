@@ -65,8 +65,11 @@ wildcard_constraints:
 
 
 def entry(kind, name):
-    """The config entry of a method, never None; a defacer's engine is the one decided on."""
-    chosen = dict(config[kind][name] or {})
+    """The config entry of a method, never None; a defacer's engine is the one decided on.
+
+    Without a refacer's list of defacers: a further one must not train the others again.
+    """
+    chosen = {k: v for k, v in (config[kind][name] or {}).items() if k != "defacers"}
     return plan.decided(name, chosen, PROGRAMS) if kind == "defacers" else chosen
 
 
