@@ -363,18 +363,23 @@ class CPGAN:
             self.networks["average"] = copy.deepcopy(self.g)
             self.product = "average"
 
+    def step(self, items, generator):
+        """Do one optimisation step on these items and return its losses."""
+        return self.learn(self.batch(items, generator))
+
     def batch(self, items, generator) -> dict:
-        """Return real volumes, transforms and noise of training scans at every scale."""
-        parts = move(
-            self.data.get(items), self.options["augment"], self.options["mirror"], generator
-        )
+        """Return what :meth:`learn` needs to learn from these items."""
+        return self.complete(generator, *self.data.get(items))
+
+    def complete(self, generator, *parts) -> dict:
+        """Return real volumes, transforms and noise of moved training scans at every scale."""
+        parts = move(list(parts), self.options["augment"], self.options["mirror"], generator)
         return inputs(parts, self.g, generator)
 
-    def step(self, items, generator):
+    def learn(self, batch: dict):
         """Update the discriminator, then the generator, on one batch of pairs."""
         from ._training import autocast, update_average
 
-        batch = self.batch(items, generator)
         with autocast(self.device, self.precision):
             raw = self.g(batch["noise"], batch["gammas"])
         fake = compose([v.float() for v in raw], batch)
