@@ -68,7 +68,7 @@ def test_a_model_of_a_model_is_refused():
 
 
 def test_the_study_configs_can_be_carried_out():
-    for name in ("abramian", "huelnhagen"):
+    for name in ("abramian", "huelnhagen", "vandergoten"):
         given = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
         plan.validate(given, plan.read_yaml(ROOT / "workflow/schemas/config.schema.yaml"))
         plan.check(given)
