@@ -43,7 +43,7 @@ METHODS = ("pix2pix25d", "cyclegan2d", "diffusion25d", "cpgan3d")
 #: Steps of the published trainings, where the paper states them (CP-GAN's does not).
 PAPER_STEPS = {"cyclegan2d": 200 * 6300}
 #: Options that the operations of a step depend on.
-SIZES = ("size", "batch", "filters", "blocks", "generator", "max_filters", "conv", "patch")
+SIZES = ("size", "batch", "filters", "blocks", "max_filters", "conv", "patch")
 SIZES += ("discriminator_filters", "discriminator_layers", "discriminator_stride")
 #: A head of 1 mm: the grid of a common T1w protocol.
 HEAD_SHAPE = (176, 256, 256)
