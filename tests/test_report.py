@@ -121,9 +121,9 @@ def hand_tables():
     ]
     columns = ["scan", "participant", "variant", "stage", "status", "reason"]
     quality = [
-        ("a", 15, 12, 0.8, 0.55, 0.93),
-        ("b", 15, 15, 1.0, 0.8, 1.0),
-        ("a+m", 15, 15, 1, 0.8, 1),
+        ("a", 15, 15, 12, 0.8, 0.55, 0.93),
+        ("b", 15, 15, 15, 1.0, 0.8, 1.0),
+        ("a+m", 15, 15, 15, 1, 0.8, 1),
     ]
     dice = {"null": 0.997, "a": 0.95, "a+m": 0.97, "b": 0.99}
     overlap = [
@@ -147,7 +147,15 @@ def hand_tables():
         "flow": pd.DataFrame(flow, columns=columns),
         "quality": pd.DataFrame(
             quality,
-            columns=["variant", "n", "success", "success_share", "success_low", "success_high"],
+            columns=[
+                "variant",
+                "n",
+                "n_with_face",
+                "success",
+                "success_share",
+                "success_low",
+                "success_high",
+            ],  # fmt: skip
         ),
         "overlap": pd.DataFrame(
             overlap,

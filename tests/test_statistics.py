@@ -467,6 +467,17 @@ def test_runtime_of_steps():
     assert row["seconds_max"] == seconds.max()
 
 
+def test_a_scan_that_came_without_a_face_is_no_success_and_no_failure():
+    scans = factories.measurements(failures=False)
+    rows = scans[scans["variant"] == "pydeface"].index
+    scans.loc[rows, "quality"] = ["no_face", "failure_1", *["success"] * (len(rows) - 2)]
+    row = only(tables_of.quality(scans, QUICK, factories.VARIANTS), variant="pydeface")
+    assert (row["n"], row["n_with_face"], row["no_face"]) == (12, 11, 1)
+    assert row["success_share"] == pytest.approx(10 / 11)
+    low, high = intervals.wilson(10, 11, QUICK.level)
+    assert (row["success_low"], row["success_high"]) == pytest.approx((low, high))
+
+
 def test_quality_classes_sum_to_the_scans(made):
     classes = ["success", "failure_1", "failure_2", "failure_1+2", "untouched", "no_face"]
     table = made["quality"]

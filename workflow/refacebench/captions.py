@@ -145,7 +145,7 @@ def quality(
         f"{100 * limit['brain_removed_share']:g} % of the brain is removed or replaced below the "
         f"outer {limit['brain_rim_mm']:g} mm of its mask, or more than "
         f"{100 * limit['brain_rim_share']:g} % in all. Success: "
-        "neither.",
+        "neither; its share is of the scans that came with a face.",
         shares(settings),
         left_out(tables),
         engines(table),

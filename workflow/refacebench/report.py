@@ -293,12 +293,12 @@ def _removal_line(tables, settings: Settings, look: Look) -> str:
     table = _get(tables, "quality")
     if len(table):
         table = table[table["variant"].isin(look.defacers)].drop_duplicates("variant")
-        table = table[table["n"] > 0]
+        table = table[table["n_with_face"] > 0]
     if table.empty:
         return "Visible removal: not measured."
     table = table.sort_values("success_share", ascending=False, kind="stable")
     shown = [
-        f"{row['variant']} {int(row['success'])}/{int(row['n'])} "
+        f"{row['variant']} {int(row['success'])}/{int(row['n_with_face'])} "
         f"({_percent(row['success_low'])} to {_percent(row['success_high'])} %)"
         for _, row in table.iterrows()
     ]
@@ -524,7 +524,7 @@ def _removal_by(tables, variants: Sequence[str]) -> str:
         rows = quality[quality["variant"] == defacer] if len(quality) else quality
         if len(rows):
             row = rows.iloc[0]
-            parts.append(f"{defacer} {int(row['success'])}/{int(row['n'])}")
+            parts.append(f"{defacer} {int(row['success'])}/{int(row['n_with_face'])}")
     return f" (visible removal: {', '.join(parts)})" if parts else ""
 
 
@@ -940,7 +940,7 @@ def _compact_quality(table, look, settings):
         counts = [str(int(row[c])) for c in ("failure_1", "failure_2", "failure_1+2", "untouched",
                                              "no_face", "crash")]  # fmt: skip
         share = _with_interval(row, "success_share", "success_low", "success_high", 0, scale=100)
-        success = f"{int(row['success'])}/{int(row['n'])}: {share.replace(' [', ' % [')}"
+        success = f"{int(row['success'])}/{int(row['n_with_face'])}: {share.replace(' [', ' % [')}"
         success = UNAVAILABLE if row.get("engine") == UNAVAILABLE else success
         left = _number(100 * row["face_left_median"], 0)
         removed = _number(row["brain_removed_max"], 0)

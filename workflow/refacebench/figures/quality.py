@@ -68,8 +68,8 @@ def draw(table: pd.DataFrame, look: Look):
         _bar(axes, places[row["variant"]], row)
     axes.set_xlim(0, 100)
     axes.set_xlabel("share of scans (%)")
-    axes.text(1.02, 1.0, "success (95 % interval)", transform=axes.transAxes, va="bottom",
-              fontsize=8)  # fmt: skip
+    title = "success of scans with\na face (95 % interval)"
+    axes.text(1.02, 1.0, title, transform=axes.transAxes, va="bottom", fontsize=8)
     seen = [c for c in CLASSES if c in table and (table[c] > 0).any()]
     _legend(figure, seen or ["success"])
     return figure
@@ -87,10 +87,10 @@ def _bar(axes, y, row) -> None:
             axes.text(start + share / 2, y, f"{number:.0f}", ha="center", va="center", fontsize=7.5,
                       color=INK if name in _LIGHT else "white")  # fmt: skip
         start += share
-    text = f"{int(row['success'])}/{int(row['n'])}"
+    text = f"{int(row['success'])}/{int(row['n_with_face'])}"
     if row.get("engine") == UNAVAILABLE:
         text = UNAVAILABLE
-    elif row["n"]:
+    elif row["n_with_face"]:
         shares = [100 * float(row[c]) for c in ("success_share", "success_low", "success_high")]
         text += " = {:.0f} % ({:.0f} to {:.0f})".format(*shares)
     axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5)

@@ -29,7 +29,7 @@ _COLUMNS = {
     "flow": "dataset scan participant session split role variant stage status reason",
     "flow_counts": "variant stage n_in n_ok n_excluded n_failed n_unavailable n_not_used n_missing",
     "quality": """
-        variant segmenter engine version n
+        variant segmenter engine version n n_with_face
         success failure_1 failure_2 failure_1+2 untouched no_face crash unrated
         success_share success_low success_high face_left_median
         brain_removed_median brain_removed_max brain_removed_max_pct

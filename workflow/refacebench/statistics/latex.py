@@ -21,7 +21,7 @@ LONG = 40
 #: What is printed of tables that are too wide for a page; the TSV has the rest.
 _PRINTED = {
     "quality": """
-        variant segmenter engine version n success failure_1 failure_2 failure_1+2 crash
+        variant segmenter engine version n n_with_face success failure_1 failure_2 failure_1+2 crash
         success_low success_high
     """,
     "overlap": "variant segmenter structure measure n n_failed mean low high mean_all",

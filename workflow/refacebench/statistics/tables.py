@@ -164,6 +164,9 @@ def quality(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
     crash.  A scan that is ``ok`` but has no class is ``unrated``, and so is one
     that only the segmenter failed on, unless its image was judged all the same.
 
+    ``success_share`` is of ``n_with_face``: what came without a face says nothing
+    of a defacer.
+
     Raises
     ------
     ValueError
@@ -175,7 +178,8 @@ def quality(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
             continue
         classes = _quality_classes(table)
         counts = {name: int((classes == name).sum()) for name in (*CLASSES, "unrated")}
-        success, low, high = share(classes == "success", table["participant"], settings.level)
+        face = classes != "no_face"
+        success = share(classes[face] == "success", table.loc[face, "participant"], settings.level)
         rows.append(
             {
                 "variant": variant,
@@ -183,10 +187,9 @@ def quality(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
                 "engine": _joined(table, "defacer_engine"),
                 "version": _joined(table, "defacer_version"),
                 "n": len(table),
+                "n_with_face": int(face.sum()),
                 **counts,
-                "success_share": success,
-                "success_low": low,
-                "success_high": high,
+                **dict(zip(("success_share", "success_low", "success_high"), success, strict=True)),
                 **_brain_counts(table),
             }
         )
