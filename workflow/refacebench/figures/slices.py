@@ -229,7 +229,8 @@ def _compose(rows, tiles, mask: Volume, look, title):
             sagittal, axial = tiles[name]
             _show(row[2 * place], sagittal, spacing[2] / spacing[1])
             _show(row[2 * place + 1], axial, spacing[1] / spacing[0])
-            row[2 * place].set_title(look.label(name), loc="left", fontsize=8, color=INK, pad=3)
+            label = look.label(name, full=place == 0)  # its defacer leads the row
+            row[2 * place].set_title(label, loc="left", fontsize=8, color=INK, pad=3)
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.03, wspace=0.01, hspace=0.01)
     if title:
         figure.suptitle(title, fontsize=9.5, x=0.01, ha="left")
