@@ -681,8 +681,8 @@ def _floor(table) -> str:
     if not names:
         return ""
     return (
-        f"{', '.join(names)} looks at skull and brain alone and is no part of the worst case: "
-        "no defacing that keeps them goes under this floor (column floor, by variant)."
+        f"Floor: {', '.join(names)}, from skull and brain alone, no part of the worst case; "
+        "no defacing that keeps them goes under it (column floor, by variant)."
     )
 
 

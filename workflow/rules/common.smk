@@ -174,16 +174,20 @@ def attack_files(wildcards):
     ]
 
 
+def attacker_trait(attacker, name, default):
+    """What an attacker's file says of itself, see the contract of attackers."""
+    found = registry.load("attackers", attacker, entry("attackers", attacker))
+    return getattr(found, name, default)
+
+
 def attacked(attacker):
     """The variants that an attacker is set on, pictures of the original as controls among them."""
-    loaded = registry.load("attackers", attacker, config["attackers"][attacker])
-    return [*VARIANTS, *getattr(loaded, "CONTROLS", rendering.CONTROLS)]
+    return [*VARIANTS, *attacker_trait(attacker, "CONTROLS", rendering.CONTROLS)]
 
 
 def is_floor(attacker):
     """Whether an attacker looks at no face: its rates are a floor, no failure of a defacer."""
-    loaded = registry.load("attackers", attacker, config["attackers"][attacker])
-    return getattr(loaded, "FLOOR", False)
+    return attacker_trait(attacker, "FLOOR", False)
 
 
 def pictured(wildcards, variant):
@@ -212,10 +216,8 @@ def attack_brains(variant):
     """An input function: brain masks found in the same images, where an attacker wants them."""
 
     def function(wildcards):
-        attacker = wildcards.attacker
-        method = registry.load("attackers", attacker, entry("attackers", attacker))
         control = variant == "target" and wildcards.target in rendering.CONTROLS
-        if control or not getattr(method, "BRAINS", False):
+        if control or not attacker_trait(wildcards.attacker, "BRAINS", False):
             return []
         name, role = pictured(wildcards, variant)
         return manifests("segment", wildcards.dataset, f"{SEGMENTERS[0]}/{name}", "test", role)
@@ -225,10 +227,9 @@ def attack_brains(variant):
 
 def attack_training(wildcards):
     """Renderings of the train split, where an attacker is trained on them."""
+    wants = attacker_trait(wildcards.attacker, "training", lambda options: False)
     chosen = entry("attackers", wildcards.attacker)
-    method = registry.load("attackers", wildcards.attacker, chosen)
-    options = registry.options("attackers", wildcards.attacker, chosen)
-    if not hasattr(method, "training") or not method.training(options):
+    if not wants(registry.options("attackers", wildcards.attacker, chosen)):
         return []
     target, role = pictured(wildcards, "target")
     return [

@@ -23,12 +23,12 @@ the training scans).  The paper has no criterion for the epoch that is kept
 (the authors' scripts looked at test images); here it is the error in the
 changed voxels of the validation participants.  Only that choice uses pairs.
 
-A training of minutes puts a face back only if the discriminators see most of
-the head at once and the cycle weight does not hold the generators at the
-identity.  Seen once, on 12 synthetic heads at 64 x 64 pixels of 3.9 mm behind
-pydeface: patches of 34 pixels, weight 10 and batch 1 give no face in 1560
-steps; 70 pixels (``discriminator_layers: 3``, ``discriminator_stride: 1``),
-weight 2 and batches of 4 give one in 1600 (16 filters, 4 blocks).
+Whether a training of minutes puts a face back hangs on its options.  Seen once,
+on 12 synthetic heads at 64 x 64 pixels of 3.9 mm behind pydeface: discriminators
+that see 34 pixels, cycle weight 10 and batch 1 gave no face in 1560 steps; 70
+pixels (``discriminator_layers: 3``, ``discriminator_stride: 1``), weight 2 and
+batches of 4 gave one in 1600 (16 filters, 4 blocks).  The three were changed
+together; which of them did it is not known.
 """
 
 from __future__ import annotations
