@@ -3,7 +3,7 @@
     PYTHONPATH=workflow python benchmarks/train_step.py cyclegan2d
     PYTHONPATH=workflow python benchmarks/train_step.py pix2pix25d --steps 200 --workers 4
     PYTHONPATH=workflow python benchmarks/train_step.py cyclegan2d --set compile=true
-    PYTHONPATH=workflow python benchmarks/train_step.py diffusion25d --set batch=8 size=96 patch=2
+    PYTHONPATH=workflow python benchmarks/train_step.py diffusion25d --set batch=8 size=96
     PYTHONPATH=workflow python benchmarks/train_step.py cpgan3d --parts train --set size=32
     PYTHONPATH=workflow python benchmarks/train_step.py cyclegan2d --parts flops --gpu-tflops 50
 

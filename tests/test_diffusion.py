@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from balls import SHAPE, ball
 from trainings import FILES, assert_same_files, interrupt
@@ -128,6 +130,33 @@ def scan(values, changed_from=4):
     return _slices.Slices(data, mask, data, frame, 1.0, 1.0)
 
 
+@given(st.sets(st.integers(1, 40), min_size=1), st.integers(0, 20))
+def test_the_triples_of_a_step_cover_every_slice_and_those_of_runs_seldom_twice(numbers, step):
+    centres = torch.tensor(sorted(numbers))
+    spread = torch.tensor([-1, 0, 1])
+    slices = torch.unique(centres[:, None] + spread)
+    chosen = diffusion25d.tiling(slices, centres, step)
+    assert torch.equal(chosen, torch.unique(chosen))
+    covered = centres[chosen][:, None] + spread
+    assert torch.equal(torch.unique(covered), slices)
+    runs = 1 + int((centres.diff() > 1).sum())
+    assert len(chosen) <= len(centres) / 3 + 2 * runs
+
+
+def test_steps_take_the_triples_in_turns_and_the_last_one_all(monkeypatch):
+    seen = []
+
+    def denoised(model, image, source, mask, place, time):
+        seen.append(sorted(place.tolist()))
+        return torch.zeros_like(image)
+
+    monkeypatch.setattr(diffusion25d, "_denoised", denoised)
+    _, images = sampled([scan([0.5] * 12)], {**TINY, "sampling_steps": 4})
+    assert [len(places) for places in seen] == [5, 5, 6, 12]
+    assert set(seen[0]) | set(seen[1]) | set(seen[2]) == set(seen[3])
+    assert (images[:, 0, 4:] == 0).all()
+
+
 @pytest.mark.parametrize("batch", [1, 2, 64])
 def test_known_voxels_stay_and_overlapping_triples_are_averaged(batch):
     options = {**TINY, "reface_batch": batch}
@@ -205,11 +234,11 @@ def test_sampling_steps_may_change_after_training_and_the_network_may_not(traine
     more = {**TINY, "sampling_steps": 6}
     assert diffusion25d.load(trained, more).options["sampling_steps"] == 6
     assert "sampling_steps" in diffusion25d.APPLIED
-    with pytest.raises(ValueError, match="patch 1 not 2"):
+    with pytest.raises(ValueError, match="patch 4 not 2"):
         diffusion25d.load(trained, {**TINY, "patch": 2})
 
 
-@pytest.mark.parametrize("patch", [1, 2])
+@pytest.mark.parametrize("patch", [1, 2, 4])
 def test_network_keeps_the_slices_size(patch):
     net = diffusion25d._network({**TINY, "patch": patch})
     out = net(torch.zeros(2, 9, 16, 16), torch.tensor([3, 999]))

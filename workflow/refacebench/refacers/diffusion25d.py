@@ -13,9 +13,11 @@ that took several times as many steps to learn); the loss is the squared error
 in changed voxels.  Noise follows the cosine schedule (Nichol & Dhariwal 2021).
 
 Sampling is DDIM without added noise (Song et al. 2021, eq. 12 with sigma 0),
-all slices of a scan at once: at every step each slice gets the mean of the up
-to three predictions that its own triple and those of its neighbours make of
-it, so that the slices become one face.  The first noise is drawn from a seed
+all slices of a scan at once.  A step covers them with triples that do not
+overlap (but at an edge), the next one with triples one slice further; in the
+last one each slice gets the mean of the up to three predictions that its own
+triple and those of its neighbours make of it.  So the slices become one face
+in a third of the network's work.  The first noise is drawn from a seed
 that follows from the scan's values: a scan has one result.  Not from MONAI:
 its DDIM scheduler (1.6.1) spaces the steps by (T - 1) / (n - 1) but steps back
 by T // n, so that an image has another noise level than the network is told.
@@ -25,7 +27,7 @@ from __future__ import annotations
 
 from . import _slicewise
 
-VERSION = "1"
+VERSION = "2"
 TITLE = "2.5-D diffusion, inpainting (native; network of MONAI)"
 
 #: Defaults: a size for one GPU.  No publication has this model: all are ours.
@@ -34,10 +36,10 @@ OPTIONS = {
     "slices": "changed",
     "filters": 64,  # first level; a multiple of 16
     "multipliers": [1, 2, 4, 4],  # of the filters at each level, which halves the image
-    "patch": 1,  # 2: pixels go in and come out as channels of 2 x 2 patches, a quarter of the time
+    "patch": 4,  # pixels go in and out as channels of 4 x 4 patches: 1/16 of the work of 1
     "residual_blocks": 2,  # a level
     "train_steps": 1000,  # of the noise schedule
-    "sampling_steps": 20,
+    "sampling_steps": 8,  # on the demo 20 gave refaced scans of the same correlation and error
     "validation_steps": 5,  # sampling steps in the validation of every epoch
     "learning_rate": 1e-4,
     "batch": 16,
@@ -165,23 +167,57 @@ def _predict(model, stack, items, seed: int):
     centres = stack.centres[items]
     slices = torch.unique(torch.cat([centres - 1, centres, centres + 1]))
     place = torch.searchsorted(slices, centres).to(model.device)
+    tiles = [place[tiling(slices, centres, n)] for n in range(options["sampling_steps"] - 1)]
     slices = slices.to(model.device)
     source, mask = stack.source[slices].float(), stack.changed[slices]
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(source.shape, generator=generator).to(model.device)
-    share = signal_share(options["train_steps"]).to(model.device)
+    schedule = signal_share(options["train_steps"]).to(model.device)
     times = sampling_times(options["train_steps"], options["sampling_steps"])
     image = torch.where(mask, noise, source)
-    for number, time in enumerate(times):
-        final = number + 1 == len(times)
-        following = torch.ones_like(share[0]) if final else share[times[number + 1]]
-        clean = _denoised(model, image, source, mask, place, time)
-        image = torch.where(mask, ddim_step(image, clean, share[time], following), source)
+    shares = torch.cat([schedule[times], torch.ones_like(schedule[:1])])
+    for number, chosen in enumerate([*tiles, place]):
+        clean = _denoised(model, image, source, mask, chosen, times[number])
+        share, following = shares[number : number + 2]
+        image = torch.where(mask, ddim_step(image, clean, share, following), source)
     return image[place][:, None]
 
 
+def tiling(slices, centres, number: int):
+    """Choose the triples of one step: all slices are covered, few of them twice.
+
+    Parameters
+    ----------
+    slices, centres : torch.Tensor of long
+        Numbers of all slices, ascending, and of those that are in the middle of a
+        triple; a slice is a centre or next to one.
+    number : int
+        Of the step: with each step the tiles move by one slice.
+
+    Returns
+    -------
+    torch.Tensor of long
+        Indices of the chosen ones among the centres, ascending.
+
+    >>> import torch
+    >>> slices, centres = torch.arange(8), torch.arange(1, 7)
+    >>> [centres[tiling(slices, centres, n)].tolist() for n in range(3)]
+    [[1, 3, 6], [1, 4, 6], [1, 2, 5, 6]]
+    """
+    import torch
+
+    regular = centres[(centres - number) % 3 == 0]
+    spread = torch.tensor([-1, 0, 1])
+    left = slices[~torch.isin(slices, regular[:, None] + spread)]
+    # An uncovered slice: the triple around it; at an edge, where there is none, its neighbour's.
+    near = left[:, None] + torch.tensor([0, 1, -1])
+    first = torch.isin(near, centres).int().argmax(1)
+    extra = near[torch.arange(len(left)), first]
+    return torch.isin(centres, torch.cat([regular, extra])).nonzero().flatten()
+
+
 def _denoised(model, image, source, mask, place, time):
-    """Return the mean over overlapping triples of the clean image that the network sees."""
+    """Return the clean image that the network sees in these triples, overlaps averaged."""
     import torch
 
     total, count = torch.zeros_like(image), torch.zeros(len(image), 1, 1, device=image.device)
@@ -193,7 +229,7 @@ def _denoised(model, image, source, mask, place, time):
         clean = clean.clamp(-1, 1)
         total.index_add_(0, at.flatten(), clean.flatten(0, 1))
         count.index_add_(0, at.flatten(), torch.ones(at.numel(), 1, 1, device=at.device))
-    return total / count.clamp(min=1)
+    return total / count
 
 
 METHOD = _slicewise.Method(
