@@ -17,7 +17,7 @@ import yaml
 from PIL import Image
 
 from refacebench.statistics import columns
-from test_workflow import SNAKEFILE, snakemake
+from test_workflow import SNAKEFILE, job_counts, snakemake
 
 pytestmark = pytest.mark.pipeline
 
@@ -56,6 +56,8 @@ TINY = {
     "rendering": {"pixels": 32, "views": 1, "lights": 1, "voxel_mm": 4.0},
     "attackers": {"surface": {}},
 }
+#: Of TINY; skull_strip is not listed there: with attackers it is run as a control.
+VARIANTS = {"original", "null", "quickshear", "mask_face", "mask_face+pix2pix25d", "skull_strip"}
 
 
 def tables(folder):
@@ -85,8 +87,7 @@ def test_every_scan_of_every_variant_is_in_the_flow(finished):
     folder, _, _ = finished
     flow = columns.read(folder / "results/tables/tiny/flow.tsv")
     test = flow[(flow["split"] == "test") & (flow["role"] == "measured")]
-    variants = ["original", "null", "quickshear", "mask_face", "mask_face+pix2pix25d"]
-    assert set(test["variant"]) == set(variants)
+    assert set(test["variant"]) == VARIANTS
     assert not test.duplicated(["scan", "variant"]).any()
     assert flow["participant"].nunique() == 6
     assert flow["scan"].nunique() == 12
@@ -95,9 +96,8 @@ def test_every_scan_of_every_variant_is_in_the_flow(finished):
 def test_every_variant_and_control_is_attacked(finished):
     folder, _, _ = finished
     privacy = columns.read(folder / "results/tables/tiny/privacy.tsv")
-    variants = {"original", "null", "quickshear", "mask_face", "mask_face+pix2pix25d"}
     for _, rows in privacy.groupby("setting"):
-        assert set(rows["variant"]) == variants | {"blurred", "black"}
+        assert set(rows["variant"]) == VARIANTS | {"blurred", "black"}
     black = privacy[(privacy["variant"] == "black") & (privacy["setting"] == "same_scan")]
     assert black["rank1"].tolist() == [0.5]  # two people in the gallery, nothing to see
     assert (folder / "results/figures/tiny/privacy_utility.png").is_file()
@@ -111,6 +111,7 @@ def test_every_method_says_what_ran(finished):
         "quickshear": "official",
         "mask_face": "native",
         "mask_face+pix2pix25d": "native",
+        "skull_strip": "native",
     }
     assert quality["version"].notna().all()
 
@@ -138,6 +139,14 @@ def test_a_second_run_has_nothing_to_do(finished):
     again = snakemake(folder, config=TINY)
     assert again.returncode == 0
     assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_a_further_defacer_trains_one_model_more_and_the_others_not_again(finished):
+    folder, _, _ = finished
+    entry = {**TINY["refacers"]["pix2pix25d"], "defacers": ["mask_face", "quickshear"]}
+    longer = {**TINY, "refacers": {"pix2pix25d": entry}}
+    counts = job_counts(snakemake(folder, "-n", config=longer))
+    assert (counts["train"], counts["reface"]) == (1, 1)
 
 
 def test_a_deleted_output_is_made_again_and_the_tables_are_the_same(finished):

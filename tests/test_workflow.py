@@ -108,6 +108,26 @@ def test_datasets_multiply(tmp_path):
     assert counts["inventory"] == 3 + 4
 
 
+def test_with_attackers_skull_stripping_is_a_control_listed_or_not(tmp_path):
+    """It is defaced, segmented and attacked, and no refacer is set on it."""
+    config = {
+        "datasets": {"mine": bids(tmp_path / "bids")},
+        "splits": {"train": 1, "validation": 1, "test": 1},
+        "defacers": {"mask_face": {}},
+        "refacers": {"pix2pix25d": {}, "raw": {"model": "pix2pix25d", "composite": False}},
+    }
+    without = job_counts(snakemake(tmp_path, "-n", config=config))
+    config["attackers"] = {"surface": {}}
+    counts = job_counts(snakemake(tmp_path, "-n", config=config))
+    added = {name: counts[name] - without[name] for name in ("deface", "train", "measure")}
+    assert added == {"deface": 1, "train": 0, "measure": 1}
+    # original, mask_face, its two refaced variants, skull_strip, and the two pictures.
+    assert counts["attack"] == 5 + 2
+    config["defacers"]["skull_strip"] = None
+    config["refacers"]["pix2pix25d"] = {"defacers": ["mask_face"]}
+    assert job_counts(snakemake(tmp_path, "-n", config=config)) == counts
+
+
 def test_companions_are_aligned_once_and_carried_for_each_defacer(tmp_path):
     mine = bids(tmp_path / "bids", participants=4)
     for i in range(4):

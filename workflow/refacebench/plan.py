@@ -127,6 +127,30 @@ def refacers(config: Mapping) -> dict[str, dict]:
     return found
 
 
+def with_controls(config: Mapping) -> dict:
+    """Return the config with what the attacks are compared with: skull stripping is run.
+
+    Without attackers, or with a defacer of that name, the config as it is.  Refacers
+    are set on the defacers that they had before: nobody asked for a face on a bare brain.
+
+    >>> found = with_controls(
+    ...     {"defacers": {"a": {}}, "refacers": {"m": {}}, "attackers": {"surface": {}}}
+    ... )
+    >>> variants(found)
+    ['original', 'a', 'a+m', 'skull_strip']
+    """
+    from .statistics.privacy import SKULL_STRIP
+
+    if not config.get("attackers") or SKULL_STRIP in config["defacers"]:
+        return dict(config)
+    fixed = {
+        name: {**entry, "defacers": refaced_defacers(config, entry)}
+        for name, entry in refacers(config).items()
+    }
+    defacers = {**config["defacers"], SKULL_STRIP: {}}
+    return {**config, "refacers": fixed, "defacers": defacers}
+
+
 def trained_as(config: Mapping, refacer: str) -> str:
     """Return the entry whose training a refacer applies: its own or that of its ``model``."""
     return refacers(config)[refacer].get("model", refacer)

@@ -21,6 +21,7 @@ try:
     validate(config, SCHEMA)  # fills in the defaults
     plan.check(config)
     config["refacers"] = plan.refacers(config)
+    config.update(plan.with_controls(config))
     PROGRAMS = plan.programs(config, workflow.is_main_process)
     PLANS = {name: plan.load(config, name, workflow.is_main_process) for name in config["datasets"]}
 except plan.ConfigError as error:

@@ -899,8 +899,8 @@ def _landmarks(results: Sequence[Result]) -> list[dict]:
     seen = {r.row["variant"] for r in results}
     messages = {
         BLURRED: "no attacker was run on BLURRED pictures",
-        SKULL_STRIP: f"no defacer called {SKULL_STRIP} is in the config: what the brain alone "
-        "gives away, below which no defacer can go, is unknown",
+        SKULL_STRIP: f"no attacker was run on skull-stripped scans ({SKULL_STRIP}): what the "
+        "brain alone gives away, below which no defacer can go, is unknown",
     }
     return [
         _warning(NO_LANDMARK, "", name, "", {}, f"{message}.")
