@@ -457,13 +457,10 @@ def test_patch_distance_knows_texture_and_place():
 
 
 def test_validation_errors_by_hand():
-    heads = cpgan3d.Heads.__new__(cpgan3d.Heads)
-    heads.hull = torch.zeros(1, 1, 8, 8, 8, dtype=torch.bool)
-    heads.hull[..., :4] = True
-    heads.brain = torch.zeros_like(heads.hull)
-    heads.brain[..., :2] = True
-    heads.tissue = torch.zeros(1, 1, 8, 8, 8)
-    heads.target = torch.zeros(1, 1, 8, 8, 8)
+    hull, brain = np.zeros((8, 8, 8), bool), np.zeros((8, 8, 8), bool)
+    hull[..., :4] = brain[..., :2] = True
+    air = np.zeros((8, 8, 8), np.float32)
+    heads = cpgan3d.Heads([cpgan3d.Head(hull, brain, air, air, None, 1.0, 1.0, 0.0)], "cpu")
     made = torch.zeros(1, 1, 8, 8, 8)
     made[..., 2:4] = 0.3
     found = cpgan3d.validation_values(made, heads)

@@ -13,7 +13,13 @@ from trainings import FILES, assert_bomb_is_refused, assert_same_files, interrup
 torch = pytest.importorskip("torch")
 
 from refacebench import images, registry  # noqa: E402
-from refacebench.refacers import _networks, _slices, _training, pix2pix25d  # noqa: E402
+from refacebench.refacers import (  # noqa: E402
+    _networks,
+    _slices,
+    _training,
+    cyclegan2d,
+    pix2pix25d,
+)
 
 TINY = {
     **pix2pix25d.OPTIONS,
@@ -144,6 +150,66 @@ def test_each_slice_comes_with_its_neighbours_and_scans_do_not_mix():
     ]
     assert stack.targets(torch.tensor([1]))[0, 0, 0, 0] == -0.25
     assert stack.offset.tolist() == [-1, 0, -1, 0]
+
+
+def counted(slices=9, rows=4, changed=(2, 6)):
+    """Return a scan whose slices hold their number, a tenth of it."""
+    data = np.repeat(np.arange(slices) / 10, rows * rows).reshape(slices, rows, rows)
+    mask = np.zeros(data.shape, bool)
+    mask[list(changed)] = True
+    frame = _slices.Frame("RAS", np.zeros(3), np.ones(3), data.shape, 4)
+    return _slices.Slices(data.astype(np.float32), mask, -data, frame, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("which", ["changed", "spaced", "head", "all"])
+def test_trimming_leaves_what_training_sees(which, monkeypatch):
+    monkeypatch.setattr(_slices, "SPACED_MM", 4.0)  # slices 0, 4 and 8
+    whole = [counted(), counted(7, changed=(0, 3))]
+    small = [_slices.trimmed(scan, which, 1) for scan in whole]
+    before, after = (_slices.Stack(scans, which, "cpu") for scans in (whole, small))
+    items = torch.arange(len(before))
+    for name in ("source", "target", "changed"):
+        assert torch.equal(before.triples(name, items), after.triples(name, items))
+    assert torch.equal(before.offset, after.offset)
+    again = [_slices.trimmed(scan, which, 1) for scan in small]
+    assert [s.numbers.tolist() for s in again] == [s.numbers.tolist() for s in small]
+
+
+@pytest.mark.parametrize(
+    ("which", "reach", "kept"),
+    [
+        ("changed", 0, [2, 6]),
+        ("changed", 1, [1, 2, 3, 5, 6, 7]),
+        ("spaced", 0, [4]),
+        ("all", 1, list(range(9))),
+    ],
+)
+def test_trimming_keeps_the_slices_that_train_and_their_neighbours(which, reach, kept):
+    small = _slices.trimmed(counted(), which, reach)
+    assert small.numbers.tolist() == kept
+    assert np.allclose(small.source[:, 0, 0], np.array(kept) / 10)
+    assert small.changed.shape == small.target.shape == small.source.shape
+    assert small.offsets().tolist() == [number - 4 for number in kept]
+    assert set(_slices.mean_head([small])) == set(small.offsets().tolist())
+
+
+def test_data_that_fill_more_than_half_of_a_gpu_stay_in_memory(monkeypatch):
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
+    assert _training.home(500, gpu) == gpu
+    assert _training.home(501, gpu) == torch.device("cpu")
+    assert _training.home(10**18, torch.device("cpu")) == torch.device("cpu")
+
+
+def test_memory_of_a_paper_size_training_is_that_of_its_slices():
+    """500 scans of 21 slices: 256 x 256 pixels of 5 bytes, twice; with neighbours three times."""
+    scans = 500
+    alone = 2 * scans * 21 * 256 * 256 * 5 / 1e6
+    assert cyclegan2d.memory_mb(cyclegan2d.OPTIONS, scans) == round(8000 + alone)
+    spaced = {**pix2pix25d.OPTIONS, "slices": "spaced"}
+    assert pix2pix25d.memory_mb(spaced, scans) == round(8000 + 3 * alone)
+    every = pix2pix25d.memory_mb(pix2pix25d.OPTIONS, scans)
+    assert every == round(8000 + 2 * scans * 220 * 256 * 256 * 5 / 1e6)
 
 
 def test_augmentation_moves_input_target_and_mask_alike():

@@ -128,6 +128,26 @@ def test_with_attackers_skull_stripping_is_a_control_listed_or_not(tmp_path):
     assert job_counts(snakemake(tmp_path, "-n", config=config)) == counts
 
 
+def test_memory_grows_with_the_scans_of_a_training_and_with_each_attempt(tmp_path):
+    def asked(participants):
+        config = {
+            "datasets": {"mine": bids(tmp_path / str(participants), participants)},
+            "splits": {"train": 8, "validation": 1, "test": 1},
+            "defacers": {"mask_face": {}},
+            "refacers": {"pix2pix25d": {}},
+        }
+        run = snakemake(tmp_path, "-n", "-p", config=config)
+        assert run.returncode == 0, run.stderr
+        jobs = re.findall(r"^rule (\w+):.*?mem_mb=(\d+)", run.stdout, re.M | re.S)
+        return {name: int(mb) for name, mb in jobs}
+
+    few, many = asked(10), asked(20)
+    # pix2pix25d at its defaults: two times 220 slices of 256 x 256 pixels of 5 bytes a scan.
+    assert few["train"] == round(8000 + 9 * 2 * 220 * 256**2 * 5 / 1e6)
+    assert many["train"] - few["train"] == pytest.approx(9 * 2 * 220 * 256**2 * 5 / 1e6, abs=1)
+    assert few["deface"] == many["deface"]
+
+
 def test_companions_are_aligned_once_and_carried_for_each_defacer(tmp_path):
     mine = bids(tmp_path / "bids", participants=4)
     for i in range(4):

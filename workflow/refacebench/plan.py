@@ -391,6 +391,11 @@ def batch_names(folder: str | Path) -> list[str]:
     return sorted(path.stem for path in Path(folder).glob("*.tsv"))
 
 
+def scan_count(folder: str | Path, batches: Iterable[str]) -> int:
+    """Return the number of scans in some batches, from their lists."""
+    return sum(len(manifest.read(Path(folder) / f"{batch}.tsv")) for batch in batches)
+
+
 def statement(dataset: str, entry: Mapping) -> str:
     """Return the sentence that says that a dataset is synthetic; empty for real ones."""
     module = registry.load("datasets", dataset, entry)

@@ -16,7 +16,7 @@ rule enrol:
         "../../envs/attack.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=240,
     params:
         name="{attacker}",
@@ -44,7 +44,7 @@ rule attack:
         "../../envs/attack.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=1440,
     params:
         name="{attacker}",

@@ -16,7 +16,7 @@ rule align:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=120,
     params:
         derivatives="results/derivatives/{dataset}/original",
@@ -41,7 +41,7 @@ rule carry:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
+        mem_mb=growing(6000),
         runtime=120,
     params:
         name="{defacer}",

@@ -13,7 +13,7 @@ rule base:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         dataset="{dataset}",
@@ -39,7 +39,7 @@ rule grow:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=240,
     params:
         dataset="{dataset}",

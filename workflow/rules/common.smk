@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from refacebench import __version__ as SOFTWARE_VERSION
-from refacebench import carry, checks, kit, plan, prepare, registry, rendering
+from refacebench import carry, checks, kit, plan, prepare, refacers, registry, rendering
 from refacebench.figures import PRIVACY as PRIVACY_FIGURES
 from refacebench.figures import names as figure_names
 from refacebench.metrics import measure
@@ -124,6 +124,23 @@ def training_manifests(split):
         return manifests("deface", w.dataset, w.defacer, split, plan.MEASURED)
 
     return function
+
+
+def growing(mb):
+    """Memory that grows with each attempt: a profile's `retries` then helps a large scan."""
+    return lambda wildcards, attempt: mb * attempt
+
+
+def training_memory(wildcards, attempt):
+    """What a training asks for, by its number of scans."""
+    w = wildcards
+    chosen = entry("refacers", w.refacer)
+    found = registry.load("refacers", w.refacer, chosen)
+    if not hasattr(found, "memory_mb"):
+        return attempt * refacers.MEMORY_MB
+    used = [b for s in ("train", "validation") for b in batches(w.dataset, s, plan.MEASURED)]
+    scans = plan.scan_count(f"results/plan/{w.dataset}", used)
+    return attempt * found.memory_mb(registry.options("refacers", w.refacer, chosen), scans)
 
 
 def stage_manifests(stage, split=None, role=None, variants=("original",)):

@@ -15,7 +15,7 @@ rule deface:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
+        mem_mb=growing(6000),
         runtime=240,
     params:
         name="{defacer}",

@@ -16,7 +16,7 @@ rule inventory:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         limits=config["checks"],
@@ -40,7 +40,7 @@ rule prepare:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
+        mem_mb=growing(6000),
         runtime=120,
     params:
         derivatives="results/derivatives/{dataset}/original",

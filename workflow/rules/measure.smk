@@ -16,7 +16,7 @@ rule measure:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=120,
     params:
         thresholds=plan.quality_thresholds(config),

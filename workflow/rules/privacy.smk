@@ -30,7 +30,7 @@ rule privacy:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         config=config,
@@ -57,7 +57,7 @@ rule kit_page:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         config=config,
@@ -86,7 +86,7 @@ rule raters:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         config=config,

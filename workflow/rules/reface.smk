@@ -17,7 +17,7 @@ rule train:
         "../../envs/training.yaml"
     threads: config["training_threads"]
     resources:
-        mem_mb=16000,
+        mem_mb=training_memory,
         runtime=2880,
         gpu=config["gpus_per_training"],
     params:
@@ -45,7 +45,7 @@ rule reface:
         "../../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=240,
         gpu=config["gpus_per_training"],
     params:

@@ -22,7 +22,7 @@ rule figures:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         config=config,
@@ -52,7 +52,7 @@ rule slices:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         faces=lambda w: config["datasets"][w.dataset]["faces"],
@@ -91,7 +91,7 @@ rule curves:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=30,
     params:
         faces=lambda w: config["datasets"][w.dataset]["faces"],
@@ -112,7 +112,7 @@ rule costs:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=30,
     params:
         folder="results/benchmarks",
@@ -136,7 +136,7 @@ rule page:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         config=config,

@@ -16,7 +16,7 @@ rule segment:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=480,
     params:
         name="{segmenter}",

@@ -15,7 +15,7 @@ rule brain_age:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         entry=config["brain_age"],
@@ -51,7 +51,7 @@ rule statistics:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         config=config,

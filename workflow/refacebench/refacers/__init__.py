@@ -29,6 +29,10 @@ and may define
     ``model: <other entry>`` applies the model that the other entry trains and
     may change these.
 
+``memory_mb(options, scans) -> int``
+    The megabytes that a training on so many scans asks of a cluster's scheduler;
+    without it :data:`MEMORY_MB`.
+
 Keys of a config entry that concern no method: ``defacers`` (on whose output it
 is trained), ``sites`` (training and validation scans of these sites only) and
 ``model``.
@@ -39,6 +43,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
+#: What a training asks of a cluster's scheduler where the method does not say, megabytes.
+MEMORY_MB = 16000
 
 
 class TrainingFailed(RuntimeError):

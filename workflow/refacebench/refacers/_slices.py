@@ -9,13 +9,14 @@ to a new scan here uses the defaced scan alone.  Touches no files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from ..images import Volume, axis_codes, reorient
+from ._training import home
 
 #: Array axes (slices, rows, columns) of a slice plane, as anatomical directions.
 PLANES = {"sagittal": "RAS", "coronal": "ARS", "axial": "SRA"}
@@ -26,6 +27,8 @@ EDGE_SHARE = 0.02
 #: Slices to either side of the middle one and the millimetres between them that
 #: Abramian & Eklund (2019) train on: 21 a scan.
 SPACED_EACH_SIDE, SPACED_MM = 10, 5.0
+#: Of a voxel in a :class:`Stack`: two intensities in half precision and a mask.
+BYTES = 5
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class Slices:
         ``scale`` over the same percentile of the defaced scan.
     gain : float
         The intensity that became 1 in ``source``, over ``scale``.
+    numbers : numpy.ndarray or None
+        Which of the frame's slices these are, ascending; None: all of them.
     """
 
     source: np.ndarray
@@ -88,6 +93,12 @@ class Slices:
     covered: float
     ratio: float = 1.0
     gain: float = 1.0
+    numbers: np.ndarray | None = None
+
+    def offsets(self) -> np.ndarray:
+        """Return how many slices each one is away from the middle of the head."""
+        numbers = np.arange(len(self.source)) if self.numbers is None else self.numbers
+        return numbers - self.frame.middle
 
     def kept(self) -> np.ndarray:
         """Return the source in the units of the target."""
@@ -319,6 +330,28 @@ def prepare(
     )
 
 
+def trimmed(scan: Slices, which: str, reach: int) -> Slices:
+    """Return a scan with no more slices than training needs: hundreds of them are held at once.
+
+    Parameters
+    ----------
+    which : str
+        The slices that train, see :class:`Stack`.
+    reach : int
+        How many neighbours to either side a network sees with a slice.
+    """
+    chosen = np.flatnonzero(selected(scan, which))
+    near = np.unique(chosen[:, None] + np.arange(-reach, reach + 1))
+    near = near[(near >= 0) & (near < len(scan.source))]
+    return replace(
+        scan,
+        source=scan.source[near],
+        changed=scan.changed[near],
+        target=None if scan.target is None else scan.target[near],
+        numbers=scan.offsets()[near] + scan.frame.middle,
+    )
+
+
 def restore(slices: np.ndarray, cut: Slices, like: Volume, kernel: str) -> np.ndarray:
     """Bring predicted slices back to a scan's own grid and units.
 
@@ -342,7 +375,8 @@ class Stack:
         ``all`` slices, those with some ``head``, those where something was
         ``changed``, or the 21 ``spaced`` ones of Abramian & Eklund.
     device : torch.device
-        Where the tensors (float16) live.
+        Where slices are wanted.  The tensors (float16) live there too, or in the
+        computer's memory where they do not fit.
     mask_channel : bool
         Give the changed mask to the network as a fourth channel.
     """
@@ -350,6 +384,8 @@ class Stack:
     def __init__(self, scans: list[Slices], which: str, device, mask_channel: bool = False):
         self.mask_channel = mask_channel
         self.device = torch.device(device)
+        voxels = sum(s.source.size for s in scans)
+        self.home = home(voxels * BYTES, self.device)
         self.source = self._join([s.source for s in scans], -1.0, torch.float16)
         self.changed = self._join([s.changed for s in scans], False, torch.bool)
         known = all(s.target is not None for s in scans)
@@ -360,20 +396,25 @@ class Stack:
         # One empty slice between scans is the neighbour of the outermost slices.
         gap = np.full((1, *volumes[0].shape[1:]), fill, dtype=volumes[0].dtype)
         parts = [gap] + [part for volume in volumes for part in (volume, gap)]
-        return torch.from_numpy(np.concatenate(parts)).to(dtype).to(self.device)
+        return torch.from_numpy(np.concatenate(parts)).to(dtype).to(self.home)
 
     def _index(self, scans, which):
         centres, offset, first = [], [], 1
         for scan in scans:
             chosen = np.flatnonzero(selected(scan, which))
             centres.append(chosen + first)
-            offset.append(chosen - scan.frame.middle)
+            offset.append(scan.offsets()[chosen])
             first += len(scan.source) + 1
         return [torch.from_numpy(np.concatenate(p)) for p in (centres, offset)]
 
     def __len__(self) -> int:
         """Return the number of slices that can be drawn."""
         return len(self.centres)
+
+    def at(self, name: str, places: torch.Tensor) -> torch.Tensor:
+        """Return ``source``, ``target`` or ``changed`` at places of the tensor, on the device."""
+        data = getattr(self, name)
+        return data[places.to(data.device)].to(self.device)
 
     def inputs(self, items: torch.Tensor) -> torch.Tensor:
         """Return network inputs, float32 (items, 3 or 4, rows, columns)."""
@@ -387,20 +428,20 @@ class Stack:
 
         Float32 (items, 3, rows, columns); a mask is 0 or 1.
         """
-        at, data = self.centres[items].to(self.device), getattr(self, name)
-        return torch.stack([data[at + step].float() for step in (-1, 0, 1)], 1)
+        centres = self.centres[items]
+        return torch.stack([self.at(name, centres + step).float() for step in (-1, 0, 1)], 1)
 
     def sources(self, items: torch.Tensor) -> torch.Tensor:
         """Return the defaced slices alone, float32 (items, 1, rows, columns)."""
-        return self.source[self.centres[items].to(self.device)].float()[:, None]
+        return self.at("source", self.centres[items]).float()[:, None]
 
     def targets(self, items: torch.Tensor) -> torch.Tensor:
         """Return the original slices, float32 (items, 1, rows, columns)."""
-        return self.target[self.centres[items].to(self.device)].float()[:, None]
+        return self.at("target", self.centres[items]).float()[:, None]
 
     def masks(self, items: torch.Tensor) -> torch.Tensor:
         """Return the changed masks, boolean (items, 1, rows, columns)."""
-        return self.changed[self.centres[items].to(self.device)][:, None]
+        return self.at("changed", self.centres[items])[:, None]
 
 
 def selected(scan: Slices, which: str) -> np.ndarray:
@@ -413,9 +454,9 @@ def selected(scan: Slices, which: str) -> np.ndarray:
     if which == "head":
         return changed | ((scan.source > -0.8).mean(axis=(1, 2)) > 0.005)
     if which == "spaced":
-        offsets = SPACED_MM * np.arange(-SPACED_EACH_SIDE, SPACED_EACH_SIDE + 1)
-        places = scan.frame.middle + np.round(offsets / scan.frame.voxel_mm).astype(int)
-        return np.isin(np.arange(len(changed)), places)
+        distances = SPACED_MM * np.arange(-SPACED_EACH_SIDE, SPACED_EACH_SIDE + 1)
+        wanted = np.round(distances / scan.frame.voxel_mm).astype(int)
+        return np.isin(scan.offsets(), wanted)
     raise ValueError(f"slices '{which}': use all, head, changed or spaced")
 
 
@@ -469,12 +510,12 @@ def mean_head(scans: list[Slices]) -> dict[int, np.ndarray]:
     """Return the average target slice at each distance from the middle slice.
 
     The baseline that a refacer must beat: it knows where the head is, from the
-    defaced scan, and nothing about whose it is.
+    defaced scan, and nothing about whose it is.  Of trimmed scans what is left of them.
     """
     sums: dict[int, list] = {}
     for scan in scans:
-        for number, image in enumerate(scan.target):
-            entry = sums.setdefault(number - scan.frame.middle, [0, np.zeros(image.shape)])
+        for offset, image in zip(scan.offsets().tolist(), scan.target, strict=True):
+            entry = sums.setdefault(offset, [0, np.zeros(image.shape)])
             entry[0] += 1
             entry[1] = entry[1] + image
     return {offset: (total / n).astype(np.float32) for offset, (n, total) in sums.items()}

@@ -91,6 +91,8 @@ class Method:
         For the card; the statement says what the method is and is not.
     choices : mapping
         Options with a fixed set of values beyond :data:`CHOICES`.
+    reach : int
+        Neighbours to either side that the network sees with a slice.
     bound : tuple of str
         Options beyond :data:`BOUND` that a trained model is bound to.
     network : callable
@@ -110,6 +112,7 @@ class Method:
     task: Callable
     predict: Callable
     choices: Mapping = dataclasses.field(default_factory=dict)
+    reach: int = 1
     bound: tuple[str, ...] = ()
 
     def identity(self) -> dict[str, str]:
@@ -308,9 +311,28 @@ def cut(defaced, changed, original, options: dict, ratio: float = 1.0):
     )
 
 
-def read_pairs(pairs, options: dict) -> tuple[dict, dict[str, str]]:
-    """Read and cut the scans of a split, see :func:`._pairs.read`."""
-    return _pairs.read(pairs, lambda *scan: cut(*scan, options), ("source", "target"))
+def read_pairs(pairs, options: dict, reach: int = 1) -> tuple[dict, dict[str, str]]:
+    """Read and cut the scans of a split, see :func:`._pairs.read` and :func:`._slices.trimmed`."""
+    from ._slices import trimmed
+
+    def prepare(*scan):
+        return trimmed(cut(*scan, options), options["slices"], reach)
+
+    return _pairs.read(pairs, prepare, ("source", "target"))
+
+
+def memory_mb(method: Method, options: dict, scans: int) -> int:
+    """Return the memory that a training on so many scans asks of a scheduler, in megabytes.
+
+    Twice the slices that are kept (as read, and joined), and what the program and
+    the networks take.  A head is taken to be 220 mm wide, wider than any.
+    """
+    from ._slices import BYTES, SPACED_EACH_SIDE
+
+    slices = min(options["size"], 220 / options["voxel_mm"])
+    if options["slices"] == "spaced":
+        slices = min(slices, (2 * SPACED_EACH_SIDE + 1) * (2 * method.reach + 1))
+    return round(8000 + 2 * scans * slices * options["size"] ** 2 * BYTES / 1e6)
 
 
 def _ratio(cuts) -> float:
@@ -351,7 +373,9 @@ def train(method: Method, train, validation, out, options: dict, seed: int) -> N
     began = time.monotonic()
     device = _training.choose_device(options["device"])
     precision = _training.choose_precision(options["precision"], device)
-    cuts, held, lost = _pairs.read_splits(train, validation, lambda p: read_pairs(p, options))
+    cuts, held, lost = _pairs.read_splits(
+        train, validation, lambda p: read_pairs(p, options, method.reach)
+    )
     data = _pairs.data_of(train, cuts, held, lost, ("source", "changed", "target"))
     cuts, held = list(cuts.values()), list(held.values())
     data["changed_head_covered_min"] = min(slices.covered for slices in (*cuts, *held))

@@ -180,6 +180,17 @@ def choose_precision(option: str, device: torch.device) -> str:
     return "bf16" if device.type == "cpu" and matrix_unit() else "float32"
 
 
+def home(size: int, device: torch.device) -> torch.device:
+    """Return where training data of so many bytes are held: on the device where they fit.
+
+    They may take half of a GPU's free memory, the rest is the networks'; else
+    they stay in the computer's and go over batch by batch.
+    """
+    if device.type != "cuda" or size <= torch.cuda.mem_get_info(device)[0] / 2:
+        return device
+    return torch.device("cpu")
+
+
 def autocast(device: torch.device, precision: str):
     """Return the context in which networks run at a precision."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

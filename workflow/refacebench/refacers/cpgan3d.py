@@ -261,8 +261,12 @@ def restore(volume: np.ndarray, head: Head, like, hull: np.ndarray, kernel: str)
     return images.reorient(images.Volume(values, grid.affine), images.axis_codes(like.affine)).data
 
 
+#: Of a voxel in :class:`Heads`: two masks, two intensities in half precision.
+BYTES = 6
+
+
 class Heads:
-    """Prepared scans in memory, on the device.
+    """Prepared scans in memory, on the device where they fit.
 
     Parameters
     ----------
@@ -274,9 +278,14 @@ class Heads:
     def __init__(self, heads: list[Head], device):
         import torch
 
+        from ._training import home
+
+        self.device = torch.device(device)
+        place = home(BYTES * sum(h.hull.size for h in heads), self.device)
+
         def join(name, dtype):
             volumes = [torch.from_numpy(getattr(h, name))[None].to(dtype) for h in heads]
-            return torch.stack(volumes).to(device)
+            return torch.stack(volumes).to(place)
 
         self.hull, self.brain = join("hull", torch.bool), join("brain", torch.bool)
         self.tissue = join("tissue", torch.float16)
@@ -291,7 +300,7 @@ class Heads:
         """Return hull, brain, tissue and target as float32, (items, 1, size, size, size)."""
         items = items.to(self.hull.device)
         parts = (self.hull, self.brain, self.tissue, self.target)
-        return [None if p is None else p[items].float() for p in parts]
+        return [None if p is None else p[items].to(self.device).float() for p in parts]
 
 
 def move(parts, strength: float, mirror: bool, generator):
@@ -646,6 +655,11 @@ def _patches(volume, centres, edge: int):
 
 
 # --------------------------------------------------------------------- the contract
+
+
+def memory_mb(options: dict, scans: int) -> int:
+    """Return the memory that a training on so many scans asks of a scheduler, in megabytes."""
+    return round(12000 + 2 * scans * options["size"] ** 3 * BYTES / 1e6)
 
 
 def train(train, validation, out, options: dict, seed: int) -> None:

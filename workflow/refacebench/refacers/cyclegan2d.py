@@ -189,8 +189,14 @@ METHOD = _slicewise.Method(
     task=CycleGAN,
     predict=_predict,
     choices={"discriminator_stride": (1, 2)},
+    reach=0,
     bound=("filters", "blocks"),
 )
+
+
+def memory_mb(options: dict, scans: int) -> int:
+    """Return what a training asks of a scheduler, see :func:`._slicewise.memory_mb`."""
+    return _slicewise.memory_mb(METHOD, options, scans)
 
 
 def train(train, validation, out, options: dict, seed: int) -> None:

@@ -168,8 +168,7 @@ def _predict(model, stack, items, seed: int):
     slices = torch.unique(torch.cat([centres - 1, centres, centres + 1]))
     place = torch.searchsorted(slices, centres).to(model.device)
     tiles = [place[tiling(slices, centres, n)] for n in range(options["sampling_steps"] - 1)]
-    slices = slices.to(model.device)
-    source, mask = stack.source[slices].float(), stack.changed[slices]
+    source, mask = stack.at("source", slices).float(), stack.at("changed", slices)
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(source.shape, generator=generator).to(model.device)
     schedule = signal_share(options["train_steps"]).to(model.device)
@@ -242,6 +241,11 @@ METHOD = _slicewise.Method(
     predict=_predict,
     bound=("filters", "multipliers", "patch", "residual_blocks", "train_steps"),
 )
+
+
+def memory_mb(options: dict, scans: int) -> int:
+    """Return what a training asks of a scheduler, see :func:`._slicewise.memory_mb`."""
+    return _slicewise.memory_mb(METHOD, options, scans)
 
 
 def train(train, validation, out, options: dict, seed: int) -> None:

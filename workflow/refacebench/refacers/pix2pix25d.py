@@ -138,6 +138,11 @@ METHOD = _slicewise.Method(
 )
 
 
+def memory_mb(options: dict, scans: int) -> int:
+    """Return what a training asks of a scheduler, see :func:`._slicewise.memory_mb`."""
+    return _slicewise.memory_mb(METHOD, options, scans)
+
+
 def train(train, validation, out, options: dict, seed: int) -> None:
     """Train a model, see :func:`._slicewise.train`."""
     _slicewise.train(METHOD, train, validation, out, options, seed)
