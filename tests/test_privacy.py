@@ -586,6 +586,32 @@ def test_the_worst_case_is_over_attackers_and_reconstructions():
     assert np.isnan(table.loc["original", "pareto"])
 
 
+def test_refacing_buys_no_privacy_that_its_defacer_has_not():
+    """Its new face can be taken off again: then the defaced scan is attacked, by every route."""
+    found = [
+        by_rank([8] * 13, 13, "a", "x"),
+        by_rank([2] * 13, 13, "a+m", "x"),
+        by_rank([9] * 13, 13, "a+k", "x"),
+        by_rank([1] * 13, 13, "ab+m", "x"),
+    ]
+    table = plane(found, {"a": 2.0, "a+m": 1.5, "a+k": 1.0, "ab+m": 3.0})
+    assert table["worst_route"].to_dict() == {
+        "a": "m",
+        "a+m": "direct",
+        "a+k": "m",
+        "ab+m": "direct",
+    }
+    assert table.loc[["a", "a+m", "a+k"], "identification"].nunique() == 1
+    assert table.loc["a+k", "pareto"] == 1
+    found[1] = by_rank([10] * 13, 13, "a+m", "x")
+    assert plane(found, {"a": 2.0})["worst_route"].to_dict() == {
+        "a": "direct",
+        "a+m": "taken_off",
+        "a+k": "taken_off",
+        "ab+m": "direct",
+    }
+
+
 def test_who_looks_at_no_face_is_a_floor_and_not_the_worst_case():
     found = [
         by_rank([5] * 13, 13, "a", "face"),

@@ -319,8 +319,8 @@ def _recognition_lines(tables, settings: Settings, look: Look) -> list[str]:
     table = table.drop_duplicates("variant").set_index("variant")
     first = table.iloc[0]
     what = "named first" if first["measure"] == "rank1" else "picked from several"
+    # A refaced scan's worst case is its defacer's: the new face can be taken off again.
     shown = ["original", *look.defacers]
-    shown += [v for v in look.order if split_variant(v)[1]]
     parts = [
         f"{v} {_percent(table.loc[v, 'identification'])} "
         f"({_percent(table.loc[v, 'low'])} to {_percent(table.loc[v, 'high'])} %)"

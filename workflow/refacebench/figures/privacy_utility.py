@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ..statistics.tradeoff import DIRECT, TAKEN_OFF
 from .privacy import SETTINGS, is_landmark, main_rows
 from .style import BAND, FAINT, INK, WIDTH, Look, message_figure, new_figure, pick_segmenter, styled
 
 #: The front's colour, and that of the chance line.
 FRONT, CHANCE = "#2f6f4f", "#B00020"
+#: How a route reads beside its attacker; any other one is a model that puts a face back.
+ROUTES = {DIRECT: "", TAKEN_OFF: ", new face taken off"}
 #: Behind labels, so that lines do not cross them.
 _PAPER = {"facecolor": "white", "alpha": 0.6, "linewidth": 0, "pad": 0.3}
 #: Lines of labels are at least so far apart, as a share of the axis.
@@ -144,8 +147,7 @@ def _labels(axes, shown: pd.DataFrame, look: Look, right: float) -> None:
         place = _free(x, y, placed)
         placed.append((x, place))
         how = row["worst_attacker"]
-        if row["worst_route"] != "direct":
-            how += f" after {row['worst_route']}"
+        how += ROUTES.get(row["worst_route"], f" after {row['worst_route']}")
         at = (_square((x + 0.016) * _root(right)), 104 * place)
         axes.annotate(look.label(row["variant"]), (row["volume_change_pct"], 104 * y),
                       xytext=at, fontsize=8, color=INK, va="bottom",

@@ -99,4 +99,4 @@ Where attackers are configured, from their scores (:mod:`~refacebench.statistics
 """
 
 #: Raise it when a table changes for the same measurements.
-VERSION = "4"
+VERSION = "5"

@@ -3,9 +3,11 @@
 Pure functions.  The worst case of a variant is taken over all attackers and
 over all *routes*: directly on the variant, and on every refaced variant made
 from it (reconstruction first), since whoever holds a defaced scan can put a
-face back before the attack.  Attackers that look at no face are set apart: what
-they reach is a *floor* that no defacer goes under, and counting it would hide
-what defacing does achieve.
+face back before the attack.  Whoever holds a refaced scan can take the new face
+off again and is back at the defaced one: its routes are routes to the refaced
+variant too, so that refacing buys no privacy that its defacer has not.
+Attackers that look at no face are set apart: what they reach is a *floor* that
+no defacer goes under, and counting it would hide what defacing does achieve.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from .settings import Settings
 
 #: The variants that are no candidates: they stand in the plane as landmarks.
 LANDMARKS = ("original", "null")
-DIRECT = "direct"
+#: Routes beside the names of models: the variant as it is; its new face taken off.
+DIRECT, TAKEN_OFF = "direct", "taken_off"
 #: Columns of the floor, and what they are called in a worst case.
 FLOOR = {
     "floor_attacker": "worst_attacker",
@@ -109,13 +112,10 @@ def worst_case(
     """
     routes = {}
     for result in results:
-        name, of = result.row["variant"], split_variant(result.row["variant"])
-        direct = name == variant
-        if not direct and not (of[1] and of[0] == variant):
-            continue
+        route = route_to(variant, result.row["variant"])
         values = result.persons.get(measure)
-        if values is not None and len(values):
-            routes[result.row["attacker"], DIRECT if direct else of[1]] = (values, result)
+        if route and values is not None and len(values):
+            routes[result.row["attacker"], route] = (values, result)
     if not routes:
         return None
     table = pd.DataFrame({key: values for key, (values, _) in routes.items()})
@@ -145,6 +145,22 @@ def worst_case(
         "chance": chance,
         "p_holm_min": float(known.min()) if len(known) else np.nan,
     }
+
+
+def route_to(variant: str, attacked: str) -> str:
+    """Return by which route an attack on one variant reaches another; empty for none.
+
+    >>> [route_to("a", v) for v in ("a", "a+m", "b+m")]
+    ['direct', 'm', '']
+    >>> [route_to("a+m", v) for v in ("a+m", "a", "a+k", "b")]
+    ['direct', 'taken_off', 'k', '']
+    """
+    if attacked == variant:
+        return DIRECT
+    defacer, model = split_variant(attacked)
+    if defacer != split_variant(variant)[0]:
+        return ""
+    return model or TAKEN_OFF
 
 
 def _maxima(table: pd.DataFrame, settings: Settings) -> np.ndarray:
