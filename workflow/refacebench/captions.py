@@ -662,12 +662,13 @@ def tradeoff(
     return _join(
         f"The worst that any attack does to a variant ({measure}), against the change of a typical "
         f"regional volume{_by(segmenter)}: the median over regions of the absolute median change. "
-        "Attacks on a defaced scan include those that put a face back first (worst_route). Whoever "
-        "takes a refaced scan's new face off again (taken_off) is back at the defaced one: here no "
-        "refaced scan counts as safer than that; what each attack does to it as it is stands in "
-        "the table privacy. Pareto front: no other variant is at least as good in both and better "
-        "in one; controls do not compete; whether neighbours on it truly differ is for the "
-        "intervals to say. Grey: changes no larger than the null control's.",
+        "Attacks on a defaced scan include those that put a face back first (worst_route). A "
+        "refaced scan counts as no safer than its defaced one (taken_off): a face that was put "
+        "where one was removed can be taken off again; where the defacer blurs, this is an upper "
+        "bound. What each attack does to each variant as it is stands in the table privacy. Pareto "
+        "front: no other variant is at least as good in both and better in one; controls do not "
+        "compete; whether neighbours on it truly differ is for the intervals to say. Grey: changes "
+        "no larger than the null control's.",
         _floor(table),
         "Intervals of identification: bootstrap of the maximum over attackers (participants are "
         "drawn once for all); the largest of several noisy rates is too high on average, by about "

@@ -319,7 +319,7 @@ def _recognition_lines(tables, settings: Settings, look: Look) -> list[str]:
     table = table.drop_duplicates("variant").set_index("variant")
     first = table.iloc[0]
     what = "named first" if first["measure"] == "rank1" else "picked from several"
-    # A refaced scan's worst case is its defacer's: the new face can be taken off again.
+    # A refaced scan counts as no safer than its defaced one: their worst cases are the same.
     shown = ["original", *look.defacers]
     parts = [
         f"{v} {_percent(table.loc[v, 'identification'])} "

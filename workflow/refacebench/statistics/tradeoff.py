@@ -3,10 +3,11 @@
 Pure functions.  The worst case of a variant is taken over all attackers and
 over all *routes*: directly on the variant, and on every refaced variant made
 from it (reconstruction first), since whoever holds a defaced scan can put a
-face back before the attack.  Whoever holds a refaced scan can take the new face
-off again and is back at the defaced one: its routes are routes to the refaced
-variant too, so that refacing buys no privacy that its defacer has not.
-Attackers that look at no face are set apart: what they reach is a *floor* that
+face back before the attack.  A new face that was put where one was removed can
+be taken off again, and the defaced scan is back: its routes are routes to the
+refaced variant too, so that refacing buys no privacy that its defacer has not.
+Where a defacer blurs, that is an upper bound: what was left of the face is not
+below the new one.  Attackers that look at no face are set apart: what they reach is a *floor* that
 no defacer goes under, and counting it would hide what defacing does achieve.
 """
 
