@@ -612,6 +612,15 @@ def test_refacing_buys_no_privacy_that_its_defacer_has_not():
     }
 
 
+def test_below_chance_is_no_better_than_chance():
+    """b's people are picked less often than by chance: luck, which its volumes pay for."""
+    found = [by_rank([rank] * 13, 13, name, "x") for name, rank in (("a", 9), ("b", 12))]
+    table = plane(found, {"a": 1.0, "b": 3.0})
+    assert (table["identification"] < table["chance"]).all()
+    assert table.loc["b", "identification"] < table.loc["a", "identification"]
+    assert table["pareto"].to_dict() == {"a": 1.0, "b": 0.0}
+
+
 def test_who_looks_at_no_face_is_a_floor_and_not_the_worst_case():
     found = [
         by_rank([5] * 13, 13, "a", "face"),

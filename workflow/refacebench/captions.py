@@ -666,9 +666,9 @@ def tradeoff(
         "refaced scan counts as no safer than its defaced one (taken_off): a face that was put "
         "where one was removed can be taken off again; where the defacer blurs, this is an upper "
         "bound. What each attack does to each variant as it is stands in the table privacy. Pareto "
-        "front: no other variant is at least as good in both and better in one; controls do not "
-        "compete; whether neighbours on it truly differ is for the intervals to say. Grey: changes "
-        "no larger than the null control's.",
+        "front: no other variant is at least as good in both and better in one (below chance is no "
+        "better than chance); controls do not compete; whether neighbours on it truly differ is "
+        "for the intervals to say. Grey: changes no larger than the null control's.",
         _floor(table),
         "Intervals of identification: bootstrap of the maximum over attackers (participants are "
         "drawn once for all); the largest of several noisy rates is too high on average, by about "

@@ -52,8 +52,8 @@ def tradeoff(
     nobody else attacks.
 
     ``pareto`` is 1 where no other variant of the same setting and segmenter is
-    at least as good in both identification and volumes and better in one;
-    landmarks (original, null control) do not compete.
+    at least as good in both identification (rates below chance count as chance)
+    and volumes and better in one; landmarks (original, null control) do not compete.
     """
     measure = _measure(results, protocol)
     segmenters = list(dict.fromkeys(volumes["segmenter"])) or [""]
@@ -84,7 +84,9 @@ def tradeoff(
     for _, group in table.groupby(["setting", "segmenter"], sort=False):
         rivals = group[~group["variant"].isin(LANDMARKS)]
         rivals = rivals.dropna(subset=["identification", "volume_change_pct"])
-        front = pareto(rivals[["identification", "volume_change_pct"]].to_numpy(dtype=float))
+        # Below chance is luck and no better than chance.
+        risk = rivals["identification"].clip(lower=rivals["chance"])
+        front = pareto(np.column_stack([risk, rivals["volume_change_pct"]]))
         table.loc[rivals.index, "pareto"] = front.astype(float)
     return table
 
