@@ -7,8 +7,9 @@ face back before the attack.  A new face that was put where one was removed can
 be taken off again, and the defaced scan is back: its routes are routes to the
 refaced variant too, so that refacing buys no privacy that its defacer has not.
 Where a defacer blurs, that is an upper bound: what was left of the face is not
-below the new one.  Attackers that look at no face are set apart: what they reach is a *floor* that
-no defacer goes under, and counting it would hide what defacing does achieve.
+below the new one.  Attackers that look at no face are set apart: what they
+reach is a *floor* that no defacer goes under, and counting it would hide what
+defacing does achieve.
 """
 
 from __future__ import annotations
