@@ -672,8 +672,9 @@ def tradeoff(
         _floor(table),
         "Intervals of identification: bootstrap of the maximum over attackers (participants are "
         "drawn once for all); the largest of several noisy rates is too high on average, by about "
-        "the column bias. Intervals of volumes: the median over regions of the ends of their "
-        "intervals, wider than one of the median.",
+        "the column bias, and more so where there are more routes (n_routes). Intervals of "
+        "volumes: the median over regions of the ends of their intervals, wider than one of the "
+        "median.",
         intervals(settings),
     )
 
