@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,6 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from . import TrainingFailed
+
+#: Scans between two lines of progress: at full size one takes a second or two.
+TELL_EVERY = 10
 
 
 def check(train, validation, options: Mapping, choices: Mapping[str, tuple]) -> None:
@@ -57,7 +61,9 @@ def read(pairs, prepare: Callable, halved: tuple[str, ...]) -> tuple[dict, dict[
     from .. import images
 
     ready, left_out = {}, {}
-    for pair in pairs:
+    for number, pair in enumerate(pairs, start=1):
+        if number % TELL_EVERY == 0:
+            print(f"read {number}/{len(pairs)} scans", file=sys.stderr, flush=True)
         try:
             defaced, original = images.read(pair.defaced), images.read(pair.original)
             changed = images.read_mask(pair.changed)
