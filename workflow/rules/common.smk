@@ -17,7 +17,7 @@ from refacebench.statistics import VERSION as STATISTICS_VERSION
 from refacebench.statistics.columns import PRIVACY, RATERS, TABLES
 
 # Large arrays come and go all the time. As set here the C library (glibc; others do not look)
-# keeps their memory, instead of asking the system for fresh pages each time: a quarter of the
+# keeps their memory, instead of asking the system for fresh pages each time: a fifth of the
 # CPU time of segmenting a 1 mm scan. Jobs inherit it.
 os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
