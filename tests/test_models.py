@@ -67,11 +67,14 @@ def test_a_model_of_a_model_is_refused():
         plan.check(config(**SHARED, third={"model": "whole"}))
 
 
-def test_the_study_configs_can_be_carried_out():
-    for name in ("abramian", "huelnhagen", "vandergoten"):
-        given = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
-        plan.validate(given, plan.read_yaml(ROOT / "workflow/schemas/config.schema.yaml"))
-        plan.check(given)
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_config_that_comes_with_the_project_can_be_carried_out(path):
+    given = yaml.safe_load(path.read_text())
+    plan.validate(given, plan.read_yaml(ROOT / "workflow/schemas/config.schema.yaml"))
+    plan.check(given)
+
+
+def test_the_study_of_sites_trains_two_models_on_two_defacers():
     given = yaml.safe_load((ROOT / "config" / "abramian.yaml").read_text())
     assert len(plan.trainings(given)) == 4
 
