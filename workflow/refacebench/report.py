@@ -334,6 +334,7 @@ def _recognition_lines(tables, settings: Settings, look: Look) -> list[str]:
     )
     if front:
         text += f" Best compromises with volumes (Pareto front): {', '.join(look.sort(front))}."
+        text += " That goes by the values alone; their intervals may hold others' values."
     return [text]
 
 
