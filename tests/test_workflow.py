@@ -129,14 +129,14 @@ def test_with_attackers_skull_stripping_is_a_control_listed_or_not(tmp_path):
 
 
 def test_memory_grows_with_the_scans_of_a_training_and_with_each_attempt(tmp_path):
-    def asked(participants):
+    def asked(participants, attempt=1):
         config = {
             "datasets": {"mine": bids(tmp_path / str(participants), participants)},
             "splits": {"train": 8, "validation": 1, "test": 1},
             "defacers": {"mask_face": {}},
             "refacers": {"pix2pix25d": {}},
         }
-        run = snakemake(tmp_path, "-n", "-p", config=config)
+        run = snakemake(tmp_path, "-n", "--attempt", str(attempt), config=config)
         assert run.returncode == 0, run.stderr
         jobs = re.findall(r"^rule (\w+):.*?mem_mb=(\d+)", run.stdout, re.M | re.S)
         return {name: int(mb) for name, mb in jobs}
@@ -146,6 +146,7 @@ def test_memory_grows_with_the_scans_of_a_training_and_with_each_attempt(tmp_pat
     assert few["train"] == round(8000 + 9 * 2 * 220 * 256**2 * 5 / 1e6)
     assert many["train"] - few["train"] == pytest.approx(9 * 2 * 220 * 256**2 * 5 / 1e6, abs=1)
     assert few["deface"] == many["deface"]
+    assert asked(10, attempt=2) == {name: 2 * mb for name, mb in few.items()}
 
 
 def test_companions_are_aligned_once_and_carried_for_each_defacer(tmp_path):

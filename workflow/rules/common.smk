@@ -88,6 +88,16 @@ def version(kind, name):
     return f"{own} {program}".strip()
 
 
+def trait(kind, name, attribute, default):
+    """What a method's file may say of itself, see the contract of its kind."""
+    return getattr(registry.load(kind, name, entry(kind, name)), attribute, default)
+
+
+def options(kind, name):
+    """All options of a method: its defaults and the config's values."""
+    return registry.options(kind, name, entry(kind, name))
+
+
 def batches(dataset, split=None, role=None):
     """The batches of a dataset, of one split or role only."""
     wanted = [split or "", role or ""]
@@ -141,13 +151,10 @@ def growing(mb):
 def training_memory(wildcards, attempt):
     """What a training asks for, by its number of scans."""
     w = wildcards
-    chosen = entry("refacers", w.refacer)
-    found = registry.load("refacers", w.refacer, chosen)
-    if not hasattr(found, "memory_mb"):
-        return attempt * refacers.MEMORY_MB
+    memory_mb = trait("refacers", w.refacer, "memory_mb", lambda *any: refacers.MEMORY_MB)
     used = [b for s in ("train", "validation") for b in batches(w.dataset, s, plan.MEASURED)]
     scans = plan.scan_count(f"results/plan/{w.dataset}", used)
-    return attempt * found.memory_mb(registry.options("refacers", w.refacer, chosen), scans)
+    return attempt * memory_mb(options("refacers", w.refacer), scans)
 
 
 def stage_manifests(stage, split=None, role=None, variants=("original",)):
@@ -199,20 +206,14 @@ def attack_files(wildcards):
     ]
 
 
-def attacker_trait(attacker, name, default):
-    """What an attacker's file says of itself, see the contract of attackers."""
-    found = registry.load("attackers", attacker, entry("attackers", attacker))
-    return getattr(found, name, default)
-
-
 def attacked(attacker):
     """The variants that an attacker is set on, pictures of the original as controls among them."""
-    return [*VARIANTS, *attacker_trait(attacker, "CONTROLS", rendering.CONTROLS)]
+    return [*VARIANTS, *trait("attackers", attacker, "CONTROLS", rendering.CONTROLS)]
 
 
 def is_floor(attacker):
     """Whether an attacker looks at no face: its rates are a floor, no failure of a defacer."""
-    return attacker_trait(attacker, "FLOOR", False)
+    return trait("attackers", attacker, "FLOOR", False)
 
 
 def pictured(wildcards, variant):
@@ -242,7 +243,7 @@ def attack_brains(variant):
 
     def function(wildcards):
         control = variant == "target" and wildcards.target in rendering.CONTROLS
-        if control or not attacker_trait(wildcards.attacker, "BRAINS", False):
+        if control or not trait("attackers", wildcards.attacker, "BRAINS", False):
             return []
         name, role = pictured(wildcards, variant)
         return manifests("segment", wildcards.dataset, f"{SEGMENTERS[0]}/{name}", "test", role)
@@ -252,9 +253,8 @@ def attack_brains(variant):
 
 def attack_training(wildcards):
     """Renderings of the train split, where an attacker is trained on them."""
-    wants = attacker_trait(wildcards.attacker, "training", lambda options: False)
-    chosen = entry("attackers", wildcards.attacker)
-    if not wants(registry.options("attackers", wildcards.attacker, chosen)):
+    wants = trait("attackers", wildcards.attacker, "training", lambda options: False)
+    if not wants(options("attackers", wildcards.attacker)):
         return []
     target, role = pictured(wildcards, "target")
     return [

@@ -311,12 +311,12 @@ def cut(defaced, changed, original, options: dict, ratio: float = 1.0):
     )
 
 
-def read_pairs(pairs, options: dict, reach: int = 1) -> tuple[dict, dict[str, str]]:
+def read_pairs(method: Method, pairs, options: dict) -> tuple[dict, dict[str, str]]:
     """Read and cut the scans of a split, see :func:`._pairs.read` and :func:`._slices.trimmed`."""
     from ._slices import trimmed
 
     def prepare(*scan):
-        return trimmed(cut(*scan, options), options["slices"], reach)
+        return trimmed(cut(*scan, options), options["slices"], method.reach)
 
     return _pairs.read(pairs, prepare, ("source", "target"))
 
@@ -374,7 +374,7 @@ def train(method: Method, train, validation, out, options: dict, seed: int) -> N
     device = _training.choose_device(options["device"])
     precision = _training.choose_precision(options["precision"], device)
     cuts, held, lost = _pairs.read_splits(
-        train, validation, lambda p: read_pairs(p, options, method.reach)
+        train, validation, lambda p: read_pairs(method, p, options)
     )
     data = _pairs.data_of(train, cuts, held, lost, ("source", "changed", "target"))
     cuts, held = list(cuts.values()), list(held.values())
