@@ -156,5 +156,7 @@ rule finished:
         "results/logs/finished.log",
     conda:
         "../../envs/statistics.yaml"
+    params:
+        allowed=ALLOWED,
     shell:
         "echo finished > {output}"
