@@ -1,13 +1,18 @@
 """The batch loop: nothing vanishes, nothing stops, finished scans are kept."""
 
+import errno
+import gzip
 import os
 import signal
+import subprocess
 import time
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from refacebench import manifest
+from refacebench import images, manifest
 
 
 def rows(tmp_path, n=3):
@@ -128,17 +133,157 @@ def test_a_scan_runs_again_when_what_it_depends_on_changed(tmp_path, what):
     assert again == expected
 
 
-def test_a_failed_scan_is_tried_again(tmp_path):
-    flag = tmp_path / "flag"
+#: Ways to fail that say nothing of the scan, by what happens to it.
+PASSING = {
+    "full": lambda: OSError(errno.ENOSPC, "No space left on device"),
+    "quota": lambda: OSError("quota exceeded"),
+    "stale": lambda: OSError(errno.ESTALE, "Stale file handle"),
+    "denied": lambda: PermissionError(errno.EACCES, "Permission denied"),
+    "memory": lambda: MemoryError(),
+    "slow": lambda: subprocess.TimeoutExpired("program", 3),
+    "program": lambda: manifest.ScanInterrupted("program: signal 9"),
+    "gpu": lambda: type("OutOfMemoryError", (RuntimeError,), {})("CUDA"),
+}
+#: Of the method or the scan.
+LASTING = {
+    "wrong": lambda: ValueError("no brain"),
+    "damaged": lambda: gzip.BadGzipFile("CRC check failed"),
+    "words": lambda: RuntimeError("the file says: No space left on device"),
+}
+
+
+def failing(tmp_path, kinds):
+    """A work function: each scan fails in its way until the file ``flag`` is there."""
 
     def work(row):
-        if not flag.exists():
-            raise RuntimeError("disk full")
+        with open(tmp_path / "calls.txt", "a") as handle:
+            handle.write(row["scan"] + "\n")
+        if (tmp_path / "flag").exists():
+            return {"value": 1}
+        error = kinds[row["scan"]]()
+        if error is not None:
+            raise error
         return {"value": 1}
 
-    assert set(run(rows(tmp_path), work, tmp_path)["status"]) == {"failed"}
-    flag.write_text("")
-    assert set(run(rows(tmp_path), work, tmp_path)["status"]) == {"ok"}
+    return work
+
+
+def named(tmp_path, kinds):
+    table = rows(tmp_path, len(kinds))
+    return table.assign(scan=list(kinds))
+
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_only_failures_that_may_pass_are_tried_again(tmp_path):
+    kinds = {**PASSING, **LASTING, "killed": kill, "fine": lambda: None}
+    table, work = named(tmp_path, kinds), failing(tmp_path, kinds)
+    seen = run(table, work, tmp_path).set_index("scan")["status"]
+    assert (seen == "failed").sum() == len(kinds) - 1
+    listed = manifest.read_failures(tmp_path / "out" / "batch.tsv")
+    assert set(listed["again"]) == {*PASSING, "killed"}
+    assert set(listed["final"]) == set(LASTING)
+    assert listed["total"] == len(kinds)
+    (tmp_path / "flag").write_text("")
+    (tmp_path / "calls.txt").unlink()
+    again = run(table, work, tmp_path).set_index("scan")
+    assert set(calls(tmp_path)) == {*PASSING, "killed"}
+    assert set(again.index[again["status"] == "failed"]) == set(LASTING)
+    # All of them, where that is asked for.
+    manifest.forget_failures(tmp_path / "out" / "batch.tsv")
+    assert set(run(table, work, tmp_path)["status"]) == {"ok"}
+    assert not manifest.failures_path(tmp_path / "out" / "batch.tsv").exists()
+
+
+def test_a_failure_that_stays_is_the_same_row_byte_for_byte(tmp_path):
+    table, work = named(tmp_path, LASTING), failing(tmp_path, LASTING)
+    run(table, work, tmp_path)
+    first = (tmp_path / "out" / "batch.tsv").read_bytes()
+    run(table, work, tmp_path)
+    assert (tmp_path / "out" / "batch.tsv").read_bytes() == first
+
+
+def test_a_failure_of_another_input_is_tried_again(tmp_path):
+    table, work = named(tmp_path, LASTING), failing(tmp_path, LASTING)
+    run(table, work, tmp_path)
+    (tmp_path / "flag").write_text("")
+    Path(table["path"][0]).write_text("a repaired file")
+    assert list(run(table, work, tmp_path)["status"]) == ["ok", "failed", "failed"]
+
+
+def test_failures_of_earlier_stages_and_exclusions_are_not_this_ones(tmp_path):
+    def work(row):
+        raise manifest.ScanExcluded("not a head")
+
+    table = rows(tmp_path)
+    table.loc[1, ["status", "reason"]] = ["failed", "killed"]
+    run(table, work, tmp_path)
+    assert not manifest.failures_path(tmp_path / "out" / "batch.tsv").exists()
+
+
+def checked(tmp_path):
+    """Rows as they come from the inventory."""
+    table = rows(tmp_path)
+    return table.assign(original_path=table["path"], checksum=table["path"].map(manifest.checksum))
+
+
+def test_an_original_that_was_swapped_since_the_inventory_is_not_used(tmp_path):
+    table, work = checked(tmp_path), counting(tmp_path)
+    Path(table["path"][1]).write_text("another person")
+    seen = run(table, work, tmp_path)
+    assert list(seen["status"]) == ["ok", "failed", "ok"]
+    assert "the file changed after it was checked" in seen["reason"][1]
+    assert calls(tmp_path) == ["sub-000", "sub-002"]
+    assert list(manifest.read_failures(tmp_path / "out" / "batch.tsv")["again"]) == ["sub-001"]
+
+
+def test_an_original_that_is_swapped_under_our_hands_gives_no_result(tmp_path):
+    table = checked(tmp_path)
+
+    def work(row):
+        if row["scan"] == "sub-001":
+            Path(row["path"]).write_text("another person")
+        return {"value": 1}
+
+    seen = run(table, work, tmp_path)
+    assert list(seen["status"]) == ["ok", "failed", "ok"]
+    assert "changed" in seen["reason"][1]
+
+
+@pytest.mark.parametrize("harm", [lambda p: p.unlink(), lambda p: p.write_text("res")])
+def test_an_output_that_is_gone_or_cut_short_is_made_again(tmp_path, harm):
+    table, work = rows(tmp_path), counting(tmp_path)
+    run(table, work, tmp_path)
+    harm(tmp_path / "sub-001.out")
+    run(table, work, tmp_path)
+    assert calls(tmp_path)[3:] == ["sub-001"]
+    assert (tmp_path / "sub-001.out").read_text() == "result"
+
+
+def test_a_record_that_cannot_be_written_is_a_failure_of_that_scan_alone(tmp_path, monkeypatch):
+    write = manifest.write_text
+
+    def full(text, path):
+        if Path(path).name == "sub-001.json":
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+        write(text, path)
+
+    monkeypatch.setattr(manifest, "write_text", full)
+    seen = run(rows(tmp_path), counting(tmp_path), tmp_path)
+    assert list(seen["status"]) == ["ok", "failed", "ok"]
+    assert "quota" in seen["reason"][1]
+    assert list(manifest.read_failures(tmp_path / "out" / "batch.tsv")["again"]) == ["sub-001"]
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path):
+    volume = images.Volume(np.zeros((2, 2, 2), np.complex256), np.eye(4))
+    with pytest.raises(Exception, match="complex256|not supported|data dtype"):
+        images.write(volume, tmp_path / "a" / "b.nii.gz")
+    with pytest.raises(UnicodeEncodeError):
+        manifest.write_text("half \ud800", tmp_path / "a" / "b.tsv")
+    assert list((tmp_path / "a").iterdir()) == []
 
 
 def test_identifiers_stay_text(tmp_path):

@@ -169,11 +169,13 @@ def test_later_sessions_become_rescans(folder):
 
 def test_batch_lists_that_did_not_change_keep_their_time(folder, tmp_path):
     table = plan.scans(config(folder), "mine")
-    plan.write_batches(table, tmp_path / "plan")
-    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "plan").glob("*.tsv")}
-    plan.write_batches(table, tmp_path / "plan")
-    assert stamps == {p: p.stat().st_mtime_ns for p in (tmp_path / "plan").glob("*.tsv")}
-    assert plan.batch_names(tmp_path / "plan") == sorted(set(table["batch"]))
+    plan.Lists(tmp_path / "plan", table).write()
+    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "plan").iterdir()}
+    plan.Lists(tmp_path / "plan", table).write()
+    assert stamps == {p: p.stat().st_mtime_ns for p in (tmp_path / "plan").iterdir()}
+    read = plan.Lists(tmp_path / "plan")
+    assert read.names == sorted(set(table["batch"]))
+    assert read.count(read.names) == len(table)
 
 
 def test_indexing_five_thousand_scans_takes_seconds(tmp_path):

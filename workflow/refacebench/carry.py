@@ -127,6 +127,9 @@ def align(row: Mapping, out_folder: str | Path) -> dict:
     try:
         companion = images.read(row["path"])
     except Exception as error:  # nibabel raises half a dozen kinds
+        # The system's own errors have a number, what nibabel says of the content has none.
+        if isinstance(error, MemoryError) or getattr(error, "errno", None):
+            raise
         # Without its path, so that a table can count equal reasons.
         reason = manifest.one_line(str(error).replace(str(row["path"]), "it"), 120)
         raise ScanExcluded(f"cannot be read: {reason}") from None

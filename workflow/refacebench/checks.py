@@ -129,6 +129,8 @@ def _open(path: Path) -> nib.Nifti1Image:
         if not sizes & {348, 540}:
             raise ValueError("no NIfTI header")
         return kind.from_bytes(content)
+    except MemoryError:
+        raise  # says nothing of the file
     except Exception as error:  # nibabel raises half a dozen kinds here
         raise _Unfit(f"not a NIfTI image ({manifest.one_line(error, 120)})") from None
 
@@ -178,7 +180,7 @@ def _check_size(shape: np.ndarray, spacing: np.ndarray, limits: Mapping) -> None
 def _values(image: nib.Nifti1Image) -> np.ndarray:
     try:
         data = image.get_fdata(dtype=np.float32, caching="unchanged")
-    except (OSError, ValueError, EOFError, MemoryError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise _Unfit(
             f"its voxels cannot be read, truncated? ({manifest.one_line(error, 120)})"
         ) from None

@@ -7,6 +7,7 @@ exchange with antspyx live here and nowhere else.  This module may write files
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -111,12 +112,27 @@ def temporary_name(path: str | Path) -> Path:
     return path.with_name(f".part-{os.getpid()}-{path.name}")
 
 
-def _save(image: nib.Nifti1Image, path: str | Path) -> None:
+@contextlib.contextmanager
+def replacing(path: str | Path):
+    """Give a temporary name to write to, and rename it when all is written.
+
+    What a failure (a full disk, for example) leaves half written is deleted.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = temporary_name(path)
-    nib.save(image, part)
-    os.replace(part, path)
+    try:
+        yield part
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+
+
+def _save(image: nib.Nifti1Image, path: str | Path) -> None:
+    with replacing(path) as part:
+        nib.save(image, part)
 
 
 def write(volume: Volume, path: str | Path, dtype=None) -> None:
@@ -193,17 +209,13 @@ def write_values(source: str | Path, values: np.ndarray, path: str | Path) -> No
 
 def _save_stored(stored, header, slope, inter, path) -> None:
     """Write stored numbers as they are; nibabel's own writer would choose a new scaling."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     header["vox_offset"] = 352
     header["magic"] = b"n+1"
     header["scl_slope"], header["scl_inter"] = slope, inter
-    part = temporary_name(path)
-    with nib.openers.Opener(str(part), "wb") as handle:
+    with replacing(path) as part, nib.openers.Opener(str(part), "wb") as handle:
         handle.write(header.binaryblock)
         handle.write(b"\0\0\0\0")  # no extensions follow
         handle.write(np.asarray(stored, dtype=header.get_data_dtype()).tobytes(order="F"))
-    os.replace(part, path)
 
 
 def clean_header(header: nib.Nifti1Header) -> nib.Nifti1Header:

@@ -1,11 +1,15 @@
 """From a config to the list of work: datasets, scans, splits, batches, variants.
 
-Runs whenever the Snakefile is parsed, so it opens no image.  It writes nothing
-but the batch lists under ``results/plan`` (:func:`write_batches`).
+Runs whenever the Snakefile is parsed, so it opens no image and writes nothing.  When
+jobs are about to start, the main process writes what they need to know of the plan
+below ``results/plan`` (:meth:`Lists.write`, :func:`write_json`).
 """
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import io
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -13,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import manifest, registry, splits
+from . import manifest, registry, splits, stamps
 from .manifest import UNAVAILABLE
 from .names import split_variant
 
@@ -204,8 +208,8 @@ def programs(config: Mapping, look: bool, folder: str = "results/plan") -> dict[
     Parameters
     ----------
     look : bool
-        Look for the programs and write down what is there.  Without (in a job, which
-        may run on another machine) what the main process found is read.
+        Look for the programs.  Without (in a job, which may run on another machine)
+        what the main process found is read.
 
     Returns
     -------
@@ -219,9 +223,8 @@ def programs(config: Mapping, look: bool, folder: str = "results/plan") -> dict[
     ConfigError
         If a program is missing whose entry does not say ``on_missing: skip``.
     """
-    path = Path(folder) / "programs.json"
     if not look:
-        return json.loads(path.read_text())
+        return json.loads((Path(folder) / "programs.json").read_text())
     found, stopping = {}, []
     for name, entry in config["defacers"].items():
         found[name] = _program(name, entry)
@@ -230,9 +233,6 @@ def programs(config: Mapping, look: bool, folder: str = "results/plan") -> dict[
             stopping.append(f"defacers.{name}: {found[name]['reason']}")
     if stopping:
         raise ConfigError(f"{'; '.join(stopping)}; or set on_missing: skip there")
-    text = json.dumps(found, indent=1) + "\n"
-    if not path.is_file() or path.read_text() != text:
-        manifest.write_text(text, path)
     return found
 
 
@@ -373,27 +373,69 @@ def batches(table: pd.DataFrame, size: int) -> pd.Series:
     return table["split"] + "-" + table["role"] + "-" + place.map("{:03d}".format)
 
 
-def write_batches(table: pd.DataFrame, folder: str | Path) -> None:
-    """Write one list a batch; a list that did not change keeps its file time."""
-    folder = Path(folder)
-    for batch, rows in table.groupby("batch", sort=True):
-        path = folder / f"{batch}.tsv"
-        new = manifest.to_text(rows.drop(columns="batch"))
-        if not path.is_file() or path.read_text() != new:
-            manifest.write_text(new, path)
-    for path in folder.glob("*.tsv"):
-        if path.stem not in set(table["batch"]):
-            path.unlink()
+class Lists:
+    """A dataset's batch lists: in memory, or those that the main process wrote (for jobs).
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where they lie, one TSV a batch.
+    table : pandas.DataFrame, optional
+        All scans with their ``batch``.
+    settled : mapping, optional
+        See :class:`refacebench.stamps.Stamps`.
+    """
+
+    def __init__(self, folder, table: pd.DataFrame | None = None, settled: Mapping | None = None):
+        self.folder = Path(folder)
+        self._settled = dict(settled or {})
+        self._texts = {}
+        if table is None:
+            self.names = sorted(path.stem for path in self.folder.glob("*.tsv"))
+        else:
+            groups = table.groupby("batch", sort=True)
+            self._texts = {b: manifest.to_text(rows.drop(columns="batch")) for b, rows in groups}
+            self.names = list(self._texts)
+
+    def text(self, batch: str) -> str:
+        """Return one list as TSV."""
+        if batch not in self._texts:
+            self._texts[batch] = (self.folder / f"{batch}.tsv").read_text()
+        return self._texts[batch]
+
+    def count(self, batches: Iterable[str]) -> int:
+        """Return the number of scans in some batches."""
+        texts = (csv.reader(io.StringIO(self.text(batch)), delimiter="\t") for batch in batches)
+        return sum(sum(1 for _ in rows) - 1 for rows in texts)
+
+    def digest(self, batch: str) -> str:
+        """Return what changes with a list, as a parameter of the rules that read it."""
+        found = hashlib.sha256(self.text(batch).encode()).hexdigest()
+        return f"{self.count([batch])} scans, list {found[:12]}"
+
+    def write(self) -> None:
+        """Write what differs from the files, and delete the lists of batches that are no more."""
+        for batch in self.names:
+            _write_changed(self.text(batch), self.folder / f"{batch}.tsv")
+        for path in self.folder.glob("*.tsv"):
+            if path.stem not in self.names:
+                path.unlink()
+        write_json(self._settled, self.folder / "settled.json")
 
 
-def batch_names(folder: str | Path) -> list[str]:
-    """Return the batches of a dataset from its lists (for jobs, which index nothing anew)."""
-    return sorted(path.stem for path in Path(folder).glob("*.tsv"))
+def read_list(path: str | Path) -> pd.DataFrame:
+    """Read a batch list as the first manifest; its stamps serve the plan alone."""
+    return manifest.read(path).drop(columns="stamp", errors="ignore")
 
 
-def scan_count(folder: str | Path, batches: Iterable[str]) -> int:
-    """Return the number of scans in some batches, from their lists."""
-    return sum(len(manifest.read(Path(folder) / f"{batch}.tsv")) for batch in batches)
+def write_json(found: Mapping, path: str | Path) -> None:
+    """Write what jobs need to know; a file that holds it already keeps its time."""
+    _write_changed(json.dumps(found, indent=1, sort_keys=True) + "\n", Path(path))
+
+
+def _write_changed(text: str, path: Path) -> None:
+    if not path.is_file() or path.read_text() != text:
+        manifest.write_text(text, path)
 
 
 def statement(dataset: str, entry: Mapping) -> str:
@@ -408,16 +450,21 @@ def is_synthetic(config: Mapping, dataset: str) -> bool:
     return bool(getattr(module, "SYNTHETIC", False))
 
 
-def load(config: Mapping, dataset: str, index: bool, folder: str = "results/plan") -> list[str]:
-    """Return a dataset's batches.
+def load(config: Mapping, dataset: str, index: bool, results: str = "results") -> Lists:
+    """Return a dataset's batch lists.
 
-    With ``index`` its scans are listed anew and the batch lists brought up to
-    date; without (in a job) the lists of the main process are used.
+    With ``index`` its scans are listed anew, each with the stamp of its file
+    (:mod:`refacebench.stamps`); without (in a job) the lists of the main process are used.
     """
-    home = Path(folder) / dataset
-    if index:
-        write_batches(scans(config, dataset), home)
-    return batch_names(home)
+    home = Path(results) / "plan" / dataset
+    if not index:
+        return Lists(home)
+    table = scans(config, dataset)
+    inventory = Path(results) / "inventory" / dataset
+    found = stamps.find(table, stamps.saved(home), lambda: stamps.checked(inventory))
+    if any(found.listed.values()):  # not where the scans are yet to be grown
+        table["stamp"] = table["scan"].map(found.listed)
+    return Lists(home, table, found.settled)
 
 
 def alternatives(names) -> str:

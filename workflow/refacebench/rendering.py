@@ -16,7 +16,6 @@ head (:mod:`refacebench.templates`), with :data:`CENTER` where the template has 
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -469,12 +468,8 @@ def read(path: str | Path) -> Rendering:
 
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays as a compressed ``.npz``, all or nothing; the same arrays, the same bytes."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = images.temporary_name(path)
-    with open(part, "wb") as handle:
+    with images.replacing(path) as part, open(part, "wb") as handle:
         np.savez_compressed(handle, **arrays)
-    os.replace(part, path)
 
 
 def render_row(row: Mapping, out_folder: str | Path, options: Mapping) -> dict:

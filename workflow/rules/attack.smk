@@ -20,6 +20,7 @@ rule enrol:
         runtime=240,
     params:
         name="{attacker}",
+        attempt=attempt("results/enrol/{dataset}/{attacker}.npz"),
         entry=lambda w: entry("attackers", w.attacker),
         version=lambda w: version("attackers", w.attacker),
     script:
@@ -49,6 +50,7 @@ rule attack:
     params:
         name="{attacker}",
         target="{target}",
+        attempt=attempt("results/attack/{dataset}/{attacker}/{target}.npz"),
         entry=lambda w: entry("attackers", w.attacker),
         version=lambda w: version("attackers", w.attacker),
         blur_mm=config["rendering"]["blur_mm"],

@@ -20,6 +20,7 @@ rule align:
         runtime=120,
     params:
         derivatives="results/derivatives/{dataset}/original",
+        attempt=attempt("results/align/{dataset}/{batch}.tsv"),
         version=carry.VERSION,
         timeout=config["scan_timeout_s"],
     script:
@@ -45,6 +46,7 @@ rule carry:
         runtime=120,
     params:
         name="{defacer}",
+        attempt=attempt("results/carry/{dataset}/{defacer}/{batch}.tsv"),
         derivatives="results/derivatives/{dataset}/{defacer}",
         margin_mm=lambda w: config["datasets"][w.dataset].get("carry_margin_mm", 1.0),
         version=carry.VERSION,

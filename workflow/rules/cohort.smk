@@ -27,7 +27,6 @@ rule base:
 rule grow:
     """Grow the scans of one batch."""
     input:
-        plan="results/plan/{dataset}/{batch}.tsv",
         base=rules.base.output[0],
     output:
         "results/grow/{dataset}/{batch}.tsv",
@@ -47,6 +46,9 @@ rule grow:
         version=lambda w: version("datasets", w.dataset),
         seed=config["seed"],
         base=lambda w, input: str(Path(input.base).parent),
+        scans="results/plan/{dataset}/{batch}.tsv",
+        digest=digest,
+        attempt=attempt("results/grow/{dataset}/{batch}.tsv"),
         bids="results/cohort/{dataset}/bids",
         timeout=config["scan_timeout_s"],
     script:

@@ -1,5 +1,5 @@
 # Validation, the plan of the run, and the input functions of all stages.
-# Writes the batch lists below results/plan; nothing else.
+# Writes nothing when it is parsed; results/plan is written when jobs are about to start.
 
 import os
 import sys
@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from refacebench import __version__ as SOFTWARE_VERSION
-from refacebench import carry, checks, kit, plan, prepare, refacers, registry, rendering
+from refacebench import carry, checks, failures, kit, plan, prepare, refacers, registry, rendering
 from refacebench.figures import PRIVACY as PRIVACY_FIGURES
 from refacebench.figures import names as figure_names
 from refacebench.metrics import measure
@@ -29,6 +29,8 @@ try:
     plan.check(config)
     config["refacers"] = plan.refacers(config)
     config.update(plan.with_controls(config))
+    # Taken out: no job depends on them, and a change makes no job run again.
+    RETRY, ALLOWED = config.pop("retry"), config.pop("allow_failures")
     PROGRAMS = plan.programs(config, workflow.is_main_process)
     PLANS = {name: plan.load(config, name, workflow.is_main_process) for name in config["datasets"]}
 except plan.ConfigError as error:
@@ -40,6 +42,13 @@ ATTACKERS = list(config.get("attackers") or {})
 LISTED = plan.variants(config)
 UNAVAILABLE = plan.unavailable(LISTED, PROGRAMS)
 VARIANTS = [name for name in LISTED if name not in UNAVAILABLE]
+SIZE = len(VARIANTS) * sum(lists.count(lists.names) for lists in PLANS.values())
+ATTEMPTS = failures.Attempts(
+    failures.saved("results/plan/attempts.json"),
+    look=workflow.is_main_process,
+    retry=RETRY,
+    files=RETRY or SIZE <= failures.MOST_LOOKED_FOR,
+)
 TRAININGS = [name for name in plan.trainings(config) if name in VARIANTS]
 SEGMENTERS = list(config["segmenters"])
 FIGURES = figure_names(SEGMENTERS)
@@ -53,6 +62,7 @@ FIGURE_FILES = [
         *(PRIVACY_FIGURES if ATTACKERS else ()),
     ]
 ]
+FINISHED = "results/finished.txt"
 # Recognisability is measured only where attackers are configured.
 PRIVACY_TABLES = [
     f"results/tables/{dataset}/{table}.tsv"
@@ -103,7 +113,7 @@ def batches(dataset, split=None, role=None):
     wanted = [split or "", role or ""]
     return [
         batch
-        for batch in PLANS[dataset]
+        for batch in PLANS[dataset].names
         if all(part in ("", have) for part, have in zip(wanted, batch.split("-")))
     ]
 
@@ -115,10 +125,20 @@ def manifests(stage, dataset, name, split=None, role=None):
     ]
 
 
-def scan_list(wildcards):
-    """What the inventory checks: grown scans, or the list of a folder's scans."""
+def grown_scans(wildcards):
+    """The grown scans that the inventory checks; those of a folder stand in its batch list."""
     grown = plan.is_synthetic(config, wildcards.dataset)
-    return f"results/{'grow' if grown else 'plan'}/{wildcards.dataset}/{wildcards.batch}.tsv"
+    return f"results/grow/{wildcards.dataset}/{wildcards.batch}.tsv" if grown else []
+
+
+def digest(wildcards):
+    """What changes with a batch list, files that were replaced included."""
+    return PLANS[wildcards.dataset].digest(wildcards.batch)
+
+
+def attempt(output):
+    """A parameter that changes when an output is to be made again because scans failed in it."""
+    return lambda wildcards: ATTEMPTS.of(output.format(**dict(wildcards.items())))
 
 
 def variant_manifest(wildcards):
@@ -153,7 +173,7 @@ def training_memory(wildcards, attempt):
     w = wildcards
     memory_mb = trait("refacers", w.refacer, "memory_mb", lambda *any: refacers.MEMORY_MB)
     used = [b for s in ("train", "validation") for b in batches(w.dataset, s, plan.MEASURED)]
-    scans = plan.scan_count(f"results/plan/{w.dataset}", used)
+    scans = PLANS[w.dataset].count(used)
     return attempt * memory_mb(options("refacers", w.refacer), scans)
 
 
@@ -293,16 +313,27 @@ def kit_pages(wildcards):
     return [f"results/kit/{name}/page/index.html" for name in public]
 
 
-def all_scans(wildcards):
-    """Every scan of a dataset: checked ones, and the lists of those that nothing uses."""
-    unused = [
+def unused_batches(wildcards):
+    """The batches that nothing uses: later sessions of the people that models are fitted on."""
+    return [
         batch
         for split in ("train", "validation")
         for batch in batches(wildcards.dataset, split, plan.RESCAN)
     ]
+
+
+def unused_lists(wildcards):
+    """The lists of the scans that nothing uses."""
+    return [f"results/plan/{wildcards.dataset}/{b}.tsv" for b in unused_batches(wildcards)]
+
+
+def checked_scans(wildcards):
+    """The inventory of all scans that something uses."""
+    unused = unused_batches(wildcards)
     return [
-        f"results/{'plan' if batch in unused else 'inventory'}/{wildcards.dataset}/{batch}.tsv"
+        f"results/inventory/{wildcards.dataset}/{batch}.tsv"
         for batch in batches(wildcards.dataset)
+        if batch not in unused
     ]
 
 
@@ -317,8 +348,41 @@ def example_title(dataset):
     return f"{dataset}: one {'synthetic ' if synthetic else ''}participant of the test split"
 
 
+def write_plan():
+    """Write down, before the first job starts, what jobs need to know of the plan."""
+    for lists in PLANS.values():
+        lists.write()
+    plan.write_json(PROGRAMS, "results/plan/programs.json")
+    plan.write_json(ATTEMPTS.counts, "results/plan/attempts.json")
+    ATTEMPTS.forget()
+
+
 def print_summary():
     """Say at the end where the report is and what stands in its summary."""
     summary = Path("results/summary.txt")
     if summary.is_file():
         print(summary.read_text(), file=sys.stderr)
+
+
+def print_failures():
+    """Say where scans failed in this run and earlier ones, and what to do; return them."""
+    outputs = [str(path) for job in workflow.dag.jobs for path in job.output]
+    found = failures.collect(outputs)
+    if found:
+        print(failures.summary(found), file=sys.stderr)
+    return found
+
+
+def finish():
+    """End with a status other than 0 where too many scans failed, also when this is repeated."""
+    print_summary()
+    if failures.within(print_failures(), ALLOWED):
+        return
+    # Else a second run would find nothing to do and end well.
+    Path(FINISHED).unlink(missing_ok=True)
+    print(
+        "The run counts as failed, whatever else was made. What share of the scans may fail is "
+        "set by allow_failures in the config.",
+        file=sys.stderr,
+    )
+    sys.exit(1)

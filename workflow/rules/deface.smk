@@ -19,6 +19,7 @@ rule deface:
         runtime=240,
     params:
         name="{defacer}",
+        attempt=attempt("results/deface/{dataset}/{defacer}/{batch}.tsv"),
         entry=lambda w: entry("defacers", w.defacer),
         version=lambda w: version("defacers", w.defacer),
         program=lambda w: PROGRAMS[w.defacer],

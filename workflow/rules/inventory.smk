@@ -1,11 +1,11 @@
 # Inventory and preparation of the originals.
-# in <- batch lists; out -> results/{inventory,prepare} manifests, masks in derivatives/original.
+# in <- batch lists or grown scans; out -> results/{inventory,prepare} manifests, masks in derivatives/original.
 
 
 rule inventory:
     """Check each scan of a batch: readable, 3-D, finite, plausible, a head."""
     input:
-        scan_list,
+        grown_scans,
     output:
         "results/inventory/{dataset}/{batch}.tsv",
     log:
@@ -19,6 +19,9 @@ rule inventory:
         mem_mb=growing(4000),
         runtime=60,
     params:
+        scans="results/plan/{dataset}/{batch}.tsv",
+        digest=digest,
+        attempt=attempt("results/inventory/{dataset}/{batch}.tsv"),
         limits=config["checks"],
         version=checks.VERSION,
         timeout=config["scan_timeout_s"],
@@ -44,6 +47,7 @@ rule prepare:
         runtime=120,
     params:
         derivatives="results/derivatives/{dataset}/original",
+        attempt=attempt("results/prepare/{dataset}/{batch}.tsv"),
         version=prepare.VERSION,
         timeout=config["scan_timeout_s"],
     script:

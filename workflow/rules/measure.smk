@@ -19,6 +19,7 @@ rule measure:
         mem_mb=growing(4000),
         runtime=120,
     params:
+        attempt=attempt("results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv"),
         thresholds=plan.quality_thresholds(config),
         version=measure.VERSION,
         timeout=config["scan_timeout_s"],

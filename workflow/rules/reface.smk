@@ -22,6 +22,7 @@ rule train:
         gpu=config["gpus_per_training"],
     params:
         name="{refacer}",
+        attempt=attempt("results/train/{dataset}/{defacer}+{refacer}/card.json"),
         entry=lambda w: entry("refacers", w.refacer),
         version=lambda w: version("refacers", w.refacer),
         seed=config["seed"],
@@ -51,6 +52,7 @@ rule reface:
     params:
         name="{refacer}",
         variant="{defacer}+{refacer}",
+        attempt=attempt("results/reface/{dataset}/{defacer}+{refacer}/{batch}.tsv"),
         entry=lambda w: entry("refacers", w.refacer),
         version=lambda w: version("refacers", w.refacer),
         derivatives="results/derivatives/{dataset}/{defacer}+{refacer}",

@@ -20,6 +20,7 @@ rule render:
         runtime=120,
     params:
         variant="{variant}",
+        attempt=attempt("results/render/{dataset}/{variant}/{batch}.tsv"),
         options=config["rendering"],
         version=rendering.VERSION,
         views="results/render/{dataset}/{variant}/views",

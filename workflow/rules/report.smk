@@ -144,3 +144,19 @@ rule page:
         version=SOFTWARE_VERSION,
     script:
         "../scripts/report.py"
+
+
+rule finished:
+    """Mark the main job's end; a run in which too many scans failed takes the mark away."""
+    input:
+        rules.page.output,
+    output:
+        FINISHED,
+    log:
+        "results/logs/finished.log",
+    conda:
+        "../../envs/statistics.yaml"
+    params:
+        allowed=ALLOWED,
+    shell:
+        "echo finished > {output}"

@@ -21,6 +21,7 @@ rule segment:
     params:
         name="{segmenter}",
         variant="{variant}",
+        attempt=attempt("results/segment/{dataset}/{segmenter}/{variant}/{batch}.tsv"),
         entry=lambda w: entry("segmenters", w.segmenter),
         version=lambda w: version("segmenters", w.segmenter),
         derivatives="results/derivatives/{dataset}/{variant}",

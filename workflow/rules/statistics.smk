@@ -32,7 +32,7 @@ rule statistics:
         measured=stage_manifests("measure", "test", plan.MEASURED, VARIANTS),
         rescans=stage_manifests("segment", "test", plan.RESCAN),
         training=stage_manifests("segment", "train", plan.MEASURED),
-        inventory=all_scans,
+        inventory=checked_scans,
         refacing=refacing_manifests,
         carried=carry_manifests,
         brain_age=rules.brain_age.output[0],
@@ -55,6 +55,8 @@ rule statistics:
         runtime=60,
     params:
         config=config,
+        unused=unused_lists,
+        digests=lambda w: [PLANS[w.dataset].digest(batch) for batch in unused_batches(w)],
         variants=LISTED,
         unavailable=UNAVAILABLE,
         version=STATISTICS_VERSION,

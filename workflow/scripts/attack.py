@@ -46,9 +46,8 @@ def main(snakemake):
     brains = manifest.read_many(given.brains) if given.get("brains") else None
     people, lost = _run.subjects(rows, brains, control, p.blur_mm)
     gallery, _ = _run.load_enrolled(given.gallery)
-    queries, unfit = _run.enrol(
-        module, people, options, known=gallery if p.target == "original" else None
-    )
+    known, again = gallery if p.target == "original" else None, {}
+    queries, unfit = _run.enrol(module, people, options, known, again)
     variant, originals = training(
         module, options, given.get("trained") or [], p.target, control, p.blur_mm
     )
@@ -57,6 +56,7 @@ def main(snakemake):
         module, rows, queries, gallery, options, context, lost | unfit
     )
     _run.save_attack(arrays, meta, snakemake.output[0])
+    manifest.note_failures(snakemake.output[0], again, {}, len(people))
 
 
 if __name__ == "__main__":

@@ -16,13 +16,15 @@ def main(snakemake):
     brains = manifest.read_many(given.brains) if given.get("brains") else None
     people, lost = _run.subjects(rows, brains)
     reason = module.missing(options) if hasattr(module, "missing") else ""
+    again = {}
     if reason:
         enrolled, unfit = Enrolled.empty(), {person.scan: reason for person in people}
     else:
-        enrolled, unfit = _run.enrol(module, people, options)
+        enrolled, unfit = _run.enrol(module, people, options, again=again)
     for scan, why in (lost | unfit).items():
         print(f"not enrolled: {scan} ({why})", file=sys.stderr)
     _run.save_enrolled(enrolled, lost | unfit, snakemake.output[0])
+    manifest.note_failures(snakemake.output[0], again, {}, len(people))
 
 
 if __name__ == "__main__":

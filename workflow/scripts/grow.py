@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from refacebench import jobs, manifest, registry
+from refacebench import jobs, manifest, plan, registry
 
 
 def main(snakemake):
@@ -17,7 +17,7 @@ def main(snakemake):
         return module.grow(row, options, p.seed, base, Path(p.bids))
 
     manifest.run_batch(
-        manifest.read(snakemake.input.plan),
+        plan.read_list(p.scans),
         work,
         snakemake.output[0],
         stage="grow",

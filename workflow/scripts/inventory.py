@@ -1,6 +1,6 @@
 """Check the scans of one batch; a bad one becomes a row with a reason."""
 
-from refacebench import checks, jobs, manifest
+from refacebench import checks, jobs, manifest, plan
 
 
 def main(snakemake):
@@ -13,7 +13,8 @@ def main(snakemake):
         facts = checks.check_scan(row["path"], limits)
         return {"path": row["path"], "original_path": row["path"], **facts}
 
-    rows = manifest.read(snakemake.input[0])
+    grown = snakemake.input
+    rows = manifest.read(grown[0]) if grown else plan.read_list(p.scans)
     manifest.run_batch(
         rows,
         work,

@@ -15,6 +15,12 @@ def tagged(paths) -> list[StageManifest]:
     return [StageManifest(at.stage, at.variant, manifest.read(path)) for at, path in places]
 
 
+def inventory(checked, unused):
+    """Return every scan of a dataset: the checked ones, and those that nothing uses."""
+    parts = [*map(manifest.read, checked), *map(plan.read_list, unused)]
+    return pd.concat(parts, ignore_index=True)
+
+
 def measurements(paths):
     """Return the measurement table (see ``refacebench.statistics``) from manifests."""
     places = [(names.manifest_place(path), path) for path in paths]
@@ -42,7 +48,7 @@ def main(snakemake):
         pd.concat([measured, added], ignore_index=True),
         settings,
         variants=p.variants,
-        inventory=manifest.read_many(given.inventory),
+        inventory=inventory(given.inventory, p.unused),
         manifests=[*stages, *unavailable.manifests(added)],
         brainage_models=models,
         carried=carried(given.get("carried", [])),

@@ -68,7 +68,11 @@ def subjects(
 
 
 def enrol(
-    module: ModuleType, people: Sequence[Subject], options: Mapping, known: Enrolled | None = None
+    module: ModuleType,
+    people: Sequence[Subject],
+    options: Mapping,
+    known: Enrolled | None = None,
+    again: dict[str, str] | None = None,
 ) -> tuple[Enrolled, dict[str, str]]:
     """Let an attacker look at each scan; a scan that gives him nothing becomes a reason.
 
@@ -77,6 +81,8 @@ def enrol(
     known : Enrolled, optional
         Scans that the attacker has looked at already (the gallery, when the
         originals themselves are the queries).
+    again : dict, optional
+        Gets the reasons of scans that another try may succeed with, by scan.
     """
     places = {} if known is None else {scan: n for n, scan in enumerate(known.scan)}
     kept, features, lost = [], [], {}
@@ -91,6 +97,8 @@ def enrol(
             if not isinstance(error, ValueError):
                 traceback.print_exc()
             lost[subject.scan] = manifest.one_line(error)
+            if again is not None and manifest.may_pass(error):
+                again[subject.scan] = lost[subject.scan]
             continue
         kept.append(subject)
         features.append(found)

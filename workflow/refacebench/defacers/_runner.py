@@ -10,6 +10,7 @@ is deleted afterwards.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import gzip
 import hashlib
@@ -410,7 +411,7 @@ def _time_left(program: Program) -> float | None:
 
 def _run(program: Program, call: _Call, folder: Path) -> None:
     """Run a command to its end; it and all its children end with this process."""
-    from ..manifest import die_with_parent
+    from ..manifest import ScanInterrupted, die_with_parent
 
     limit = _time_left(program)
     log = folder / ".log"
@@ -428,7 +429,7 @@ def _run(program: Program, call: _Call, folder: Path) -> None:
         try:
             status = process.wait(limit)
         except subprocess.TimeoutExpired:
-            raise RuntimeError(f"{program.name}: no result after {limit:.0f} s") from None
+            raise ScanInterrupted(f"{program.name}: no result after {limit:.0f} s") from None
         finally:
             _end(process, program, call)
     text = log.read_text(errors="replace")
@@ -436,7 +437,27 @@ def _run(program: Program, call: _Call, folder: Path) -> None:
     print(text[-20_000:], flush=True)
     if status:
         how = f"signal {-status}" if status < 0 else f"exit {status}"
-        raise RuntimeError(f"{program.name} failed ({how}): {_last_words(text, folder)}")
+        kind = ScanInterrupted if _was_interrupted(status, text) else RuntimeError
+        raise kind(f"{program.name} failed ({how}): {_last_words(text, folder)}")
+
+
+#: Words of the system, in what a program says, after which another try may succeed.
+_OUTSIDE = tuple(
+    os.strerror(number)
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.ESTALE, errno.EIO, errno.EROFS)
+)
+
+
+def _was_interrupted(status: int, text: str) -> bool:
+    """Tell whether something outside ended a program: a signal, or the system's refusal.
+
+    A shell or a container says that its child was ended by signal n with 128 + n.
+
+    >>> _was_interrupted(-9, ""), _was_interrupted(137, "Killed"), _was_interrupted(1, "no brain")
+    (True, True, False)
+    """
+    signalled = status < 0 or 128 < status < 128 + signal.NSIG
+    return signalled or any(words in text for words in _OUTSIDE)
 
 
 def _end(process, program: Program, call: _Call) -> None:
