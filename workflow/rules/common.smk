@@ -69,7 +69,7 @@ wildcard_constraints:
     variant=plan.alternatives(VARIANTS),
     attacker=plan.alternatives(ATTACKERS),
     target=plan.alternatives([*VARIANTS, *rendering.CONTROLS]),
-    batch=r"(train|validation|test)-(measured|rescan)-\d+",
+    batch=rf"(train|validation|test)-({plan.MEASURED}|{plan.RESCAN}|{plan.FOLLOWUP})-\d+",
 
 
 def entry(kind, name):
@@ -126,8 +126,9 @@ def variant_manifest(wildcards):
     w = wildcards
     defacer, _, refacer = w.variant.partition("+")
     if w.variant == "original":
-        # A rescan is only segmented: nothing needs its masks and its registration.
-        stage = "inventory" if f"-{plan.RESCAN}-" in w.batch else "prepare"
+        # A later session is segmented or looked at as it is: nothing needs its masks and
+        # its registration.
+        stage = "prepare" if f"-{plan.MEASURED}-" in w.batch else "inventory"
         return f"results/{stage}/{w.dataset}/{w.batch}.tsv"
     stage = "reface" if refacer else "deface"
     return f"results/{stage}/{w.dataset}/{w.variant}/{w.batch}.tsv"
@@ -295,13 +296,9 @@ def kit_pages(wildcards):
 
 def all_scans(wildcards):
     """Every scan of a dataset: checked ones, and the lists of those that nothing uses."""
-    unused = [
-        batch
-        for split in ("train", "validation")
-        for batch in batches(wildcards.dataset, split, plan.RESCAN)
-    ]
     return [
-        f"results/{'plan' if batch in unused else 'inventory'}/{wildcards.dataset}/{batch}.tsv"
+        f"results/{'inventory' if plan.is_opened(batch, bool(ATTACKERS)) else 'plan'}"
+        f"/{wildcards.dataset}/{batch}.tsv"
         for batch in batches(wildcards.dataset)
     ]
 
