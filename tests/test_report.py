@@ -205,7 +205,7 @@ def hand_tables():
 def test_summary_by_hand():
     assert report.summary_lines(hand_tables()) == [
         "Scans: 5 scans of 4 participants went in; 1 left out, 2 compared, 2 used for training, "
-        "validation or as later sessions; at least one method failed on 1 of those compared.",
+        "validation or as rescans; at least one method failed on 1 of those compared.",
         "Visible removal (face out and brain whole, 95 % interval): b 15/15 (80 to 100 %), "
         "a 12/15 (55 to 93 %).",
         "Overlap (mean brain Dice with the original's segmentation): null control 0.997; defaced "

@@ -240,5 +240,8 @@ def test_the_flow_says_what_follow_ups_are_for(cohort_folder):
     assert len(later) == 2 * 60
     assert set(later["status"]) == {"not_used"}
     assert later["reason"].str.contains("no declared rescan").all()
+    assert "60 used for training, validation or as later sessions" in report._scans_line(
+        {"flow": found}
+    )
     numbers = report.flow_numbers(found)
     assert (numbers["compared"], numbers["other"], numbers["left_out"]) == (60, 60, 0)

@@ -93,7 +93,11 @@ def test_datasets_multiply(tmp_path):
     config = {
         "datasets": {
             "one": bids(tmp_path / "one"),
-            "two": {**bids(tmp_path / "two", sessions=("1", "2")), "sessions_measured": 1},
+            "two": {
+                **bids(tmp_path / "two", sessions=("1", "2")),
+                "sessions_measured": 1,
+                "rescan_sessions": ["ses-2"],
+            },
         },
         "splits": {"train": 1, "validation": 1, "test": 1},
         "defacers": {"quickshear": {}, "mask_face": {}},

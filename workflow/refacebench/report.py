@@ -283,7 +283,8 @@ def _scans_line(tables) -> str:
         f"in; {n['left_out']} left out, {n['compared']} compared"
     )
     if n["other"]:
-        text += f", {n['other']} used for training, validation or as later sessions"
+        later = "later sessions" if "followup" in set(flow.get("role", ())) else "rescans"
+        text += f", {n['other']} used for training, validation or as {later}"
     if n["incomplete"]:
         text += f"; at least one method failed on {n['incomplete']} of those compared"
     return text + "."
@@ -452,7 +453,7 @@ def _age_line(tables, segmenter, look: Look) -> str:
     if len(rescan):
         largest = table["shift_abs"].max()
         text += (
-            f"; mean absolute shift up to {largest:.2f}, between scan and rescan of one person "
+            f"; mean absolute shift up to {largest:.2f}, between two scans of one person "
             f"{rescan.iloc[0]:.2f}"
         )
     return text + "."
