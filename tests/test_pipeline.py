@@ -36,6 +36,7 @@ TINY = {
             "type": "demo",
             "faces": "public",
             "sessions_measured": 1,
+            "rescan_sessions": ["ses-2"],
             "participants": 6,
             "sessions": 2,
             "voxel_mm": 4.0,

@@ -759,18 +759,28 @@ def test_same_seed_same_bytes():
         assert buffers[0].getvalue() == buffers[1].getvalue(), name
 
 
-def test_later_measured_sessions_are_rescans_where_there_are_no_others():
+def test_only_declared_rescans_are_pairs():
     table = pd.DataFrame(
         {
-            "participant": ["sub-1", "sub-1", "sub-2", "sub-3", "sub-3"],
-            "session": ["ses-1", "ses-2", "ses-1", "ses-1", "ses-2"],
-            "scan": ["a", "b", "c", "d", "e"],
-            "role": ["measured"] * 4 + ["rescan"],
+            "participant": ["p1"] * 4 + ["p2"] * 2 + ["p3"] * 2 + ["p4"] * 2,
+            "session": ["ses-1", "ses-2", "ses-3", "ses-4", *["ses-1", "ses-2"] * 3],
+            "scan": list("abcdefghij"),
+            "role": ["measured"] * 7 + ["rescan", "measured", "followup"],
+            "rescan_of": ["", "ses-1", "", "ses-3", "", "", "", "ses-1", "", ""],
             "variant": "original",
             "segmenter": "s",
             "status": "ok",
-            "vol_gm": [1.0, 2.0, 3.0, 4.0, 5.0],
+            "vol_gm": np.arange(10.0),
         }
     )
     found = cohort.rescan_pairs(table, "s")
-    assert list(zip(found["scan_1"], found["scan_2"], strict=True)) == [("a", "b"), ("d", "e")]
+    pairs = list(zip(found["scan_1"], found["scan_2"], strict=True))
+    # Two rescans of measured sessions, and one that is measured for nothing else.
+    assert pairs == [("a", "b"), ("c", "d"), ("g", "h")]
+    assert found["vol_gm_1"].tolist() == [0, 2, 6]
+    assert found["vol_gm_2"].tolist() == [1, 3, 7]
+    # A later session alone, at whatever gap, is none.
+    assert cohort.rescan_pairs(table.assign(role="measured", rescan_of=""), "s").empty
+    assert cohort.rescan_pairs(table.drop(columns="rescan_of").assign(role="measured"), "s").empty
+    compared = cohort.compared(table.assign(split="test"), Settings())
+    assert set("hj").isdisjoint(compared["scan"])

@@ -93,7 +93,11 @@ def test_datasets_multiply(tmp_path):
     config = {
         "datasets": {
             "one": bids(tmp_path / "one"),
-            "two": {**bids(tmp_path / "two", sessions=("1", "2")), "sessions_measured": 1},
+            "two": {
+                **bids(tmp_path / "two", sessions=("1", "2")),
+                "sessions_measured": 1,
+                "rescan_sessions": ["ses-2"],
+            },
         },
         "splits": {"train": 1, "validation": 1, "test": 1},
         "defacers": {"quickshear": {}, "mask_face": {}},
@@ -194,3 +198,16 @@ def test_an_own_config_is_not_merged_with_the_demo(tmp_path):
     run = snakemake(tmp_path, "-n", config=config)
     assert run.returncode == 0, run.stderr
     assert "demo" not in run.stdout
+
+
+def test_the_config_for_own_folders_compares_everybody_and_trains_nothing(tmp_path):
+    config = yaml.safe_load((ROOT / "config" / "bids.yaml").read_text())
+    config["datasets"]["mine"]["path"] = bids(tmp_path / "b", 5, ("1", "2"))["path"]
+    counts = job_counts(snakemake(tmp_path, "-n", config=config))
+    assert "train" not in counts
+    # One batch of ten scans: no other split and no other role.
+    assert (counts["inventory"], counts["prepare"]) == (1, 1)
+    variants = 1 + len(config["defacers"])
+    assert counts["measure"] == variants
+    assert counts["enrol"] == 2
+    assert counts["attack"] == 2 * (variants + 2)

@@ -68,8 +68,8 @@ def left_out(tables: Tables, segmenter: str | None = None) -> str:
     number = f"{low}" if low == high else f"{low} to {high}, by segmenter,"
     return (
         f"Of {plural(total, 'scan')} of {plural(flow['participant'].nunique(), 'participant')} in "
-        f"the data set, {number} are not compared (other splits, rescans, excluded or failed "
-        "originals)."
+        f"the data set, {number} are not compared (other splits, later sessions, excluded or "
+        "failed originals)."
     )
 
 
@@ -304,11 +304,37 @@ def repeatability(
     table = of_segmenter(tables["repeatability"], segmenter)
     rescanned = not table.empty and table["n"].max() > 0
     return _join(
-        "Absolute difference between two sessions of a participant, in percent of their "
-        f"mean{_by(segmenter)}. Equivalence is tested within {_margins(table, table)}.",
-        cohort(table) if rescanned else "No participant has two measured sessions.",
+        "Absolute difference between two sessions of a participant, the later one a declared "
+        f"rescan, in percent of their mean{_by(segmenter)}. Equivalence is tested within "
+        f"{_margins(table, table, settings)}.",
+        cohort(table) if rescanned else NO_RESCAN,
         intervals(settings),
     )
+
+
+#: Why there is no scan-rescan difference.  Sessions are not rescans by themselves.
+NO_RESCAN = (
+    "No participant has two measured sessions of which the later one is declared as a rescan "
+    "(rescan_sessions or rescan_max_days of the data set)."
+)
+
+
+def margin_from_settings(rescans: pd.DataFrame, settings: Settings) -> str:
+    """Return why a margin is not that of the rescans; empty where all of them are.
+
+    Parameters
+    ----------
+    rescans : pandas.DataFrame
+        The table ``repeatability``.
+    """
+    rows = rescans[rescans["margin_source"] == "config"]
+    if rows.empty:
+        return ""
+    found = int(rows["n"].max())
+    if not found:
+        return "as no participant has a declared rescan"
+    number = plural(found, "participant")
+    return f"for want of enough rescans ({number}, {settings.min_rescans} are needed)"
 
 
 #: The volumes of :data:`refacebench.statistics.columns.CHANGED_IF_ANY` in words.
@@ -322,7 +348,7 @@ def _tests(tables: Tables, table: pd.DataFrame, settings: Settings) -> str:
         f"{settings.zero_method}) with matched rank-biserial correlation; significant: "
         f"Holm-corrected p < {settings.alpha:g}{_families(table)} (p_bh: Benjamini-Hochberg). "
         "Equivalent to no change: two one-sided signed-rank tests (Holm-corrected as well) "
-        f"within {_margins(table, tables.get('repeatability'))}."
+        f"within {_margins(table, tables.get('repeatability'), settings)}."
     )
 
 
@@ -335,7 +361,7 @@ def volumes_globals(
         f"Median change of whole-brain volumes in percent of the original{_by(segmenter)}. "
         f"Filled marks: Holm-corrected p < {settings.alpha:g}{_families(table)}; hollow marks: "
         "not shown to differ, which is not the same as equal. Grey band: "
-        f"{_margins(table, tables.get('repeatability'))}.",
+        f"{_margins(table, tables.get('repeatability'), settings)}.",
         cohort(table),
         intervals(settings),
     )
@@ -356,7 +382,7 @@ def _families(table: pd.DataFrame) -> str:
     return f" in each segmenter's families of {' and '.join(parts)}" if parts else ""
 
 
-def _margins(table: pd.DataFrame, rescans: pd.DataFrame | None) -> str:
+def _margins(table: pd.DataFrame, rescans: pd.DataFrame | None, settings: Settings) -> str:
     """Return the equivalence margin and where it comes from."""
     if table.empty or "margin_pct" not in table or table["margin_pct"].isna().all():
         return "the equivalence margin (none is known)"
@@ -367,7 +393,8 @@ def _margins(table: pd.DataFrame, rescans: pd.DataFrame | None) -> str:
     if "rescan" in sources:
         where.append("each region's mean scan-rescan difference" + _rescanned(rescans))
     if "config" in sources:
-        where.append("a setting, for want of enough rescans")
+        why = "" if rescans is None else margin_from_settings(rescans, settings)
+        where.append("a setting" + f", {why}" * bool(why))
     return ", ".join([f"the margin of {size}", " or ".join(where)]).removesuffix(", ")
 
 
@@ -435,7 +462,8 @@ def brainage(
     return _join(
         f"Predicted brain age of each variant{_by(segmenter)}. Shift: prediction on the variant "
         "minus prediction on the original, in corrected years. Grey in figures (rescan_shift_abs): "
-        "mean absolute shift between two scans of one person. Error (MAE): against chronological "
+        "mean absolute shift between a scan of a person and a declared rescan, if there is one. "
+        "Error (MAE): against chronological "
         "age, before the age-bias correction. Wilcoxon signed-rank tests of the shift, "
         "Holm-corrected over the variants of a segmenter.",
         *_models(table),

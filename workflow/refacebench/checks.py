@@ -46,6 +46,8 @@ LIMITS = {
     "cut_share": 0.4,
 }
 
+#: How a file begins whose content git-annex or Git LFS has not brought yet.
+_POINTERS = (b"/annex/objects/", b"version https://git-lfs")
 #: Voxel edge at which the head is looked at.
 _COARSE_MM = 4.0
 
@@ -111,6 +113,8 @@ def _open(path: Path) -> nib.Nifti1Image:
     content = path.read_bytes()
     if not content:
         raise _Unfit("the file is empty")
+    if content.startswith(_POINTERS):
+        raise _Unfit("a pointer to the image, not the image itself: `datalad get` the file")
     packed = content[:2] == b"\x1f\x8b"
     if packed != (path.suffix == ".gz"):
         raise _Unfit(

@@ -2,29 +2,60 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import NamedTuple
 
-_ENTITY = re.compile(r"(?:^|_)([a-z]+)-([A-Za-z0-9+]+)")
+#: What the label of an entity may hold.  BIDS knows no hyphen there; many data sets do.
+LABEL = r"[A-Za-z0-9+-]+"
+#: Longest id of a scan.  A file name has 255 bytes at most, and a derivative adds up to 75.
+LONGEST = 160
 
 
-def scan_id(path: str | Path) -> str:
-    """Return the name that identifies a T1w scan: its BIDS stem without suffix.
+def safe(text: str) -> str:
+    """Return a text with a plus sign for all that is no letter, digit, hyphen or plus.
 
-    >>> scan_id("sub-01/ses-2/anat/sub-01_ses-2_run-1_T1w.nii.gz")
-    'sub-01_ses-2_run-1'
+    >>> safe("acq-1.5T"), safe("a b;c")
+    ('acq-1+5T', 'a+b+c')
     """
-    return re.sub(r"_T1w\.nii(\.gz)?$", "", Path(path).name)
+    return re.sub(r"[^A-Za-z0-9+-]", "+", text)
+
+
+def scan_id(participant: str, session: str, stem: str) -> str:
+    """Return the name that identifies a scan: its folders, and the rest of its file's name.
+
+    Participant and session are those of the folders, whatever the file says.  As
+    they hold no underscore, :func:`folder` finds the same folders again.
+
+    Parameters
+    ----------
+    participant, session : str
+        ``sub-...``, and ``ses-...`` or empty.
+    stem : str
+        The file's name without ending, and without suffix where the id is to have none.
+
+    >>> scan_id("sub-01", "ses-2", "sub-01_ses-2_run-1")
+    'sub-01_ses-2_run-1'
+    >>> scan_id("sub-01", "ses-2", "sub-01_acq-1.5T_T2w")
+    'sub-01_ses-2_acq-1+5T_T2w'
+    """
+    rest = [part for part in stem.split("_") if part and not part.startswith(("sub-", "ses-"))]
+    return "_".join([participant, *([session] if session else []), *map(safe, rest)])
 
 
 def entities(scan: str) -> dict[str, str]:
-    """Return the BIDS entities of a scan id.
+    """Return the BIDS entities of a scan id; of an entity that comes twice the first one.
 
-    >>> entities("sub-01_ses-2")
-    {'sub': '01', 'ses': '2'}
+    >>> entities("sub-0001-A_ses-2")
+    {'sub': '0001-A', 'ses': '2'}
     """
-    return dict(_ENTITY.findall(scan))
+    found: dict[str, str] = {}
+    for part in scan.split("_"):
+        key, hyphen, label = part.partition("-")
+        if hyphen:
+            found.setdefault(key, label)
+    return found
 
 
 def folder(scan: str) -> Path:
@@ -36,6 +67,31 @@ def folder(scan: str) -> Path:
     found = entities(scan)
     session = [f"ses-{found['ses']}"] if "ses" in found else []
     return Path(f"sub-{found['sub']}", *session, "anat")
+
+
+def in_order(days: dict[str, float]) -> list[str]:
+    """Return sessions in order: by their days where all are known, else by their labels.
+
+    Parameters
+    ----------
+    days : dict of str to float
+        Day of each session, counted from any day; NaN where it is not known.
+
+    >>> nan = float("nan")
+    >>> in_order({"ses-10": nan, "ses-2": 3.0})
+    ['ses-2', 'ses-10']
+    >>> in_order({"ses-post": 30.0, "ses-pre": 0.0})
+    ['ses-pre', 'ses-post']
+    """
+    if any(math.isnan(day) for day in days.values()):
+        days = dict.fromkeys(days, 0.0)
+    return sorted(days, key=lambda session: (days[session], *_natural(session)))
+
+
+def _natural(label: str) -> tuple:
+    """Return a key that sorts ``ses-2`` before ``ses-10``."""
+    parts = re.split(r"([0-9]+)", label)
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], label
 
 
 def derivative(root: str | Path, scan: str, suffix: str, desc: str = "") -> Path:

@@ -12,16 +12,21 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from . import manifest, registry, splits, stamps
 from .manifest import UNAVAILABLE
-from .names import split_variant
+from .names import in_order, split_variant
 
-MEASURED, RESCAN = "measured", "rescan"
+#: Roles of a scan, by its session: it goes through all variants; it is segmented as it is, for
+#: what two scans of one person differ by; only the attacks look at it.
+MEASURED, RESCAN, FOLLOWUP = "measured", "rescan", "followup"
+#: The list of the scans that the index has left out: no job opens them.
+LEFT_OUT = "excluded-000"
 CONTROLS = ("original",)
 #: Stands with every figure and printed table of a cohort that was grown at run time.
 SYNTHETIC_NOTE = "Synthetic cohort: no evidence about real people."
@@ -343,34 +348,165 @@ def scans(config: Mapping, dataset: str) -> pd.DataFrame:
         table = module.index(options, config["seed"])
     except (OSError, ValueError) as error:
         raise ConfigError(f"datasets.{dataset}: {error}") from None
+    _check_index(table, dataset)
     table["dataset"] = dataset
     table["variant"], table["stage"] = "original", "inventory"
-    people = table.drop_duplicates("participant")[["participant", "site", "age"]]
+    usable = table[table["status"] == manifest.OK]
+    # Who has no usable scan takes no place in a split.
+    people = usable.groupby("participant", as_index=False)[["site", "age"]].first()
     split = splits.assign(people, config["splits"], config["seed"])
-    table["split"] = table["participant"].map(split)
-    table["role"] = roles(table, entry.get("sessions_measured", "all"))
+    table["split"] = table["participant"].map(split).fillna("")
+    measured = entry.get("sessions_measured", "all")
+    try:
+        declared = rescans(table, entry.get("rescan_sessions") or (), entry.get("rescan_max_days"))
+    except ValueError as error:
+        raise ConfigError(f"datasets.{dataset}: {error}") from None
+    if entry.get("rescan_max_days") is not None and not _dated(usable):
+        print(
+            f"WARNING: datasets.{dataset}: rescan_max_days finds no rescan, as no table gives the "
+            "dates of two sessions of one participant",
+            file=sys.stderr,
+        )
+    table["rescan_of"] = declared
+    table["role"] = roles(table, measured)
+    table = _with_rescan_ages(table)
     table["batch"] = batches(table, config["batch_size"])
     return table
 
 
-def roles(table: pd.DataFrame, measured: int | str) -> pd.Series:
-    """Return ``measured`` for a participant's first sessions, ``rescan`` for the others.
+def _check_index(table: pd.DataFrame, dataset: str) -> None:
+    """Check that a dataset has a usable scan, and that all ids differ."""
+    twice = table.loc[table["scan"].duplicated(), "scan"]
+    if len(twice):
+        raise ConfigError(f"datasets.{dataset}: two scans have the id '{twice.iloc[0]}'")
+    if not (table["status"] == manifest.OK).any():
+        reasons = table["reason"].value_counts()
+        raise ConfigError(
+            f"datasets.{dataset}: none of its {len(table)} scans and participants can be used; "
+            f"most often: {reasons.index[0]} ({reasons.iloc[0]} of them)"
+        )
 
-    A rescan is segmented as it is and never defaced: it tells how much two
-    scans of one person differ.
+
+def _dated(usable: pd.DataFrame) -> bool:
+    """Tell whether the days of two sessions of any participant are known."""
+    known = usable[usable["days"].notna()] if "days" in usable else usable.iloc[:0]
+    return bool((known.groupby("participant")["session"].nunique() > 1).any())
+
+
+def session_order(rows: pd.DataFrame) -> list[str]:
+    """Return a participant's sessions in order, from the rows of usable scans."""
+    days = rows["days"] if "days" in rows else pd.Series(float("nan"), index=rows.index)
+    return in_order(days.groupby(rows["session"]).min().astype(float).to_dict())
+
+
+def rescans(
+    table: pd.DataFrame, labels: Sequence[str | int] = (), max_days: float | None = None
+) -> pd.Series:
+    """Return, for each scan in a declared rescan, the session that it repeats; else nothing.
+
+    A session is a rescan of the last one before it that is none itself, if its label
+    is declared or the two lie no more than ``max_days`` apart.  Nothing is a rescan
+    by itself: between two sessions years may lie, and a brain's ageing is no noise.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row a scan: ``participant``, ``session``, ``status`` and, where known, ``days``.
+    labels : sequence of str
+        Sessions that are rescans, with or without ``ses-``.
+    max_days : float, optional
+        Most days between two sessions for the later one to be a rescan.
+
+    Raises
+    ------
+    ValueError
+        If no scan has a declared session.
     """
+    declared = {f"ses-{str(label).removeprefix('ses-')}" for label in labels}
+    unknown = sorted(declared - set(table["session"]))
+    if unknown:
+        there = sorted(set(table["session"]) - {""})
+        raise ValueError(
+            f"rescan_sessions: no scan has the session '{unknown[0]}' (there are: "
+            f"{', '.join(there[:8]) or 'none'}{', ...' if len(there) > 8 else ''})"
+        )
+    found = pd.Series("", index=table.index)
+    usable = table[table["status"] == manifest.OK]
+    for _, rows in usable.groupby("participant") if declared or max_days is not None else ():
+        if rows["session"].nunique() < 2:
+            continue
+        days = rows.groupby("session")["days"].min() if "days" in rows else {}
+        base = None
+        for session in session_order(rows):
+            near = (
+                base is not None
+                and max_days is not None
+                and abs(days.get(session, _UNKNOWN) - days.get(base, _UNKNOWN)) <= max_days
+            )
+            if base is not None and (near or session in declared):
+                found[rows.index[rows["session"] == session]] = base
+            else:
+                base = session
+    return found
+
+
+_UNKNOWN = float("nan")
+
+
+def roles(table: pd.DataFrame, measured: int | str) -> pd.Series:
+    """Return the role of each scan; empty for those that the index has left out.
+
+    A participant's first sessions are ``measured``.  A later one is a ``rescan`` if it is
+    declared as one (``rescan_of``) of a measured session, else a ``followup``.
+    """
+    found = pd.Series("", index=table.index)
+    usable = table[table["status"] == manifest.OK]
+    found[usable.index] = MEASURED
     if measured == "all":
-        return pd.Series(MEASURED, index=table.index)
-    rank = table.groupby("participant")["session"].transform(
-        lambda s: s.rank(method="dense").astype(int)
-    )
-    return (rank <= int(measured)).map({True: MEASURED, False: RESCAN})
+        return found
+    for _, rows in usable.groupby("participant"):
+        if rows["session"].nunique() < 2:
+            continue
+        first = session_order(rows)[: int(measured)]
+        later = rows[~rows["session"].isin(first)]
+        found[later.index] = later["rescan_of"].isin(first).map({True: RESCAN, False: FOLLOWUP})
+    return found
+
+
+def _with_rescan_ages(table: pd.DataFrame) -> pd.DataFrame:
+    """Give a rescan of unknown age the age at the session that it repeats."""
+    table = table.copy()
+    usable = table[table["status"] == manifest.OK]
+    ages = usable.groupby(["participant", "session"])["age"].first()
+    for index, row in usable[(usable["rescan_of"] != "") & usable["age"].isna()].iterrows():
+        table.loc[index, "age"] = ages[row["participant"], row["rescan_of"]]
+        if "age_note" in table and pd.notna(table.loc[index, "age"]):
+            table.loc[index, "age_note"] = ""
+    return table
 
 
 def batches(table: pd.DataFrame, size: int) -> pd.Series:
-    """Number the scans of each split and role in batches of ``size``."""
+    """Number the scans of each split and role in batches of ``size``; all left out are one."""
     place = table.groupby(["split", "role"]).cumcount() // size
-    return table["split"] + "-" + table["role"] + "-" + place.map("{:03d}".format)
+    numbered = table["split"] + "-" + table["role"] + "-" + place.map("{:03d}".format)
+    return numbered.where(table["status"] == manifest.OK, LEFT_OUT)
+
+
+def is_opened(batch: str, attacked: bool) -> bool:
+    """Tell whether any job opens the scans of a batch; the others are only listed.
+
+    Parameters
+    ----------
+    attacked : bool
+        Whether there are attackers, who look at all sessions of the test split.
+
+    >>> [is_opened(b, False) for b in ("train-measured-000", "test-rescan-000", LEFT_OUT)]
+    [True, True, False]
+    >>> [is_opened("test-followup-000", attacked) for attacked in (True, False)]
+    [True, False]
+    """
+    split, role = batch.split("-")[:2]
+    return role == MEASURED or (split == "test" and (role == RESCAN or attacked))
 
 
 class Lists:

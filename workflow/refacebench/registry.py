@@ -24,7 +24,10 @@ CONTRACTS = {
     "attackers": ("VERSION", "OPTIONS", "enrol", "score"),
 }
 #: Keys of a config entry that steer the registry and are no options of the method.
-RESERVED = ("method", "type", "file", "defacers", "sites", "model", "faces", "sessions_measured")
+RESERVED = (
+    *("method", "type", "file", "defacers", "sites", "model"),
+    *("faces", "sessions_measured", "rescan_sessions", "rescan_max_days"),
+)
 
 
 class MethodError(Exception):

@@ -254,7 +254,7 @@ def flow_numbers(flow: pd.DataFrame) -> dict[str, int]:
     -------
     dict
         ``scans``, ``participants``; ``compared``, ``other`` (training,
-        validation, rescans) and ``left_out`` split the scans by what happened
+        validation, later sessions) and ``left_out`` split the scans by what happened
         to the original; ``incomplete`` of the compared ones were lost by at
         least one variant.
     """
@@ -283,7 +283,8 @@ def _scans_line(tables) -> str:
         f"in; {n['left_out']} left out, {n['compared']} compared"
     )
     if n["other"]:
-        text += f", {n['other']} used for training, validation or as rescans"
+        later = "later sessions" if "followup" in set(flow.get("role", ())) else "rescans"
+        text += f", {n['other']} used for training, validation or as {later}"
     if n["incomplete"]:
         text += f"; at least one method failed on {n['incomplete']} of those compared"
     return text + "."
@@ -551,8 +552,9 @@ def limitations(tables, settings: Settings, statement: str, look: Look) -> list[
     repeat = _get(tables, "repeatability")
     if len(repeat) and (repeat["margin_source"] == "config").any():
         found.append(
-            "There were too few rescans: equivalence margins come from the settings, "
-            f"{settings.equivalence_margin_pct:g} %."
+            f"The equivalence margin is {settings.equivalence_margin_pct:g} %, a setting, "
+            f"{captions.margin_from_settings(repeat, settings)}: whether an effect of that size "
+            "matters is for the reader to say."
         )
     return found
 
@@ -624,7 +626,7 @@ def _flow_counts(tables, look: Look, link: str) -> Table | None:
         rows.append([look.label(variant), *cells])
     caption = (
         "Scans that came out of each stage, of those that went in. Training and validation scans "
-        "and rescans leave the flow on purpose."
+        "and later sessions leave the flow on purpose."
     )
     return Table(caption, ["Variant", *[s.capitalize() for s in stages]], rows, link)
 

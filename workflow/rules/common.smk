@@ -79,7 +79,7 @@ wildcard_constraints:
     variant=plan.alternatives(VARIANTS),
     attacker=plan.alternatives(ATTACKERS),
     target=plan.alternatives([*VARIANTS, *rendering.CONTROLS]),
-    batch=r"(train|validation|test)-(measured|rescan)-\d+",
+    batch=rf"(train|validation|test)-({plan.MEASURED}|{plan.RESCAN}|{plan.FOLLOWUP})-\d+",
 
 
 def entry(kind, name):
@@ -146,8 +146,9 @@ def variant_manifest(wildcards):
     w = wildcards
     defacer, _, refacer = w.variant.partition("+")
     if w.variant == "original":
-        # A rescan is only segmented: nothing needs its masks and its registration.
-        stage = "inventory" if f"-{plan.RESCAN}-" in w.batch else "prepare"
+        # A later session is segmented or looked at as it is: nothing needs its masks and
+        # its registration.
+        stage = "prepare" if f"-{plan.MEASURED}-" in w.batch else "inventory"
         return f"results/{stage}/{w.dataset}/{w.batch}.tsv"
     stage = "reface" if refacer else "deface"
     return f"results/{stage}/{w.dataset}/{w.variant}/{w.batch}.tsv"
@@ -314,12 +315,9 @@ def kit_pages(wildcards):
 
 
 def unused_batches(wildcards):
-    """The batches that nothing uses: later sessions of the people that models are fitted on."""
-    return [
-        batch
-        for split in ("train", "validation")
-        for batch in batches(wildcards.dataset, split, plan.RESCAN)
-    ]
+    """The batches that nothing uses, for example later sessions of the people models are fitted on."""
+    attacked = bool(ATTACKERS)
+    return [b for b in batches(wildcards.dataset) if not plan.is_opened(b, attacked)]
 
 
 def unused_lists(wildcards):

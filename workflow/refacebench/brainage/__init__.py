@@ -45,12 +45,12 @@ class NotEnoughTraining(ValueError):
 
 
 def training_rows(measurements: pd.DataFrame, segmenter: str, split: str = "train"):
-    """Return the rows that a model may see: measured originals of known age, no rescans."""
+    """Return the rows that a model may see: measured originals of known age."""
     rows = measurements[
         (measurements["variant"] == "original")
         & (measurements["segmenter"] == segmenter)
         & (measurements["split"] == split)
-        & (measurements["role"] != "rescan")
+        & ~measurements["role"].isin(("rescan", "followup"))
         & (measurements["status"] == OK)
     ]
     known = pd.to_numeric(rows["age"], errors="coerce").notna()

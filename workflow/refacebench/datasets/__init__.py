@@ -5,9 +5,11 @@ A module ``datasets/<type>.py`` defines ``VERSION``, ``OPTIONS`` and
 ``index(options, seed) -> pandas.DataFrame``
     One row a scan, from names alone (no image is opened, so that thousands of
     scans take seconds): ``participant`` (``sub-...``), ``session`` (``ses-...``
-    or empty), ``scan`` (see :func:`refacebench.names.scan_id`), ``path`` (empty
-    for a scan that is yet to be grown), ``site``, ``age`` (years or NaN),
-    ``sex``, ``status`` and ``reason``.  Sorted by scan.
+    or empty), ``scan`` (see :func:`refacebench.names.scan_id`; no two rows have the
+    same), ``path`` (empty for a scan that is yet to be grown), ``site``, ``age`` (years
+    at the session, or NaN), ``sex``, ``status`` and ``reason``.  Sorted by scan.
+    Where they are known: ``days`` (between the session and the participant's
+    first one) and ``age_note`` (why there is no age).
 
 A dataset that is grown at run time (``SYNTHETIC = True``) also defines
 

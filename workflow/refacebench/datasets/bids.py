@@ -5,23 +5,35 @@ Only T1w images are scans, which are defaced and measured.  With the option
 in any measurement, but each defacer's mask of changed voxels is carried over to
 them (:mod:`refacebench.carry`).
 
-Reads folder names and one table; opens no image and writes nothing.
+A scan's id is made of its folders' participant and session and of the rest of its
+file's name (:func:`refacebench.names.scan_id`), so that no two scans share one.
+Whatever looks like a T1w image and cannot be a scan is a row with a reason.
+
+Reads names of files and folders and the data set's tables; opens no image and
+writes nothing.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
-from collections.abc import Mapping
-from pathlib import Path
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 
 from .. import names
 from ..manifest import EXCLUDED, OK
+from . import _layout, _records
+from ._layout import Image
+from ._records import NAN, parse_age
 
-VERSION = "1"
+__all__ = ["index", "parse_age"]
+
+VERSION = "2"
 #: path: the folder; carry: BIDS suffixes of further images of a session that the masks of its
 #: first T1w scan are carried over to, for example [T2w, FLAIR]; with T1w among them later T1w
 #: images of a session are such companions and no scans of their own; carry_margin_mm: by how much
@@ -29,18 +41,17 @@ VERSION = "1"
 OPTIONS = {"path": None, "carry": [], "carry_margin_mm": 1.0}
 SYNTHETIC = False
 
-_T1W = re.compile(r"_T1w\.nii(\.gz)?$")
-#: No person is older; what says so is no age in years.
-OLDEST = 130.0
+_SUFFIX = "T1w"
 
 
 def index(options: dict, seed: int) -> pd.DataFrame:
     """List the T1w scans of a BIDS folder; see the contract in ``datasets``.
 
-    A participant without any T1w image, or one that only participants.tsv
-    knows, becomes a row with status ``excluded``.  With ``carry`` the table has
-    a column ``companions``: JSON, a list of :func:`companions_of`, filled for the
-    first T1w scan of each session and empty for others.
+    A participant without any T1w image, one that only participants.tsv knows, and
+    every T1w image that cannot be used becomes a row with status ``excluded``.
+    With ``carry`` the table has a column ``companions``: JSON, a list of
+    :func:`companions_of`, filled for the first usable T1w scan of each session and
+    empty for others.
 
     Raises
     ------
@@ -50,24 +61,32 @@ def index(options: dict, seed: int) -> pd.DataFrame:
         If ``carry`` is no list of BIDS suffixes, or the margin is negative.
     """
     carry = _suffixes(options)
-    root = Path(options["path"] or "")
-    if not options["path"] or not root.is_dir():
+    root = str(options["path"] or "")
+    if not root or not os.path.isdir(root):
         raise FileNotFoundError(f"no folder '{options['path']}' (key 'path' of the dataset)")
-    people = read_participants(root)
-    rows = []
-    for subject in _folders(root, "sub-"):
-        rows += _scans_of(root, subject, carry) or [
-            _without_scan(subject, "no T1w image in its folder")
-        ]
-    if not rows:
+    subjects, loose, troubles = _layout.subjects(root)
+    if not subjects and not troubles:
         raise FileNotFoundError(f"{root} holds no sub-* folder, so it is no BIDS folder")
-    for missing in sorted(set(people) - {row["participant"] for row in rows}):
-        rows.append(_without_scan(missing, "in participants.tsv but has no folder"))
-    unknown = {"age": float("nan"), "sex": "", "site": ""}
-    table = pd.DataFrame([{**row, **people.get(row["participant"], unknown)} for row in rows])
+    people = _records.read_people(root, subjects)
+    if people.problem:
+        print(f"WARNING: {root}: {people.problem}, so no age is known", file=sys.stderr)
+    rows = [_row(i, "it lies in no folder sub-*") for i in loose if _layout.is_of(i, _SUFFIX)]
+    rows += [_trouble(trouble) for trouble in troubles]
+    ignored = _layout.bidsignore(root)
+    for subject in subjects:
+        rows += _Subject(root, subject, carry, ignored).rows(people)
+    listed = {row["participant"] for row in rows}
+    for name in sorted(people.facts):
+        if safe_id(name) not in listed:
+            rows.append(_without_scan(name, "in participants.tsv but has no folder"))
+    # Usable scans have their ids for certain; what is left out takes one that is free.
+    rows.sort(key=lambda row: row["status"] != OK)
+    table = pd.DataFrame(_with_own_ids(rows))
+    unknown = {"site": "", "sex": "", "age": NAN, "age_note": "", "days": NAN}
+    table = table.assign(**{c: d for c, d in unknown.items() if c not in table}).fillna(unknown)
     if carry:
         table["companions"] = table["companions"].fillna("[]") if "companions" in table else "[]"
-    return table.sort_values("scan", kind="stable", ignore_index=True)
+    return table.drop(columns="place").sort_values("scan", kind="stable", ignore_index=True)
 
 
 def _suffixes(options: Mapping) -> list[str]:
@@ -83,156 +102,270 @@ def _suffixes(options: Mapping) -> list[str]:
     return list(dict.fromkeys(carry))
 
 
-def _folders(parent: str | Path, prefix: str) -> list[str]:
-    with os.scandir(parent) as entries:
-        return sorted(e.name for e in entries if e.name.startswith(prefix) and e.is_dir())
+@dataclass(frozen=True)
+class _Subject:
+    """One participant's folder."""
 
+    root: str
+    name: str
+    carry: list[str]
+    ignored: Callable[[str], bool]
 
-def _scans_of(root: Path, subject: str, carry: list[str]) -> list[dict]:
-    """Return the rows of one subject; sessions are optional in BIDS."""
-    home = os.path.join(root, subject)
-    rows = []
-    for session in _folders(home, "ses-") or [""]:
-        anat = os.path.join(home, session, "anat") if session else os.path.join(home, "anat")
-        if not os.path.isdir(anat):
-            continue
-        files = sorted(os.listdir(anat))
-        scans = [
-            {
-                "participant": subject,
-                "session": session,
-                "scan": names.scan_id(file),
-                "path": os.path.join(anat, file),
-                "status": OK,
-                "reason": "",
-            }
-            for file in files
-            if _T1W.search(file)
-        ]
-        rows += _with_companions(_mark_twins(scans), subject, session, anat, files, carry)
-    return rows
+    def rows(self, people: _records.People) -> list[dict]:
+        """Return the rows of all T1w images, or one that says why there is none."""
+        images, troubles, sessions = _layout.below(self.root, self.name)
+        folders: dict[tuple[str, ...], list[Image]] = {}
+        for image in images:
+            folders.setdefault(image.folders, []).append(image)
+        # Sessions first: whether a folder beside them is used depends on them.
+        rows = []
+        for place in sorted(folders, key=lambda f: (_layout.session_of(f) == "", f)):
+            in_session = any(row["status"] == OK and row["session"] for row in rows)
+            rows += self._folder_rows(place, folders[place], in_session)
+        rows += [_trouble(trouble) for trouble in troubles]
+        if not rows:
+            reason = "no T1w image in its folder"
+            if not os.listdir(os.path.join(self.root, self.name)):
+                reason += ", which is empty (a DataLad subdataset that is not installed?)"
+            rows = [_without_scan(self.name, reason)]
+        return self._with_ages(rows, sessions, people)
 
+    def _folder_rows(self, place, images: list[Image], in_session: bool) -> list[dict]:
+        """Return the rows of one folder's T1w images; the first usable one has companions."""
+        found = [(i, self._fault(i, _SUFFIX)) for i in images if _layout.is_of(i, _SUFFIX)]
+        if in_session and not _layout.session_of(place):
+            # It may be a copy of a session's scan: as a session of its own it would be
+            # recognised by itself, and what session's age is it?
+            beside = "it lies beside folders ses-* with T1w images: which session is it of?"
+            found = [(image, reason or beside) for image, reason in found]
+        scans = _one_id_one_scan(found)
+        rows = [_row(image, reason, self.root) for image, reason in scans]
+        if not self.carry or place[-1] != "anat":
+            return rows
+        return _with_companions(rows, scans, place, self._companions(scans, images), self.carry)
 
-def _with_companions(rows, subject, session, anat, files, carry) -> list[dict]:
-    """Give the first usable scan of a session its companions; see ``OPTIONS``."""
-    if not carry:
+    def _fault(self, image: Image, suffix: str) -> str:
+        return _layout.fault(image, suffix, self.root, self.ignored)
+
+    def _companions(self, scans: list[tuple[Image, str]], images: list[Image]) -> list[dict]:
+        lead = next((image for image, reason in scans if not reason), None)
+        everyone = [image for image in images if image != lead]
+        return companions_of(lead, everyone, self.carry, self.root)
+
+    def _with_ages(self, rows, sessions: list[str], people: _records.People) -> list[dict]:
+        """Add site, sex, and each session's age and day."""
+        facts = people.of(self.name)
+        own = people.session_ages.get(self.name, {})
+        files: dict[str, list[str]] = {session: [] for session in sessions}
+        for row in rows:
+            if row["session"] in files and row["path"]:
+                files[row["session"]].append(os.path.basename(row["path"]))
+        visits = _records.read_visits(self.root, self.name, files) if files else {}
+        days = {session: visit.day for session, visit in visits.items()}
+        told = {session: own.get(session, visit.age) for session, visit in visits.items()}
+        ages = session_ages(told, days, facts["age"])
+        start = min((day for day in days.values() if not math.isnan(day)), default=NAN)
+        for row in rows:
+            # A scan outside the sessions is the participant's only one.
+            age, note = ages.get(row["session"], (facts["age"], ""))
+            row |= {"site": facts["site"], "sex": facts["sex"], "age": age}
+            row |= {"age_note": note or facts["note"] if math.isnan(age) else ""}
+            row |= {"days": days.get(row["session"], NAN) - start}
         return rows
+
+
+def session_ages(
+    told: Mapping[str, float], days: Mapping[str, float], baseline: float
+) -> dict[str, tuple[float, str]]:
+    """Return age in years and, where there is none, why, for each session of a participant.
+
+    Parameters
+    ----------
+    told : mapping of str to float
+        Years that a table gives for the session itself; NaN elsewhere.
+    days : mapping of str to float
+        Day of each session, counted from any day; NaN where it is not known.
+    baseline : float
+        Years in ``participants.tsv``: those at the first session.
+
+    >>> nan = float("nan")
+    >>> session_ages({"ses-1": nan, "ses-2": nan}, {"ses-1": 7.0, "ses-2": 372.25}, 40.0)
+    {'ses-1': (40.0, ''), 'ses-2': (41.0, '')}
+    """
+    order = names.in_order(dict(days))
+    known = dict(told)
+    for first in order[:1]:
+        known[first] = baseline if math.isnan(known[first]) else known[first]
+    dated = [s for s in order if not math.isnan(known[s]) and not math.isnan(days[s])]
+    found = {}
+    for session in order:
+        age, note = known[session], ""
+        if math.isnan(age) and dated:
+            age = known[dated[0]] + (days[session] - days[dated[0]]) / _records.DAYS_PER_YEAR
+            age = age if 0 <= age <= _records.OLDEST else NAN
+        if math.isnan(age) and session != order[0]:
+            note = "a later session of unknown age: no table gives its date or the age at it"
+        found[session] = (round(age, 3), note)
+    return found
+
+
+def _one_id_one_scan(found: list[tuple[Image, str]]) -> list[tuple[Image, str]]:
+    """Leave out images that would get one id; an image in two formats stays one entry."""
+    same: dict[str, list[Image]] = {}
+    for image, reason in found:
+        if not reason:
+            same.setdefault(_layout.name_of(image), []).append(image)
+    kept, pairs = [], set()
+    for image, reason in found:
+        others = [] if reason else same[_layout.name_of(image)]
+        stems = {other.stem for other in others}
+        if len(others) > 1 and len(stems) == 1:
+            if image != others[0]:
+                continue
+            reason = "the image exists both as .nii and as .nii.gz; keep one"
+        elif len(others) > 1:
+            places = " and ".join(other.place for other in others)
+            reason = f"{places} would get the same id; rename one"
+        elif image.ending.lower().startswith(("hdr", "img")):
+            if image.stem in pairs:
+                continue  # the other half of a pair
+            pairs.add(image.stem)
+        kept.append((image, reason))
+    return kept
+
+
+def _with_companions(rows, scans, place, found: list[dict], carry: list[str]) -> list[dict]:
+    """Give the first usable scan of a session its companions; see ``OPTIONS``."""
     usable = [row for row in rows if row["status"] == OK]
-    found = companions_of(usable[0]["scan"] if usable else "", anat, files, carry)
     if usable:
         usable[0]["companions"] = json.dumps(found)
         for row in usable[1:]:
-            if "T1w" in carry:
+            if _SUFFIX in carry:
                 lead = usable[0]["scan"]
                 row |= {"status": EXCLUDED, "reason": f"carried along with {lead} (carry: T1w)"}
         return rows
     # Without a T1w scan there is no mask: its images must not vanish without a word.
-    left = [f"{c['name']} (no T1w scan to carry it along with)" for c in found if c["path"]]
-    if left and not rows:
-        scan = "_".join(part for part in (subject, session) if part)
-        reason = "no T1w image in the session; not de-identified: " + ", ".join(left)
-        return [{**_without_scan(subject, reason), "session": session, "scan": scan}]
-    return rows
+    seen = {_layout.name_of(image) for image, _ in scans}
+    left = [c["name"] for c in found if c["path"] and c["name"] not in seen]
+    if not left:
+        return rows
+    lost = "not de-identified: " + ", ".join(
+        f"{name} (no T1w scan to carry it along with)" for name in left
+    )
+    if rows:
+        rows[0]["reason"] += f"; {lost}"
+        return rows
+    session = _layout.session_of(place)
+    return [_without_scan(place[0], f"no T1w image in the session; {lost}", session)]
 
 
-def companions_of(lead: str, anat: str, files: list[str], carry: list[str]) -> list[dict]:
+def companions_of(
+    lead: Image | None, images: Iterable[Image], carry: list[str], root: str
+) -> list[dict]:
     """List the images of a session that the masks of its first T1w scan are carried over to.
 
     Parameters
     ----------
-    lead : str
-        The T1w scan's id; empty if there is none.
-    anat : str
-        The session's folder.
-    files : list of str
-        The names in it, sorted.
+    lead : Image or None
+        The T1w scan, if there is a usable one.
+    images : iterable of Image
+        The others of its folder, in order.
     carry : list of str
         BIDS suffixes.
+    root : str
+        The data set's folder.
 
     Returns
     -------
     list of dict
-        ``contrast`` (the suffix), ``name`` (the file's stem), ``path`` (empty if
-        there is no usable one) and ``reason`` (why not).  A contrast that the
-        session lacks is an entry too, except further T1w images.
+        ``contrast`` (the suffix), ``name`` (its id, see :mod:`refacebench.names`),
+        ``path`` (empty if there is no usable one) and ``reason`` (why not).  A contrast
+        that the session lacks is an entry too, except further T1w images.
     """
     found = []
     for contrast in carry:
-        ending = re.compile(rf"_{contrast}\.nii(\.gz)?$")
-        stems: dict[str, list[str]] = {}
-        for file in files:
-            if ending.search(file) and names.scan_id(file) != lead:
-                stems.setdefault(re.sub(r"\.nii(\.gz)?$", "", file), []).append(file)
-        for stem, same in stems.items():
-            entry = {"contrast": contrast, "name": stem, "path": os.path.join(anat, same[0])}
-            reason = "it exists both as .nii and as .nii.gz; keep one" if len(same) > 1 else ""
-            found.append({**entry, "path": "" if reason else entry["path"], "reason": reason})
-        if not stems and contrast != "T1w":
-            name = f"{lead}_{contrast}"
+        mine = [image for image in images if _layout.is_of(image, contrast)]
+        # What .bidsignore leaves out of the data set shows a face all the same.
+        judged = [(i, _layout.fault(i, contrast, root, lambda path: False)) for i in mine]
+        taken = {_layout.name_of(image) for image, reason in judged if not reason}
+        for image, reason in _one_id_one_scan(judged):
+            name = _layout.name_of(image)
+            if reason and name in taken:
+                name = f"{name[: names.LONGEST]}+{_layout.digest(image.place)}"
+            taken.add(name)
+            path = "" if reason else image.path(root)
+            found.append({"contrast": contrast, "name": name, "path": path, "reason": reason})
+        if not mine and contrast != _SUFFIX and lead is not None:
+            name = f"{_layout.name_of(lead, _SUFFIX)}_{contrast}"
             reason = f"no {contrast} image in the session"
             found.append({"contrast": contrast, "name": name, "path": "", "reason": reason})
     return found
 
 
-def _mark_twins(rows: list[dict]) -> list[dict]:
-    """Give a scan that lies there both as .nii and .nii.gz one row that says so."""
-    kept: dict[str, dict] = {}
-    for row in rows:
-        if row["scan"] in kept:
-            kept[row["scan"]] |= {
-                "status": EXCLUDED,
-                "reason": "the scan exists both as .nii and as .nii.gz; keep one",
-            }
-        else:
-            kept[row["scan"]] = row
-    return list(kept.values())
-
-
-def _without_scan(subject: str, reason: str) -> dict:
+def _row(image: Image, reason: str, root: str = "") -> dict:
+    """Return the row of an image, usable (without a reason) or not."""
+    session = _layout.session_of(image.folders)
+    stem = image.stem[: -len(_SUFFIX)]
+    if reason and image.folders and not stem.startswith(f"{image.folders[0]}_"):
+        # Its name says nothing of its folder, or of another one: all of it is kept.
+        stem = names.safe(stem.strip("_"))
+    participant, scan = _ids(image.folders, session, stem)
     return {
-        "participant": subject,
-        "session": "",
-        "scan": subject,
-        "path": "",
-        "status": EXCLUDED,
+        "participant": participant,
+        "session": names.safe(session),
+        "scan": scan,
+        "path": image.path(root) if root and image.place.isprintable() else "",
+        "status": EXCLUDED if reason else OK,
         "reason": reason,
+        "place": image.place,
     }
 
 
-def read_participants(root: str | Path) -> dict[str, dict]:
-    """Return age (years, NaN where unknown), sex and site by participant.
+def _ids(folders: tuple[str, ...], session: str, stem: str) -> tuple[str, str]:
+    """Return the ids of participant and scan; safe ones also for folders that are not."""
+    if not folders:
+        participant = f"sub-{names.entities(stem).get('sub', '')}"
+        if not re.fullmatch(f"sub-{names.LABEL}", participant):
+            participant = f"sub-+{_layout.digest(stem)}"
+    else:
+        participant = safe_id(folders[0])
+    return participant, names.scan_id(participant, names.safe(session), stem)
 
-    A missing participants.tsv gives an empty dict: the scans still take part,
-    but without ages there is no brain age for them.
+
+def safe_id(name: str) -> str:
+    """Return a participant's id, changed where it holds what no id may, and still its own.
+
+    >>> safe_id("sub-01"), safe_id("sub-a b")
+    ('sub-01', 'sub-a+b+15ceb7')
     """
-    path = Path(root) / "participants.tsv"
-    if not path.is_file():
-        return {}
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    if "participant_id" not in table:
-        raise ValueError(f"{path} has no column 'participant_id'")
-    people = {}
-    for row in table.to_dict("records"):
-        identity = row["participant_id"].strip()
-        identity = identity if identity.startswith("sub-") else f"sub-{identity}"
-        people[identity] = {
-            "age": parse_age(row.get("age", "")),
-            "sex": row.get("sex", "").strip(),
-            "site": row.get("site", row.get("scanner", "")).strip(),
-        }
-    return people
+    if re.fullmatch(f"[Ss][Uu][Bb]-{names.LABEL}", name) and len(name) <= names.LONGEST:
+        return name
+    return f"{names.safe(name)[:60]}+{_layout.digest(name)}"
 
 
-def parse_age(text: str) -> float:
-    """Return an age in years, NaN where there is none; ``89+`` counts as 89.
+def _trouble(trouble: _layout.Trouble) -> dict:
+    session = _layout.session_of(trouble.folders)
+    return _without_scan(trouble.folders[0], trouble.reason, session)
 
-    A number below 0 or above :data:`OLDEST` is none.
 
-    >>> parse_age("34.5"), parse_age("89+"), parse_age("n/a"), parse_age("1e999")
-    (34.5, 89.0, nan, nan)
-    """
-    try:
-        age = float(text.strip().rstrip("+"))
-    except ValueError:
-        return float("nan")
-    return age if 0 <= age <= OLDEST else float("nan")
+def _without_scan(subject: str, reason: str, session: str = "") -> dict:
+    participant = safe_id(subject)
+    return {
+        "participant": participant,
+        "session": names.safe(session),
+        "scan": names.scan_id(participant, names.safe(session), ""),
+        "path": "",
+        "status": EXCLUDED,
+        "reason": reason,
+        "place": f"{subject}/{session}/{reason}",
+    }
+
+
+def _with_own_ids(rows: list[dict]) -> list[dict]:
+    """Give every row an id of its own, those that come first the one that they have."""
+    taken: set[str] = set()
+    for row in rows:
+        if row["scan"] in taken or len(row["scan"]) > names.LONGEST:
+            row["scan"] = f"{row['scan'][:100]}+{_layout.digest(row['place'])}"
+        taken.add(row["scan"])
+    return rows

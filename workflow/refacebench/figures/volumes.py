@@ -46,7 +46,7 @@ def draw(
     """Draw the median change in percent of each region (column) and variant (row).
 
     An asterisk marks a change that stays significant after Holm's correction,
-    a frame one that is equivalent to none within the scan-rescan margin.
+    a frame one that is equivalent to none within the margin.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def draw(
     bar.outline.set_visible(False)
     figure.supxlabel(
         f"*  differs from the original (Holm-corrected p < {alpha:g})      "
-        "framed: equivalent to no change within the scan-rescan margin      "
+        "framed: equivalent to no change within the margin      "
         "hatched: no value",
         fontsize=8, x=0.01, ha="left",
     )  # fmt: skip
@@ -189,7 +189,7 @@ def draw_globals(
     dots.counts(axes[-1], places, table)
     figure.supxlabel(
         f"filled: differs from the original (Holm-corrected p < {alpha:g}); hollow: not shown "
-        "to differ      grey band: scan-rescan equivalence margin",
+        "to differ      grey band: equivalence margin",
         fontsize=8, x=0.01, ha="left",
     )  # fmt: skip
     return figure

@@ -18,8 +18,8 @@ segmentation); ``truth_dice_<s>`` and the columns of
 ``deface_peak_mb``, ``reface_peak_mb``.
 
 Rows of ``variant == "original"`` are the reference; rows with ``role ==
-"rescan"`` are originals of another session of the same participants and serve
-only as the scan-rescan yardstick; originals of ``split == "train"`` serve only
+"rescan"`` are originals of another session, declared as a rescan, of the same participants
+and serve only as the scan-rescan yardstick; originals of ``split == "train"`` serve only
 to fit the brain-age model.  A row whose ``status`` is not ``ok`` has no measures
 and counts against its variant in the "all scans" results.  A scan whose original
 was not measured is in no denominator; the ``flow`` table says why.
@@ -99,4 +99,4 @@ Where attackers are configured, from their scores (:mod:`~refacebench.statistics
 """
 
 #: Raise it when a table changes for the same measurements.
-VERSION = "5"
+VERSION = "6"

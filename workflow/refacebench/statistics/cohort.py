@@ -16,7 +16,7 @@ from ..manifest import OK, UNAVAILABLE
 from ..names import split_variant
 from .settings import Settings
 
-RESCAN = "rescan"
+RESCAN, FOLLOWUP = "rescan", "followup"
 #: Columns that a pair takes from its original.
 _IDENTITY = ["participant", "scan", "site", "age"]
 
@@ -92,16 +92,16 @@ def check(measurements: pd.DataFrame) -> None:
 
 
 def compared(measurements: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """Return the rows of the compared splits, without the rescans."""
+    """Return the rows of the compared splits, without rescans and follow-ups."""
     split = measurements["split"].fillna("") if "split" in measurements else ""
     inside = pd.Series(split, index=measurements.index).isin(("", *settings.splits))
-    return measurements[inside & ~_is_rescan(measurements)]
+    return measurements[inside & ~_has_role(measurements, RESCAN, FOLLOWUP)]
 
 
-def _is_rescan(table: pd.DataFrame) -> pd.Series:
+def _has_role(table: pd.DataFrame, *roles: str) -> pd.Series:
     if "role" not in table:
         return pd.Series(False, index=table.index)
-    return table["role"] == RESCAN
+    return table["role"].isin(roles)
 
 
 def references(measurements: pd.DataFrame, segmenter: str, settings: Settings) -> pd.DataFrame:
@@ -157,17 +157,12 @@ def by_participant(values: pd.Series, participants: pd.Series) -> pd.Series:
     return pd.Series(sums / counts, index=names)
 
 
-def _later_session(rows: pd.DataFrame) -> pd.Series:
-    """Mark later sessions of participants all of whose sessions are measured: rescans too."""
-    if "session" not in rows:
-        return pd.Series(False, index=rows.index)
-    only_measured = ~rows["participant"].isin(rows.loc[_is_rescan(rows), "participant"])
-    order = rows["session"].fillna("").groupby(rows["participant"]).rank(method="dense")
-    return only_measured & (order > 1)
-
-
 def rescan_pairs(measurements: pd.DataFrame, segmenter: str, splits=None) -> pd.DataFrame:
-    """Return all pairs of an original and a rescan of the same participant.
+    """Return all pairs of an original and a declared rescan of the same participant.
+
+    A rescan has ``role`` rescan or, where its session is measured too, the session that
+    it repeats in ``rescan_of``.  A later session is none by itself: years may lie between
+    the two, and what a brain loses in them is no noise of the measurement.
 
     Parameters
     ----------
@@ -186,11 +181,18 @@ def rescan_pairs(measurements: pd.DataFrame, segmenter: str, splits=None) -> pd.
     ]
     if splits is not None and "split" in rows:
         rows = rows[rows["split"].fillna("").isin(("", *splits))]
-    again = _is_rescan(rows) | _later_session(rows)
     names = [name for name in rows if name.startswith(("vol_", "brainage"))]
     rows = rows.assign(**{name: pd.to_numeric(rows[name], errors="coerce") for name in names})
+    repeats = rows.get("rescan_of", pd.Series("", index=rows.index)).fillna("").astype(str)
+    again = (repeats != "") | _has_role(rows, RESCAN)
+    first = ~again & ~_has_role(rows, FOLLOWUP)
     columns = ["participant", "scan", *names]
-    both = rows[~again][columns].merge(
-        rows[again][columns], on="participant", suffixes=("_1", "_2")
+    both = rows[first][[name for name in (*columns, "session") if name in rows]].merge(
+        rows[again][columns].assign(repeats=repeats[again]),
+        on="participant",
+        suffixes=("_1", "_2"),
     )
+    if "session" in both:
+        both = both[(both["repeats"] == "") | (both["repeats"] == both["session"])]
+    both = both.drop(columns=["repeats", "session"], errors="ignore")
     return both.sort_values(["scan_1", "scan_2"], kind="stable").reset_index(drop=True)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..manifest import EXCLUDED, FAILED, OK, UNAVAILABLE, one_line
 from ..names import split_variant
-from .cohort import RESCAN
+from .cohort import FOLLOWUP, RESCAN
 from .columns import frame
 
 #: Stages in the order in which a scan goes through them.
@@ -150,23 +150,33 @@ def _stopped(rows: list[dict], stage: str, total: int) -> dict:
 
 def _purpose(scan: dict) -> str:
     """Return what a scan is there for if not to be compared; empty for the others."""
-    later = scan.get("role") == RESCAN
+    role = scan.get("role")
     if scan.get("split") in ("train", "validation"):
-        use = "a later session, not used" if later else "serves to fit models"
+        use = "a later session, not used" if role in _LATER else "serves to fit models"
         return f"{scan['split']} split, {use}"
-    return "rescan, only its original serves as the yardstick" if later else ""
+    return _LATER.get(role, "")
+
+
+#: What the later sessions are there for.
+_LATER = {
+    RESCAN: "rescan, only its original serves as the yardstick",
+    FOLLOWUP: "a later session and no declared rescan, there for the attacks at most",
+}
 
 
 def without_age(inventory: pd.DataFrame, flows: pd.DataFrame) -> pd.DataFrame:
     """Return a flow row for each measured scan that brain age cannot use for want of an age."""
     ages = inventory["age"] if "age" in inventory else pd.Series(None, index=inventory.index)
-    unknown = inventory[pd.to_numeric(ages, errors="coerce").isna()]
+    unknown = inventory[pd.to_numeric(ages, errors="coerce").isna()].set_index("scan")
+    notes = unknown["age_note"].fillna("") if "age_note" in unknown else {}
     usable = flows[(flows["variant"] == "original") & (flows["status"] != EXCLUDED)]
-    usable = usable[usable["scan"].isin(unknown["scan"]) & (usable["role"] != RESCAN)]
-    reason = "no age in participants.tsv, so not in the brain-age results"
-    return usable[~usable["status"].isin([FAILED, MISSING])].assign(
-        stage="brainage", status=NOT_USED, reason=reason
-    )
+    usable = usable[usable["scan"].isin(unknown.index) & ~usable["role"].isin(_LATER)]
+    usable = usable[~usable["status"].isin([FAILED, MISSING])]
+    reasons = [
+        f"{notes.get(scan) or 'no age in participants.tsv'}, so not in the brain-age results"
+        for scan in usable["scan"]
+    ]
+    return usable.assign(stage="brainage", status=NOT_USED, reason=reasons)
 
 
 def flow_counts(table: pd.DataFrame) -> pd.DataFrame:

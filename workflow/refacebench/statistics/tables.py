@@ -309,8 +309,8 @@ def repeatability(measurements, settings: Settings) -> pd.DataFrame:
     The margin of a region is the mean over participants of the absolute
     scan-rescan difference in percent of the two sessions' mean: a variant is
     equivalent when it moves a volume by less than a second session does on
-    average.  With fewer than ``min_rescans`` participants it is the config's
-    ``equivalence_margin_pct``.
+    average.  With fewer than ``min_rescans`` participants with a declared rescan it is
+    the config's ``equivalence_margin_pct``.
     """
     rows = []
     for segmenter in segmenters_of(measurements):
