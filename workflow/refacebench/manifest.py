@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from . import reasons
 from .images import temporary_name
 
 #: Columns that every manifest has, in this order; a stage adds its own behind them.
@@ -173,7 +174,8 @@ def run_batch(
     todo = rows.to_dict("records")
     for number, row in enumerate(todo, start=1):
         if row["status"] == OK:
-            row = _one_scan(row, work, records, parts, inputs, timeout, isolate)
+            source, row = row, _one_scan(row, work, records, parts, inputs, timeout, isolate)
+            row["reason"] = row["reason"] and reasons.clean(row["reason"], source)
             print(
                 f"{stage} {method} {number}/{len(todo)} {row['scan']}: {row['status']}"
                 + (f" ({row['reason']})" if row["reason"] else "")
@@ -231,6 +233,10 @@ def _failed(row, base, reason, seconds) -> dict:
     return {**row, **base, **status, "key": ""}
 
 
+#: Characters of an error that are kept until its paths are shortened: half a path is none.
+_WORDS = 5000
+
+
 def one_line(text: object, limit: int = 300) -> str:
     r"""Fold a message to one line without tabs, fit for a TSV cell.
 
@@ -256,12 +262,12 @@ def _attempt(work, row) -> dict:
     try:
         return work(dict(row))
     except ScanExcluded as reason:
-        return {"status": EXCLUDED, "reason": one_line(reason)}
+        return {"status": EXCLUDED, "reason": one_line(reason, _WORDS)}
     except MemoryError:
         return {"status": FAILED, "reason": "out of memory"}
     except Exception as error:  # any failure of a scan is a row, see the module's docstring
         traceback.print_exc()
-        return {"status": FAILED, "reason": one_line(f"{type(error).__name__}: {error}")}
+        return {"status": FAILED, "reason": one_line(f"{type(error).__name__}: {error}", _WORDS)}
 
 
 def _in_process(work, row, timeout) -> tuple[dict, float]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import manifest, registry, splits
+from . import manifest, reasons, registry, splits
 from .manifest import UNAVAILABLE
 from .names import split_variant
 
@@ -228,6 +228,8 @@ def programs(config: Mapping, look: bool, folder: str = "results/plan") -> dict[
         options = registry.options("defacers", name, entry)
         if found[name]["reason"] and options.get("on_missing", "stop") != "skip":
             stopping.append(f"defacers.{name}: {found[name]['reason']}")
+        # Whoever starts the run is told the whole path, tables are not.
+        found[name]["reason"] = reasons.clean(found[name]["reason"])
     if stopping:
         raise ConfigError(f"{'; '.join(stopping)}; or set on_missing: skip there")
     text = json.dumps(found, indent=1) + "\n"
@@ -344,6 +346,7 @@ def scans(config: Mapping, dataset: str) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise ConfigError(f"datasets.{dataset}: {error}") from None
     table["dataset"] = dataset
+    table["reason"] = table["reason"].map(reasons.clean)
     table["variant"], table["stage"] = "original", "inventory"
     people = table.drop_duplicates("participant")[["participant", "site", "age"]]
     split = splits.assign(people, config["splits"], config["seed"])

@@ -9,7 +9,20 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from refacebench import __version__ as SOFTWARE_VERSION
-from refacebench import carry, checks, kit, plan, prepare, refacers, registry, rendering
+from refacebench import (
+    carry,
+    checks,
+    environment,
+    faces,
+    images,
+    kit,
+    manifest,
+    plan,
+    prepare,
+    refacers,
+    registry,
+    rendering,
+)
 from refacebench.figures import PRIVACY as PRIVACY_FIGURES
 from refacebench.figures import names as figure_names
 from refacebench.metrics import measure
@@ -22,6 +35,9 @@ from refacebench.statistics.columns import PRIVACY, RATERS, TABLES
 os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
 
+# From here on digests stand for the values of programs' variables, in all that is written.
+config.update(environment.hide(config))
+
 SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
 try:
     plan.validate(config, plan.read_yaml(SCHEMA))
@@ -33,6 +49,13 @@ try:
     PLANS = {name: plan.load(config, name, workflow.is_main_process) for name in config["datasets"]}
 except plan.ConfigError as error:
     raise WorkflowError(str(error))
+
+# Rules whose output `snakemake --report` shows take this and not the config: it prints their
+# parameters, and the config names folders of this machine. Scripts have it as snakemake.config.
+CONFIG_KEY = manifest.make_key({"config": config}, [])
+
+if workflow.is_main_process:
+    faces.protect_existing()
 
 DATASETS = list(config["datasets"])
 ATTACKERS = list(config.get("attackers") or {})

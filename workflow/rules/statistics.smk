@@ -54,7 +54,7 @@ rule statistics:
         mem_mb=growing(4000),
         runtime=60,
     params:
-        config=config,
+        config_key=CONFIG_KEY,
         variants=LISTED,
         unavailable=UNAVAILABLE,
         version=STATISTICS_VERSION,

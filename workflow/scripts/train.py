@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from refacebench import jobs, manifest, refacers, registry
+from refacebench import jobs, manifest, reasons, refacers, registry
 
 
 def pairs(paths, sites=()) -> list[refacers.Pair]:
@@ -38,7 +38,7 @@ def main(snakemake):
             )
         module.train(train, validation, out, options, p.seed)
     except refacers.TrainingFailed as reason:
-        card = {"status": manifest.FAILED, "reason": manifest.one_line(f"no model: {reason}")}
+        card = {"status": manifest.FAILED, "reason": reasons.clean(f"no model: {reason}")}
         manifest.write_text(json.dumps(card) + "\n", snakemake.output.card)
 
 
