@@ -227,7 +227,7 @@ def clean_header(header: nib.Nifti1Header) -> nib.Nifti1Header:
     behind, and so is what stands in bytes that the format does not use.
     """
     source = nib.Nifti1Header.from_header(header)
-    clean = nib.Nifti1Header(endianness=source.endianness)
+    clean = nib.Nifti1Header(endianness=header.endianness)
     used = [name for code, names in PLACES.items() if source[code] for name in (code, *names)]
     for field in (*KEPT_FIELDS, *used):
         clean[field] = source[field]

@@ -60,7 +60,7 @@ def clean(text: object, row: Mapping | None = None, limit: int = 300) -> str:
     for path in files:
         words = words.replace(path, shorten(path))
     for folder in _folders(files):
-        words = words.replace(f"{folder}/", "").replace(folder, FOLDER)
+        words = re.sub(re.escape(folder) + r"/(?=[^\s\"'])", "", words).replace(folder, FOLDER)
     words = _QUOTED.sub(lambda hit: hit[1] + shorten(hit[2]) + hit[1], words)
     words = _BARE.sub(lambda hit: shorten(hit[0]), words)
     for found in _header(row or {}):
