@@ -1,8 +1,8 @@
 """Seconds and peak memory a scan of all defacers, ours and the released programs that run here.
 
-    PYTHONPATH=workflow python benchmarks/defacers.py                      # a packaged head, 1 mm
-    PYTHONPATH=workflow python benchmarks/defacers.py --scans a_T1w.nii.gz b_T1w.nii.gz
-    PYTHONPATH=workflow python benchmarks/defacers.py --voxel-mm 2 --repeats 3 --out table.tsv
+    python benchmarks/defacers.py                      # a packaged head, 1 mm
+    python benchmarks/defacers.py --scans a_T1w.nii.gz b_T1w.nii.gz
+    python benchmarks/defacers.py --voxel-mm 2 --repeats 3 --out table.tsv
 
 Every scan is prepared once (brain, head, registration: the row "prepare", which native
 defacers share).  Then all methods run on all scans, repeat by repeat, so that a busy machine
@@ -11,7 +11,8 @@ process and the programs that it started, the smallest over the repeats, median 
 ``wall_s`` likewise; both without what a batch pays once (imports, templates), and with
 writing and checking the result.  ``peak_mb`` is the largest resident set of any of those processes
 (an external program is started by a process of this library, so that no value lies below
-that one's own).  ``failed`` names the reasons of runs without a result.
+that one's own).  Methods that cannot run here, and runs that failed, are named with
+their reasons below the table (in the file: the column ``failed``).
 Reads scans, writes only to a temporary folder and the table it is told to.
 """
 
@@ -29,7 +30,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from refacebench import defacers, images, manifest, prepare, registry
+# This checkout's library, from whatever folder and whether or not another one is installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
+
+from refacebench import defacers, images, manifest, prepare, reasons, registry
 from refacebench.datasets import demo
 from refacebench.defacers import _apply, _programs
 
@@ -55,7 +59,7 @@ def available(entries: dict[str, dict]) -> tuple[dict, dict]:
         options = registry.options("defacers", name, entry)
         lacks = module.missing(options) if hasattr(module, "missing") else ""
         if lacks:
-            missing[name] = lacks
+            missing[name] = reasons.clean(lacks)
         else:
             ready[name] = (module, options, defacers.engine_of(module, options))
     return ready, missing
@@ -85,7 +89,9 @@ def in_child(work, before=lambda: None) -> dict:
                 result = work()
         except BaseException as problem:
             traceback.print_exc()
-            error = manifest.one_line(problem) or type(problem).__name__
+            # A program's own words are no part of the error: they may name the person.
+            print(getattr(problem, "words", ""), file=sys.stderr, flush=True)
+            error = reasons.clean(problem) or type(problem).__name__
         cpu, wall = seconds() - start
         told = {"cpu_s": cpu, "wall_s": wall, "error": error, "result": result}
         with os.fdopen(write_end, "wb") as pipe:
@@ -152,15 +158,17 @@ def table(runs: pd.DataFrame, ready: dict, missing: dict) -> pd.DataFrame:
         good = group[group["error"] == ""]
         best = good.groupby("scan")[["cpu_s", "wall_s"]].min().median()
         failed = group[group["error"] != ""]
-        engine, version = "", ""
+        engine, version = "", prepare.VERSION
         if name in ready:
             module, options, engine = ready[name]
-            version = defacers.version_of(module, options)
+            # Of a program that does not tell its version it is unknown: not our module's.
+            ours = "unknown" if engine == "official" else module.VERSION
+            version = defacers.version_of(module, options) or ours
         rows.append(
             {
                 "method": name,
                 "engine": engine,
-                "version": version or getattr(ready.get(name, [None])[0], "VERSION", ""),
+                "version": version,
                 "scans": good["scan"].nunique(),
                 "cpu_s": round(best["cpu_s"], 2),
                 "wall_s": round(best["wall_s"], 2),
@@ -196,7 +204,9 @@ def main():
     result = table(runs, ready, missing)
     if given.out:
         manifest.write(result, given.out)
-    print(result.to_string(index=False, na_rep="", max_colwidth=60))
+    print(result.drop(columns="failed").to_string(index=False, na_rep=""))
+    for row in result[result["failed"] != ""].itertuples():
+        print(f"{row.method}: {row.failed}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
-from refacebench import images, plan, prepare, registry, templates
+from refacebench import environment, images, jobs, plan, prepare, registry, templates
 from refacebench.datasets import demo
 from refacebench.defacers import PreparedScan, _apply, _programs, _runner, command
 from refacebench.images import Volume
@@ -251,16 +251,85 @@ def test_the_programs_own_mask_adds_to_what_differs(scan, script):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sys.exit('first line\\nno licence found')", "exit 1.*no licence found"),
+        (
+            "sys.exit('first line\\nno licence found')",
+            "^the program failed .exit 1.; its own words",
+        ),
         ("os.kill(os.getpid(), 9)", "signal 9"),
         ("pass", "ended without an output output.nii.gz"),
-        ("open('other.nii', 'w').write('x')", "it wrote other.nii"),
+        ("open('other.nii', 'w').write('x')", "what it wrote is listed in the output"),
         ("open(sys.argv[2], 'w').write('no image')", "cannot be read"),
         ("print(sys.stdin.read()); sys.exit(3)", "exit 3"),
     ],
 )
 def test_a_failure_is_a_reason(scan, script, text, message):
     with pytest.raises(RuntimeError, match=message):
+        _runner.deface(describe(command=[*script(text), "{input}", "{output}"]), scan)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sys.exit('no such person: DOE^JANE 1980-02-29')",
+        "open('DOE^JANE 1980-02-29.nii', 'w').write('x')",
+        "print('DOE^JANE 1980-02-29'); open(sys.argv[2], 'w').write('DOE^JANE 1980-02-29')",
+    ],
+)
+def test_a_programs_own_words_stay_in_the_log(scan, script, text, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(jobs, "_log", str(tmp_path / "results/logs/deface/mine/a/b.log"))
+    with pytest.raises(RuntimeError, match="in logs/deface/mine/a/b.log$") as caught:
+        _runner.deface(describe(command=[*script(text), "{input}", "{output}"]), scan)
+    assert "JANE" not in str(caught.value)
+    if "exit" in text or ".nii" in text:
+        assert "DOE^JANE 1980-02-29" in capsys.readouterr().out
+
+
+def test_a_token_reaches_the_program_and_no_text(scan, script, monkeypatch, capsys):
+    """Not the log either, whatever the program prints; a changed value changes the options."""
+    code = "print(os.environ['ONE'], os.environ['TWO']); sys.exit(len(sys.argv) + 1)"
+    arguments = [*script(code), "{input}", "{output}"]
+
+    def hidden(value):
+        monkeypatch.setenv("MY_TOKEN", value)
+        # In the config's own text a brace is doubled, in a variable it is not.
+        two = value.replace("{", "{{").replace("}", "}}")
+        given = {"command": arguments, "environment": {"ONE": "env:MY_TOKEN", "TWO": two}}
+        return environment.hide(given)
+
+    options = hidden("correct {horse} 7")
+    assert "horse" not in str(options)
+    assert environment.hide(options) == options
+    for name, value in hidden("another horse")["environment"].items():
+        assert options["environment"][name] != value
+    assert hidden("correct {horse} 7") == options
+    call = _runner._call(describe(**options), scan.path.parent, ["python", "{threads}"])
+    assert (call.environment["ONE"], call.environment["TWO"]) == ("correct {horse} 7",) * 2
+    with pytest.raises(RuntimeError, match="exit 4") as caught:
+        _runner.deface(describe(**options), scan)
+    said = capsys.readouterr().out
+    assert said.count(environment.MASK) == 2
+    assert "horse" not in said + str(caught.value)
+
+
+def test_a_variable_that_is_not_set_is_missing(scan, script, monkeypatch):
+    monkeypatch.delenv("MY_TOKEN", raising=False)
+    given = {"command": [sys.executable, "{output}"], "environment": {"TOKEN": "env:MY_TOKEN"}}
+    program = describe(**environment.hide(given))
+    assert "MY_TOKEN" in _runner.missing(program)
+    with pytest.raises(RuntimeError, match="MY_TOKEN"):
+        _runner.deface(program, scan)
+
+
+def test_a_broken_template_of_a_variable_is_named_without_its_value():
+    with pytest.raises(_programs.ProgramError, match=r"environment\.TOKEN") as caught:
+        describe(command=["a", "{output}"], environment={"TOKEN": "s3cret{word"})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_no_program_gets_the_tokens_of_another(scan, script):
+    environment.hide({"environment": {"TOKEN": "of another program"}})
+    text = "sys.exit(sum('of another' in value for value in os.environ.values()))"
+    with pytest.raises(RuntimeError, match="without an output"):  # it ended with 0
         _runner.deface(describe(command=[*script(text), "{input}", "{output}"]), scan)
 
 

@@ -109,6 +109,41 @@ def test_header_extensions_are_cleared():
     assert len(images.clean_header(header).extensions) == 0
 
 
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("sform", "qform"), [(1, 0), (0, 1), (2, 3), (0, 0)])
+def test_a_header_keeps_the_grid_and_no_other_byte(tmp_path, kind, order, sform, qform):
+    """All bytes of the header are set to letters but those of grid and numbers."""
+    affine = np.array([[0, -2, 0, 5], [3, 0, 0, -7], [0, 0, 1.5, 9], [0, 0, 0, 1.0]])
+    data = np.arange(24, dtype=f"{order}i2").reshape(2, 3, 4)
+    image = kind(data, affine, kind.header_class(endianness=order))
+    image.set_sform(affine, code=sform)
+    image.set_qform(affine, code=qform)
+    image.set_data_dtype(data.dtype)
+    content = bytearray(image.to_bytes())
+    fields = image.header.template_dtype.fields
+    used = {"sizeof_hdr", "magic", "eol_check", "vox_offset", "scl_slope", "scl_inter"}
+    used |= {*images.KEPT_FIELDS, *(n for c in images.PLACES for n in (c, *images.PLACES[c]))}
+    for code, names in images.PLACES.items():
+        used -= set() if image.header[code] else set(names)
+    for name, (form, offset, *_) in fields.items():
+        start = offset + (4 * form.base.itemsize if name == "pixdim" else 0)
+        if name not in used or name == "pixdim":
+            content[start : offset + form.itemsize] = b"X" * (offset + form.itemsize - start)
+    source, written = tmp_path / "a.nii", tmp_path / "b.nii"
+    source.write_bytes(bytes(content))
+    images.write_changed(source, data, data > 50, written)
+    before, after = nib.load(source), nib.load(written)
+    assert b"XXX" not in written.read_bytes()
+    # NIfTI-2 has double precision, what is written has single.
+    exact = kind is nib.Nifti1Image
+    assert np.allclose(before.affine, after.affine, rtol=0, atol=0 if exact else 1e-6)
+    assert np.array_equal(before.dataobj.get_unscaled(), after.dataobj.get_unscaled())
+    assert after.header.get_data_dtype() == before.header.get_data_dtype()
+    for code in images.PLACES:
+        assert after.header[code] == before.header[code]
+
+
 def test_written_files_are_identical_byte_for_byte(tmp_path):
     for name in ("a", "b"):
         images.write(volume(), tmp_path / name / "x.nii.gz")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import __version__, manifest
+from . import __version__, manifest, names, reasons
 
 
 def describe(root: str | Path, variant: str) -> None:
@@ -53,16 +53,34 @@ def write_sidecar(
         More facts, under the names that they get in the file.
     """
     facts = {
-        "Sources": list(sources),
+        "Sources": [source_name(source, image) for source in sources],
         "SourceSHA256": manifest.checksum(sources[0]),
         "Method": method,
         "MethodVersion": version,
-        "Parameters": parameters,
+        "Parameters": reasons.without_paths(parameters),
         "Key": key,
         **further,
     }
     path = Path(re.sub(r"\.nii(\.gz)?$", ".json", str(image)))
     manifest.write_text(json.dumps(facts, indent=1, sort_keys=True, default=str) + "\n", path)
+
+
+def source_name(source: str | Path, image: str | Path) -> str:
+    """Return how the sidecar of an image names a file that the image was made from.
+
+    That is relative to the data set of the file, or, where both lie in derivatives of one
+    data set, to those of the image: no folder of this machine is in it.
+
+    >>> made = "results/derivatives/d/a+m/sub-1/anat/sub-1_desc-refaced_T1w.nii.gz"
+    >>> source_name("results/derivatives/d/a/sub-1/anat/sub-1_desc-defaced_T1w.nii.gz", made)
+    '../a/sub-1/anat/sub-1_desc-defaced_T1w.nii.gz'
+    >>> source_name("/data/jane/bids/sub-1/anat/sub-1_T1w.nii.gz", made)
+    'sub-1/anat/sub-1_T1w.nii.gz'
+    """
+    within = names.in_dataset(source)
+    home, ours = (Path(str(path).removesuffix(names.in_dataset(path))) for path in (source, image))
+    beside = home.parent == ours.parent and home != ours
+    return f"../{home.name}/{within}" if beside else within
 
 
 def label(name: str) -> str:

@@ -9,14 +9,28 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
+#: Version of what stands in the headers of the images that are written.
+HEADER_VERSION = "2"
 #: Free-text header fields in which scanners and converters leave names and dates.
-FREE_TEXT_FIELDS = ("descrip", "aux_file", "db_name", "intent_name")
+FREE_TEXT_FIELDS = ("data_type", "db_name", "descrip", "aux_file", "intent_name")
+#: All that is kept of a scan's header: where the image lies and how its numbers are stored.
+#: The fields left out hold text, dates or a scanner's own numbers, or nothing of use here.
+KEPT_FIELDS = ("dim_info", "dim", "datatype", "bitpix", "pixdim", "xyzt_units")
+#: The two ways to say where the image lies, by the field that tells whether one is used.
+PLACES = {
+    "qform_code": (
+        *("quatern_b", "quatern_c", "quatern_d"),
+        *("qoffset_x", "qoffset_y", "qoffset_z"),
+    ),
+    "sform_code": ("srow_x", "srow_y", "srow_z"),
+}
 
 
 @dataclass(frozen=True)
@@ -219,12 +233,42 @@ def _save_stored(stored, header, slope, inter, path) -> None:
 
 
 def clean_header(header: nib.Nifti1Header) -> nib.Nifti1Header:
-    """Return a copy of a header without extensions and without free text."""
-    header = nib.Nifti1Header.from_header(header)
-    header.extensions.clear()
-    for field in FREE_TEXT_FIELDS:
-        header[field] = b""
-    return header
+    """Return a NIfTI-1 header with the grid and data type of another one, and nothing else.
+
+    Extensions, free text, the intent and every field that nothing here needs are left
+    behind, and so is what stands in bytes that the format does not use.
+    """
+    source = nib.Nifti1Header.from_header(header)
+    clean = nib.Nifti1Header(endianness=header.endianness)
+    used = [name for code, names in PLACES.items() if source[code] for name in (code, *names)]
+    for field in (*KEPT_FIELDS, *used):
+        clean[field] = source[field]
+    axes = int(source["dim"][0])
+    clean["dim"][1 + axes :] = 1
+    clean["pixdim"][4:] = 1
+    return clean
+
+
+def header_texts(path: str | Path, least: int = 4) -> list[str]:
+    """Return what stands as text in an image's header and its extensions; empty if unreadable.
+
+    Parameters
+    ----------
+    least : int
+        Characters of the shortest text that is returned.
+    """
+    try:
+        header = nib.load(path).header
+        raw = [header[name].item() for name in header if header[name].dtype.kind == "S"]
+        raw += [extension.get_content() for extension in getattr(header, "extensions", ())]
+    except Exception:  # a damaged file: nibabel raises half a dozen kinds
+        return []
+    found = []
+    for content in raw:
+        text = content.decode("latin-1") if isinstance(content, bytes) else str(content)
+        parts = [text, *re.split(r"[\x00-\x1f^=;|,\"]+", text)]
+        found += [part.strip() for part in parts if len(part.strip()) >= least]
+    return list(dict.fromkeys(found))
 
 
 def axis_codes(affine: np.ndarray) -> str:

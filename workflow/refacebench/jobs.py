@@ -1,4 +1,4 @@
-"""What every script of the workflow does first: its log and its threads.
+"""What every script of the workflow does first: its log, its threads, folders with faces.
 
 Touches the job's log file, the process's standard streams and its environment.
 """
@@ -13,24 +13,30 @@ import sys
 import tempfile
 from pathlib import Path
 
+from . import environment, faces
+
+#: The log of the job that this process does; empty in none.
+_log = ""
+
 
 class _Tee:
-    """A text stream that writes to several others."""
+    """A text stream that writes to one or more others, without hidden values."""
 
     def __init__(self, *streams):
         self.streams = streams
 
     def write(self, text: str) -> int:
+        shown = environment.scrub(text)
         for stream in self.streams:
-            stream.write(text)
+            stream.write(shown)
         return len(text)
 
     def flush(self) -> None:
         for stream in self.streams:
             stream.flush()
 
-    def fileno(self) -> int:
-        return self.streams[0].fileno()
+    def __getattr__(self, name: str):
+        return getattr(self.streams[0], name)
 
 
 @contextlib.contextmanager
@@ -61,6 +67,9 @@ def start(log: str | Path) -> None:
     Compiled libraries write straight to the file descriptors: their noise ends
     in the log alone.
     """
+    global _log
+    _log = str(log)
+    faces.protect_for(log)
     # ITK's results differ in the last digits with the number of its threads.
     os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
     Path(log).parent.mkdir(parents=True, exist_ok=True)
@@ -68,5 +77,11 @@ def start(log: str | Path) -> None:
     handle = open(log, "w", buffering=1)  # noqa: SIM115 - lives as long as the process
     os.dup2(handle.fileno(), 1)
     os.dup2(handle.fileno(), 2)
-    sys.stdout = handle
+    sys.stdout = _Tee(handle)
     sys.stderr = _Tee(handle, terminal)
+
+
+def log() -> str:
+    """Return this job's log as a reader of a table finds it: below ``results``; empty in no job."""
+    head, found, below = f"/{_log}".rpartition("/results/")
+    return below if found else Path(_log).name

@@ -31,6 +31,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from . import reasons
 from .images import replacing
 
 #: Columns that every manifest has, in this order; a stage adds its own behind them.
@@ -251,7 +252,9 @@ def run_batch(
     todo = rows.to_dict("records")
     for number, row in enumerate(todo, start=1):
         if row["status"] == OK:
+            source = row
             row, again = _one_scan(row, work, records, parts, inputs, timeout, isolate)
+            row["reason"] = row["reason"] and reasons.clean(row["reason"], source)
             failed = row["status"] == FAILED and row["stage"] == stage
             total += failed or row["status"] == OK
             if failed:
@@ -364,6 +367,10 @@ def _failed(row, base, reason, seconds) -> dict:
     return {**row, **base, **status, "key": ""}
 
 
+#: Characters of an error that are kept until its paths are shortened: half a path is none.
+_WORDS = 5000
+
+
 def one_line(text: object, limit: int = 300) -> str:
     r"""Fold a message to one line without tabs, fit for a TSV cell.
 
@@ -398,13 +405,13 @@ def _attempt(work, row) -> dict:
     try:
         return work(dict(row))
     except ScanExcluded as reason:
-        return {"status": EXCLUDED, "reason": one_line(reason)}
+        return {"status": EXCLUDED, "reason": one_line(reason, _WORDS)}
     except MemoryError:
         return {"status": FAILED, "reason": "out of memory", _AGAIN: True}
     except Exception as error:  # any failure of a scan is a row, see the module's docstring
         traceback.print_exc()
         named = error if isinstance(error, ScanInterrupted) else f"{type(error).__name__}: {error}"
-        return {"status": FAILED, "reason": one_line(named), _AGAIN: may_pass(error)}
+        return {"status": FAILED, "reason": one_line(named, _WORDS), _AGAIN: may_pass(error)}
 
 
 def _in_process(work, row, timeout) -> tuple[dict, float]:

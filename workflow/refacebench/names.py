@@ -123,6 +123,17 @@ def nonlinear(matrix_path: str | Path) -> Path:
     return path.with_name(path.name.removesuffix("_xfm.json") + "_desc-nonlinear_xfm.nii.gz")
 
 
+def in_dataset(path: str | Path) -> str:
+    """Return a path from the participant's folder on: what lies above is nobody's business.
+
+    >>> in_dataset("/data/Jane/sub-01/anat/sub-01_T1w.nii.gz"), in_dataset("/home/jane/a.nii")
+    ('sub-01/anat/sub-01_T1w.nii.gz', 'a.nii')
+    """
+    parts = Path(path).parts
+    starts = [n for n, part in enumerate(parts[:-1]) if part.startswith("sub-")]
+    return "/".join(parts[starts[-1] :] if starts else parts[-1:])
+
+
 def split_variant(variant: str) -> tuple[str, str | None]:
     """Return the defacer and the refacer of a variant.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import manifest, registry, splits, stamps
+from . import manifest, reasons, registry, splits, stamps
 from .manifest import UNAVAILABLE
 from .names import in_order, split_variant
 
@@ -236,6 +236,8 @@ def programs(config: Mapping, look: bool, folder: str = "results/plan") -> dict[
         options = registry.options("defacers", name, entry)
         if found[name]["reason"] and options.get("on_missing", "stop") != "skip":
             stopping.append(f"defacers.{name}: {found[name]['reason']}")
+        # Whoever starts the run is told the whole path, tables are not.
+        found[name]["reason"] = reasons.clean(found[name]["reason"])
     if stopping:
         raise ConfigError(f"{'; '.join(stopping)}; or set on_missing: skip there")
     return found
@@ -350,6 +352,7 @@ def scans(config: Mapping, dataset: str) -> pd.DataFrame:
         raise ConfigError(f"datasets.{dataset}: {error}") from None
     _check_index(table, dataset)
     table["dataset"] = dataset
+    table["reason"] = table["reason"].map(reasons.clean)
     table["variant"], table["stage"] = "original", "inventory"
     usable = table[table["status"] == manifest.OK]
     # Who has no usable scan takes no place in a split.

@@ -9,7 +9,21 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from refacebench import __version__ as SOFTWARE_VERSION
-from refacebench import carry, checks, failures, kit, plan, prepare, refacers, registry, rendering
+from refacebench import (
+    carry,
+    checks,
+    environment,
+    faces,
+    failures,
+    images,
+    kit,
+    manifest,
+    plan,
+    prepare,
+    refacers,
+    registry,
+    rendering,
+)
 from refacebench.figures import PRIVACY as PRIVACY_FIGURES
 from refacebench.figures import names as figure_names
 from refacebench.metrics import measure
@@ -21,6 +35,9 @@ from refacebench.statistics.columns import PRIVACY, RATERS, TABLES
 # CPU time of segmenting a 1 mm scan. Jobs inherit it.
 os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
+
+# From here on digests stand for the values of programs' variables, in all that is written.
+config.update(environment.hide(config))
 
 SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
 try:
@@ -35,6 +52,10 @@ try:
     PLANS = {name: plan.load(config, name, workflow.is_main_process) for name in config["datasets"]}
 except plan.ConfigError as error:
     raise WorkflowError(str(error))
+
+# Rules whose output `snakemake --report` shows take this and not the config: it prints their
+# parameters, and the config names folders of this machine. Scripts have it as snakemake.config.
+CONFIG_KEY = manifest.make_key({"config": config}, [])
 
 DATASETS = list(config["datasets"])
 ATTACKERS = list(config.get("attackers") or {})
@@ -347,7 +368,8 @@ def example_title(dataset):
 
 
 def write_plan():
-    """Write down, before the first job starts, what jobs need to know of the plan."""
+    """Write down, before the first job starts, what jobs need to know; close folders with faces."""
+    faces.protect_existing()
     for lists in PLANS.values():
         lists.write()
     plan.write_json(PROGRAMS, "results/plan/programs.json")

@@ -33,7 +33,7 @@ rule privacy:
         mem_mb=growing(4000),
         runtime=60,
     params:
-        config=config,
+        config_key=CONFIG_KEY,
         variants=VARIANTS,
         floors=[name for name in ATTACKERS if is_floor(name)],
         version=STATISTICS_VERSION,
@@ -60,7 +60,7 @@ rule kit_page:
         mem_mb=growing(4000),
         runtime=30,
     params:
-        config=config,
+        config_key=CONFIG_KEY,
         faces=lambda w: config["datasets"][w.dataset]["faces"],
         version=kit.VERSION,
         note=synthetic_note,
@@ -89,7 +89,7 @@ rule raters:
         mem_mb=growing(2000),
         runtime=30,
     params:
-        config=config,
+        config_key=CONFIG_KEY,
         note=synthetic_note,
     script:
         "../scripts/raters.py"

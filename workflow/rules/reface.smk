@@ -56,6 +56,7 @@ rule reface:
         entry=lambda w: entry("refacers", w.refacer),
         version=lambda w: version("refacers", w.refacer),
         derivatives="results/derivatives/{dataset}/{defacer}+{refacer}",
+        headers=images.HEADER_VERSION,
         timeout=config["scan_timeout_s"],
         gpu=config["gpus_per_training"],
     script:

@@ -25,7 +25,7 @@ rule figures:
         mem_mb=growing(2000),
         runtime=30,
     params:
-        config=config,
+        config_key=CONFIG_KEY,
         variants=VARIANTS,
         note=synthetic_note,
     script:
@@ -139,7 +139,7 @@ rule page:
         mem_mb=growing(2000),
         runtime=30,
     params:
-        config=config,
+        config_key=CONFIG_KEY,
         programs=PROGRAMS,
         version=SOFTWARE_VERSION,
     script:

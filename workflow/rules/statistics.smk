@@ -54,7 +54,7 @@ rule statistics:
         mem_mb=growing(4000),
         runtime=60,
     params:
-        config=config,
+        config_key=CONFIG_KEY,
         unused=unused_lists,
         digests=lambda w: [PLANS[w.dataset].digest(batch) for batch in unused_batches(w)],
         variants=LISTED,

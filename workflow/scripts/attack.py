@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from refacebench import jobs, manifest, registry, rendering
+from refacebench import jobs, manifest, reasons, registry, rendering
 from refacebench.attackers import Context, _run
 
 
@@ -35,7 +35,7 @@ def main(snakemake):
         "options": options,
         "variant": p.target,
         "trained_on": "",
-        "unavailable": module.missing(options) if hasattr(module, "missing") else "",
+        "unavailable": reasons.clean(module.missing(options)) if hasattr(module, "missing") else "",
     }
     if meta["unavailable"]:
         print(f"WARNING: no attack by {p.name}: {meta['unavailable']}", file=sys.stderr, flush=True)

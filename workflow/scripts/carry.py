@@ -29,7 +29,7 @@ def main(snakemake):
         stage="carry",
         method=p.name,
         version=p.version,
-        params={"carry_margin_mm": p.margin_mm},
+        params={"carry_margin_mm": p.margin_mm, "headers": p.headers},
         inputs=lambda row: [row[k] for k in ("path", "align_path", "changed_path", "brain_path")],
         timeout=p.timeout,
         preload=("scipy.ndimage",),

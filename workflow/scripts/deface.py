@@ -51,7 +51,7 @@ def _deface(snakemake, p):
         method=p.name,
         version=p.version,
         engine=engine,
-        params={**options, "seed": p.seed, "program": program},
+        params={**options, "seed": p.seed, "program": program, "headers": p.headers},
         inputs=lambda row: [*(row[k] for k in PREPARED), *files],
         timeout=p.timeout,
         preload=("scipy.ndimage", *getattr(module, "PRELOAD", ())),

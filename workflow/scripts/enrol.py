@@ -2,7 +2,7 @@
 
 import sys
 
-from refacebench import jobs, manifest, registry
+from refacebench import jobs, manifest, reasons, registry
 from refacebench.attackers import Enrolled, _run
 
 
@@ -15,7 +15,7 @@ def main(snakemake):
     rows = manifest.read_many(given.gallery)
     brains = manifest.read_many(given.brains) if given.get("brains") else None
     people, lost = _run.subjects(rows, brains)
-    reason = module.missing(options) if hasattr(module, "missing") else ""
+    reason = reasons.clean(module.missing(options)) if hasattr(module, "missing") else ""
     again = {}
     if reason:
         enrolled, unfit = Enrolled.empty(), {person.scan: reason for person in people}

@@ -13,11 +13,11 @@ def main(snakemake):
     jobs.start(snakemake.log[0])
     p, given = snakemake.params, snakemake.input
     tables = {Path(path).stem: columns.read(path) for path in given.tables}
-    settings = Settings.from_config(p.config)
+    settings = Settings.from_config(snakemake.config)
     drawn = figures.draw_all(
         tables,
-        look_of(tables, list(p.config["defacers"])),
-        list(p.config["segmenters"]),
+        look_of(tables, list(snakemake.config["defacers"])),
+        list(snakemake.config["segmenters"]),
         manifest.read_many(given.measured),
         alpha=settings.alpha,
         threshold_pct=settings.threshold_pct,

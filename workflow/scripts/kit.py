@@ -41,7 +41,7 @@ def main(snakemake):
     dataset = snakemake.wildcards.dataset
     if p.faces != PUBLIC:
         raise ValueError(f"kit: the faces of dataset {dataset} are not public")
-    options = kit.options(p.config)
+    options = kit.options(snakemake.config)
     rendered = {names.manifest_place(path).variant: None for path in snakemake.input}
     asked = list(options["variants"]) or list(rendered)
     table = shown(snakemake.input, [v for v in asked if v in rendering.CONTROLS])
@@ -54,17 +54,17 @@ def main(snakemake):
         count=options["questions"],
         choices=options["options"],
         block=options["block"],
-        seed=p.config["seed"],
+        seed=snakemake.config["seed"],
     )
     used = kit.used(questions)
     rows = {(row["variant"], row["scan"]): row for row in table.to_dict("records")}
-    blur_mm = rendering.check_options(p.config.get("rendering"))["blur_mm"]
+    blur_mm = rendering.check_options(snakemake.config.get("rendering"))["blur_mm"]
     page = kit.page(
         questions,
         {place: picture(rows[place], options, blur_mm) for place in used},
         dataset=dataset,
         faces=p.faces,
-        seed=p.config["seed"],
+        seed=snakemake.config["seed"],
         note=p.note,
     )
     manifest.write(questions, snakemake.output.key)

@@ -45,8 +45,8 @@ def main(snakemake):
     """Write the tables as TSV and LaTeX and the figures as PNG and SVG."""
     jobs.start(snakemake.log[0])
     p, given = snakemake.params, snakemake.input
-    settings = Settings.from_config(p.config)
-    protocol = privacy.Protocol.from_config(p.config)
+    settings = Settings.from_config(snakemake.config)
+    protocol = privacy.Protocol.from_config(snakemake.config)
     found = []  # those that say more than distances
     results = privacy.evaluate_all(read_all(given.attacks, found), protocol, settings)
     volumes, quality = columns.read(given.volumes), columns.read(given.quality)
@@ -59,12 +59,14 @@ def main(snakemake):
     }
 
     def caption(name):
-        return captions.PRIVACY[name](tables, settings, config=p.config)
+        return captions.PRIVACY[name](tables, settings, config=snakemake.config)
 
     latex.write_all(tables, snakemake.output.tables, caption, p.note)
     # The volumes' variants too, so that a variant has the same colour in all figures.
-    look = look_of({**tables, "volumes": volumes, "quality": quality}, list(p.config["defacers"]))
-    public = p.config["datasets"][snakemake.wildcards.dataset]["faces"] == "public"
+    look = look_of(
+        {**tables, "volumes": volumes, "quality": quality}, list(snakemake.config["defacers"])
+    )
+    public = snakemake.config["datasets"][snakemake.wildcards.dataset]["faces"] == "public"
     drawn = figures.draw_privacy(tables, look, surface_maps(found, public))
     for path in map(Path, snakemake.output.figures):
         save(drawn[path.stem], path.with_suffix(""), p.note)

@@ -11,7 +11,7 @@ def main(snakemake):
     """Read all answer files of the config's folder and write the tables."""
     jobs.start(snakemake.log[0])
     p = snakemake.params
-    given = kit.options(p.config)["answers"]
+    given = kit.options(snakemake.config)["answers"]
     folder = Path(given) / snakemake.wildcards.dataset
     if not given or not folder.is_dir():
         raise FileNotFoundError(
@@ -21,7 +21,7 @@ def main(snakemake):
     paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
     if not paths:
         raise FileNotFoundError(f"raters: no answer file in {folder}")
-    settings = Settings.from_config(p.config)
+    settings = Settings.from_config(snakemake.config)
     out = Path(snakemake.output[0]).parent
     print(raters.write(paths, snakemake.input.key, out, settings), flush=True)
     table = columns.read(out / "raters.tsv")

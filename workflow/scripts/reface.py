@@ -50,7 +50,7 @@ def main(snakemake):
         stage="reface",
         method=p.name,
         version=p.version,
-        params=options,
+        params={**options, "headers": p.headers},
         inputs=lambda row: [row["path"], row["changed_path"], *weights],
         timeout=p.timeout,
         isolate=not p.gpu,

@@ -51,7 +51,7 @@ def main(snakemake):
     """Read tables and figures, write the page and the summary."""
     jobs.start(snakemake.log[0])
     p, given = snakemake.params, snakemake.input
-    config = p.config
+    config = snakemake.config
     costs = pd.read_csv(given.costs, sep="\t")
     datasets = [
         {

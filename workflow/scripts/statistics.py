@@ -37,8 +37,8 @@ def main(snakemake):
     """Write the tables as TSV and LaTeX."""
     jobs.start(snakemake.log[0])
     p, given = snakemake.params, snakemake.input
-    settings = Settings.from_config(p.config)
-    method = registry.load("brainage", plan.BRAIN_AGE, p.config["brain_age"])
+    settings = Settings.from_config(snakemake.config)
+    method = registry.load("brainage", plan.BRAIN_AGE, snakemake.config["brain_age"])
     models = brainage.load(given.brain_age)
     measured = measurements([*given.measured, *given.rescans])
     added = unavailable.rows(measured, p.unavailable)
@@ -55,7 +55,7 @@ def main(snakemake):
     )
 
     def caption(name):
-        return captions.CAPTIONS[name](results, settings, config=p.config)
+        return captions.CAPTIONS[name](results, settings, config=snakemake.config)
 
     latex.write_all(results, snakemake.output, caption, p.note)
 

@@ -4,7 +4,7 @@ import json
 import traceback
 from pathlib import Path
 
-from refacebench import jobs, manifest, refacers, registry
+from refacebench import jobs, manifest, reasons, refacers, registry
 
 
 def pairs(paths, sites=()) -> list[refacers.Pair]:
@@ -53,7 +53,7 @@ def main(snakemake):
         if not passing and not isinstance(error, refacers.TrainingFailed):
             raise
         traceback.print_exc()
-        reason = manifest.one_line(f"no model: {error or 'out of memory'}")
+        reason = reasons.clean(f"no model: {error or 'out of memory'}")
         (again if passing else final)["training"] = reason
         card = {"status": manifest.FAILED, "reason": reason}
         manifest.write_text(json.dumps(card) + "\n", snakemake.output.card)

@@ -15,7 +15,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
-from .. import manifest, rendering
+from .. import manifest, reasons, rendering
 from . import AttackFailed, Context, Enrolled, Scores, Subject
 
 _IDS = ("scan", "participant", "session")
@@ -96,7 +96,7 @@ def enrol(
         except Exception as error:  # any failure of a scan is a reason, never a crash
             if not isinstance(error, ValueError):
                 traceback.print_exc()
-            lost[subject.scan] = manifest.one_line(error)
+            lost[subject.scan] = reasons.clean(error)
             if again is not None and manifest.may_pass(error):
                 again[subject.scan] = lost[subject.scan]
             continue
@@ -168,7 +168,7 @@ def attack(
         try:
             scores = module.score(queries, gallery, options, context)
         except AttackFailed as error:
-            why = manifest.one_line(error)
+            why = reasons.clean(error)
     if why:
         print(f"no attack: {why}", file=sys.stderr, flush=True)
         reason = np.array([r or why for r in reason], dtype=str)

@@ -18,6 +18,7 @@ from string import Formatter
 
 import numpy as np
 
+from .. import environment
 from ..images import Volume
 
 CATALOGUE = Path(__file__).parent / "programs"
@@ -57,6 +58,9 @@ class Program:
         Folders that are searched before the PATH.
     environment : dict of str to str
         Variables, with placeholders; one whose placeholder has no value is left out.
+        ``env:NAME`` is the value of the variable ``NAME`` where the run is started: the way
+        to hand a token over.  No value is written to any file, see
+        :mod:`refacebench.environment`.
     license : str
         A license file.
     files : dict of str to str
@@ -203,7 +207,8 @@ def _converted(key: str, value):
     if key in _MAPPINGS:
         if not isinstance(value, Mapping):
             raise ProgramError(f"{key}: names with their values are needed, not {value!r}")
-        return {str(k): "" if v is None else str(v) for k, v in value.items()}
+        texts = {str(k): "" if v is None else str(v) for k, v in value.items()}
+        return {k: _revealed(v) for k, v in texts.items()} if key == "environment" else texts
     if key in _FLAGS:
         if not isinstance(value, bool):
             raise ProgramError(f"{key}: {value!r} is neither true nor false")
@@ -215,6 +220,17 @@ def _converted(key: str, value):
     if isinstance(value, Mapping | list):
         raise ProgramError(f"{key}: text is needed, not {value!r}")
     return str(value).strip()
+
+
+def _revealed(text: str) -> str:
+    """Return what a config's text stands for; the text itself where its variable is not set."""
+    found = environment.reveal(text)
+    return text if found is None else found
+
+
+def unset(program: Program) -> list[str]:
+    """Return the variables that ``environment`` takes values from and that are not set."""
+    return [name for name in map(environment.source, program.environment.values()) if name]
 
 
 def _check(program: Program) -> None:
@@ -229,8 +245,17 @@ def _check(program: Program) -> None:
             raise ProgramError(f"files, values: '{name}' is a name that is taken")
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise ProgramError(f"files, values: the name '{name}' may hold a-z, 0-9 and _")
-    for text in (*program.command, *program.environment.values()):
-        _names_in(text, {*PLACEHOLDERS, *program.files, *program.values})
+    known = {*PLACEHOLDERS, *program.files, *program.values}
+    for text in program.command:
+        _names_in(text, known)
+    for name, text in program.environment.items():
+        try:
+            _names_in(text, known)
+        except ProgramError:  # without the value
+            raise ProgramError(
+                f"environment.{name}: a placeholder in it is unknown or has no end; double a "
+                "brace that is meant as such"
+            ) from None
     named = any("output" in placeholders_in(text) for text in program.command)
     if not named and program.output == Program.output:
         raise ProgramError(

@@ -28,8 +28,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import images
+from .. import environment, images, jobs
 from ..images import Volume
+from ..manifest import ScanInterrupted, die_with_parent
 from . import Defaced, PreparedScan
 from ._programs import (
     DERIVATIONS,
@@ -39,6 +40,7 @@ from ._programs import (
     container_of,
     placeholders_in,
     specifier,
+    unset,
 )
 
 #: Two grids are one where no corner of the field of view moves by more than this (mm).
@@ -47,6 +49,27 @@ SAME_GRID_MM = 0.1
 INSIDE = "/data"
 #: Seconds that a program gets to say its version.
 VERSION_TIMEOUT = 120.0
+
+
+class ProgramFailed(RuntimeError):
+    """A program gave no usable output.
+
+    Its own words may name the person, a folder or a token: they are printed, which the
+    log of the job keeps, and are no part of the message.
+
+    Attributes
+    ----------
+    words : str
+        The end of what the program said.
+    """
+
+    def __init__(self, message: str, words: str = ""):
+        super().__init__(message)
+        self.words = words
+
+
+class ProgramInterrupted(ProgramFailed, ScanInterrupted):
+    """Something outside ended a program: another try may succeed."""
 
 
 # what is there ------------------------------------------------------------------------------
@@ -99,7 +122,7 @@ def _suits(found: str, versions: str) -> bool:
 
 
 def _lacks(program: Program) -> list[str]:
-    lacks = []
+    lacks = [f"the variable {name} (of environment:) is not set" for name in unset(program)]
     if program.container:
         lacks += _lacks_container(program)
     else:
@@ -191,7 +214,7 @@ def _told(program: Program) -> str:
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             hit = re.search(program.version_pattern, text())
             if hit:
-                return hit.group(hit.lastindex or 0).strip()
+                return environment.scrub(hit.group(hit.lastindex or 0).strip())
     return ""
 
 
@@ -273,6 +296,8 @@ def _call(program: Program, folder: Path, arguments: Sequence[str], **values: st
             known[name] = str(inside / place)
     missing_license = {"license": ""} if "license" not in known else {}
     command = [part.format_map(known | missing_license) for part in arguments]
+    if unset(program):
+        raise RuntimeError(f"the variable {unset(program)[0]} (of environment:) is not set")
     own = {
         key: text.format_map(known)
         for key, text in program.environment.items()
@@ -289,8 +314,8 @@ def _call(program: Program, folder: Path, arguments: Sequence[str], **values: st
     full = which(program, command[0])
     if full is None:
         raise RuntimeError(missing(program) or f"no program {command[0]} on the PATH")
-    environment = {**os.environ, "PATH": search_path(program), **own}
-    return _Call([full, *command[1:]], environment)
+    variables = {**environment.of_programs(), "PATH": search_path(program), **own}
+    return _Call([full, *command[1:]], variables)
 
 
 def _in_container(program, folder: Path, command, own, binds) -> _Call:
@@ -301,7 +326,7 @@ def _in_container(program, folder: Path, command, own, binds) -> _Call:
     for source, _, _ in mounts:
         if re.search(r"[:,\"\n]", source):
             raise RuntimeError(f"{engine} cannot mount {source!r}: a colon, comma or quote in it")
-    environment = dict(os.environ)
+    variables = environment.of_programs()
     if engine in ("docker", "podman"):
         label = f"refacebench-{uuid.uuid4().hex[:12]}"
         start = [engine, "run", "--rm", "--name", label, "--network", "none"]
@@ -309,14 +334,17 @@ def _in_container(program, folder: Path, command, own, binds) -> _Call:
         for source, target, mode in mounts:
             start += ["--volume", f"{source}:{target}:{mode}"]
         for key, value in own.items():
-            start += ["--env", f"{key}={value}"]
-        return _Call([*start, image, *command], environment, label)
+            # Anybody on this machine may read the arguments of a running program.
+            hidden = environment.is_hidden(value)
+            start += ["--env", key if hidden else f"{key}={value}"]
+            variables |= {key: value} if hidden else {}
+        return _Call([*start, image, *command], variables, label)
     (folder / ".container").mkdir(exist_ok=True)
     start = [engine, "exec", "--cleanenv", "--contain", "--workdir", str(folder / ".container")]
     for source, target, mode in mounts:
         start += ["--bind", f"{source}:{target}:{mode}"]
-    environment |= {f"{engine.upper()}ENV_{key}": value for key, value in own.items()}
-    return _Call([*start, "--pwd", INSIDE, image, *command], environment)
+    variables |= {f"{engine.upper()}ENV_{key}": value for key, value in own.items()}
+    return _Call([*start, "--pwd", INSIDE, image, *command], variables)
 
 
 def deface(program: Program, scan: PreparedScan) -> Defaced:
@@ -326,7 +354,7 @@ def deface(program: Program, scan: PreparedScan) -> Defaced:
     ------
     RuntimeError
         If it cannot start, fails, takes too long, or writes no output or one on
-        another grid; the message ends with its own last words.
+        another grid; the message says where its own words are.
     """
     with tempfile.TemporaryDirectory(prefix="deface-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -411,8 +439,6 @@ def _time_left(program: Program) -> float | None:
 
 def _run(program: Program, call: _Call, folder: Path) -> None:
     """Run a command to its end; it and all its children end with this process."""
-    from ..manifest import ScanInterrupted, die_with_parent
-
     limit = _time_left(program)
     log = folder / ".log"
     with log.open("wb") as sink:
@@ -434,11 +460,12 @@ def _run(program: Program, call: _Call, folder: Path) -> None:
             _end(process, program, call)
     text = log.read_text(errors="replace")
     log.unlink()
-    print(text[-20_000:], flush=True)
+    text = environment.scrub(text)[-20_000:]
+    print(text, flush=True)
     if status:
         how = f"signal {-status}" if status < 0 else f"exit {status}"
-        kind = ScanInterrupted if _was_interrupted(status, text) else RuntimeError
-        raise kind(f"{program.name} failed ({how}): {_last_words(text, folder)}")
+        kind = ProgramInterrupted if _was_interrupted(status, text) else ProgramFailed
+        raise kind(f"the program failed ({how}); its own words are {_place()}", text)
 
 
 #: Words of the system, in what a program says, after which another try may succeed.
@@ -460,6 +487,11 @@ def _was_interrupted(status: int, text: str) -> bool:
     return signalled or any(words in text for words in _OUTSIDE)
 
 
+def _place() -> str:
+    """Return where the reader of a table finds what a program said."""
+    return f"in {jobs.log()}" if jobs.log() else "in the output of this process"
+
+
 def _end(process, program: Program, call: _Call) -> None:
     """End what is left of a program: its whole session, and its container."""
     if call.container and process.poll() is None:
@@ -471,22 +503,20 @@ def _end(process, program: Program, call: _Call) -> None:
     process.wait()
 
 
-def _last_words(text: str, folder: Path) -> str:
-    lines = [line.strip() for line in text.replace(str(folder), ".").splitlines() if line.strip()]
-    return lines[-1] if lines else "no message"
-
-
 def _written(program: Program, folder: Path, name: str, before: set[Path]) -> Path:
     """Return the one file of a name or pattern that was not there before the program ran."""
     found = sorted(path for path in folder.glob(name) if path not in before and path.is_file())
     if len(found) == 1:
         return found[0]
     if found:
-        raise RuntimeError(f"{program.name} wrote {len(found)} files {name}, one is expected")
+        raise RuntimeError(f"the program wrote {len(found)} files {name}, one is expected")
     others = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p not in before)
     others = [other for other in others if not other.startswith(".")]
-    listed = f"; it wrote {', '.join(others[:5])}" if others else ""
-    raise RuntimeError(f"{program.name} ended without an output {name}{listed}")
+    # A program may name files after what it finds in a header: only the log says how.
+    told = f"{program.name} wrote: {', '.join(others[:20]) or 'nothing'}"
+    print(told, flush=True)
+    where = f"what it wrote is listed {_place()}"
+    raise ProgramFailed(f"the program ended without an output {name}; {where}", told)
 
 
 def _on_grid(program: Program, path: Path, like: Volume, order: int = 1) -> np.ndarray:
@@ -500,7 +530,9 @@ def _on_grid(program: Program, path: Path, like: Volume, order: int = 1) -> np.n
     try:
         volume = images.read(path)
     except Exception as error:  # nibabel raises half a dozen kinds here
-        raise RuntimeError(f"{program.name}: its output cannot be read ({error})") from None
+        print(f"{path}: {error}", flush=True)
+        why = f"the program's output cannot be read; why is {_place()}"
+        raise ProgramFailed(why, str(error)) from None
     if program.trust_voxels and volume.shape == like.shape:
         return volume.data
     turned = images.reorient(volume, images.axis_codes(like.affine))

@@ -25,7 +25,7 @@ from ..images import Volume
 from . import PreparedScan
 
 #: Part of the key: raise it when the field changes.
-VERSION = "1"
+VERSION = "2"
 #: The registration gets voxels of this size, and runs on twice that.
 VOXEL_MM = 4.0
 ITERATIONS = (40, 0)
@@ -33,6 +33,8 @@ ITERATIONS = (40, 0)
 FACE = ((-80.0, 78.0), (40.0, 175.0), (-240.0, 12.0))
 #: NIfTI's intent code of a vector field.
 VECTOR = 1007
+#: Where the key stands: parameters that this intent has no use for.  No image has any text.
+MARKS = ("intent_p1", "intent_p2", "intent_p3")
 _LPS = np.array([-1, -1, 1], np.float32)
 
 
@@ -74,6 +76,11 @@ def key(scan: PreparedScan) -> str:
     return digest.hexdigest()[:16]
 
 
+def _marks(name: str) -> list[float]:
+    """Return a key's 16 hex digits as three whole numbers that single precision holds."""
+    return [float(int(part, 16)) for part in (name[:5], name[5:10], name[10:])]
+
+
 def compute(scan: PreparedScan) -> Volume:
     """Run the registration; see :func:`field`."""
     import ants
@@ -112,7 +119,7 @@ def _read(path: Path, name: str) -> Volume | None:
 
     try:
         image = nib.load(path)
-        if bytes(image.header["descrip"].item()).decode() != name or image.ndim != 5:
+        if [float(image.header[field]) for field in MARKS] != _marks(name) or image.ndim != 5:
             return None
         data = np.asarray(image.dataobj, np.float32)[:, :, :, 0, :]
     except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError):
@@ -126,7 +133,8 @@ def _write(warp: Volume, path: Path, name: str) -> None:
     image = nib.Nifti1Image((warp.data * _LPS)[:, :, :, None, :], warp.affine)
     image.header.set_intent(VECTOR)
     image.header.set_xyzt_units("mm")
-    image.header["descrip"] = name.encode()
+    for field, number in zip(MARKS, _marks(name), strict=True):
+        image.header[field] = number
     path.parent.mkdir(parents=True, exist_ok=True)
     part = images.temporary_name(path)
     nib.save(image, part)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .. import reasons
 from . import Defaced, PreparedScan, _programs, _runner
 
 VERSION = "1"
@@ -61,11 +62,11 @@ def inputs(options: dict) -> list[Path]:
 
 
 def public(options: dict) -> dict:
-    """Return the options as a sidecar may show them: no values of environment variables."""
+    """Return the options as a sidecar may show them: no values of variables, no folders."""
     shown = {name: value for name, value in options.items() if value is not None}
     if shown.get("environment"):
         shown["environment"] = sorted(shown["environment"])
-    return shown
+    return reasons.without_paths(shown)
 
 
 def deface(scan: PreparedScan, options: dict) -> Defaced:

@@ -58,7 +58,7 @@ def read(pairs, prepare: Callable, halved: tuple[str, ...]) -> tuple[dict, dict[
     left_out : dict of str to str
         Why a scan cannot be used.
     """
-    from .. import images
+    from .. import images, reasons
 
     ready, left_out = {}, {}
     for number, pair in enumerate(pairs, start=1):
@@ -72,7 +72,7 @@ def read(pairs, prepare: Callable, halved: tuple[str, ...]) -> tuple[dict, dict[
             scan = prepare(defaced, changed, original)
         except (OSError, ValueError) as error:
             warnings.warn(f"{pair.scan} is left out of training: {error}", stacklevel=2)
-            left_out[pair.scan] = str(error)
+            left_out[pair.scan] = reasons.clean(error, {"path": str(pair.original)})
             continue
         small = {name: getattr(scan, name).astype(np.float16) for name in halved}
         ready[pair.scan] = dataclasses.replace(scan, **small)
@@ -124,7 +124,7 @@ def card(
     """
     import torch
 
-    from ._training import project_version
+    from .. import __version__
 
     return {
         "method": identity["method"],
@@ -138,7 +138,7 @@ def card(
         "precision": precision,
         "versions": {
             "method": identity["version"],
-            "refacebench": project_version(),
+            "refacebench": __version__,
             "torch": torch.__version__,
             "numpy": np.__version__,
         },

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .. import faces
 from . import TrainingFailed
 
 STATE = "state.safetensors"
@@ -437,7 +438,7 @@ def write_samples(folder: Path, task: Task, epoch: int) -> None:
     """Write the sample slices of one epoch, and once what they are seen against."""
     if not hasattr(task, "samples"):
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    faces.protect(folder)
     arrays = {f"epoch-{epoch:04d}": task.samples()}
     if not (folder / "original.npy").is_file():
         arrays |= task.references()
@@ -527,16 +528,6 @@ def _load_optimiser(optimiser: torch.optim.Optimizer, flat: Mapping[str, torch.T
         for entry, value in entries.items():
             if value.shape == parameter.shape:  # the memory order of a fresh state
                 entries[entry] = torch.empty_like(parameter).copy_(value)
-
-
-def project_version() -> str:
-    """Return the installed version of the project, or ``unknown``."""
-    from importlib import metadata
-
-    try:
-        return metadata.version("refacebench")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def write_outputs(

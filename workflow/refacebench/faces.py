@@ -1,0 +1,118 @@
+"""Which folders below ``results`` hold recognisable faces, and how they are kept to their owner.
+
+The policy, the same whether a dataset says ``faces: public`` or not: pictures and images
+that show a face lie in the folders of :data:`FOLDERS` alone.  Each of them is opened to
+nobody but its owner (mode 0700) and has a README that says what is inside.  What may leave a
+machine are tables, figures, the report, models with their cards and curves: where a
+dataset's faces are not public they show nothing of a face but a flat silhouette
+(:mod:`refacebench.figures.slices`, :mod:`refacebench.figures.samples`).
+
+This module makes folders, sets their modes and writes their README files.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+#: Folders below ``results``, or by name at the end of a path, and what a reader of their
+#: README is told.
+FOLDERS = {
+    "cohort": "head scans with faces, grown from a real person's published scan",
+    "derivatives": (
+        "defaced and refaced scans, masks and segmentations of the people in your data. Some "
+        "methods leave a face, or part of one, and a refaced scan shows a face"
+    ),
+    "render": "pictures and depth maps of heads: anybody who knows these people recognises them",
+    "enrol": "what the attackers keep of each person's face or head in order to recognise it",
+    "attack": "what the attackers found: faces' features, distances, and average faces",
+    "kit": "pictures of faces that human raters are asked about, and the key that names them",
+    "scratch": "copies of scans while a defacer works on them, and after a run that was killed",
+    "samples": "slices through heads of real people, with and without their faces, as arrays",
+}
+#: The folders that a stage writes such files to, by the stage's name (that of its logs).
+STAGES = {
+    "base": ("cohort",),
+    "grow": ("cohort",),
+    "prepare": ("derivatives",),
+    "deface": ("derivatives", "scratch"),
+    "align": ("derivatives",),
+    "carry": ("derivatives",),
+    "reface": ("derivatives",),
+    "segment": ("derivatives",),
+    "render": ("render",),
+    "enrol": ("enrol",),
+    "attack": ("attack",),
+    "kit": ("kit",),
+}
+MODE = 0o700
+README = "README"
+
+_TEXT = """This folder holds recognisable faces or the means to recognise people.
+
+Inside: {what}.
+
+Do not publish, mail or upload it, or copy it to where others can read it. Treat it as you
+treat the scans themselves. Show the report, the tables and the figures instead.
+{further}
+Only the owner can open this folder (mode 0700). If your group may see the data, you can open
+it to them (chmod g+rx); later runs leave that as it is.
+"""
+_FURTHER = {
+    "derivatives": """
+Before you share a defaced data set from here, look at every scan: a method that failed on one
+has left its face. `quality.tsv` among the tables says on which.
+""",
+    "kit": """
+What raters are given is the folder `page`; the file `key.tsv` stays with you.
+""",
+}
+
+
+def protect(folder: str | Path) -> None:
+    """Make a folder that holds faces, open to its owner alone, with a README.
+
+    A folder of an earlier run is closed too; one that has its README already keeps the
+    mode that its owner gave it since.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Its name is a key of :data:`FOLDERS`.
+    """
+    from .manifest import write_text
+
+    folder = Path(folder)
+    readme = folder / README
+    if readme.is_file():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # First, so that nothing lies in an open folder; the mask of the process may narrow it.
+        folder.mkdir(mode=MODE, exist_ok=True)
+        os.chmod(folder, MODE)
+        text = _TEXT.format(what=FOLDERS[folder.name], further=_FURTHER.get(folder.name, ""))
+        write_text(text, readme)
+    except PermissionError as error:
+        print(f"WARNING: {folder} cannot be closed to others: {error}", file=sys.stderr)
+
+
+def protect_for(log: str | Path) -> None:
+    """Protect the folders that the job with a log ``results/logs/<stage>/...`` writes to."""
+    parts = Path(log).parts
+    for n in range(len(parts) - 2):
+        if parts[n : n + 2] == ("results", "logs"):
+            results, stage = Path(*parts[: n + 1]), parts[n + 2].removesuffix(".log")
+            for name in STAGES.get(stage, ()):
+                protect(results / name)
+
+
+def protect_existing(results: str | Path = "results") -> None:
+    """Protect the folders that an earlier run has left open."""
+    results = Path(results)
+    found = [results / name for name in FOLDERS]
+    found += results.glob("train/*/*/samples")
+    for folder in found:
+        if folder.is_dir():
+            protect(folder)

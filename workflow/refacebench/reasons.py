@@ -1,0 +1,146 @@
+"""Reasons: what is said of a scan or a program that failed, fit to be shared.
+
+Reasons stand in tables, figures and the report.  An error's own words may hold the
+folder that the data lie in, with a name in it, the home of whoever runs this, a value of
+an environment variable, or what stands in the image's header.  :func:`clean` takes
+these out; where reasons enter rows it is called once
+(:func:`refacebench.manifest.run_batch`).
+
+Reads the header of the scan that a reason is about, the names of this machine's home and
+working folder, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePath
+
+from . import environment, names
+
+#: What stands for a folder, and for a header's text, that a reason names.
+FOLDER = "[folder]"
+HEADER_TEXT = "[text of the header]"
+
+#: A path in quotes ends where they do, whatever is in it.
+_QUOTED = re.compile(r"([\"'])((?:~|\.{0,2}/)(?:(?!\1).)*)\1")
+#: One without begins at a slash that is none of a word's, a relative path's or a web
+#: address's.  Its folders may hold spaces, but one that ends with a space, or with the
+#: ending of a file's name, was its last.
+_BARE = re.compile(
+    r"(?<![\w./~*])(?<!:(?=//))(?:~\w*|(?:\.{1,2}/)*\.{1,2})?"
+    r"/(?:(?:(?:(?!\.[A-Za-z]\w{0,4}[\s,;)])[^/\n\"':])*[^/\n\"':\s])?/)*"
+    r"[^\s/\"':;,()\[\]<>|]*"
+)
+#: Whoever reads a table may know these: they are the same on many machines.
+_SYSTEM = ("/usr/", "/opt/", "/bin/", "/sbin/", "/lib", "/etc/", "/dev/", "/proc/")
+
+
+def clean(text: object, row: Mapping | None = None, limit: int = 300) -> str:
+    """Return a message as one line without private paths, hidden values or header texts.
+
+    Parameters
+    ----------
+    text
+        A message or an exception.
+    row : mapping, optional
+        The scan's row of a manifest: the folders of its files are known then, whatever
+        characters are in their names, and its header is looked into.
+    limit : int
+        Characters that are kept.
+
+    >>> clean("no file '/data/Doe, Jane/sub-1/anat/sub-1_T1w.nii.gz'")
+    "no file 'sub-1/anat/sub-1_T1w.nii.gz'"
+    >>> clean("see /opt/fsl/bin/flirt and https://example.org/a/b; 3/4 is n/a")
+    'see flirt and https://example.org/a/b; 3/4 is n/a'
+    """
+    words = environment.scrub(str(text)).replace("file://", "")
+    files = _files(row or {})
+    for path in files:
+        words = words.replace(path, shorten(path))
+    for folder in _folders(files):
+        words = re.sub(re.escape(folder) + r"/(?=[^\s\"'])", "", words).replace(folder, FOLDER)
+    words = _QUOTED.sub(lambda hit: hit[1] + shorten(hit[2]) + hit[1], words)
+    words = _BARE.sub(lambda hit: shorten(hit[0]), words)
+    for found in _header(row or {}):
+        words = re.sub(re.escape(found), HEADER_TEXT, words, flags=re.IGNORECASE)
+    return " ".join(words.split())[:limit]
+
+
+def shorten(path: str) -> str:
+    """Return a path as it may be shared: within its data set or our results, or the file's name.
+
+    >>> shorten("/data/Jane Doe/sub-1/anat/sub-1_T1w.nii.gz"), shorten("/home/jane/my.sif")
+    ('sub-1/anat/sub-1_T1w.nii.gz', 'my.sif')
+    >>> shorten("/home/jane"), shorten("/opt/fsl/bin/flirt"), shorten("results/a/b.tsv")
+    ('[folder]', 'flirt', 'results/a/b.tsv')
+    """
+    parts = PurePath(path).parts
+    if any(part.startswith("sub-") for part in parts):
+        return names.in_dataset(path)
+    if parts[:1] == ("results",):
+        return path
+    here = f"{Path.cwd()}/"
+    if path.startswith(f"{here}results/"):
+        return path.removeprefix(here)
+    name = parts[-1] if parts else ""
+    if path.startswith(_SYSTEM) or "bin" in parts[-2:-1] or re.search(r"\.[A-Za-z]\w{0,4}$", name):
+        return name
+    return FOLDER if name.strip("/~.") else path
+
+
+def without_paths(value: object) -> object:
+    """Return a value, or what is nested in it, with its texts' absolute paths shortened.
+
+    For what is written beside shared files: options of methods, for example.
+
+    >>> without_paths({"weights": "/home/jane/w.h5", "sizes": (1, "a/b")})
+    {'weights': 'w.h5', 'sizes': [1, 'a/b']}
+    """
+    if isinstance(value, Mapping):
+        return {key: without_paths(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_paths(part) for part in value]
+    if isinstance(value, PurePath):
+        value = str(value)
+    if not isinstance(value, str):
+        return value
+    expanded = os.path.expanduser(value)
+    whole = os.path.isabs(expanded) and (os.path.exists(expanded) or " " not in value)
+    return shorten(expanded) if whole else _line_by_line(value)
+
+
+def _line_by_line(text: str) -> str:
+    return "\n".join(
+        clean(line, limit=len(line)) if "/" in line else line for line in text.split("\n")
+    )
+
+
+def _files(row: Mapping) -> list[str]:
+    """Return the names under which a row's files, those in results aside, may be spoken of."""
+    named = [v for k, v in row.items() if k == "path" or k.endswith("_path")]
+    given = [v for v in named if isinstance(v, str) and v and not v.startswith("results/")]
+    spoken = {name for v in given for name in (v, os.path.abspath(v), os.path.realpath(v))}
+    return sorted(spoken, key=len, reverse=True)
+
+
+def _folders(files: Iterable[str]) -> list[str]:
+    """Return the folders above data sets, and this machine's home, the deepest first."""
+    found = {os.path.expanduser("~")}
+    for path in files:
+        root = PurePath(path.removesuffix(names.in_dataset(path)))
+        found |= {str(folder) for folder in (root, *root.parents)}
+    # A single short name may be a word of the message.
+    return sorted((f for f in found if f.count("/") > 1 or f.startswith("..")), key=len)[::-1]
+
+
+def _header(row: Mapping) -> list[str]:
+    """Return what stands as text in the headers of the scan that a row is about."""
+    from . import images
+
+    found: set[str] = set()
+    for path in dict.fromkeys(str(row.get(name) or "") for name in ("path", "original_path")):
+        if os.path.isfile(path):
+            found |= set(images.header_texts(path))
+    return sorted(found, key=len, reverse=True)
