@@ -382,8 +382,9 @@ def test_who_has_no_scan_makes_no_job_and_takes_no_place(tmp_path):
     usable = table[table["status"] == "ok"]
     assert usable["split"].value_counts().to_dict() == {"train": 2, "test": 2}
     assert set(table.loc[table["status"] != "ok", "batch"]) == {plan.LEFT_OUT}
-    plan.write_batches(table, tmp_path / "plan")
-    batches = plan.batch_names(tmp_path / "plan")
+    lists = plan.Lists(tmp_path / "plan", table)
+    lists.write()
+    batches = lists.names
     assert batches == [plan.LEFT_OUT, "test-measured-000", "train-measured-000"]
     assert [b for b in batches if not plan.is_opened(b, attacked=True)] == [plan.LEFT_OUT]
     assert len(manifest.read(tmp_path / "plan" / f"{plan.LEFT_OUT}.tsv")) == 20_000 - 4
