@@ -405,7 +405,8 @@ OPTIONS = {}
 def segment(volume, options, source):
     tissue = np.digitize(volume.data, np.percentile(volume.data, (80, 87, 94))).astype(np.uint8)
     volumes = {name: float((tissue > 0).sum()) for name in (*GLOBALS, *REGIONS)}
-    return Segmentation(tissue > 0, tissue, tissue == 3, tissue, volumes)
+    ventricles = volume.data > np.percentile(volume.data, 97)
+    return Segmentation(tissue > 0, tissue, ventricles, tissue, volumes)
 '''
 
 

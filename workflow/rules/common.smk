@@ -23,6 +23,9 @@ os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
 
 SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
+# Snakemake reads `--config retry=True` as a truth value, and `retry=true` as a text.
+if config.get("retry") in ("true", "false"):
+    config["retry"] = config["retry"] == "true"
 try:
     plan.validate(config, plan.read_yaml(SCHEMA))
     validate(config, SCHEMA)  # fills in the defaults
