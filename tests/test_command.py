@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
-from refacebench import environment, images, jobs, plan, prepare, registry, templates
+from refacebench import environment, images, jobs, manifest, plan, prepare, registry, templates
 from refacebench.datasets import demo
 from refacebench.defacers import PreparedScan, _apply, _programs, _runner, command
 from refacebench.images import Volume
@@ -333,6 +333,24 @@ def test_no_program_gets_the_tokens_of_another(scan, script):
         _runner.deface(describe(command=[*script(text), "{input}", "{output}"]), scan)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("os.kill(os.getpid(), 9)", True),
+        ("sys.exit(137)", True),  # what a shell or a container says of a killed child
+        ("import time; time.sleep(60)", True),
+        ("sys.exit('cp: error writing x: No space left on device')", True),
+        ("sys.exit('no brain found')", False),
+        ("pass", False),
+    ],
+)
+def test_what_ended_a_program_from_outside_may_pass(scan, script, text, expected):
+    program = describe(command=[*script(text), "{input}", "{output}"], timeout=5)
+    with pytest.raises(RuntimeError) as error:
+        _runner.deface(program, scan)
+    assert manifest.may_pass(error.value) is expected
+
+
 def test_a_program_that_hangs_is_ended_with_its_children(scan, script, tmp_path):
     text = (
         "import subprocess, time\n"
@@ -546,6 +564,7 @@ def test_jobs_use_what_the_main_process_found(tmp_path, monkeypatch):
     monkeypatch.setattr(_runner, "version", lambda program: "9.9")
     found = plan.programs(config, True, str(tmp_path))
     assert (found["mine"]["version"], found["pydeface"]["engine"]) == ("9.9", "official")
+    plan.write_json(found, tmp_path / "programs.json")
     monkeypatch.setattr(_runner, "missing", lambda program: "gone on this node")
     assert plan.programs(config, False, str(tmp_path)) == found
     assert plan.decided("pydeface", {}, found) == {"engine": "official"}

@@ -569,7 +569,7 @@ def read_list(path: str | Path) -> pd.DataFrame:
 
 def write_json(found: Mapping, path: str | Path) -> None:
     """Write what jobs need to know; a file that holds it already keeps its time."""
-    _write_changed(json.dumps(found, indent=1, sort_keys=True) + "\n", Path(path))
+    _write_changed(json.dumps(found, indent=1) + "\n", Path(path))
 
 
 def _write_changed(text: str, path: Path) -> None:

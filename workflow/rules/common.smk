@@ -40,6 +40,9 @@ os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
 config.update(environment.hide(config))
 
 SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
+# Snakemake reads `--config retry=True` as a truth value, and `retry=true` as a text.
+if config.get("retry") in ("true", "false"):
+    config["retry"] = config["retry"] == "true"
 try:
     plan.validate(config, plan.read_yaml(SCHEMA))
     validate(config, SCHEMA)  # fills in the defaults
@@ -63,13 +66,12 @@ ATTACKERS = list(config.get("attackers") or {})
 LISTED = plan.variants(config)
 UNAVAILABLE = plan.unavailable(LISTED, PROGRAMS)
 VARIANTS = [name for name in LISTED if name not in UNAVAILABLE]
-SIZE = len(VARIANTS) * sum(lists.count(lists.names) for lists in PLANS.values())
-ATTEMPTS = failures.Attempts(
-    failures.saved("results/plan/attempts.json"),
-    look=workflow.is_main_process,
-    retry=RETRY,
-    files=RETRY or SIZE <= failures.MOST_LOOKED_FOR,
-)
+ATTEMPTS = failures.Attempts(failures.saved("results/plan/attempts.json"), look=False)
+if workflow.is_main_process:
+    size = len(VARIANTS) * sum(lists.count(lists.names) for lists in PLANS.values())
+    ATTEMPTS = failures.Attempts(
+        ATTEMPTS.counts, retry=RETRY, files=RETRY or size <= failures.MOST_LOOKED_FOR
+    )
 TRAININGS = [name for name in plan.trainings(config) if name in VARIANTS]
 SEGMENTERS = list(config["segmenters"])
 FIGURES = figure_names(SEGMENTERS)
