@@ -21,7 +21,7 @@ from collections.abc import Mapping
 PREFIX = "REFACEBENCH_VALUE_"
 #: What stands in a text in place of a value.
 MASK = "[value of an environment variable]"
-#: Shorter values are found in any text by chance: they are not looked for.
+#: Shorter values are found in any text by chance, and are no tokens: nobody looks for them.
 LEAST_LENGTH = 6
 
 _NAMED = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)(?: \(digest ([0-9a-f]{12})\))?")
@@ -106,7 +106,7 @@ def of_programs() -> dict[str, str]:
 
 def is_hidden(value: str) -> bool:
     """Tell whether :func:`hide` has put a digest in this value's place."""
-    return value in _values()
+    return len(value) >= LEAST_LENGTH and value in _values()
 
 
 def scrub(text: str) -> str:

@@ -237,6 +237,7 @@ def _package_version(program: Program) -> str:
     interpreter = _interpreter(script) if script else ""
     done = subprocess.run(
         [interpreter or sys.executable, "-c", code, program.version_package],
+        env=environment.of_programs(),
         capture_output=True,
         text=True,
         timeout=VERSION_TIMEOUT,
