@@ -252,6 +252,7 @@ def test_rows_say_where_a_programs_own_words_are(run):
     flow = columns.read(home / "results/tables/mine/flow.tsv").set_index(["variant", "scan"])
     row = flow.loc[("program", "sub-odd")]
     told = re.search(r"the program failed \(exit 1\); its own words are in (\S+)", row["reason"])
+    assert row["reason"].startswith("the program failed")
     assert "born 1931-07-19" in (home / "results" / told[1]).read_text()
     assert flow.loc[("program", "sub-even"), "status"] == "ok"
     assert "sub-odd_T1w.nii.gz" in flow.loc[("own", "sub-odd"), "reason"]

@@ -46,6 +46,10 @@ class ScanExcluded(Exception):
     """Raised for a scan that must be left out; the message is the reason."""
 
 
+class ScanFailed(RuntimeError):
+    """Raised for a scan that a method failed on; the message is the whole reason."""
+
+
 def read(path: str | Path) -> pd.DataFrame:
     """Read a manifest; identifiers and versions stay text, so ``01`` and ``1.10`` keep zeros."""
     return _numbers(pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False))
@@ -263,6 +267,8 @@ def _attempt(work, row) -> dict:
         return work(dict(row))
     except ScanExcluded as reason:
         return {"status": EXCLUDED, "reason": one_line(reason, _WORDS)}
+    except ScanFailed as reason:
+        return {"status": FAILED, "reason": one_line(reason, _WORDS)}
     except MemoryError:
         return {"status": FAILED, "reason": "out of memory"}
     except Exception as error:  # any failure of a scan is a row, see the module's docstring

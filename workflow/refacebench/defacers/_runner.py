@@ -29,6 +29,7 @@ import numpy as np
 
 from .. import environment, images, jobs
 from ..images import Volume
+from ..manifest import ScanFailed, die_with_parent
 from . import Defaced, PreparedScan
 from ._programs import (
     DERIVATIONS,
@@ -49,7 +50,7 @@ INSIDE = "/data"
 VERSION_TIMEOUT = 120.0
 
 
-class ProgramFailed(RuntimeError):
+class ProgramFailed(ScanFailed):
     """A program gave no usable output.
 
     Its own words may name the person, a folder or a token: they are printed, which the
@@ -434,8 +435,6 @@ def _time_left(program: Program) -> float | None:
 
 def _run(program: Program, call: _Call, folder: Path) -> None:
     """Run a command to its end; it and all its children end with this process."""
-    from ..manifest import die_with_parent
-
     limit = _time_left(program)
     log = folder / ".log"
     with log.open("wb") as sink:
