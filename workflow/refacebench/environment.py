@@ -21,7 +21,7 @@ from collections.abc import Mapping
 PREFIX = "REFACEBENCH_VALUE_"
 #: What stands in a text in place of a value.
 MASK = "[value of an environment variable]"
-#: Shorter values are found in any text by chance: they are not looked for.
+#: Shorter values are found in any text by chance, and are no tokens: nobody looks for them.
 LEAST_LENGTH = 6
 
 _NAMED = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)(?: \(digest ([0-9a-f]{12})\))?")
@@ -37,28 +37,33 @@ def digest(name: str, value: str) -> str:
     return hashlib.pbkdf2_hmac("sha256", os.fsencode(value), salt, _ROUNDS).hex()[:12]
 
 
-def hide(config):
-    """Return a config in which digests stand for all values below a key ``environment``.
+def hide(entry: Mapping) -> dict:
+    """Return a config's entry in which digests stand for the values of its ``environment``.
 
-    Parameters
-    ----------
-    config
-        Any nesting of mappings and lists; one that was hidden before stays as it is.
+    One that was hidden before stays as it is.
 
-    >>> hidden = hide({"defacers": {"a": {"environment": {"TOKEN": "abc"}, "threads": 2}}})
-    >>> hidden["defacers"]["a"]["threads"], "abc" in str(hidden)
-    (2, False)
-    >>> reveal(hidden["defacers"]["a"]["environment"]["TOKEN"])
-    'abc'
+    >>> hidden = hide({"environment": {"TOKEN": "abc"}, "threads": 2})
+    >>> hidden["threads"], "abc" in str(hidden), reveal(hidden["environment"]["TOKEN"])
+    (2, False, 'abc')
     """
-    if isinstance(config, Mapping):
-        return {
-            key: {name: _hidden(str(name), text) for name, text in value.items()}
-            if key == "environment" and isinstance(value, Mapping)
-            else hide(value)
-            for key, value in config.items()
-        }
-    return [hide(value) for value in config] if isinstance(config, list) else config
+    given = entry.get("environment")
+    if not isinstance(given, Mapping):
+        return dict(entry)
+    return {**entry, "environment": {name: _hidden(str(name), v) for name, v in given.items()}}
+
+
+def hide_all(config: Mapping) -> dict:
+    """Return a config with :func:`hide` applied to all entries of all kinds of methods.
+
+    >>> hide_all({"seed": 1, "defacers": {"a": {"environment": {"X": None}}, "null": None}})
+    {'seed': 1, 'defacers': {'a': {'environment': {'X': ''}}, 'null': None}}
+    """
+    return {
+        kind: {n: hide(e) if isinstance(e, Mapping) else e for n, e in entries.items()}
+        if isinstance(entries, Mapping)
+        else entries
+        for kind, entries in config.items()
+    }
 
 
 def _hidden(name: str, value: object) -> str:
@@ -106,7 +111,7 @@ def of_programs() -> dict[str, str]:
 
 def is_hidden(value: str) -> bool:
     """Tell whether :func:`hide` has put a digest in this value's place."""
-    return value in _values()
+    return len(value) >= LEAST_LENGTH and value in _values()
 
 
 def scrub(text: str) -> str:

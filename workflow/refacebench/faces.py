@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from pathlib import Path
 
 #: Folders below ``results``, or by name at the end of a path, and what a reader of their
@@ -51,7 +52,7 @@ README = "README"
 
 _TEXT = """This folder holds recognisable faces or the means to recognise people.
 
-Inside: {what}.
+{inside}
 
 Do not publish, mail or upload it, or copy it to where others can read it. Treat it as you
 treat the scans themselves. Show the report, the tables and the figures instead.
@@ -92,7 +93,8 @@ def protect(folder: str | Path) -> None:
         # First, so that nothing lies in an open folder; the mask of the process may narrow it.
         folder.mkdir(mode=MODE, exist_ok=True)
         os.chmod(folder, MODE)
-        text = _TEXT.format(what=FOLDERS[folder.name], further=_FURTHER.get(folder.name, ""))
+        inside = textwrap.fill(f"Inside: {FOLDERS[folder.name]}.", 90)
+        text = _TEXT.format(inside=inside, further=_FURTHER.get(folder.name, ""))
         write_text(text, readme)
     except PermissionError as error:
         print(f"WARNING: {folder} cannot be closed to others: {error}", file=sys.stderr)

@@ -57,7 +57,11 @@ class ScanExcluded(Exception):
     """Raised for a scan that must be left out; the message is the reason."""
 
 
-class ScanInterrupted(RuntimeError):
+class ScanFailed(RuntimeError):
+    """Raised for a scan that a method failed on; the message is the whole reason."""
+
+
+class ScanInterrupted(ScanFailed):
     """Raised where something outside ended the work on a scan: another try may succeed."""
 
 
@@ -406,12 +410,15 @@ def _attempt(work, row) -> dict:
         return work(dict(row))
     except ScanExcluded as reason:
         return {"status": EXCLUDED, "reason": one_line(reason, _WORDS)}
+    except ScanFailed as reason:
+        again = may_pass(reason)
+        return {"status": FAILED, "reason": one_line(reason, _WORDS), _AGAIN: again}
     except MemoryError:
         return {"status": FAILED, "reason": "out of memory", _AGAIN: True}
     except Exception as error:  # any failure of a scan is a row, see the module's docstring
         traceback.print_exc()
-        named = error if isinstance(error, ScanInterrupted) else f"{type(error).__name__}: {error}"
-        return {"status": FAILED, "reason": one_line(named, _WORDS), _AGAIN: may_pass(error)}
+        named = one_line(f"{type(error).__name__}: {error}", _WORDS)
+        return {"status": FAILED, "reason": named, _AGAIN: may_pass(error)}
 
 
 def _in_process(work, row, timeout) -> tuple[dict, float]:

@@ -56,6 +56,8 @@ def clean(text: object, row: Mapping | None = None, limit: int = 300) -> str:
     'see flirt and https://example.org/a/b; 3/4 is n/a'
     """
     words = environment.scrub(str(text)).replace("file://", "")
+    if not words.strip():
+        return ""
     files = _files(row or {})
     for path in files:
         words = words.replace(path, shorten(path))

@@ -37,7 +37,7 @@ os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
 
 # From here on digests stand for the values of programs' variables, in all that is written.
-config.update(environment.hide(config))
+config.update(environment.hide_all(config))
 
 SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
 # Snakemake reads `--config retry=True` as a truth value, and `retry=true` as a text.

@@ -157,6 +157,8 @@ def describe(options: Mapping) -> Program:
     name = options.get("program") or ""
     path = _catalogue_file(str(name)) if name else None
     given = dict(_read(path)) if path else {}
+    if path and path.parent != CATALOGUE:  # a file of the user's may hold a token too
+        given = environment.hide(given)
     own = {k: v for k, v in options.items() if k in OPTIONS and v is not None}
     for key in _MAPPINGS:
         if isinstance(given.get(key), Mapping) and isinstance(own.get(key), Mapping):
@@ -206,7 +208,8 @@ def _converted(key: str, value):
         return tuple(str(part) for part in value)
     if key in _MAPPINGS:
         if not isinstance(value, Mapping):
-            raise ProgramError(f"{key}: names with their values are needed, not {value!r}")
+            shown = "" if key == "environment" else f", not {value!r}"
+            raise ProgramError(f"{key}: names with their values are needed{shown}")
         texts = {str(k): "" if v is None else str(v) for k, v in value.items()}
         return {k: _revealed(v) for k, v in texts.items()} if key == "environment" else texts
     if key in _FLAGS:

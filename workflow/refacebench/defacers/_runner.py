@@ -30,7 +30,7 @@ import numpy as np
 
 from .. import environment, images, jobs
 from ..images import Volume
-from ..manifest import ScanInterrupted, die_with_parent
+from ..manifest import ScanFailed, ScanInterrupted, die_with_parent
 from . import Defaced, PreparedScan
 from ._programs import (
     DERIVATIONS,
@@ -51,7 +51,7 @@ INSIDE = "/data"
 VERSION_TIMEOUT = 120.0
 
 
-class ProgramFailed(RuntimeError):
+class ProgramFailed(ScanFailed):
     """A program gave no usable output.
 
     Its own words may name the person, a folder or a token: they are printed, which the
@@ -243,6 +243,7 @@ def _package_version(program: Program) -> str:
     interpreter = _interpreter(script) if script else ""
     done = subprocess.run(
         [interpreter or sys.executable, "-c", code, program.version_package],
+        env=environment.of_programs(),
         capture_output=True,
         text=True,
         timeout=VERSION_TIMEOUT,
