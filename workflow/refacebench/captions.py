@@ -487,9 +487,14 @@ def runtime(
 ) -> str:
     """Return the caption of time and memory."""
     return _join(
-        "Wall-clock seconds and peak memory of one scan in each step, over the scans that went "
-        "through (training scans too). A refaced variant needs its defacer's step first. Times "
-        "depend on the machine and on what else ran there.",
+        "What it costs to make one scan of a variant: mean wall-clock seconds of each step, over "
+        "the compared scans that went through all of them. The steps' means (seconds_mean) add up "
+        "to that of 'total'; medians and maxima do not. Shared preparation (prepare: brain mask, "
+        "head mask, registration) is done once a scan in this run, whatever the number of "
+        "methods; it is counted in full for each, as whoever uses one method alone needs it. A "
+        "released program that brings its own registration needs less. Memory of the total: that "
+        "of the step that needs most. Training of refacing models is not in it (table costs). "
+        "Times depend on the machine and on what else ran there.",
         engines(tables.get("quality")),
     )
 
@@ -719,7 +724,7 @@ def numbers_of(name: str, settings: Settings) -> str:
     """Return the caption of a compact table that stands below its figure."""
     brackets = f"[brackets]: {100 * settings.level:g} % intervals"
     if name == "runtime":
-        return "The numbers of the figure."
+        return "The numbers of the figure: means, but for the slowest scan and the memory."
     if name == "privacy":
         return (
             f"The numbers of the figure in percent; {brackets}; n: participants; *: named first "

@@ -20,12 +20,14 @@ from .captions import of_segmenter, plural
 from .figures import PRIVACY, name_of
 from .figures.overlap import TITLES as STRUCTURES
 from .figures.privacy import SETTINGS, main_rows
+from .figures.runtime import STEPS
 from .figures.slices import LABELS, PUBLIC
 from .figures.style import CONTROLS, MESSAGE_ONLY, Look, look_of
 from .figures.volumes import is_true, region_label
 from .manifest import UNAVAILABLE
 from .names import split_variant
 from .segmenters import REGIONS
+from .statistics.columns import TIMED, TOTAL
 from .statistics.settings import Settings
 from .statistics.unavailable import present
 
@@ -765,7 +767,8 @@ _ALT = {
     "brainage": "Dots with intervals: mean and absolute shift and error of predicted brain age, "
     "one row a variant.",
     "similarity": "Dots: correlation and SSIM with the original image, one row a variant.",
-    "runtime": "Dots with lines: median and maximum of seconds and memory a scan, by variant.",
+    "runtime": "Stacked bars: mean seconds a scan of preparation, defacing and refacing; dots with "
+    "lines: median and largest memory; one row a variant.",
     "truth": "Dots with intervals: Dice with true labels, one row a variant.",
     "slices": "Sagittal and axial example slices, one pair a variant.",
     "curves": "Training and validation losses by epoch.",
@@ -1053,21 +1056,22 @@ def _compact_similarity(table, look, settings):
 
 
 def _compact_runtime(table, look, settings):
-    columns = ["Variant", "Step", "Engine", "Scans", "Seconds, median (max)",
-               "Peak memory in MB, median (max)"]  # fmt: skip
+    """Return one row a variant: the steps' means side by side, so that they can be added up."""
+    columns = ["Variant", "Scans", *[f"{STEPS[step].capitalize()} (s)" for step in TIMED],
+               "Together (s)", "Slowest scan (s)", "Peak memory in MB, median (max)"]  # fmt: skip
     rows = []
     for label, mine in _by_variant(table, look):
-        for _, row in mine.iterrows():
-            rows.append(
-                [
-                    label,
-                    str(row["step"]),
-                    str(row["engine"]),
-                    str(int(row["n"])),
-                    f"{_number(row['seconds_median'], 1)} ({_number(row['seconds_max'], 1)})",
-                    f"{_number(row['peak_mb_median'], 0)} ({_number(row['peak_mb_max'], 0)})",
-                ]
-            )
+        steps = mine.set_index("step")
+        total = steps.loc[TOTAL]
+        means = [
+            _number(steps.loc[step, "seconds_mean"], 1) if step in steps.index else NO_VALUE
+            for step in (*TIMED, TOTAL)
+        ]
+        memory = f"{_number(total['peak_mb_median'], 0)} ({_number(total['peak_mb_max'], 0)})"
+        if total["engine"] == UNAVAILABLE:
+            memory = UNAVAILABLE
+        slowest = _number(total["seconds_max"], 1)
+        rows.append([label, str(int(total["n"])), *means, slowest, memory])
     return columns, rows
 
 

@@ -14,8 +14,8 @@ segmentation); ``truth_dice_<s>`` and the columns of
 ``face_left`` (share of the face region that is still there) and
 ``face_left_<part>``; ``quality``
 (success, failure_1, failure_2, failure_1+2, untouched, no_face, crash);
-``defacer_engine``, ``defacer_version``; ``deface_seconds``, ``reface_seconds``,
-``deface_peak_mb``, ``reface_peak_mb``.
+``defacer_engine``, ``defacer_version``; ``<step>_seconds`` and ``<step>_peak_mb`` of
+prepare, deface and reface.
 
 Rows of ``variant == "original"`` are the reference; rows with ``role ==
 "rescan"`` are originals of another session of the same participants and serve
@@ -43,7 +43,8 @@ Output tables, written to ``results/tables/{dataset}/``, columns in
 ``repeatability`` scan-rescan difference of each volume and the margin made from it
 ``brainage``      error and shift of predicted age
 ``similarity``    measure (corr, ssim) x region (front, full) x site, ``all`` pools sites
-``runtime``       seconds and MB of each step a scan
+``runtime``       seconds and MB of each step that makes a variant (prepare, deface, reface) and
+                  of all together (``total``), a scan; ``seconds_mean`` adds up
 ``truth``         Dice with true labels, only where truth exists
 ``face_parts``    scans in which nose, eyes, mouth or ears are left, by variant
 ``verdict_agreement`` sensitivity and specificity of the automatic verdict against the one from
@@ -99,4 +100,4 @@ Where attackers are configured, from their scores (:mod:`~refacebench.statistics
 """
 
 #: Raise it when a table changes for the same measurements.
-VERSION = "5"
+VERSION = "6"
