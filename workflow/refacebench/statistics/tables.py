@@ -558,11 +558,12 @@ def runtime(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
     the hungriest step: steps run one after another.
     """
     once = _once(measurements)
+    absent = unavailable.reasons_of(measurements)
     rows = []
     for variant in variants:
-        if variant != "original":
+        if variant != "original" and variant not in absent:
             rows += _runtime_rows(pairs(once, "any", variant, settings), variant)
-    for variant in unavailable.reasons_of(measurements):
+    for variant in absent:
         nothing = pd.Series(dtype=float)
         rows.append(_runtime_row(variant, TOTAL, UNAVAILABLE, nothing, nothing))
     place = {name: number for number, name in enumerate(variants)}
