@@ -137,19 +137,32 @@ def quality(
     limit = {**THRESHOLDS, **((config or {}).get("thresholds") or {})}
     n = int(table["n"].max()) if len(table) else 0
     return _join(
-        f"Quality classes (after Gao et al. 2023) of {plural(n, 'scan')} a variant; a scan without "
-        "output counts as a crash. Failure I: more than "
+        f"What automatic checks found on {plural(n, 'scan')} a variant (classes after Gao et al. "
+        "2023). Failure I: more than "
         f"{100 * limit['face_left']:g} % of the original's own face surface is left (another face "
         "in its place does not count as left)"
         f"{_ears(limit)}. Failure II: more than "
-        f"{100 * limit['brain_removed_share']:g} % of the brain is removed or replaced below the "
-        f"outer {limit['brain_rim_mm']:g} mm of its mask, or more than "
-        f"{100 * limit['brain_rim_share']:g} % in all. Success: "
-        "neither; its share is of the scans that came with a face.",
+        f"{100 * limit['brain_removed_share']:g} % of the brain mask is removed or replaced below "
+        f"its outer {limit['brain_rim_mm']:g} mm, or more than "
+        f"{100 * limit['brain_rim_share']:g} % in all. Untouched: a Failure I in which "
+        f"{100 * limit['untouched']:g} % of the face surface or more is as it was. No face: the "
+        "scan came without one. A scan without a usable output is a crash ('no output'). Neither "
+        "failure (class 'success'): no more than that; it does not say that nobody can be "
+        "recognised. Its share is of the scans that came with a face, crashes among them. 'Cannot "
+        "fail': the method spares the very brain mask by which it is judged, so that only true "
+        "labels could show a loss.",
         shares(settings),
+        _worst(tables),
         left_out(tables),
         engines(table),
     )
+
+
+def _worst(tables: Tables) -> str:
+    """Return what the worst attack beside the checks is, or that there was none."""
+    if tables.get("tradeoff") is None or tables["tradeoff"].empty:
+        return "Whether people can be recognised was not measured."
+    return "Worst attack: over all attackers, also after a face was put back (table tradeoff)."
 
 
 def _ears(limit: Mapping) -> str:
@@ -186,13 +199,13 @@ def verdict_agreement(
     """Return the caption of the agreement of the automatic verdict with the truth."""
     table = tables["verdict_agreement"]
     if table.empty:
-        return "Agreement of the automatic verdict with true labels: there are none."
+        return "The automatic checks were not held against true labels: there are none."
     return _join(
-        "Agreement of the automatic verdict with the one from true labels, in scans x variants. "
-        "Truth: brain voxels by label; surface of the face by label, placed by the nose's tip and "
-        "the brain's centre, without the masks and the registration that the automatic verdict "
-        "uses. An untouched face counts as a Failure I. Sensitivity: true failures that were "
-        "found; specificity: scans without failure that were judged so.",
+        "How often the automatic checks agree with true labels, in scans x variants. Truth: brain "
+        "voxels by label; surface of the face by label, placed by the nose's tip and the brain's "
+        "centre, without the masks and the registration that the automatic checks use. An "
+        "untouched face counts as a Failure I. Sensitivity: share of the true failures that were "
+        "found; specificity: share of the scans without failure that were judged so.",
         f"Intervals: {100 * settings.level:g} %, exact (Clopper-Pearson), every scan of every "
         "variant taken as one independent trial: variants of one person are not, so they are too "
         "narrow.",

@@ -33,7 +33,9 @@ Output tables, written to ``results/tables/{dataset}/``, columns in
                   not_used = left out on purpose, missing = lost), ``reason``
 ``flow_counts``   scans that entered and left each stage of a variant
 ``quality``       scans in each class; ``unrated``: ok but without a class; engine and
-                  version of the defacer; brain voxels removed and changed
+                  version of the defacer; ``face_removed`` of ``n_face`` scans are no
+                  Failure I, in ``brain_unchanged`` of ``n_brain`` outputs no voxel of the
+                  brain mask differs; brain voxels removed and changed
 ``overlap``       structure x measure (dice, iou): completers, and ``*_all`` with failed
                   scans as 0
 ``volumes``       region x variant: paired tests, see below

@@ -34,7 +34,8 @@ _COLUMNS = {
     "quality": """
         variant segmenter engine version n n_with_face
         success failure_1 failure_2 failure_1+2 untouched no_face crash unrated
-        success_share success_low success_high face_left_median
+        success_share success_low success_high
+        n_face face_removed n_brain brain_unchanged face_left_median
         brain_removed_median brain_removed_max brain_removed_max_pct
         brain_changed_median brain_changed_max scans_with_brain_loss scans_with_brain_change
         scans_identical

@@ -165,7 +165,8 @@ def quality(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
     that only the segmenter failed on, unless its image was judged all the same.
 
     ``success_share`` is of ``n_with_face``: what came without a face says nothing
-    of a defacer.
+    of a defacer.  ``n_face``, ``face_removed``, ``n_brain`` and ``brain_unchanged``
+    are those of :func:`verdicts.judged`.
 
     Raises
     ------
@@ -179,6 +180,8 @@ def quality(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
         classes = _quality_classes(table)
         counts = {name: int((classes == name).sum()) for name in (*CLASSES, "unrated")}
         face = classes != "no_face"
+        # An image that only the segmenter failed on was looked at all the same.
+        looked_at = table.assign(ok=table["ok"] | classes.isin(set(CLASSES) - {"crash"}))
         success = share(classes[face] == "success", table.loc[face, "participant"], settings.level)
         rows.append(
             {
@@ -190,7 +193,8 @@ def quality(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
                 "n_with_face": int(face.sum()),
                 **counts,
                 **dict(zip(("success_share", "success_low", "success_high"), success, strict=True)),
-                **_brain_counts(table),
+                **verdicts.judged(looked_at, classes),
+                **_brain_counts(looked_at),
             }
         )
     return frame("quality", rows)
