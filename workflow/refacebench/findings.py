@@ -31,6 +31,8 @@ from .statistics.verdicts import ALL
 
 Tables = Mapping[str, pd.DataFrame]
 
+#: Released programs that are handed the mask that judges them, and cut around it.
+HANDED_THE_MASK = ("quickshear",)
 #: Said wherever no attack was made, or none on this method.
 NOT_MEASURED = "whether people can be recognised was not measured"
 
@@ -189,9 +191,11 @@ def _is_spared(tables: Tables, variant: str) -> bool:
     """
     for name in dict.fromkeys((split_variant(variant)[0], variant)):
         rows = _rows(tables, "quality", name)
-        if rows.empty or rows.iloc[0].get("engine") != "native":
+        if rows.empty:
             return False
         row = rows.iloc[0]
+        if row.get("engine") != "native" and name not in HANDED_THE_MASK:
+            return False
         if not _count(row, "n_brain") or _count(row, "brain_unchanged") < _count(row, "n_brain"):
             return False
     return True
