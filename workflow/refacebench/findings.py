@@ -67,7 +67,7 @@ class Attack:
         """What the rate counts."""
         if self.measure == "rank1":
             return "names the person"
-        return f"picks the person from {round(1 / self.chance)}"
+        return f"picks the person out of {round(1 / self.chance)}"
 
     @property
     def way(self) -> str:
@@ -279,8 +279,8 @@ def _measured(found: Finding) -> list[str]:
 
 
 _SPARED = "cannot fail: it spares the mask that judges it"
-#: What a failure is called, and a scan without it.
-_FAILURES = {"failure_1": "faces left in", "failure_2": "brains cut"}
+#: What a scan with such a failure did, by its true labels.
+_FAILED = {"failure_1": "kept a face", "failure_2": "lost brain"}
 
 
 def _agreement(check: Check | None, failure: str) -> str:
@@ -290,9 +290,10 @@ def _agreement(check: Check | None, failure: str) -> str:
     text = f"true labels agree in {of(check.right, check.n)}"
     wrong = []
     if check.missed:
-        wrong.append(f"missed {of(check.missed, check.found + check.missed)} {_FAILURES[failure]}")
+        failed = check.found + check.missed
+        wrong.append(f"{failed} {_FAILED[failure]}, of which the check found {check.found}")
     if check.accused:
-        wrong.append(f"{of(check.accused, check.cleared + check.accused)} accused wrongly")
+        wrong.append(f"the check accused {check.accused} wrongly")
     return f"{text}: {', '.join(wrong)}" if wrong else text
 
 
@@ -303,7 +304,7 @@ def attack(found: Finding) -> str:
         return NOT_MEASURED
     if worst is None:
         return f"{NOT_MEASURED} for it"
-    who = f"{worst.attacker} {worst.does} in {worst.interval}, {worst.way}"
+    who = f"attacker {worst.attacker} {worst.does} in {worst.interval}, {worst.way}"
     if worst.beats:
         return f"an attack beats it: {who}"
     if found.weak:
@@ -351,7 +352,7 @@ def originals_line(tables: Tables, level: float = 0.95) -> str:
     text = (
         f"Attacks ({SETTINGS[main_setting(tables['tradeoff'])]}; {100 * level:g} % intervals): on "
         "the untouched "
-        f"originals {worst.attacker} {worst.does} in {worst.interval}"
+        f"originals attacker {worst.attacker} {worst.does} in {worst.interval}"
     )
     if not worst.beats:
         text += ", no better than chance: so that it fails on other variants means nothing"
