@@ -38,16 +38,31 @@ def faults(figure, folder, note: str = "") -> list[str]:
 
 
 def _faults(figure, renderer) -> list[str]:
-    texts = list(seen(figure, renderer))
+    texts, legends = list(seen(figure, renderer)), _legend_texts(figure)
     found = [
         f"{text.get_text()!r} lies on {other.get_text()!r}"
         for (text, box), (other, its) in combinations(texts, 2)
         if _apart(box, its) < -SLACK
     ]
     found += [f"negative zero: {t.get_text()!r}" for t, _ in texts if _negative_zero(t.get_text())]
-    found += [f"{t.get_text()!r} is struck through" for t, box in texts if _struck(t, box)]
+    found += [f"{t.get_text()!r} is struck through" for t, box in texts if _struck(t, box, legends)]
     found += [f"{t.get_text()!r} is cut" for t, box in texts if _cut(box, figure)]
+    for axes in figure.axes:
+        found += [f"a mark of {axes.get_title('left')!r} is out of view"] * _marks_out(axes)
     return found
+
+
+def _marks_out(axes) -> bool:
+    """Tell whether a panel has marks that it does not show."""
+    for line in axes.lines:
+        if line.get_marker() in ("None", "", None) or not line.get_visible():
+            continue
+        places = line.get_transform().transform(np.asarray(line.get_xydata(), dtype=float))
+        box = axes.bbox
+        inside = (places > [box.x0 - 1, box.y0 - 1]) & (places < [box.x1 + 1, box.y1 + 1])
+        if not inside[np.isfinite(places).all(axis=1)].all():
+            return True
+    return False
 
 
 def _cut(box: np.ndarray, figure) -> bool:
@@ -110,11 +125,22 @@ def _negative_zero(text: str) -> bool:
     return bool(hits)
 
 
-def _struck(text, box) -> bool:
+def _legend_texts(figure) -> dict:
+    """Return the panel of each text of a panel's legend; None for a legend on white paper."""
+    found = {}
+    for axes in figure.axes:
+        legend = axes.get_legend()
+        for text in legend.get_texts() if legend else ():
+            found[text] = None if legend.get_frame_on() else axes
+    return found
+
+
+def _struck(text, box, legends) -> bool:
     """Tell whether a line of its panel runs through a text that has no paper behind it."""
-    if text.axes is None or text.get_bbox_patch() is not None:
+    axes = legends.get(text, text.axes)
+    if axes is None or text.get_bbox_patch() is not None:
         return False
-    for line in text.axes.lines:
+    for line in axes.lines:
         if line.get_color() == ROW_LINE or line.get_linestyle() in ("None", "none", ""):
             continue
         points = line.get_transform().transform(np.asarray(line.get_xydata(), dtype=float))
