@@ -190,8 +190,10 @@ def _measures(variant, true, rng) -> dict:
         "quality": "failure_2" if removed else "success",
         "defacer_engine": "native" if changed else "",
         "defacer_version": "1" if changed else "",
+        "prepare_seconds": 8.0,
         "deface_seconds": 3.0 + rng.uniform() if defacer not in ("original", "null") else np.nan,
         "reface_seconds": 1.0 + rng.uniform() if refacer else np.nan,
+        "prepare_peak_mb": 700.0,
         "deface_peak_mb": 500.0 if defacer not in ("original", "null") else np.nan,
         "reface_peak_mb": 900.0 if refacer else np.nan,
     }

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import layout
 from factories import VARIANTS, measurements
-from refacebench import figures, manifest
+from refacebench import figures, manifest, plan
 from refacebench.figures import (
     brainage,
     curves,
@@ -300,15 +301,26 @@ def test_quality_classes_that_do_not_add_up_are_an_error():
         quality.class_counts(row)
 
 
-def test_runtime_goes_logarithmic_only_over_a_wide_range(look):
-    def table(most):
-        return pd.DataFrame(
-            [["pydeface", "deface", "native", 3, 2.0, most, 400.0, 500.0, ""]],
-            columns=TABLES["runtime"],
-        )
-
-    assert runtime.draw(table(5.0), look).axes[0].get_xscale() == "linear"
-    assert runtime.draw(table(500.0), look).axes[0].get_xscale() == "log"
+def test_runtime_bars_are_the_means_laid_end_to_end(cohort, look):
+    table = cohort[1]["runtime"]
+    time = runtime.draw(table, look).axes[0]
+    assert "no scan went through" in [t.get_text() for t in time.texts]
+    table = table[table["n"] > 0]
+    time = runtime.draw(table, look).axes[0]
+    variants = look.sort(table["variant"])
+    places = dots.positions(variants)
+    for variant in variants:
+        rows = table[table["variant"] == variant].set_index("step")
+        bars = [
+            p for p in time.patches if abs(p.get_y() + p.get_height() / 2 - places[variant]) < 0.1
+        ]
+        steps = [s for s in columns.TIMED if s in rows.index]
+        assert [p.get_width() for p in bars] == pytest.approx(list(rows.loc[steps, "seconds_mean"]))
+        ends = [p.get_x() + p.get_width() for p in bars]
+        assert [p.get_x() for p in bars] == pytest.approx([0.0, *ends[:-1]])
+        total = rows.loc["total", "seconds_mean"]
+        assert ends[-1] == pytest.approx(total)
+        assert f"{total:.1f} s" in [t.get_text() for t in time.texts]
 
 
 def test_curves_mark_the_picked_epoch():
@@ -373,6 +385,57 @@ def test_rows_of_one_defacer_stand_together():
     places = dots.positions(["original", "null", "a", "a+m", "b"])
     steps = np.diff(list(places.values()))
     assert list(np.round(steps, 6)) == [1.0, 1.0 + dots.GAP, 1.0, 1.0 + dots.GAP]
+
+
+# layout -------------------------------------------------------------------------------------
+
+SEVERAL = ("original", "null", "afni_refacer", "quickshear", "cpgan_hull+diffusion25d")
+
+
+def test_nothing_lies_on_anything_else_in_the_saved_figures(tmp_path):
+    measures = measurements(5, SEVERAL, n_train=4)
+    close = measures["variant"] == "null"
+    measures.loc[close, "dice_vcsf"] = 0.9997
+    measures.loc[~close, "dice_vcsf"] *= 0.8
+    measures["brainage"] = measures["brainage_shiftable"] = measures["age"]
+    measures["brainage_raw"] = measures["age"] + np.random.default_rng(3).normal(
+        0, 3, len(measures)
+    )
+    tables = make_tables(measures, Settings(n_boot=20))
+    drawn = figures.draw_all(tables, style.look_of(tables), ["deepbet_gmm"], measures)
+    del drawn["truth"]  # drawn as the overlap is
+    found = {n: layout.faults(f, tmp_path, plan.SYNTHETIC_NOTE) for n, f in drawn.items()}
+    assert not {name: faults for name, faults in found.items() if faults}
+
+
+def test_the_curve_of_a_training_does_not_run_through_its_legend(tmp_path):
+    table = pd.DataFrame({"epoch": [1, 2, 3], "train_d": [3.0, 3, 3], "val_l1": [0.4, 0.3, 0.3]})
+    figure = curves.draw(table.assign(picked=[0, 0, 1]), "pydeface+pix2pix25d")
+    assert not layout.faults(figure, tmp_path, plan.SYNTHETIC_NOTE)
+
+
+def test_the_layout_checks_find_what_they_look_for(tmp_path):
+    def figure():
+        made = style.new_figure()
+        axes = made.add_subplot()
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        return made, axes
+
+    made, axes = figure()
+    axes.text(0.5, 0.5, "one")
+    axes.text(0.51, 0.5, "two")
+    assert layout.faults(made, tmp_path) == ["'one' lies on 'two'"]
+    made, axes = figure()
+    axes.text(0.5, 0.5, "-0.0 %", va="center")
+    axes.axhline(0.5)
+    assert layout.faults(made, tmp_path) == [
+        "negative zero: '-0.0 %'",
+        "'-0.0 %' is struck through",
+    ]
+    made, axes = figure()
+    axes.plot([2], [0.5], marker="o")
+    axes.set_xlim(0, 1)
+    assert layout.faults(made, tmp_path) == ["a mark of '' is out of view"]
 
 
 # slices and privacy -------------------------------------------------------------------------

@@ -456,15 +456,41 @@ def test_truth_has_the_original_and_vanishes_without_labels(made):
     assert tables_of.truth(bare, QUICK, factories.VARIANTS).empty
 
 
-def test_runtime_of_steps():
+def test_runtime_adds_up_over_the_compared_scans():
     table = factories.measurements()
-    made = tables_of.runtime(table, factories.VARIANTS)
-    assert list(made["step"]) == ["deface", "deface", "reface", "reface"]
-    row = only(made, variant="pydeface")
-    seconds = table.loc[table["variant"] == "pydeface", "deface_seconds"].dropna()
+    # What a training scan cost is no part of it, nor is a scan that was given up after an hour.
+    train = table["split"] == "train"
+    spare = table[train].assign(variant="pydeface", deface_seconds=1e6, prepare_seconds=1e6)
+    gone = (table["variant"] == "pydeface") & (table["stage"] == "deface")
+    assert gone.sum() == 1
+    table.loc[gone, "deface_seconds"] = 3600.0
+    made = tables_of.runtime(pd.concat([table, spare]), QUICK, factories.VARIANTS)
+    defaced, refaced = ["prepare", "deface", "total"], ["prepare", "deface", "reface", "total"]
+    # Of the null control no times are known: its line says that no scan counts.
+    assert list(made["step"]) == ["total", *defaced * 2, *refaced * 2]
+    assert only(made, variant="null")["n"] == 0
+    made = made[made["variant"] != "null"]
+    seconds = table.loc[(table["variant"] == "pydeface") & ~gone, "deface_seconds"]
+    row = only(made, variant="pydeface", step="deface")
     assert row["n"] == len(seconds) == 11
+    assert row["seconds_mean"] == pytest.approx(seconds.mean())
     assert row["seconds_median"] == pytest.approx(seconds.median())
     assert row["seconds_max"] == seconds.max()
+    for variant, rows in made.groupby("variant"):
+        assert rows["n"].nunique() == 1, variant
+        rows = rows.set_index("step")
+        assert rows["seconds_mean"].drop("total").sum() == pytest.approx(
+            rows.loc["total", "seconds_mean"]
+        )
+        assert rows.loc["prepare", "seconds_mean"] == 8.0, "shared, and counted for each"
+        assert rows["peak_mb_max"].drop("total").max() == rows.loc["total", "peak_mb_max"]
+
+
+def test_runtime_counts_an_image_that_only_the_segmenter_failed_on():
+    table = factories.measurements()
+    assert (table.loc[table["variant"] == "quickshear", "stage"] == "segment").sum() == 1
+    made = tables_of.runtime(table, QUICK, factories.VARIANTS)
+    assert only(made, variant="quickshear", step="deface")["n"] == 12
 
 
 def test_a_scan_that_came_without_a_face_is_no_success_and_no_failure():

@@ -137,19 +137,32 @@ def quality(
     limit = {**THRESHOLDS, **((config or {}).get("thresholds") or {})}
     n = int(table["n"].max()) if len(table) else 0
     return _join(
-        f"Quality classes (after Gao et al. 2023) of {plural(n, 'scan')} a variant; a scan without "
-        "output counts as a crash. Failure I: more than "
+        f"What automatic checks found on {plural(n, 'scan')} a variant (classes after Gao et al. "
+        "2023). Failure I: more than "
         f"{100 * limit['face_left']:g} % of the original's own face surface is left (another face "
         "in its place does not count as left)"
         f"{_ears(limit)}. Failure II: more than "
-        f"{100 * limit['brain_removed_share']:g} % of the brain is removed or replaced below the "
-        f"outer {limit['brain_rim_mm']:g} mm of its mask, or more than "
-        f"{100 * limit['brain_rim_share']:g} % in all. Success: "
-        "neither; its share is of the scans that came with a face.",
+        f"{100 * limit['brain_removed_share']:g} % of the brain mask is removed or replaced below "
+        f"its outer {limit['brain_rim_mm']:g} mm, or more than "
+        f"{100 * limit['brain_rim_share']:g} % in all. Untouched: a Failure I in which "
+        f"{100 * limit['untouched']:g} % of the face surface or more is as it was. No face: the "
+        "scan came without one. A scan without a usable output is a crash ('no output'). Neither "
+        "failure (class 'success'): no more than that; it does not say that nobody can be "
+        "recognised. Its share is of the scans that came with a face, crashes among them. 'Cannot "
+        "fail': the method spares the very brain mask by which it is judged, so that only true "
+        "labels could show a loss.",
         shares(settings),
+        _worst(tables),
         left_out(tables),
         engines(table),
     )
+
+
+def _worst(tables: Tables) -> str:
+    """Return what the worst attack beside the checks is, or that there was none."""
+    if tables.get("tradeoff") is None or tables["tradeoff"].empty:
+        return "Whether people can be recognised was not measured."
+    return "Worst attack: over all attackers, also after a face was put back (table tradeoff)."
 
 
 def _ears(limit: Mapping) -> str:
@@ -186,13 +199,13 @@ def verdict_agreement(
     """Return the caption of the agreement of the automatic verdict with the truth."""
     table = tables["verdict_agreement"]
     if table.empty:
-        return "Agreement of the automatic verdict with true labels: there are none."
+        return "The automatic checks were not held against true labels: there are none."
     return _join(
-        "Agreement of the automatic verdict with the one from true labels, in scans x variants. "
-        "Truth: brain voxels by label; surface of the face by label, placed by the nose's tip and "
-        "the brain's centre, without the masks and the registration that the automatic verdict "
-        "uses. An untouched face counts as a Failure I. Sensitivity: true failures that were "
-        "found; specificity: scans without failure that were judged so.",
+        "How often the automatic checks agree with true labels, in scans x variants. Truth: brain "
+        "voxels by label; surface of the face by label, placed by the nose's tip and the brain's "
+        "centre, without the masks and the registration that the automatic checks use. An "
+        "untouched face counts as a Failure I. Sensitivity: share of the true failures that were "
+        "found; specificity: share of the scans without failure that were judged so.",
         f"Intervals: {100 * settings.level:g} %, exact (Clopper-Pearson), every scan of every "
         "variant taken as one independent trial: variants of one person are not, so they are too "
         "narrow.",
@@ -515,9 +528,14 @@ def runtime(
 ) -> str:
     """Return the caption of time and memory."""
     return _join(
-        "Wall-clock seconds and peak memory of one scan in each step, over the scans that went "
-        "through (training scans too). A refaced variant needs its defacer's step first. Times "
-        "depend on the machine and on what else ran there.",
+        "What it costs to make one scan of a variant: mean wall-clock seconds of each step, over "
+        "the compared scans that went through all of them. The steps' means (seconds_mean) add up "
+        "to that of 'total'; medians and maxima do not. Shared preparation (prepare: brain mask, "
+        "head mask, registration) is done once a scan in this run, whatever the number of "
+        "methods; it is counted in full for each, as whoever uses one method alone needs it. A "
+        "released program that brings its own registration needs less. Memory of the total: that "
+        "of the step that needs most. Training of refacing models is not in it (table costs). "
+        "Times depend on the machine and on what else ran there.",
         engines(tables.get("quality")),
     )
 
@@ -747,7 +765,7 @@ def numbers_of(name: str, settings: Settings) -> str:
     """Return the caption of a compact table that stands below its figure."""
     brackets = f"[brackets]: {100 * settings.level:g} % intervals"
     if name == "runtime":
-        return "The numbers of the figure."
+        return "The numbers of the figure: means, but for the slowest scan and the memory."
     if name == "privacy":
         return (
             f"The numbers of the figure in percent; {brackets}; n: participants; *: named first "

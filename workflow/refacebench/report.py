@@ -15,21 +15,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import captions, pages
+from . import captions, findings, pages
 from .captions import of_segmenter, plural
 from .figures import PRIVACY, name_of
 from .figures.overlap import TITLES as STRUCTURES
-from .figures.privacy import SETTINGS, main_rows
+from .figures.privacy import main_rows
+from .figures.runtime import STEPS
 from .figures.slices import LABELS, PUBLIC
 from .figures.style import CONTROLS, MESSAGE_ONLY, Look, look_of
 from .figures.volumes import is_true, region_label
 from .manifest import UNAVAILABLE
 from .names import split_variant
+from .numbers import NO_VALUE
+from .numbers import number as _number
 from .segmenters import REGIONS
+from .statistics.columns import TIMED, TOTAL
 from .statistics.settings import Settings
 from .statistics.unavailable import present
 
-REMINDER = "This report measures utility and visible removal; it does not measure recognisability."
+REMINDER = (
+    "Whether people can be recognised was not measured: this report shows what became of the "
+    "face's surface, the brain mask and the measures of science."
+)
 #: What stands in its place where attacks were scored.
 MEASURED = (
     "Recognisability was measured with the attacks that are named here and no others: not above "
@@ -43,8 +50,6 @@ LOST = ("excluded", "failed", "missing")
 MOST_LEFT_OUT = 60
 #: A page must stay small enough to be mailed.
 MOST_BYTES = 8_000_000
-
-NO_VALUE = "–"
 
 
 @dataclass(frozen=True)
@@ -199,7 +204,7 @@ def summary_lines(
     segmenter: str | None = None,
     look: Look | None = None,
 ) -> list[str]:
-    """Return five lines that say what the tables show, and no more.
+    """Return few lines that say what the tables show, and no more: one a method at most.
 
     Parameters
     ----------
@@ -215,23 +220,33 @@ def summary_lines(
     Returns
     -------
     list of str
-        Scans; visible removal, and recognition where attacks were scored; overlap;
-        volumes and brain age; utility and what was not measured.
+        Scans; how far the checks can be trusted; what an attack reaches on the
+        originals, where attacks were scored; a line a defacer
+        (:func:`refacebench.findings.line`); overlap; volumes and brain age;
+        utility and what was not measured.
     """
     settings = settings or Settings()
     look = look or look_of(tables)
-    listed = tables.get("quality", pd.DataFrame(columns=["variant"]))
+    everything = tables
     tables = {name: present(table) for name, table in tables.items()}
     segmenter = segmenter or _first_segmenter(tables)
     return [
-        " ".join(filter(None, [_scans_line(tables), captions.missing_programs(listed)])),
-        " ".join(
-            [_removal_line(tables, settings, look), *_recognition_lines(tables, settings, look)]
-        ),
+        _scans_line(tables),
+        *_method_lines(everything, settings, look),
+        *_recognition_lines(tables, settings, look),
         _overlap_line(tables, segmenter, look),
         f"{_volumes_line(tables, settings, segmenter, look)} {_age_line(tables, segmenter, look)}",
         f"{_utility_line(tables, segmenter, look)} {reminder(tables)}",
     ]
+
+
+def _method_lines(tables, settings: Settings, look: Look) -> list[str]:
+    """Return how far the checks can be trusted, what attacks reach, and a line a defacer."""
+    if _get(tables, "quality").empty:
+        return ["Methods: not judged."]
+    first = findings.originals_line(tables, settings.level)
+    lines = [findings.line(findings.finding(tables, name)) for name in look.defacers]
+    return [findings.checks_line(tables), *([first] if first else []), *lines]
 
 
 def _first_segmenter(tables) -> str | None:
@@ -290,27 +305,8 @@ def _scans_line(tables) -> str:
     return text + "."
 
 
-def _removal_line(tables, settings: Settings, look: Look) -> str:
-    table = _get(tables, "quality")
-    if len(table):
-        table = table[table["variant"].isin(look.defacers)].drop_duplicates("variant")
-        table = table[table["n_with_face"] > 0]
-    if table.empty:
-        return "Visible removal: not measured."
-    table = table.sort_values("success_share", ascending=False, kind="stable")
-    shown = [
-        f"{row['variant']} {int(row['success'])}/{int(row['n_with_face'])} "
-        f"({_percent(row['success_low'])} to {_percent(row['success_high'])} %)"
-        for _, row in table.iterrows()
-    ]
-    return (
-        "Visible removal (face out and brain whole, "
-        f"{100 * settings.level:g} % interval): {_shorten(shown)}."
-    )
-
-
 def _recognition_lines(tables, settings: Settings, look: Look) -> list[str]:
-    """Return one line on the worst attacks; none where no attack was scored."""
+    """Return a line on the plane of attacks and volumes; none where no attack was scored."""
     if not is_measured(tables):
         return []
     table = _get(tables, "tradeoff")
@@ -318,25 +314,12 @@ def _recognition_lines(tables, settings: Settings, look: Look) -> list[str]:
         return ["Recognition: attacks were scored, but no worst case could be taken."]
     table = main_rows(table)
     table = table.drop_duplicates("variant").set_index("variant")
-    first = table.iloc[0]
-    what = "named first" if first["measure"] == "rank1" else "picked from several"
-    # A refaced scan counts as no safer than its defaced one: their worst cases are the same.
-    shown = ["original", *look.defacers]
-    parts = [
-        f"{v} {_percent(table.loc[v, 'identification'])} "
-        f"({_percent(table.loc[v, 'low'])} to {_percent(table.loc[v, 'high'])} %)"
-        for v in shown
-        if v in table.index
-    ]
     front = [v for v in table.index if table.loc[v, "pareto"] == 1]
-    text = (
-        f"Recognition (worst attack on each variant, {what}, {SETTINGS[first['setting']]}; "
-        f"chance {100 * first['chance']:.0f} %): {_shorten(parts, 9)}."
-    )
+    text = ""
     if front:
         text += f" Best compromises with volumes (Pareto front): {', '.join(look.sort(front))}."
         text += " That goes by the values alone; their intervals may hold others' values."
-    return [text]
+    return [text.strip()] if text else []
 
 
 def _shorten(parts: Sequence[str], most: int = 6, mark: str = ", ") -> str:
@@ -346,10 +329,6 @@ def _shorten(parts: Sequence[str], most: int = 6, mark: str = ", ") -> str:
         rest = f"... {len(parts) - 2 * half} more ..."
         parts = [*parts[:half], rest, *parts[-half:]]
     return mark.join(parts)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f}" if np.isfinite(share) else NO_VALUE
 
 
 def brain_dice(overlap: pd.DataFrame) -> pd.Series:
@@ -446,8 +425,9 @@ def _age_line(tables, segmenter, look: Look) -> str:
         return "Brain age: not measured."
     worst = table.loc[table["shift"].abs().idxmax()]
     text = (
-        f"Brain age: largest mean shift {worst['shift']:+.2f} years ({worst['variant']}, interval "
-        f"{worst['shift_low']:+.2f} to {worst['shift_high']:+.2f})"
+        f"Brain age: largest mean shift {_number(worst['shift'], 2, True)} years "
+        f"({worst['variant']}, interval {_number(worst['shift_low'], 2, True)} to "
+        f"{_number(worst['shift_high'], 2, True)})"
     )
     rescan = table["rescan_shift_abs"].dropna()
     if len(rescan):
@@ -499,7 +479,7 @@ def utility_ranking(tables: Mapping[str, pd.DataFrame], segmenter: str | None) -
 def _utility_line(tables, segmenter, look: Look) -> str:
     table = utility_ranking(tables, segmenter)
     if table.empty:
-        return "Utility: not measured for all variants, so none is named best."
+        return "Utility: not measured for all variants, so none is named first."
     if len(table) == 1:
         return f"Utility: only one variant ({table.index[0]}), so there is nothing to rank."
     best = table.iloc[0]
@@ -507,35 +487,31 @@ def _utility_line(tables, segmenter, look: Look) -> str:
     others = table.drop(index=names)
     overlapping = int(((others["high"] >= best["low"]) & (others["low"] <= best["high"])).sum())
     text = (
-        f"Utility: best mean rank over {plural(int(best['measures']), 'measure')} (Dice, volumes, "
-        f"brain age): {' and '.join(names)} of {len(table)} variants"
+        "Utility alone (no word on recognition): first by mean rank over "
+        f"{plural(int(best['measures']), 'measure')} (Dice, volumes, brain age) of {len(table)} "
+        f"variants: {' and '.join(_with_caution(tables, name) for name in names)}"
     )
     if overlapping:
         text += (
-            f", but the interval of its brain Dice overlaps those of {overlapping} other"
+            f"; but the interval of its brain Dice overlaps those of {overlapping} other"
             f"{'' if overlapping == 1 else 's'}, so that lead is not established"
         )
-    return f"{text}{_removal_by(tables, names)}."
+    return f"{text}."
 
 
-def _removal_by(tables, variants: Sequence[str]) -> str:
-    """Return how often the variants' defacers took the face out: utility alone decides nothing."""
-    quality = _get(tables, "quality")
-    parts = []
-    for defacer in dict.fromkeys(split_variant(v)[0] for v in variants):
-        rows = quality[quality["variant"] == defacer] if len(quality) else quality
-        if len(rows):
-            row = rows.iloc[0]
-            parts.append(f"{defacer} {int(row['success'])}/{int(row['n_with_face'])}")
-    return f" (visible removal: {', '.join(parts)})" if parts else ""
+def _with_caution(tables, variant: str) -> str:
+    """Name a variant with what was found of face and attack: utility alone decides nothing."""
+    if _get(tables, "quality").empty:
+        return variant
+    return f"{variant} ({findings.short(findings.finding(tables, variant))})"
 
 
 def limitations(tables, settings: Settings, statement: str, look: Look) -> list[str]:
     """Return what the page does not show, as far as it can be told from its inputs."""
     found = [
         *_privacy_limits(tables),
-        "Quality classes follow thresholds on the face region and the brain mask, not the eye of a "
-        "rater.",
+        "The checks of face and brain follow thresholds on the face's surface and on an estimated "
+        "brain mask, not the eye of a rater. Brain that the mask misses is not looked at.",
         "A native method is a re-implementation of a published one. Its results are not those of "
         "the released program of that name.",
         "Segmentation serves as the measure of utility; lesions, cortical thickness, other "
@@ -562,7 +538,7 @@ def limitations(tables, settings: Settings, statement: str, look: Look) -> list[
 def _privacy_limits(tables) -> list[str]:
     if not is_measured(tables):
         return [
-            REMINDER + " Whether a person can be recognised from a defaced or refaced scan needs "
+            REMINDER + " Measuring it takes "
             "an attack (face recognition on renderings, reconstruction first), which this run did "
             "not make (the config has no attackers, or none could be scored). Not one number here "
             "is evidence of privacy.",
@@ -689,15 +665,16 @@ def _sections(dataset: Mapping, look: Look) -> list[Section]:
         ),
         Section(
             "quality",
-            "Visible removal and brain integrity",
-            "Was the face taken out, and the brain left whole?",
+            "Face surface and brain mask",
+            "Was the original's face surface removed, and the brain mask left as it was? Whether "
+            "anybody can be recognised is another question.",
             [*make.pictures("quality"), *make.pictures("face_parts")],
             [*make.tables("quality"), *make.tables("face_parts")],
         ),
         Section(
             "agreement",
-            "How right the verdict is",
-            "Does the automatic verdict find what the true labels say?",
+            "How right these checks are",
+            "Do the automatic checks of face and brain find what the true labels say?",
             [],
             make.tables("verdict_agreement"),
         ),
@@ -756,7 +733,8 @@ _PER_SEGMENTER = (
 )
 
 _ALT = {
-    "quality": "Stacked bars: share of scans in each quality class, one bar a variant.",
+    "quality": "Stacked bars: share of scans in each class of the automatic checks, one bar a "
+    "variant.",
     "face_parts": "Dots with intervals: share of scans in which nose, eyes, mouth and ears are "
     "left, one row a variant.",
     "overlap": "Dots with intervals: Dice of brain, ventricular CSF, white and grey matter with "
@@ -767,7 +745,8 @@ _ALT = {
     "brainage": "Dots with intervals: mean and absolute shift and error of predicted brain age, "
     "one row a variant.",
     "similarity": "Dots: correlation and SSIM with the original image, one row a variant.",
-    "runtime": "Dots with lines: median and maximum of seconds and memory a scan, by variant.",
+    "runtime": "Stacked bars: mean seconds a scan of preparation, defacing and refacing; dots with "
+    "lines: median and largest memory; one row a variant.",
     "truth": "Dots with intervals: Dice with true labels, one row a variant.",
     "slices": "Sagittal and axial example slices, one pair a variant.",
     "curves": "Training and validation losses by epoch.",
@@ -850,7 +829,9 @@ class _Maker:
         table = _get(self.all, name, segmenter)
         if table.empty:
             return []
-        columns, rows = _COMPACT[name](table, self.look, self.settings)
+        # A verdict takes more than one table.
+        source = self.all if name == "quality" else table
+        columns, rows = _COMPACT[name](source, self.look, self.settings)
         if name == "volumes":
             rows = _with_changes(rows, columns, _get(self.all, "changes", segmenter), self.look)
         if not rows:
@@ -903,12 +884,6 @@ def embed(path) -> str:
 # compact tables -----------------------------------------------------------------------------
 
 
-def _number(value, digits: int = 2, signed: bool = False) -> str:
-    if value is None or pd.isna(value):
-        return NO_VALUE
-    return f"{value:{'+' if signed else ''}.{digits}f}"
-
-
 def _with_interval(
     row, name: str, low: str, high: str, digits: int, signed=False, scale=1.0
 ) -> str:
@@ -933,25 +908,25 @@ def _by_variant(table, look):
         yield look.label(variant), table[table["variant"] == variant]
 
 
-def _compact_quality(table, look, settings):
-    columns = ["Variant", "Success", "I", "II", "I and II", "Unchanged", "No face", "No output",
-               "Face left (median)", "Brain voxels removed (max)",
-               "Scans with brain changed"]  # fmt: skip
+def _compact_quality(tables, look, settings):
+    """Return one row a variant; what the checks cannot see and the worst attack stand beside it."""
+    columns = ["Variant", "Face surface removed", "Brain mask unchanged", "Labels agree on",
+               "Worst attack", "Neither failure", "I", "II", "I and II", "Untouched", "No face",
+               "No output", "Face left (median)", "Brain voxels removed (max)"]  # fmt: skip
     rows = []
-    for label, mine in _by_variant(table, look):
+    for label, mine in _by_variant(tables["quality"], look):
         row = mine.iloc[0]
+        found = findings.finding(tables, row["variant"])
         counts = [str(int(row[c])) for c in ("failure_1", "failure_2", "failure_1+2", "untouched",
                                              "no_face", "crash")]  # fmt: skip
         share = _with_interval(row, "success_share", "success_low", "success_high", 0, scale=100)
-        success = f"{int(row['success'])}/{int(row['n_with_face'])}: {share.replace(' [', ' % [')}"
-        success = UNAVAILABLE if row.get("engine") == UNAVAILABLE else success
+        neither = f"{int(row['success'])}/{int(row['n_with_face'])}: {share.replace(' [', ' % [')}"
         left = _number(100 * row["face_left_median"], 0)
         removed = _number(row["brain_removed_max"], 0)
         if pd.notna(row["brain_removed_max_pct"]) and row["brain_removed_max"] > 0:
             removed += f" ({row['brain_removed_max_pct']:.2g} %)"
         left = left if left == NO_VALUE else f"{left} %"
-        rows.append([label, success, *counts, left, removed,
-                     str(int(row["scans_with_brain_change"]))])  # fmt: skip
+        rows.append([label, *findings.cells(found), neither, *counts, left, removed])
     return columns, rows
 
 
@@ -984,7 +959,7 @@ def _compact_volumes(table, look, settings):
         largest = NO_VALUE
         if len(regional):
             name = regional.abs().idxmax()
-            largest = f"{regional[name]:+.1f} % ({region_label(name)})"
+            largest = f"{_number(regional[name], 1, True)} % ({region_label(name)})"
         count = counts.loc[mine["variant"].iloc[0]]
         cells = [
             _with_interval(by.loc[r], "median_change_pct", "low", "high", 1, True)
@@ -1055,21 +1030,22 @@ def _compact_similarity(table, look, settings):
 
 
 def _compact_runtime(table, look, settings):
-    columns = ["Variant", "Step", "Engine", "Scans", "Seconds, median (max)",
-               "Peak memory in MB, median (max)"]  # fmt: skip
+    """Return one row a variant: the steps' means side by side, so that they can be added up."""
+    columns = ["Variant", "Scans", *[f"{STEPS[step].capitalize()} (s)" for step in TIMED],
+               "Together (s)", "Slowest scan (s)", "Peak memory in MB, median (max)"]  # fmt: skip
     rows = []
     for label, mine in _by_variant(table, look):
-        for _, row in mine.iterrows():
-            rows.append(
-                [
-                    label,
-                    str(row["step"]),
-                    str(row["engine"]),
-                    str(int(row["n"])),
-                    f"{_number(row['seconds_median'], 1)} ({_number(row['seconds_max'], 1)})",
-                    f"{_number(row['peak_mb_median'], 0)} ({_number(row['peak_mb_max'], 0)})",
-                ]
-            )
+        steps = mine.set_index("step")
+        total = steps.loc[TOTAL]
+        means = [
+            _number(steps.loc[step, "seconds_mean"], 1) if step in steps.index else NO_VALUE
+            for step in (*TIMED, TOTAL)
+        ]
+        memory = f"{_number(total['peak_mb_median'], 0)} ({_number(total['peak_mb_max'], 0)})"
+        if total["engine"] == UNAVAILABLE:
+            memory = UNAVAILABLE
+        slowest = _number(total["seconds_max"], 1)
+        rows.append([label, str(int(total["n"])), *means, slowest, memory])
     return columns, rows
 
 

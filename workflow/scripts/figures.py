@@ -21,6 +21,7 @@ def main(snakemake):
         manifest.read_many(given.measured),
         alpha=settings.alpha,
         threshold_pct=settings.threshold_pct,
+        level=settings.level,
     )
     for path in snakemake.output:
         path = Path(path)

@@ -48,6 +48,7 @@ def draw_all(
     *,
     alpha: float = 0.05,
     threshold_pct: float = 5.0,
+    level: float = 0.95,
 ) -> dict:
     """Draw all figures that need only tables.
 
@@ -63,6 +64,8 @@ def draw_all(
         The measurement table: adds one point a scan.
     alpha, threshold_pct : float
         Level of the tests, and the change that has the darkest colour.
+    level : float
+        Of the intervals.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def draw_all(
     from . import brainage, overlap, quality, runtime, similarity, volumes
 
     figures = {
-        "quality": quality.draw(tables["quality"], look),
+        "quality": quality.draw(tables["quality"], look, level=level),
         "face_parts": quality.draw_parts(tables["face_parts"], look),
         "similarity": similarity.draw(tables["similarity"], look, measures),
         "runtime": runtime.draw(tables["runtime"], look),

@@ -99,7 +99,8 @@ def _ticks(axes, stretched: bool) -> None:
     if stretched:
         steps = np.array([0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999])
         left = max([s for s in steps if s <= low], default=0.0)
-        right = min([s for s in steps if s >= high], default=0.9995)
+        beyond = 1.0 - max((1.0 - high) / 1.4, _NEAREST_TO_ONE)
+        right = min([s for s in steps if s >= high], default=beyond)
         axes.set_xlim(left, right)
         shown = [s for s in (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
                  if left <= s <= right]  # fmt: skip

@@ -1,20 +1,22 @@
-"""Quality classes of de-identified scans (Gao et al. 2023), as shares of all scans."""
+"""What the automatic checks found on de-identified scans (Gao et al. 2023), in shares of scans."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from ..manifest import UNAVAILABLE
+from ..numbers import percent
 from . import dots
 from .style import CONTROLS, INK, Look, message_figure, styled
 
-#: Classes in the order of the bars, their names and colours (Okabe & Ito).
+#: Classes in the order of the bars, their names and colours (Okabe & Ito).  No green: that
+#: a check found no failure does not mean that nobody can be recognised.
 CLASSES = {
-    "success": ("success: face out, brain whole", "#009E73"),
-    "failure_1": ("failure I: part of the face kept", "#E69F00"),
-    "failure_2": ("failure II: part of the brain removed", "#D55E00"),
+    "success": ("neither failure found", "#0072B2"),
+    "failure_1": ("failure I: face surface kept", "#E69F00"),
+    "failure_2": ("failure II: brain mask cut", "#D55E00"),
     "failure_1+2": ("failure I and II", "#882255"),
-    "untouched": ("nothing changed", "#56B4E9"),
+    "untouched": ("face untouched", "#56B4E9"),
     "no_face": ("no face in the original", "#bbbbbb"),
     "crash": ("no output", "#333333"),
     "unrated": ("not rated", "#e3e3e3"),
@@ -42,8 +44,8 @@ _LIGHT = ("no_face", "failure_1", "untouched", "unrated")
 
 
 @styled
-def draw(table: pd.DataFrame, look: Look):
-    """Draw one stacked bar a variant, with the share of successes and its interval.
+def draw(table: pd.DataFrame, look: Look, *, level: float = 0.95):
+    """Draw one stacked bar a variant, with the share without failure and its interval.
 
     Parameters
     ----------
@@ -51,6 +53,8 @@ def draw(table: pd.DataFrame, look: Look):
         The table ``quality``.
     look : Look
         Order, names and colours of the variants.
+    level : float
+        Of the intervals.
 
     Returns
     -------
@@ -62,13 +66,13 @@ def draw(table: pd.DataFrame, look: Look):
         return message_figure("No de-identified scan was checked.")
     variants = look.sort(table["variant"])
     figure, (axes,), places = dots.panels(
-        variants, look, ["Quality of the de-identified scans"], extra=1.4
+        variants, look, ["What the automatic checks of face and brain found"], extra=1.4
     )
     for _, row in table.iterrows():
         _bar(axes, places[row["variant"]], row)
     axes.set_xlim(0, 100)
     axes.set_xlabel("share of scans (%)")
-    title = "success of scans with\na face (95 % interval)"
+    title = f"neither failure, of scans\nwith a face ({100 * level:g} % interval)"
     axes.text(1.02, 1.0, title, transform=axes.transAxes, va="bottom", fontsize=8)
     seen = [c for c in CLASSES if c in table and (table[c] > 0).any()]
     _legend(figure, seen or ["success"])
@@ -91,8 +95,8 @@ def _bar(axes, y, row) -> None:
     if row.get("engine") == UNAVAILABLE:
         text = UNAVAILABLE
     elif row["n_with_face"]:
-        shares = [100 * float(row[c]) for c in ("success_share", "success_low", "success_high")]
-        text += " = {:.0f} % ({:.0f} to {:.0f})".format(*shares)
+        shares = [percent(row[c]) for c in ("success_share", "success_low", "success_high")]
+        text += " = {} % ({} to {})".format(*shares)
     axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5)
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ..manifest import UNAVAILABLE
+from ..statistics.columns import TIMED, TOTAL
 from . import dots
-from .style import INK, Look, message_figure, styled
+from .style import FAINT, INK, Look, message_figure, styled
 
-STEP_MARKS = ("o", "D", "s", "^", "v", "P")
+#: The steps as a reader meets them.
+STEPS = {"prepare": "shared preparation", "deface": "defacing", "reface": "refacing"}
+#: What all methods share has no method's colour.
+SHARED = "#c9c9c9"
 
 
 @styled
 def draw(table: pd.DataFrame, look: Look):
-    """Draw the median (mark) and the maximum (end of the line) of each step.
+    """Draw the mean seconds of a scan, step upon step, and the memory of the hungriest step.
 
     Parameters
     ----------
@@ -25,62 +30,82 @@ def draw(table: pd.DataFrame, look: Look):
     Returns
     -------
     matplotlib.figure.Figure
-        Seconds and peak memory a scan, on logarithmic axes.
     """
-    if table.empty:
+    if not (table["n"] > 0).any():
         return message_figure("No run times were recorded.")
     variants = look.sort(table["variant"])
-    steps = list(dict.fromkeys(table["step"]))
-    titles = ["Time a scan", "Peak memory a scan"]
-    most_steps = int(table.groupby("variant")["step"].nunique().max())
-    row = max(dots.ROW, 0.13 * most_steps)
-    figure, axes, places = dots.panels(variants, look, titles, row=row, extra=1.3)
-    columns = (("seconds_median", "seconds_max"), ("peak_mb_median", "peak_mb_max"))
-    for panel, (middle, most) in zip(axes, columns, strict=True):
-        for variant, rows in table.groupby("variant", sort=False):
-            for lane, (_, line) in enumerate(rows.iterrows()):
-                y = places[variant] + 0.6 * ((lane + 0.5) / len(rows) - 0.5)
-                mark = STEP_MARKS[steps.index(line["step"]) % len(STEP_MARKS)]
-                _median_to_max(panel, y, line[middle], line[most], look.colour(variant), mark)
-        _scale(panel, table[[middle, most]])
-    axes[0].set_xlabel("seconds")
-    axes[1].set_xlabel("megabytes")
-    _legend(figure, steps)
+    titles = ["Time a scan (mean)", "Peak memory a scan"]
+    figure, (time, memory), places = dots.panels(
+        variants, look, titles, extra=1.3, width_ratios=(3, 2)
+    )
+    for variant, rows in table.groupby("variant", sort=False):
+        rows = rows.set_index("step")
+        y = places[variant]
+        if not rows.loc[TOTAL, "n"]:
+            _nothing(time, y, rows.loc[TOTAL, "engine"])
+            continue
+        _bar(time, y, rows, look.colour(variant))
+        total = rows.loc[TOTAL]
+        _median_to_max(memory, y, total["peak_mb_median"], total["peak_mb_max"], look, variant)
+    _scale(time, table[["seconds_mean", "seconds_max"]], room=1.22)
+    _scale(memory, table[["peak_mb_median", "peak_mb_max"]])
+    time.set_xlabel("seconds")
+    memory.set_xlabel("megabytes (mark: median, line: to the largest)")
+    _legend(figure, [s for s in TIMED if (table["step"] == s).any()])
     return figure
 
 
-def _median_to_max(axes, y, middle, most, colour, mark) -> None:
+def _nothing(axes, y: float, engine: str) -> None:
+    text = UNAVAILABLE if engine == UNAVAILABLE else "no scan went through"
+    axes.text(0.01, y, text, transform=axes.get_yaxis_transform(), fontsize=7.5,
+              color=FAINT, va="center")  # fmt: skip
+
+
+def _bar(axes, y: float, rows: pd.DataFrame, colour: str) -> None:
+    """Lay the steps' means end to end; a line goes on to the slowest scan."""
+    start = 0.0
+    for step in TIMED:
+        if step not in rows.index:
+            continue
+        length = float(rows.loc[step, "seconds_mean"])
+        axes.barh(y, length, left=start, height=0.62, color=SHARED if step == "prepare" else colour,
+                  hatch="////" if step == "reface" else None, edgecolor="white",
+                  linewidth=0.6)  # fmt: skip
+        start += length
+    most = float(rows.loc[TOTAL, "seconds_max"])
+    end = max(start, most)
+    axes.plot([start, end], [y, y], color=INK, linewidth=1.0, solid_capstyle="butt", zorder=3)
+    axes.annotate(f"{start:.1f} s", (end, y), xytext=(4, 0), textcoords="offset points",
+                  fontsize=7.5, va="center", color=INK)  # fmt: skip
+
+
+def _median_to_max(axes, y, middle, most, look: Look, variant: str) -> None:
     if not np.isfinite(middle) or middle <= 0:
         return
+    colour = look.colour(variant)
     if np.isfinite(most):
         axes.plot([middle, most], [y, y], color=colour, linewidth=1.3, zorder=3)
-    axes.plot([middle], [y], linestyle="none", marker=mark, markersize=5.5, color=colour, zorder=4)
+    axes.plot([middle], [y], linestyle="none", marker=look.mark(variant), markersize=5.5,
+              color=colour, zorder=4)  # fmt: skip
 
 
-def _scale(axes, values: pd.DataFrame) -> None:
-    """Use a logarithmic axis where the values span more than a factor of ten."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
+def _scale(axes, values: pd.DataFrame, room: float = 1.08) -> None:
+    """Begin at zero, so that lengths can be compared, and leave room for the label at the end."""
     numbers = values.to_numpy(dtype=float)
     numbers = numbers[np.isfinite(numbers) & (numbers > 0)]
-    if not len(numbers):
-        return
-    if numbers.max() <= 10 * numbers.min():
-        axes.set_xlim(0, 1.08 * numbers.max())
-        return
-    axes.set_xscale("log")
-    axes.set_xlim(0.7 * numbers.min(), 1.4 * numbers.max())
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    if len(numbers):
+        axes.set_xlim(0, room * numbers.max())
 
 
 def _legend(figure, steps) -> None:
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
+    colours = {"prepare": SHARED}
     handles = [
-        Line2D([], [], marker=STEP_MARKS[i % len(STEP_MARKS)], color=INK, linewidth=1.3,
-               markersize=5.5, label=f"{step}: median, line to the maximum")
-        for i, step in enumerate(steps)
+        Patch(facecolor=colours.get(step, FAINT), edgecolor="white", label=STEPS[step],
+              hatch="////" if step == "reface" else None)
+        for step in steps
     ]  # fmt: skip
-    figure.legend(handles=handles, loc="outside lower left", ncols=min(len(handles), 4))
+    handles.append(Line2D([], [], color=INK, linewidth=1.0, label="to the slowest scan"))
+    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles))

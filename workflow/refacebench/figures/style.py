@@ -287,6 +287,34 @@ def message_figure(message: str):
     return figure
 
 
+def _settle(figure) -> None:
+    """Lay out a figure for good, and pin its legends where they are.
+
+    Cropping would move a legend to the picture's new lower edge, where the note stands.
+    """
+    for _ in range(2):  # a second look corrects the first one's guess of label widths
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for legend in figure.legends:
+        legend.set_bbox_to_anchor((0.0, 0.0, 1.0, 1.0), transform=figure.transFigure)
+
+
+def add_note(figure, note: str) -> None:
+    """Write a red line below all that a figure holds, whatever that is and wherever it reaches."""
+    box = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    figure.text(
+        box.x1 / width,
+        (box.y0 - 0.05) / height,
+        note,
+        ha="right",
+        va="top",
+        color="#B00020",
+        fontsize=9,
+        fontweight="bold",
+    )
+
+
 def save(figure, stem: str | Path, note: str = "") -> list[Path]:
     """Write a figure as PNG and SVG; the same figure gives the same bytes.
 
@@ -306,7 +334,6 @@ def save(figure, stem: str | Path, note: str = "") -> list[Path]:
         The PNG and the SVG.
     """
     import matplotlib
-    from matplotlib.offsetbox import AnchoredText
 
     label = {"Description": figure.get_label()} if figure.get_label() else {}
     # No date, no program name, no version of the program.
@@ -320,20 +347,9 @@ def save(figure, stem: str | Path, note: str = "") -> list[Path]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(RC)
+        _settle(figure)
         if note:
-            style = {"color": "#B00020", "fontsize": 9, "fontweight": "bold"}
-            box = AnchoredText(
-                note,
-                loc="upper right",
-                bbox_to_anchor=(1.0, 0.0),
-                bbox_transform=figure.transFigure,
-                prop=style,
-                frameon=False,
-                pad=0.2,
-                borderpad=0,
-            )
-            box.set_in_layout(True)
-            figure.add_artist(box)
+            add_note(figure, note)
         for suffix, facts in metadata.items():
             path = stem.with_name(stem.name + suffix)
             part = temporary_name(path)

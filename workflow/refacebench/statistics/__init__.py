@@ -14,8 +14,8 @@ segmentation); ``truth_dice_<s>`` and the columns of
 ``face_left`` (share of the face region that is still there) and
 ``face_left_<part>``; ``quality``
 (success, failure_1, failure_2, failure_1+2, untouched, no_face, crash);
-``defacer_engine``, ``defacer_version``; ``deface_seconds``, ``reface_seconds``,
-``deface_peak_mb``, ``reface_peak_mb``.
+``defacer_engine``, ``defacer_version``; ``<step>_seconds`` and ``<step>_peak_mb`` of
+prepare, deface and reface.
 
 Rows of ``variant == "original"`` are the reference; rows with ``role ==
 "rescan"`` are originals of another session, declared as a rescan, of the same participants
@@ -33,7 +33,9 @@ Output tables, written to ``results/tables/{dataset}/``, columns in
                   not_used = left out on purpose, missing = lost), ``reason``
 ``flow_counts``   scans that entered and left each stage of a variant
 ``quality``       scans in each class; ``unrated``: ok but without a class; engine and
-                  version of the defacer; brain voxels removed and changed
+                  version of the defacer; ``face_removed`` of ``n_face`` scans are no
+                  Failure I, in ``brain_unchanged`` of ``n_brain`` outputs no voxel of the
+                  brain mask differs; brain voxels removed and changed
 ``overlap``       structure x measure (dice, iou): completers, and ``*_all`` with failed
                   scans as 0
 ``volumes``       region x variant: paired tests, see below
@@ -43,7 +45,8 @@ Output tables, written to ``results/tables/{dataset}/``, columns in
 ``repeatability`` scan-rescan difference of each volume and the margin made from it
 ``brainage``      error and shift of predicted age
 ``similarity``    measure (corr, ssim) x region (front, full) x site, ``all`` pools sites
-``runtime``       seconds and MB of each step a scan
+``runtime``       seconds and MB of each step that makes a variant (prepare, deface, reface) and
+                  of all together (``total``), a scan; ``seconds_mean`` adds up
 ``truth``         Dice with true labels, only where truth exists
 ``face_parts``    scans in which nose, eyes, mouth or ears are left, by variant
 ``verdict_agreement`` sensitivity and specificity of the automatic verdict against the one from

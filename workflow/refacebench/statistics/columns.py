@@ -17,6 +17,9 @@ FAMILIES = {
     **dict.fromkeys((*REGIONS, "tiv"), "regions"),
     **dict.fromkeys([name for name in GLOBALS if name != "tiv"], "globals"),
 }
+#: Steps of the table ``runtime``, in their order, and the one that stands for all together.
+TIMED = ("prepare", "deface", "reface")
+TOTAL = "total"
 
 _VOLUMES = """
     variant segmenter region family n n_scans n_failed
@@ -31,7 +34,8 @@ _COLUMNS = {
     "quality": """
         variant segmenter engine version n n_with_face
         success failure_1 failure_2 failure_1+2 untouched no_face crash unrated
-        success_share success_low success_high face_left_median
+        success_share success_low success_high
+        n_face face_removed n_brain brain_unchanged face_left_median
         brain_removed_median brain_removed_max brain_removed_max_pct
         brain_changed_median brain_changed_max scans_with_brain_loss scans_with_brain_change
         scans_identical
@@ -58,7 +62,9 @@ _COLUMNS = {
         r2_train_cv mae_train_cv n_train correction note
     """,
     "similarity": "variant site measure region n n_scans n_failed mean sd low high",
-    "runtime": "variant step engine n seconds_median seconds_max peak_mb_median peak_mb_max",
+    "runtime": """
+        variant step engine n seconds_mean seconds_median seconds_max peak_mb_median peak_mb_max
+    """,
     "truth": "variant segmenter structure n n_scans n_failed mean sd low high",
     "face_parts": "variant part n n_without n_left left_share low high median_left",
     "verdict_agreement": """

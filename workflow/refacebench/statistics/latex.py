@@ -108,7 +108,7 @@ def _decimals(column: str, number: float) -> int:
         return 0
     if column.endswith("_pct"):
         return 2
-    if column.endswith(("_ml", "_median", "_max", "seconds")) or column == "W":
+    if column.endswith(("_ml", "_median", "_max", "seconds", "seconds_mean")) or column == "W":
         return 1
     return 0 if number.is_integer() and abs(number) > 1 else 3
 

@@ -33,8 +33,8 @@ from .cohort import (
     segmenters_of,
     variants_of,
 )
-from .columns import CHANGED_IF_ANY, FAMILIES, frame
-from .flow import SHARED, STAGES, StageManifest, flow, flow_counts, without_age
+from .columns import CHANGED_IF_ANY, FAMILIES, TIMED, TOTAL, frame
+from .flow import STAGES, StageManifest, flow, flow_counts, without_age
 from .intervals import bootstrap_mean, bootstrap_median, share
 from .settings import Settings
 
@@ -61,8 +61,8 @@ def tables(
     variants : sequence of str, optional
         The variants that there should be; see :func:`cohort.variants_of`.
     inventory, manifests
-        For the tables of the scans' flow and of the run times; without an
-        inventory the flow begins with the originals of the measurement table.
+        For the tables of the scans' flow; without an inventory the flow begins
+        with the originals of the measurement table.
     brainage_models : mapping of str to dict, optional
         The model of each segmenter, or ``{"note": why there is none}``.
     carried : pandas.DataFrame, optional
@@ -97,7 +97,7 @@ def tables(
         "repeatability": margins,
         "brainage": ages.brainage(measurements, settings, order, brainage_models or {}),
         "similarity": similarity(measurements, settings, order),
-        "runtime": runtime(measurements, order, manifests),
+        "runtime": runtime(measurements, settings, order),
         "truth": truth(measurements, settings, order),
         "face_parts": verdicts.face_parts(_once(measurements), settings, order),
         "verdict_agreement": verdicts.verdict_agreement(_once(measurements), settings, order),
@@ -165,7 +165,8 @@ def quality(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
     that only the segmenter failed on, unless its image was judged all the same.
 
     ``success_share`` is of ``n_with_face``: what came without a face says nothing
-    of a defacer.
+    of a defacer.  ``n_face``, ``face_removed``, ``n_brain`` and ``brain_unchanged``
+    are those of :func:`verdicts.judged`.
 
     Raises
     ------
@@ -179,6 +180,8 @@ def quality(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
         classes = _quality_classes(table)
         counts = {name: int((classes == name).sum()) for name in (*CLASSES, "unrated")}
         face = classes != "no_face"
+        # An image that only the segmenter failed on was looked at all the same.
+        looked_at = table.assign(ok=table["ok"] | classes.isin(set(CLASSES) - {"crash"}))
         success = share(classes[face] == "success", table.loc[face, "participant"], settings.level)
         rows.append(
             {
@@ -190,7 +193,8 @@ def quality(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
                 "n_with_face": int(face.sum()),
                 **counts,
                 **dict(zip(("success_share", "success_low", "success_high"), success, strict=True)),
-                **_brain_counts(table),
+                **verdicts.judged(looked_at, classes),
+                **_brain_counts(looked_at),
             }
         )
     return frame("quality", rows)
@@ -547,66 +551,66 @@ def similarity(measurements, settings: Settings, variants: Sequence[str]) -> pd.
     return frame("similarity", rows)
 
 
-def runtime(
-    measurements: pd.DataFrame,
-    variants: Sequence[str],
-    manifests: Iterable[StageManifest] = (),
-) -> pd.DataFrame:
-    """Return seconds and peak memory of each step a scan, over the scans that went through.
+def runtime(measurements, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+    """Return seconds and peak memory a scan of each step that makes a variant, and of all.
 
-    From the stages' manifests where they are given, else defacing and refacing
-    from the measurement table.  Uncompared scans (the train split) count too:
-    their time was spent as well.
+    Over the compared scans that went through every step of the variant, so that
+    the steps' ``seconds_mean`` add up to that of the step ``total``
+    (medians and maxima do not).  ``prepare`` is done once a scan and shared by
+    all defacers; whoever uses one method alone pays it once for that method, so
+    that it stands in every variant's rows.  The memory of ``total`` is that of
+    the hungriest step: steps run one after another.
     """
-    rows = _runtime_of_manifests(manifests)
-    seen = {(row["variant"], row["step"]) for row in rows}
     once = _once(measurements)
+    absent = unavailable.reasons_of(measurements)
+    rows = []
     for variant in variants:
-        defacer, refacer = split_variant(variant)
-        step = "reface" if refacer else "deface"
-        seconds = f"{step}_seconds"
-        here = once[once["variant"] == variant]
-        if (variant, step) in seen or seconds not in here:
-            continue
-        if not pd.to_numeric(here[seconds], errors="coerce").notna().any():
-            continue
-        peak = here.get(f"{step}_peak_mb", pd.Series(np.nan, index=here.index))
-        # A refacer's contract knows no official engine.
-        engine = "native" if refacer else _joined(here, "defacer_engine")
-        rows.append(_runtime_row(variant, step, engine, here[seconds], peak))
-    for variant in unavailable.reasons_of(measurements):
-        step = "reface" if split_variant(variant)[1] else "deface"
-        rows.append(_runtime_row(variant, step, UNAVAILABLE, pd.Series(dtype=float), []))
+        if variant != "original" and variant not in absent:
+            rows += _runtime_rows(pairs(once, "any", variant, settings), variant)
+    for variant in absent:
+        nothing = pd.Series(dtype=float)
+        rows.append(_runtime_row(variant, TOTAL, UNAVAILABLE, nothing, nothing))
     place = {name: number for number, name in enumerate(variants)}
-    rows.sort(key=lambda row: (place.get(row["variant"], len(place)), STAGES.index(row["step"])))
+    rows.sort(key=lambda row: place.get(row["variant"], len(place)))
     return frame("runtime", rows)
 
 
-def _runtime_of_manifests(manifests) -> list[dict]:
-    parts: dict[tuple[str, str, str], list[pd.DataFrame]] = {}
-    for item in manifests:
-        done = item.table[(item.table["status"] == OK) & (item.table["stage"] == item.stage)]
-        if "seconds" not in done:
-            continue
-        for engine, rows in done.groupby("engine", sort=True):
-            # Stages that all variants share work on the originals.
-            variant = "original" if item.stage in SHARED else item.variant
-            parts.setdefault((variant, item.stage, engine), []).append(rows)
-    rows = []
-    for (variant, step, engine), found in parts.items():
-        table = pd.concat(found)
-        rows.append(_runtime_row(variant, step, engine, table["seconds"], table["peak_mb"]))
-    return rows
+def _runtime_rows(table: pd.DataFrame, variant: str) -> list[dict]:
+    """Return a row a step and one for all; only the steps of which times were recorded."""
+    refaced = split_variant(variant)[1] is not None
+    steps = [s for s in TIMED if (refaced or s != "reface") and f"{s}_seconds" in table]
+    last = "reface" if refaced else "deface"
+    made = table["ok"]
+    if "stage" in table:  # segmenting may have failed; the image had been made
+        made |= table["stage"].isin(STAGES[STAGES.index(last) + 1 :])
+    seconds = pd.DataFrame(
+        {s: pd.to_numeric(table[f"{s}_seconds"], errors="coerce") for s in steps}
+    )
+    kept = made & seconds.notna().all(axis=1)
+    if last not in steps:
+        return []
+    if not kept.any():
+        nothing = pd.Series(dtype=float)
+        return [_runtime_row(variant, TOTAL, "", nothing, nothing)]
+    peaks = pd.DataFrame(
+        {s: table.get(f"{s}_peak_mb", pd.Series(np.nan, table.index)) for s in steps}
+    )
+    peaks = peaks.apply(pd.to_numeric, errors="coerce")[kept]
+    seconds, table = seconds[kept], table[kept]
+    own = _joined(table, "defacer_engine")
+    engines = {s: _joined(table, f"{s}_engine") or own for s in steps}
+    rows = [_runtime_row(variant, s, engines[s], seconds[s], peaks[s]) for s in steps]
+    total = seconds.sum(axis=1), peaks.max(axis=1)
+    return [*rows, _runtime_row(variant, TOTAL, engines[last], *total)]
 
 
-def _runtime_row(variant, step, engine, seconds, peak_mb) -> dict:
-    seconds = pd.to_numeric(seconds, errors="coerce").dropna()
-    peak_mb = pd.to_numeric(pd.Series(peak_mb, dtype=object), errors="coerce")
+def _runtime_row(variant: str, step: str, engine: str, seconds: pd.Series, peak_mb: pd.Series):
     return {
         "variant": variant,
         "step": step,
         "engine": engine,
         "n": len(seconds),
+        "seconds_mean": float(seconds.mean()) if len(seconds) else np.nan,
         "seconds_median": _median(seconds),
         "seconds_max": _max(seconds),
         "peak_mb_median": _median(peak_mb),

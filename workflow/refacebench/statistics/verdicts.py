@@ -26,6 +26,37 @@ ALL = "all"
 _NOT_JUDGED = ("original",)
 
 
+def judged(table: pd.DataFrame, classes: pd.Series) -> dict:
+    """Return in how many scans face and brain came out as they should, and out of how many.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row a scan with ``ok``, ``face_left`` and ``brain_changed``.
+    classes : pandas.Series
+        The quality class of each row.
+
+    Returns
+    -------
+    dict
+        ``n_face``, scans that came with a face, a failed one among them;
+        ``face_removed``, those that are no Failure I; ``n_brain``, outputs
+        whose brain was compared with the original's; ``brain_unchanged``,
+        those in which not one voxel of the brain mask is another one.
+    """
+    # A scan that came without a face and lost brain is a Failure II, but has no face to lose.
+    faceless = (classes == "no_face") | (
+        (classes == "failure_2") & measure(table, "face_left").isna()
+    )
+    changed = measure(table, "brain_changed")
+    return {
+        "n_face": int((~faceless).sum()),
+        "face_removed": int((classes.isin(("success", "failure_2")) & ~faceless).sum()),
+        "n_brain": int(changed.notna().sum()),
+        "brain_unchanged": int((changed == 0).sum()),
+    }
+
+
 def face_parts(once: pd.DataFrame, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
     """Return in how many scans each part of the face is left.
 

@@ -1,0 +1,48 @@
+"""How numbers are printed: one rounding for sentences, tables and figures, so that they agree."""
+
+from __future__ import annotations
+
+import math
+
+NO_VALUE = "–"
+
+
+def number(value, digits: int = 2, signed: bool = False) -> str:
+    """Return a number as text; a dash for none, and no sign on what rounds to zero.
+
+    >>> number(-0.04, 1, signed=True), number(0.04, 1), number(float("nan"))
+    ('0.0', '0.0', '–')
+    >>> number(1.25, 1, signed=True), number(-1, 0)
+    ('+1.2', '-1')
+    """
+    if value is None or math.isnan(value):
+        return NO_VALUE
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    return text if text.strip("+-0.") else text.lstrip("+-")
+
+
+def percent(share) -> str:
+    """Return a share in whole percent, without the sign for percent.
+
+    >>> percent(0.734), percent(float("nan"))
+    ('73', '–')
+    """
+    return number(None if share is None else 100 * share, 0)
+
+
+def chance(share) -> str:
+    """Return what guessing reaches, in percent: small numbers keep two digits.
+
+    >>> chance(0.2), chance(1 / 13), chance(1 / 300)
+    ('20', '7.7', '0.33')
+    """
+    return NO_VALUE if share is None or math.isnan(share) else f"{100 * share:.2g}"
+
+
+def of(part, whole) -> str:
+    """Return a count with its whole.
+
+    >>> of(12.0, 13)
+    '12 of 13'
+    """
+    return f"{int(part)} of {int(whole)}"
