@@ -123,7 +123,7 @@ rule costs:
 rule page:
     """Write the page that a data steward reads, and the summary that the run ends with."""
     input:
-        tables=expand(rules.statistics.output, dataset=DATASETS),
+        tables=expand([*rules.statistics.output, *rules.flow.output], dataset=DATASETS),
         privacy=PRIVACY_TABLES,
         figures=FIGURE_FILES,
         costs=rules.costs.output[0],
