@@ -5,8 +5,9 @@
 Paints each label map at 2 mm and puts it under every condition (tilted, cut below the nose, with
 shoulders, far from the origin, ...).  The turn that was applied is known, so that each found pose
 has an error: degrees, and mm at the camera's centre between the ears, against the untouched
-head's own registration.  Two ways are tried: ``quick`` without masks, as the renderings of later
-sessions start, and ``full`` with head and true brain mask, as the prepare stage does.
+head's pose.  That one comes from the brains alone, the true one laid on the mean head's, so that
+neither a cut nor a neck has a part in it.  Two ways are tried: ``quick`` without a brain mask, as
+later sessions are rendered, and ``full`` with head and true brain mask, as the prepare stage does.
 Prints how many of each condition passed, how many of these were right (within 3 degrees and 3
 mm), the largest errors, and seconds.
 """
@@ -27,15 +28,13 @@ VOXEL_MM = 2.0
 MOST_DEGREES, MOST_MM = 3.0, 3.0
 
 
-def paint(path: Path, colours: labelmaps.Paint, seed: int) -> tuple[Volume, np.ndarray]:
+def paint(path: Path, colours: labelmaps.Paint) -> tuple[Volume, np.ndarray]:
     """Return a T1w-like scan of a label map and its true brain mask (RAS+ axes)."""
     volume = images.reorient(images.read(path, dtype=None))
     labels = np.rint(volume.data).astype(np.int32)
     place = np.zeros(int(colours.labels.max()) + 1, np.int32)
     place[colours.labels] = np.arange(len(colours.labels))
-    scan = templates.coarse(
-        volume.with_data(600 * colours.level[place[labels]]), VOXEL_MM
-    )
+    scan = templates.coarse(volume.with_data(600 * colours.level[place[labels]]), VOXEL_MM)
     inside = volume.with_data(is_brain(labelmaps.to_truth(labels)).astype(np.float32))
     brain = templates.coarse(inside, VOXEL_MM).data > 0.5
     return scan, brain
@@ -50,9 +49,7 @@ def finish(scan: Volume, seed: int) -> Volume:
     slope = rng.uniform(-0.25, 0.25, 3)
     field = np.exp(slope[0] * i + slope[1] * j + slope[2] * k)
     noise = rng.normal(0, 15, (2, *shape))
-    return scan.with_data(
-        np.hypot(scan.data * field + noise[0], noise[1]).astype(np.float32)
-    )
+    return scan.with_data(np.hypot(scan.data * field + noise[0], noise[1]).astype(np.float32))
 
 
 def turn(axis: int, degrees: float, center: np.ndarray) -> np.ndarray:
@@ -67,7 +64,7 @@ def turn(axis: int, degrees: float, center: np.ndarray) -> np.ndarray:
 
 
 class Case:
-    """A scan on its way through the conditions: image, brain, and its place in the untouched one."""
+    """A scan on its way through the conditions: image, brain, and its true pose."""
 
     def __init__(self, scan: Volume, brain: np.ndarray, matrix: np.ndarray):
         self.scan, self.brain, self.matrix = scan, brain, matrix
@@ -171,6 +168,24 @@ def ways(case: Case, scan: Volume) -> dict:
     }
 
 
+def reference(scan: Volume, brain: np.ndarray, template: Volume) -> np.ndarray:
+    """Return the pose of an untouched head: its brain, registered to the mean head's brain."""
+    own = templates.coarse(scan.with_data(scan.data * brain), 4.0)
+    center = templates.mask_center(brain, scan.affine)
+    matrix = np.eye(4)
+    matrix[:3, 3] = templates.BRAIN_CENTER - center
+    for kind in ("Rigid", "Similarity", "Affine"):
+        steps = templates.SCHEDULES["quick"][1:]
+        matrix = templates.linear_stage(kind, template, own, matrix, *steps)
+    return matrix
+
+
+def mean_brain() -> Volume:
+    """Return the mean head without all but its brain, on 4 mm."""
+    head = templates.mean_head()
+    return templates.coarse(head.with_data(head.data * masks.brain_mask(head)), 4.0)
+
+
 def tried(case: Case, seed: int, wanted) -> list[dict]:
     """Register a case in each way and return a row each."""
     scan = finish(case.scan, seed)
@@ -209,15 +224,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", required=True, type=Path, help="label maps")
     parser.add_argument("--out", type=Path, help="TSV of every registration")
-    parser.add_argument("--heads", type=int, help="so many label maps; all by default")
+    parser.add_argument("--heads", nargs="+", help="label maps with these in their names")
     parser.add_argument("--ways", nargs="+", default=["quick", "full"])
     parser.add_argument("--only", nargs="+", help="these conditions")
     given = parser.parse_args()
     colours = labelmaps.read_paint(given.folder / "labels_classes_priors")
-    rows = []
-    for number, path in enumerate(sorted(given.folder.glob("*.nii.gz"))[: given.heads]):
-        scan, brain = paint(path, colours, number)
-        true = templates.register(scan, masks.head_mask(scan) | brain, brain)
+    rows, template = [], mean_brain()
+    for number, path in enumerate(sorted(given.folder.glob("*.nii.gz"))):
+        if given.heads and not any(name in path.name for name in given.heads):
+            continue
+        scan, brain = paint(path, colours)
+        true = reference(scan, brain, template)
         for condition, change in CONDITIONS.items():
             if given.only and condition not in given.only:
                 continue

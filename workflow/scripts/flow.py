@@ -26,6 +26,8 @@ def main(snakemake):
         pd.concat(ledgers, ignore_index=True) if ledgers else None,
         p.variants,
     )
+    notes = unavailable.reasons_of(added)
+    results = {name: unavailable.noted(table, notes) for name, table in results.items()}
     settings = Settings.from_config(p.config)
 
     def caption(name):

@@ -166,4 +166,3 @@ def _purpose(scan: dict, attackers: list[str]) -> dict:
         reason = "not attacked: another session, only its original is in the gallery"
         return {"status": OK, "reason": reason}
     return {"status": OK, "reason": ""}
-

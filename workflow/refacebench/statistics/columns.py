@@ -149,8 +149,8 @@ _TEXT = """
     dataset scan participant session split role variant stage status reason segmenter engine
     version structure measure region family site step margin_source correction note
     part made_by failure contrast
-    attacker trained_on shortfall setting curve kind control message worst_attacker worst_route floor_attacker
-    file rater question
+    attacker trained_on setting curve kind control message worst_attacker worst_route floor_attacker
+    file rater question shortfall
 """
 
 

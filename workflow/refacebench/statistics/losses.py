@@ -47,12 +47,12 @@ def phrase(lost: pd.DataFrame, scans: pd.DataFrame) -> str:
     >>> phrase(table.iloc[1:], table)
     '1 second session could not be rendered (s2)'
     """
-    lost = lost.drop_duplicates("scan")
+    lost = lost.drop_duplicates("scan").reset_index(drop=True)
     words = _session_words(scans)
     what = lost["scan"].map(words).fillna("scan")
-    became = [_verb(row) for row in lost.to_dict("records")]
+    became = pd.Series([_verb(row) for row in lost.to_dict("records")], dtype=object)
     parts = []
-    for (verb, word), found in lost.groupby([pd.Series(became, index=lost.index), what], sort=False):
+    for (verb, word), found in lost.groupby([became, what], sort=False):
         names = f" ({', '.join(found['scan'])})" if len(found) <= MOST_NAMED else ""
         plural = "" if len(found) == 1 else "s"
         parts.append(f"{len(found)} {word}{plural} {verb}{names}")
