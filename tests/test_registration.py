@@ -103,8 +103,8 @@ def test_what_is_no_head_is_refused_with_every_start(monkeypatch):
     monkeypatch.setattr(templates.masks, "brain_mask", lambda volume: volume.data > 98)
     with pytest.raises(ValueError, match="could not be registered") as refused:
         templates.register(Volume(noise, np.diag([5.0, 5, 5, 1])), schedule="quick")
-    # Two starts as ever; then these and deepbet's brain, each with three pitches.
-    assert runs == ["Affine"] * 2 + ["Rigid"] * 9
+    # The first start; then both and deepbet's brain, each with three pitches; the second start.
+    assert runs == ["Affine"] + ["Rigid"] * 9 + ["Affine"]
     assert str(refused.value).count("of the brain's region") == 5
 
 

@@ -169,13 +169,14 @@ def register(
     """Register a scan to the mean head: affine, mutual information (ANTs).
 
     The template is the fixed image, so that a neck or shoulders below its
-    field of view do not take part.  Starts are tried in turn (brain centre and
-    size; centre of the upper 240 mm of the head; centres of mass) until one
-    gives a sure matrix.  Where none does, the scan is registered in steps, rigidly
-    and then with one scale, from these starts with the chin as it is, raised and
+    field of view do not take part.  The best informed start (brain centre and
+    size; centre of the upper 240 mm of the head; centres of mass) suffices if it
+    gives a sure matrix.  If not, the scan is registered in steps, rigidly and then
+    with one scale, from each of these starts with the chin as it is, raised and
     lowered, and at last from the brain that deepbet finds; shape follows within the
-    core alone (:func:`_core`), which a cut or defaced head has too.  The best
-    plausible matrix of all is returned.
+    core alone (:func:`_core`), which a cut or defaced head has too.  If that is not
+    sure either, the other starts are tried as the first was, and the best plausible
+    matrix of all is returned.
 
     Parameters
     ----------
@@ -201,12 +202,13 @@ def register(
     voxel_mm, *steps = SCHEDULES[schedule]
     fixed = coarse(mean_head(), voxel_mm)
     moving = clipped(coarse(images.reorient(volume), voxel_mm))
-    tried = []
-    for start in _starts(volume, moving, head, brain):
+    tried: list[_Judged] = []
+    for number, start in enumerate(_starts(volume, moving, head, brain)):
         tried.append(_judged(linear_stage("Affine", fixed, moving, start, *steps), moving))
-        if tried[-1].sure:
-            return tried[-1].matrix
-    tried += _more(volume, moving, head, brain)
+        if number == 0 and not tried[-1].sure:
+            tried += _more(volume, moving, head, brain)
+        if any(found.sure for found in tried):
+            break
     plausible = [found for found in tried if found.plausible]
     if plausible:
         return max(plausible, key=lambda found: found.core).matrix

@@ -104,6 +104,7 @@ rule costs:
     """Sum up what every stage cost, from the benchmarks of the jobs."""
     input:
         FIGURE_FILES,
+        expand(rules.flow.output, dataset=DATASETS),
     output:
         "results/tables/costs.tsv",
     log:
