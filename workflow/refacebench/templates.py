@@ -212,10 +212,12 @@ def register(
     plausible = [found for found in tried if found.plausible]
     if plausible:
         return max(plausible, key=lambda found: found.core).matrix
+    # Short, for a manifest's reason has 300 letters.
     raise ValueError(
-        "the scan could not be registered to the template head ("
+        "the scan could not be registered to the template head: is it a T1w head with the right "
+        "orientation in its header? (starts, each with scale, correlation in head and in brain: "
         + "; ".join(str(found) for found in tried)
-        + "): is it a T1w head with the right orientation in its header?"
+        + ")"
     )
 
 
@@ -230,10 +232,7 @@ class _Judged(NamedTuple):
     stepwise: bool = False
 
     def __str__(self) -> str:
-        return (
-            f"scale {self.low:.2f}-{self.high:.2f}, correlation {self.head:.2f}, "
-            f"of the brain's region {self.core:.2f}"
-        )
+        return f"{self.low:.2f}-{self.high:.2f} {self.head:.2f} {self.core:.2f}"
 
     @property
     def plausible(self) -> bool:
