@@ -70,7 +70,11 @@ def _beats_all(column: pd.Series, rivals, least: float, seed: int) -> float:
 
 
 def safer(
-    routes: Mapping[str, pd.DataFrame], alpha: float, spread: float = 0.0, seed: int = 0
+    routes: Mapping[str, pd.DataFrame],
+    asked: np.ndarray,
+    alpha: float,
+    spread: float = 0.0,
+    seed: int = 0,
 ) -> np.ndarray:
     """Return who is identified less often than whom: True where the row's method is safer.
 
@@ -78,11 +82,14 @@ def safer(
     ----------
     routes : mapping of str to pandas.DataFrame
         By method, as for :func:`less_identified`, and so is ``spread``.
+    asked : numpy.ndarray of bool
+        Shape (n_methods, n_methods): pairs that are compared, chosen without a look at the
+        identification.
     alpha : float
-        Level of the Holm correction over all ordered pairs.
+        Level of the Holm correction over those pairs.
     """
     tables = list(routes.values())
-    pairs = [(a, b) for a in range(len(tables)) for b in range(len(tables)) if a != b]
+    pairs = [(a, b) for a, b in np.argwhere(asked) if a != b]
     p_values = [less_identified(tables[a], tables[b], spread, seed) for a, b in pairs]
     found = np.zeros((len(tables), len(tables)), dtype=bool)
     for pair, p in zip(pairs, paired.correct(p_values, "holm"), strict=True):

@@ -111,7 +111,7 @@ def clopper_pearson(successes: float, n: float, level: float = 0.95) -> tuple[fl
     return float(low), float(high)
 
 
-#: Draws of :func:`bounded_mean`: 25 of them lie below the 0.25 % that is one of ten shares of 2.5 %.
+#: Draws of :func:`bounded_mean`: 25 of them lie below 0.25 %, one of ten shares of 2.5 %.
 BOUND_DRAWS = 10_000
 
 

@@ -431,9 +431,7 @@ def shuffled_rates(
         drawn = table[np.arange(len(people)), swaps[:, own]]
         count = np.isfinite(drawn).sum(axis=1)
         total = np.nansum(drawn, axis=1)
-        rates[name] = np.divide(
-            total, count, out=np.full(len(total), np.nan), where=count > 0
-        )
+        rates[name] = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
     return rates
 
 

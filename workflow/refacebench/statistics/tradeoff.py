@@ -146,12 +146,21 @@ def _ranks(
     routes = {variant: attacked[variant] for variant in rivals["variant"]}
     # Below chance is luck and no better than chance.
     risk = (rivals["identification_all"] - rivals["chance"]).clip(lower=0.0)
+    change = rivals["volume_change_pct"].to_numpy(dtype=float)
+    # Being safer matters only where the volumes look no worse: no other pair need be tested.
+    asked = change[:, None] <= change[None, :]
     better = [
-        front.safer(routes, settings.alpha, spread, settings.seed),
+        front.safer(routes, asked, settings.alpha, spread, settings.seed),
         front.nearer(rivals["volume_low"], rivals["volume_high"]),
     ]
-    points = np.column_stack([risk, rivals["volume_change_pct"]])
+    points = np.column_stack([risk, change])
     return front.layers(points, np.array(better))
+
+
+def is_unranked(table: pd.DataFrame) -> bool:
+    """Tell whether nothing separates the methods of one setting and segmenter: all have rank 1."""
+    ranks = table["rank"].dropna()
+    return len(ranks) > 1 and bool((ranks == 1).all())
 
 
 def routes_to(results: Sequence[Result], variant: str) -> dict[tuple[str, str], Result]:
@@ -243,7 +252,8 @@ def worst_case(
         "worst_rate": float(own.mean()),
         "chance": float(chances[place]),
         "p": worst.any_above_chance(
-            table.mean().to_numpy(), np.column_stack([routes[key].shuffled[measure] for key in table])
+            table.mean().to_numpy(),
+            np.column_stack([routes[key].shuffled[measure] for key in table]),
         ),
     }
 

@@ -16,9 +16,9 @@ the largest of several noisy rates is too high, and more so the more routes ther
 some participants and judged on the others.  :func:`interval` holds the true value with the
 level's probability or more: its lower end is the highest of the routes' lower bounds, each at
 its share of the error (Bonferroni); at its upper end the truly worst route's own bound is
-enough, so the highest upper bound needs no share.  :func:`any_above_chance` asks whether any route is
-above chance, against the distribution of the routes' smallest p value when people swap
-identities in all routes at once.
+enough, so the highest upper bound needs no share.  :func:`any_above_chance` asks whether any
+route is above chance, against the distribution of the routes' smallest p value when people
+swap identities in all routes at once.
 """
 
 from __future__ import annotations
