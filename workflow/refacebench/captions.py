@@ -668,8 +668,9 @@ def tradeoff(
         "volumes, whole brain and regions (worst_volume).",
         "The worst attack is the one that looks worst among several, and of several attacks that "
         "guess one always looks good. So it is picked on some participants and judged on the "
-        "others: the point does not rise with the number of attacks (n_routes) alone. Its interval "
-        "holds the true worst case however many attacks there are. p: is any attack above "
+        "others: the point does not rise with the number of attacks (n_routes) alone. With few "
+        "participants it may be too low; its interval holds the true worst case however many "
+        "attacks there are, so read the interval, not the point. p: is any attack above "
         "chance? The largest success against the largest ones after people swapped identities, in "
         "all attacks at once; p_holm: over all variants of a setting.",
         "Attacks on a defaced scan include those that put a face back first (worst_route). A "
