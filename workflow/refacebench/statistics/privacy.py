@@ -1048,8 +1048,8 @@ def _warning(kind, attacker, control, setting, row, message) -> dict:
         "attacker": attacker,
         "control": control,
         "setting": setting,
-        "n": row.get("n", np.nan),
-        "rank1": row.get("rank1", np.nan),
+        "n": row.get("n_completers", np.nan),
+        "rank1": row.get("rank1_completers", np.nan),
         "chance": row.get("chance", np.nan),
         "p_holm": row.get("p_holm", np.nan),
         "message": message,
@@ -1063,7 +1063,8 @@ def _original_warnings(row: Mapping, settings: Settings) -> list[dict]:
     if not row.get("p_holm", np.nan) < settings.alpha:
         message = (
             f"this attack is weak: its numbers protect nobody. {attacker} ({in_words}) names "
-            f"{100 * row['rank1']:.0f} % of {row['n']} participants from their ORIGINAL scans, "
+            f"{100 * row['rank1_completers']:.0f} % of {row['n_completers']} participants from "
+            "their ORIGINAL scans, "
             f"which is not shown to be above chance ({100 * row['chance']:.0f} %)"
         )
         if not np.isfinite(row.get("rank1_detectable", np.nan)):
@@ -1110,10 +1111,10 @@ def _leaks(results: Sequence[Result], settings: Settings) -> list[dict]:
             continue
         message = (
             f"the protocol leaks: {row['attacker']} ({row['setting'].replace('_', ' ')}) names "
-            f"{100 * row['rank1']:.0f} % of {row['n']} participants from BLACK images (chance "
-            f"{100 * row['chance']:.0f} %, mean place in the ranking {1 - row['area']:.2f}, chance "
-            "0.5). Something other than the picture gives them away: trust no number of this "
-            "attacker."
+            f"{100 * row['rank1_completers']:.0f} % of {row['n_completers']} participants from "
+            f"BLACK images (chance {100 * row['chance']:.0f} %, mean place in the "
+            f"ranking {1 - row['area']:.2f}, chance 0.5). Something other than the "
+            "picture gives them away: trust no number of this attacker."
         )
         found.append(_warning(LEAK, row["attacker"], BLACK, row["setting"], row, message))
     return found
