@@ -17,7 +17,7 @@ from refacebench.statistics.columns import FAMILIES
 from refacebench.statistics.privacy import OTHER_SESSION, Protocol
 from refacebench.statistics.scores import Scores
 from refacebench.statistics.settings import Settings
-from test_privacy import by_rank, make, resplit_scores, scans
+from test_privacy import by_rank, controlled, kinds, make, resplit_scores, scans
 
 SETTINGS = Settings(n_boot=300, seed=2)
 PROTOCOL = Protocol()
@@ -315,6 +315,15 @@ def test_a_crash_does_not_lower_the_rate_or_the_evidence():
     for name in ("rank1_completers", "rank1_completers_low", "choice_completers", "p", "p_area"):
         assert row[name] == pytest.approx(whole[name]), name
     assert row["choice_reverse"] == 1, "the other side's question is not asked where nothing is"
+
+
+def test_warnings_count_those_who_could_be_compared():
+    found = controlled(original=range(1, 14))
+    found[0] = crashed(found[0], range(5, 13))
+    table = kinds(found).set_index("kind")
+    assert "of 5 participants" in table.loc["weak_attack", "message"]
+    assert table.loc["weak_attack", "n"] == 5
+    assert "8 of 13" in table.loc["blind_attack", "message"]
 
 
 def test_a_variant_without_any_scan_left_stays_a_row():

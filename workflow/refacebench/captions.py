@@ -750,8 +750,9 @@ def numbers_of(name: str, settings: Settings) -> str:
         return "The numbers of the figure."
     if name == "privacy":
         return (
-            f"The numbers of the figure in percent; {brackets}; n: participants; *: named first "
-            f"more often than chance (exact test, Holm p < {settings.alpha:g})."
+            f"The numbers of the figure in percent; {brackets}; n: participants; (failed): those who "
+            "could not be compared by some attacker, in no rate of it; *: named first more often "
+            f"than chance (exact test, Holm p < {settings.alpha:g})."
         )
     return f"The numbers of the figure; {brackets}; n: participants; (failed): scans."
 

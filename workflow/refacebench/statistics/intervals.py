@@ -115,7 +115,7 @@ def clopper_pearson(successes: float, n: float, level: float = 0.95) -> tuple[fl
 BOUND_DRAWS = 10_000
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _weights(n: int, seed: int) -> np.ndarray:
     """Return random weights, shape (BOUND_DRAWS, n + 1): positive, of sum 1, all alike likely."""
     rng = np.random.default_rng(seed)

@@ -105,7 +105,7 @@ def _is_p(column: str) -> bool:
 
 
 def _decimals(column: str, number: float) -> int:
-    if column in ("n", "family_size", "equivalent") or column.startswith("n_"):
+    if column in ("n", "family_size", "equivalent", "rank") or column.startswith("n_"):
         return 0
     if column.endswith("_pct"):
         return 2
