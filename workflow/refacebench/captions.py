@@ -750,8 +750,8 @@ def numbers_of(name: str, settings: Settings) -> str:
         return "The numbers of the figure."
     if name == "privacy":
         return (
-            f"The numbers of the figure in percent; {brackets}; n: participants; (failed): those who "
-            "could not be compared by some attacker, in no rate of it; *: named first more often "
+            f"The numbers of the figure in percent; {brackets}; n: participants; (failed): those "
+            "whom an attacker could not compare, in none of its rates; *: named first more often "
             f"than chance (exact test, Holm p < {settings.alpha:g})."
         )
     return f"The numbers of the figure; {brackets}; n: participants; (failed): scans."
