@@ -1,6 +1,6 @@
 """Head mask, brain mask, template registration and face region of each original."""
 
-from refacebench import jobs, manifest, masks, prepare, templates
+from refacebench import jobs, manifest, masks, pose, prepare, templates
 
 
 def main(snakemake):
@@ -10,6 +10,7 @@ def main(snakemake):
     # Before the scans' processes fork, so that they share it.
     masks.load_brain_extractor()
     templates.load()
+    pose.load()
     manifest.run_batch(
         manifest.read(snakemake.input[0]),
         lambda row: prepare.prepare(row, p.derivatives),

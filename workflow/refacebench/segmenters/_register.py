@@ -36,7 +36,7 @@ def affine(
     additive algorithm.
     """
     here = np.indices(fixed.shape[1:], dtype=np.float32)
-    slopes = _gradient(moving).reshape(-1, *moving.shape[1:])
+    slopes = gradient(moving).reshape(-1, *moving.shape[1:])
     stack = np.concatenate([moving, slopes])
     count = len(moving)
     # Coordinates of mean 0 and size 1 keep the normal equations well conditioned.
@@ -128,11 +128,11 @@ def demons(
 def _level(fixed, moving, flow, iterations, fluid, elastic) -> np.ndarray:
     shape = fixed.shape[1:]
     here = np.stack(np.meshgrid(*[np.arange(n, dtype=np.float32) for n in shape], indexing="ij"))
-    slope = _gradient(fixed)
+    slope = gradient(fixed)
     for _ in range(iterations):
         warped = sample(moving, here + flow)
         difference = fixed - warped
-        force = 0.5 * (slope + _gradient(warped))
+        force = 0.5 * (slope + gradient(warped))
         numerator = np.einsum("cijk,caijk->aijk", difference, force)
         scale = np.einsum("caijk,caijk->ijk", force, force)
         scale += np.einsum("cijk,cijk->ijk", difference, difference)
@@ -147,7 +147,7 @@ def _smooth(image: np.ndarray, sigma: float) -> np.ndarray:
     return np.stack([ndimage.gaussian_filter(c, sigma, mode="nearest", truncate=3) for c in image])
 
 
-def _gradient(image: np.ndarray) -> np.ndarray:
+def gradient(image: np.ndarray) -> np.ndarray:
     """Central differences, shape (channels, 3, i, j, k); zero on the border."""
     result = np.zeros((image.shape[0], 3, *image.shape[1:]), np.float32)
     result[:, 0, 1:-1] = 0.5 * (image[:, 2:] - image[:, :-2])

@@ -42,11 +42,12 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import pose
 from ..images import Volume, reorient, reorient_like
 from ..masks import brain_mask, load_brain_extractor
 from . import GLOBALS, REGIONS, TISSUES, Segmentation, _atlas, _tissue
 
-VERSION = "1.0"
+VERSION = "1.1"
 TITLE = "deepbet mask, N4, mixture model, ICBM 2009a template with Desikan-Killiany labels"
 ENGINE = "native"
 PRELOAD = ("ants", "scipy.ndimage", "skimage.filters", "torch.nn.functional")
@@ -71,6 +72,7 @@ NUCLEI = REGIONS.index("brainstem")
 def prepare(options: dict, folder=None) -> None:
     """Load the network's weights, and build the atlas or read it from ``folder``."""
     load_brain_extractor()
+    pose.load()
     _atlas.load_atlas(folder and Path(folder) / f"atlas-{VERSION}.npz")
 
 
@@ -89,8 +91,8 @@ def segment(volume: Volume, options: dict, source=None) -> Segmentation:
     Raises
     ------
     ValueError
-        If there is no brain, its tissues cannot be told apart, or the atlas
-        does not fit.
+        If there is no brain, or only what has not the shape of one; if its tissues cannot
+        be told apart; or if the atlas does not fit.
     """
     options = {**OPTIONS, **options}
     canonical = reorient(volume, "RAS")
