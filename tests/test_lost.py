@@ -187,6 +187,17 @@ def test_the_flow_keeps_its_rows_and_gets_those_of_lost_scans():
     assert UNREGISTERED in page
 
 
+def test_a_lost_control_does_not_make_every_variant_a_list():
+    inventory, stages = factories.manifests(factories.measurements(3, n_train=0, n_rescans=0))
+    scans = inventory[inventory["scan"] != "sub-999"]
+    why = {"sub-002": ("attack", "nothing to compare")}
+    rows = _run.record(scans, "attack", why, attacker="a", variant="black")
+    tables = attacked.flow_tables(inventory, stages, rows, factories.VARIANTS)
+    page = report.build({"title": "t", "datasets": [dataset(tables)]})
+    assert "every variant" in page
+    assert "a: nothing to compare" in page
+
+
 def dataset(tables):
     return {
         "name": "demo",

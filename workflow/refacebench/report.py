@@ -602,12 +602,13 @@ def _flow(dataset: Mapping, look: Look) -> dict:
     if flow.empty:
         return {"numbers": None, "counts": None, "left_out": None}
     lost = flow[flow["status"].isin(LOST)]
-    everywhere = flow["variant"].nunique()
+    # Not the pictures of controls, which are only attacked.
+    everywhere = set(flow.loc[~flow["stage"].isin(ATTACKING), "variant"])
     rows = []
     keys = ["scan", "stage", "status", "reason"]
     for key, group in lost.groupby(keys, sort=False, dropna=False):
         variants = look.sort(group["variant"])
-        where = "every variant" if len(variants) == everywhere else ", ".join(variants)
+        where = "every variant" if everywhere <= set(variants) else ", ".join(variants)
         rows.append([str(key[0]), where, str(key[1]), str(key[2]), str(key[3])])
     rest = len(rows) - MOST_LEFT_OUT
     caption = f"Scans that were left out, and why: {plural(len(rows), 'row')}"
