@@ -48,16 +48,20 @@ header["descrip"] = b"Qwibbleton 1931-07-19"
 nib.save(nib.Nifti1Image(data, image.affine, header), sys.argv[2])
 """
 
-DEFACER = '''"""Fails on every scan, in words that name its file, its header and the tokens."""
+DEFACER = '''"""Fails on one scan, in words that name its file, its header and the tokens."""
 import os
 
 import nibabel as nib
+
+from refacebench.defacers import Defaced
 
 VERSION = "1"
 OPTIONS = {"notes": ""}
 
 
 def deface(scan, options):
+    if scan.volume.shape[0] % 2 == 0:
+        return Defaced(scan.volume.data * 0, ~scan.head)
     text = nib.load(scan.path).header["descrip"].item().decode()
     tokens = [v for k, v in os.environ.items() if k.startswith("REFACEBENCH")]
     raise RuntimeError(f"{scan.path}: no face of {text} ({scan.path.parents[2]}) {tokens}")
@@ -140,6 +144,7 @@ def run(tmp_path_factory):
         },
         "segmenters": {"stub": {"file": str(tools / "stub.py")}},
         "statistics": {"bootstrap": 100},
+        "allow_failures": 0.5,
     }  # fmt: skip
     # As an earlier run has left them.
     for name in ("render", "derivatives"):
