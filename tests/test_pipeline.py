@@ -105,6 +105,19 @@ def test_every_variant_and_control_is_attacked(finished):
     black = privacy[(privacy["variant"] == "black") & (privacy["setting"] == "same_scan")]
     assert black["rank1"].tolist() == [0.5]  # two people in the gallery, nothing to see
     assert (folder / "results/figures/tiny/privacy_utility.png").is_file()
+    assert (privacy["n_expected"] == 2).all()
+
+
+def test_the_way_to_the_attacks_is_in_the_flow(finished):
+    folder, _, _ = finished
+    counts = columns.read(folder / "results/tables/tiny/flow_counts.tsv")
+    first = counts[counts["stage"] == "render"].set_index("variant")
+    assert set(first.index) == VARIANTS | {"blurred", "black"}
+    # Of the originals both sessions of both people, the gallery.
+    assert first.loc["original", "n_in"] == 4
+    assert set(first["n_in"].drop("original")) == {2}
+    last = counts[counts["stage"] == "attack"].set_index("variant")
+    assert last.loc["original", ["n_in", "n_ok"]].tolist() == [2, 2]
 
 
 def test_every_method_says_what_ran(finished):

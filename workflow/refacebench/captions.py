@@ -544,14 +544,22 @@ def flow(
     tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
 ) -> str:
     """Return the caption of the scans' flow."""
-    return f"Where each scan ended, for each variant: {_total(tables)}"
+    return _join(
+        f"Where each scan ended, for each variant: {_total(tables)}",
+        "Rows of the stages render, enrol and attack are of scans that were lost on the way to the "
+        "attacks; their measures have rows of their own.",
+    )
 
 
 def flow_counts(
     tables: Tables, settings: Settings, segmenter: str | None = None, config: Mapping | None = None
 ) -> str:
     """Return the caption of the numbers of scans in each stage."""
-    return f"Scans that entered and left each stage, for each variant: {_total(tables)}"
+    return _join(
+        f"Scans that entered and left each stage, for each variant: {_total(tables)}",
+        "render, enrol and attack begin with the variant's image, beside segment and measure; "
+        "what any attacker lost counts there as lost.",
+    )
 
 
 def _total(tables: Tables) -> str:
@@ -604,6 +612,7 @@ def privacy(
         "Queries that could not be compared count as not identified in rank1, rank_k and choice; "
         "they are left out of *_completers and of rankings. Undetected: no face was found, which "
         "is not the same as safe.",
+        _missing_people(table),
         "p: exact tests against chance, more than chance, one trial a participant; Holm-corrected "
         "over all variants and attackers of a setting. rank1_detectable: the smallest rate that "
         "would have passed. Not above chance is not safe.",
@@ -612,6 +621,22 @@ def privacy(
         "Intervals of rank 1 and rank k are widened to Clopper-Pearson's, and so are those of a "
         "choice that everybody or nobody lost.",
     )
+
+
+def shortfalls(table: pd.DataFrame) -> list[str]:
+    """Return why attacks rest on fewer people or scans than planned, each text once."""
+    if "shortfall" not in table:
+        return []
+    return [text for text in dict.fromkeys(table["shortfall"].fillna("")) if text]
+
+
+def _missing_people(table: pd.DataFrame) -> str:
+    """Return the shortfalls as a sentence; empty for none."""
+    texts = shortfalls(table)
+    if not texts:
+        return ""
+    more = f"; {len(texts) - 5} more in the column shortfall" if len(texts) > 5 else ""
+    return f"Fewer than planned: {'; '.join(texts[:5])}{more}."
 
 
 def _galleries(table: pd.DataFrame) -> str:
@@ -716,6 +741,7 @@ def tradeoff(
         "better than chance); controls do not compete; whether neighbours on it truly differ is "
         "for the intervals to say. Grey: changes no larger than the null control's.",
         _floor(table),
+        _missing_people(table),
         "Intervals of identification: bootstrap of the maximum over attackers (participants are "
         "drawn once for all); the largest of several noisy rates is too high on average, by about "
         "the column bias, and more so where there are more routes (n_routes). Intervals of "

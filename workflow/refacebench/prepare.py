@@ -16,7 +16,7 @@ from . import images, masks, names, templates
 from .images import Volume
 from .manifest import ScanExcluded
 
-VERSION = "2"
+VERSION = "3"
 
 #: A brain mask outside this range, in ml, is not that of a living person's whole brain.
 BRAIN_RANGE_ML = (600.0, 2500.0)

@@ -26,7 +26,7 @@ from . import images, masks, templates
 from .images import Volume
 
 #: Raise it when a rendering changes; it is part of every key.
-VERSION = "1"
+VERSION = "2"
 
 OPTIONS = {
     # Edge of the square views in pixels, and half of what they show in mm.
@@ -480,7 +480,8 @@ def render_row(row: Mapping, out_folder: str | Path, options: Mapping) -> dict:
     row : mapping
         ``path`` (the variant's image), ``scan``, and ``template_path`` (the original's
         matrix).  A rescan has none, for only its picture is needed: its pose is registered
-        here, quickly, and written beside the rendering.
+        here, quickly (thoroughly where that fails, see :func:`refacebench.templates.register`),
+        and written beside the rendering.
     out_folder : str or Path
         Gets ``<scan>.npz``.
 

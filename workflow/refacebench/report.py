@@ -29,7 +29,9 @@ from .names import split_variant
 from .numbers import NO_VALUE
 from .numbers import number as _number
 from .segmenters import REGIONS
+from .statistics import losses
 from .statistics.columns import TIMED, TOTAL
+from .statistics.flow import ATTACKING, STAGES
 from .statistics.settings import Settings
 from .statistics.unavailable import present
 
@@ -271,8 +273,12 @@ def flow_numbers(flow: pd.DataFrame) -> dict[str, int]:
         ``scans``, ``participants``; ``compared``, ``other`` (training,
         validation, later sessions) and ``left_out`` split the scans by what happened
         to the original; ``incomplete`` of the compared ones were lost by at
-        least one variant.
+        least one variant; ``not_attacked`` were lost on the way to the attacks
+        in at least one variant, whether they were measured or not.
     """
+    attacks = flow["stage"].isin(ATTACKING)
+    not_attacked = flow.loc[attacks & flow["status"].isin(LOST), "scan"].nunique()
+    flow = flow[~attacks]
     original = flow[flow["variant"] == "original"].drop_duplicates("scan")
     lost = original["status"].isin(LOST)
     compared = (original["status"] == "ok") & (original["reason"].fillna("") == "")
@@ -285,6 +291,7 @@ def flow_numbers(flow: pd.DataFrame) -> dict[str, int]:
         "other": int((~compared & ~lost).sum()),
         "left_out": int(lost.sum()),
         "incomplete": stopped["scan"].nunique(),
+        "not_attacked": not_attacked,
     }
 
 
@@ -302,7 +309,8 @@ def _scans_line(tables) -> str:
         text += f", {n['other']} used for training, validation or as {later}"
     if n["incomplete"]:
         text += f"; at least one method failed on {n['incomplete']} of those compared"
-    return text + "."
+    lost = losses.on_the_way(flow[flow["stage"].isin(ATTACKING)], flow)
+    return text + (f"; {lost}." if lost else ".")
 
 
 def _recognition_lines(tables, settings: Settings, look: Look) -> list[str]:
@@ -316,6 +324,9 @@ def _recognition_lines(tables, settings: Settings, look: Look) -> list[str]:
     table = table.drop_duplicates("variant").set_index("variant")
     front = [v for v in table.index if table.loc[v, "pareto"] == 1]
     text = ""
+    short = captions.shortfalls(table.reset_index())
+    if short:
+        text += f"Attacked: {_shorten(short, 4, '; ')}."
     if front:
         text += f" Best compromises with volumes (Pareto front): {', '.join(look.sort(front))}."
         text += " That goes by the values alone; their intervals may hold others' values."
@@ -589,7 +600,7 @@ def _flow_counts(tables, look: Look, link: str) -> Table | None:
     if counts.empty:
         return None
     stages = list(dict.fromkeys(counts["stage"]))
-    stages = [s for s in _STAGES if s in stages] + [s for s in stages if s not in _STAGES]
+    stages = [s for s in STAGES if s in stages] + [s for s in stages if s not in STAGES]
     rows = []
     for variant in look.sort(counts["variant"]):
         mine = counts[counts["variant"] == variant].set_index("stage")
@@ -602,12 +613,11 @@ def _flow_counts(tables, look: Look, link: str) -> Table | None:
         rows.append([look.label(variant), *cells])
     caption = (
         "Scans that came out of each stage, of those that went in. Training and validation scans "
-        "and later sessions leave the flow on purpose."
+        "and later sessions leave the flow on purpose. Rendering, enrolment and attack begin with "
+        "a variant's image again, beside segmentation and measures; a scan counts as lost there "
+        "if any attacker lost it."
     )
     return Table(caption, ["Variant", *[s.capitalize() for s in stages]], rows, link)
-
-
-_STAGES = ("inventory", "prepare", "deface", "reface", "segment", "measure")
 
 
 def _methods(methods: Sequence[Mapping]) -> Table:
@@ -1063,8 +1073,15 @@ def _compact_privacy(table, look, settings):
         cells = [_attack_cell(by, a, name, settings) for a in attackers]
         if name != "rank1":
             cells += [_attack_cell(by, a, "rank1", settings) for a in attackers]
-        rows.append([label, str(int(mine["n"].max())), *cells])
+        rows.append([label, _of_planned(mine), *cells])
     return columns, rows
+
+
+def _of_planned(mine: pd.DataFrame) -> str:
+    """Return the participants of some attacks, with the reasons where there should be more."""
+    texts = captions.shortfalls(mine)
+    number = str(int(mine["n"].max()))
+    return f"{number} ({'; '.join(texts)})" if texts else number
 
 
 def _attack_cell(by, attacker: str, name: str, settings: Settings) -> str:

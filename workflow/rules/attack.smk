@@ -1,4 +1,5 @@
 # Attacks: in <- render manifests; out -> results/enrol (the gallery), results/attack.
+# Beside each file stands a manifest: what became of every scan that it was made from.
 
 
 rule enrol:
@@ -7,7 +8,8 @@ rule enrol:
         gallery=attack_renderings("original"),
         brains=attack_brains("original"),
     output:
-        "results/enrol/{dataset}/{attacker}.npz",
+        gallery="results/enrol/{dataset}/{attacker}.npz",
+        manifest="results/enrol/{dataset}/{attacker}.tsv",
     log:
         "results/logs/enrol/{dataset}/{attacker}.log",
     benchmark:
@@ -30,13 +32,14 @@ rule enrol:
 rule attack:
     """Let one attacker name the people behind one variant's scans."""
     input:
-        gallery=rules.enrol.output[0],
+        gallery=rules.enrol.output.gallery,
         originals=attack_renderings("original"),
         queries=attack_renderings("target"),
         brains=attack_brains("target"),
         trained=attack_training,
     output:
-        "results/attack/{dataset}/{attacker}/{target}.npz",
+        scores="results/attack/{dataset}/{attacker}/{target}.npz",
+        manifest="results/attack/{dataset}/{attacker}/{target}.tsv",
     log:
         "results/logs/attack/{dataset}/{attacker}/{target}.log",
     benchmark:

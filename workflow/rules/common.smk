@@ -28,7 +28,7 @@ from refacebench.figures import PRIVACY as PRIVACY_FIGURES
 from refacebench.figures import names as figure_names
 from refacebench.metrics import measure
 from refacebench.statistics import VERSION as STATISTICS_VERSION
-from refacebench.statistics.columns import PRIVACY, RATERS, TABLES
+from refacebench.statistics.columns import FLOW, PRIVACY, RATERS, TABLES
 
 # Large arrays come and go all the time. As set here the C library (glibc; others do not look)
 # keeps their memory, instead of asking the system for fresh pages each time: a fifth of the
@@ -248,6 +248,16 @@ def attack_files(wildcards):
         for attacker in ATTACKERS
         for variant in attacked(attacker)
     ]
+
+
+def enrol_manifests(wildcards):
+    """What became of the originals that every attacker was to enrol."""
+    return [f"results/enrol/{wildcards.dataset}/{attacker}.tsv" for attacker in ATTACKERS]
+
+
+def attack_manifests(wildcards):
+    """What became of the scans that every attacker was set on."""
+    return [path.removesuffix(".npz") + ".tsv" for path in attack_files(wildcards)]
 
 
 def attacked(attacker):

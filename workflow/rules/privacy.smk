@@ -6,6 +6,8 @@ rule privacy:
     """Turn the attackers' scores into tables and figures, with the warnings of the controls."""
     input:
         attacks=attack_files,
+        enrolled=enrol_manifests,
+        attacked=attack_manifests,
         volumes="results/tables/{dataset}/volumes.tsv",
         quality="results/tables/{dataset}/quality.tsv",
     output:

@@ -104,6 +104,7 @@ rule costs:
     """Sum up what every stage cost, from the benchmarks of the jobs."""
     input:
         FIGURE_FILES,
+        expand(rules.flow.output, dataset=DATASETS),
     output:
         "results/tables/costs.tsv",
     log:
@@ -123,7 +124,7 @@ rule costs:
 rule page:
     """Write the page that a data steward reads, and the summary that the run ends with."""
     input:
-        tables=expand(rules.statistics.output, dataset=DATASETS),
+        tables=expand([*rules.statistics.output, *rules.flow.output], dataset=DATASETS),
         privacy=PRIVACY_TABLES,
         figures=FIGURE_FILES,
         costs=rules.costs.output[0],

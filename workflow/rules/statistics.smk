@@ -1,4 +1,5 @@
 # Statistics: in <- measure and segment manifests; out -> results/tables/{dataset}.
+# The scans' flow: these and the manifests of enrolment and attack.
 
 
 rule brain_age:
@@ -38,7 +39,10 @@ rule statistics:
         brain_age=rules.brain_age.output[0],
     output:
         report(
-            expand("results/tables/{{dataset}}/{table}.tsv", table=TABLES),
+            expand(
+                "results/tables/{{dataset}}/{table}.tsv",
+                table=[name for name in TABLES if name not in FLOW],
+            ),
             caption="../report/table.rst",
             category="{dataset}",
             subcategory="tables",
@@ -63,3 +67,40 @@ rule statistics:
         note=synthetic_note,
     script:
         "../scripts/statistics.py"
+
+
+rule flow:
+    """Say where each scan ended, on the way to the measures and to the attacks."""
+    input:
+        measured=stage_manifests("measure", "test", plan.MEASURED, VARIANTS),
+        rescans=stage_manifests("segment", "test", plan.RESCAN),
+        training=stage_manifests("segment", "train", plan.MEASURED),
+        inventory=all_scans,
+        refacing=refacing_manifests,
+        enrolled=enrol_manifests,
+        attacked=attack_manifests,
+    output:
+        report(
+            expand("results/tables/{{dataset}}/{table}.tsv", table=FLOW),
+            caption="../report/table.rst",
+            category="{dataset}",
+            subcategory="tables",
+        ),
+    log:
+        "results/logs/flow/{dataset}.log",
+    benchmark:
+        "results/benchmarks/flow/{dataset}.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=30,
+    params:
+        config=config,
+        variants=LISTED,
+        unavailable=UNAVAILABLE,
+        version=STATISTICS_VERSION,
+        note=synthetic_note,
+    script:
+        "../scripts/flow.py"

@@ -23,8 +23,11 @@ def main(snakemake):
         enrolled, unfit = _run.enrol(module, people, options, again=again)
     for scan, why in (lost | unfit).items():
         print(f"not enrolled: {scan} ({why})", file=sys.stderr)
-    _run.save_enrolled(enrolled, lost | unfit, snakemake.output[0])
-    manifest.note_failures(snakemake.output[0], again, {}, len(people))
+    _run.save_enrolled(enrolled, lost | unfit, snakemake.output.gallery)
+    who = {"attacker": p.name, "version": p.version, "unavailable": reason}
+    table = _run.record(rows, "enrol", _run.at("enrol", unfit), **who)
+    manifest.write(table, snakemake.output.manifest)
+    manifest.note_failures(snakemake.output.gallery, again, {}, len(people))
 
 
 if __name__ == "__main__":

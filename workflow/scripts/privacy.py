@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from refacebench import captions, figures, jobs
+from refacebench import captions, figures, jobs, manifest
 from refacebench.figures.style import look_of, save
-from refacebench.statistics import columns, latex, likeness, privacy, scores, tradeoff
+from refacebench.statistics import columns, latex, likeness, losses, privacy, scores, tradeoff
 from refacebench.statistics.settings import Settings
 
 #: With fewer people an average face would still be somebody's.
@@ -57,6 +57,10 @@ def main(snakemake):
         "privacy_likeness": likeness.likeness(found, settings),
         "tradeoff": tradeoff.tradeoff(results, volumes, protocol, settings, p.floors),
     }
+
+    ledgers = manifest.read_many(given.enrolled), manifest.read_many(given.attacked)
+    tables["privacy"] = losses.explained(tables["privacy"], *ledgers)
+    tables["tradeoff"] = losses.passed_on(tables["tradeoff"], tables["privacy"])
 
     def caption(name):
         return captions.PRIVACY[name](tables, settings, config=snakemake.config)

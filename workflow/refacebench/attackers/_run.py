@@ -1,6 +1,7 @@
 """From manifests to an attack's file: who is compared with whom, and what came of it.
 
-Reads manifests and renderings, writes ``.npz`` files without pickled objects.
+Reads manifests and renderings, writes ``.npz`` files without pickled objects.  What became of
+each scan goes into manifests of its own (:func:`record`), one row a scan like those of any stage.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ from .. import manifest, reasons, rendering
 from . import AttackFailed, Context, Enrolled, Scores, Subject
 
 _IDS = ("scan", "participant", "session")
+#: What manifests of enrolment and attack keep of a render manifest's rows.
+_KEPT = (
+    *("dataset", "participant", "session", "scan", "split", "role", "site", "age", "sex"),
+    *("variant", "status", "stage", "reason"),
+)
 
 
 def subjects(
@@ -138,6 +144,7 @@ def attack(
     options: Mapping,
     context: Context,
     lost: Mapping[str, str],
+    again: dict[str, str] | None = None,
 ) -> tuple[dict[str, np.ndarray], str]:
     """Compare all queries with the whole gallery.
 
@@ -147,6 +154,8 @@ def attack(
         The queries' rows, those without a rendering included: each stays a row.
     lost : mapping
         Reason by scan, for those that were not enrolled.
+    again : dict, optional
+        Gets the reason of an attack that failed and may succeed at another try.
 
     Returns
     -------
@@ -165,15 +174,15 @@ def attack(
     if not len(gallery):
         why = "the gallery is empty: no original could be enrolled"
     elif len(queries):
-        try:
-            scores = module.score(queries, gallery, options, context)
-        except AttackFailed as error:
-            why = reasons.clean(error)
+        scores, why = _score(module, queries, gallery, options, context, again)
     if why:
         print(f"no attack: {why}", file=sys.stderr, flush=True)
         reason = np.array([r or why for r in reason], dtype=str)
         scores, at = Scores(np.full((0, len(gallery)), np.nan)), at[:0]
     result = _scattered(scores, at, len(names))
+    if scores.resplit is None:
+        silent = ~np.isfinite(result["distance"]).any(axis=-1).reshape(-1, len(names)).any(axis=0)
+        reason = np.where(silent & (reason == ""), "no distance to anyone in the gallery", reason)
     detected = np.ones(len(names), bool)
     if "detected" in queries.features and len(at):
         detected[:] = False
@@ -181,6 +190,77 @@ def attack(
     result |= {f"query_{n}": rows[n].to_numpy(dtype=str) for n in _IDS}
     result |= {f"gallery_{n}": getattr(gallery, n) for n in _IDS}
     return result | {"detected": detected, "query_reason": reason}, scores.trained_on
+
+
+def _score(module, queries, gallery, options, context, again) -> tuple[Scores, str]:
+    """Return the attacker's scores, or why there are none: a failed attack is no crash.
+
+    Too little memory is one, since a second attempt of the job has more.  Another failure
+    that may pass goes into ``again``.
+    """
+    try:
+        return module.score(queries, gallery, options, context), ""
+    except AttackFailed as error:
+        return Scores(np.empty((0, len(gallery)))), reasons.clean(error)
+    except MemoryError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        why = reasons.clean(f"{type(error).__name__}: {error}")
+        if again is not None and manifest.may_pass(error):
+            again["attack"] = why
+        return Scores(np.empty((0, len(gallery)))), why
+
+
+def record(
+    rows: pd.DataFrame,
+    stage: str,
+    failed: Mapping[str, tuple[str, str]],
+    *,
+    attacker: str,
+    version: str = "",
+    variant: str = "",
+    unavailable: str = "",
+) -> pd.DataFrame:
+    """Return an attacker's manifest: what became of each scan of a render manifest.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Rows of render manifests; those that are not ``ok`` stay as they are.
+    stage : str
+        The stage that the others passed.
+    failed : mapping
+        Stage and reason, by scan, of those that did not.
+    variant : str
+        In place of the rows' own: a control's pictures are made from the original's.
+    unavailable : str
+        Why the attacker did not run at all.
+    """
+    kept = []
+    for row in rows.sort_values("scan", kind="stable").to_dict("records"):
+        line = {name: row[name] for name in _KEPT if name in row}
+        if row["status"] == manifest.OK:
+            end = (manifest.OK, stage, "")
+            if unavailable:
+                end = (manifest.UNAVAILABLE, stage, unavailable)
+            elif row["scan"] in failed:
+                end = (manifest.FAILED, *failed[row["scan"]])
+            line |= dict(zip(("status", "stage", "reason"), end, strict=True))
+        kept.append(line | ({"variant": variant} if variant else {}))
+    table = pd.DataFrame(kept, columns=[c for c in _KEPT if c in rows] if not kept else None)
+    return table.assign(method=attacker, version=str(version))
+
+
+def at(stage: str, reasons: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return the stage with each scan's reason, as :func:`record` wants it."""
+    return {scan: (stage, reason) for scan, reason in reasons.items()}
+
+
+def reasons_of(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Return why queries of an attack have no score, by scan."""
+    both = zip(arrays["query_scan"].tolist(), arrays["query_reason"].tolist(), strict=True)
+    return {scan: reason for scan, reason in both if reason}
 
 
 def _scattered(scores: Scores, at: np.ndarray, count: int) -> dict[str, np.ndarray]:

@@ -37,7 +37,7 @@ from .. import images, manifest, names, templates
 from ..images import Volume
 from . import TRUTH, TRUTH_REGIONS, _growth, _people, is_brain
 
-VERSION = "1.0"
+VERSION = "1.1"
 SYNTHETIC = True
 STATEMENT = (
     "Synthetic cohort painted from label maps of real heads (BBillot/SynthSeg, Apache-2.0) with "

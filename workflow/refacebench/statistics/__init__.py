@@ -30,8 +30,14 @@ Output tables, written to ``results/tables/{dataset}/``, columns in
 ``flow``          one row a scan of the inventory and variant: ``stage`` that stopped it
                   or the last one that it passed, ``status`` (ok, excluded, failed,
                   unavailable = the defacer's program is not on this machine,
-                  not_used = left out on purpose, missing = lost), ``reason``
-``flow_counts``   scans that entered and left each stage of a variant
+                  not_used = left out on purpose, missing = lost), ``reason``.  These rows
+                  end in inventory ... measure.  Beside them stand rows of scans that were
+                  lost elsewhere, whose measures may be whole: stage brainage (no age), and
+                  render, enrol and attack (lost on the way to the attacks, in a variant, a
+                  control, or as an original of another session; ``reason`` names the attacker)
+``flow_counts``   scans that entered and left each stage of a variant; render, enrol and attack
+                  begin with the variant's image again, and a scan that any attacker lost is
+                  lost.  Companions of a scan are counted in ``carried``
 ``quality``       scans in each class; ``unrated``: ok but without a class; engine and
                   version of the defacer; ``face_removed`` of ``n_face`` scans are no
                   Failure I, in ``brain_unchanged`` of ``n_brain`` outputs no voxel of the
@@ -89,7 +95,9 @@ by participant, uncorrected; ``note`` says why there is no model.
 Where attackers are configured, from their scores (:mod:`~refacebench.statistics.scores`):
 
 ``privacy``           one row a variant, attacker and setting; how people are counted,
-                      ties, tests and intervals: :mod:`~refacebench.statistics.privacy`
+                      ties, tests and intervals: :mod:`~refacebench.statistics.privacy`;
+                      ``n_expected`` participants were planned, ``shortfall`` says why there
+                      are fewer, or fewer queries or people in the gallery
 ``privacy_curves``    points of the CMC, top-alpha and ROC curves, with bootstrap intervals
                       (``low``, ``high``) or ranges over resplits (``band_*``)
 ``privacy_warnings``  what the controls say; read it first

@@ -87,13 +87,15 @@ def _with_note(columns: tuple[str, ...]) -> tuple[str, ...]:
     return (*columns, "note") if wants else columns
 
 
+#: Tables of the scans' flow, which has to wait for the attacks too.
+FLOW = ("flow", "flow_counts")
 #: Columns of every table, in order.
 TABLES = {name: _with_note(tuple(text.split())) for name, text in _COLUMNS.items()}
 
 _PRIVACY = {
     "privacy": """
         variant attacker version trained_on setting
-        n n_queries n_failed n_no_match n_gallery n_resplits
+        n n_expected n_queries n_failed n_no_match n_gallery n_resplits
         n_undetected undetected_share undetected_low undetected_high
         chance rank1 rank1_low rank1_high rank1_band_low rank1_band_high
         rank1_completers rank1_detected p p_holm rank1_detectable
@@ -104,7 +106,7 @@ _PRIVACY = {
         n_impostor roc_area roc_area_low roc_area_high roc_area_band_low roc_area_band_high
         eer eer_low eer_high eer_band_low eer_band_high
         false_accept verified verified_low verified_high verified_band_low verified_band_high
-        family_size note
+        family_size shortfall note
     """,
     "privacy_curves": "variant attacker setting curve x y low high band_low band_high",
     "privacy_warnings": "kind attacker control setting n rank1 chance p_holm message",
@@ -114,10 +116,10 @@ _PRIVACY = {
         closer_share closer_low closer_high p p_holm family_size
     """,
     "tradeoff": """
-        variant setting segmenter n n_attackers n_routes worst_attacker worst_route
+        variant setting segmenter n n_expected n_attackers n_routes worst_attacker worst_route
         measure identification low high bias chance p_holm_min
         floor_attacker floor floor_low floor_high
-        n_regions n_volume_failed volume_change_pct volume_low volume_high pareto
+        n_regions n_volume_failed volume_change_pct volume_low volume_high pareto shortfall
     """,
 }
 #: Tables that exist only where attackers are configured.
@@ -154,7 +156,7 @@ _TEXT = """
     version structure measure region family site step margin_source correction note
     part made_by failure contrast
     attacker trained_on setting curve kind control message worst_attacker worst_route floor_attacker
-    file rater question
+    file rater question shortfall
 """
 
 

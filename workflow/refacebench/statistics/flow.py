@@ -1,4 +1,9 @@
-"""Where each scan of the inventory ended, for each variant; nothing drops out silently."""
+"""Where each scan of the inventory ended, for each variant; nothing drops out silently.
+
+Two ways lead from a variant's image: it is segmented and measured (here), and rendered,
+enrolled and attacked (:mod:`~refacebench.statistics.attacked`).  The table ``flow`` has a row a
+scan and variant of the first way; of the second, rows of the scans alone that were lost on it.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,15 @@ import pandas as pd
 
 from ..manifest import EXCLUDED, FAILED, OK, UNAVAILABLE, one_line
 from ..names import split_variant
+from . import losses
 from .cohort import FOLLOWUP, RESCAN
 from .columns import frame
 
-#: Stages in the order in which a scan goes through them.
-STAGES = ("inventory", "prepare", "deface", "reface", "segment", "measure")
+#: Stages in the order in which a scan goes through them, to where it is measured ...
+MEASURING = ("inventory", "prepare", "deface", "reface", "segment", "measure")
+#: ... and, from the same image on, to where it is attacked.
+ATTACKING = ("render", "enrol", "attack")
+STAGES = (*MEASURING, *ATTACKING)
 #: Stages that all variants share; their manifests carry no variant.
 SHARED = ("inventory", "prepare")
 #: Further values of ``status`` in the flow table: left out on purpose, and
@@ -30,7 +39,7 @@ class StageManifest(NamedTuple):
     Attributes
     ----------
     stage : str
-        One of :data:`STAGES`.
+        One of :data:`STAGES`; those of :data:`ATTACKING` take no part in :func:`flow`.
     variant : str
         Ignored for the stages in :data:`SHARED`.
     table : pandas.DataFrame
@@ -70,18 +79,18 @@ def flow(
     """
     found, tagged = _index(manifests)
     variants = list(variants) if variants is not None else tagged
-    final = max((STAGES.index(stage) for stage, _ in found), default=0)
+    final = max((MEASURING.index(s) for s, _ in found if s in MEASURING), default=0)
     scans = inventory.sort_values("scan", kind="stable").to_dict("records")
     rows = []
     for variant in variants:
         chain = _chain(variant, found)
         for scan in scans:
-            end = _follow(scan, chain, variant, STAGES[final])
-            rows.append({**{k: scan.get(k, "") for k in _IDENTITY}, "variant": variant, **end})
+            end = _follow(scan, chain, variant, MEASURING[final])
+            rows.append({**{k: scan.get(k, "") for k in IDENTITY}, "variant": variant, **end})
     return frame("flow", rows)
 
 
-_IDENTITY = ("dataset", "scan", "participant", "session", "split", "role")
+IDENTITY = ("dataset", "scan", "participant", "session", "split", "role")
 
 
 def _index(manifests) -> tuple[dict, list[str]]:
@@ -106,7 +115,7 @@ def _chain(variant: str, found: dict) -> list[tuple[str, dict]]:
     owner = {"prepare": "", "deface": defacer, "segment": variant, "measure": variant}
     if refacer:
         owner["reface"] = variant
-    keys = [(stage, owner[stage]) for stage in STAGES if stage in owner]
+    keys = [(stage, owner[stage]) for stage in MEASURING if stage in owner]
     return [(stage, found[stage, name]) for stage, name in keys if (stage, name) in found]
 
 
@@ -179,20 +188,28 @@ def without_age(inventory: pd.DataFrame, flows: pd.DataFrame) -> pd.DataFrame:
     return usable.assign(stage="brainage", status=NOT_USED, reason=reasons)
 
 
-def flow_counts(table: pd.DataFrame) -> pd.DataFrame:
+def flow_counts(table: pd.DataFrame, stages: Sequence[str] = MEASURING) -> pd.DataFrame:
     """Return how many scans entered and left each stage, for each variant.
 
     ``n_in = n_ok + n_excluded + n_failed + n_unavailable``; of ``n_ok``, the
-    ``n_not_used`` and ``n_missing`` do not enter the next stage.
+    ``n_not_used`` (those that had done their part among them) and ``n_missing``
+    do not enter the next stage.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row a scan and variant.
+    stages : sequence of str
+        Those of the table, in their order.
     """
     rows = []
     for variant, scans in table.groupby("variant", sort=False):
-        place = scans["stage"].map(STAGES.index)
-        present = set(place)
-        applicable = [s for s in STAGES[: max(present) + 1] if _applies(s, variant)]
-        for stage in applicable:
-            number = STAGES.index(stage)
+        place = scans["stage"].map(stages.index)
+        last = int(place.max())
+        for stage in [s for s in stages[: last + 1] if _applies(s, variant)]:
+            number = stages.index(stage)
             here = scans[place == number]["status"].value_counts()
+            done = here.get(OK, 0) if number < last else 0
             entered = int((place >= number).sum())
             ends = (EXCLUDED, FAILED, UNAVAILABLE)
             stopped = {f"n_{name}": int(here.get(name, 0)) for name in ends}
@@ -203,7 +220,7 @@ def flow_counts(table: pd.DataFrame) -> pd.DataFrame:
                     "n_in": entered,
                     "n_ok": entered - sum(stopped.values()),
                     **stopped,
-                    "n_not_used": int(here.get(NOT_USED, 0)),
+                    "n_not_used": int(here.get(NOT_USED, 0) + done),
                     "n_missing": int(here.get(MISSING, 0)),
                 }
             )
@@ -221,6 +238,8 @@ def summary(table: pd.DataFrame) -> str:
     """Return one line: how many scans there are and how many were left out, and why."""
     if table.empty:
         return "no scans"
+    everything = table
+    table = table[table["stage"].isin(MEASURING)]
     without = list(pd.unique(table.loc[table["status"] == UNAVAILABLE, "variant"]))
     table = table[~table["variant"].isin(without)]
     scans = table.drop_duplicates("scan")
@@ -236,6 +255,9 @@ def summary(table: pd.DataFrame) -> str:
             )
     complete = table.groupby("scan")["status"].agg(lambda status: (status == OK).all())
     parts.append(f"{int(complete.sum())} measured in every variant")
+    lost = losses.on_the_way(everything[everything["stage"].isin(ATTACKING)], everything)
+    if lost:
+        parts.append(lost)
     if without:
         parts.append(f"not counted, as their programs were unavailable: {', '.join(without)}")
     return "; ".join(parts) + "."

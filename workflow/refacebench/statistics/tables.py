@@ -22,7 +22,7 @@ from ..manifest import OK, UNAVAILABLE
 from ..metrics.overlap import STRUCTURES
 from ..metrics.quality import CLASSES
 from ..names import split_variant
-from . import ages, paired, unavailable, verdicts
+from . import ages, attacked, paired, unavailable, verdicts
 from .cohort import (
     by_participant,
     check,
@@ -34,7 +34,7 @@ from .cohort import (
     variants_of,
 )
 from .columns import CHANGED_IF_ANY, FAMILIES, TIMED, TOTAL, frame
-from .flow import STAGES, StageManifest, flow, flow_counts, without_age
+from .flow import STAGES, StageManifest
 from .intervals import bootstrap_mean, bootstrap_median, share
 from .settings import Settings
 
@@ -84,11 +84,10 @@ def tables(
     order = variants_of(measurements, variants)
     margins = repeatability(measurements, settings)
     scans, stages = _flow_input(measurements, inventory, manifests)
-    flows = flow(scans, stages, variants=order)
     notes = unavailable.reasons_of(measurements)
     results = {
-        "flow": pd.concat([flows, without_age(scans, flows)], ignore_index=True),
-        "flow_counts": flow_counts(flows),
+        # Without the attacks, which the tables below need not wait for.
+        **attacked.flow_tables(scans, stages, variants=order),
         "quality": quality(measurements, settings, order),
         "overlap": overlap(measurements, settings, order),
         "volumes": volumes(measurements, settings, order, margins),

@@ -1,0 +1,326 @@
+"""A scan that is lost on the way to the attacks is named in the flow and behind every count."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import factories
+from refacebench import captions, report
+from refacebench.attackers import Context, Enrolled, Scores, _run
+from refacebench.statistics import attacked, columns, flow, losses, privacy, scores, tradeoff
+from refacebench.statistics.settings import Settings
+
+SETTINGS = Settings(n_boot=100)
+UNREGISTERED = "the scan could not be registered to the template head (scale 0.96-1.29)"
+PEOPLE = 5
+
+
+def rendered(people=PEOPLE, variant="original", sessions=(1, 2), split="test", **lost):
+    """Render manifests of people with two sessions; ``lost`` names scans with their end."""
+    rows = []
+    for person in range(1, people + 1):
+        for session in sessions:
+            scan = f"sub-{person}_ses-{session}"
+            end = lost.get(scan.replace("-", ""), ("ok", "render", ""))
+            rows.append(
+                {
+                    "dataset": "d",
+                    "participant": f"sub-{person}",
+                    "session": f"ses-{session}",
+                    "scan": scan,
+                    "split": split,
+                    "role": "measured" if session == 1 else "rescan",
+                    "variant": variant,
+                    **dict(zip(("status", "stage", "reason"), end, strict=True)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+LOST = {"sub3_ses2": ("failed", "render", UNREGISTERED)}
+
+
+def manifests(attackers=("a", "b"), unfit=None, variants=("original", "x", "black"), **lost):
+    """What every attacker's enrolment and attacks wrote; ``unfit``: (attacker, variant, scan)."""
+    enrolled, asked = [], []
+    for name in attackers:
+        gallery = rendered(**lost)
+        enrolled.append(_run.record(gallery, "enrol", {}, attacker=name))
+        for variant in variants:
+            rows = gallery[gallery["role"] == "measured"]
+            if variant == "x":
+                rows = rendered(variant="x", sessions=(1,))
+            failed = {
+                scan: end
+                for (who, what, scan), end in (unfit or {}).items()
+                if (who, what) == (name, variant)
+            }
+            asked.append(_run.record(rows, "attack", failed, attacker=name, variant=variant))
+    return pd.concat(enrolled), pd.concat(asked)
+
+
+def branch(enrolled, asked, inventory=None):
+    scans = rendered().assign(stage="inventory") if inventory is None else inventory
+    return attacked.attacked(scans, pd.concat([enrolled, asked]))
+
+
+def ends(table, **where):
+    for name, value in where.items():
+        table = table[table[name] == value]
+    return table[["stage", "status", "reason"]].to_numpy().tolist()
+
+
+def test_nothing_is_lost_where_nothing_is_lost():
+    table = branch(*manifests())
+    assert len(table) == 2 * PEOPLE + 2 * PEOPLE
+    assert set(table["status"]) == {"ok"}
+    later = ends(table, scan="sub-3_ses-2")
+    assert [stage for stage, _, _ in later] == ["enrol"]
+    assert "only its original is in the gallery" in later[0][2]
+    counts = flow.flow_counts(table, flow.ATTACKING)
+    original = counts[counts["variant"] == "original"].set_index("stage")
+    assert original["n_in"].tolist() == [10, 10, 5]
+    assert original.loc["enrol", "n_not_used"] == 5
+
+
+def test_a_second_session_that_could_not_be_registered_is_a_row():
+    table = branch(*manifests(**LOST))
+    assert ends(table, scan="sub-3_ses-2") == [["render", "failed", UNREGISTERED]]
+    # Its first session is attacked all the same.
+    assert ends(table, scan="sub-3_ses-1", variant="original") == [["attack", "ok", ""]]
+    counts = flow.flow_counts(table, flow.ATTACKING).set_index(["variant", "stage"])
+    assert counts.loc[("original", "render"), "n_failed"] == 1
+    assert counts.loc[("x", "render"), "n_failed"] == 0
+    sums = counts[["n_ok", "n_excluded", "n_failed", "n_unavailable"]].sum(axis=1)
+    assert (sums == counts["n_in"]).all()
+
+
+def test_the_attacker_that_lost_a_scan_is_named():
+    unfit = {("a", "x", "sub-2_ses-1"): ("enrol", "no brain mask")}
+    table = branch(*manifests(unfit=unfit))
+    expected = [["enrol", "failed", "a: no brain mask; other attackers ok"]]
+    assert ends(table, scan="sub-2_ses-1", variant="x") == expected
+    assert ends(table, scan="sub-2_ses-1", variant="original") == [["attack", "ok", ""]]
+    both = unfit | {("b", "x", "sub-2_ses-1"): ("attack", "nothing overlaps")}
+    table = branch(*manifests(unfit=both))
+    expected = [["enrol", "failed", "a: no brain mask; b: nothing overlaps"]]
+    assert ends(table, scan="sub-2_ses-1", variant="x") == expected
+
+
+def test_a_failure_for_one_attacker_alone_names_it():
+    unfit = {("a", "black", "sub-2_ses-1"): ("attack", "no distance to anyone in the gallery")}
+    table = branch(*manifests(attackers=("a",), unfit=unfit))
+    assert ends(table, scan="sub-2_ses-1", variant="black")[0][2].startswith("a: no distance")
+
+
+def test_a_scan_that_no_manifest_has_is_missing():
+    enrolled, asked = manifests()
+    gone = (asked["scan"] == "sub-4_ses-1") & (asked["variant"] == "x")
+    table = branch(enrolled, asked[~gone])
+    assert [end[1] for end in ends(table, scan="sub-4_ses-1", variant="x")] == ["missing"]
+    gone &= asked["method"] == "b"
+    table = branch(enrolled, asked[~gone])
+    (end,) = ends(table, scan="sub-4_ses-1", variant="x")
+    assert end[1:] == ["missing", "in no manifest of b; other attackers ok"]
+
+
+def test_what_was_stopped_before_its_rendering_has_one_row_only():
+    inventory = rendered().assign(stage="inventory")
+    inventory.loc[inventory["scan"] == "sub-1_ses-1", ["status", "reason"]] = ["excluded", "noise"]
+    lost = {"sub1_ses1": ("excluded", "inventory", "noise")}
+    table = branch(*manifests(**lost), inventory)
+    assert "sub-1_ses-1" not in set(table.loc[table["variant"] != "x", "scan"])
+
+
+def test_an_attacker_that_is_not_installed_loses_nothing_by_itself():
+    enrolled, asked = manifests(attackers=("a",))
+    rows = rendered(sessions=(1,), variant="x")
+    gone = _run.record(rows, "attack", {}, attacker="c", unavailable="install c")
+    table = branch(enrolled, pd.concat([asked, gone]))
+    assert set(table["status"]) == {"ok"}
+    alone = attacked.attacked(rendered(), gone)
+    assert set(alone["status"]) == {"unavailable"}
+    assert flow.flow_counts(alone, flow.ATTACKING)["n_unavailable"].sum() == PEOPLE
+
+
+def test_a_training_scan_that_was_lost_is_a_row():
+    train = rendered(3, split="train", sessions=(1,)).replace("sub-", "sub-t", regex=True)
+    inventory = pd.concat([rendered(), train], ignore_index=True).assign(stage="inventory")
+    enrolled, asked = manifests(attackers=("a",))
+    why = {"sub-t1_ses-1": ("enrol", "no surface")}
+    more = _run.record(train, "enrol", why, attacker="a")
+    table = branch(enrolled, pd.concat([asked, more]), inventory)
+    assert ends(table, scan="sub-t1_ses-1") == [["enrol", "failed", "a: no surface"]]
+    assert ends(table, scan="sub-t2_ses-1") == [
+        ["enrol", "not_used", "train split, serves to train a"]
+    ]
+
+
+def test_the_flow_keeps_its_rows_and_gets_those_of_lost_scans():
+    made = factories.measurements(4, n_train=2, n_rescans=2)
+    inventory, stages = factories.manifests(made)
+    before = attacked.flow_tables(inventory, stages, None, factories.VARIANTS)
+    scans = inventory[(inventory["split"] == "test") & (inventory["scan"] != "sub-999")]
+    ok = _run.record(scans, "enrol", {}, attacker="a", variant="original")
+    ok.loc[ok["scan"] == "sub-001_ses-2", ["status", "stage", "reason"]] = [
+        *("failed", "render", UNREGISTERED)
+    ]
+    after = attacked.flow_tables(inventory, stages, ok, factories.VARIANTS)
+    assert len(after["flow"]) == len(before["flow"]) + 1
+    pd.testing.assert_frame_equal(after["flow"].iloc[:-1], before["flow"])
+    assert after["flow"].iloc[-1]["scan"] == "sub-001_ses-2"
+    n = len(before["flow_counts"])
+    pd.testing.assert_frame_equal(after["flow_counts"].iloc[:n], before["flow_counts"])
+    assert after["flow_counts"]["stage"].iloc[n:].tolist() == ["render", "enrol"]
+    said = "1 scan lost on the way to the attacks in at least one variant: 1 second session "
+    said += "could not be registered (sub-001_ses-2)"
+    assert said in flow.summary(after["flow"])
+    assert said in captions.flow(after, SETTINGS)
+    assert said in report.summary_lines(after, SETTINGS)[0]
+    numbers = report.flow_numbers(after["flow"])
+    assert numbers["not_attacked"] == 1
+    assert numbers | {"not_attacked": 0} == report.flow_numbers(before["flow"])
+    page = report.build({"title": "t", "datasets": [dataset(after)]})
+    assert "<b>1</b> lost on the way to the attacks" in page
+    assert UNREGISTERED in page
+
+
+def dataset(tables):
+    return {
+        "name": "demo",
+        "faces": "private",
+        "tables": tables,
+        "figures": {},
+        "settings": SETTINGS,
+        "config": {},
+        "methods": [],
+    }
+
+
+# counts and their reasons -------------------------------------------------------------------
+
+
+def attack(variant="original", missing=(), unscored=(), attacker="a"):
+    """Scores of an attacker that names everybody; ``missing`` are not in its gallery."""
+    table = rendered()
+    gallery = table[~table["scan"].isin(missing)].reset_index(drop=True)
+    query = table[table["role"] == "measured"].reset_index(drop=True)
+    query = query.assign(detected=True, reason="")
+    same = query["participant"].to_numpy()[:, None] == gallery["participant"].to_numpy()
+    distance = np.where(same, 0.0, 1.0 + 0.01 * np.arange(len(gallery)))
+    distance[query["scan"].isin(unscored)] = np.nan
+    return scores.Scores(attacker, variant, distance, query, gallery, {"version": "1"})
+
+
+def explained(found, enrolled, asked):
+    protocol = privacy.Protocol()
+    results = privacy.evaluate_all(found, protocol, SETTINGS)
+    table = losses.explained(privacy.privacy(results), enrolled, asked)
+    volumes = pd.DataFrame(columns=list(columns.TABLES["volumes"]))
+    plane = losses.passed_on(tradeoff.tradeoff(results, volumes, protocol, SETTINGS), table)
+    return {"privacy": table, "tradeoff": plane}
+
+
+def test_a_lost_second_session_is_named_behind_every_count():
+    enrolled, asked = manifests(attackers=("a",), **LOST)
+    tables = explained([attack(missing=["sub-3_ses-2"])], enrolled, asked)
+    table = tables["privacy"].set_index("setting")
+    said = "4 of 5 participants: 1 second session could not be registered (sub-3_ses-2)"
+    row = table.loc["other_session"]
+    assert (row["n"], row["n_expected"], row["shortfall"]) == (4, 5, said)
+    row = table.loc["same_scan"]
+    assert (row["n"], row["n_expected"], row["shortfall"]) == (5, 5, "")
+    plane = tables["tradeoff"].set_index("setting")
+    assert plane["shortfall"].tolist() == [said, ""]
+    assert plane["n_expected"].tolist() == [5, 5]
+    assert said in captions.privacy(tables, SETTINGS)
+    assert said in captions.tradeoff(tables, SETTINGS)
+    assert said in " ".join(report.summary_lines(tables, SETTINGS))
+    assert f"4 ({said})" in report.build({"title": "t", "datasets": [dataset(tables)]})
+
+
+def test_a_lost_query_and_a_lost_person_are_named():
+    lost = {f"sub5_ses{n}": ("failed", "render", "nothing to look at") for n in (1, 2)}
+    unfit = {("a", "original", "sub-2_ses-1"): ("attack", "no distance")}
+    enrolled, asked = manifests(attackers=("a",), unfit=unfit, **lost)
+    found = attack(missing=["sub-5_ses-1", "sub-5_ses-2"], unscored=["sub-2_ses-1"])
+    table = explained([found], enrolled, asked)["privacy"].set_index("setting")
+    parts = table.loc["other_session", "shortfall"].split("; ")
+    assert parts == [
+        "4 of 5 participants: 1 second session could not be rendered (sub-5_ses-2)",
+        "3 of 4 queries: 1 first session could not be compared (sub-2_ses-1)",
+        "gallery of 4 of 5 people: 1 first session could not be rendered (sub-5_ses-1), "
+        "1 second session could not be rendered (sub-5_ses-2)",
+    ]
+    assert table.loc["other_session", "n_failed"] == 1
+    assert table.loc["other_session", "n_gallery"] == 4
+
+
+def test_many_lost_scans_are_counted_and_not_named():
+    table = rendered(6)
+    lost = table[table["role"] == "rescan"].assign(status="failed", stage="enrol", reason="x")
+    assert losses.phrase(lost, table) == "6 second sessions could not be enrolled"
+    one = rendered(2, sessions=(1,))
+    assert losses.phrase(one.assign(stage="attack").iloc[:1], one).startswith("1 scan could not")
+
+
+# what the attack stage writes ----------------------------------------------------------------
+
+
+class Attacker:
+    """An attacker whose scoring can fail."""
+
+    def __init__(self, error=None, distance=None):
+        self.error, self.distance = error, distance
+
+    def score(self, queries, gallery, options, context):
+        if self.error:
+            raise self.error
+        return Scores(self.distance)
+
+
+def enrolled_of(table):
+    ids = [table[name].to_numpy(dtype=str) for name in ("scan", "participant", "session")]
+    return Enrolled(*ids, {})
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no memory on the device"), ValueError("NaN")])
+def test_a_training_that_fails_in_any_way_is_a_reason(error, tmp_path):
+    rows = rendered(sessions=(1,))
+    people = enrolled_of(rows)
+    found, _ = _run.attack(Attacker(error), rows, people, people, {}, Context(1, tmp_path), {})
+    assert np.isnan(found["distance"]).all()
+    assert all(str(error) in reason for reason in found["query_reason"])
+    table = _run.record(rows, "attack", _run.at("attack", _run.reasons_of(found)), attacker="a")
+    assert set(table["status"]) == {"failed"}
+    assert set(table["stage"]) == {"attack"}
+
+
+def test_too_little_memory_ends_the_job_for_the_next_attempt_has_more(tmp_path):
+    rows = rendered(sessions=(1,))
+    people = enrolled_of(rows)
+    with pytest.raises(MemoryError):
+        _run.attack(Attacker(MemoryError()), rows, people, people, {}, Context(1, tmp_path), {})
+
+
+def test_a_query_without_any_distance_has_a_reason(tmp_path):
+    rows = rendered(sessions=(1,))
+    people = enrolled_of(rows)
+    distance = np.ones((PEOPLE, PEOPLE))
+    distance[1] = np.nan
+    module = Attacker(distance=distance)
+    found, _ = _run.attack(module, rows, people, people, {}, Context(1, tmp_path), {})
+    assert _run.reasons_of(found) == {"sub-2_ses-1": "no distance to anyone in the gallery"}
+    assert json.dumps(_run.reasons_of(found))
+
+
+def test_a_record_keeps_earlier_ends_and_names_the_control():
+    rows = rendered(2, sub1_ses1=("excluded", "prepare", "no brain"))
+    table = _run.record(rows, "enrol", {}, attacker="a", version="2", variant="black")
+    first = table.iloc[0]
+    assert (first["status"], first["stage"], first["reason"]) == ("excluded", "prepare", "no brain")
+    assert set(table["variant"]) == {"black"}
+    assert set(table["method"]) == {"a"}
+    assert _run.record(rows.iloc[:0], "enrol", {}, attacker="a").empty

@@ -1,0 +1,40 @@
+"""Where each scan of a dataset ended, on the way to the measures and to the attacks."""
+
+import pandas as pd
+
+from refacebench import captions, jobs, manifest, names
+from refacebench.statistics import attacked, cohort, latex, unavailable
+from refacebench.statistics.flow import StageManifest
+from refacebench.statistics.settings import Settings
+
+
+def main(snakemake):
+    """Write the tables of the flow as TSV and LaTeX."""
+    jobs.start(snakemake.log[0])
+    p, given = snakemake.params, snakemake.input
+    paths = [*given.measured, *given.rescans, *given.training, *given.refacing]
+    places = [(names.manifest_place(path), manifest.read(path)) for path in paths]
+    originals = [
+        (at.segmenter, at.variant, table) for at, table in places if at.variant == "original"
+    ]
+    added = unavailable.rows(cohort.assemble(originals), p.unavailable)
+    stages = [StageManifest(at.stage, at.variant, table) for at, table in places]
+    ledgers = [manifest.read(path) for path in [*given.enrolled, *given.attacked]]
+    results = attacked.flow_tables(
+        manifest.read_many(given.inventory),
+        [*stages, *unavailable.manifests(added)],
+        pd.concat(ledgers, ignore_index=True) if ledgers else None,
+        p.variants,
+    )
+    notes = unavailable.reasons_of(added)
+    results = {name: unavailable.noted(table, notes) for name, table in results.items()}
+    settings = Settings.from_config(p.config)
+
+    def caption(name):
+        return captions.CAPTIONS[name](results, settings, config=p.config)
+
+    latex.write_all(results, snakemake.output, caption, p.note)
+
+
+if __name__ == "__main__":
+    main(snakemake)
