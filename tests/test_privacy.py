@@ -573,7 +573,7 @@ def test_the_worst_case_is_over_attackers_and_reconstructions():
         by_rank([8] * 13, 13, "a+m", "y"),
         by_rank([7] * 13, 13, "b", "y"),
     ]
-    table = plane(found, {"a": 2.0, "a+m": 1.0, "b": 1.5})
+    table = plane(found, {"a": 2.5, "a+m": 1.0, "b": 1.5})
     assert table.loc["a", ["worst_attacker", "worst_route"]].tolist() == ["x", "m"]
     assert table.loc["a", "n_routes"] == 4
     assert table.loc["a", "n_attackers"] == 2
@@ -582,8 +582,10 @@ def test_the_worst_case_is_over_attackers_and_reconstructions():
     assert table.loc["a", "identification"] == pytest.approx(third)
     assert table.loc["b", "worst_attacker"] == "y"
     assert table.loc["original", "volume_change_pct"] == 0
-    # b: fewer identified; a+m: less change; a is worse than a+m in volumes, no better else.
+    # b: fewer identified; a+m: less change; a's volumes are shown to be worse than a+m's (its
+    # interval begins at 2.0, where that one's ends at 1.5) and it looks no better else.
     assert table["pareto"].dropna().to_dict() == {"a": 0.0, "a+m": 1.0, "b": 1.0}
+    assert table["rank"].dropna().to_dict() == {"a": 2.0, "a+m": 1.0, "b": 1.0}
     assert np.isnan(table.loc["original", "pareto"])
 
 
@@ -615,9 +617,9 @@ def test_refacing_buys_no_privacy_that_its_defacer_has_not():
 
 def test_below_chance_is_no_better_than_chance():
     """b's people are picked less often than by chance: luck, which its volumes pay for."""
-    found = [by_rank([rank] * 13, 13, name, "x") for name, rank in (("a", 9), ("b", 12))]
+    found = [by_rank([rank] * 60, 60, name, "x") for name, rank in (("a", 30), ("b", 55))]
     table = plane(found, {"a": 1.0, "b": 3.0})
-    assert (table["identification"] < table["chance"]).all()
+    assert (table["high"] < table["chance"]).all()
     assert table.loc["b", "identification"] < table.loc["a", "identification"]
     assert table["pareto"].to_dict() == {"a": 1.0, "b": 0.0}
 
@@ -640,41 +642,15 @@ def test_who_looks_at_no_face_is_a_floor_and_not_the_worst_case():
     assert (alone["worst_attacker"], alone["floor"]) == ("skull", 1.0)
 
 
-def test_the_interval_is_that_of_the_maximum_over_attackers():
-    rng = np.random.default_rng(5)
-    found = [by_rank(rng.integers(1, 14, 13), 13, "a", attacker) for attacker in "uvwxyz"]
-    results = privacy.evaluate_all(found, PROTOCOL, SETTINGS)
-    mine = [r for r in results if r.row["setting"] == OTHER_SESSION]
-    row = tradeoff.worst_case(mine, "a", "choice", SETTINGS)
-    rates = np.stack([r.persons["choice"].to_numpy() for r in mine])
-    counts = intervals.resample_counts(13, SETTINGS.n_boot, SETTINGS.seed)
-    maxima = (counts @ rates.T / 13).max(axis=1)
-    assert row["identification"] == pytest.approx(rates.mean(axis=1).max())
-    low, high = np.quantile(maxima, [0.025, 0.975])
-    assert (row["low"], row["high"]) == pytest.approx((low, high))
-    assert row["bias"] == pytest.approx(maxima.mean() - row["identification"])
-    assert row["bias"] > 0
-
-
 def test_volume_change_by_hand():
-    found = tradeoff.volume_change(volume_table({"a": 2.0, "n": 0.2}), "s", "a")
+    table = volume_table({"a": 2.0, "n": 0.2})
+    found = tradeoff.volume_change(table, "s", "a")
     assert found["volume_change_pct"] == 2.0
     assert (found["volume_low"], found["volume_high"]) == (1.5, 2.5)
-    noise = tradeoff.volume_change(volume_table({"a": 2.0, "n": 0.2}), "s", "n")
+    noise = tradeoff.volume_change(table, "s", "n")
     assert noise["volume_low"] == 0
     assert noise["volume_high"] == pytest.approx(0.7)
-    assert np.isnan(tradeoff.volume_change(volume_table({"a": 2.0}), "s", "b").get("x", np.nan))
-
-
-@hypothesis_settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=8))
-def test_the_front_is_what_nothing_beats(points):
-    points = np.array(points)
-    front = tradeoff.pareto(points)
-    for i, point in enumerate(points):
-        beaten = any((other <= point).all() and (other < point).any() for other in points)
-        assert front[i] == (not beaten)
-    assert front.any()
+    assert "volume_change_pct" not in tradeoff.volume_change(table, "s", "b")
 
 
 # likeness -----------------------------------------------------------------------------------

@@ -11,10 +11,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from .figures.privacy import main_rows
 from .metrics.quality import THRESHOLDS
 from .segmenters import REGIONS
 from .statistics.flow import summary
 from .statistics.settings import Settings
+from .statistics.tradeoff import is_unranked
 from .statistics.unavailable import present
 
 Tables = Mapping[str, pd.DataFrame]
@@ -609,17 +611,17 @@ def privacy(
         f"{options} scans of the variant (as in CP-GAN); rank_k: among the first {k}; area: under "
         "the top-alpha curve (ignorance: 0.5); verified: true accepts at "
         f"{100 * first['false_accept']:g} % false ones.",
-        "Queries that could not be compared count as not identified in rank1, rank_k and choice; "
-        "they are left out of *_completers and of rankings. Undetected: no face was found, which "
-        "is not the same as safe.",
+        "Bars, tests, rankings and *_completers are of the participants who could be compared; a "
+        "crash is no privacy. rank1, rank_k and choice are of all, those without a score as not "
+        "named. Undetected: no face was found, which is no failure and not the same as safe.",
         _missing_people(table),
         "p: exact tests against chance, more than chance, one trial a participant; Holm-corrected "
         "over all variants and attackers of a setting. rank1_detectable: the smallest rate that "
         "would have passed. Not above chance is not safe.",
         _resplits(table),
         intervals(settings),
-        "Intervals of rank 1 and rank k are widened to Clopper-Pearson's, and so are those of a "
-        "choice that everybody or nobody lost.",
+        "Intervals of rank 1 and rank k are widened to Clopper-Pearson's; those of choices are "
+        "Gaffke's bounds, which are the same for plain hits.",
     )
 
 
@@ -694,8 +696,9 @@ def privacy_map(
     """Return the caption of the surface distances."""
     return (
         "Mean distance in mm between the surface of a variant and that of its own original, on "
-        "the average face of the participants; in the titles its mean over the view. No colour: "
-        "unchanged, or no surface in either."
+        "the average face of the participants; in the titles its mean where there is a surface. No "
+        "colour: unchanged. Blue: the face is missing; most scans have no surface there any more, "
+        "which is the largest change of all and has no distance."
     )
 
 
@@ -731,23 +734,48 @@ def tradeoff(
     table = of_segmenter(tables["tradeoff"], segmenter)
     measure = "picked from several" if (table["measure"] == "choice").all() else "named first"
     return _join(
-        f"The worst that any attack does to a variant ({measure}), against the change of a typical "
-        f"regional volume{_by(segmenter)}: the median over regions of the absolute median change. "
+        f"How often the worst attack identifies people ({measure}), against the change of the "
+        f"volume that changes most{_by(segmenter)}: the largest absolute median change over all "
+        "volumes, whole brain and regions (worst_volume).",
+        "The worst attack is the one that looks worst among several, and of several attacks that "
+        "guess one always looks good. So it is picked on some participants and judged on the "
+        "others: the point does not rise with the number of attacks (n_routes) alone. With few "
+        "participants it may be too low; its interval holds the true worst case however many "
+        "attacks there are, so read the interval, not the point. p: is any attack above "
+        "chance? The largest success against the largest ones after people swapped identities, in "
+        "all attacks at once; p_holm: over all variants of a setting.",
         "Attacks on a defaced scan include those that put a face back first (worst_route). A "
         "refaced scan counts as no safer than its defaced one (taken_off): a face that was put "
         "where one was removed can be taken off again; where the defacer blurs, this is an upper "
-        "bound. What each attack does to each variant as it is stands in the table privacy. Pareto "
-        "front: no other variant is at least as good in both and better in one (below chance is no "
-        "better than chance); controls do not compete; whether neighbours on it truly differ is "
-        "for the intervals to say. Grey: changes no larger than the null control's.",
+        "bound. What each attack does to each variant as it is stands in the table privacy.",
+        "Rates are of participants that could be attacked. Who failed is counted beside the point "
+        "(n_failed), and as identified where methods are compared and in identification_all. Where "
+        "half or more failed, the variant is not comparable (crossed out) and does not compete.",
+        "Pareto front (rank 1): no other variant is shown to be better in one and looks no worse "
+        f"in the other. Shown means beyond uncertainty: p < {settings.alpha:g} for the same "
+        "participants, Holm-corrected over the pairs, or intervals of the volumes that do "
+        "not overlap. Variants that nothing separates share a rank. Below chance is no better than "
+        "chance. Controls do not compete.",
+        unseparated(table),
+        "Grey: changes no larger than the null control's. Noise alone gives every variant a "
+        "largest change above zero: read the others against the null control.",
         _floor(table),
         _missing_people(table),
-        "Intervals of identification: bootstrap of the maximum over attackers (participants are "
-        "drawn once for all); the largest of several noisy rates is too high on average, by about "
-        "the column bias, and more so where there are more routes (n_routes). Intervals of "
-        "volumes: the median over regions of the ends of their intervals, wider than one of the "
-        "median.",
-        intervals(settings),
+        f"Intervals ({100 * settings.level:g} %): identification, small-sample bounds of the "
+        "routes (Clopper-Pearson for hits, Gaffke's for choices), the lower ones "
+        "Bonferroni-corrected over the routes; volumes, from the largest of the lower ends (exact, "
+        "corrected over all volumes) to the largest of the upper ends (percentile bootstrap over "
+        f"participants). {settings.n_boot} resamples and swaps, seed {settings.seed}.",
+    )
+
+
+def unseparated(table) -> str:
+    """Return a sentence where nothing separates the methods in the plane; else nothing."""
+    if not len(table) or not is_unranked(main_rows(table)):
+        return ""
+    return (
+        "These data do not separate the methods: none is shown to be better than another, and "
+        "all share rank 1."
     )
 
 
@@ -794,8 +822,9 @@ def numbers_of(name: str, settings: Settings) -> str:
         return "The numbers of the figure: means, but for the slowest scan and the memory."
     if name == "privacy":
         return (
-            f"The numbers of the figure in percent; {brackets}; n: participants; *: named first "
-            f"more often than chance (exact test, Holm p < {settings.alpha:g})."
+            f"The numbers of the figure in percent; {brackets}; n: participants; (failed): those "
+            "whom an attacker could not compare, in none of its rates; *: named first more often "
+            f"than chance (exact test, Holm p < {settings.alpha:g})."
         )
     return f"The numbers of the figure; {brackets}; n: participants; (failed): scans."
 

@@ -567,6 +567,11 @@ def read_list(path: str | Path) -> pd.DataFrame:
     return manifest.read(path).drop(columns="stamp", errors="ignore")
 
 
+def read_all(checked: Iterable[str | Path], unused: Iterable[str | Path]) -> pd.DataFrame:
+    """Return every scan of a dataset, from its inventory and the lists that nothing uses."""
+    return pd.concat([*map(manifest.read, checked), *map(read_list, unused)], ignore_index=True)
+
+
 def write_json(found: Mapping, path: str | Path) -> None:
     """Write what jobs need to know; a file that holds it already keeps its time."""
     _write_changed(json.dumps(found, indent=1) + "\n", Path(path))

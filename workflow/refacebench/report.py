@@ -33,6 +33,7 @@ from .statistics import losses
 from .statistics.columns import TIMED, TOTAL
 from .statistics.flow import ATTACKING, STAGES
 from .statistics.settings import Settings
+from .statistics.tradeoff import is_unranked
 from .statistics.unavailable import present
 
 REMINDER = (
@@ -322,15 +323,41 @@ def _recognition_lines(tables, settings: Settings, look: Look) -> list[str]:
         return ["Recognition: attacks were scored, but no worst case could be taken."]
     table = main_rows(table)
     table = table.drop_duplicates("variant").set_index("variant")
-    front = [v for v in table.index if table.loc[v, "pareto"] == 1]
-    text = ""
+    shown = ["original", *look.defacers]
     short = captions.shortfalls(table.reset_index())
-    if short:
-        text += f"Attacked: {_shorten(short, 4, '; ')}."
-    if front:
-        text += f" Best compromises with volumes (Pareto front): {', '.join(look.sort(front))}."
-        text += " That goes by the values alone; their intervals may hold others' values."
-    return [text.strip()] if text else []
+    parts = [
+        *([f"Attacked: {_shorten(short, 4, '; ')}."] if short else []),
+        *_failure_words(table, shown),
+        *front_words(table, look),
+    ]
+    return [" ".join(parts)] if parts else []
+
+
+def _failure_words(table: pd.DataFrame, shown: Sequence[str]) -> list[str]:
+    """Return a sentence on participants who could not be attacked; none where there are none."""
+    rows = table.loc[[v for v in shown if v in table.index]]
+    lost = [
+        f"{v} {int(row['n_failed'])} of {int(row['n'])}"
+        + (" (not comparable)" if row["comparable"] == 0 else "")
+        for v, row in rows[rows["n_failed"] > 0].iterrows()
+    ]
+    return [f"Of participants that could be attacked; failed: {_shorten(lost)}."] if lost else []
+
+
+def front_words(table: pd.DataFrame, look: Look) -> list[str]:
+    """Return a sentence on the Pareto front of one segmenter, ``table`` by variant."""
+    if is_unranked(table):
+        return [
+            "Weighed against the change in volumes, no method is shown to be better than another "
+            "with so few participants."
+        ]
+    front = [v for v in table.index if table.loc[v, "pareto"] == 1]
+    if not front:
+        return []
+    return [
+        "Weighed against the change in volumes, no other method is shown to be better than these "
+        f"(Pareto front): {', '.join(look.sort(front))}."
+    ]
 
 
 def _shorten(parts: Sequence[str], most: int = 6, mark: str = ", ") -> str:
@@ -760,8 +787,8 @@ _ALT = {
     "truth": "Dots with intervals: Dice with true labels, one row a variant.",
     "slices": "Sagittal and axial example slices, one pair a variant.",
     "curves": "Training and validation losses by epoch.",
-    "privacy_utility": "Points with intervals: worst-case identification against the change in "
-    "volumes, one point a variant, the Pareto front marked.",
+    "privacy_utility": "Points with intervals: worst-case identification against the change of the "
+    "volume that changes most, one point a variant, the Pareto front marked.",
     "privacy": "Bars with intervals: share of participants identified by each attacker, one bar a "
     "variant, chance as a line.",
     "privacy_curves": "Curves with bands: share of persons found against the part of the ranking "
@@ -1063,17 +1090,19 @@ def _compact_privacy(table, look, settings):
     """Return one row a variant, one column an attacker, in the setting that counts."""
     table = main_rows(table)
     attackers = list(dict.fromkeys(table["attacker"]))
-    name = "choice" if table["choice"].notna().any() else "rank1"
-    what = f"picked from {int(table['n_options'].iloc[0])}" if name == "choice" else "named first"
-    columns = ["Variant", "n", *[f"{a}: {what} (%)" for a in attackers],
-               *[f"{a}: named first (%)" for a in attackers if name != "rank1"]]  # fmt: skip
+    first = "rank1_completers"
+    name = "choice_completers" if table["choice_completers"].notna().any() else first
+    what = f"picked from {int(table['n_options'].iloc[0])}" if name != first else "named first"
+    columns = ["Variant", "n (failed)", *[f"{a}: {what} (%)" for a in attackers],
+               *[f"{a}: named first (%)" for a in attackers if name != first]]  # fmt: skip
     rows = []
     for label, mine in _by_variant(table, look):
         by = mine.set_index("attacker")
         cells = [_attack_cell(by, a, name, settings) for a in attackers]
-        if name != "rank1":
-            cells += [_attack_cell(by, a, "rank1", settings) for a in attackers]
-        rows.append([label, _of_planned(mine), *cells])
+        if name != first:
+            cells += [_attack_cell(by, a, first, settings) for a in attackers]
+        failed = int((mine["n"] - mine["n_completers"]).max())
+        rows.append([label, _of_planned(mine) + (f" ({failed})" if failed else ""), *cells])
     return columns, rows
 
 
@@ -1089,9 +1118,10 @@ def _attack_cell(by, attacker: str, name: str, settings: Settings) -> str:
         return NO_VALUE
     row = by.loc[attacker]
     text = _with_interval(row, name, f"{name}_low", f"{name}_high", 0, scale=100)
-    if name == "rank1" and row["p_holm"] < settings.alpha:
+    rank1 = name == "rank1_completers"
+    if rank1 and row["p_holm"] < settings.alpha:
         text = text.replace(" [", "* [", 1)
-    if row["n_undetected"] > 0 and name != "rank1":
+    if row["n_undetected"] > 0 and not rank1:
         text += f"; no face {int(row['n_undetected'])}/{int(row['n_queries'])}"
     return text
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from refacebench import captions, jobs, manifest, names
+from refacebench import captions, jobs, manifest, names, plan
 from refacebench.statistics import attacked, cohort, latex, unavailable
 from refacebench.statistics.flow import StageManifest
 from refacebench.statistics.settings import Settings
@@ -21,17 +21,17 @@ def main(snakemake):
     stages = [StageManifest(at.stage, at.variant, table) for at, table in places]
     ledgers = [manifest.read(path) for path in [*given.enrolled, *given.attacked]]
     results = attacked.flow_tables(
-        manifest.read_many(given.inventory),
+        plan.read_all(given.inventory, p.unused),
         [*stages, *unavailable.manifests(added)],
         pd.concat(ledgers, ignore_index=True) if ledgers else None,
         p.variants,
     )
     notes = unavailable.reasons_of(added)
     results = {name: unavailable.noted(table, notes) for name, table in results.items()}
-    settings = Settings.from_config(p.config)
+    settings = Settings.from_config(snakemake.config)
 
     def caption(name):
-        return captions.CAPTIONS[name](results, settings, config=p.config)
+        return captions.CAPTIONS[name](results, settings, config=snakemake.config)
 
     latex.write_all(results, snakemake.output, caption, p.note)
 

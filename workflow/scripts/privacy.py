@@ -11,6 +11,8 @@ from refacebench.statistics.settings import Settings
 
 #: With fewer people an average face would still be somebody's.
 LEAST_FACES = 10
+#: What an attacker adds to its file that measures surfaces.
+SURFACE = {"changed_mm", "changed_n", "average_depth"}
 
 
 def surface_maps(found, public: bool) -> dict:
@@ -20,16 +22,30 @@ def surface_maps(found, public: bool) -> dict:
     flat: only the distances are shown.
     """
     maps = {}
+    before = {
+        i.attacker: _seen(i)
+        for i in found
+        if i.variant == privacy.ORIGINAL and set(i.extra) >= SURFACE
+    }
     for item in found:
-        if not {"changed_mm", "average_depth"} <= set(item.extra):
+        if not set(item.extra) >= SURFACE:
             continue
         depth = np.asarray(item.extra["average_depth"], dtype=float)
         if not public and item.gallery["participant"].nunique() < LEAST_FACES:
             depth = np.where(np.isfinite(depth), 0.0, np.nan)
         if item.variant not in (privacy.ORIGINAL, *privacy.RENDERED) and np.isfinite(depth).any():
             distance = np.asarray(item.extra["changed_mm"], dtype=float)
-            maps.setdefault(item.variant, {"distance_mm": distance, "depth": depth})
+            seen = _seen(item)
+            own = before.get(item.attacker, np.ones_like(seen))
+            seen = np.divide(seen, own, out=np.zeros_like(seen), where=own > 0)
+            maps.setdefault(item.variant, {"distance_mm": distance, "depth": depth, "seen": seen})
     return maps
+
+
+def _seen(item) -> np.ndarray:
+    """Return the share of the scans that were compared which have a surface, by pixel."""
+    compared = np.isfinite(item.distance).any(axis=(0, 2)).sum()
+    return np.asarray(item.extra["changed_n"], dtype=float) / max(compared, 1)
 
 
 def read_all(paths, more: list):

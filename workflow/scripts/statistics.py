@@ -15,12 +15,6 @@ def tagged(paths) -> list[StageManifest]:
     return [StageManifest(at.stage, at.variant, manifest.read(path)) for at, path in places]
 
 
-def inventory(checked, unused):
-    """Return every scan of a dataset: the checked ones, and those that nothing uses."""
-    parts = [*map(manifest.read, checked), *map(plan.read_list, unused)]
-    return pd.concat(parts, ignore_index=True)
-
-
 def measurements(paths):
     """Return the measurement table (see ``refacebench.statistics``) from manifests."""
     places = [(names.manifest_place(path), path) for path in paths]
@@ -48,7 +42,7 @@ def main(snakemake):
         pd.concat([measured, added], ignore_index=True),
         settings,
         variants=p.variants,
-        inventory=inventory(given.inventory, p.unused),
+        inventory=plan.read_all(given.inventory, p.unused),
         manifests=[*stages, *unavailable.manifests(added)],
         brainage_models=models,
         carried=carried(given.get("carried", [])),

@@ -39,8 +39,9 @@ def draw(table: pd.DataFrame, look: Look):
     """Draw identification rates as bars, one panel an attacker (CP-GAN, fig. 4 left).
 
     Upper panels: choice among several pictures; lower panels: named first
-    among all.  Bars with intervals of the main setting, a hollow mark for the
-    easier one; the dashed line is chance.
+    among all; both of the participants who could be compared, with the number of
+    those who could not.  Bars with intervals of the main setting, a hollow mark for
+    the easier one; the dashed line is chance.
 
     Parameters
     ----------
@@ -59,9 +60,9 @@ def draw(table: pd.DataFrame, look: Look):
     variants = look.sort(table["variant"])
     places = dots.positions(variants)
     options = int(table["n_options"].iloc[0])
-    rows = [("rank1", "chance", "named first")]
-    if table["choice"].notna().any():
-        rows.insert(0, ("choice", "choice_chance", f"picked from {options}"))
+    rows = [("rank1_completers", "chance", "named first")]
+    if table["choice_completers"].notna().any():
+        rows.insert(0, ("choice_completers", "choice_chance", f"picked from {options}"))
     bottom = max(places.values())
     height = 1.1 + len(rows) * (0.75 + 0.2 * (bottom + 1.6))
     figure = new_figure(max(WIDTH, 2.0 + 2.1 * len(names)), height)
@@ -99,6 +100,10 @@ def _rates(axes, places, table, measure, chance, setting, look) -> None:
                 for colour, width in (("white", 2.6), (INK, 1.0)):
                     axes.plot([100 * low, 100 * high], [y, y], color=colour, linewidth=width,
                               zorder=3)  # fmt: skip
+            failed = int(row["n"] - row["n_completers"])
+            if failed:
+                axes.text(99, y, f"{failed} of {int(row['n'])} failed", fontsize=6.5, color=INK,
+                          ha="right", va="center", zorder=5)  # fmt: skip
         if variant in easy.index and np.isfinite(easy.loc[variant, measure]):
             axes.plot([100 * easy.loc[variant, measure]], [y], marker="o", markersize=4.2,
                       markerfacecolor="white", markeredgecolor=INK, markeredgewidth=0.8,
@@ -251,6 +256,8 @@ def draw_undetected(table: pd.DataFrame, look: Look):
 
 #: Distance that has the brightest colour of the map, in millimetres.
 FULL_COLOUR_MM = 10.0
+#: The colour of a place where the average face has a surface and the variant has none.
+NO_SURFACE = "#4f8fd0"
 
 
 @styled
@@ -261,7 +268,8 @@ def draw_map(maps: Mapping[str, Mapping[str, np.ndarray]], look: Look):
     ----------
     maps : mapping of str to mapping
         By variant: ``distance_mm`` and ``depth``, 2-D arrays of the same frontal
-        view of the average head; NaN where there is no surface.  No person's
+        view of the average head; NaN where there is no surface.  ``seen`` (optional): the
+        share of scans that have a surface there, of those that had one before.  No person's
         face is shown.
     look : Look
         Order and names of the variants.
@@ -270,29 +278,61 @@ def draw_map(maps: Mapping[str, Mapping[str, np.ndarray]], look: Look):
     -------
     matplotlib.figure.Figure
     """
-    known = {v: m for v, m in maps.items() if np.isfinite(m["distance_mm"]).any()}
-    if not known:
+    known = {v: m for v, m in maps.items() if np.isfinite(m["depth"]).any()}
+    if not any(np.isfinite(m["distance_mm"]).any() for m in known.values()):
         return message_figure("No surface distances were measured.")
     variants = look.sort(known)
     across = min(len(variants), 5)
     down = -(-len(variants) // across)
-    figure = new_figure(WIDTH, 0.6 + 2.35 * down)
+    figure = new_figure(WIDTH, 0.9 + 2.35 * down)
     axes = figure.subplots(down, across, squeeze=False).ravel()
     for panel in axes:
         panel.set_axis_off()
     image = None
     for panel, variant in zip(axes, variants, strict=False):
-        panel.imshow(_relief(known[variant]["depth"]), cmap="gray", vmin=0, vmax=1)
-        distance = np.ma.masked_invalid(known[variant]["distance_mm"])
-        # What did not move keeps the grey of the face.
-        alpha = 0.8 * np.clip(distance.filled(0.0) / 1.5, 0, 1)
-        image = panel.imshow(distance, cmap="inferno", vmin=0, vmax=FULL_COLOUR_MM, alpha=alpha)
-        panel.set_title(f"{look.label(variant)}\nmean {distance.mean():.1f} mm", fontsize=7.5,
+        image = _map_panel(panel, known[variant])
+        panel.set_title(f"{look.label(variant)}\n{map_words(known[variant])}", fontsize=7.5,
                         fontweight="normal")  # fmt: skip
     bar = figure.colorbar(image, ax=list(axes), shrink=0.8, aspect=25, extend="max", pad=0.01)
     bar.solids.set_alpha(1.0)
     bar.set_label("distance from the\ntrue surface (mm)")
+    if any(is_lost(m).any() for m in known.values()):
+        from matplotlib.patches import Patch
+
+        label = "no surface left: the face is missing"
+        figure.legend(handles=[Patch(color=NO_SURFACE, label=label)], loc="outside lower left")
     return figure
+
+
+def is_lost(found: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Tell where the average face has a surface and most scans of the variant have none."""
+    seen = found.get("seen", np.isfinite(found["distance_mm"]).astype(float))
+    return np.isfinite(found["depth"]) & ~(seen >= 0.5)
+
+
+def map_words(found: Mapping[str, np.ndarray]) -> str:
+    """Return the mean distance where there is a surface, and the share where there is none."""
+    surface = np.isfinite(found["depth"])
+    lost = is_lost(found).sum() / surface.sum()
+    known = found["distance_mm"][np.isfinite(found["distance_mm"]) & ~is_lost(found)]
+    parts = [f"mean {known.mean():.1f} mm"] if len(known) else []
+    # Single pixels at the rim of the head are no missing face.
+    parts += [f"{100 * lost:.0f} % missing"] if lost >= 0.005 else []
+    return ", ".join(parts)
+
+
+def _map_panel(panel, found: Mapping[str, np.ndarray]):
+    """Draw one variant and return the image that has the colour scale."""
+    from matplotlib.colors import ListedColormap
+
+    panel.imshow(_relief(found["depth"]), cmap="gray", vmin=0, vmax=1)
+    distance = np.ma.masked_invalid(np.where(is_lost(found), np.nan, found["distance_mm"]))
+    # What did not move keeps the grey of the face.
+    alpha = 0.8 * np.clip(distance.filled(0.0) / 1.5, 0, 1)
+    image = panel.imshow(distance, cmap="inferno", vmin=0, vmax=FULL_COLOUR_MM, alpha=alpha)
+    lost = np.ma.masked_equal(is_lost(found), False)
+    panel.imshow(lost, cmap=ListedColormap([NO_SURFACE]), alpha=0.8, interpolation="nearest")
+    return image
 
 
 def _relief(depth: np.ndarray) -> np.ndarray:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..statistics.tradeoff import DIRECT, TAKEN_OFF
+from ..statistics.tradeoff import DIRECT, TAKEN_OFF, is_unranked
 from .privacy import SETTINGS, is_landmark, main_rows
 from .style import BAND, FAINT, INK, WIDTH, Look, message_figure, new_figure, pick_segmenter, styled
+from .volumes import region_label
 
 #: The front's colour, and that of the chance line.
 FRONT, CHANCE = "#2f6f4f", "#B00020"
+#: What stands above the plane where no method is shown to be better than another.
+UNRANKED = "These data do not separate the methods: every one of them may be the best."
 #: How a route reads beside its attacker; any other one is a model that puts a face back.
 ROUTES = {DIRECT: "", TAKEN_OFF: ", new face taken off"}
 #: Behind labels, so that lines do not cross them.
@@ -21,7 +24,9 @@ _LINE = 0.052
 
 @styled
 def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None):
-    """Draw worst-case identification against the change in volumes, the Pareto front marked.
+    """Draw worst-case identification against the largest change of a volume, the front marked.
+
+    Variants on which too many participants failed are crossed out and do not compete.
 
     Parameters
     ----------
@@ -47,7 +52,6 @@ def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None):
         _point(axes, row, look)
     right = _limits(axes, shown)
     _noise(axes, shown)
-    _front(axes, shown, right)
     chance = float(shown["chance"].median())
     axes.axhline(100 * chance, color=CHANCE, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1)
     axes.text(right, 100 * chance, "chance ", color=CHANCE, fontsize=8, ha="right", va="bottom")
@@ -55,11 +59,18 @@ def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None):
     _labels(axes, shown, look, right)
     first = shown.iloc[0]
     what = "picked from several" if first["measure"] == "choice" else "named first"
-    axes.set_ylabel(f"identified by the worst attack (%), {what}, {SETTINGS[first['setting']]}")
-    axes.set_xlabel(
-        "change of a typical regional volume (median over regions, %; square-root scale)"
+    axes.set_ylabel(
+        f"identified by the worst attack (% of those attacked), {what}, "
+        f"{SETTINGS[first['setting']]}"
     )
-    _legend(figure)
+    axes.set_xlabel(
+        "change of the volume that changes most, named beside each point (median, %; square-root "
+        "scale)"
+    )
+    _not_drawn(axes, table, shown, look)
+    if is_unranked(shown):
+        axes.set_title(UNRANKED, loc="left", fontsize=9)
+    _legend(figure, shown)
     return figure
 
 
@@ -73,6 +84,9 @@ def _point(axes, row, look: Look) -> None:
         axes.plot([row["volume_low"], row["volume_high"]], [y, y], **style)
     hollow = is_landmark(row["variant"])
     on_front = row["pareto"] == 1
+    if row["comparable"] == 0:
+        axes.plot([x], [y], marker="x", markersize=13, color=CHANCE, markeredgewidth=1.4,
+                  linestyle="none", zorder=6)  # fmt: skip
     axes.plot([x], [y], marker=look.mark(row["variant"]), markersize=9 if on_front else 7,
               linestyle="none", color=colour, markerfacecolor="white" if hollow else colour,
               markeredgecolor=FRONT if on_front else colour,
@@ -91,12 +105,25 @@ def _limits(axes, shown: pd.DataFrame) -> float:
     return right
 
 
+def _not_drawn(axes, table: pd.DataFrame, shown: pd.DataFrame, look: Look) -> None:
+    """Name the variants that have no point, so that none is missed."""
+    rows = table[~table["variant"].isin(shown["variant"])]
+    names = [
+        look.label(row["variant"])
+        + (f" ({int(row['n_failed'])} of {int(row['n'])} failed)" if row["n_failed"] > 0 else "")
+        for _, row in rows.iterrows()
+    ]
+    if names:
+        axes.text(0.995, 0.995, f"no point: {', '.join(names)}", fontsize=7, color=INK, ha="right",
+                  va="top", transform=axes.transAxes)  # fmt: skip
+
+
 def _noise(axes, shown: pd.DataFrame) -> None:
     """Shade the changes that the null control cannot be told from: differences there are noise."""
     null = shown.loc[shown["variant"] == "null", "volume_high"].dropna()
     if len(null):
         axes.axvspan(0, float(null.iloc[0]), color=BAND, zorder=0)
-        axes.text(float(null.iloc[0]), 1, " noise of the measuring stick", fontsize=7,
+        axes.text(float(null.iloc[0]), 1, " grey: the null control, noise alone", fontsize=7,
                   color=FAINT, va="bottom")  # fmt: skip
 
 
@@ -125,18 +152,6 @@ def _square(x):
     return np.sign(x) * np.square(x)
 
 
-def _front(axes, shown: pd.DataFrame, right: float) -> None:
-    """Shade what a variant of the front beats: more identified, more changed."""
-    front = shown[shown["pareto"] == 1].sort_values("volume_change_pct")
-    if front.empty:
-        return
-    x = front["volume_change_pct"].to_numpy(dtype=float)
-    y = 100 * front["identification"].to_numpy(dtype=float)
-    x, y = np.array([x[0], *x, right]), np.array([104, *y, y[-1]])
-    axes.fill_between(x, y, 104, step="post", color=FRONT, alpha=0.06, linewidth=0, zorder=0)
-    axes.step(x, y, where="post", color=FRONT, linewidth=1.2, linestyle=(0, (1, 1)), zorder=1)
-
-
 def _labels(axes, shown: pd.DataFrame, look: Look, right: float) -> None:
     """Write names and worst attacks right of the points, spread so that none overlap."""
     rows = shown.sort_values(["identification", "volume_change_pct"], ascending=False)
@@ -146,8 +161,7 @@ def _labels(axes, shown: pd.DataFrame, look: Look, right: float) -> None:
         x, y = _root(row["volume_change_pct"]) / _root(right), row["identification"] / 1.04
         place = _free(x, y, placed)
         placed.append((x, place))
-        how = row["worst_attacker"]
-        how += ROUTES.get(row["worst_route"], f" after {row['worst_route']}")
+        how = _small_print(row)
         at = (_square((x + 0.016) * _root(right)), 104 * place)
         axes.annotate(look.label(row["variant"]), (row["volume_change_pct"], 104 * y),
                       xytext=at, fontsize=8, color=INK, va="bottom",
@@ -157,6 +171,16 @@ def _labels(axes, shown: pd.DataFrame, look: Look, right: float) -> None:
         axes.annotate(how, at, xytext=(0, -1), textcoords="offset points", fontsize=6.5,
                       color=FAINT, va="top", zorder=7,
                       bbox=_PAPER)  # fmt: skip
+
+
+def _small_print(row) -> str:
+    """Return the worst attack, the worst volume and, where there are any, the failures."""
+    parts = [row["worst_attacker"] + ROUTES.get(row["worst_route"], f" after {row['worst_route']}")]
+    if pd.notna(row["worst_volume"]):
+        parts.append(region_label(row["worst_volume"]))
+    if row["n_failed"] > 0:
+        parts.append(f"{int(row['n_failed'])} of {int(row['n'])} failed")
+    return "; ".join(parts)
 
 
 def _free(x: float, y: float, placed) -> float:
@@ -176,17 +200,20 @@ def _leader(shift: float) -> dict | None:
     return {"arrowstyle": "-", "color": FAINT, "linewidth": 0.5}
 
 
-def _legend(figure) -> None:
+def _legend(figure, shown: pd.DataFrame) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=FRONT, linewidth=1.2, linestyle=(0, (1, 1)), marker="o", markersize=8,
+        Line2D([], [], linestyle="none", marker="o", markersize=8,
                markerfacecolor=FAINT, markeredgecolor=FRONT, markeredgewidth=2.2,
-               label="Pareto front: no other variant is better in both"),
+               label="Pareto front: no other variant is shown to be better"),
         Line2D([], [], marker="o", linestyle="none", markerfacecolor="white",
                markeredgecolor=INK, markersize=7, label="control"),
         Line2D([], [], color=FAINT, linewidth=1.2, label="interval"),
         Line2D([], [], marker="D", linestyle="none", color=FAINT, markersize=7,
                label="refaced"),
     ]  # fmt: skip
-    figure.legend(handles=handles, loc="outside lower left", ncols=4)
+    if (shown["comparable"] == 0).any():
+        handles.append(Line2D([], [], marker="x", linestyle="none", color=CHANCE, markersize=9,
+                              label="too many failed: not comparable"))  # fmt: skip
+    figure.legend(handles=handles, loc="outside lower left", ncols=3)

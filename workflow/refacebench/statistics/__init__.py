@@ -73,7 +73,9 @@ participants have several.  ``*_share`` and ``share_*`` lie in 0..1, ``*_pct``
 in percent.  ``share_over`` counts failed scans as changed, ``share_over_completers``
 leaves them out, ``n_over`` counts the completers that changed.
 
-``volumes``: ``median_change_pct`` has its interval in ``low`` and ``high``;
+``volumes``: ``median_change_pct`` has its interval in ``low`` and ``high``, and in
+``low_joint`` and ``high_joint`` one that all volumes of a variant hold at once (exact for the
+median, Bonferroni; missing where there are too few participants for it);
 ``W``, ``p`` and ``rank_biserial`` are those of the differences in ml (Wilcoxon
 signed-rank, ``n_zero`` participants without any); ``p_holm`` and ``p_bh`` are
 corrected within ``family``: ``regions`` = 17 regions and TIV x all variants but
@@ -103,10 +105,26 @@ Where attackers are configured, from their scores (:mod:`~refacebench.statistics
 ``privacy_warnings``  what the controls say; read it first
 ``privacy_likeness``  distance to the true face against that of the average face
                       (:mod:`~refacebench.statistics.likeness`)
-``tradeoff``          the worst case over attackers and reconstructions against the change
-                      in volumes, Pareto front (:mod:`~refacebench.statistics.tradeoff`)
+``tradeoff``          the worst case over attackers and reconstructions against the largest
+                      change of a volume, Pareto front (:mod:`~refacebench.statistics.tradeoff`)
 ``raters``            rates of human raters, where answers were collected
                       (:mod:`refacebench.raters`)
+
+``privacy``: ``rank1``, ``rank_k`` and ``choice`` are of all participants, those without a score
+counted as not named; ``*_completers`` are of the ``n_completers`` with a score, and so are the
+tests.  ``n_failed`` counts queries.
+
+``tradeoff``: ``identification`` is how often the worst attack identifies ``n_completers``
+participants, picked on some and judged on others; ``low`` and ``high`` hold the true worst case,
+whatever the number of ``n_routes``, so that ``low`` above ``chance`` says that an attack beats
+chance.  ``worst_attacker`` and ``worst_route`` name the attack that looks worst and
+``worst_rate`` is what it reached, too high on average.  ``p`` tests whether any route is above
+chance (:mod:`~refacebench.statistics.worst`), ``p_holm`` is corrected over a setting's variants.
+``n_failed`` counts participants without any score on the variant; ``identification_all``
+counts them as identified.  ``volume_change_pct`` is the largest absolute median change over
+all volumes, that of ``worst_volume``.  ``comparable`` is 0 where half or more failed; such a
+variant has no ``rank``.  Variants that nothing separates share a ``rank``; ``pareto`` is 1 for
+rank 1, else 0, and missing for controls.
 """
 
 #: Raise it when a table changes for the same measurements.

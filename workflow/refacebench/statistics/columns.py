@@ -23,7 +23,8 @@ TOTAL = "total"
 
 _VOLUMES = """
     variant segmenter region family n n_scans n_failed
-    median_original_ml median_variant_ml median_change_pct low high sd_change_pct
+    median_original_ml median_variant_ml median_change_pct low high low_joint high_joint
+    sd_change_pct
     W p p_holm p_bh rank_biserial rb_low rb_high n_zero
     n_over share_over share_over_low share_over_high share_over_completers
     margin_pct margin_source p_tost p_tost_holm equivalent mde_pct family_size
@@ -95,13 +96,16 @@ TABLES = {name: _with_note(tuple(text.split())) for name, text in _COLUMNS.items
 _PRIVACY = {
     "privacy": """
         variant attacker version trained_on setting
-        n n_expected n_queries n_failed n_no_match n_gallery n_resplits
+        n n_expected n_completers n_queries n_failed n_no_match n_gallery n_resplits
         n_undetected undetected_share undetected_low undetected_high
         chance rank1 rank1_low rank1_high rank1_band_low rank1_band_high
-        rank1_completers rank1_detected p p_holm rank1_detectable
+        rank1_completers rank1_completers_low rank1_completers_high
+        rank1_detected p p_holm rank1_detectable
         k chance_k rank_k rank_k_low rank_k_high
+        rank_k_completers rank_k_completers_low rank_k_completers_high
         n_options choice_chance choice choice_low choice_high choice_band_low choice_band_high
-        choice_completers choice_reverse choice_reverse_low choice_reverse_high
+        choice_completers choice_completers_low choice_completers_high
+        choice_reverse choice_reverse_low choice_reverse_high
         median_rank area area_low area_high area_band_low area_band_high p_area p_area_holm
         n_impostor roc_area roc_area_low roc_area_high roc_area_band_low roc_area_band_high
         eer eer_low eer_high eer_band_low eer_band_high
@@ -116,10 +120,12 @@ _PRIVACY = {
         closer_share closer_low closer_high p p_holm family_size
     """,
     "tradeoff": """
-        variant setting segmenter n n_expected n_attackers n_routes worst_attacker worst_route
-        measure identification low high bias chance p_holm_min
+        variant setting segmenter n n_expected n_completers n_failed n_attackers n_routes
+        worst_attacker worst_route measure identification low high chance
+        identification_all worst_rate p p_holm
         floor_attacker floor floor_low floor_high
-        n_regions n_volume_failed volume_change_pct volume_low volume_high pareto shortfall
+        n_volumes n_volume_failed volume_failed_share
+        worst_volume volume_change_pct volume_low volume_high comparable rank pareto shortfall
     """,
 }
 #: Tables that exist only where attackers are configured.
@@ -156,7 +162,7 @@ _TEXT = """
     version structure measure region family site step margin_source correction note
     part made_by failure contrast
     attacker trained_on setting curve kind control message worst_attacker worst_route floor_attacker
-    file rater question shortfall
+    worst_volume file rater question shortfall
 """
 
 

@@ -111,6 +111,79 @@ def clopper_pearson(successes: float, n: float, level: float = 0.95) -> tuple[fl
     return float(low), float(high)
 
 
+#: Draws of :func:`bounded_mean`: 25 of them lie below 0.25 %, one of ten shares of 2.5 %.
+BOUND_DRAWS = 10_000
+
+
+@lru_cache(maxsize=4)
+def _weights(n: int, seed: int) -> np.ndarray:
+    """Return random weights, shape (BOUND_DRAWS, n + 1): positive, of sum 1, all alike likely."""
+    rng = np.random.default_rng(seed)
+    draws = rng.standard_exponential((BOUND_DRAWS, n + 1), dtype=np.float32)
+    draws /= draws.sum(axis=1, keepdims=True)
+    draws.setflags(write=False)
+    return draws
+
+
+def bounded_mean(values, *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
+    """Return an interval of the mean of values between 0 and 1 that holds in small samples.
+
+    Plain hits (0 or 1) have the Clopper-Pearson interval.  Fractions have Gaffke's bounds,
+    of which that one is the special case: the values are weighed at random, together with one
+    value more, which is 0 for the lower end and 1 for the upper one (:func:`weighed_means`).
+    A bootstrap has no such value, so that in few participants it never sees the rare large ones.
+
+    References
+    ----------
+    Gaffke 2005, Math Methods Stat 14, 451-467; Learned-Miller & Thomas 2019, arXiv:1905.06208.
+    That the bounds hold for every distribution is conjectured, not proved; for rates of choice
+    it is simulated (``benchmarks/worst_case.py``).
+    """
+    values = _finite(values)
+    if not len(values):
+        return NO_INTERVAL
+    tail = (1 - level) / 2
+    return bound(values, tail, seed=seed), bound(values, tail, upper=True, seed=seed)
+
+
+def bound(values, tail: float, *, upper: bool = False, seed: int = 0) -> float:
+    """Return one end of :func:`bounded_mean`, which misses with the probability ``tail``."""
+    values = np.asarray(values, dtype=float)
+    if np.isin(values, (0.0, 1.0)).all():
+        return clopper_pearson(float(values.sum()), len(values), 1 - 2 * tail)[int(upper)]
+    means = weighed_means(values, float(upper), seed)
+    found = float(np.quantile(means, 1 - tail if upper else tail))
+    # With few draws a quantile so far out could pass the mean itself.
+    return max(found, float(values.mean())) if upper else min(found, float(values.mean()))
+
+
+def weighed_means(values: np.ndarray, extra: float, seed: int) -> np.ndarray:
+    """Return means of values and one more under random weights, shape (BOUND_DRAWS,)."""
+    weights = _weights(len(values), seed)
+    return weights[:, :-1] @ values.astype(np.float32) + np.float32(extra) * weights[:, -1]
+
+
+def median_order(n: int, level: float) -> int:
+    """Return which order statistics hold the median: the k-th from either end; 0 for none.
+
+    The interval from the k-th smallest to the k-th largest of ``n`` values misses the median
+    with the probability of fewer than k heads (or tails) in n throws of a coin.
+
+    >>> median_order(13, 0.95), median_order(5, 0.95)
+    (3, 0)
+    """
+    from scipy.stats import binom
+
+    return int((binom.cdf(np.arange(n // 2), n, 0.5) <= (1 - level) / 2).sum())
+
+
+def exact_median(values, level: float = 0.95) -> tuple[float, float]:
+    """Return the exact interval of the median for any distribution; none for too few values."""
+    values = np.sort(_finite(values))
+    k = median_order(len(values), level)
+    return (float(values[k - 1]), float(values[-k])) if k else NO_INTERVAL
+
+
 def wider(*intervals: tuple[float, float]) -> tuple[float, float]:
     """Return the smallest interval that holds all given ones; those without ends are left out.
 

@@ -41,8 +41,9 @@ _PRINTED = {
         rescan_shift_abs mae_change
     """,
     "privacy": """
-        variant attacker setting n n_failed n_gallery n_undetected chance rank1 rank1_low rank1_high
-        p_holm choice choice_low choice_high area eer verified
+        variant attacker setting n n_failed n_gallery n_undetected chance
+        rank1_completers rank1_completers_low rank1_completers_high p_holm
+        choice_completers choice_completers_low choice_completers_high area eer verified
     """,
     "privacy_warnings": "kind attacker control setting message",
     "privacy_likeness": """
@@ -50,8 +51,8 @@ _PRINTED = {
         closer_share p_holm
     """,
     "tradeoff": """
-        variant setting n worst_attacker worst_route identification low high chance
-        floor volume_change_pct volume_low volume_high pareto
+        variant setting n n_failed worst_attacker worst_route identification low high chance
+        p_holm floor worst_volume volume_change_pct volume_low volume_high rank
     """,
 }
 PRINTED = {name: tuple(text.split()) for name, text in _PRINTED.items()}
@@ -104,7 +105,7 @@ def _is_p(column: str) -> bool:
 
 
 def _decimals(column: str, number: float) -> int:
-    if column in ("n", "family_size", "equivalent") or column.startswith("n_"):
+    if column in ("n", "family_size", "equivalent", "rank") or column.startswith("n_"):
         return 0
     if column.endswith("_pct"):
         return 2

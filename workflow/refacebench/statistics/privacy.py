@@ -17,27 +17,35 @@ the expectation over all sets of distractors: the match at rank r of N beats
 m - 1 others drawn without replacement with the hypergeometric probability
 C(N - r, m - 1) / C(N - 1, m - 1).
 
-**Unit.**  A participant's trials are averaged first.  Intervals are percentile
-bootstraps over the participants as queries; the gallery stays as it is.
-Rates of identification (rank 1, rank k) are widened to the Clopper-Pearson
-interval of as many participants, since the bootstrap of "nobody" has no width.
+**Unit.**  A participant's trials are averaged first.  Intervals are over the
+participants as queries; the gallery stays as it is.  Rates of identification
+(rank 1, rank k) have percentile bootstraps, widened to the Clopper-Pearson
+interval of as many participants, since the bootstrap of "nobody" has no width;
+choices have the bounds of :func:`~refacebench.statistics.intervals.bounded_mean`.
 
-**No score.**  A query that could not be compared is not identified in
-``rank1``, ``rank_k`` and ``choice`` and left out of ``*_completers``; rankings
-(``area``, ROC) are of completers.  A face that was not *detected* may still
-have a score (of a fixed crop); ``rank1_detected`` is of the detected alone.
+**No score.**  A query that could not be compared says nothing about what would
+have been recognised: it is no success of the method that hid the face.
+``*_completers``, all tests, the choice from the other side, rankings (``area``,
+ROC) and the worst case (:mod:`~refacebench.statistics.tradeoff`) are of those that
+could be compared.  ``rank1``, ``rank_k`` and ``choice`` are of all, those without
+a score not named: what was named of all that was tried, and no lower bound of
+what is recognisable.  A face that was not *detected* may still have a score (of a
+fixed crop) and is no failure; ``rank1_detected`` is of the detected alone.
 
 **Tests.**  Exact and one-sided (more than chance), from one trial a
-participant, the first by session: the number named first against a sum of
-Bernoulli variables with 1 / gallery size (binomial where galleries are equal),
-and the sum of ranks against a sum of uniform ones.  Participants count as
-independent.  Holm's family: all variants and attackers of one setting.
+participant, the first by session that has a score: the number named first
+against a sum of Bernoulli variables with 1 / gallery size (binomial where
+galleries are equal), and the sum of ranks against a sum of uniform ones.
+Participants count as independent.  Holm's family: all variants and attackers of
+one setting.  For the worst case people swap identities instead
+(:func:`shuffled_rates`), which takes nobody as independent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -47,6 +55,7 @@ from .columns import frame
 from .intervals import (
     _quantiles,
     bootstrap_mean,
+    bounded_mean,
     clopper_pearson,
     resample_counts,
     share,
@@ -137,8 +146,11 @@ class Trials:
         people in the gallery with a distance, the match included.
     match : numpy.ndarray of float
         Distance to the match.
+    own : numpy.ndarray of int
+        Which person of the gallery the match is.
     others : numpy.ndarray of float
-        Shape (n_trials, n_people): distances to the others, NaN for the match.
+        Shape (n_trials, n_people): distances to everybody of the gallery, sorted by
+        name; NaN for the match and for those outside the resplit.
     """
 
     resplit: np.ndarray
@@ -150,6 +162,7 @@ class Trials:
     tied: np.ndarray
     size: np.ndarray
     match: np.ndarray
+    own: np.ndarray
     others: np.ndarray
 
     def __len__(self) -> int:
@@ -173,14 +186,17 @@ def trials(scores: Scores, setting: str) -> Trials:
         raise ValueError(f"unknown setting '{setting}' (known: {', '.join(PROTOCOLS)})")
     distance = _quantised(scores.distance)
     parts = []
+    everybody = np.unique(scores.gallery["participant"].to_numpy(dtype=str))
     for number, matrix in enumerate(distance):
         gallery = scores.gallery
         inside = gallery["participant"].isin(scores.evaluated(number)).to_numpy()
-        parts.append(_trials_of(matrix, scores.query, gallery, inside, setting, number))
-    width = max(part["others"].shape[1] for part in parts)
-    for part in parts:  # resplits may differ in their number of people
-        missing = width - part["others"].shape[1]
-        part["others"] = np.pad(part["others"], ((0, 0), (0, missing)), constant_values=np.nan)
+        part = _trials_of(matrix, scores.query, gallery, inside, setting, number)
+        # Resplits differ in their people; one column a person in all of them.
+        columns = np.searchsorted(everybody, part.pop("people"))
+        others = np.full((len(part["query"]), len(everybody)), np.nan)
+        others[:, columns] = part["others"]
+        own = columns[part["own"]] if len(columns) else part["own"]
+        parts.append(part | {"others": others, "own": own})
     return Trials(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
@@ -232,7 +248,9 @@ def _trials_of(matrix, query, gallery, inside, setting, number) -> dict:
         "tied": (others == match[:, None]).sum(axis=1),
         "size": np.where(np.isfinite(match), size, len(people)),
         "match": match,
+        "own": whose,
         "others": others,
+        "people": people,
     }
 
 
@@ -256,7 +274,7 @@ def choice(t: Trials, options: int) -> np.ndarray:
     behind = t.size - t.less
     won = comb(behind, options) - comb(behind - t.tied - 1, options)
     all_sets = comb(t.size - 1, options - 1) * (t.tied + 1)
-    return np.divide(won, all_sets, out=np.full(len(t), np.nan), where=t.size >= options)
+    return np.divide(won, all_sets, out=np.full(won.shape, np.nan), where=t.size >= options)
 
 
 def percentile(t: Trials) -> np.ndarray:
@@ -337,6 +355,84 @@ def by_resplit(values: np.ndarray, t: Trials, keep: np.ndarray | None = None) ->
         keep = keep & np.isfinite(values)
     _, mean = _nested(t, keep, (t.participant, t.query), t.resplit)
     return mean @ np.where(np.isfinite(values), values, 0.0)
+
+
+# if people swapped identities ---------------------------------------------------------------
+
+
+@lru_cache(maxsize=4)
+def _swaps(people: int, count: int, seed: int) -> np.ndarray:
+    """Return permutations of so many people, shape (count, people); the same for all attacks."""
+    rng = np.random.default_rng(seed)
+    swaps = rng.permuted(np.tile(np.arange(people), (count, 1)), axis=1)
+    swaps.setflags(write=False)
+    return swaps
+
+
+def as_others(t: Trials) -> Trials:
+    """Return what each trial would be if its person were another one of the gallery.
+
+    Returns
+    -------
+    Trials
+        ``less`` and ``tied`` of shape (n_trials, n_people), one column a person that the
+        query is taken for; ``size`` of shape (n_trials, 1).  Not for trials without a score.
+    """
+    near = t.others.copy()
+    near[np.arange(len(t)), t.own] = t.match
+    less, tied = np.zeros(near.shape, dtype=int), np.zeros(near.shape, dtype=int)
+    for row, distances in enumerate(near):
+        order = np.sort(distances[np.isfinite(distances)])
+        less[row] = np.searchsorted(order, distances, side="left")
+        tied[row] = np.searchsorted(order, distances, side="right") - less[row] - 1
+    return replace(t, less=less, tied=np.maximum(tied, 0), size=t.size[:, None], others=near)
+
+
+def shuffled_rates(
+    t: Trials, worth: Mapping[str, Callable[[Trials], np.ndarray]], settings: Settings
+) -> dict[str, np.ndarray]:
+    """Return the rates of completers where people swap identities, one of each draw.
+
+    A draw says of everybody who of the gallery they are, in all their trials.  Attacks
+    whose gallery has the same people see the same draws, so that what their rates have
+    in common is kept.  That queries share a gallery is kept too: a face that is near to
+    everybody's is named first once in every draw.
+
+    Parameters
+    ----------
+    worth : mapping of str to callable
+        What a trial is worth, by the name of the rate.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        Shape (n_boot,) each.
+
+    Notes
+    -----
+    Under ignorance all assignments of identities are equally likely, so that the observed
+    rate is one draw among these.  With resplits a draw that makes two people one counts in
+    those resplits alone that have both: fewer than those of the observed rate, so that the
+    draws vary more and the test is conservative.
+    """
+    t = t.only(t.scored)
+    swaps = _swaps(t.others.shape[1], settings.n_boot, settings.seed)
+    swapped = as_others(t)
+    present = np.isfinite(swapped.others)
+    people, mean = _nested(t, np.ones(len(t), dtype=bool), (t.resplit, t.query), t.participant)
+    own = t.own[np.unique(t.participant, return_index=True)[1]]
+    rates = {}
+    for name, value in worth.items():
+        found = value(swapped)
+        known = present & np.isfinite(found)
+        weight = mean @ known.astype(float)
+        total = mean @ np.where(known, found, 0.0)
+        table = np.divide(total, weight, out=np.full(total.shape, np.nan), where=weight > 0)
+        drawn = table[np.arange(len(people)), swaps[:, own]]
+        count = np.isfinite(drawn).sum(axis=1)
+        total = np.nansum(drawn, axis=1)
+        rates[name] = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    return rates
 
 
 # receiver operating characteristic ----------------------------------------------------------
@@ -482,30 +578,29 @@ def rank_sum_tail(ranks, sizes) -> float:
 
 
 def _first(t: Trials) -> pd.DataFrame:
-    """Return one trial a participant (the first by session), averaged over resplits."""
+    """Return one trial a participant and resplit, the first by session."""
     table = pd.DataFrame(
         {
             "person": t.participant,
             "resplit": t.resplit,
-            "hit": _all(within(t, 1), t),
+            "hit": within(t, 1),
             "chance": 1.0 / t.size,
             "rank": t.less + t.tied / 2 + 1,
             "size": t.size,
-            "scored": t.scored,
         }
     ).drop_duplicates(["person", "resplit"])
     return table
 
 
 def _tests(t: Trials) -> dict:
-    """Return the exact tests against chance; ranks only of participants with a score.
+    """Return the exact tests against chance, of participants with a score.
 
     With resplits a participant's hit is its mean over the resplits, rounded
     down in sum; ranks are tested in the first resplit of each participant.
     """
-    first = _first(t)
+    first = _first(t.only(t.scored))
     people = first.groupby("person", sort=True)[["hit", "chance"]].mean()
-    ranked = first[first["scored"]].drop_duplicates("person")
+    ranked = first.drop_duplicates("person")
     return {
         "p": poisson_binomial_tail(people["hit"].sum(), people["chance"]),
         "p_area": rank_sum_tail(ranked["rank"], ranked["size"]),
@@ -537,15 +632,19 @@ class Result:
     row : dict
         Its row of the table ``privacy``.
     persons : dict of str to pandas.Series
-        ``choice`` and ``rank1`` of each participant, those without a score as 0.
+        ``choice`` and ``rank1`` of each participant, NaN for those without a score;
+        ``choice`` is empty where no gallery is large enough.
+    shuffled : dict of str to numpy.ndarray
+        The rates of both where people swap identities (:func:`shuffled_rates`).
     curves : pandas.DataFrame
         Its rows of the table ``privacy_curves``.
     chances : numpy.ndarray
-        Chance of each participant's test trial.
+        Chance of the test trial of each participant with a score.
     """
 
     row: dict
     persons: dict = field(default_factory=dict)
+    shuffled: dict = field(default_factory=dict)
     curves: pd.DataFrame | None = None
     chances: np.ndarray = field(default_factory=lambda: np.empty(0))
 
@@ -562,11 +661,9 @@ def rate_interval(values: pd.Series, settings: Settings) -> tuple[float, float]:
     return wider(_boot(values, settings), exact)
 
 
-def mean_interval(values: pd.Series, settings: Settings) -> tuple[float, float]:
-    """Return the bootstrap interval of a mean; :func:`rate_interval` where all are 0 or all 1."""
-    if len(values) and (values.eq(0).all() or values.eq(1).all()):
-        return rate_interval(values, settings)
-    return _boot(values, settings)
+def choice_interval(values: pd.Series, settings: Settings) -> tuple[float, float]:
+    """Return the interval of a mean of values between 0 and 1."""
+    return bounded_mean(values, level=settings.level, seed=settings.seed)
 
 
 def _boot(values: pd.Series, settings: Settings) -> tuple[float, float]:
@@ -591,13 +688,21 @@ def evaluate(scores: Scores, setting: str, protocol: Protocol, settings: Setting
     undetected = _undetected(scores, t, settings) if len(t) else {}
     if not t.scored.any():
         # No rate at all: "not one was identified" would be a claim about an attack that never was.
-        return Result({**identity, **undetected, "note": _why_none(scores, t, setting)})
+        row = {**identity, **undetected, "n_completers": 0, "note": _why_none(scores, t, setting)}
+        return Result(row, {"rank1": pd.Series(np.nan, index=np.unique(t.participant))})
     row, persons = _rates(t, scores, setting, protocol, settings)
     row |= _rankings(t, protocol, settings)
     row |= _tests(t)
-    chances = _first(t).groupby("person")["chance"].mean().to_numpy()
+    chances = _first(t.only(t.scored)).groupby("person")["chance"].mean().to_numpy()
     curves = _curves(t, identity, protocol, settings)
-    return Result({**identity, **undetected, **row, "note": ""}, persons, curves, chances)
+    worth = {"rank1": lambda u: within(u, 1), "choice": lambda u: choice(u, protocol.options)}
+    return Result(
+        {**identity, **undetected, **row, "note": ""},
+        persons,
+        shuffled_rates(t, worth, settings),
+        curves,
+        chances,
+    )
 
 
 def _plain(value) -> str:
@@ -644,44 +749,48 @@ def _undetected(scores: Scores, t: Trials, settings: Settings) -> dict:
 
 
 def _rates(t: Trials, scores, setting, protocol, settings) -> tuple[dict, dict]:
-    """Return rates of identification and, for the worst case, each participant's."""
-    rank1, rank_k = within(t, 1), within(t, protocol.rank_k)
-    chosen = choice(t, protocol.options)
-    persons = {
-        "rank1": by_person(_all(rank1, t), t),
-        "rank_k": by_person(_all(rank_k, t), t),
-        "choice": by_person(np.where(t.scored, chosen, 0.0), t),
+    """Return rates of identification and each completer's, for the worst case."""
+    values = {
+        "rank1": within(t, 1),
+        "rank_k": within(t, protocol.rank_k),
+        "choice": choice(t, protocol.options),
     }
-    if not np.isfinite(chosen[t.scored]).any():
-        persons["choice"] = persons["choice"].iloc[:0]
+    completers = {name: by_person(found, t, t.scored) for name, found in values.items()}
+    everybody = {name: by_person(_all(found, t), t) for name, found in values.items()}
+    if not len(completers["choice"]):
+        everybody["choice"] = completers["choice"]
     row = {
-        "chance": by_person(1.0 / t.size, t).mean(),
-        "chance_k": by_person(np.minimum(protocol.rank_k / t.size, 1.0), t).mean(),
+        "n_completers": len(completers["rank1"]),
+        "chance": by_person(1.0 / t.size, t, t.scored).mean(),
+        "chance_k": by_person(np.minimum(protocol.rank_k / t.size, 1.0), t, t.scored).mean(),
         "choice_chance": 1.0 / protocol.options,
-        "rank1_completers": _mean(by_person(rank1, t, t.scored)),
-        "rank1_detected": _mean(by_person(rank1, t, t.scored & t.detected)),
-        "choice_completers": _mean(by_person(chosen, t, t.scored)),
+        "rank1_detected": _mean(by_person(values["rank1"], t, t.scored & t.detected)),
     }
-    for name, values in persons.items():
-        interval = mean_interval if name == "choice" else rate_interval
-        row[name] = _mean(values)
-        row[f"{name}_low"], row[f"{name}_high"] = interval(values, settings)
-    for name, values in (("rank1", rank1), ("choice", chosen)):
-        row[f"{name}_band_low"], row[f"{name}_band_high"] = _band(_all(values, t), t, settings)
+    for name in values:
+        interval = choice_interval if name == "choice" else rate_interval
+        for label, persons in ((name, everybody), (f"{name}_completers", completers)):
+            row[label] = _mean(persons[name])
+            row[f"{label}_low"], row[f"{label}_high"] = interval(persons[name], settings)
+    for name in ("rank1", "choice"):
+        band = _band(_all(values[name], t), t, settings)
+        row[f"{name}_band_low"], row[f"{name}_band_high"] = band
     row |= _reverse_choice(scores, setting, protocol, settings)
-    return row, {name: persons[name] for name in ("rank1", "choice")}
+    people = everybody["rank1"].index
+    return row, {
+        name: found.reindex(people) if len(found) else found
+        for name, found in completers.items()
+        if name != "rank_k"
+    }
 
 
 def _reverse_choice(scores, setting, protocol: Protocol, settings: Settings) -> dict:
     """Return the question of CP-GAN: one original, ``options`` de-identified scans of a method.
 
-    A match without a score is not picked.
+    A match without a score is left out.
     """
     t = trials(scores.reversed(), setting)
-    values = by_person(np.where(t.scored, choice(t, protocol.options), 0.0), t)
-    if not np.isfinite(choice(t, protocol.options)[t.scored]).any():
-        values = values.iloc[:0]
-    low, high = mean_interval(values, settings)
+    values = by_person(choice(t, protocol.options), t, t.scored)
+    low, high = choice_interval(values, settings)
     return {
         "choice_reverse": _mean(values),
         "choice_reverse_low": low,
@@ -939,8 +1048,8 @@ def _warning(kind, attacker, control, setting, row, message) -> dict:
         "attacker": attacker,
         "control": control,
         "setting": setting,
-        "n": row.get("n", np.nan),
-        "rank1": row.get("rank1", np.nan),
+        "n": row.get("n_completers", np.nan),
+        "rank1": row.get("rank1_completers", np.nan),
         "chance": row.get("chance", np.nan),
         "p_holm": row.get("p_holm", np.nan),
         "message": message,
@@ -954,7 +1063,8 @@ def _original_warnings(row: Mapping, settings: Settings) -> list[dict]:
     if not row.get("p_holm", np.nan) < settings.alpha:
         message = (
             f"this attack is weak: its numbers protect nobody. {attacker} ({in_words}) names "
-            f"{100 * row['rank1']:.0f} % of {row['n']} participants from their ORIGINAL scans, "
+            f"{100 * row['rank1_completers']:.0f} % of {row['n_completers']} participants from "
+            "their ORIGINAL scans, "
             f"which is not shown to be above chance ({100 * row['chance']:.0f} %)"
         )
         if not np.isfinite(row.get("rank1_detectable", np.nan)):
@@ -1001,10 +1111,10 @@ def _leaks(results: Sequence[Result], settings: Settings) -> list[dict]:
             continue
         message = (
             f"the protocol leaks: {row['attacker']} ({row['setting'].replace('_', ' ')}) names "
-            f"{100 * row['rank1']:.0f} % of {row['n']} participants from BLACK images (chance "
-            f"{100 * row['chance']:.0f} %, mean place in the ranking {1 - row['area']:.2f}, chance "
-            "0.5). Something other than the picture gives them away: trust no number of this "
-            "attacker."
+            f"{100 * row['rank1_completers']:.0f} % of {row['n_completers']} participants from "
+            f"BLACK images (chance {100 * row['chance']:.0f} %, mean place in the "
+            f"ranking {1 - row['area']:.2f}, chance 0.5). Something other than the "
+            "picture gives them away: trust no number of this attacker."
         )
         found.append(_warning(LEAK, row["attacker"], BLACK, row["setting"], row, message))
     return found

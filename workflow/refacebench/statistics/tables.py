@@ -35,7 +35,7 @@ from .cohort import (
 )
 from .columns import CHANGED_IF_ANY, FAMILIES, TIMED, TOTAL, frame
 from .flow import STAGES, StageManifest
-from .intervals import bootstrap_mean, bootstrap_median, share
+from .intervals import bootstrap_mean, bootstrap_median, exact_median, share
 from .settings import Settings
 
 
@@ -415,6 +415,8 @@ def _volume_row(table, region, margin, settings) -> dict:
     change = by_participant((new - old) / old * 100, persons).to_numpy()
     difference = by_participant(new - old, persons).to_numpy()
     low, high = bootstrap_median(change, **_bootstrap(settings))
+    at_once = 1 - (1 - settings.level) / len(FAMILIES)
+    low_joint, high_joint = exact_median(change, at_once)
     statistic, p = paired.wilcoxon(difference, settings.zero_method)
     rb_low, rb_high = paired.rank_biserial_interval(difference, **_bootstrap(settings))
     over = (new - old).abs() > old * settings.threshold_pct / 100
@@ -427,6 +429,8 @@ def _volume_row(table, region, margin, settings) -> dict:
         "median_change_pct": _median(change),
         "low": low,
         "high": high,
+        "low_joint": low_joint,
+        "high_joint": high_joint,
         "sd_change_pct": change.std(ddof=1) if len(change) > 1 else np.nan,
         "W": statistic,
         "p": p,

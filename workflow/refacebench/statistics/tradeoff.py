@@ -10,19 +10,27 @@ Where a defacer blurs, that is an upper bound: what was left of the face is not
 below the new one.  Attackers that look at no face are set apart: what they
 reach is a *floor* that no defacer goes under, and counting it would hide what
 defacing does achieve.
+
+How the worst of several noisy rates is estimated: :mod:`~refacebench.statistics.worst`.
+What "better beyond uncertainty" means: :mod:`~refacebench.statistics.front`.
+
+**Failures.**  A scan without a score is no privacy.  Rates are of *completers*, the
+participants with a score.  A participant *failed* where no attacker has a score on the
+variant itself.  Where methods are compared, who failed counts as identified, which a method
+pays for and never gains by; a variant on which half of the participants or more failed is
+not comparable: it is neither on the front nor better than any other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from ..names import split_variant
-from ..segmenters import REGIONS
-from .columns import frame
-from .intervals import _quantiles, clopper_pearson, resample_counts, wider
+from . import front, paired, worst
+from .columns import FAMILIES, frame
 from .privacy import PROTOCOLS, RENDERED, Protocol, Result
 from .settings import Settings
 
@@ -37,6 +45,10 @@ FLOOR = {
     "floor_low": "low",
     "floor_high": "high",
 }
+#: Where each measure's chance stands in a row of ``privacy``.
+CHANCES = {"rank1": "chance", "choice": "choice_chance"}
+#: Failures at which a variant is no longer comparable, as a share of the participants or scans.
+MOST_FAILED = 0.5
 
 
 def tradeoff(
@@ -52,22 +64,24 @@ def tradeoff(
     in the columns ``floor...``; it counts as the worst case itself only where
     nobody else attacks.
 
-    ``pareto`` is 1 where no other variant of the same setting and segmenter is
-    at least as good in both identification (rates below chance count as chance)
-    and volumes and better in one; landmarks (original, null control) do not compete.
+    ``rank`` is 1 (and ``pareto`` 1) where no other variant of the same setting and
+    segmenter is shown to be better in identification or volumes and looks no worse in the
+    other (rates below chance count as chance); landmarks (original, null control) and variants
+    that are not comparable do not compete.
     """
     measure = _measure(results, protocol)
     segmenters = list(dict.fromkeys(volumes["segmenter"])) or [""]
-    rows = []
+    rows, attacked, spread = [], {}, {}
     for setting in PROTOCOLS:
         mine = [r for r in results if r.row["setting"] == setting]
         variants = [v for v in dict.fromkeys(r.row["variant"] for r in mine) if v not in RENDERED]
         apart = [r for r in mine if r.row["attacker"] in floors]
         faces = [r for r in mine if r.row["attacker"] not in floors] or apart
-        for variant in variants:
-            worst = worst_case(faces, variant, measure, settings)
-            if worst is None:
-                continue
+        found = {v: worst_case(faces, v, measure, settings) for v in variants}
+        found = _corrected({v: row for v, row in found.items() if row is not None})
+        attacked[setting] = {v: against(faces, v, measure) for v in found}
+        spread[setting] = _spread(faces, measure)
+        for variant, row in found.items():
             floor = worst_case(apart, variant, measure, settings) or {}
             for segmenter in segmenters:
                 rows.append(
@@ -75,20 +89,21 @@ def tradeoff(
                         "variant": variant,
                         "setting": setting,
                         "segmenter": segmenter,
-                        **worst,
+                        **row,
                         **{column: floor.get(name, np.nan) for column, name in FLOOR.items()},
                         **volume_change(volumes, segmenter, variant),
                     }
                 )
     table = frame("tradeoff", rows)
-    table["pareto"] = np.nan
-    for _, group in table.groupby(["setting", "segmenter"], sort=False):
-        rivals = group[~group["variant"].isin(LANDMARKS)]
-        rivals = rivals.dropna(subset=["identification", "volume_change_pct"])
-        # Below chance is luck and no better than chance.
-        risk = rivals["identification"].clip(lower=rivals["chance"])
-        front = pareto(np.column_stack([risk, rivals["volume_change_pct"]]))
-        table.loc[rivals.index, "pareto"] = front.astype(float)
+    table["comparable"] = _comparable(table)
+    table[["rank", "pareto"]] = np.nan
+    table.loc[table["comparable"] == 0, "pareto"] = 0.0
+    for (setting, _), group in table.groupby(["setting", "segmenter"], sort=False):
+        rivals = group[group["comparable"] == 1]
+        rivals = rivals[rivals["volume_change_pct"].notna()]
+        ranks = _ranks(rivals, attacked[setting], spread[setting], settings)
+        table.loc[rivals.index, "rank"] = ranks.astype(float)
+        table.loc[rivals.index, "pareto"] = (ranks == 1).astype(float)
     return table
 
 
@@ -98,56 +113,148 @@ def _measure(results: Sequence[Result], protocol: Protocol) -> str:
     return protocol.measure if np.isfinite(values).any() else "rank1"
 
 
+def _corrected(found: dict[str, dict]) -> dict[str, dict]:
+    """Add the p values corrected over the variants of a setting."""
+    p_values = paired.correct([row["p"] for row in found.values()], "holm")
+    return {
+        variant: {**row, "p_holm": float(p)}
+        for (variant, row), p in zip(found.items(), p_values, strict=True)
+    }
+
+
+def _comparable(table: pd.DataFrame) -> pd.Series:
+    """Return 1 for variants that compete, 0 where too many failed, NaN for landmarks."""
+    few = table["n_failed"] >= MOST_FAILED * table["n"]
+    few |= table["identification"].isna()
+    # Where nothing is known of the volumes there is no place in the plane, but no fault either.
+    few |= table["volume_failed_share"].fillna(0.0) >= MOST_FAILED
+    found = (~few).astype(float)
+    return found.mask(table["variant"].isin(LANDMARKS))
+
+
+def _spread(results: Sequence[Result], measure: str) -> float:
+    """Return by how much the chances of attacks differ at most."""
+    chances = [r.row.get(CHANCES[measure], np.nan) for r in results]
+    known = np.array(chances)[np.isfinite(chances)]
+    return float(np.ptp(known)) if len(known) else 0.0
+
+
+def _ranks(
+    rivals: pd.DataFrame, attacked: Mapping, spread: float, settings: Settings
+) -> np.ndarray:
+    """Return the rank of each rival; who failed counts as identified."""
+    routes = {variant: attacked[variant] for variant in rivals["variant"]}
+    # Below chance is luck and no better than chance.
+    risk = (rivals["identification_all"] - rivals["chance"]).clip(lower=0.0)
+    change = rivals["volume_change_pct"].to_numpy(dtype=float)
+    # Being safer matters only where the volumes look no worse: no other pair need be tested.
+    asked = change[:, None] <= change[None, :]
+    better = [
+        front.safer(routes, asked, settings.alpha, spread, settings.seed),
+        front.nearer(rivals["volume_low"], rivals["volume_high"]),
+    ]
+    points = np.column_stack([risk, change])
+    return front.layers(points, np.array(better))
+
+
+def is_unranked(table: pd.DataFrame) -> bool:
+    """Tell whether nothing separates the methods of one setting and segmenter: all have rank 1."""
+    ranks = table["rank"].dropna()
+    return len(ranks) > 1 and bool((ranks == 1).all())
+
+
+def routes_to(results: Sequence[Result], variant: str) -> dict[tuple[str, str], Result]:
+    """Return the attacks that reach a variant, by attacker and route."""
+    found = {}
+    for result in results:
+        route = route_to(variant, result.row["variant"])
+        if route and "rank1" in result.persons:
+            found[result.row["attacker"], route] = result
+    return found
+
+
+def failed(routes: Mapping[tuple[str, str], Result]) -> pd.Series:
+    """Return by participant whether no attacker has a score on the variant itself.
+
+    An attacker that has no score on anything of a variant (a program that is not there)
+    is asked only where nobody else was.
+    """
+    direct = [r.persons["rank1"] for (_, route), r in routes.items() if route == DIRECT]
+    direct = [values for values in direct if values.notna().any()] or direct
+    if not direct:
+        return pd.Series(dtype=bool)
+    return pd.concat(direct, axis=1).isna().all(axis=1)
+
+
+def _table(routes: Mapping[tuple[str, str], Result], measure: str) -> pd.DataFrame:
+    """Return the participants' values, one column a route; routes without any are left out."""
+    values = {key: r.persons[measure] for key, r in routes.items() if measure in r.persons}
+    return pd.DataFrame({key: v for key, v in values.items() if v.notna().any()})
+
+
+def against(results: Sequence[Result], variant: str, measure: str) -> pd.DataFrame:
+    """Return the participants' values above chance by route; who failed counts as identified."""
+    routes = routes_to(results, variant)
+    table, lost = _table(routes, measure), failed(routes)
+    table = table.reindex(table.index.union(lost.index[lost]))
+    table.loc[lost.index[lost]] = 1.0
+    return table - _chances(routes, table, measure)
+
+
+def _chances(routes: Mapping, table: pd.DataFrame, measure: str) -> np.ndarray:
+    """Return the chance of each route of a table."""
+    return np.array([routes[key].row[CHANCES[measure]] for key in table], dtype=float)
+
+
 def worst_case(
     results: Sequence[Result], variant: str, measure: str, settings: Settings
 ) -> dict | None:
-    """Return the highest rate of identification that any attacker reaches on a variant.
-
-    The interval is a percentile bootstrap of the *maximum*: participants are
-    drawn once a resample for all attackers together.  The largest of several
-    noisy rates is too high on average; ``bias`` says by how much the
-    resamples' maxima exceed the observed one.  Widened to the Clopper-Pearson
-    interval of the worst attacker where its rate is one of plain hits.
+    """Return how often the worst attack identifies the people behind a variant's scans.
 
     Returns
     -------
     dict or None
-        None where no attacker has a rate.
+        ``identification`` is picked and judged on different participants
+        (:func:`~refacebench.statistics.worst.picked_elsewhere`), ``low`` and ``high`` hold the
+        true worst case, ``worst_rate`` is what the attack that looked worst reached, as it
+        is.  None where nobody was asked about.
     """
-    routes = {}
-    for result in results:
-        route = route_to(variant, result.row["variant"])
-        values = result.persons.get(measure)
-        if route and values is not None and len(values):
-            routes[result.row["attacker"], route] = (values, result)
-    if not routes:
+    routes = routes_to(results, variant)
+    if not any(len(r.persons["rank1"]) for r in routes.values()):
         return None
-    table = pd.DataFrame({key: values for key, (values, _) in routes.items()})
-    rates = table.mean()
-    (attacker, route), value = rates.idxmax(), float(rates.max())
-    own = table[(attacker, route)].dropna()
-    maxima = _maxima(table, settings)
-    interval = _quantiles(maxima, settings.level) if len(maxima) else (np.nan, np.nan)
-    if measure == "rank1" or own.isin((0.0, 1.0)).all():
-        exact = clopper_pearson(float(own.sum()), len(own), settings.level)
-        interval = wider(interval, exact)
-    row = routes[attacker, route][1].row
-    chance = row["chance"] if measure == "rank1" else row["choice_chance"]
-    p_values = [r.row.get("p_holm", np.nan) for _, r in routes.values()]
-    known = np.array(p_values)[np.isfinite(p_values)]
+    table, lost = _table(routes, measure), failed(routes)
+    people = table.index.union(lost.index)
+    counts = {
+        "n": len(people),
+        "n_failed": int(lost.sum()),
+        "n_attackers": len({attacker for attacker, _ in table}),
+        "n_routes": table.shape[1],
+        "measure": measure,
+    }
+    if table.empty:
+        return {**counts, "n_completers": 0, "p": np.nan}
+    chances = _chances(routes, table, measure)
+    place = int(np.argmax(table.mean().to_numpy() - chances))
+    attacker, route = table.columns[place]
+    own = table.iloc[:, place]
+    low, high = worst.interval(table, chances, settings)
+    value = float(np.clip(worst.picked_elsewhere(table, chances, settings), low, high))
+    lost_share = lost.sum() / len(people)
     return {
-        "n": len(own),
-        "n_attackers": len({key[0] for key in routes}),
-        "n_routes": len(routes),
+        **counts,
+        "n_completers": int(own.notna().sum()),
         "worst_attacker": attacker,
         "worst_route": route,
-        "measure": measure,
         "identification": value,
-        "low": interval[0],
-        "high": interval[1],
-        "bias": float(maxima.mean() - value) if len(maxima) else np.nan,
-        "chance": chance,
-        "p_holm_min": float(known.min()) if len(known) else np.nan,
+        "identification_all": value * (1 - lost_share) + lost_share,
+        "low": low,
+        "high": high,
+        "worst_rate": float(own.mean()),
+        "chance": float(chances[place]),
+        "p": worst.any_above_chance(
+            table.mean().to_numpy(),
+            np.column_stack([routes[key].shuffled[measure] for key in table]),
+        ),
     }
 
 
@@ -167,66 +274,56 @@ def route_to(variant: str, attacked: str) -> str:
     return model or TAKEN_OFF
 
 
-def _maxima(table: pd.DataFrame, settings: Settings) -> np.ndarray:
-    """Return the largest column mean of each resample of the rows, NaN cells left out."""
-    if len(table) < 2:
-        return np.empty(0)
-    values = table.to_numpy(dtype=float)
-    known = np.isfinite(values)
-    counts = resample_counts(len(table), settings.n_boot, settings.seed)
-    weights = counts @ known.astype(float)
-    sums = counts @ np.where(known, values, 0.0)
-    means = np.divide(sums, weights, out=np.full(sums.shape, -np.inf), where=weights > 0)
-    found = means.max(axis=1)
-    return found[np.isfinite(found)]
-
-
 def volume_change(volumes: pd.DataFrame, segmenter: str, variant: str) -> dict:
-    """Return the change of a typical region: the median over regions of the absolute one.
+    """Return the change of the volume that changes most: the largest absolute median change.
 
-    The interval takes the same median over the ends of the regions' own
-    intervals, folded at zero.  It always holds the value, and is wider than an
-    interval of the median itself would be.
+    Over all volumes, whole-brain ones included.  The interval is honest about having picked
+    the largest: at its lower end stands the largest of the volumes' lower ends where all
+    of their intervals hold at once (``low_joint``, ``high_joint``), at its upper end the
+    largest of their own upper ends, since the truly largest change lies below its own.  Noise alone
+    makes a largest change above zero: the null control's says how large.
     """
     if variant == "original":
-        return {"n_regions": 0, "volume_change_pct": 0.0, "volume_low": 0.0, "volume_high": 0.0}
+        return {
+            "n_volumes": 0,
+            "volume_change_pct": 0.0,
+            "volume_low": 0.0,
+            "volume_high": 0.0,
+        }
     rows = volumes[
         (volumes["segmenter"] == segmenter)
         & (volumes["variant"] == variant)
-        & volumes["region"].isin(REGIONS)
+        & volumes["region"].isin(FAMILIES)
     ]
+    failures = _volume_failures(rows)
+    rows = rows[rows["median_change_pct"].notna()]
+    if rows.empty:
+        return {"n_volumes": 0, **failures}
     change = rows["median_change_pct"].abs()
-    known = change.notna()
-    if not known.any():
-        return {"n_regions": 0}
-    low, high = rows["low"][known], rows["high"][known]
-    near = np.where(low * high > 0, np.minimum(low.abs(), high.abs()), 0.0)
-    near = np.where(low.isna() | high.isna(), np.nan, near)
-    far = np.maximum(low.abs(), high.abs())
+    joint = [f"{end}_joint" if f"{end}_joint" in rows else end for end in ("low", "high")]
+    far = rows[["low", "high"]].abs().max(axis=1, skipna=False)
+    known = bool(far.notna().all())
     return {
-        "n_regions": int(known.sum()),
-        "volume_change_pct": float(change.median()),
-        "volume_low": _nanmedian(near),
-        "volume_high": _nanmedian(far),
-        "n_volume_failed": int(rows["n_failed"].max()),
+        "n_volumes": len(rows),
+        "worst_volume": str(rows.loc[change.idxmax(), "region"]),
+        "volume_change_pct": float(change.max()),
+        "volume_low": float(_nearest(*(rows[name] for name in joint)).max()) if known else np.nan,
+        "volume_high": float(far.max()) if known else np.nan,
+        **failures,
     }
 
 
-def _nanmedian(values) -> float:
-    values = np.asarray(values, dtype=float)
-    values = values[np.isfinite(values)]
-    return float(np.median(values)) if len(values) else np.nan
+def _nearest(low: pd.Series, high: pd.Series) -> pd.Series:
+    """Return the smallest absolute value between two ends; 0 where an end is not known."""
+    return low.abs().where(low.abs() < high.abs(), high.abs()).where(low * high > 0, 0.0)
 
 
-def pareto(points: np.ndarray) -> np.ndarray:
-    """Return which points no other one beats, smaller being better on every axis.
-
-    >>> pareto(np.array([[1, 3], [2, 2], [3, 3], [2, 2]])).tolist()
-    [True, True, False, True]
-    """
-    points = np.asarray(points, dtype=float)
-    if not len(points):
-        return np.zeros(0, dtype=bool)
-    as_good = (points[None, :, :] <= points[:, None, :]).all(axis=2)
-    better = (points[None, :, :] < points[:, None, :]).any(axis=2)
-    return ~(as_good & better).any(axis=1)
+def _volume_failures(rows: pd.DataFrame) -> dict:
+    """Return how many scans have no volumes, and their share where it can be told."""
+    if rows.empty:
+        return {}
+    count = int(rows["n_failed"].max())
+    if "n_scans" not in rows:
+        return {"n_volume_failed": count}
+    share = rows["n_failed"] / (rows["n_failed"] + rows["n_scans"])
+    return {"n_volume_failed": count, "volume_failed_share": float(share.max())}
