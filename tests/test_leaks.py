@@ -24,7 +24,7 @@ import yaml
 from refacebench import faces, images
 from refacebench.datasets import demo
 from refacebench.statistics import columns
-from test_workflow import job_counts, snakemake
+from test_workflow import SNAKEFILE, job_counts, snakemake
 
 TOKEN, NAMED_TOKEN = "tk-9f31c7Zq", "by-name-5b20Xw"
 #: Parts of what is planted; not one of them may be found, in whatever case.
@@ -101,6 +101,12 @@ def plant(path, volume):
     path.parent.mkdir(parents=True)
     with open(path, "wb") as raw, gzip.GzipFile("Qwibbleton.nii", "wb", 1, raw, 1931) as packed:
         packed.write(bytes(content))
+
+
+def test_no_rule_hands_on_the_whole_config():
+    """`snakemake --report` prints the parameters of a rule, and the config names folders."""
+    for path in (SNAKEFILE.parent / "rules").glob("*.smk"):
+        assert not re.search(r"=\s*config,", path.read_text()), path.name
 
 
 @pytest.fixture(scope="module")
