@@ -31,7 +31,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import reasons
+from . import environment, reasons
 from .images import replacing
 
 #: Columns that every manifest has, in this order; a stage adds its own behind them.
@@ -333,7 +333,7 @@ def _recorded(document: dict, path: Path) -> dict:
         write_text(json.dumps(document, indent=1, sort_keys=True, default=float), path)
         return json.loads(path.read_text())["result"]
     except OSError as error:
-        reason = one_line(f"{type(error).__name__}: {error}")
+        reason = one_line(f"{type(error).__name__}: {error}", _WORDS)
         kept = {name: result[name] for name in ("seconds", "peak_mb")}
         return {"status": FAILED, "reason": reason, **kept, _AGAIN: True}
 
@@ -367,7 +367,8 @@ def _stage_columns(base: Mapping, result: Mapping) -> dict:
 
 
 def _failed(row, base, reason, seconds) -> dict:
-    status = {"status": FAILED, "reason": one_line(reason), "seconds": seconds, "peak_mb": 0.0}
+    reason = one_line(reason, _WORDS)
+    status = {"status": FAILED, "reason": reason, "seconds": seconds, "peak_mb": 0.0}
     return {**row, **base, **status, "key": ""}
 
 
@@ -376,12 +377,12 @@ _WORDS = 5000
 
 
 def one_line(text: object, limit: int = 300) -> str:
-    r"""Fold a message to one line without tabs, fit for a TSV cell.
+    r"""Fold a message to one line without tabs and hidden values, fit for a TSV cell.
 
     >>> one_line("a\n\tb")
     'a b'
     """
-    return " ".join(str(text).split())[:limit]
+    return " ".join(environment.scrub(str(text)).split())[:limit]
 
 
 def _read_record(path: Path) -> dict | None:
