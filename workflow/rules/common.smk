@@ -296,11 +296,11 @@ def kit_pages(wildcards):
 
 def all_scans(wildcards):
     """Every scan of a dataset: checked ones, and the lists of those that nothing uses."""
-    return [
-        f"results/{'inventory' if plan.is_opened(batch, bool(ATTACKERS)) else 'plan'}"
-        f"/{wildcards.dataset}/{batch}.tsv"
+    stages = {
+        batch: "inventory" if plan.is_opened(batch, bool(ATTACKERS)) else "plan"
         for batch in batches(wildcards.dataset)
-    ]
+    }
+    return [f"results/{stage}/{wildcards.dataset}/{b}.tsv" for b, stage in stages.items()]
 
 
 def synthetic_note(wildcards):
