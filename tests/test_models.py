@@ -1,7 +1,9 @@
 """Refacers' config entries (shared models, sites), and the figure of their samples."""
 
 import importlib.util
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -105,6 +107,59 @@ def test_sites_choose_the_scans_that_train(tmp_path):
         ("sub-2", "3"),
     ]
     assert pairs([tmp_path / "m.tsv"], ["C"]) == []
+
+
+class Inputs(SimpleNamespace):
+    """What Snakemake hands to the script that trains."""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (None, None),
+        (MemoryError(), "again"),
+        (OSError(28, "No space left on device"), "again"),
+        (refacers.TrainingFailed("the loss is not finite"), "final"),
+        ("swapped", "again"),
+    ],
+)
+def test_a_training_that_failed_is_a_card_that_says_whether_to_try_again(
+    tmp_path, monkeypatch, error, kind
+):
+    original = tmp_path / "original.nii"
+    original.write_bytes(b"a scan")
+    row = {"scan": "sub-1", "site": "A", "status": "ok", "original_path": str(original)}
+    row |= dict.fromkeys(("changed_path", "brain_path", "path"), "x")
+    row["checksum"] = manifest.checksum(original)
+    manifest.write(pd.DataFrame([row]), tmp_path / "m.tsv")
+    if error == "swapped":
+        original.write_bytes(b"another person")
+
+    def train(*given):
+        if isinstance(error, Exception):
+            raise error
+        manifest.write_text("{}", tmp_path / "card.json")
+
+    module = script("train")
+    monkeypatch.setattr(module.jobs, "start", lambda log: None)
+    monkeypatch.setattr(module.registry, "load", lambda *given: Inputs(train=train))
+    monkeypatch.setattr(module.registry, "options", lambda *given: {})
+    manifests = [tmp_path / "m.tsv"]
+    module.main(
+        Inputs(
+            log=["log"],
+            params=Inputs(name="m", entry={}, seed=1),
+            input=Inputs(train=manifests, validation=manifests),
+            output=Inputs(card=str(tmp_path / "card.json")),
+        )
+    )
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card.get("status") == ("failed" if kind else None)
+    failed = manifest.read_failures(tmp_path / "card.json")
+    assert {name for name in ("again", "final") if failed[name]} == ({kind} if kind else set())
+    if kind:
+        assert card["reason"].startswith("no model: ")
+        assert len(card["reason"]) > len("no model: ")
 
 
 def test_what_is_taken_from_a_model():

@@ -22,7 +22,8 @@ def pairs(paths, sites=()) -> list[refacers.Pair]:
     if sites:
         rows = rows[rows["site"].astype(str).isin([str(site) for site in sites])]
     for r in rows.itertuples():
-        if manifest.is_another(getattr(r, "checksum", ""), manifest.checksum(r.original_path)):
+        checked = getattr(r, "checksum", "")
+        if checked and manifest.is_another(checked, manifest.checksum(r.original_path)):
             raise manifest.ScanInterrupted(f"{r.scan}: {manifest.CHANGED}")
     return [
         refacers.Pair(r.scan, r.original_path, r.path, r.changed_path, r.brain_path, str(r.site))
@@ -53,7 +54,7 @@ def main(snakemake):
         if not passing and not isinstance(error, refacers.TrainingFailed):
             raise
         traceback.print_exc()
-        reason = reasons.clean(f"no model: {error or 'out of memory'}")
+        reason = reasons.clean(f"no model: {str(error) or 'out of memory'}")
         (again if passing else final)["training"] = reason
         card = {"status": manifest.FAILED, "reason": reason}
         manifest.write_text(json.dumps(card) + "\n", snakemake.output.card)
