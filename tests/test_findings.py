@@ -121,7 +121,10 @@ def test_a_blind_spot_stands_beside_its_verdict():
         "out of 5 in 29 % (17 to 48 %, chance 20 %), directly."
     )
     found = findings.checks_line(tables())
-    assert "the check of the brain found 2 of 15 brains cut and wrongly accused 1 of " in found
+    assert (
+        "the check of the brain found 2 of 15 brains that were cut and wrongly accused 1 of "
+        in found
+    )
 
 
 def test_only_a_method_that_spares_the_judges_mask_cannot_fail():

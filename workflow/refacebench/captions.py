@@ -819,7 +819,9 @@ def numbers_of(name: str, settings: Settings) -> str:
     """Return the caption of a compact table that stands below its figure."""
     brackets = f"[brackets]: {100 * settings.level:g} % intervals"
     if name == "runtime":
-        return "The numbers of the figure: means, but for the slowest scan and the memory."
+        return (
+            "The numbers of the figure: means of the seconds, medians (and maxima) of the memory."
+        )
     if name == "privacy":
         return (
             f"The numbers of the figure in percent; {brackets}; n: participants; (failed): those "

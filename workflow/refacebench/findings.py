@@ -336,9 +336,12 @@ def checks_line(tables: Tables) -> str:
             "true labels to hold them against."
         )
     parts = [
-        f"the check of the {what} found {of(c.found, c.found + c.missed)} {kind} and wrongly "
-        f"accused {of(c.accused, c.cleared + c.accused)} others"
-        for what, kind, c in (("face", "faces left in", face), ("brain", "brains cut", brain))
+        f"the check of the {what} found {c.found} of {c.found + c.missed} {kind} and wrongly "
+        f"accused {c.accused} of {c.cleared + c.accused} others"
+        for what, kind, c in (
+            ("face", "faces that were left in", face),
+            ("brain", "brains that were cut", brain),
+        )
         if c is not None
     ]
     return f"How far the checks can be trusted (true labels, all variants): {'; '.join(parts)}."
@@ -373,7 +376,8 @@ def cells(found: Finding) -> list[str]:
 
 def _labels_cell(found: Finding) -> str:
     known = {"face": found.checks["failure_1"], "brain": found.checks["failure_2"]}
-    parts = [f"{name} {check.right}/{check.n}" for name, check in known.items() if check]
+    # No-break spaces: the column is narrow.
+    parts = [f"{name}\u00a0{check.right}/{check.n}" for name, check in known.items() if check]
     return ", ".join(parts) if parts else "not checked"
 
 
@@ -382,4 +386,4 @@ def _attack_cell(found: Finding) -> str:
     if found.failed or worst is None:
         return "not measured"
     words = "beats it" if worst.beats else "not above chance"
-    return f"{words}: {percent(worst.rate)} % [{percent(worst.low)}, {percent(worst.high)}]"
+    return f"{words}: {percent(worst.rate)}\u00a0% [{percent(worst.low)}, {percent(worst.high)}]"

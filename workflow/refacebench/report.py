@@ -20,7 +20,7 @@ from .captions import of_segmenter, plural
 from .figures import PRIVACY, name_of
 from .figures.overlap import TITLES as STRUCTURES
 from .figures.privacy import main_rows
-from .figures.runtime import STEPS
+from .figures.runtime import STEPS, hungriest
 from .figures.slices import LABELS, PUBLIC
 from .figures.style import CONTROLS, MESSAGE_ONLY, Look, look_of
 from .figures.volumes import is_true, region_label
@@ -1070,7 +1070,8 @@ def _compact_similarity(table, look, settings):
 def _compact_runtime(table, look, settings):
     """Return one row a variant: the steps' means side by side, so that they can be added up."""
     columns = ["Variant", "Scans", *[f"{STEPS[step].capitalize()} (s)" for step in TIMED],
-               "Together (s)", "Slowest scan (s)", "Peak memory in MB, median (max)"]  # fmt: skip
+               "Together (s)", "Slowest scan (s)", "Memory of the preparation (MB)",
+               "of its own steps (MB)"]  # fmt: skip
     rows = []
     for label, mine in _by_variant(table, look):
         steps = mine.set_index("step")
@@ -1079,12 +1080,17 @@ def _compact_runtime(table, look, settings):
             _number(steps.loc[step, "seconds_mean"], 1) if step in steps.index else NO_VALUE
             for step in (*TIMED, TOTAL)
         ]
-        memory = f"{_number(total['peak_mb_median'], 0)} ({_number(total['peak_mb_max'], 0)})"
-        if total["engine"] == UNAVAILABLE:
-            memory = UNAVAILABLE
-        slowest = _number(total["seconds_max"], 1)
-        rows.append([label, str(int(total["n"])), *means, slowest, memory])
+        memory = [NO_VALUE, NO_VALUE]
+        if total["n"]:
+            shared = _memory(steps.loc["prepare"]) if "prepare" in steps.index else NO_VALUE
+            memory = [shared, _memory(hungriest(steps))]
+        scans = UNAVAILABLE if total["engine"] == UNAVAILABLE else str(int(total["n"]))
+        rows.append([label, scans, *means, _number(total["seconds_max"], 1), *memory])
     return columns, rows
+
+
+def _memory(row) -> str:
+    return f"{_number(row['peak_mb_median'], 0)} ({_number(row['peak_mb_max'], 0)})"
 
 
 def _compact_privacy(table, look, settings):

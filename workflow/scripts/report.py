@@ -37,7 +37,7 @@ def under(paths, dataset: str) -> list[Path]:
 
 
 def summary(datasets, page) -> str:
-    """Return the text that a run ends with: five lines a dataset, and where the report is."""
+    """Return the text that a run ends with: a few lines a dataset, and where the report is."""
     lines = []
     for dataset in datasets:
         synthetic = " (SYNTHETIC, no evidence about real people)" if dataset["statement"] else ""
