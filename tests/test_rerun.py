@@ -1,11 +1,13 @@
 """What the next run does again: changed files, failed scans, lost files; and what a run says."""
 
 import os
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from refacebench import failures, manifest, plan, stamps
+from refacebench.attackers import Subject, _run
 from test_workflow import bids, job_counts, snakemake
 
 NONE = stamps.Stamps({}, {})
@@ -196,6 +198,30 @@ def test_failures_are_counted_for_each_stage_and_method_over_all_batches(home):
 def test_excluded_scans_hide_no_method_that_failed_on_all_others(home):
     (found,) = failures.collect([stage("deface", ["no chin", *["excluded"] * 9])])
     assert not failures.within([found], 0.99)
+
+
+def test_an_attacker_says_whom_another_try_may_help(tmp_path):
+    def enrol(subject, options):
+        if subject.scan == "sub-1":
+            raise OSError(116, "Stale file handle")
+        if subject.scan == "sub-2":
+            raise ValueError("no face found")
+        return {"shape": [1.0]}
+
+    people = [Subject(f"sub-{n}", f"sub-{n}", "", "") for n in range(3)]
+    again = {}
+    kept, lost = _run.enrol(SimpleNamespace(enrol=enrol), people, {}, again=again)
+    assert list(kept.scan) == ["sub-0"]
+    assert set(lost) == {"sub-1", "sub-2"}
+    assert set(again) == {"sub-1"}
+
+
+def test_attacks_are_named_by_attacker_and_variant(home):
+    out = "results/attack/d/surface/null.npz"
+    manifest.write_text("", out)
+    manifest.note_failures(out, {"sub-1": "Stale file handle"}, {}, 8)
+    (found,) = failures.collect([out, "results/attack/d/surface/other.npz"])
+    assert "attack (surface, null), dataset d: 1 of 8 failed" in failures.summary([found])
 
 
 # looking changes nothing --------------------------------------------------------------------
