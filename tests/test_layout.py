@@ -241,6 +241,25 @@ def test_links_that_lead_nowhere_are_rows(tmp_path):
     assert bids.index(options, 1).set_index("scan").loc["sub-annex", "status"] == "ok"
 
 
+def test_what_is_not_a_file_is_a_row_and_is_never_read(tmp_path):
+    touch(tmp_path, GOOD)
+    for name in ("pipe", "device", "folder"):
+        (tmp_path / f"sub-{name}/anat").mkdir(parents=True)
+    places = {n: tmp_path / f"sub-{n}/anat/sub-{n}_T1w.nii.gz" for n in ("pipe", "device")}
+    os.mkfifo(places["pipe"])
+    places["device"].symlink_to("/dev/zero")
+    (tmp_path / "sub-folder/anat/sub-folder_T1w.nii.gz").mkdir()
+    table = index(tmp_path)
+    assert table.loc["sub-good", "status"] == "ok"
+    for name, words in (("pipe", "pipe"), ("device", "device"), ("folder", "directory")):
+        assert table.loc[f"sub-{name}", "status"] == "excluded"
+        assert "not a file" in table.loc[f"sub-{name}", "reason"]
+        assert words in table.loc[f"sub-{name}", "reason"]
+    for path in places.values():  # one that is put in a scan's place later does not hang a job
+        with pytest.raises(OSError, match="not a file"):
+            manifest.checksum(path)
+
+
 def test_links_in_a_circle_end(tmp_path):
     options = touch(tmp_path, "sub-x/ses-1/anat/sub-x_ses-1_T1w.nii.gz")
     (tmp_path / "sub-x/ses-1/func").symlink_to("..")

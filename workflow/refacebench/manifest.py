@@ -14,6 +14,7 @@ something to try.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import importlib
@@ -137,7 +138,15 @@ def write(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def checksum(path: str | Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file's bytes.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is a pipe or a device, which may never end.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(errno.EINVAL, "not a file", str(path))
     digest = hashlib.sha256()
     with open(path, "rb") as handle:
         for block in iter(lambda: handle.read(1 << 20), b""):

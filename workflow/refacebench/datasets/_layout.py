@@ -202,8 +202,11 @@ def fault(image: Image, suffix: str, root: str, ignored: Callable[[str], bool]) 
     for reason in (check(image, suffix) for check in checks):
         if reason:
             return reason
-    if os.path.islink(image.path(root)) and not os.path.exists(image.path(root)):
+    path = image.path(root)
+    if os.path.islink(path) and not os.path.exists(path):
         return "no such file: it is a link to a content that is not here; `datalad get` it"
+    if os.path.exists(path) and not os.path.isfile(path):
+        return f"not a file but a {'directory' if os.path.isdir(path) else 'pipe or a device'}"
     longest = max(len(name_of(image)), len(image.stem))
     if longest > names.LONGEST:
         return f"its name has {longest} characters; shorten it to {names.LONGEST}"
