@@ -172,7 +172,7 @@ def test_failed_scans_are_not_hidden_by_the_rate_of_the_attack():
     text = line("blind", tables(quality=some))
     assert "removed in 10 of 13 scans" in text
     assert "in 10 of 10 outputs" in text
-    assert "No usable output in 3 of 13 scans, which the attacks count as not recognised." in text
+    assert "No usable output in 3 of 13 scans, which no attack could be made on." in text
 
 
 @pytest.mark.parametrize("none", [{}, {"tradeoff": frame("tradeoff", [])}])

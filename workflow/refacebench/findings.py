@@ -245,7 +245,7 @@ def line(found: Finding) -> str:
     parts = [*_measured(found)]
     if found.crashed:
         no_output = f"no usable output in {of(found.crashed, found.n)} scans"
-        counted = ", which the attacks count as not recognised" if found.attack else ""
+        counted = ", which no attack could be made on" if found.attack else ""
         parts.append(no_output + counted)
     if found.unrated:
         parts.append(f"{of(found.unrated, found.n)} scans were not judged")
