@@ -219,7 +219,8 @@ def common_field(volume: Volume) -> tuple[slice, slice, slice]:
     """
     if (np.array(volume.shape) * volume.spacing <= FIELD_MM + 1).all():
         return tuple(slice(0, n) for n in volume.shape)
-    window, _ = head_window(volume, (FIELD_MM,) * 3)
+    finite = volume.with_data(np.nan_to_num(volume.data, posinf=0.0, neginf=0.0))
+    window, _ = head_window(finite, (FIELD_MM,) * 3)
     to_voxel = np.linalg.inv(volume.affine) @ window.affine
     box = []
     for axis, n in enumerate(volume.shape):

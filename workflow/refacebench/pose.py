@@ -294,11 +294,22 @@ def upright_box(found: Volume, pose: Pose, size: int) -> Volume:
 
 
 def _extent(values: np.ndarray, least: float) -> tuple[float, float]:
-    """Return where the planes of 2 mm begin and end that hold ``least`` voxels a millimetre."""
+    """Return where a profile of voxels a millimetre first and last crosses ``least``.
+
+    Between planes the profile is linear, so that a mask that differs by a few voxels has
+    nearly the same ends.
+    """
     step = 2.0
-    low = np.floor(values.min())
-    counts = np.bincount(((values - low) / step).astype(int)) / step
-    planes = np.flatnonzero(counts >= least)
-    if planes.size == 0:
-        planes = np.flatnonzero(counts)
-    return low + planes[0] * step, low + (planes[-1] + 1) * step
+    low = np.floor(values.min()) - 2 * step
+    place = (values - low) / step
+    first = place.astype(int)
+    after = place - first
+    size = int(first.max()) + 4
+    profile = np.bincount(first, 1 - after, size) + np.bincount(first + 1, after, size)
+    profile /= step
+    least = min(least, 0.5 * float(profile.max()))
+    above = np.flatnonzero(profile >= least)
+    start, stop = above[0], above[-1]
+    lower = (profile[start] - least) / (profile[start] - profile[start - 1])
+    upper = (profile[stop] - least) / (profile[stop] - profile[stop + 1])
+    return low + step * (start - lower), low + step * (stop + upper)

@@ -8,7 +8,9 @@ What the measures mean
 ----------------------
 ``brain`` (mask)
     deepbet's: brain with its ventricles, the CSF of the sulci and most of the CSF
-    around it, close to the intracranial cavity.
+    around it, close to the intracranial cavity.  Found in a window around the head and in
+    one pose, and refused when it has not the shape of a brain
+    (:func:`refacebench.masks.brain_mask`).
 ``brain`` (volume)
     Grey plus white matter.
 ``gm``
