@@ -171,6 +171,17 @@ def test_points_are_the_compared_scans_only(cohort, look):
     assert drawn == int((compared & (measures["status"] == "ok")).sum())
 
 
+def test_a_measure_that_no_scan_has_leaves_its_panel_empty(cohort, look):
+    """It comes back from a manifest as a column of empty texts."""
+    empty = cohort[0].assign(dice_wm="")
+    figure = overlap.draw(cohort[1]["overlap"], look, empty)
+    clouds = [
+        sum(len(line.get_xdata()) for line in axes.lines if line.get_markersize() < 4)
+        for axes in figure.axes
+    ]
+    assert [cloud > 0 for cloud in clouds] == [s != "wm" for s in overlap.STRUCTURES]
+
+
 def test_failed_scans_are_written_beside_n(cohort, look):
     figure = overlap.draw(cohort[1]["overlap"], look)
     texts = [t.get_text() for t in figure.axes[-1].texts]

@@ -76,7 +76,8 @@ def interval(axes, y: float, look: Look, variant: str, value, low, high, *,
 
 def scans(axes, y: float, values: np.ndarray, colour: str, spread: float = 0.26) -> None:
     """Draw one small point a scan, fanned out by rank so that ties stay visible."""
-    values = np.asarray(values, dtype=float)
+    # A measure that no scan of a batch has is read back as empty texts.
+    values = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(dtype=float)
     values = np.sort(values[np.isfinite(values)])
     if not len(values):
         return
