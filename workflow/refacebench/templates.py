@@ -49,12 +49,15 @@ MAX_ANISOTROPY = 1.35
 #: ones reached 0.46 on a strongly biased, defaced scan and 0.65 on others; upside-down heads
 #: and swapped axes stay under 0.30).
 MIN_CORRELATION = 0.35
-#: A registration is sure, and no other start is tried, with this correlation within the mean
-#: head, this one within :func:`_core`, and no larger ratio of scales.  Right ones of 24 scans of
-#: whole heads had 0.45 to 0.69, 0.63 to 0.77 and up to 1.24.  A head that is cut below the nose
-#: is often stretched until it fills the mean head: 0.39 to 0.43, 0.54 to 0.56, from 1.33 on,
+#: A registration is sure, and no other start is tried, with one of these: correlation within the
+#: mean head and within :func:`_core` of at least so much, ratio of scales of at most so much.
+#: Right ones of 41 scans of whole heads had 0.45 to 0.69, 0.57 to 0.77 and up to 1.24; those below
+#: 0.6 in the core had 0.46 and more in the head, and 1.18 at most.  A head that is cut below the
+#: nose is often stretched until it fills the mean head: 0.39 to 0.43, 0.54 to 0.56, from 1.33 on,
 #: with a pose that is off by 7 to 12 degrees.
-SURE_CORRELATION, SURE_CORE, SURE_ANISOTROPY = 0.4, 0.6, 1.28
+SURE = ((0.4, 0.6, 1.28), (0.45, 0.55, 1.2))
+#: Correlation within the core from which on a stepwise result is sure.
+SURE_STEPWISE = 0.6
 #: Correlation within the core below which no stepwise result is taken.
 MIN_CORE = 0.5
 #: After the rigid step right ones have 0.5 and more; below this no further step is made.
@@ -246,9 +249,13 @@ class _Judged(NamedTuple):
     @property
     def sure(self) -> bool:
         """Whether no other start need be tried."""
-        narrow = self.high <= SURE_ANISOTROPY * self.low
-        whole = self.head >= SURE_CORRELATION or self.stepwise
-        return self.plausible and narrow and whole and self.core >= SURE_CORE
+        if self.stepwise:
+            narrow = self.high <= max(ratio for *_, ratio in SURE) * self.low
+            return self.plausible and narrow and self.core >= SURE_STEPWISE
+        return self.plausible and any(
+            self.head >= head and self.core >= core and self.high <= ratio * self.low
+            for head, core, ratio in SURE
+        )
 
 
 def _judged(matrix: np.ndarray, moving: Volume, stepwise: bool = False) -> _Judged:
