@@ -82,10 +82,12 @@ def tradeoff(original=(1.0, 0.75, 1.0)):
         ("cutter", "faces", "direct", 0.15, 0.07, 0.35),
         ("crashed", "faces", "direct", 0.0, 0.0, 0.25),
     ]
-    names = ["variant", "worst_attacker", "worst_route", "identification", "low", "high"]
+    names = ["variant", "worst_attacker", "worst_route", "worst_rate", "low", "high"]
     table = pd.DataFrame(rows, columns=names).assign(
         setting="other_session", segmenter="deepbet_gmm", measure="choice", chance=0.2, n=13
     )
+    # Corrected for the choice of the worst: a number that the page's tables do not have.
+    table["identification"] = 0.9 * table["worst_rate"]
     return frame("tradeoff", table.to_dict("records"))
 
 
@@ -114,16 +116,17 @@ def test_an_attack_that_beats_a_method_comes_first_with_rate_interval_chance_and
 
 def test_a_blind_spot_stands_beside_its_verdict():
     assert line("blind") == (
-        "blind: original face surface removed in 13 of 13 scans (true labels agree in 12 of 12). "
-        "No voxel of the brain mask removed or changed in 13 of 13 (cannot fail: it spares the "
-        "mask that judges it; true labels agree in 0 of 13: 13 lost brain, of which the check "
-        "found 0). No attack did better than chance; the worst: attacker faces picks the person "
-        "out of 5 in 29 % (17 to 48 %, chance 20 %), directly."
+        "blind: by the true labels brain was lost in 13 of 13 scans, which the automatic check "
+        "saw in 0. Original face surface removed in 13 of 13 scans (true labels agree in 12 of "
+        "12). No voxel of the brain mask removed or changed in 13 of 13 (cannot fail: it spares "
+        "the mask that judges it; true labels agree in 0 of 13: 13 lost brain, of which the check "
+        "found 0). No attack is shown to do better than chance; the worst: attacker faces "
+        "picks the person out of 5 in 29 % (17 to 48 %, chance 20 %), on the image as it is."
     )
     found = findings.checks_line(tables())
     assert (
-        "the check of the brain found 2 of 15 brains that were cut and wrongly accused 1 of "
-        in found
+        "the check of the brain found 2 of 15 scans that lost brain (of blind, cutter) and wrongly "
+        "accused 1 of " in found
     )
 
 
@@ -149,7 +152,7 @@ def test_only_a_method_that_spares_the_judges_mask_cannot_fail():
 
 
 def test_the_lower_end_must_lie_above_chance():
-    assert "no attack did better than chance" in line("plain").lower()
+    assert "no attack is shown to do better than chance" in line("plain").lower()
 
 
 def test_a_method_that_failed_on_all_was_neither_judged_nor_attacked():
@@ -267,7 +270,7 @@ def test_page_says_the_same_of_a_method_in_headline_and_tables(full):
         rate = re.search(r"in (\d+) % \((\d+) to (\d+) %", headline).groups()
         assert list(rate) == [str(int(n)) for n in numbers(cell)]
         assert [int(n) for n in rate] == [
-            round(100 * attack[c]) for c in ("identification", "low", "high")
+            round(100 * attack[c]) for c in ("worst_rate", "low", "high")
         ]
         beaten = attack["low"] > attack["chance"]
         assert ("an attack beats it" in headline) == cell.startswith("beats it") == beaten

@@ -135,7 +135,8 @@ def test_a_scan_in_two_formats_is_one_row(tmp_path):
         ("sub-x/anat/sub-x_acq-a\rb_T1w.nii.gz", "cannot be printed"),
         ("sub-x/anat/sub-x_acq-a\tb_T1w.nii.gz", "cannot be printed"),
         ("sub-x/anat/sub-x_acq-" + "a" * 200 + "_T1w.nii.gz", "characters"),
-        ("sub-x_T1w.nii.gz", "it lies in no folder sub-*"),
+        ("sub-x_T1w.nii.gz", "'sub-x_T1w.nii.gz' lies in no folder sub-*"),
+        ("sub-x/anat/T1w_final.nii.gz", "must end in 'T1w.nii.gz'"),
     ],
 )
 def test_what_cannot_be_a_scan_is_a_row_with_a_reason(tmp_path, path, words):

@@ -698,7 +698,8 @@ def privacy_map(
         "Mean distance in mm between the surface of a variant and that of its own original, on "
         "the average face of the participants; in the titles its mean where there is a surface. No "
         "colour: unchanged. Blue: the face is missing; most scans have no surface there any more, "
-        "which is the largest change of all and has no distance."
+        "which is the largest change of all and has no distance. A distance is no measure of "
+        "privacy: a face may be recognised at the same mean distance at which another is not."
     )
 
 
@@ -708,8 +709,9 @@ def privacy_likeness(
     """Return the caption of the distances to the true face."""
     return _join(
         "Distance in mm of each variant's face to the true one, against that of the average face "
-        "of all other participants (Gao et al. 2025). A difference below zero: the variant gives "
-        "away something of this very person. Wilcoxon signed-rank over participants, "
+        "of all other participants (Gao et al. 2025), each capped (`cap_mm` of the attacker). A "
+        "difference below zero: the variant is nearer to this very person than to others. One above zero does not mean that "
+        "nobody is recognised: the attacks say that. Wilcoxon signed-rank over participants, "
         "Holm-corrected over all rows.",
         cohort(tables["privacy_likeness"]),
         intervals(settings),
@@ -755,7 +757,8 @@ def tradeoff(
         f"in the other. Shown means beyond uncertainty: p < {settings.alpha:g} for the same "
         "participants, Holm-corrected over the pairs, or intervals of the volumes that do "
         "not overlap. Variants that nothing separates share a rank. Below chance is no better than "
-        "chance. Controls do not compete.",
+        "chance. Controls do not compete. Red ring: an attack beats the method; its interval lies "
+        "above chance.",
         unseparated(table),
         "Grey: changes no larger than the null control's. Noise alone gives every variant a "
         "largest change above zero: read the others against the null control.",

@@ -73,7 +73,7 @@ class Attack:
     def way(self) -> str:
         """How the attack came to the face."""
         if self.route == DIRECT:
-            return "directly"
+            return "on the image as it is"
         if self.route == TAKEN_OFF:
             return "after the new face was taken off"
         return f"after {self.route} put a face back"
@@ -217,7 +217,9 @@ def _attacks(tables: Tables) -> dict[str, Attack]:
     if table is None or table.empty:
         return {}
     table = main_rows(table).drop_duplicates("variant").dropna(subset=["identification"])
-    columns = ("worst_attacker", "worst_route", "measure", "identification", "low", "high")
+    # As that attack reached it, so that other tables have the same number; the interval allows
+    # for the choice of the worst.
+    columns = ("worst_attacker", "worst_route", "measure", "worst_rate", "low", "high")
     return {
         row["variant"]: Attack(*(row[c] for c in (*columns, "chance")))
         for _, row in table.iterrows()
@@ -250,7 +252,19 @@ def line(found: Finding) -> str:
     if found.unrated:
         parts.append(f"{of(found.unrated, found.n)} scans were not judged")
     parts.insert(0 if found.beaten else len(parts), attack(found))
+    parts = [*_overlooked(found), *parts]
     return f"{name}: {'. '.join([parts[0], *map(_capital, parts[1:])])}."
+
+
+def _overlooked(found: Finding) -> list[str]:
+    """Return what true labels say went wrong without a check's notice: that comes first."""
+    words = {"failure_1": "part of the face was kept", "failure_2": "brain was lost"}
+    return [
+        f"by the true labels {words[name]} in {of(check.found + check.missed, check.n)} scans, "
+        f"which the automatic check saw in {check.found}"
+        for name, check in found.checks.items()
+        if check and check.missed
+    ]
 
 
 def _capital(text: str) -> str:
@@ -309,7 +323,7 @@ def attack(found: Finding) -> str:
         return f"an attack beats it: {who}"
     if found.weak:
         return f"the attacks do not recognise even the originals, so they say nothing of it: {who}"
-    return f"no attack did better than chance; the worst: {who}"
+    return f"no attack is shown to do better than chance; the worst: {who}"
 
 
 def short(found: Finding) -> str:
@@ -336,15 +350,25 @@ def checks_line(tables: Tables) -> str:
             "true labels to hold them against."
         )
     parts = [
-        f"the check of the {what} found {c.found} of {c.found + c.missed} {kind} and wrongly "
-        f"accused {c.accused} of {c.cleared + c.accused} others"
-        for what, kind, c in (
-            ("face", "faces that were left in", face),
-            ("brain", "brains that were cut", brain),
+        f"the check of the {what} found {c.found} of {c.found + c.missed} {kind}"
+        f"{_made_by(tables, name)} and wrongly accused {c.accused} of {c.cleared + c.accused} "
+        "others"
+        for what, kind, name, c in (
+            ("face", "scans with a face left in", "failure_1", face),
+            ("brain", "scans that lost brain", "failure_2", brain),
         )
         if c is not None
     ]
     return f"How far the checks can be trusted (true labels, all variants): {'; '.join(parts)}."
+
+
+def _made_by(tables: Tables, failure: str) -> str:
+    """Return in brackets whose scans truly failed: a check is only as tried as these are varied."""
+    table = tables["verdict_agreement"]
+    rows = table[(table["failure"] == failure) & (table["made_by"] != ALL)]
+    failed = rows["true_positive"].fillna(0) + rows["false_negative"].fillna(0) > 0
+    names = list(dict.fromkeys(rows.loc[failed, "made_by"]))
+    return f" (of {', '.join(names)})" if 0 < len(names) <= 4 else ""
 
 
 def originals_line(tables: Tables, level: float = 0.95) -> str:
@@ -353,8 +377,8 @@ def originals_line(tables: Tables, level: float = 0.95) -> str:
     if worst is None:
         return ""
     text = (
-        f"Attacks ({SETTINGS[main_setting(tables['tradeoff'])]}; {100 * level:g} % intervals): on "
-        "the untouched "
+        f"Attacks ({SETTINGS[main_setting(tables['tradeoff'])]}; {100 * level:g} % intervals, "
+        "which allow for the number of attacks tried): on the untouched "
         f"originals attacker {worst.attacker} {worst.does} in {worst.interval}"
     )
     if not worst.beats:

@@ -85,6 +85,7 @@ def check(config: Mapping) -> None:
     for name, entry in config["defacers"].items():
         _check_options("defacers", name, entry)
     _check_settings(config)
+    _check_splits(config)
     if "original" in config["defacers"]:
         raise ConfigError("defacers: 'original' is always measured and cannot be listed")
     _check_rendering(config)
@@ -95,6 +96,18 @@ def check(config: Mapping) -> None:
                 f"refacers.{name}.defacers: {', '.join(sorted(unknown))} is not among the defacers"
             )
     _check_shared_models(config)
+
+
+def _check_splits(config: Mapping) -> None:
+    """Check that the splits that something is fitted or picked on are not empty."""
+    weights = config.get("splits")
+    empty = [n for n in ("train", "validation") if weights is not None and not weights.get(n, 0)]
+    trained = [name for name, entry in refacers(config).items() if "model" not in entry]
+    if empty and trained:
+        raise ConfigError(
+            f"splits: {' and '.join(empty)} must have a weight above 0, for {', '.join(trained)} "
+            "is trained and picked on them; or leave the refacers out"
+        )
 
 
 def _check_rendering(config: Mapping) -> None:
@@ -357,7 +370,10 @@ def scans(config: Mapping, dataset: str) -> pd.DataFrame:
     usable = table[table["status"] == manifest.OK]
     # Who has no usable scan takes no place in a split.
     people = usable.groupby("participant", as_index=False)[["site", "age"]].first()
-    split = splits.assign(people, config["splits"], config["seed"])
+    try:
+        split = splits.assign(people, config["splits"], config["seed"])
+    except ValueError as error:
+        raise ConfigError(f"config: {error}") from None
     table["split"] = table["participant"].map(split).fillna("")
     measured = entry.get("sessions_measured", "all")
     try:

@@ -24,10 +24,11 @@ CONTRACTS = {
     "attackers": ("VERSION", "OPTIONS", "enrol", "score"),
 }
 #: Keys of a config entry that steer the registry and are no options of the method.
-RESERVED = (
-    *("method", "type", "file", "defacers", "sites", "model"),
-    *("faces", "sessions_measured", "rescan_sessions", "rescan_max_days"),
-)
+COMMON = {
+    "datasets": ("type", "faces", "sessions_measured", "rescan_sessions", "rescan_max_days"),
+    "refacers": ("defacers", "sites", "model"),
+}
+RESERVED = ("method", "file", *(key for keys in COMMON.values() for key in keys))
 
 
 class MethodError(Exception):
@@ -110,7 +111,7 @@ def options(kind: str, name: str, entry: Mapping | None) -> dict:
     given = {k: v for k, v in (entry or {}).items() if k not in RESERVED}
     unknown = sorted(set(given) - set(module.OPTIONS))
     if unknown:
-        known = ", ".join(sorted(module.OPTIONS)) or "none"
+        known = ", ".join(sorted({*module.OPTIONS, *COMMON.get(kind, ())})) or "none"
         raise MethodError(f"{kind}.{name}: unknown option {', '.join(unknown)} (known: {known})")
     return {**module.OPTIONS, **given}
 

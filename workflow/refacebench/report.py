@@ -20,6 +20,7 @@ from .captions import of_segmenter, plural
 from .figures import PRIVACY, name_of
 from .figures.overlap import TITLES as STRUCTURES
 from .figures.privacy import main_rows
+from .figures.privacy_utility import is_beaten
 from .figures.runtime import STEPS, hungriest
 from .figures.slices import LABELS, PUBLIC
 from .figures.style import CONTROLS, MESSAGE_ONLY, Look, look_of
@@ -28,8 +29,9 @@ from .manifest import UNAVAILABLE
 from .names import split_variant
 from .numbers import NO_VALUE
 from .numbers import number as _number
-from .segmenters import REGIONS
+from .segmenters import GLOBALS, REGIONS
 from .statistics import losses
+from .statistics.cohort import FOLLOWUP, RESCAN
 from .statistics.columns import TIMED, TOTAL
 from .statistics.flow import ATTACKING, STAGES
 from .statistics.settings import Settings
@@ -273,7 +275,8 @@ def flow_numbers(flow: pd.DataFrame) -> dict[str, int]:
     dict
         ``scans``, ``participants``; ``compared``, ``other`` (training,
         validation, later sessions) and ``left_out`` split the scans by what happened
-        to the original; ``incomplete`` of the compared ones were lost by at
+        to the original; ``unused`` of the others serve nothing (later sessions of people that
+        models are fitted on); ``incomplete`` of the compared ones were lost by at
         least one variant; ``not_attacked`` were lost on the way to the attacks
         in at least one variant, whether they were measured or not.
     """
@@ -283,6 +286,8 @@ def flow_numbers(flow: pd.DataFrame) -> dict[str, int]:
     original = flow[flow["variant"] == "original"].drop_duplicates("scan")
     lost = original["status"].isin(LOST)
     compared = (original["status"] == "ok") & (original["reason"].fillna("") == "")
+    known = original.reindex(columns=["role", "split"])
+    later = known["role"].isin((RESCAN, FOLLOWUP)) & known["split"].isin(("train", "validation"))
     scans = set(original.loc[compared, "scan"])
     stopped = flow[flow["status"].isin(LOST) & flow["scan"].isin(scans)]
     return {
@@ -290,6 +295,7 @@ def flow_numbers(flow: pd.DataFrame) -> dict[str, int]:
         "participants": original["participant"].nunique(),
         "compared": int(compared.sum()),
         "other": int((~compared & ~lost).sum()),
+        "unused": int((later & ~lost).sum()),
         "left_out": int(lost.sum()),
         "incomplete": stopped["scan"].nunique(),
         "not_attacked": not_attacked,
@@ -306,8 +312,9 @@ def _scans_line(tables) -> str:
         f"in; {n['left_out']} left out, {n['compared']} compared"
     )
     if n["other"]:
-        later = "later sessions" if "followup" in set(flow.get("role", ())) else "rescans"
-        text += f", {n['other']} used for training, validation or as {later}"
+        later = "later sessions" if FOLLOWUP in set(flow.get("role", ())) else "rescans"
+        used = f", {n['other'] - n['unused']} used for training, validation or as {later}"
+        text += used + (f", {n['unused']} not used" if n["unused"] else "")
     if n["incomplete"]:
         text += f"; at least one method failed on {n['incomplete']} of those compared"
     lost = losses.on_the_way(flow[flow["stage"].isin(ATTACKING)], flow)
@@ -354,9 +361,19 @@ def front_words(table: pd.DataFrame, look: Look) -> list[str]:
     front = [v for v in table.index if table.loc[v, "pareto"] == 1]
     if not front:
         return []
+    beaten = [v for v in look.sort(front) if is_beaten(table.loc[v].to_dict() | {"variant": v})]
+    others = [v for v in look.sort(front) if v not in beaten]
+    words = "Weighed against the change in volumes, no other method is shown to be better than"
     return [
-        "Weighed against the change in volumes, no other method is shown to be better than these "
-        f"(Pareto front): {', '.join(look.sort(front))}."
+        *([f"{words} these (Pareto front): {', '.join(others)}."] if others else []),
+        *(
+            [
+                f"An attack beats {', '.join(beaten)}; that no other method is shown to be better "
+                "says only that there are too few participants."
+            ]
+            if beaten
+            else []
+        ),
     ]
 
 
@@ -450,8 +467,28 @@ def _volumes_line(tables, settings: Settings, segmenter, look: Look) -> str:
     listed = _shorten([*parts, *methods], 8, "; ")
     return (
         f"Volumes (regions of {len(REGIONS)} that differ from the original, Holm p < "
-        f"{settings.alpha:g}): {listed}."
+        f"{settings.alpha:g}): {listed}.{_globals_line(table, settings, look)}"
     )
+
+
+def _globals_line(table: pd.DataFrame, settings: Settings, look: Look) -> str:
+    """Return which whole-brain volumes differ, TIV among them, and the change that is largest."""
+    rows = table[table["region"].isin(GLOBALS) & table["p_holm"].notna()]
+    rows = rows[~rows["variant"].isin(CONTROLS)]
+    tested = rows["region"].nunique()
+    if not tested:
+        return ""
+    rows = rows[rows["p_holm"] < settings.alpha]
+    parts = []
+    for variant in look.sort(rows["variant"]):
+        mine = rows[rows["variant"] == variant]
+        most = mine.loc[mine["median_change_pct"].abs().idxmax()]
+        change = _number(most["median_change_pct"], 1, True)
+        parts.append(f"{variant} {len(mine)} ({region_label(most['region'])} {change} %)")
+    if not parts:
+        return f" Whole-brain volumes that differ, of {tested}: none."
+    listed = _shorten(parts, 8, "; ")
+    return f" Whole-brain volumes that differ, of {tested} (largest change): {listed}."
 
 
 def _age_line(tables, segmenter, look: Look) -> str:
@@ -525,7 +562,7 @@ def _utility_line(tables, segmenter, look: Look) -> str:
     others = table.drop(index=names)
     overlapping = int(((others["high"] >= best["low"]) & (others["low"] <= best["high"])).sum())
     text = (
-        "Utility alone (no word on recognition): first by mean rank over "
+        "Utility, whatever the attacks: first by mean rank over "
         f"{plural(int(best['measures']), 'measure')} (Dice, volumes, brain age) of {len(table)} "
         f"variants: {' and '.join(_with_caution(tables, name) for name in names)}"
     )

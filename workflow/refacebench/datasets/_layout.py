@@ -93,9 +93,12 @@ def image_of(folders: tuple[str, ...], file: str) -> Image | None:
 
 
 def is_of(image: Image, suffix: str) -> bool:
-    """Tell whether an image has a suffix such as ``T1w``, capitals aside."""
-    stem, suffix = image.stem.lower(), suffix.lower()
-    return stem == suffix or stem.endswith(f"_{suffix}")
+    """Tell whether an image has a suffix such as ``T1w``, capitals and more words aside.
+
+    >>> [is_of(Image((), f"{s}.nii", s, "nii"), "T1w") for s in ("a_t1W", "T1w_new", "space-T1w_x")]
+    [True, True, False]
+    """
+    return suffix.lower() in image.stem.lower().split("_")
 
 
 def subjects(root: str) -> tuple[list[str], list[Image], list[Trouble]]:

@@ -245,7 +245,7 @@ def _one(rows: list[dict]) -> dict:
         values = {row[name] for row in rows} - {"", "n/a"}
         facts[name] = values.pop() if len(values) == 1 else "" if values else rows[0][name]
     ages = {row["age"] for row in rows if not math.isnan(row["age"])}
-    note = "no age in participants.tsv"
+    note = "no usable age in participants.tsv"
     if len(ages) > 1:
         note = "participants.tsv lists the participant twice, with different ages"
     age = ages.pop() if len(ages) == 1 else NAN

@@ -70,7 +70,11 @@ def index(options: dict, seed: int) -> pd.DataFrame:
     people = _records.read_people(root, subjects)
     if people.problem:
         print(f"WARNING: {root}: {people.problem}, so no age is known", file=sys.stderr)
-    rows = [_row(i, "it lies in no folder sub-*") for i in loose if _layout.is_of(i, _SUFFIX)]
+    rows = [
+        _row(i, f"'{_layout.shown(i.file)}' lies in no folder sub-*")
+        for i in loose
+        if _layout.is_of(i, _SUFFIX)
+    ]
     rows += [_trouble(trouble) for trouble in troubles]
     ignored = _layout.bidsignore(root)
     for subject in subjects:

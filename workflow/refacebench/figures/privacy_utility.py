@@ -58,10 +58,11 @@ def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None):
     _floor(axes, shown)
     _labels(axes, shown, look, right)
     first = shown.iloc[0]
-    what = "picked from several" if first["measure"] == "choice" else "named first"
+    several = round(1 / chance) if chance > 0 else "several"
+    what = f"picked out of {several}" if first["measure"] == "choice" else "named first"
     axes.set_ylabel(
-        f"identified by the worst attack (% of those attacked), {what}, "
-        f"{SETTINGS[first['setting']]}"
+        f"identified by the worst attack, % of those attacked\n({what}, "
+        f"{SETTINGS[first['setting']]}; corrected for picking the worst)"
     )
     axes.set_xlabel(
         "change of the volume that changes most, named beside each point (median, %; square-root "
@@ -84,13 +85,19 @@ def _point(axes, row, look: Look) -> None:
         axes.plot([row["volume_low"], row["volume_high"]], [y, y], **style)
     hollow = is_landmark(row["variant"])
     on_front = row["pareto"] == 1
+    edge = CHANCE if is_beaten(row) else FRONT if on_front else colour
     if row["comparable"] == 0:
         axes.plot([x], [y], marker="x", markersize=13, color=CHANCE, markeredgewidth=1.4,
                   linestyle="none", zorder=6)  # fmt: skip
     axes.plot([x], [y], marker=look.mark(row["variant"]), markersize=9 if on_front else 7,
               linestyle="none", color=colour, markerfacecolor="white" if hollow else colour,
-              markeredgecolor=FRONT if on_front else colour,
-              markeredgewidth=2.2 if on_front else 1.2, zorder=5)  # fmt: skip
+              markeredgecolor=edge, markeredgewidth=1.2 if edge == colour else 2.2,
+              zorder=5)  # fmt: skip
+
+
+def is_beaten(row) -> bool:
+    """Tell whether an attack on a method is shown to do better than chance."""
+    return not is_landmark(row["variant"]) and row["low"] > row["chance"]
 
 
 def _limits(axes, shown: pd.DataFrame) -> float:
@@ -159,13 +166,13 @@ def _labels(axes, shown: pd.DataFrame, look: Look, right: float) -> None:
     for _, row in rows.iterrows():
         # In shares of the axes.
         x, y = _root(row["volume_change_pct"]) / _root(right), row["identification"] / 1.04
-        place = _free(x, y, placed)
+        place = _free(x, y, placed, row["chance"] / 1.04)
         placed.append((x, place))
         how = _small_print(row)
         at = (_square((x + 0.016) * _root(right)), 104 * place)
         axes.annotate(look.label(row["variant"]), (row["volume_change_pct"], 104 * y),
                       xytext=at, fontsize=8, color=INK, va="bottom",
-                      fontweight="bold" if row["pareto"] == 1 else "normal",
+                      fontweight="bold" if row["pareto"] == 1 and not is_beaten(row) else "normal",
                       arrowprops=_leader(place - y), zorder=7,
                       bbox=_PAPER)  # fmt: skip
         axes.annotate(how, at, xytext=(0, -1), textcoords="offset points", fontsize=6.5,
@@ -180,14 +187,18 @@ def _small_print(row) -> str:
         parts.append(region_label(row["worst_volume"]))
     if row["n_failed"] > 0:
         parts.append(f"{int(row['n_failed'])} of {int(row['n'])} failed")
+    if is_beaten(row):
+        parts.insert(0, "an attack beats it")
     return "; ".join(parts)
 
 
-def _free(x: float, y: float, placed) -> float:
-    """Return the height nearest to the point at which a label hits no other one."""
+def _free(x: float, y: float, placed, chance: float) -> float:
+    """Return the height nearest to the point at which a label hits no other and not chance."""
     for step in sorted(range(-60, 61), key=abs):
         place = y + 0.01 + 0.006 * step
         hit = any(abs(place - b) < _LINE and abs(x - a) < 0.26 for a, b in placed)
+        # The name stands above its place, the small print below: the line would strike it out.
+        hit = hit or -0.026 < chance - place < 0.03
         if not hit and 0.02 < place < 0.97:
             return place
     return y
@@ -213,6 +224,12 @@ def _legend(figure, shown: pd.DataFrame) -> None:
         Line2D([], [], marker="D", linestyle="none", color=FAINT, markersize=7,
                label="refaced"),
     ]  # fmt: skip
+    if shown.apply(is_beaten, axis=1).any():
+        handles.append(
+            Line2D([], [], linestyle="none", marker="o", markersize=8, markerfacecolor=FAINT,
+                   markeredgecolor=CHANCE, markeredgewidth=2.2,
+                   label="an attack beats it: interval above chance")
+        )  # fmt: skip
     if (shown["comparable"] == 0).any():
         handles.append(Line2D([], [], marker="x", linestyle="none", color=CHANCE, markersize=9,
                               label="too many failed: not comparable"))  # fmt: skip

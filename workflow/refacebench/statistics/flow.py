@@ -182,7 +182,7 @@ def without_age(inventory: pd.DataFrame, flows: pd.DataFrame) -> pd.DataFrame:
     usable = usable[usable["scan"].isin(unknown.index) & ~usable["role"].isin(_LATER)]
     usable = usable[~usable["status"].isin([FAILED, MISSING])]
     reasons = [
-        f"{notes.get(scan) or 'no age in participants.tsv'}, so not in the brain-age results"
+        f"{notes.get(scan) or 'no usable age in participants.tsv'}, so not in the brain-age results"
         for scan in usable["scan"]
     ]
     return usable.assign(stage="brainage", status=NOT_USED, reason=reasons)
