@@ -710,9 +710,9 @@ def privacy_likeness(
     return _join(
         "Distance in mm of each variant's face to the true one, against that of the average face "
         "of all other participants (Gao et al. 2025), each capped (`cap_mm` of the attacker). A "
-        "difference below zero: the variant is nearer to this very person than to others. One above zero does not mean that "
-        "nobody is recognised: the attacks say that. Wilcoxon signed-rank over participants, "
-        "Holm-corrected over all rows.",
+        "difference below zero: the variant is nearer to this very person than to others. One "
+        "above zero does not mean that nobody is recognised: the attacks say that. Wilcoxon "
+        "signed-rank over participants, Holm-corrected over all rows.",
         cohort(tables["privacy_likeness"]),
         intervals(settings),
     )
