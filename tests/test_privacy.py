@@ -765,20 +765,28 @@ def test_figures_of_attacks(cohort):
     assert drawn["privacy_undetected"].get_label() == style.MESSAGE_ONLY
 
 
-def test_the_plane_marks_the_front(cohort):
+def test_the_plane_marks_the_front_green_and_what_an_attack_beats_red(cohort):
     look = style.look_of(cohort)
     table = pictures.main_rows(cohort["tradeoff"])
     axes = figures.draw_privacy(cohort, look)["privacy_utility"].axes[0]
-    marked = {
-        (line.get_xdata()[0], line.get_ydata()[0])
-        for line in axes.lines
-        if line.get_markeredgecolor() == privacy_utility.FRONT and line.get_marker() != "None"
-    }
-    front = table[table["pareto"] == 1]
-    assert len(front)
-    assert marked == set(
-        zip(front["volume_change_pct"], 100 * front["identification"], strict=True)
-    )
+
+    def marked(colour):
+        return {
+            (line.get_xdata()[0], line.get_ydata()[0])
+            for line in axes.lines
+            if line.get_markeredgecolor() == colour and line.get_marker() not in ("None", "x")
+        }
+
+    def places(rows):
+        return set(zip(rows["volume_change_pct"], 100 * rows["identification"], strict=True))
+
+    candidates = ~table["variant"].isin(("original", "null"))
+    beaten = candidates & (table["low"] > table["chance"])
+    front = table["pareto"] == 1
+    assert (front & beaten).any()
+    assert (front & ~beaten).any()
+    assert marked(privacy_utility.FRONT) == places(table[front & ~beaten])
+    assert marked(privacy_utility.CHANCE) == places(table[beaten])
 
 
 def test_nothing_scored_gives_messages_not_crashes():
