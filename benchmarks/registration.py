@@ -19,9 +19,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from refacebench import images, masks, rendering, templates
-from refacebench.datasets import is_brain, labelmaps
-from refacebench.images import Volume
+from refacebench.datasets import labelmaps
+from refacebench.head import masks, rendering
+from refacebench.head import template as templates
+from refacebench.head.labels import is_brain
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
 
 VOXEL_MM = 2.0
 #: A found pose is right within these.
@@ -30,7 +33,7 @@ MOST_DEGREES, MOST_MM = 3.0, 3.0
 
 def paint(path: Path, colours: labelmaps.Paint) -> tuple[Volume, np.ndarray]:
     """Return a T1w-like scan of a label map and its true brain mask (RAS+ axes)."""
-    volume = images.reorient(images.read(path, dtype=None))
+    volume = nifti.reorient(nifti.read(path, dtype=None))
     labels = np.rint(volume.data).astype(np.int32)
     place = np.zeros(int(colours.labels.max()) + 1, np.int32)
     place[colours.labels] = np.arange(len(colours.labels))
@@ -74,9 +77,9 @@ class Case:
         center = templates.mask_center(self.scan.data > 60, self.scan.affine)
         applied = turn(axis, degrees, center)
         padded = self.padded([(15, 15)] * 3)
-        scan = images.resample(Volume(padded.scan.data, applied @ padded.scan.affine), padded.scan)
+        scan = nifti.resample(Volume(padded.scan.data, applied @ padded.scan.affine), padded.scan)
         brain = padded.scan.with_data(padded.brain.astype(np.float32))
-        brain = images.resample(Volume(brain.data, applied @ brain.affine), padded.scan)
+        brain = nifti.resample(Volume(brain.data, applied @ brain.affine), padded.scan)
         return Case(scan, brain.data > 0.5, self.matrix @ np.linalg.inv(applied))
 
     def padded(self, pad) -> "Case":

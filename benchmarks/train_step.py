@@ -35,8 +35,12 @@ import time
 import numpy as np
 import torch
 
-from refacebench import images, privacy_transform, registry
-from refacebench.refacers import _slices, _slicewise, _training, cpgan3d
+from refacebench.head import hull as privacy_transform
+from refacebench.image import nifti
+from refacebench.refacers import cpgan3d
+from refacebench.run import methods
+from refacebench.training import loop, slicewise
+from refacebench.training import slices as _slices
 
 PARTS = ("train", "flops", "reface")
 METHODS = ("pix2pix25d", "cyclegan2d", "diffusion25d", "cpgan3d")
@@ -59,7 +63,7 @@ def random_slices(size: int, slices: int = 64) -> _slices.Slices:
     return _slices.Slices(source, changed, target, frame, 1.0, 1.0)
 
 
-def head() -> tuple[images.Volume, np.ndarray]:
+def head() -> tuple[nifti.Volume, np.ndarray]:
     """Return an ellipsoid of a head's size without its lower front quarter, and that quarter."""
     grid = np.indices(HEAD_SHAPE, dtype=np.float32)
     radii = np.array([75, 95, 110], np.float32)
@@ -68,7 +72,7 @@ def head() -> tuple[images.Volume, np.ndarray]:
     noise = np.random.default_rng(0).uniform(300, 700, HEAD_SHAPE)
     changed = (place[1] > 0.2) & (place[2] < 0)
     values = np.where(inside & ~changed, noise, 0).astype(np.float32)
-    return images.Volume(values, np.eye(4)), changed
+    return nifti.Volume(values, np.eye(4)), changed
 
 
 class Items(torch.utils.data.Dataset):
@@ -107,8 +111,8 @@ def data_of(name: str, options: dict, device):
     """Return random training data and how single items are read from it."""
     if name == "cpgan3d":
         return random_heads(options, device), lambda heads, items, generator: heads.get(items)
-    module = registry.load("refacers", name)
-    stack = _slicewise.make_stack([random_slices(options["size"])], options, device, "all")
+    module = methods.load("refacers", name)
+    stack = slicewise.make_stack([random_slices(options["size"])], options, device, "all")
     return stack, module.METHOD.task.read
 
 
@@ -125,7 +129,7 @@ def task_of(name: str, options: dict, device, precision: str):
     data, _ = data_of(name, options, device)
     if name == "cpgan3d":
         return cpgan3d.CPGAN(data, data, options, 0, device, precision)
-    method = registry.load("refacers", name).METHOD
+    method = methods.load("refacers", name).METHOD
     return method.task(method, data, data, options, 0, device, precision)
 
 
@@ -137,7 +141,7 @@ def learn(task, given) -> dict:
 def time_ours(task, steps: int, batch: int) -> float:
     """Return the seconds of a step of the project's loop."""
     generator = torch.Generator().manual_seed(0)
-    order = _training.order(len(task.data), (steps + 3) * batch, 0, 1).split(batch)
+    order = loop.order(len(task.data), (steps + 3) * batch, 0, 1).split(batch)
     sums = 0.0
     for number, items in enumerate(order):
         if number == 3:
@@ -186,12 +190,12 @@ def time_refacing(module, options: dict, device, precision: str) -> dict[str, fl
     times = {}
     for composite in (True, False):
         chosen = {**options, "composite": composite}
-        with _training.reproducible(device):
+        with loop.reproducible(device):
             torch.manual_seed(0)
             network = module.METHOD.network(chosen)
             order = torch.channels_last
             network = network.to(device=device, memory_format=order).eval()
-        model = _slicewise.Model(network, 1.0, device, precision, chosen)
+        model = slicewise.Model(network, 1.0, device, precision, chosen)
         if device.type == "cuda":  # kernels load at their first use
             module.reface(model, volume, changed, chosen)
         start, wall = clock(device), time.perf_counter()
@@ -276,10 +280,10 @@ def estimate(name: str, flops: int, default: bool, tflops: float | None, steps: 
 
 def measure(name: str, given: dict, steps: int, workers: int, parts, tflops=None, of=None) -> dict:
     """Return all measurements of one method."""
-    module = registry.load("refacers", name)
+    module = methods.load("refacers", name)
     options = {**module.OPTIONS, **given}
-    device = _training.choose_device(options["device"])
-    precision = _training.choose_precision(options["precision"], device)
+    device = loop.choose_device(options["device"])
+    precision = loop.choose_precision(options["precision"], device)
     batch = options["batch"]
     result = {
         "method": name,
@@ -297,7 +301,7 @@ def measure(name: str, given: dict, steps: int, workers: int, parts, tflops=None
         # Deterministic kernels for ours, as in a training; the plain loop may take any.
         plain = task_of(name, simple, device, "float32")
         plain_step = time_plain(name, plain, steps, batch, workers)
-        with _training.reproducible(device):
+        with loop.reproducible(device):
             own_step = time_ours(task_of(name, options, device, precision), steps, batch)
             pair = [task_of(name, simple, device, "float32")]
             pair.append(task_of(name, options, device, precision))

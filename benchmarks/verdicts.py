@@ -16,10 +16,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from refacebench import images, manifest, prepare, templates
+from refacebench import manifest
 from refacebench.datasets import labelmaps
-from refacebench.images import Volume
-from refacebench.metrics import measure, truth
+from refacebench.head import template
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.metrics import truth
+from refacebench.stages import measure, prepare
 from refacebench.statistics import verdicts
 from refacebench.statistics.settings import Settings
 
@@ -29,19 +32,19 @@ class Head:
 
     def __init__(self, row: dict, seed: int):
         self.row = row
-        self.scan = images.read(row["path"])
-        labels = images.read(row["truth_path"], dtype=None)
+        self.scan = nifti.read(row["path"])
+        labels = nifti.read(row["truth_path"], dtype=None)
         self.brain = truth.brain_of(labels.data)
         self.inside = self.brain | (labels.data == 1)
         self.head = labels.data > 0
-        self.matrix = truth.to_template(images.reorient(labels))
+        self.matrix = truth.to_template(nifti.reorient(labels))
         self.rng = np.random.default_rng(seed)
         self.level = float(np.median(self.scan.data[self.brain]))
 
     def box(self, low, high) -> np.ndarray:
         """Return the voxels of a box in template mm, outside the brain and its CSF."""
         box = tuple(zip(low, high, strict=True))
-        return templates.inside_box(self.scan, self.matrix, box) & ~self.inside
+        return template.inside_box(self.scan, self.matrix, box) & ~self.inside
 
     @property
     def face(self) -> np.ndarray:
@@ -50,7 +53,7 @@ class Head:
 
     def part(self, name: str) -> np.ndarray:
         """One part of the face with the air around it."""
-        low, high = np.array(templates.FACE_BOXES[name]).transpose(2, 0, 1)
+        low, high = np.array(template.FACE_BOXES[name]).transpose(2, 0, 1)
         return self.box(low.min(axis=0) - 2, high.max(axis=0) + (2, 60, 2))
 
     def with_values(self, where, values=0.0) -> np.ndarray:
@@ -61,14 +64,14 @@ class Head:
 
     def frontmost(self, share: float) -> np.ndarray:
         """Return this share of the brain, from its front end backwards."""
-        place = templates.template_axis(self.scan, self.matrix, 1)
+        place = template.template_axis(self.scan, self.matrix, 1)
         return self.brain & (place >= np.quantile(place[self.brain], 1 - share))
 
 
 def outputs(head: Head) -> dict[str, tuple[np.ndarray, float, float]]:
     """Return name -> (image, whether the face is kept, whether brain is removed)."""
     face, none = head.face, np.zeros(head.scan.shape, bool)
-    x = templates.template_axis(head.scan, head.matrix, 0)
+    x = template.template_axis(head.scan, head.matrix, 0)
     noise = head.rng.uniform(0, head.level, head.scan.shape)
     faint = head.scan.data + 0.02 * head.level * head.rng.standard_normal(head.scan.shape)
     scan = head.scan.data
@@ -83,7 +86,7 @@ def outputs(head: Head) -> dict[str, tuple[np.ndarray, float, float]]:
         "face removed, rescaled": (0.6 * head.with_values(face), 0, 0),
         "constant": (0 * scan, np.nan, np.nan),
     }
-    for name in templates.FACE_BOXES:
+    for name in template.FACE_BOXES:
         found[f"{name} kept"] = (head.with_values(face & ~head.part(name)), 1, 0)
     for share, cut in ((0.0001, 0), (0.002, 1), (0.02, 1)):
         gone = face | head.frontmost(share)
@@ -99,7 +102,7 @@ def judged(head: Head, folder: Path) -> list[dict]:
     rows = []
     for name, (data, kept, cut) in outputs(head).items():
         path = folder / f"{head.row['scan']}.nii.gz"
-        images.write(Volume(np.asarray(data, np.float32), head.scan.affine), path)
+        nifti.write(Volume(np.asarray(data, np.float32), head.scan.affine), path)
         found = measure.judge({**head.row, "variant": name, "path": str(path)})
         keep = {k: v for k, v in found.items() if "face_left" in k or "brain" in k}
         facts = {k: found[k] for k in ("quality", *truth.COLUMNS[-3:])}

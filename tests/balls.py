@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from refacebench import images
-from refacebench.refacers import Pair
+from refacebench.contracts import Pair
+from refacebench.image import nifti
 
 SHAPE, SPACING = (24, 28, 26), 4.0
 
@@ -20,14 +20,14 @@ def ball(number: int):
     changed = (grid[1] > centre[1] + 2) & (grid[2] < centre[2])
     defaced = np.where(changed, 0, original)
     affine = np.diag([SPACING, SPACING, SPACING, 1.0])
-    return [images.Volume(a.astype(np.float32), affine) for a in (original, defaced)] + [changed]
+    return [nifti.Volume(a.astype(np.float32), affine) for a in (original, defaced)] + [changed]
 
 
 def write_pair(folder, number: int) -> Pair:
     """Write a ball's three images and return their paths."""
     original, defaced, changed = ball(number)
     paths = {k: str(folder / f"{k}{number}.nii.gz") for k in ("original", "defaced", "changed")}
-    images.write(original, paths["original"])
-    images.write(defaced, paths["defaced"])
-    images.write(defaced.with_data(changed), paths["changed"])
+    nifti.write(original, paths["original"])
+    nifti.write(defaced, paths["defaced"])
+    nifti.write(defaced.with_data(changed), paths["changed"])
     return Pair(scan=f"sub-{number}", brain="", **paths)

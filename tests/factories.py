@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.manifest import COLUMNS
-from refacebench.names import split_variant
-from refacebench.segmenters import GLOBALS, REGIONS
+from refacebench.vocabulary import GLOBALS, REGIONS, split_variant
 
 VARIANTS = (
     "original",

@@ -7,12 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from refacebench import images, registry, rendering, templates
-from refacebench.attackers import AttackFailed, Context, Enrolled, _run, surface
-from refacebench.images import Volume
+from refacebench import vocabulary
+from refacebench.attackers import surface
+from refacebench.contracts import AttackFailed, Context, Enrolled
+from refacebench.head import rendering, template
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.run import methods
+from refacebench.stages import attack
 
 OPTIONS = {"pixels": 64, "views": 2, "lights": 1, "voxel_mm": 4.0}
-NAMES = registry.available("attackers")
+NAMES = methods.available("attackers")
 PEOPLE = 7
 #: Enrolled once for all tests.
 GALLERIES = {}
@@ -56,12 +61,12 @@ def cohort(tmp_path_factory):
     folder = tmp_path_factory.mktemp("heads")
     rng = np.random.default_rng(3)
     rows, brains = [], []
-    templates.write_matrix(np.eye(4), folder / "pose.json")
+    template.write_matrix(np.eye(4), folder / "pose.json")
     for person in range(PEOPLE):
         for session in (1, 2):
             volume, brain = head(rng, person)
             scan = f"sub-{person}_ses-{session}"
-            images.write(volume.with_data(brain.astype(np.uint8)), folder / f"{scan}.nii.gz")
+            nifti.write(volume.with_data(brain.astype(np.uint8)), folder / f"{scan}.nii.gz")
             brains.append(
                 {"scan": scan, "status": "ok", "brainseg_path": str(folder / f"{scan}.nii.gz")}
             )
@@ -91,7 +96,7 @@ def options_of(name, **given):
         "siamese": {"resplits": 2, "train_share": 0.6, "min_train": 3, "steps": 25, "pixels": 32},
         "face_recognition": {"views": 1, "detect_pixels": 0},
     }
-    return registry.options("attackers", name, {**small.get(name, {}), **given})
+    return methods.options("attackers", name, {**small.get(name, {}), **given})
 
 
 def run(name, cohort, folder, variant="original", control="", rows=None, **given):
@@ -105,14 +110,14 @@ def run(name, cohort, folder, variant="original", control="", rows=None, **given
     key = (name, json.dumps(options, sort_keys=True))
     if key not in GALLERIES:
         originals = table[table["variant"] == "original"]
-        GALLERIES[key], _ = _run.enrol(module, _run.subjects(originals, masks)[0], options)
+        GALLERIES[key], _ = attack.enrol(module, attack.subjects(originals, masks)[0], options)
     gallery = GALLERIES[key]
     if rows is None:
         rows = table[(table["variant"] == variant) & (table["session"] == "ses-1")]
-    people, lost = _run.subjects(rows, masks, control)
-    queries, unfit = _run.enrol(module, people, options)
+    people, lost = attack.subjects(rows, masks, control)
+    queries, unfit = attack.enrol(module, people, options)
     context = Context(1, folder / name / (control or variant))
-    return _run.attack(module, rows, queries, gallery, options, context, lost | unfit)[0]
+    return attack.attack(module, rows, queries, gallery, options, context, lost | unfit)[0]
 
 
 def ranks(found):
@@ -309,7 +314,7 @@ def test_train_split_people_must_not_be_attacked(cohort, tmp_path):
     table = cohort[0]
     options = options_of("siamese", source="train")
     rows = table[table["variant"] == "original"]
-    everybody, _ = _run.enrol(siamese, _run.subjects(rows)[0], options)
+    everybody, _ = attack.enrol(siamese, attack.subjects(rows)[0], options)
     context = Context(1, tmp_path, everybody, everybody)
     with pytest.raises(AttackFailed, match="both trained on and attacked"):
         siamese.score(everybody, everybody, options, context)
@@ -344,16 +349,16 @@ def test_detected_is_false_where_there_is_no_face(cohort, tmp_path):
 
 def test_an_attack_and_a_gallery_come_back_from_their_files(cohort, tmp_path):
     found = run("siamese", cohort, tmp_path)
-    _run.save_attack(found, {"attacker": "siamese", "options": {"steps": 25}}, tmp_path / "a.npz")
-    arrays, meta = _run.load_attack(tmp_path / "a.npz")
+    attack.save_attack(found, {"attacker": "siamese", "options": {"steps": 25}}, tmp_path / "a.npz")
+    arrays, meta = attack.load_attack(tmp_path / "a.npz")
     assert meta["options"] == {"steps": 25}
     assert arrays["distance"].dtype == np.float32
     assert arrays["resplit"].dtype == np.int16
     for name, values in found.items():
         np.testing.assert_array_equal(arrays[name], values)
     enrolled = Enrolled(*(np.array(["a", "b"]) for _ in range(3)), {"x": np.eye(2)})
-    _run.save_enrolled(enrolled, {"c": "no image"}, tmp_path / "g.npz")
-    back, lost = _run.load_enrolled(tmp_path / "g.npz")
+    attack.save_enrolled(enrolled, {"c": "no image"}, tmp_path / "g.npz")
+    back, lost = attack.load_enrolled(tmp_path / "g.npz")
     assert lost == {"c": "no image"}
     assert list(back.scan) == ["a", "b"]
     np.testing.assert_array_equal(back.features["x"], np.eye(2))
@@ -361,7 +366,7 @@ def test_an_attack_and_a_gallery_come_back_from_their_files(cohort, tmp_path):
 
 def test_an_unavailable_attacker_keeps_every_row(cohort):
     table = cohort[0]
-    arrays = _run.unavailable(
+    arrays = attack.unavailable(
         table[table["session"] == "ses-1"].iloc[:3], table.iloc[:4], "no dlib"
     )
     assert arrays["distance"].shape == (3, 4)
@@ -380,6 +385,8 @@ def test_without_the_weights_it_says_what_to_install(monkeypatch):
 def test_every_attacker_keeps_the_contract():
     assert set(NAMES) == {"surface", "head_shape", "face_recognition", "siamese"}
     for name in NAMES:
-        module = registry.load("attackers", name)
+        module = methods.load("attackers", name)
         assert module.TITLE
-        assert set(getattr(module, "CONTROLS", rendering.CONTROLS)) <= set(rendering.CONTROLS)
+        assert set(getattr(module, "CONTROLS", vocabulary.PICTURE_CONTROLS)) <= set(
+            vocabulary.PICTURE_CONTROLS
+        )

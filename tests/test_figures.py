@@ -8,7 +8,7 @@ from PIL import Image
 
 import layout
 from factories import VARIANTS, measurements
-from refacebench import figures, manifest, plan
+from refacebench import figures, manifest, vocabulary
 from refacebench.figures import (
     brainage,
     curves,
@@ -21,12 +21,12 @@ from refacebench.figures import (
     style,
     volumes,
 )
-from refacebench.images import Volume, axis_codes, reorient
-from refacebench.segmenters import GLOBALS, REGIONS
+from refacebench.image.nifti import Volume, axis_codes, reorient
 from refacebench.statistics import columns
 from refacebench.statistics.columns import TABLES
 from refacebench.statistics.settings import Settings
 from refacebench.statistics.tables import tables as make_tables
+from refacebench.vocabulary import GLOBALS, REGIONS
 
 SETTINGS = Settings(n_boot=50)
 
@@ -415,14 +415,14 @@ def test_nothing_lies_on_anything_else_in_the_saved_figures(tmp_path):
     tables = make_tables(measures, Settings(n_boot=20))
     drawn = figures.draw_all(tables, style.look_of(tables), ["deepbet_gmm"], measures)
     del drawn["truth"]  # drawn as the overlap is
-    found = {n: layout.faults(f, tmp_path, plan.SYNTHETIC_NOTE) for n, f in drawn.items()}
+    found = {n: layout.faults(f, tmp_path, vocabulary.SYNTHETIC_NOTE) for n, f in drawn.items()}
     assert not {name: faults for name, faults in found.items() if faults}
 
 
 def test_the_curve_of_a_training_does_not_run_through_its_legend(tmp_path):
     table = pd.DataFrame({"epoch": [1, 2, 3], "train_d": [3.0, 3, 3], "val_l1": [0.4, 0.3, 0.3]})
     figure = curves.draw(table.assign(picked=[0, 0, 1]), "pydeface+pix2pix25d")
-    assert not layout.faults(figure, tmp_path, plan.SYNTHETIC_NOTE)
+    assert not layout.faults(figure, tmp_path, vocabulary.SYNTHETIC_NOTE)
 
 
 def test_the_layout_checks_find_what_they_look_for(tmp_path):

@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refacebench import images
+from refacebench.image import nifti
 
 CODES = ["RAS", "LIA", "ASL", "PIR", "LPS"]
 
 
 def volume(codes="RAS", shape=(5, 6, 7), spacing=(1.0, 1.5, 2.0)):
     data = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-    ras = images.Volume(data, np.diag([*spacing, 1.0]))
-    return images.reorient(ras, codes)
+    ras = nifti.Volume(data, np.diag([*spacing, 1.0]))
+    return nifti.reorient(ras, codes)
 
 
 @pytest.mark.parametrize("codes", CODES)
 def test_reorient_there_and_back_is_identical(codes):
     start = volume(codes)
-    back = images.reorient_like(images.reorient(start, "RAS"), start)
+    back = nifti.reorient_like(nifti.reorient(start, "RAS"), start)
     assert np.array_equal(back.data, start.data)
     assert np.array_equal(back.affine, start.affine)
 
@@ -44,20 +44,20 @@ def test_voxel_volume_and_spacing_do_not_depend_on_axis_order():
 
 def test_ants_round_trip_keeps_place_and_values():
     start = volume("LIA")
-    back = images.from_ants(images.to_ants(start))
+    back = nifti.from_ants(nifti.to_ants(start))
     assert np.array_equal(back.data, start.data)
     assert np.allclose(back.affine, start.affine)
 
 
 def test_resample_on_a_reoriented_grid_gives_the_same_values():
     start, other = volume("RAS"), volume("ASL")
-    moved = images.resample(start, other, order=1)
+    moved = nifti.resample(start, other, order=1)
     assert np.allclose(moved.data, other.data, atol=1e-3)
 
 
 def test_grid_covers_the_same_box():
     start = volume("RAS", shape=(4, 4, 4), spacing=(1.0, 1.0, 1.0))
-    coarse = images.grid(start.shape, start.affine, 2.0)
+    coarse = nifti.grid(start.shape, start.affine, 2.0)
     assert coarse.shape == (2, 2, 2)
     # The centre of the first 2 mm voxel lies between the first two 1 mm voxels.
     assert np.allclose(coarse.affine[:3, 3], 0.5)
@@ -77,12 +77,12 @@ def test_write_changed_touches_only_the_mask_and_keeps_type_and_scaling(
     header.set_data_dtype(dtype)
     header["descrip"] = b"Doe^Jane 1970"
     image = nib.Nifti1Image(stored, np.diag([2.0, 2, 3, 1]), header)
-    images._save_stored(stored, image.header, slope, inter, source)
+    nifti._save_stored(stored, image.header, slope, inter, source)
 
     changed = np.zeros(stored.shape, bool)
     changed[:2] = True
-    values = images.read(source).data + 10 * slope
-    truly = images.write_changed(source, values, changed, tmp_path / "b.nii.gz")
+    values = nifti.read(source).data + 10 * slope
+    truly = nifti.write_changed(source, values, changed, tmp_path / "b.nii.gz")
 
     before, after = nib.load(source), nib.load(tmp_path / "b.nii.gz")
     old, new = before.dataobj.get_unscaled(), after.dataobj.get_unscaled()
@@ -97,16 +97,16 @@ def test_write_changed_touches_only_the_mask_and_keeps_type_and_scaling(
 
 def test_write_changed_clips_to_the_type(tmp_path):
     source = tmp_path / "a.nii.gz"
-    images.write(images.Volume(np.zeros((2, 2, 2), np.uint8), np.eye(4)), source)
+    nifti.write(nifti.Volume(np.zeros((2, 2, 2), np.uint8), np.eye(4)), source)
     everything = np.ones((2, 2, 2), bool)
-    images.write_changed(source, np.full((2, 2, 2), 999.0), everything, tmp_path / "b.nii.gz")
+    nifti.write_changed(source, np.full((2, 2, 2), 999.0), everything, tmp_path / "b.nii.gz")
     assert np.asanyarray(nib.load(tmp_path / "b.nii.gz").dataobj).max() == 255
 
 
 def test_header_extensions_are_cleared():
     header = nib.Nifti1Header()
     header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"patient name"))
-    assert len(images.clean_header(header).extensions) == 0
+    assert len(nifti.clean_header(header).extensions) == 0
 
 
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
@@ -123,8 +123,8 @@ def test_a_header_keeps_the_grid_and_no_other_byte(tmp_path, kind, order, sform,
     content = bytearray(image.to_bytes())
     fields = image.header.template_dtype.fields
     used = {"sizeof_hdr", "magic", "eol_check", "vox_offset", "scl_slope", "scl_inter"}
-    used |= {*images.KEPT_FIELDS, *(n for c in images.PLACES for n in (c, *images.PLACES[c]))}
-    for code, names in images.PLACES.items():
+    used |= {*nifti.KEPT_FIELDS, *(n for c in nifti.PLACES for n in (c, *nifti.PLACES[c]))}
+    for code, names in nifti.PLACES.items():
         used -= set() if image.header[code] else set(names)
     for name, (form, offset, *_) in fields.items():
         start = offset + (4 * form.base.itemsize if name == "pixdim" else 0)
@@ -132,7 +132,7 @@ def test_a_header_keeps_the_grid_and_no_other_byte(tmp_path, kind, order, sform,
             content[start : offset + form.itemsize] = b"X" * (offset + form.itemsize - start)
     source, written = tmp_path / "a.nii", tmp_path / "b.nii"
     source.write_bytes(bytes(content))
-    images.write_changed(source, data, data > 50, written)
+    nifti.write_changed(source, data, data > 50, written)
     before, after = nib.load(source), nib.load(written)
     assert b"XXX" not in written.read_bytes()
     # NIfTI-2 has double precision, what is written has single.
@@ -140,13 +140,13 @@ def test_a_header_keeps_the_grid_and_no_other_byte(tmp_path, kind, order, sform,
     assert np.allclose(before.affine, after.affine, rtol=0, atol=0 if exact else 1e-6)
     assert np.array_equal(before.dataobj.get_unscaled(), after.dataobj.get_unscaled())
     assert after.header.get_data_dtype() == before.header.get_data_dtype()
-    for code in images.PLACES:
+    for code in nifti.PLACES:
         assert after.header[code] == before.header[code]
 
 
 def test_written_files_are_identical_byte_for_byte(tmp_path):
     for name in ("a", "b"):
-        images.write(volume(), tmp_path / name / "x.nii.gz")
+        nifti.write(volume(), tmp_path / name / "x.nii.gz")
     first, second = ((tmp_path / n / "x.nii.gz").read_bytes() for n in ("a", "b"))
     assert gzip.decompress(first) == gzip.decompress(second)
     assert first == second
@@ -155,12 +155,12 @@ def test_written_files_are_identical_byte_for_byte(tmp_path):
 def test_four_dimensional_image_is_refused(tmp_path):
     nib.save(nib.Nifti1Image(np.zeros((2, 2, 2, 3)), np.eye(4)), tmp_path / "f.nii.gz")
     with pytest.raises(ValueError, match="4-D"):
-        images.read(tmp_path / "f.nii.gz")
+        nifti.read(tmp_path / "f.nii.gz")
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.floats(-1e6, 1e6), st.sampled_from([np.uint8, np.int16, np.uint16]))
 def test_cast_never_wraps_around(value, dtype):
     limits = np.iinfo(dtype)
-    cast = int(images.cast(np.array([value]), dtype)[0])
+    cast = int(nifti.cast(np.array([value]), dtype)[0])
     assert cast == int(np.clip(np.rint(value), limits.min, limits.max))

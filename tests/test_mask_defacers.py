@@ -6,18 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from refacebench import images, registry, templates
-from refacebench.defacers import (
-    PreparedScan,
-    _apply,
-    _region,
-    afni_refacer,
-    fsl_deface,
-    mri_deface,
-    pydeface,
-    title_of,
-)
-from refacebench.images import Volume
+from refacebench.contracts import PreparedScan
+from refacebench.defacers import afni_refacer, fsl_deface, mri_deface, pydeface, title_of
+from refacebench.head import region, template
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.run import methods
+from refacebench.stages import deface as _apply
 from test_defacers import ORIENTATIONS, make_scan, oriented, phantom, run
 
 needs_template = pytest.mark.skipif(
@@ -59,18 +54,18 @@ def one(points, regions):
         affine = np.eye(4)
         affine[:3, 3] = point
         volume = Volume(np.zeros((1, 1, 1), np.float32), affine)
-        result.append(float(_region.distance(volume, np.eye(4), regions)[0, 0, 0]))
+        result.append(float(region.distance(volume, np.eye(4), regions)[0, 0, 0]))
     return np.array(result)
 
 
 def test_distance_by_hand():
     """A cube of 10 mm cut by the plane x + y = 10: the corner (10, 10) is 10/sqrt(2) outside."""
     box = ((0.0, 10.0),) * 3
-    cube = _region.Region(box)
+    cube = region.Region(box)
     assert one([(5, 5, 5), (12, 5, 5), (1, 5, 5)], [cube]) == pytest.approx([-5, 2, -1])
-    cut = _region.Region(box, (((2.0, 2.0, 0.0), (10.0, 0.0, 0.0)),))
+    cut = region.Region(box, (((2.0, 2.0, 0.0), (10.0, 0.0, 0.0)),))
     assert one([(10, 10, 5), (5, 5, 5)], [cut]) == pytest.approx([10 / np.sqrt(2), 0], abs=1e-5)
-    far = _region.Region(((20.0, 30.0), *box[1:]))
+    far = region.Region(((20.0, 30.0), *box[1:]))
     assert one([(16, 5, 5)], [cube, far]) == pytest.approx([4.0])
 
 
@@ -83,30 +78,30 @@ def test_distance_by_hand():
     ],
 )
 def test_levels_hold_the_parts_that_they_are_named_for(upper, inside, outside):
-    assert (one(inside, _region.face(upper)) < 0).all()
-    assert (one([*outside, CROWN, BRAINSTEM, NECK, *EARS], _region.face(upper)) > 0).all()
-    assert (one(inside, _region.under(upper)) < 0).all()
-    assert (one(outside, _region.under(upper)) > 0).all()
+    assert (one(inside, region.face(upper)) < 0).all()
+    assert (one([*outside, CROWN, BRAINSTEM, NECK, *EARS], region.face(upper)) > 0).all()
+    assert (one(inside, region.under(upper)) < 0).all()
+    assert (one(outside, region.under(upper)) > 0).all()
 
 
 def test_ears_are_the_landmarks_ears():
-    assert (one(EARS, _region.ears()) < 0).all()
-    assert (one([NOSE, *EYES, CROWN, BRAINSTEM, NECK], _region.ears()) > 0).all()
+    assert (one(EARS, region.ears()) < 0).all()
+    assert (one([NOSE, *EYES, CROWN, BRAINSTEM, NECK], region.ears()) > 0).all()
     for name, point in zip(("ear_left", "ear_right"), EARS, strict=True):
-        bounds = templates.EAR_BOXES[name]
+        bounds = template.EAR_BOXES[name]
         assert all(low < p < high for p, (low, high) in zip(point, bounds, strict=True))
         # The inner side leans outwards above, by 0.14 x 36 mm at the top of the landmark's box:
         # what lies 5.1 mm outside the box's own inner side is in the body.
         (x0, x1), *others = bounds
         outer = (x0, x1 - 5.1) if name == "ear_left" else (x0 + 5.1, x1)
         points = np.stack(np.meshgrid(*[np.linspace(*v, 5) for v in (outer, *others)]), -1)
-        assert (one(points.reshape(-1, 3), _region.ears()) <= 0).all()
+        assert (one(points.reshape(-1, 3), region.ears()) <= 0).all()
 
 
 def test_higher_levels_hold_lower_ones():
     rng = np.random.default_rng(0)
     points = rng.uniform((-100, 0, -220), (100, 180, 60), (400, 3))
-    found = [one(points, _region.face(upper)) <= 0 for upper in _region.LEVELS]
+    found = [one(points, region.face(upper)) <= 0 for upper in region.LEVELS]
     assert found[0].any()
     assert not (found[0] & ~found[1]).any()
     assert not (found[1] & ~found[2]).any()
@@ -128,8 +123,8 @@ def test_the_config_may_list_afni_twice():
     """Two entries of one method with other modes; what cannot be right is refused at the start."""
     entries = {name: {"method": "afni_refacer", "mode": name} for name in ("deface", "reface")}
     for name, entry in entries.items():
-        module = registry.load("defacers", f"afni_{name}", entry)
-        options = registry.options("defacers", f"afni_{name}", entry)
+        module = methods.load("defacers", f"afni_{name}", entry)
+        options = methods.options("defacers", f"afni_{name}", entry)
         module.check(options)
         assert options["mode"] == name
         assert title_of(module, options) == f"afni_refacer ({name})"
@@ -174,10 +169,10 @@ def test_the_face_goes_and_the_brain_stays(tmp_path, case, codes):
     module, options = CASES[case]
     scan = make_scan(tmp_path, codes)
     stored = three_tissues(scan)
-    images.write(stored.volume, scan.path)
-    scan = replace(scan, volume=images.read(scan.path))
+    nifti.write(stored.volume, scan.path)
+    scan = replace(scan, volume=nifti.read(scan.path))
     facts, path, mask = run(scan, module, tmp_path, **options)
-    after = images.read(path).data
+    after = nifti.read(path).data
     assert np.array_equal(after[scan.brain], scan.volume.data[scan.brain])
     assert facts["engine"] == "native"
     assert facts["brain_changed"] == facts["brain_removed"] == 0
@@ -234,7 +229,7 @@ def test_a_scan_without_the_faces_place_is_refused(tmp_path, module):
 def test_the_margin_around_the_brain_is_kept(tmp_path, case):
     module, options = CASES[case]
     scan = three_tissues(make_scan(tmp_path))
-    images.write(scan.volume, scan.path)
+    nifti.write(scan.volume, scan.path)
     _, _, mask = run(scan, module, tmp_path, **options, protect_margin_mm=15.0)
     assert not mask[_apply.grow(scan.brain, scan.volume.spacing, 15.0)].any()
     assert mask[at(scan, NOSE)].all()
@@ -246,7 +241,7 @@ def test_the_margin_around_the_brain_is_kept(tmp_path, case):
 def test_fsl_takes_every_voxel_that_the_mask_touches(tmp_path):
     scan = make_scan(tmp_path)
     result = fsl_deface.deface(scan, {**fsl_deface.OPTIONS, "ears": False})
-    far = _region.distance(scan.volume, scan.to_template, _region.face("eyes"))
+    far = region.distance(scan.volume, scan.to_template, region.face("eyes"))
     assert result.changed[far < 0.99].all()
     assert not result.changed[far > 1.01].any()
     assert ((far > 0) & (far < 1) & result.changed).any()
@@ -271,7 +266,7 @@ def test_tissue_model_finds_what_was_drawn():
 def test_mri_deface_keeps_brain_mm_and_in_the_ring_what_looks_like_brain(tmp_path):
     """A block of brain before the face: 7 and 14 mm around it reach into the face's prior."""
     scan = make_scan(tmp_path)
-    brain = templates.inside_box(scan.volume, np.eye(4), ((-40, 40), (20, 60), (-80, -50)))
+    brain = template.inside_box(scan.volume, np.eye(4), ((-40, 40), (20, 60), (-80, -50)))
     rng = np.random.default_rng(0)
     data = np.full(brain.shape, 100.0, np.float32)  # exactly grey, everywhere
     data[brain] = rng.choice([40.0, 100.0, 150.0], brain.sum(), p=[0.2, 0.45, 0.35])
@@ -282,7 +277,7 @@ def test_mri_deface_keeps_brain_mm_and_in_the_ring_what_looks_like_brain(tmp_pat
     near, ring = (_apply.grow(brain, scan.volume.spacing, mm) for mm in (7, 14))
     options = {**mri_deface.OPTIONS}
     prior = mri_deface.face_prior("eyes", False)
-    face = templates.warp_to_scan(prior, scan.volume, np.eye(4)) > 1e-4
+    face = template.warp_to_scan(prior, scan.volume, np.eye(4)) > 1e-4
     assert (face & ring & ~near).sum() > 50
     found = mri_deface.deface(grey, options).changed
     assert np.array_equal(found, face & ~ring)
@@ -295,7 +290,7 @@ def test_face_prior_is_a_probability_that_stops_at_its_level():
     prior = mri_deface.face_prior("below_eyes", False)
     assert prior.data.min() >= 0
     assert 0.99 < prior.data.max() <= 1.0001
-    height = templates.template_axis(prior, np.eye(4), 2)
+    height = template.template_axis(prior, np.eye(4), 2)
     assert not prior.data[height > -55].any()
     # A chin that reaches 40 mm further forward than the neck under it is a possible face.
     assert prior.data[at(Template(prior), (0, 120, -130), CHIN)] == pytest.approx(1, abs=0.01)
@@ -379,7 +374,7 @@ def test_reface_puts_the_same_face_on_everybody(tmp_path):
     """Two scans with different noses get the same surface under the shell."""
     scan = three_tissues(make_scan(tmp_path))
     data = scan.volume.data.copy()
-    nose = templates.inside_box(scan.volume, np.eye(4), ((-14, 14), (85, 130), (-78, -40)))
+    nose = template.inside_box(scan.volume, np.eye(4), ((-14, 14), (85, 130), (-78, -40)))
     data[nose] = 5
     flat = replace(scan, volume=scan.volume.with_data(data))
     options = {**afni_refacer.OPTIONS, "mode": "reface"}
@@ -395,8 +390,8 @@ def test_reface_puts_the_same_face_on_everybody(tmp_path):
 def test_pydeface_without_options_is_the_packaged_mask(tmp_path):
     scan = make_scan(tmp_path)
     plain = pydeface.deface(scan, {"engine": "native"})
-    mask = templates.warp_to_scan(
-        templates.face_mask(), scan.volume, np.eye(4), order=1, mode="nearest"
+    mask = template.warp_to_scan(
+        template.face_mask(), scan.volume, np.eye(4), order=1, mode="nearest"
     )
     assert np.array_equal(plain.changed, mask < pydeface.FULL_WEIGHT)
     assert np.allclose(plain.values, scan.volume.data * mask)

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from refacebench import images, masks, templates
-from refacebench.datasets import TRUTH
-from refacebench.images import Volume
-from refacebench.metrics import measure, overlap, quality, similarity
-from refacebench.segmenters import REGIONS
+from refacebench.head import masks, template
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.metrics import overlap, quality, similarity
+from refacebench.stages import measure
+from refacebench.vocabulary import REGIONS, TRUTH
 
 HEADS = Path(__file__).resolve().parents[2] / "shared" / "data" / "heads"
 MASKS = hnp.arrays(bool, (4, 3, 2))
@@ -179,8 +180,8 @@ def test_similarity_does_not_depend_on_the_order_of_axes(codes):
     a, b = textured(), textured(seed=2)
     head = np.zeros(a.shape, bool)
     head[3:27, 5:38, 2:33] = True
-    turned = [images.reorient(v, codes) for v in (a, b)]
-    head_turned = images.reorient(a.with_data(head), codes).data
+    turned = [nifti.reorient(v, codes) for v in (a, b)]
+    head_turned = nifti.reorient(a.with_data(head), codes).data
     assert similarity.similarity(*turned, head_turned) == pytest.approx(
         similarity.similarity(a, b, head)
     )
@@ -232,7 +233,7 @@ def test_correlation_is_pearsons(pair):
 
 # quality ------------------------------------------------------------------------------------
 
-PARTS = templates.FACE_LABELS
+PARTS = template.FACE_LABELS
 
 
 class Phantom:
@@ -544,9 +545,9 @@ def real_heads():
 def test_real_heads_with_and_without_a_face(path, expected):
     if not path.is_file():
         pytest.skip(f"{path.name} is not here")
-    volume = templates.coarse(images.read(path), 2.0)
+    volume = template.coarse(nifti.read(path), 2.0)
     head = masks.head_mask(volume)
-    present = templates.face_present(volume, head, templates.register(volume, head))
+    present = template.face_present(volume, head, template.register(volume, head))
     assert quality.already_defaced(present)[0] is expected
 
 
@@ -571,7 +572,7 @@ def row(phantom, tmp_path):
     found = {"variant": "original"}
     for name, data in files.items():
         found[name] = str(tmp_path / f"{name}.nii.gz")
-        images.write(volume.with_data(data), found[name])
+        nifti.write(volume.with_data(data), found[name])
     return {
         **found,
         "path": found["original_path"],
@@ -585,7 +586,7 @@ def row(phantom, tmp_path):
 
 def as_variant(row, phantom, tmp_path, data, affine=None, name="x+y"):
     path = tmp_path / "variant.nii.gz"
-    images.write(
+    nifti.write(
         Volume(np.asarray(data, np.float32), phantom.affine if affine is None else affine), path
     )
     return {**row, "variant": name, "path": str(path)}
@@ -611,7 +612,7 @@ def test_measure_of_a_defaced_scan(row, phantom, tmp_path):
     smaller = phantom.brain.copy()
     smaller[:, :, 32:] = False
     variant["brainseg_path"] = str(tmp_path / "smaller.nii.gz")
-    images.write(phantom.volume().with_data(smaller), variant["brainseg_path"])
+    nifti.write(phantom.volume().with_data(smaller), variant["brainseg_path"])
     found = measure.measure(variant, {"volume_change_pct": 5})
     assert found["quality"] == "success"
     assert found["changed_voxels"] == np.count_nonzero(removed != phantom.data)
@@ -631,11 +632,11 @@ def test_columns_are_the_same_for_all_variants(row, phantom, tmp_path):
 
 
 def test_measure_with_truth(row, phantom, tmp_path):
-    dseg = images.read(row["original_seg_path"], dtype=None).data
+    dseg = nifti.read(row["original_seg_path"], dtype=None).data
     truth = np.where(phantom.head & (dseg == 0), TRUTH["other_head"], dseg).astype(np.uint8)
     truth[20:24, 30:34, 36:40] = 11 + REGIONS.index("brainstem")
     row["truth_path"] = str(tmp_path / "truth.nii.gz")
-    images.write(phantom.volume().with_data(truth), row["truth_path"])
+    nifti.write(phantom.volume().with_data(truth), row["truth_path"])
     found = measure.measure(row)
     white = (truth == 3) | (truth == 11 + REGIONS.index("brainstem"))
     assert found["truth_dice_wm"] == pytest.approx(overlap.dice(dseg == 3, white))
@@ -675,18 +676,18 @@ def test_the_face_can_be_found_by_the_template(row, phantom, tmp_path):
     row["template_path"] = str(tmp_path / "matrix.json")
     nowhere = np.eye(4)
     nowhere[:3, 3] = 1000  # no voxel of the scan lies in the template's face
-    templates.write_matrix(nowhere, row["template_path"])
+    template.write_matrix(nowhere, row["template_path"])
     assert measure.measure(row)["quality"] == "no_face"
     # Lay the phantom's head over the mean head's face, so that it is filled.
     inside = np.eye(4)
     inside[:3, 3] = (0, 85, -60)
-    templates.write_matrix(inside, row["template_path"])
+    template.write_matrix(inside, row["template_path"])
     assert measure.measure(row)["quality"] == ""
 
 
 def test_turned_axes_are_put_right(row, phantom, tmp_path):
     straight = measure.measure(as_variant(row, phantom, tmp_path, removed_face(phantom)))
-    turned = images.reorient(Volume(removed_face(phantom), phantom.affine), "LIA")
+    turned = nifti.reorient(Volume(removed_face(phantom), phantom.affine), "LIA")
     variant = as_variant(row, phantom, tmp_path, turned.data, turned.affine)
     # The phantom has no ears: their share is NaN on both sides.
     assert measure.measure(variant) == pytest.approx(straight, nan_ok=True)

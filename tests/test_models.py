@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from refacebench import manifest, plan, refacers, registry
+from refacebench import contracts, files, manifest
 from refacebench.figures import samples
 from refacebench.figures.slices import LABELS
 from refacebench.figures.style import MESSAGE_ONLY
+from refacebench.run import configuration, methods
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,18 +36,18 @@ SHARED = {
 
 def test_a_model_is_trained_once_and_applied_twice():
     given = config(**SHARED)
-    plan.check(given)
+    configuration.check(given)
     named = ["original", "null", "pydeface", "pydeface+gan", "pydeface+whole", "mask_face"]
-    assert plan.variants(given) == named
-    assert plan.trainings(given) == ["pydeface+gan"]
-    assert plan.trained_as(given, "whole") == "gan"
-    entry = plan.refacers(given)["whole"]
-    options = registry.options("refacers", "whole", entry)
+    assert configuration.variants(given) == named
+    assert configuration.trainings(given) == ["pydeface+gan"]
+    assert configuration.trained_as(given, "whole") == "gan"
+    entry = configuration.refacers(given)["whole"]
+    options = methods.options("refacers", "whole", entry)
     assert (options["size"], options["composite"]) == (96, False)
     # Filling up again changes nothing: a config may pass here twice.
-    again = {**given, "refacers": plan.refacers(given)}
-    assert plan.refacers(again) == plan.refacers(given)
-    plan.check(again)
+    again = {**given, "refacers": configuration.refacers(given)}
+    assert configuration.refacers(again) == configuration.refacers(given)
+    configuration.check(again)
 
 
 @pytest.mark.parametrize(
@@ -60,25 +61,27 @@ def test_a_model_is_trained_once_and_applied_twice():
     ],
 )
 def test_a_shared_model_cannot_differ_in_its_training(entry, message):
-    with pytest.raises(plan.ConfigError, match=message):
-        plan.check(config(gan=SHARED["gan"], whole=entry))
+    with pytest.raises(configuration.ConfigError, match=message):
+        configuration.check(config(gan=SHARED["gan"], whole=entry))
 
 
 def test_a_model_of_a_model_is_refused():
-    with pytest.raises(plan.ConfigError, match="third.model: 'whole' is no entry"):
-        plan.check(config(**SHARED, third={"model": "whole"}))
+    with pytest.raises(configuration.ConfigError, match="third.model: 'whole' is no entry"):
+        configuration.check(config(**SHARED, third={"model": "whole"}))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_config_that_comes_with_the_project_can_be_carried_out(path):
     given = yaml.safe_load(path.read_text())
-    plan.validate(given, plan.read_yaml(ROOT / "workflow/schemas/config.schema.yaml"))
-    plan.check(given)
+    configuration.validate(
+        given, configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+    )
+    configuration.check(given)
 
 
 def test_the_study_of_sites_trains_two_models_on_two_defacers():
     given = yaml.safe_load((ROOT / "config" / "abramian.yaml").read_text())
-    assert len(plan.trainings(given)) == 4
+    assert len(configuration.trainings(given)) == 4
 
 
 def script(name):
@@ -119,7 +122,7 @@ class Inputs(SimpleNamespace):
         (None, None),
         (MemoryError(), "again"),
         (OSError(28, "No space left on device"), "again"),
-        (refacers.TrainingFailed("the loss is not finite"), "final"),
+        (contracts.TrainingFailed("the loss is not finite"), "final"),
         ("swapped", "again"),
     ],
 )
@@ -130,7 +133,7 @@ def test_a_training_that_failed_is_a_card_that_says_whether_to_try_again(
     original.write_bytes(b"a scan")
     row = {"scan": "sub-1", "site": "A", "status": "ok", "original_path": str(original)}
     row |= dict.fromkeys(("changed_path", "brain_path", "path"), "x")
-    row["checksum"] = manifest.checksum(original)
+    row["checksum"] = files.checksum(original)
     manifest.write(pd.DataFrame([row]), tmp_path / "m.tsv")
     if error == "swapped":
         original.write_bytes(b"another person")
@@ -138,7 +141,7 @@ def test_a_training_that_failed_is_a_card_that_says_whether_to_try_again(
     def train(*given):
         if isinstance(error, Exception):
             raise error
-        manifest.write_text("{}", tmp_path / "card.json")
+        files.write_text("{}", tmp_path / "card.json")
 
     module = script("train")
     monkeypatch.setattr(module.jobs, "start", lambda log: None)
@@ -164,9 +167,9 @@ def test_a_training_that_failed_is_a_card_that_says_whether_to_try_again(
 
 def test_what_is_taken_from_a_model():
     changed = np.array([[[True, False]]])
-    assert refacers.taken(changed, {"composite": True}).tolist() == [[[True, False]]]
-    assert refacers.taken(changed, {"composite": False}).tolist() == [[[True, True]]]
-    assert refacers.taken(changed, {}).tolist() == [[[True, False]]]
+    assert contracts.taken(changed, {"composite": True}).tolist() == [[[True, False]]]
+    assert contracts.taken(changed, {"composite": False}).tolist() == [[[True, True]]]
+    assert contracts.taken(changed, {}).tolist() == [[[True, False]]]
 
 
 def shown(value):

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from refacebench import manifest
+from refacebench import files
 from refacebench.statistics import columns
 from test_workflow import SNAKEFILE, job_counts, snakemake
 
@@ -255,7 +255,7 @@ OWN_DEFACER = '''"""A defacer from outside the repository: zeroes the lower fron
 import numpy as np
 
 from refacebench.defacers import Defaced
-from refacebench.images import Volume, reorient, reorient_like
+from refacebench.image.nifti import Volume, reorient, reorient_like
 
 VERSION = "1"
 OPTIONS = {"share": 0.5}
@@ -490,7 +490,7 @@ def test_the_next_runs_try_what_may_pass_and_nothing_else(fickle):
     assert called(home) == {"fickle": 3, "odd": 1, "swapped": 1}
     rows = defaced(home)
     assert list(rows.index[rows["status"] == "failed"]) == ["sub-odd"]
-    assert rows.loc["sub-swapped", "checksum"] == manifest.checksum(home / "other.nii.gz")
+    assert rows.loc["sub-swapped", "checksum"] == files.checksum(home / "other.nii.gz")
     said = run.stderr[run.stderr.index("Some scans failed") :]
     assert "1 of 3 failed; reason: ValueError: no chin" in said
     assert "--config retry=true" in said

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refacebench import plan, splits
+from refacebench import vocabulary
 from refacebench.datasets import bids
+from refacebench.run import configuration, plan, splits
 
 WEIGHTS = {"train": 60, "validation": 10, "test": 30}
 
@@ -34,7 +35,7 @@ def people(n, sites=3):
     st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 9)),
 )
 def test_every_participant_is_in_exactly_one_split_of_the_right_size(n, seed, weights):
-    named = dict(zip(splits.SPLITS, weights, strict=True))
+    named = dict(zip(vocabulary.SPLITS, weights, strict=True))
     split = splits.assign(people(n), named, seed)
     assert sorted(split.index) == list(people(n)["participant"])
     assert set(split) <= {s for s in named if named[s] > 0}
@@ -194,8 +195,8 @@ def test_indexing_five_thousand_scans_takes_seconds(tmp_path):
     ],
 )
 def test_a_wrong_config_is_one_clear_sentence(folder, changes, message):
-    with pytest.raises(plan.ConfigError, match=message) as error:
-        plan.check(config(folder, **changes))
+    with pytest.raises(configuration.ConfigError, match=message) as error:
+        configuration.check(config(folder, **changes))
     assert "\n" not in str(error.value)
 
 
@@ -203,7 +204,7 @@ def test_a_defacer_from_outside_is_one_file_and_one_line(folder, tmp_path):
     own = tmp_path / "own.py"
     own.write_text('VERSION = "3"\nOPTIONS = {"depth": 1}\ndef deface(scan, options): ...\n')
     entry = {"file": str(own), "depth": 4}
-    plan.check(config(folder, defacers={"own": entry}))
+    configuration.check(config(folder, defacers={"own": entry}))
     assert plan.registry.options("defacers", "own", entry) == {"depth": 4}
     before = plan.registry.version("defacers", "own", entry)
     own.write_text(own.read_text() + "# changed\n")

@@ -14,14 +14,14 @@ from scipy import stats
 
 import factories
 import layout
-from refacebench import captions, figures, manifest, plan, report
+from refacebench import captions, figures, manifest, report, vocabulary
 from refacebench.figures import privacy as pictures
 from refacebench.figures import privacy_utility, style
-from refacebench.segmenters import REGIONS
 from refacebench.statistics import columns, intervals, likeness, privacy, scores, tradeoff
 from refacebench.statistics.privacy import OTHER_SESSION, SAME_SCAN, Protocol
 from refacebench.statistics.scores import Scores
 from refacebench.statistics.settings import Settings
+from refacebench.vocabulary import REGIONS
 
 SETTINGS = Settings(n_boot=300, seed=2)
 PROTOCOL = Protocol()
@@ -819,7 +819,7 @@ def test_the_summary_and_the_reminder_say_what_was_measured(cohort):
 def test_nothing_lies_on_anything_else_in_the_saved_figures(cohort, tmp_path):
     drawn = figures.draw_privacy(cohort, style.look_of(cohort))
     del drawn["privacy_utility"]  # its labels are spread by a rule of their own
-    found = {n: layout.faults(f, tmp_path, plan.SYNTHETIC_NOTE) for n, f in drawn.items()}
+    found = {n: layout.faults(f, tmp_path, vocabulary.SYNTHETIC_NOTE) for n, f in drawn.items()}
     assert not {name: faults for name, faults in found.items() if faults}
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from refacebench import derivatives, manifest, reasons
+from refacebench import bids, contracts, manifest, reasons
+from refacebench.run import batch
 
 HOME = os.path.expanduser("~")
 
@@ -82,12 +83,12 @@ def test_a_failed_scans_row_and_the_next_stages_are_clean(tmp_path):
     Path(scans[2]["path"]).unlink()
 
     def work(row):
-        kind = manifest.ScanExcluded if "out" in row["scan"] else OSError
+        kind = contracts.ScanExcluded if "out" in row["scan"] else OSError
         raise kind("x" * 280 + f" cannot use {row['path']}")
 
     for isolate in (True, False):
         out = tmp_path / f"{isolate}.tsv"
-        manifest.run_batch(
+        batch.run_batch(
             pd.DataFrame(scans), work, out, stage="s", method="m", version="1", isolate=isolate
         )
         table = manifest.read(out)
@@ -102,7 +103,7 @@ def test_sidecars_name_sources_and_options_without_folders(tmp_path):
     original.parent.mkdir(parents=True)
     original.write_bytes(b"x")
     image = tmp_path / "results/derivatives/mine/a/sub-1/anat/sub-1_desc-defaced_T1w.nii.gz"
-    derivatives.write_sidecar(
+    bids.write_sidecar(
         image,
         [original],
         method="a",

@@ -12,14 +12,11 @@ from trainings import FILES, assert_bomb_is_refused, assert_same_files, interrup
 
 torch = pytest.importorskip("torch")
 
-from refacebench import images, registry  # noqa: E402
-from refacebench.refacers import (  # noqa: E402
-    _networks,
-    _slices,
-    _training,
-    cyclegan2d,
-    pix2pix25d,
-)
+from refacebench.image import nifti  # noqa: E402
+from refacebench.refacers import cyclegan2d, pix2pix25d  # noqa: E402
+from refacebench.run import methods  # noqa: E402
+from refacebench.training import loop, networks  # noqa: E402
+from refacebench.training import slices as _slices  # noqa: E402
 
 TINY = {
     **pix2pix25d.OPTIONS,
@@ -51,22 +48,22 @@ def trained(pairs, tmp_path_factory):
 
 
 def test_generator_has_the_published_size():
-    unet = _networks.UNet(3, 3)
-    assert _networks.count_parameters(unet) == 54_413_955  # 54.414 M in the authors' log
+    unet = networks.UNet(3, 3)
+    assert networks.count_parameters(unet) == 54_413_955  # 54.414 M in the authors' log
     kinds = [type(m).__name__ for m in unet.modules()]
     assert (kinds.count("Conv2d"), kinds.count("ConvTranspose2d")) == (8, 8)
     assert (kinds.count("Norm"), kinds.count("Dropout")) == (13, 3)
 
 
 def test_discriminator_has_the_published_size():
-    net = _networks.PatchDiscriminator(6)
-    assert _networks.count_parameters(net) == 2_768_705  # 2.769 M in the authors' log
+    net = networks.PatchDiscriminator(6)
+    assert networks.count_parameters(net) == 2_768_705  # 2.769 M in the authors' log
     assert [type(m).__name__ for m in net.net].count("Conv2d") == 5
 
 
 def test_discriminator_sees_70_by_70_pixels():
     # Running averages: the statistics of a whole image would see all of it.
-    net = _networks.PatchDiscriminator(2, filters=4, per_image=False).eval()
+    net = networks.PatchDiscriminator(2, filters=4, per_image=False).eval()
     image = torch.rand(1, 2, 128, 128, requires_grad=True)
     logits = net(image)
     assert logits.shape[-2:] == (14, 14)
@@ -77,20 +74,20 @@ def test_discriminator_sees_70_by_70_pixels():
 
 @pytest.mark.parametrize(("size", "levels"), [(16, 4), (64, 6), (96, 5), (128, 7)])
 def test_small_generators_have_fewer_levels(size, levels):
-    unet = _networks.UNet(4, 1, size, 4).eval()
+    unet = networks.UNet(4, 1, size, 4).eval()
     assert [type(m).__name__ for m in unet.modules()].count("Conv2d") == levels
     assert unet(torch.zeros(2, 4, size, size)).shape == (2, 1, size, size)
 
 
 def test_impossible_size_is_refused():
     with pytest.raises(ValueError, match="multiple of 16"):
-        _networks.UNet(3, 1, 40)
+        networks.UNet(3, 1, 40)
 
 
 def test_slice_statistics_are_those_of_batch_norm_at_batch_one():
     torch.manual_seed(0)
-    own = _networks.UNet(3, 1, 32, 4, per_image=True)
-    batch = _networks.UNet(3, 1, 32, 4, per_image=False)  # no dropout at this size
+    own = networks.UNet(3, 1, 32, 4, per_image=True)
+    batch = networks.UNet(3, 1, 32, 4, per_image=False)  # no dropout at this size
     batch.load_state_dict(own.state_dict())
     x = torch.rand(5, 3, 32, 32)
     one_by_one = torch.cat([batch(image[None]) for image in x])
@@ -196,9 +193,9 @@ def test_trimming_keeps_the_slices_that_train_and_their_neighbours(which, reach,
 def test_data_that_fill_more_than_half_of_a_gpu_stay_in_memory(monkeypatch):
     gpu = torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
-    assert _training.home(500, gpu) == gpu
-    assert _training.home(501, gpu) == torch.device("cpu")
-    assert _training.home(10**18, torch.device("cpu")) == torch.device("cpu")
+    assert loop.home(500, gpu) == gpu
+    assert loop.home(501, gpu) == torch.device("cpu")
+    assert loop.home(10**18, torch.device("cpu")) == torch.device("cpu")
 
 
 def test_memory_of_a_paper_size_training_is_that_of_its_slices():
@@ -244,11 +241,11 @@ def test_mean_head_is_the_average_of_the_training_targets():
 
 
 def test_order_is_keyed_by_seed_and_epoch():
-    first = _training.order(10, 20, 1, 1)
+    first = loop.order(10, 20, 1, 1)
     assert sorted(first.tolist()) == sorted(2 * list(range(10)))
-    assert torch.equal(first, _training.order(10, 20, 1, 1))
-    assert not torch.equal(first, _training.order(10, 20, 1, 2))
-    assert not torch.equal(first, _training.order(10, 20, 2, 1))
+    assert torch.equal(first, loop.order(10, 20, 1, 1))
+    assert not torch.equal(first, loop.order(10, 20, 1, 2))
+    assert not torch.equal(first, loop.order(10, 20, 2, 1))
 
 
 def test_training_beats_the_defaced_image(pairs, tmp_path):
@@ -273,7 +270,7 @@ def test_interrupted_training_gives_the_same_bytes(pairs, trained, tmp_path, mon
     def train():
         pix2pix25d.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
 
-    interrupt(train, monkeypatch, _training, "save_state", after)
+    interrupt(train, monkeypatch, loop, "save_state", after)
     assert not (tmp_path / "model.safetensors").exists()
     torch.manual_seed(99)  # whatever happened in between must not matter
     train()
@@ -285,7 +282,7 @@ def test_state_of_another_training_is_not_taken_up(pairs, trained, tmp_path, mon
     def train(**other):
         pix2pix25d.train(pairs[:3], pairs[3:4], tmp_path, {**TINY, **other}, seed=3)
 
-    interrupt(lambda: train(batch=3), monkeypatch, _training, "write_outputs", 1, done=False)
+    interrupt(lambda: train(batch=3), monkeypatch, loop, "write_outputs", 1, done=False)
     train()
     assert "starting over" in capsys.readouterr().err
     assert_same_files(tmp_path, trained, ["model.safetensors"])
@@ -326,17 +323,17 @@ class Rising:
 
 def test_rising_validation_stops_the_training(tmp_path):
     task = Rising()
-    schedule = _training.Schedule(20, 20, 2)
-    best, progress = _training.fit(task, 4, schedule, tmp_path, 0, {})
+    schedule = loop.Schedule(20, 20, 2)
+    best, progress = loop.fit(task, 4, schedule, tmp_path, 0, {})
     assert progress.picked == 1
-    assert progress.epoch == 1 + _training.RISE_LENGTH
+    assert progress.epoch == 1 + loop.RISE_LENGTH
     assert "stayed above 2 times its best" in progress.stopped
     assert set(best) == {"weight", "bias"}
 
 
 def test_learning_rate_falls_linearly(tmp_path):
     task = Rising()
-    _training.fit(task, 2, _training.Schedule(2, 3, 2), tmp_path, 0, {})
+    loop.fit(task, 2, loop.Schedule(2, 3, 2), tmp_path, 0, {})
     assert task.rates == pytest.approx([1, 1, 0.75, 0.5, 0.25])
 
 
@@ -367,8 +364,8 @@ def test_only_training_scans_train(pairs, trained, tmp_path):
 
 
 def test_contract(trained):
-    assert registry.load("refacers", "pix2pix25d") is pix2pix25d
-    assert "pix2pix25d" in registry.available("refacers")
+    assert methods.load("refacers", "pix2pix25d") is pix2pix25d
+    assert "pix2pix25d" in methods.available("refacers")
 
 
 def test_loading_runs_no_code(trained, tmp_path):
@@ -407,10 +404,10 @@ def test_reface_does_not_depend_on_the_orientation(trained, codes):
     model = pix2pix25d.load(trained, TINY)
     _, defaced, changed = ball(4)
     straight = pix2pix25d.reface(model, defaced, changed, TINY)
-    turned = images.reorient(defaced, codes)
-    mask = images.reorient(defaced.with_data(changed), codes).data
+    turned = nifti.reorient(defaced, codes)
+    mask = nifti.reorient(defaced.with_data(changed), codes).data
     result = pix2pix25d.reface(model, turned, mask, TINY)
-    back = images.reorient_like(turned.with_data(result), defaced)
+    back = nifti.reorient_like(turned.with_data(result), defaced)
     assert np.allclose(back.data, straight, atol=1e-2)  # of 600
 
 
@@ -441,6 +438,6 @@ def test_scale_of_the_original_is_estimated_from_training_only(pairs, tmp_path):
 
 def test_empty_scan_is_an_error_with_a_reason(trained):
     model = pix2pix25d.load(trained, TINY)
-    empty = images.Volume(np.zeros(SHAPE, np.float32), np.eye(4))
+    empty = nifti.Volume(np.zeros(SHAPE, np.float32), np.eye(4))
     with pytest.raises(ValueError, match="no head in it"):
         pix2pix25d.reface(model, empty, np.ones(SHAPE, bool), TINY)

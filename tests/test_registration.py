@@ -5,30 +5,32 @@ import re
 import numpy as np
 import pytest
 
-from refacebench import images, manifest, rendering, templates
-from refacebench.images import Volume
+from refacebench import reasons
+from refacebench.head import rendering, template
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
 
 try:
-    templates.mean_head()
+    template.mean_head()
 except FileNotFoundError:
     pytest.skip("pydeface's template is not installed", allow_module_level=True)
 
 
 def turn(degrees):
     """The chin is raised about the brain's centre."""
-    return templates._pitch(degrees, templates.BRAIN_CENTER)
+    return template._pitch(degrees, template.BRAIN_CENTER)
 
 
 def cut_and_tilted(height, degrees):
     """Return the mean head, nothing below a height, tilted; and the true matrix back."""
-    head = templates.coarse(templates.mean_head(), 4.0)
-    below = templates.template_axis(head, np.eye(4), 2) < height
+    head = template.coarse(template.mean_head(), 4.0)
+    below = template.template_axis(head, np.eye(4), 2) < height
     data = np.where(below, 0, head.data).astype(np.float32)
     affine = head.affine.copy()
     affine[:3, 3] = (affine @ [-8, -8, -8, 1])[:3]
     grid = Volume(np.pad(data, 8), affine)
     applied = turn(degrees)
-    return images.resample(Volume(data, applied @ head.affine), grid), np.linalg.inv(applied)
+    return nifti.resample(Volume(data, applied @ head.affine), grid), np.linalg.inv(applied)
 
 
 def error(found, true):
@@ -48,7 +50,7 @@ def error(found, true):
 )
 def test_a_cut_and_tilted_head_is_laid_back(height, degrees):
     scan, true = cut_and_tilted(height, degrees)
-    off_degrees, off_mm = error(templates.register(scan, schedule="quick"), true)
+    off_degrees, off_mm = error(template.register(scan, schedule="quick"), true)
     assert off_degrees < 1
     assert off_mm < 1
 
@@ -56,17 +58,17 @@ def test_a_cut_and_tilted_head_is_laid_back(height, degrees):
 def test_a_whole_head_is_registered_once(monkeypatch):
     """Further starts cost a scan nothing that the first one is sure of."""
     runs = []
-    stage = templates.linear_stage
+    stage = template.linear_stage
     monkeypatch.setattr(
-        templates, "linear_stage", lambda kind, *rest: runs.append(kind) or stage(kind, *rest)
+        template, "linear_stage", lambda kind, *rest: runs.append(kind) or stage(kind, *rest)
     )
     scan, true = cut_and_tilted(-200, 5)
-    assert error(templates.register(scan, schedule="quick"), true)[0] < 1
+    assert error(template.register(scan, schedule="quick"), true)[0] < 1
     assert runs == ["Affine"]
 
 
 def test_a_stretched_head_is_not_sure_and_a_plain_one_is():
-    plain = templates._Judged(np.eye(4), 0.95, 1.05, 0.6, 0.65)
+    plain = template._Judged(np.eye(4), 0.95, 1.05, 0.6, 0.65)
     assert plain.sure
     assert plain.plausible
     stretched = plain._replace(low=0.93, high=1.24, head=0.43, core=0.55)
@@ -87,15 +89,15 @@ def test_a_stretched_head_is_not_sure_and_a_plain_one_is():
 
 def test_the_best_plausible_matrix_is_taken_where_none_is_sure(monkeypatch):
     found = [
-        templates._Judged(np.diag([size, size, size, 1.0]), size, size, 0.4, core)
+        template._Judged(np.diag([size, size, size, 1.0]), size, size, 0.4, core)
         for size, core in ((0.9, 0.4), (1.0, 0.55), (1.1, 0.5))
     ]
-    monkeypatch.setattr(templates, "_starts", lambda *args: iter(range(3)))
-    monkeypatch.setattr(templates, "linear_stage", lambda *args: args[3])
-    monkeypatch.setattr(templates, "_judged", lambda start, moving: found[start])
-    monkeypatch.setattr(templates, "_more", lambda *args: [])
-    head = templates.coarse(templates.mean_head(), 8.0)
-    assert templates.register(head)[0, 0] == 1.0
+    monkeypatch.setattr(template, "_starts", lambda *args: iter(range(3)))
+    monkeypatch.setattr(template, "linear_stage", lambda *args: args[3])
+    monkeypatch.setattr(template, "_judged", lambda start, moving: found[start])
+    monkeypatch.setattr(template, "_more", lambda *args: [])
+    head = template.coarse(template.mean_head(), 8.0)
+    assert template.register(head)[0, 0] == 1.0
 
 
 def test_what_is_no_head_is_refused_with_every_start(monkeypatch):
@@ -106,27 +108,27 @@ def test_what_is_no_head_is_refused_with_every_start(monkeypatch):
         runs.append(kind)
         return start
 
-    monkeypatch.setattr(templates, "linear_stage", stay)
-    monkeypatch.setattr(templates.masks, "brain_mask", lambda volume: volume.data > 98)
+    monkeypatch.setattr(template, "linear_stage", stay)
+    monkeypatch.setattr(template.masks, "brain_mask", lambda volume: volume.data > 98)
     with pytest.raises(ValueError, match="could not be registered") as refused:
-        templates.register(Volume(noise, np.diag([5.0, 5, 5, 1])), schedule="quick")
+        template.register(Volume(noise, np.diag([5.0, 5, 5, 1])), schedule="quick")
     # The first start; then both and deepbet's brain, each with three pitches; the second start.
     assert runs == ["Affine"] + ["Rigid"] * 9 + ["Affine"]
     assert len(re.findall(r"\d\.\d\d-\d\.\d\d -?\d\.\d\d -?\d\.\d\d", str(refused.value))) == 5
-    assert manifest.one_line(refused.value) == str(refused.value), "a manifest holds it all"
+    assert reasons.one_line(refused.value) == str(refused.value), "a manifest holds it all"
 
 
 def test_no_brain_is_no_further_start(monkeypatch):
     def nothing(volume):
         raise ValueError("no brain found")
 
-    monkeypatch.setattr(templates.masks, "brain_mask", nothing)
-    monkeypatch.setattr(templates, "_starts", lambda *args: iter([1, 2]))
-    head = templates.coarse(templates.mean_head(), 8.0)
-    assert list(templates._starts_again(head, head, None, None)) == [1, 2]
-    assert list(templates._starts_again(head, head, None, head.data > 50)) == [1, 2]
+    monkeypatch.setattr(template.masks, "brain_mask", nothing)
+    monkeypatch.setattr(template, "_starts", lambda *args: iter([1, 2]))
+    head = template.coarse(template.mean_head(), 8.0)
+    assert list(template._starts_again(head, head, None, None)) == [1, 2]
+    assert list(template._starts_again(head, head, None, head.data > 50)) == [1, 2]
 
 
 def test_the_core_is_brain_and_skull_of_an_adult():
-    litres = templates._core().sum() * 0.064 / 1000
+    litres = template._core().sum() * 0.064 / 1000
     assert 1.5 < litres < 2.2

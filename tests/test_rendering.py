@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from refacebench import plan, rendering, templates
-from refacebench.images import Volume
-from refacebench.rendering import CENTER
+from refacebench.head import rendering, template
+from refacebench.head.rendering import CENTER
+from refacebench.image.nifti import Volume
+from refacebench.run import configuration
 
 SMALL = {"pixels": 48, "views": 1, "lights": 1, "voxel_mm": 3.0}
 #: Otsu's threshold itself lies in the middle of a soft edge, half of it (the default) outside.
@@ -169,7 +170,7 @@ def test_an_empty_image_is_a_clear_error():
 
 
 def test_the_vault_of_a_ball_round_the_brain_is_its_radius():
-    seen = rendering.render(ball(80.0, center=templates.BRAIN_CENTER), np.eye(4), EXACT)
+    seen = rendering.render(ball(80.0, center=template.BRAIN_CENTER), np.eye(4), EXACT)
     assert np.abs(seen.vault - 80).max() < 0.8
     directions = rendering.vault_directions()
     np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1)
@@ -213,5 +214,5 @@ def test_wrong_options_are_named(options, word):
 
 
 def test_a_defacer_cannot_have_the_name_of_a_control():
-    with pytest.raises(plan.ConfigError, match="'black' is the name of a control"):
-        plan._check_rendering({"defacers": {"quickshear": {}, "black": {}}})
+    with pytest.raises(configuration.ConfigError, match="'black' is the name of a control"):
+        configuration._check_rendering({"defacers": {"quickshear": {}, "black": {}}})

@@ -14,10 +14,10 @@ from refacebench import captions, manifest, report
 from refacebench.figures import style
 from refacebench.figures.slices import LABELS
 from refacebench.figures.style import look_of
-from refacebench.segmenters import REGIONS
 from refacebench.statistics import columns
 from refacebench.statistics.settings import Settings
 from refacebench.statistics.tables import tables as make_tables
+from refacebench.vocabulary import REGIONS
 
 SETTINGS = Settings(n_boot=50, seed=7)
 

@@ -6,8 +6,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from refacebench import failures, manifest, plan, stamps
-from refacebench.attackers import Subject, _run
+from refacebench import files as files_
+from refacebench import manifest
+from refacebench.contracts import Subject
+from refacebench.run import failures, plan, stamps
+from refacebench.stages import attack
 from test_workflow import bids, job_counts, snakemake
 
 NONE = stamps.Stamps({}, {})
@@ -26,7 +29,7 @@ def scan(tmp_path):
 
 def seen(path):
     """What the inventory knows of a file now."""
-    found = {"sub-1": manifest.checksum(path)}
+    found = {"sub-1": files_.checksum(path)}
     return lambda: found
 
 
@@ -126,7 +129,7 @@ def stage(name, reasons, variant="null", batch=0):
         status = "excluded" if reason == "excluded" else "failed" if reason else "ok"
         row = {"scan": f"sub-{batch}{number}", "status": status, "stage": name, "reason": reason}
         path = f"results/{batch}{number}.nii"
-        manifest.write_text("", path)
+        files_.write_text("", path)
         table.append({**row, "path": path, "variant": variant})
     manifest.write(pd.DataFrame(table), out)
     failed = [row for row in table if row["status"] == "failed"]
@@ -210,7 +213,7 @@ def test_an_attacker_says_whom_another_try_may_help(tmp_path):
 
     people = [Subject(f"sub-{n}", f"sub-{n}", "", "") for n in range(3)]
     again = {}
-    kept, lost = _run.enrol(SimpleNamespace(enrol=enrol), people, {}, again=again)
+    kept, lost = attack.enrol(SimpleNamespace(enrol=enrol), people, {}, again=again)
     assert list(kept.scan) == ["sub-0"]
     assert set(lost) == {"sub-1", "sub-2"}
     assert set(again) == {"sub-1"}
@@ -218,7 +221,7 @@ def test_an_attacker_says_whom_another_try_may_help(tmp_path):
 
 def test_attacks_are_named_by_attacker_and_variant(home):
     out = "results/attack/d/surface/null.npz"
-    manifest.write_text("", out)
+    files_.write_text("", out)
     manifest.note_failures(out, {"sub-1": "Stale file handle"}, {}, 8)
     (found,) = failures.collect([out, "results/attack/d/surface/other.npz"])
     assert "attack (surface, null), dataset d: 1 of 8 failed" in failures.summary([found])

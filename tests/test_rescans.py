@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 import factories
-from refacebench import captions, plan, report
+from refacebench import captions, report
 from refacebench.figures.style import look_of
+from refacebench.run import configuration, plan
 from refacebench.statistics import flow as flows
 from refacebench.statistics import tables as tables_of
 from refacebench.statistics.columns import FAMILIES
@@ -112,11 +113,11 @@ def test_ages_of_rescans_and_follow_ups(tmp_path):
     ],
 )
 def test_the_schema_refuses_a_wrong_declaration(entry):
-    schema = plan.read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
+    schema = configuration.read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
     good = {"rescan_sessions": ["ses-2", 3, "04"], "rescan_max_days": 0.5}
-    plan.validate({"datasets": {"mine": {"type": "bids", **good}}}, schema)
-    with pytest.raises(plan.ConfigError, match=next(iter(entry))) as error:
-        plan.validate({"datasets": {"mine": {"type": "bids", **entry}}}, schema)
+    configuration.validate({"datasets": {"mine": {"type": "bids", **good}}}, schema)
+    with pytest.raises(configuration.ConfigError, match=next(iter(entry))) as error:
+        configuration.validate({"datasets": {"mine": {"type": "bids", **entry}}}, schema)
     assert "\n" not in str(error.value)
 
 

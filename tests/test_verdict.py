@@ -9,14 +9,15 @@ import pytest
 from scipy.stats import binomtest
 
 from factories import measurements
-from refacebench import images, templates
-from refacebench.datasets import TRUTH
-from refacebench.images import Volume
-from refacebench.metrics import measure, quality, truth
-from refacebench.segmenters import REGIONS
+from refacebench.head import template
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.metrics import quality, truth
+from refacebench.stages import measure
 from refacebench.statistics import tables as tables_of
 from refacebench.statistics import verdicts
 from refacebench.statistics.settings import Settings
+from refacebench.vocabulary import REGIONS, TRUTH
 
 PARTS = ("nose", "eyes", "mouth")
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
@@ -29,7 +30,7 @@ class Painted:
         self.affine = np.diag([3.0, 3.0, 3.0, 1.0])
         self.affine[:3, 3] = (-105.0, -120.0, lowest)
         shape = (70, 90, int((120 - lowest) / 3))
-        x, y, z = (templates.template_axis(Volume(np.zeros(shape), self.affine), np.eye(4), a)
+        x, y, z = (template.template_axis(Volume(np.zeros(shape), self.affine), np.eye(4), a)
                    for a in range(3))  # fmt: skip
         x = x - truth.MIDLINE
         head = (x / 78) ** 2 + (y / 95) ** 2 + ((z + 20) / 120) ** 2 < 1
@@ -62,8 +63,8 @@ class Painted:
         """Return the boxes of parts, with the air before them and a little more depth."""
         found = np.zeros(self.data.shape, bool)
         for part in parts:
-            for x, (y, _), z in templates.FACE_BOXES[part]:
-                found |= templates.inside_box(self.labels, np.eye(4), (x, (y - 10, 200), z))
+            for x, (y, _), z in template.FACE_BOXES[part]:
+                found |= template.inside_box(self.labels, np.eye(4), (x, (y - 10, 200), z))
         return found
 
     def judge(self, variant, **options):
@@ -92,7 +93,7 @@ def test_the_verdict_does_not_depend_on_pose_and_axes(painted, codes):
     pose[1:3, 1:3] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
     pose[:3, 3] = (20, -30, 40)
     turned = [
-        images.reorient(Volume(data, pose @ painted.affine), codes)
+        nifti.reorient(Volume(data, pose @ painted.affine), codes)
         for data in (painted.labels.data, painted.data, painted.without("nose", "eyes"))
     ]
     straight = painted.judge(painted.without("nose", "eyes"))
@@ -165,7 +166,7 @@ def test_ears_count_only_if_they_are_asked_to(painted):
     limits = {"ears_left": 0.25}
     assert painted.judge(variant, limits=limits)["truth_quality"] == "failure_1"
     for box in ((-200, -60), (57, 200)):
-        side = templates.inside_box(painted.labels, np.eye(4), (box, (-60, 40), (-90, -10)))
+        side = template.inside_box(painted.labels, np.eye(4), (box, (-60, 40), (-90, -10)))
         variant[side & ~painted.brain] = 0
     assert painted.judge(variant, limits=limits)["truth_face_left_ears"] < 0.25
     assert painted.judge(variant, limits=limits)["truth_quality"] == "success"
@@ -279,13 +280,13 @@ def test_failures_of_a_class(verdict, expected):
 def row(painted, tmp_path):
     head, brain = painted.labels.data > 0, painted.labels.data > 0
     brain = brain & (painted.labels.data != TRUTH["other_head"])
-    face = templates.face_region(painted.labels, head, np.eye(4))
+    face = template.face_region(painted.labels, head, np.eye(4))
     files = {"original_path": painted.data, "truth_path": painted.labels.data}
     files |= {"brain_path": brain, "head_path": head, "face_path": face}
     found = {"variant": "x", "scan": "sub-1", "status": "ok", "stage": "segment", "reason": ""}
     for name, data in files.items():
         found[name] = str(tmp_path / f"{name}.nii.gz")
-        images.write(painted.labels.with_data(data), found[name])
+        nifti.write(painted.labels.with_data(data), found[name])
     present = {"present_nose": 1.0, "present_eyes": 1.0, "present_mouth": 1.0}
     return {**found, **present, "path": found["original_path"]}
 
@@ -293,7 +294,7 @@ def row(painted, tmp_path):
 def test_measure_brings_both_verdicts(row, painted, tmp_path):
     assert measure.judge({**row, "variant": "original"})["truth_quality"] == ""
     path = tmp_path / "variant.nii.gz"
-    images.write(painted.labels.with_data(painted.without("nose", "mouth")), path)
+    nifti.write(painted.labels.with_data(painted.without("nose", "mouth")), path)
     found = measure.judge({**row, "path": str(path)})
     assert found["quality"] == found["truth_quality"] == "failure_1"
     assert set(truth.COLUMNS) <= set(found)

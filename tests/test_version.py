@@ -5,8 +5,8 @@ import tomllib
 from pathlib import Path
 
 import refacebench
-from refacebench import derivatives
-from refacebench.refacers import _pairs
+from refacebench import bids
+from refacebench.training import pairs
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,12 +15,12 @@ def test_all_outputs_name_the_version_of_the_checkout(tmp_path):
     with open(ROOT / "pyproject.toml", "rb") as handle:
         version = tomllib.load(handle)["project"]["version"]
     assert refacebench.__version__ == version
-    derivatives.describe(tmp_path, "a")
+    bids.describe(tmp_path, "a")
     described = json.loads((tmp_path / "dataset_description.json").read_text())
     assert described["GeneratedBy"][0]["Version"] == version
     identity = dict.fromkeys(("method", "statement", "criterion", "version"), "")
     device = type("Device", (), {"type": "cpu"})
-    card = _pairs.card(identity, {}, {}, 1, device, "single")
+    card = pairs.card(identity, {}, {}, 1, device, "single")
     assert card["versions"]["refacebench"] == version
     assert f"version: {version}\n" in (ROOT / "CITATION.cff").read_text()
 

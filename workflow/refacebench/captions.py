@@ -11,13 +11,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from .figures.privacy import main_rows
-from .metrics.quality import THRESHOLDS
-from .segmenters import REGIONS
-from .statistics.flow import summary
-from .statistics.settings import Settings
-from .statistics.tradeoff import is_unranked
-from .statistics.unavailable import present
+from refacebench.figures.privacy import main_rows
+from refacebench.metrics.quality import THRESHOLDS
+from refacebench.statistics.flow import summary
+from refacebench.statistics.settings import Settings
+from refacebench.statistics.tradeoff import is_unranked
+from refacebench.statistics.unavailable import present
+from refacebench.vocabulary import REGIONS
 
 Tables = Mapping[str, pd.DataFrame]
 

@@ -82,7 +82,7 @@ def protect(folder: str | Path) -> None:
     folder : str or Path
         Its name is a key of :data:`FOLDERS`.
     """
-    from .manifest import write_text
+    from refacebench.files import write_text
 
     folder = Path(folder)
     readme = folder / README

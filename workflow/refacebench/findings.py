@@ -22,12 +22,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .figures.privacy import SETTINGS, main_rows, main_setting
-from .names import split_variant
-from .numbers import NO_VALUE, chance, of, percent
-from .statistics.tradeoff import DIRECT, TAKEN_OFF
-from .statistics.unavailable import present
-from .statistics.verdicts import ALL
+from refacebench.figures.privacy import SETTINGS, main_rows, main_setting
+from refacebench.numbers import NO_VALUE, chance, of, percent
+from refacebench.statistics.tradeoff import DIRECT, TAKEN_OFF
+from refacebench.statistics.unavailable import present
+from refacebench.statistics.verdicts import ALL
+from refacebench.vocabulary import split_variant
 
 Tables = Mapping[str, pd.DataFrame]
 

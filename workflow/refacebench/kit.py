@@ -21,9 +21,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from . import pages
-from .figures.slices import PUBLIC
-from .rendering import CONTROLS
+from refacebench import pages
+from refacebench.figures.slices import PUBLIC
+from refacebench.vocabulary import PICTURE_CONTROLS as CONTROLS
 
 #: Raise it when the same renderings give other questions or another page.
 VERSION = "1"

@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import kit, manifest
-from .statistics.columns import frame
-from .statistics.intervals import _quantiles, clopper_pearson, wider
-from .statistics.settings import Settings
+from refacebench import kit, manifest, reasons
+from refacebench.statistics.columns import frame
+from refacebench.statistics.intervals import _quantiles, clopper_pearson, wider
+from refacebench.statistics.settings import Settings
 
 FORMAT, FORMAT_VERSION = "refacebench-answers", 1
 _ANSWERS = ("kit", "rater", "question", "choice")
@@ -89,7 +89,7 @@ def read_answers(paths: Iterable[str | Path], key: pd.DataFrame):
             try:
                 answers.append(_checked(answer, wanted, known, choices, path, line))
             except _Unusable as reason:
-                named = (manifest.one_line(answer.get(n, ""), 60) for n in ("rater", "question"))
+                named = (reasons.one_line(answer.get(n, ""), 60) for n in ("rater", "question"))
                 problems.append(_problem(path, line, *named, reason=str(reason)))
     kept, twice = _without_contradictions(pd.DataFrame(answers, columns=ANSWER_COLUMNS))
     return kept, frame("raters_problems", problems + twice)
@@ -101,7 +101,7 @@ def _problem(path, line, rater="", question="", *, reason) -> dict:
         "line": line,
         "rater": rater,
         "question": question,
-        "reason": manifest.one_line(reason),
+        "reason": reasons.one_line(reason),
     }
 
 

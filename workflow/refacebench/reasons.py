@@ -4,7 +4,7 @@ Reasons stand in tables, figures and the report.  An error's own words may hold 
 folder that the data lie in, with a name in it, the home of whoever runs this, a value of
 an environment variable, or what stands in the image's header.  :func:`clean` takes
 these out; where reasons enter rows it is called once
-(:func:`refacebench.manifest.run_batch`).
+(:func:`refacebench.run.batch.run_batch`).
 
 Reads the header of the scan that a reason is about, the names of this machine's home and
 working folder, and nothing else.
@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 
-from . import environment, names
+from refacebench import bids, environment
 
 #: What stands for a folder, and for a header's text, that a reason names.
 FOLDER = "[folder]"
@@ -80,7 +80,7 @@ def shorten(path: str) -> str:
     """
     parts = PurePath(path).parts
     if any(part.startswith("sub-") for part in parts):
-        return names.in_dataset(path)
+        return bids.in_dataset(path)
     if parts[:1] == ("results",):
         return path
     here = f"{Path.cwd()}/"
@@ -131,7 +131,7 @@ def _folders(files: Iterable[str]) -> list[str]:
     """Return the folders above data sets, and this machine's home, the deepest first."""
     found = {os.path.expanduser("~")}
     for path in files:
-        root = PurePath(path.removesuffix(names.in_dataset(path)))
+        root = PurePath(path.removesuffix(bids.in_dataset(path)))
         found |= {str(folder) for folder in (root, *root.parents)}
     # A single short name may be a word of the message.
     return sorted((f for f in found if f.count("/") > 1 or f.startswith("..")), key=len)[::-1]
@@ -139,10 +139,23 @@ def _folders(files: Iterable[str]) -> list[str]:
 
 def _header(row: Mapping) -> list[str]:
     """Return what stands as text in the headers of the scan that a row is about."""
-    from . import images
+    from refacebench.image import nifti
 
     found: set[str] = set()
     for path in dict.fromkeys(str(row.get(name) or "") for name in ("path", "original_path")):
         if os.path.isfile(path):
-            found |= set(images.header_texts(path))
+            found |= set(nifti.header_texts(path))
     return sorted(found, key=len, reverse=True)
+
+
+#: Characters of an error that are kept until its paths are shortened: half a path is none.
+WORDS = 5000
+
+
+def one_line(text: object, limit: int = 300) -> str:
+    r"""Fold a message to one line without tabs and hidden values, fit for a TSV cell.
+
+    >>> one_line("a\n\tb")
+    'a b'
+    """
+    return " ".join(environment.scrub(str(text)).split())[:limit]

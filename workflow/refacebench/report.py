@@ -15,28 +15,27 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import captions, findings, pages
-from .captions import of_segmenter, plural
-from .figures import PRIVACY, name_of
-from .figures.overlap import TITLES as STRUCTURES
-from .figures.privacy import main_rows
-from .figures.privacy_utility import is_beaten
-from .figures.runtime import STEPS, hungriest
-from .figures.slices import LABELS, PUBLIC
-from .figures.style import CONTROLS, MESSAGE_ONLY, Look, look_of
-from .figures.volumes import is_true, region_label
-from .manifest import UNAVAILABLE
-from .names import split_variant
-from .numbers import NO_VALUE
-from .numbers import number as _number
-from .segmenters import GLOBALS, REGIONS
-from .statistics import losses
-from .statistics.cohort import FOLLOWUP, RESCAN
-from .statistics.columns import TIMED, TOTAL
-from .statistics.flow import ATTACKING, STAGES
-from .statistics.settings import Settings
-from .statistics.tradeoff import is_unranked
-from .statistics.unavailable import present
+from refacebench import captions, findings, pages
+from refacebench.captions import of_segmenter, plural
+from refacebench.figures import PRIVACY, name_of
+from refacebench.figures.overlap import TITLES as STRUCTURES
+from refacebench.figures.privacy import main_rows
+from refacebench.figures.privacy_utility import is_beaten
+from refacebench.figures.runtime import STEPS, hungriest
+from refacebench.figures.slices import LABELS, PUBLIC
+from refacebench.figures.style import MESSAGE_ONLY, Look, look_of
+from refacebench.figures.volumes import is_true, region_label
+from refacebench.numbers import NO_VALUE
+from refacebench.numbers import number as _number
+from refacebench.statistics import losses
+from refacebench.statistics.cohort import FOLLOWUP, RESCAN
+from refacebench.statistics.columns import TIMED, TOTAL
+from refacebench.statistics.flow import ATTACKING, STAGES
+from refacebench.statistics.settings import Settings
+from refacebench.statistics.tradeoff import is_unranked
+from refacebench.statistics.unavailable import present
+from refacebench.vocabulary import GLOBALS, REGIONS, UNAVAILABLE, split_variant
+from refacebench.vocabulary import UNDEFACED as CONTROLS
 
 REMINDER = (
     "Whether people can be recognised was not measured: this report shows what became of the "

@@ -50,7 +50,7 @@ rule carry:
         derivatives="results/derivatives/{dataset}/{defacer}",
         margin_mm=lambda w: config["datasets"][w.dataset].get("carry_margin_mm", 1.0),
         version=carry.VERSION,
-        headers=images.HEADER_VERSION,
+        headers=nifti.HEADER_VERSION,
         timeout=config["scan_timeout_s"],
     script:
         "../scripts/carry.py"

@@ -9,24 +9,13 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from refacebench import __version__ as SOFTWARE_VERSION
-from refacebench import (
-    carry,
-    checks,
-    environment,
-    faces,
-    failures,
-    images,
-    kit,
-    manifest,
-    plan,
-    prepare,
-    refacers,
-    registry,
-    rendering,
-)
+from refacebench import contracts, environment, faces, files, kit, vocabulary
 from refacebench.figures import PRIVACY as PRIVACY_FIGURES
 from refacebench.figures import names as figure_names
-from refacebench.metrics import measure
+from refacebench.head import rendering
+from refacebench.image import nifti
+from refacebench.run import configuration, failures, methods, paths, plan
+from refacebench.stages import carry, inventory, measure, prepare
 from refacebench.statistics import VERSION as STATISTICS_VERSION
 from refacebench.statistics.columns import FLOW, PRIVACY, RATERS, TABLES
 
@@ -44,27 +33,27 @@ SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
 if config.get("retry") in ("true", "false"):
     config["retry"] = config["retry"] == "true"
 try:
-    plan.validate(config, plan.read_yaml(SCHEMA))
+    configuration.validate(config, configuration.read_yaml(SCHEMA))
     validate(config, SCHEMA)  # fills in the defaults
-    plan.check(config)
-    config["refacers"] = plan.refacers(config)
-    config.update(plan.with_controls(config))
+    configuration.check(config)
+    config["refacers"] = configuration.refacers(config)
+    config.update(configuration.with_controls(config))
     # Taken out: no job depends on them, and a change makes no job run again.
     RETRY, ALLOWED = config.pop("retry"), config.pop("allow_failures")
-    PROGRAMS = plan.programs(config, workflow.is_main_process)
+    PROGRAMS = configuration.programs(config, workflow.is_main_process)
     PLANS = {name: plan.load(config, name, workflow.is_main_process) for name in config["datasets"]}
-except plan.ConfigError as error:
+except configuration.ConfigError as error:
     raise WorkflowError(str(error))
 
 # Rules whose output `snakemake --report` shows take this and not the config: it prints their
 # parameters, and the config names folders of this machine. Scripts have it as snakemake.config.
-CONFIG_KEY = manifest.make_key({"config": config}, [])
+CONFIG_KEY = files.make_key({"config": config}, [])
 
 DATASETS = list(config["datasets"])
 ATTACKERS = list(config.get("attackers") or {})
 # All variants that the config asks for, and those whose programs are there: only these run.
-LISTED = plan.variants(config)
-UNAVAILABLE = plan.unavailable(LISTED, PROGRAMS)
+LISTED = configuration.variants(config)
+UNAVAILABLE = configuration.unavailable(LISTED, PROGRAMS)
 VARIANTS = [name for name in LISTED if name not in UNAVAILABLE]
 ATTEMPTS = failures.Attempts(failures.saved("results/plan/attempts.json"), look=False)
 if workflow.is_main_process:
@@ -72,7 +61,7 @@ if workflow.is_main_process:
     ATTEMPTS = failures.Attempts(
         ATTEMPTS.counts, retry=RETRY, files=RETRY or size <= failures.MOST_LOOKED_FOR
     )
-TRAININGS = [name for name in plan.trainings(config) if name in VARIANTS]
+TRAININGS = [name for name in configuration.trainings(config) if name in VARIANTS]
 SEGMENTERS = list(config["segmenters"])
 FIGURES = figure_names(SEGMENTERS)
 FIGURE_FILES = [
@@ -95,14 +84,14 @@ PRIVACY_TABLES = [
 
 
 wildcard_constraints:
-    dataset=plan.alternatives(DATASETS),
-    defacer=plan.alternatives(config["defacers"]),
-    refacer=plan.alternatives(config["refacers"]),
-    segmenter=plan.alternatives(SEGMENTERS),
-    variant=plan.alternatives(VARIANTS),
-    attacker=plan.alternatives(ATTACKERS),
-    target=plan.alternatives([*VARIANTS, *rendering.CONTROLS]),
-    batch=rf"(train|validation|test)-({plan.MEASURED}|{plan.RESCAN}|{plan.FOLLOWUP})-\d+",
+    dataset=paths.alternatives(DATASETS),
+    defacer=paths.alternatives(config["defacers"]),
+    refacer=paths.alternatives(config["refacers"]),
+    segmenter=paths.alternatives(SEGMENTERS),
+    variant=paths.alternatives(VARIANTS),
+    attacker=paths.alternatives(ATTACKERS),
+    target=paths.alternatives([*VARIANTS, *vocabulary.PICTURE_CONTROLS]),
+    batch=rf"(train|validation|test)-({vocabulary.MEASURED}|{vocabulary.RESCAN}|{vocabulary.FOLLOWUP})-\d+",
 
 
 def entry(kind, name):
@@ -111,24 +100,24 @@ def entry(kind, name):
     Without a refacer's list of defacers: a further one must not train the others again.
     """
     chosen = {k: v for k, v in (config[kind][name] or {}).items() if k != "defacers"}
-    return plan.decided(name, chosen, PROGRAMS) if kind == "defacers" else chosen
+    return configuration.decided(name, chosen, PROGRAMS) if kind == "defacers" else chosen
 
 
 def version(kind, name):
     """The method's version: as a rule's parameter it makes old output run again."""
-    own = registry.version(kind, name, config[kind][name])
+    own = methods.version(kind, name, config[kind][name])
     program = PROGRAMS[name]["version"] if kind == "defacers" else ""
     return f"{own} {program}".strip()
 
 
 def trait(kind, name, attribute, default):
     """What a method's file may say of itself, see the contract of its kind."""
-    return getattr(registry.load(kind, name, entry(kind, name)), attribute, default)
+    return getattr(methods.load(kind, name, entry(kind, name)), attribute, default)
 
 
 def options(kind, name):
     """All options of a method: its defaults and the config's values."""
-    return registry.options(kind, name, entry(kind, name))
+    return methods.options(kind, name, entry(kind, name))
 
 
 def batches(dataset, split=None, role=None):
@@ -150,7 +139,7 @@ def manifests(stage, dataset, name, split=None, role=None):
 
 def grown_scans(wildcards):
     """The grown scans that the inventory checks; those of a folder stand in its batch list."""
-    grown = plan.is_synthetic(config, wildcards.dataset)
+    grown = configuration.is_synthetic(config, wildcards.dataset)
     return f"results/grow/{wildcards.dataset}/{wildcards.batch}.tsv" if grown else []
 
 
@@ -171,7 +160,7 @@ def variant_manifest(wildcards):
     if w.variant == "original":
         # A later session is segmented or looked at as it is: nothing needs its masks and
         # its registration.
-        stage = "prepare" if f"-{plan.MEASURED}-" in w.batch else "inventory"
+        stage = "prepare" if f"-{vocabulary.MEASURED}-" in w.batch else "inventory"
         return f"results/{stage}/{w.dataset}/{w.batch}.tsv"
     stage = "reface" if refacer else "deface"
     return f"results/{stage}/{w.dataset}/{w.variant}/{w.batch}.tsv"
@@ -182,7 +171,7 @@ def training_manifests(split):
 
     def function(wildcards):
         w = wildcards
-        return manifests("deface", w.dataset, w.defacer, split, plan.MEASURED)
+        return manifests("deface", w.dataset, w.defacer, split, vocabulary.MEASURED)
 
     return function
 
@@ -195,8 +184,8 @@ def growing(mb):
 def training_memory(wildcards, attempt):
     """What a training asks for, by its number of scans."""
     w = wildcards
-    memory_mb = trait("refacers", w.refacer, "memory_mb", lambda *any: refacers.MEMORY_MB)
-    used = [b for s in ("train", "validation") for b in batches(w.dataset, s, plan.MEASURED)]
+    memory_mb = trait("refacers", w.refacer, "memory_mb", lambda *any: contracts.MEMORY_MB)
+    used = [b for s in ("train", "validation") for b in batches(w.dataset, s, vocabulary.MEASURED)]
     scans = PLANS[w.dataset].count(used)
     return attempt * memory_mb(options("refacers", w.refacer), scans)
 
@@ -222,7 +211,7 @@ def refacing_manifests(wildcards):
         for defacer in config["defacers"]
         if any(v.startswith(f"{defacer}+") for v in VARIANTS)
         for split in ("train", "validation")
-        for path in manifests("deface", wildcards.dataset, defacer, split, plan.MEASURED)
+        for path in manifests("deface", wildcards.dataset, defacer, split, vocabulary.MEASURED)
     ]
 
 
@@ -237,7 +226,7 @@ def carry_manifests(wildcards):
         path
         for defacer in config["defacers"]
         if defacer != "null" and defacer in VARIANTS
-        for path in manifests("carry", wildcards.dataset, defacer, "test", plan.MEASURED)
+        for path in manifests("carry", wildcards.dataset, defacer, "test", vocabulary.MEASURED)
     ]
 
 
@@ -262,7 +251,7 @@ def attack_manifests(wildcards):
 
 def attacked(attacker):
     """The variants that an attacker is set on, pictures of the original as controls among them."""
-    return [*VARIANTS, *trait("attackers", attacker, "CONTROLS", rendering.CONTROLS)]
+    return [*VARIANTS, *trait("attackers", attacker, "CONTROLS", vocabulary.PICTURE_CONTROLS)]
 
 
 def is_floor(attacker):
@@ -278,8 +267,8 @@ def pictured(wildcards, variant):
     """
     if variant != "target":
         return variant, None
-    control = wildcards.target in rendering.CONTROLS
-    return "original" if control else wildcards.target, plan.MEASURED
+    control = wildcards.target in vocabulary.PICTURE_CONTROLS
+    return "original" if control else wildcards.target, vocabulary.MEASURED
 
 
 def attack_renderings(variant):
@@ -296,7 +285,7 @@ def attack_brains(variant):
     """An input function: brain masks found in the same images, where an attacker wants them."""
 
     def function(wildcards):
-        control = variant == "target" and wildcards.target in rendering.CONTROLS
+        control = variant == "target" and wildcards.target in vocabulary.PICTURE_CONTROLS
         if control or not trait("attackers", wildcards.attacker, "BRAINS", False):
             return []
         name, role = pictured(wildcards, variant)
@@ -329,7 +318,7 @@ def kit_renderings(wildcards):
             wildcards.dataset,
             variant,
             "test",
-            None if variant == "original" else plan.MEASURED,
+            None if variant == "original" else vocabulary.MEASURED,
         )
     ]
 
@@ -370,12 +359,14 @@ def checked_scans(wildcards):
 
 def synthetic_note(wildcards):
     """What every figure and printed table of a synthetic dataset says; empty for real ones."""
-    return plan.SYNTHETIC_NOTE if plan.is_synthetic(config, wildcards.dataset) else ""
+    return (
+        vocabulary.SYNTHETIC_NOTE if configuration.is_synthetic(config, wildcards.dataset) else ""
+    )
 
 
 def example_title(dataset):
     """What stands above the example slices; a synthetic participant is called one."""
-    synthetic = plan.is_synthetic(config, dataset)
+    synthetic = configuration.is_synthetic(config, dataset)
     return f"{dataset}: one {'synthetic ' if synthetic else ''}participant of the test split"
 
 

@@ -26,7 +26,7 @@ rule deface:
         seed=config["seed"],
         derivatives="results/derivatives/{dataset}/{defacer}",
         scratch="results/scratch/{dataset}/{defacer}/{batch}",
-        headers=images.HEADER_VERSION,
+        headers=nifti.HEADER_VERSION,
         timeout=config["scan_timeout_s"],
     script:
         "../scripts/deface.py"

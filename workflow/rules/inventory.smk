@@ -23,7 +23,7 @@ rule inventory:
         digest=digest,
         attempt=attempt("results/inventory/{dataset}/{batch}.tsv"),
         limits=config["checks"],
-        version=checks.VERSION,
+        version=inventory.VERSION,
         timeout=config["scan_timeout_s"],
     script:
         "../scripts/inventory.py"

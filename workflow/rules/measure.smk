@@ -20,7 +20,7 @@ rule measure:
         runtime=120,
     params:
         attempt=attempt("results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv"),
-        thresholds=plan.quality_thresholds(config),
+        thresholds=configuration.quality_thresholds(config),
         version=measure.VERSION,
         timeout=config["scan_timeout_s"],
     script:

@@ -35,7 +35,7 @@ rule reface:
     input:
         manifest="results/deface/{dataset}/{defacer}/{batch}.tsv",
         card=lambda w: f"results/train/{w.dataset}/{w.defacer}"
-        f"+{plan.trained_as(config, w.refacer)}/card.json",
+        f"+{configuration.trained_as(config, w.refacer)}/card.json",
     output:
         "results/reface/{dataset}/{defacer}+{refacer}/{batch}.tsv",
     log:
@@ -56,7 +56,7 @@ rule reface:
         entry=lambda w: entry("refacers", w.refacer),
         version=lambda w: version("refacers", w.refacer),
         derivatives="results/derivatives/{dataset}/{defacer}+{refacer}",
-        headers=images.HEADER_VERSION,
+        headers=nifti.HEADER_VERSION,
         timeout=config["scan_timeout_s"],
         gpu=config["gpus_per_training"],
     script:

@@ -5,7 +5,7 @@ rule figures:
     """Draw what needs only tables: overlap, volumes, brain age, similarity, quality, run time."""
     input:
         tables=rules.statistics.output,
-        measured=stage_manifests("measure", "test", plan.MEASURED, VARIANTS),
+        measured=stage_manifests("measure", "test", vocabulary.MEASURED, VARIANTS),
     output:
         report(
             expand("results/figures/{{dataset}}/{figure}.png", figure=FIGURES),
@@ -35,7 +35,7 @@ rule figures:
 rule slices:
     """Show one participant of the test split in all variants; faces only if they are public."""
     input:
-        stage_manifests("segment", "test", plan.MEASURED, VARIANTS),
+        stage_manifests("segment", "test", vocabulary.MEASURED, VARIANTS),
     output:
         report(
             "results/figures/{dataset}/slices.png",

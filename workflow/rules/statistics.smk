@@ -5,7 +5,7 @@
 rule brain_age:
     """Fit the brain-age model on the train split's originals."""
     input:
-        stage_manifests("segment", "train", plan.MEASURED),
+        stage_manifests("segment", "train", vocabulary.MEASURED),
     output:
         "results/brainage/{dataset}.json",
     log:
@@ -21,7 +21,7 @@ rule brain_age:
     params:
         entry=config["brain_age"],
         segmenters=SEGMENTERS,
-        version=registry.version("brainage", plan.BRAIN_AGE, config["brain_age"]),
+        version=methods.version("brainage", configuration.BRAIN_AGE, config["brain_age"]),
         seed=config["seed"],
     script:
         "../scripts/brain_age.py"
@@ -30,9 +30,9 @@ rule brain_age:
 rule statistics:
     """Turn the measurements of a dataset into its tables."""
     input:
-        measured=stage_manifests("measure", "test", plan.MEASURED, VARIANTS),
-        rescans=stage_manifests("segment", "test", plan.RESCAN),
-        training=stage_manifests("segment", "train", plan.MEASURED),
+        measured=stage_manifests("measure", "test", vocabulary.MEASURED, VARIANTS),
+        rescans=stage_manifests("segment", "test", vocabulary.RESCAN),
+        training=stage_manifests("segment", "train", vocabulary.MEASURED),
         inventory=checked_scans,
         refacing=refacing_manifests,
         carried=carry_manifests,
@@ -72,9 +72,9 @@ rule statistics:
 rule flow:
     """Say where each scan ended, on the way to the measures and to the attacks."""
     input:
-        measured=stage_manifests("measure", "test", plan.MEASURED, VARIANTS),
-        rescans=stage_manifests("segment", "test", plan.RESCAN),
-        training=stage_manifests("segment", "train", plan.MEASURED),
+        measured=stage_manifests("measure", "test", vocabulary.MEASURED, VARIANTS),
+        rescans=stage_manifests("segment", "test", vocabulary.RESCAN),
+        training=stage_manifests("segment", "train", vocabulary.MEASURED),
         inventory=checked_scans,
         refacing=refacing_manifests,
         enrolled=enrol_manifests,

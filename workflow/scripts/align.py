@@ -1,13 +1,15 @@
 """Find how the companions of each T1w scan of one batch lie to it."""
 
-from refacebench import carry, jobs, manifest
+from refacebench import manifest
+from refacebench.run import batch, log
+from refacebench.stages import carry
 
 
 def main(snakemake):
     """Align each companion; writes transforms and the manifest, one row a companion."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p = snakemake.params
-    manifest.run_batch(
+    batch.run_batch(
         carry.rows_of(manifest.read(snakemake.input[0])),
         lambda row: carry.align(row, p.derivatives),
         snakemake.output[0],

@@ -2,23 +2,25 @@
 
 from pathlib import Path
 
-from refacebench import derivatives, jobs, manifest, plan, registry
+from refacebench import bids as bids_
+from refacebench import files, manifest
+from refacebench.run import configuration, log, methods
 
 
 def main(snakemake):
     """Build the base head and describe the cohort as a BIDS folder."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p = snakemake.params
-    module = registry.load("datasets", p.dataset, p.entry)
-    options = registry.options("datasets", p.dataset, p.entry)
+    module = methods.load("datasets", p.dataset, p.entry)
+    options = methods.options("datasets", p.dataset, p.entry)
     folder = Path(snakemake.output[0]).parent
     module.base(options, p.seed, folder)
     bids = folder.parent / "bids"
-    derivatives.describe(bids, f"synthetic cohort '{p.dataset}'")
+    bids_.describe(bids, f"synthetic cohort '{p.dataset}'")
     people = module.index(options, p.seed).drop_duplicates("participant")
     people = people.rename(columns={"participant": "participant_id"})
     manifest.write(people[["participant_id", "age", "sex", "site"]], bids / "participants.tsv")
-    manifest.write_text(plan.statement(p.dataset, p.entry) + "\n", snakemake.output[0])
+    files.write_text(configuration.statement(p.dataset, p.entry) + "\n", snakemake.output[0])
 
 
 if __name__ == "__main__":

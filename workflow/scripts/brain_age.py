@@ -2,17 +2,18 @@
 
 import pandas as pd
 
-from refacebench import brainage, jobs, manifest, names, plan, registry
+from refacebench import brainage, manifest
+from refacebench.run import configuration, log, methods, paths
 from refacebench.statistics import cohort
 
 
 def main(snakemake):
     """Read segmentation manifests, write the models as JSON."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p = snakemake.params
-    method = registry.load("brainage", plan.BRAIN_AGE, p.entry)
-    options = registry.options("brainage", plan.BRAIN_AGE, p.entry)
-    parts = [(names.manifest_place(path), manifest.read(path)) for path in snakemake.input]
+    method = methods.load("brainage", configuration.BRAIN_AGE, p.entry)
+    options = methods.options("brainage", configuration.BRAIN_AGE, p.entry)
+    parts = [(paths.manifest_place(path), manifest.read(path)) for path in snakemake.input]
     rows = pd.DataFrame(columns=[*manifest.COLUMNS, "segmenter"])
     if parts:
         rows = cohort.assemble((at.segmenter, at.variant, table) for at, table in parts)

@@ -1,17 +1,19 @@
 """Carry one defacer's masks over to the companions of the scans of one batch."""
 
-from refacebench import carry, derivatives, jobs, manifest
+from refacebench import bids, manifest
+from refacebench.run import batch, log
+from refacebench.stages import carry
 
 
 def main(snakemake):
     """Mask each companion; writes images, masks and the manifest, one row a companion."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p = snakemake.params
-    derivatives.describe(p.derivatives, p.name)
+    bids.describe(p.derivatives, p.name)
 
     def work(row):
         facts = carry.apply(row, p.derivatives, p.margin_mm)
-        derivatives.write_sidecar(
+        bids.write_sidecar(
             facts["path"],
             [row["path"], row["t1w_path"]],
             method=f"{p.name}, mask of the T1w scan carried over and set to zero",
@@ -22,7 +24,7 @@ def main(snakemake):
         )
         return {"variant": p.name, **facts}
 
-    manifest.run_batch(
+    batch.run_batch(
         carry.join(manifest.read(snakemake.input.deface), manifest.read(snakemake.input.align)),
         work,
         snakemake.output[0],

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from refacebench import jobs, manifest
+from refacebench import manifest
+from refacebench.run import log
 
 COLUMNS = ["stage", "dataset", "jobs", "total_s", "longest_job_s", "peak_mb"]
 
@@ -37,7 +38,7 @@ def costs(folder) -> pd.DataFrame:
 
 def main(snakemake):
     """Write the cost table of everything that ran so far."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     manifest.write(costs(snakemake.params.folder), snakemake.output[0])
 
 

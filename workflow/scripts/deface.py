@@ -1,7 +1,8 @@
 """Run one defacer over the scans of one batch."""
 
-from refacebench import defacers, derivatives, jobs, manifest, names, registry
-from refacebench.defacers import _apply
+from refacebench import bids, defacers, manifest
+from refacebench.run import batch, log, methods
+from refacebench.stages import deface
 
 #: Columns with the files of a scan that its defaced image depends on.
 PREPARED = ("path", "brain_path", "head_path", "template_path")
@@ -9,29 +10,29 @@ PREPARED = ("path", "brain_path", "head_path", "template_path")
 
 def main(snakemake):
     """Deface each scan; writes images, masks of changed voxels and the manifest."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p = snakemake.params
-    with jobs.scratch(p.scratch):
+    with log.scratch(p.scratch):
         _deface(snakemake, p)
 
 
 def _deface(snakemake, p):
-    module = registry.load("defacers", p.name, p.entry)
-    options = registry.options("defacers", p.name, p.entry)
+    module = methods.load("defacers", p.name, p.entry)
+    options = methods.options("defacers", p.name, p.entry)
     engine = defacers.engine_of(module, options)
     program = defacers.version_of(module, options)
     shown = module.public(options) if hasattr(module, "public") else options
     files = module.inputs(options) if hasattr(module, "inputs") else []
     version = program or p.version
-    derivatives.describe(p.derivatives, p.name)
+    bids.describe(p.derivatives, p.name)
     if hasattr(module, "prepare"):
         module.prepare(options)
 
     def work(row):
-        image = names.derivative(p.derivatives, row["scan"], "T1w", "defaced")
-        mask = names.derivative(p.derivatives, row["scan"], "mask", "changed")
-        facts = _apply.apply(_apply.prepared(row, p.seed), module, options, image, mask)
-        derivatives.write_sidecar(
+        image = bids.derivative(p.derivatives, row["scan"], "T1w", "defaced")
+        mask = bids.derivative(p.derivatives, row["scan"], "mask", "changed")
+        facts = deface.apply(deface.prepared(row, p.seed), module, options, image, mask)
+        bids.write_sidecar(
             image,
             [row["original_path"]],
             method=p.name,
@@ -43,7 +44,7 @@ def _deface(snakemake, p):
         paths = {"path": str(image), "changed_path": str(mask)}
         return {"variant": p.name, **paths, "version": version, **facts}
 
-    manifest.run_batch(
+    batch.run_batch(
         manifest.read(snakemake.input[0]).assign(variant=p.name),
         work,
         snakemake.output[0],

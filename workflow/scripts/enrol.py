@@ -2,30 +2,32 @@
 
 import sys
 
-from refacebench import jobs, manifest, reasons, registry
-from refacebench.attackers import Enrolled, _run
+from refacebench import manifest, reasons
+from refacebench.contracts import Enrolled
+from refacebench.run import log, methods
+from refacebench.stages import attack
 
 
 def main(snakemake):
     """Enrol each original; one that cannot be enrolled is named with its reason."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p, given = snakemake.params, snakemake.input
-    module = registry.load("attackers", p.name, p.entry)
-    options = registry.options("attackers", p.name, p.entry)
+    module = methods.load("attackers", p.name, p.entry)
+    options = methods.options("attackers", p.name, p.entry)
     rows = manifest.read_many(given.gallery)
     brains = manifest.read_many(given.brains) if given.get("brains") else None
-    people, lost = _run.subjects(rows, brains)
+    people, lost = attack.subjects(rows, brains)
     reason = reasons.clean(module.missing(options)) if hasattr(module, "missing") else ""
     again = {}
     if reason:
         enrolled, unfit = Enrolled.empty(), {person.scan: reason for person in people}
     else:
-        enrolled, unfit = _run.enrol(module, people, options, again=again)
+        enrolled, unfit = attack.enrol(module, people, options, again=again)
     for scan, why in (lost | unfit).items():
         print(f"not enrolled: {scan} ({why})", file=sys.stderr)
-    _run.save_enrolled(enrolled, lost | unfit, snakemake.output.gallery)
+    attack.save_enrolled(enrolled, lost | unfit, snakemake.output.gallery)
     who = {"attacker": p.name, "version": p.version, "unavailable": reason}
-    table = _run.record(rows, "enrol", _run.at("enrol", unfit), **who)
+    table = attack.record(rows, "enrol", attack.at("enrol", unfit), **who)
     manifest.write(table, snakemake.output.manifest)
     manifest.note_failures(snakemake.output.gallery, again, {}, len(people))
 

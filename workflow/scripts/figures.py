@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from refacebench import figures, jobs, manifest
+from refacebench import figures, manifest
 from refacebench.figures.style import look_of, save
+from refacebench.run import log
 from refacebench.statistics import columns
 from refacebench.statistics.settings import Settings
 
 
 def main(snakemake):
     """Draw and write PNG and SVG files."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p, given = snakemake.params, snakemake.input
     tables = {Path(path).stem: columns.read(path) for path in given.tables}
     settings = Settings.from_config(snakemake.config)

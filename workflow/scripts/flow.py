@@ -2,7 +2,9 @@
 
 import pandas as pd
 
-from refacebench import captions, jobs, manifest, names, plan
+from refacebench import captions, manifest
+from refacebench.run import log, plan
+from refacebench.run import paths as paths_
 from refacebench.statistics import attacked, cohort, latex, unavailable
 from refacebench.statistics.flow import StageManifest
 from refacebench.statistics.settings import Settings
@@ -10,10 +12,10 @@ from refacebench.statistics.settings import Settings
 
 def main(snakemake):
     """Write the tables of the flow as TSV and LaTeX."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p, given = snakemake.params, snakemake.input
     paths = [*given.measured, *given.rescans, *given.training, *given.refacing]
-    places = [(names.manifest_place(path), manifest.read(path)) for path in paths]
+    places = [(paths_.manifest_place(path), manifest.read(path)) for path in paths]
     originals = [
         (at.segmenter, at.variant, table) for at, table in places if at.variant == "original"
     ]

@@ -2,21 +2,21 @@
 
 from pathlib import Path
 
-from refacebench import jobs, manifest, plan, registry
+from refacebench.run import batch, log, methods, plan
 
 
 def main(snakemake):
     """Read the batch's list, make each scan, write the manifest."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p = snakemake.params
-    module = registry.load("datasets", p.dataset, p.entry)
-    options = registry.options("datasets", p.dataset, p.entry)
+    module = methods.load("datasets", p.dataset, p.entry)
+    options = methods.options("datasets", p.dataset, p.entry)
     base = Path(p.base)
 
     def work(row):
         return module.grow(row, options, p.seed, base, Path(p.bids))
 
-    manifest.run_batch(
+    batch.run_batch(
         plan.read_list(p.scans),
         work,
         snakemake.output[0],

@@ -1,21 +1,23 @@
 """Check the scans of one batch; a bad one becomes a row with a reason."""
 
-from refacebench import checks, jobs, manifest, plan
+from refacebench import manifest
+from refacebench.run import batch, log, plan
+from refacebench.stages import inventory
 
 
 def main(snakemake):
     """Read the batch's list, check each file, write the manifest."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p = snakemake.params
-    limits = {**checks.LIMITS, **p.limits}
+    limits = {**inventory.LIMITS, **p.limits}
 
     def work(row):
-        facts = checks.check_scan(row["path"], limits)
+        facts = inventory.check_scan(row["path"], limits)
         return {"path": row["path"], "original_path": row["path"], **facts}
 
     grown = snakemake.input
     rows = manifest.read(grown[0]) if grown else plan.read_list(p.scans)
-    manifest.run_batch(
+    batch.run_batch(
         rows,
         work,
         snakemake.output[0],

@@ -2,8 +2,11 @@
 
 import pandas as pd
 
-from refacebench import jobs, kit, manifest, names, rendering
+from refacebench import files, kit, manifest, vocabulary
 from refacebench.figures.slices import PUBLIC
+from refacebench.head import rendering
+from refacebench.run import log
+from refacebench.run import paths as paths_
 
 
 def shown(paths, controls) -> pd.DataFrame:
@@ -12,10 +15,10 @@ def shown(paths, controls) -> pd.DataFrame:
     The pictures of controls are made from the originals'.
     """
     tables = [
-        manifest.read(path).assign(variant=names.manifest_place(path).variant) for path in paths
+        manifest.read(path).assign(variant=paths_.manifest_place(path).variant) for path in paths
     ]
     table = pd.concat(tables, ignore_index=True)
-    table = table[table["status"] == manifest.OK]
+    table = table[table["status"] == vocabulary.OK]
     measured = table[(table["variant"] == "original") & (table["role"] == "measured")]
     return pd.concat([table, *(measured.assign(variant=c) for c in controls)], ignore_index=True)
 
@@ -23,7 +26,7 @@ def shown(paths, controls) -> pd.DataFrame:
 def picture(row, options, blur_mm):
     """Return the picture of a row: one view under one light."""
     found = rendering.read(row["views_path"])
-    if row["variant"] in rendering.CONTROLS:
+    if row["variant"] in vocabulary.PICTURE_CONTROLS:
         found = rendering.control(found, row["variant"], blur_mm)
     views, lights = found.views.shape[:2]
     if options["view"] >= views or options["light"] >= lights:
@@ -36,15 +39,15 @@ def picture(row, options, blur_mm):
 
 def main(snakemake):
     """Write the page and the key."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p = snakemake.params
     dataset = snakemake.wildcards.dataset
     if p.faces != PUBLIC:
         raise ValueError(f"kit: the faces of dataset {dataset} are not public")
     options = kit.options(snakemake.config)
-    rendered = {names.manifest_place(path).variant: None for path in snakemake.input}
+    rendered = {paths_.manifest_place(path).variant: None for path in snakemake.input}
     asked = list(options["variants"]) or list(rendered)
-    table = shown(snakemake.input, [v for v in asked if v in rendering.CONTROLS])
+    table = shown(snakemake.input, [v for v in asked if v in vocabulary.PICTURE_CONTROLS])
     # Originals of every session are asked with; only the measured ones are chosen from.
     choice = table[(table["variant"] != "original") | (table["role"] == "measured")]
     questions = kit.questions(
@@ -68,7 +71,7 @@ def main(snakemake):
         note=p.note,
     )
     manifest.write(questions, snakemake.output.key)
-    manifest.write_text(page, snakemake.output.page)
+    files.write_text(page, snakemake.output.page)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from refacebench import jobs, manifest
-from refacebench.metrics import measure
+from refacebench import contracts, manifest, vocabulary
+from refacebench.run import batch, log
+from refacebench.stages import measure
 
 #: Columns of the original's segmentation that the comparison needs.
 ORIGINAL = {"seg_path": "original_seg_path", "brainseg_path": "original_brainseg_path"}
@@ -11,7 +12,7 @@ ORIGINAL = {"seg_path": "original_seg_path", "brainseg_path": "original_brainseg
 
 def join_original(rows, originals):
     """Add the original's segmentation to each row, by scan."""
-    usable = originals[originals["status"] == manifest.OK]
+    usable = originals[originals["status"] == vocabulary.OK]
     columns = usable[["scan", *ORIGINAL]].rename(columns=ORIGINAL)
     return rows.merge(columns, on="scan", how="left").fillna(dict.fromkeys(ORIGINAL.values(), ""))
 
@@ -22,21 +23,21 @@ def reopened(rows):
     Their status is kept in ``segment_status`` and comes back with the verdict.
     """
     image = rows["path"].fillna("").map(lambda path: bool(path) and Path(path).is_file())
-    lost = (rows["stage"] == "segment") & (rows["status"] != manifest.OK) & image
+    lost = (rows["stage"] == "segment") & (rows["status"] != vocabulary.OK) & image
     lost &= rows["variant"] != "original"
     rows = rows.assign(segment_status=rows["status"].where(lost, ""))
-    rows.loc[lost, "status"] = manifest.OK
+    rows.loc[lost, "status"] = vocabulary.OK
     return rows
 
 
 def main(snakemake):
     """Measure each scan; writes the manifest."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p = snakemake.params
 
     def work(row):
         if not row["original_seg_path"]:
-            raise manifest.ScanExcluded("the original could not be segmented")
+            raise contracts.ScanExcluded("the original could not be segmented")
         if row["segment_status"]:
             kept = {"status": row["segment_status"], "stage": "segment", "reason": row["reason"]}
             return {**measure.judge(row, p.thresholds), **kept}
@@ -50,7 +51,7 @@ def main(snakemake):
     originals = manifest.read(snakemake.input.original)
     if "seg_path" not in originals:  # not one scan of the batch could be segmented
         originals = originals.assign(**dict.fromkeys(ORIGINAL, ""))
-    manifest.run_batch(
+    batch.run_batch(
         reopened(join_original(rows, originals)),
         work,
         snakemake.output[0],

@@ -1,17 +1,20 @@
 """Head mask, brain mask, template registration and face region of each original."""
 
-from refacebench import jobs, manifest, masks, pose, prepare, templates
+from refacebench import manifest
+from refacebench.head import masks, pose, template
+from refacebench.run import batch, log
+from refacebench.stages import prepare
 
 
 def main(snakemake):
     """Prepare the scans of one batch; writes derivatives and the manifest."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p = snakemake.params
     # Before the scans' processes fork, so that they share it.
     masks.load_brain_extractor()
-    templates.load()
+    template.load()
     pose.load()
-    manifest.run_batch(
+    batch.run_batch(
         manifest.read(snakemake.input[0]),
         lambda row: prepare.prepare(row, p.derivatives),
         snakemake.output[0],

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from refacebench import captions, figures, jobs, manifest
+from refacebench import captions, figures, manifest
 from refacebench.figures.style import look_of, save
+from refacebench.run import log
 from refacebench.statistics import columns, latex, likeness, losses, privacy, scores, tradeoff
 from refacebench.statistics.settings import Settings
 
@@ -59,7 +60,7 @@ def read_all(paths, more: list):
 
 def main(snakemake):
     """Write the tables as TSV and LaTeX and the figures as PNG and SVG."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p, given = snakemake.params, snakemake.input
     settings = Settings.from_config(snakemake.config)
     protocol = privacy.Protocol.from_config(snakemake.config)

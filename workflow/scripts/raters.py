@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from refacebench import captions, jobs, kit, raters
+from refacebench import captions, kit, raters
+from refacebench.run import log
 from refacebench.statistics import columns, latex
 from refacebench.statistics.settings import Settings
 
 
 def main(snakemake):
     """Read all answer files of the config's folder and write the tables."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p = snakemake.params
     given = kit.options(snakemake.config)["answers"]
     folder = Path(given) / snakemake.wildcards.dataset

@@ -5,33 +5,35 @@ from pathlib import Path
 
 import numpy as np
 
-from refacebench import derivatives, images, jobs, manifest, names, refacers, registry
+from refacebench import bids, contracts, manifest, vocabulary
+from refacebench.image import nifti
+from refacebench.run import batch, log, methods
 
 
 def main(snakemake):
     """Reface each scan; writes images and the manifest."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p = snakemake.params
-    module = registry.load("refacers", p.name, p.entry)
-    options = registry.options("refacers", p.name, p.entry)
+    module = methods.load("refacers", p.name, p.entry)
+    options = methods.options("refacers", p.name, p.entry)
     card_path = Path(snakemake.input.card)
     card = json.loads(card_path.read_text())
-    usable = card.get("status", manifest.OK) == manifest.OK
+    usable = card.get("status", vocabulary.OK) == vocabulary.OK
     model = module.load(card_path.parent, options) if usable else None
-    derivatives.describe(p.derivatives, p.variant)
+    bids.describe(p.derivatives, p.variant)
 
     def work(row):
         if model is None:
             raise RuntimeError(card["reason"])
-        volume = images.read(row["path"])
-        changed = images.read_mask(row["changed_path"])
+        volume = nifti.read(row["path"])
+        changed = nifti.read_mask(row["changed_path"])
         values = module.reface(model, volume, changed, options)
-        taken = refacers.taken(changed, options)
+        taken = contracts.taken(changed, options)
         if not np.isfinite(values[taken]).all():
             raise RuntimeError("the model's output is not finite")
-        image = names.derivative(p.derivatives, row["scan"], "T1w", "refaced")
-        images.write_changed(row["path"], values, taken, image)
-        derivatives.write_sidecar(
+        image = bids.derivative(p.derivatives, row["scan"], "T1w", "refaced")
+        nifti.write_changed(row["path"], values, taken, image)
+        bids.write_sidecar(
             image,
             [row["path"]],
             method=p.name,
@@ -43,7 +45,7 @@ def main(snakemake):
         return {"path": str(image)}
 
     weights = [card_path.parent / "model.safetensors"] if usable else []
-    manifest.run_batch(
+    batch.run_batch(
         manifest.read(snakemake.input.manifest).assign(variant=p.variant),
         work,
         snakemake.output[0],

@@ -1,17 +1,19 @@
 """Render the images of one variant and batch; pictures and depth maps stay below results."""
 
-from refacebench import jobs, manifest, rendering, templates
+from refacebench import manifest
+from refacebench.head import rendering, template
+from refacebench.run import batch, log
 
 
 def main(snakemake):
     """Look at each head; writes one file a scan and the manifest."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p = snakemake.params
     rows = manifest.read(snakemake.input[0]).assign(variant=p.variant)
     if "template_path" not in rows:  # rescans come from the inventory: their pose is found here
         rows["template_path"] = ""
-        templates.load()
-    manifest.run_batch(
+        template.load()
+    batch.run_batch(
         rows,
         lambda row: rendering.render_row(row, p.views, p.options),
         snakemake.output[0],

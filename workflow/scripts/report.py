@@ -5,7 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 import refacebench
-from refacebench import defacers, jobs, manifest, plan, registry, report
+from refacebench import defacers, files, report
+from refacebench.run import configuration, log
+from refacebench.run import methods as registry
 from refacebench.statistics import columns
 from refacebench.statistics.settings import Settings
 
@@ -49,14 +51,14 @@ def summary(datasets, page) -> str:
 
 def main(snakemake):
     """Read tables and figures, write the page and the summary."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p, given = snakemake.params, snakemake.input
     config = snakemake.config
     costs = pd.read_csv(given.costs, sep="\t")
     datasets = [
         {
             "name": name,
-            "statement": plan.statement(name, entry),
+            "statement": configuration.statement(name, entry),
             "faces": entry["faces"],
             "tables": {
                 f.stem: columns.read(f) for f in under([*given.tables, *given.privacy], name)
@@ -76,8 +78,8 @@ def main(snakemake):
             "datasets": datasets,
         }
     )
-    manifest.write_text(page, snakemake.output.page)
-    manifest.write_text(summary(datasets, snakemake.output.page), snakemake.output.summary)
+    files.write_text(page, snakemake.output.page)
+    files.write_text(summary(datasets, snakemake.output.page), snakemake.output.summary)
 
 
 if __name__ == "__main__":

@@ -2,22 +2,24 @@
 
 import numpy as np
 
-from refacebench import defacers, derivatives, images, jobs, manifest, names, registry
-from refacebench.segmenters import DSEG
+from refacebench import bids, defacers, manifest
+from refacebench.image import nifti
+from refacebench.run import batch, log, methods
+from refacebench.vocabulary import DSEG
 
 
 def main(snakemake):
     """Segment each image; writes masks, label images and the manifest with volumes."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p = snakemake.params
-    module = registry.load("segmenters", p.name, p.entry)
-    options = registry.options("segmenters", p.name, p.entry)
+    module = methods.load("segmenters", p.name, p.entry)
+    options = methods.options("segmenters", p.name, p.entry)
     if hasattr(module, "prepare"):
         module.prepare(options, p.shared)
-    desc = derivatives.label(p.name)
+    desc = bids.label(p.name)
 
     def work(row):
-        volume = images.read(row["path"])
+        volume = nifti.read(row["path"])
         found = module.segment(volume, options, row["path"])
         tissue = np.where(found.vcsf, DSEG["vcsf"], found.tissue).astype(np.uint8)
         files = {
@@ -27,13 +29,13 @@ def main(snakemake):
         }
         row_out = {}
         for column, (data, suffix, label) in files.items():
-            path = names.derivative(p.derivatives, row["scan"], suffix, label)
-            images.write(volume.with_data(data), path)
+            path = bids.derivative(p.derivatives, row["scan"], suffix, label)
+            nifti.write(volume.with_data(data), path)
             row_out[column] = str(path)
         volumes = {f"vol_{name}": float(ml) for name, ml in found.volumes.items()}
         return {**row_out, **volumes, **{f"q_{k}": float(v) for k, v in found.quality.items()}}
 
-    manifest.run_batch(
+    batch.run_batch(
         manifest.read(snakemake.input[0]).assign(variant=p.variant, segmenter=p.name),
         work,
         snakemake.output[0],

@@ -4,20 +4,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from refacebench import images, jobs, manifest
+from refacebench import manifest, vocabulary
 from refacebench.figures import slices, style
+from refacebench.image import nifti
+from refacebench.run import log
 
 
 def example(table: pd.DataFrame) -> str:
     """Return the first scan that every variant has; else the one that most have."""
-    counts = table[table["status"] == manifest.OK].groupby("scan")["variant"].nunique()
+    counts = table[table["status"] == vocabulary.OK].groupby("scan")["variant"].nunique()
     best = counts[counts == counts.max()]
     return "" if counts.empty else sorted(best.index)[0]
 
 
 def main(snakemake):
     """Draw and write the figure, or one that says that no scan is there to show."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p = snakemake.params
     table = manifest.read_many(snakemake.input)
     scan = example(table)
@@ -25,13 +27,13 @@ def main(snakemake):
     if not scan:
         style.save(style.message_figure("no scan came through: nothing to show"), stem, p.note)
         return
-    rows = table[(table["scan"] == scan) & (table["status"] == manifest.OK)]
+    rows = table[(table["scan"] == scan) & (table["status"] == vocabulary.OK)]
     rows = rows.drop_duplicates("variant").set_index("variant")
-    volumes = {variant: images.read(rows.loc[variant, "path"]) for variant in rows.index}
+    volumes = {variant: nifti.read(rows.loc[variant, "path"]) for variant in rows.index}
     figure = slices.draw(
-        images.read(rows["original_path"].iloc[0]),
+        nifti.read(rows["original_path"].iloc[0]),
         volumes,
-        images.read_mask(rows["brain_path"].iloc[0]),
+        nifti.read_mask(rows["brain_path"].iloc[0]),
         style.look_of({"variants": rows.reset_index()}, p.defacers),
         faces=p.faces,
         title=p.title,

@@ -2,7 +2,9 @@
 
 import pandas as pd
 
-from refacebench import brainage, captions, jobs, manifest, names, plan, registry
+from refacebench import brainage, captions, manifest
+from refacebench.run import configuration, log, methods, plan
+from refacebench.run import paths as paths_
 from refacebench.statistics import cohort, latex, unavailable
 from refacebench.statistics.flow import StageManifest
 from refacebench.statistics.settings import Settings
@@ -11,28 +13,28 @@ from refacebench.statistics.tables import tables
 
 def tagged(paths) -> list[StageManifest]:
     """Read manifests and tag each with the stage and variant that its path names."""
-    places = [(names.manifest_place(path), path) for path in paths]
+    places = [(paths_.manifest_place(path), path) for path in paths]
     return [StageManifest(at.stage, at.variant, manifest.read(path)) for at, path in places]
 
 
 def measurements(paths):
     """Return the measurement table (see ``refacebench.statistics``) from manifests."""
-    places = [(names.manifest_place(path), path) for path in paths]
+    places = [(paths_.manifest_place(path), path) for path in paths]
     return cohort.assemble((at.segmenter, at.variant, manifest.read(path)) for at, path in places)
 
 
 def carried(paths):
     """Return the rows of all companions with the defacer that each belongs to."""
-    parts = [manifest.read(p).assign(made_by=names.manifest_place(p).variant) for p in paths]
+    parts = [manifest.read(p).assign(made_by=paths_.manifest_place(p).variant) for p in paths]
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
 def main(snakemake):
     """Write the tables as TSV and LaTeX."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p, given = snakemake.params, snakemake.input
     settings = Settings.from_config(snakemake.config)
-    method = registry.load("brainage", plan.BRAIN_AGE, snakemake.config["brain_age"])
+    method = methods.load("brainage", configuration.BRAIN_AGE, snakemake.config["brain_age"])
     models = brainage.load(given.brain_age)
     measured = measurements([*given.measured, *given.rescans])
     added = unavailable.rows(measured, p.unavailable)

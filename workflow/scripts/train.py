@@ -4,10 +4,11 @@ import json
 import traceback
 from pathlib import Path
 
-from refacebench import jobs, manifest, reasons, refacers, registry
+from refacebench import contracts, files, manifest, reasons, vocabulary
+from refacebench.run import batch, log, methods
 
 
-def pairs(paths, sites=()) -> list[refacers.Pair]:
+def pairs(paths, sites=()) -> list[contracts.Pair]:
     """Return the usable scans of defaced manifests, of some sites only, as training pairs.
 
     Raises
@@ -18,25 +19,25 @@ def pairs(paths, sites=()) -> list[refacers.Pair]:
     if not paths:
         return []
     rows = manifest.read_many(paths)
-    rows = rows[rows["status"] == manifest.OK].sort_values("scan")
+    rows = rows[rows["status"] == vocabulary.OK].sort_values("scan")
     if sites:
         rows = rows[rows["site"].astype(str).isin([str(site) for site in sites])]
     for r in rows.itertuples():
         checked = getattr(r, "checksum", "")
-        if checked and manifest.is_another(checked, manifest.checksum(r.original_path)):
-            raise manifest.ScanInterrupted(f"{r.scan}: {manifest.CHANGED}")
+        if checked and batch.is_another(checked, files.checksum(r.original_path)):
+            raise contracts.ScanInterrupted(f"{r.scan}: {batch.CHANGED}")
     return [
-        refacers.Pair(r.scan, r.original_path, r.path, r.changed_path, r.brain_path, str(r.site))
+        contracts.Pair(r.scan, r.original_path, r.path, r.changed_path, r.brain_path, str(r.site))
         for r in rows.itertuples()
     ]
 
 
 def main(snakemake):
     """Train, or say in the card why there is no model; the run goes on either way."""
-    jobs.start(snakemake.log[0])
+    log.start(snakemake.log[0])
     p = snakemake.params
-    module = registry.load("refacers", p.name, p.entry)
-    options = registry.options("refacers", p.name, p.entry)
+    module = methods.load("refacers", p.name, p.entry)
+    options = methods.options("refacers", p.name, p.entry)
     out = Path(snakemake.output.card).parent
     sites = p.entry.get("sites") or ()
     splits = (snakemake.input.train, snakemake.input.validation)
@@ -45,19 +46,19 @@ def main(snakemake):
         train, validation = (pairs(paths, sites) for paths in splits)
         if not train or not validation:
             of = f" of site {', '.join(map(str, sites))}" if sites else ""
-            raise refacers.TrainingFailed(
+            raise contracts.TrainingFailed(
                 f"{len(train)} training and {len(validation)} validation scans{of}"
             )
         module.train(train, validation, out, options, p.seed)
     except Exception as error:
-        passing = manifest.may_pass(error)
-        if not passing and not isinstance(error, refacers.TrainingFailed):
+        passing = batch.may_pass(error)
+        if not passing and not isinstance(error, contracts.TrainingFailed):
             raise
         traceback.print_exc()
         reason = reasons.clean(f"no model: {str(error) or 'out of memory'}")
         (again if passing else final)["training"] = reason
-        card = {"status": manifest.FAILED, "reason": reason}
-        manifest.write_text(json.dumps(card) + "\n", snakemake.output.card)
+        card = {"status": vocabulary.FAILED, "reason": reason}
+        files.write_text(json.dumps(card) + "\n", snakemake.output.card)
     manifest.note_failures(snakemake.output.card, again, final, total=1)
 
 

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import rendering
-from . import Context, Enrolled, Scores, Subject
+from refacebench.contracts import Context, Enrolled, Scores, Subject
+from refacebench.head import rendering
 
 VERSION = "1"
 TITLE = "face recognition (dlib)"

@@ -22,8 +22,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .. import images, rendering, templates
-from . import Context, Enrolled, Scores, Subject
+from refacebench.contracts import Context, Enrolled, Scores, Subject
+from refacebench.head import rendering, template
+from refacebench.image import nifti
 
 VERSION = "1"
 TITLE = "head shape (skull and brain)"
@@ -61,8 +62,8 @@ def enrol(subject: Subject, options: Mapping) -> dict[str, np.ndarray]:
     vault = seen.vault if options["vault"] else np.full_like(seen.vault, np.nan)
     brain, features = np.full(_DIRECTIONS, np.nan, np.float32), np.full(5, np.nan)
     if options["brain"] and subject.brain_path:
-        mask = images.read(subject.brain_path)
-        matrix = templates.read_matrix(subject.template_path)
+        mask = nifti.read(subject.brain_path)
+        matrix = template.read_matrix(subject.template_path)
         brain, features = brain_outline(mask, matrix, int(options["degree"]))
     if not subject.control and not np.isfinite(brain).any() and not np.isfinite(vault).any():
         raise ValueError("neither a brain mask nor a vault was found in this image")
@@ -72,7 +73,7 @@ def enrol(subject: Subject, options: Mapping) -> dict[str, np.ndarray]:
 
 
 def brain_outline(
-    mask: images.Volume, matrix: np.ndarray, degree: int
+    mask: nifti.Volume, matrix: np.ndarray, degree: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the smooth outline of a brain mask and its size.
 
@@ -96,7 +97,7 @@ def brain_outline(
     from scipy.ndimage import map_coordinates
 
     inside = mask.data > 0
-    center = templates.mask_center(inside, mask.affine)
+    center = template.mask_center(inside, mask.affine)
     rotation = rendering.rigid(matrix)[:3, :3]
     steps = np.arange(_STEP_MM / 2, _REACH_MM, _STEP_MM)
     outwards = directions() @ rotation  # rows: head axes turned back to the scan's

@@ -30,7 +30,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from . import AttackFailed, Context, Enrolled, Scores, Subject
+from refacebench.contracts import AttackFailed, Context, Enrolled, Scores, Subject
 
 VERSION = "1"
 TITLE = "siamese network (trained on the variant)"
@@ -146,7 +146,7 @@ def _trained_elsewhere(queries, gallery, options, context) -> Scores:
 
 def _kept(queries, gallery, chosen, number, options, context) -> np.ndarray:
     """Return one resplit's distances, from its file when that belongs to this very attack."""
-    from . import _run
+    from refacebench.stages import attack
 
     def make():
         network = train(queries, gallery, chosen, options, [context.seed, 6, number])
@@ -154,7 +154,7 @@ def _kept(queries, gallery, chosen, number, options, context) -> np.ndarray:
         return {"distance": _distances(network, queries, gallery).astype(np.float32)}
 
     key = _key(queries, gallery, {**options, "resplits": 0}, context.seed, list(map(str, chosen)))
-    return _run.cached(context.folder / f"resplit-{number:03d}.npz", key, make)["distance"].copy()
+    return attack.cached(context.folder / f"resplit-{number:03d}.npz", key, make)["distance"].copy()
 
 
 def _key(queries: Enrolled, gallery: Enrolled, *parts) -> str:

@@ -27,8 +27,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .. import rendering
-from . import Context, Enrolled, Scores, Subject
+from refacebench.contracts import Context, Enrolled, Scores, Subject
+from refacebench.head import rendering
 
 VERSION = "1"
 TITLE = "surface distance"

@@ -31,17 +31,15 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
-from ..manifest import OK, write_text
+from refacebench.contracts import NotEnoughTraining
+from refacebench.files import write_text
+from refacebench.vocabulary import OK
 
 #: Corrections: subtract the fitted gap (Beheshti et al. 2019), divide by the
 #: fitted slope (Cole et al. 2018), add the fit's residual (de Lange et al. 2019).
 CORRECTIONS = ("beheshti", "cole", "de_lange", "none")
 #: Below this slope of prediction on age, dividing by it only blows up noise.
 MIN_COLE_SLOPE = 0.1
-
-
-class NotEnoughTraining(ValueError):
-    """No model can be fitted on these scans; the message says why."""
 
 
 def training_rows(measurements: pd.DataFrame, segmenter: str, split: str = "train"):

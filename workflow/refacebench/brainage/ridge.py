@@ -12,8 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ..segmenters import GLOBALS, REGIONS
-from . import NotEnoughTraining, fit_correction
+from refacebench.brainage import fit_correction
+from refacebench.contracts import NotEnoughTraining
+from refacebench.vocabulary import GLOBALS, REGIONS
 
 VERSION = "1"
 

@@ -5,7 +5,7 @@ A module ``datasets/<type>.py`` defines ``VERSION``, ``OPTIONS`` and
 ``index(options, seed) -> pandas.DataFrame``
     One row a scan, from names alone (no image is opened, so that thousands of
     scans take seconds): ``participant`` (``sub-...``), ``session`` (``ses-...``
-    or empty), ``scan`` (see :func:`refacebench.names.scan_id`; no two rows have the
+    or empty), ``scan`` (see :func:`refacebench.bids.scan_id`; no two rows have the
     same), ``path`` (empty for a scan that is yet to be grown), ``site``, ``age`` (years
     at the session, or NaN), ``sex``, ``status`` and ``reason``.  Sorted by scan.
     Where they are known: ``days`` (between the session and the participant's
@@ -23,25 +23,3 @@ A dataset that is grown at run time (``SYNTHETIC = True``) also defines
 """
 
 from __future__ import annotations
-
-import numpy as np
-
-from ..segmenters import DSEG, REGIONS
-
-#: Label values of a ``desc-truth_dseg`` image: those of a segmentation, and the rest of the head.
-TRUTH = {**DSEG, "other_head": 5}
-#: Label values of the subcortical structures in it: 10 + the 1-based place in ``REGIONS`` (their
-#: tissue class is that of the segmentation's convention: thalamus, caudate, putamen, pallidum,
-#: hippocampus and amygdala are grey, the brainstem is white).
-TRUTH_REGIONS = {name: 10 + place for place, name in enumerate(REGIONS, 1)}
-
-
-def is_brain(labels: np.ndarray) -> np.ndarray:
-    """Return where true labels say brain, its CSF included."""
-    return (labels > 0) & (labels != TRUTH["other_head"])
-
-
-def is_grey(labels: np.ndarray) -> np.ndarray:
-    """Return where true labels say grey matter (all structures but the brainstem)."""
-    structure = (labels > 10) & (labels != TRUTH_REGIONS["brainstem"])
-    return (labels == TRUTH["gm"]) | structure

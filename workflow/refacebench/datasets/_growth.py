@@ -16,11 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import images, names, templates
-from ..images import Volume
-from . import TRUTH, _fields, is_brain, is_grey
-from ._fields import Frame
-from ._people import PUSHES, Person, Site, random_of
+from refacebench import bids, files
+from refacebench.datasets import _fields
+from refacebench.datasets._fields import Frame
+from refacebench.datasets._people import PUSHES, Person, Site, random_of
+from refacebench.head import template
+from refacebench.head.labels import is_brain, is_grey
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.vocabulary import TRUTH
 
 #: Distance of the nodes of all deformation fields.
 FRAME_MM = 4.0
@@ -42,7 +46,7 @@ class Head:
     image : numpy.ndarray
         What a scan is sampled from: brightness (white matter = 1000), or classes.
     labels : numpy.ndarray of uint8
-        Reference labels on the same grid (:data:`refacebench.datasets.TRUTH`).
+        Reference labels on the same grid (:data:`refacebench.vocabulary.TRUTH`).
     to_voxel : numpy.ndarray
         4 x 4, head mm -> voxels of the two arrays.
     box : numpy.ndarray
@@ -86,7 +90,7 @@ class Head:
 def save(head: Head, path: Path) -> None:
     """Write a head as one uncompressed ``.npz``, all or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = images.temporary_name(path)
+    part = files.temporary_name(path)
     np.savez(part, **{f.name: getattr(head, f.name) for f in fields(Head)})
     os.replace(part, path)
 
@@ -118,7 +122,7 @@ def head_frame(volume: Volume, head: np.ndarray, brain: np.ndarray) -> tuple:
         4 x 4 matrix scan mm -> head mm; landmarks of :data:`PUSHES`, shape
         (n, 3); 4 x 4 matrix mean head's mm -> head mm.
     """
-    affine = templates.register(volume, head, brain)
+    affine = template.register(volume, head, brain)
     left, scales, right = np.linalg.svd(affine[:3, :3])
     rotation = left @ right
     middle = np.linalg.inv(affine) @ [*_MIDDLE, 1.0]
@@ -230,7 +234,7 @@ def _on_frame(array: np.ndarray, to_voxel: np.ndarray, frame: Frame) -> np.ndarr
     """Average an array around each node; beyond its edge the edge's value holds."""
     from scipy.ndimage import map_coordinates
 
-    coarse = templates.coarse(Volume(array, np.linalg.inv(to_voxel)), frame.step)
+    coarse = template.coarse(Volume(array, np.linalg.inv(to_voxel)), frame.step)
     to_coarse = np.linalg.inv(coarse.affine)
     nodes = np.tensordot(to_coarse[:3, :3], _fields.node_points(frame), 1)
     nodes += to_coarse[:3, 3][:, None, None, None]
@@ -466,10 +470,10 @@ def write_scan(
     row: Mapping, grid: Volume, scan: np.ndarray, labels: np.ndarray, site: Site, out: Path
 ) -> dict:
     """Write a scan and its reference labels in the site's orientation and data type."""
-    path = names.derivative(out, row["scan"], "T1w")
-    truth_path = names.derivative(out, row["scan"], "dseg", "truth")
-    images.write(images.reorient(grid.with_data(labels), site.axes), truth_path, dtype=np.uint8)
-    images.write(images.reorient(grid.with_data(scan), site.axes), path, dtype=site.dtype)
+    path = bids.derivative(out, row["scan"], "T1w")
+    truth_path = bids.derivative(out, row["scan"], "dseg", "truth")
+    nifti.write(nifti.reorient(grid.with_data(labels), site.axes), truth_path, dtype=np.uint8)
+    nifti.write(nifti.reorient(grid.with_data(scan), site.axes), path, dtype=site.dtype)
     return {"path": str(path), "truth_path": str(truth_path)}
 
 
@@ -534,10 +538,10 @@ def blend_towards(head: Head, image: np.ndarray, moving: Volume, to_head: np.nda
 
     frame = head.frame
     target = Volume(_clipped(_on_frame(image, head.to_voxel, frame)), frame.affine)
-    other = templates.coarse(images.reorient(moving), frame.step)
+    other = template.coarse(nifti.reorient(moving), frame.step)
     other = Volume(_clipped(other.data), to_head @ other.affine)
     with tempfile.TemporaryDirectory() as folder:
-        common = {"fixed": images.to_ants(target), "moving": images.to_ants(other)}
+        common = {"fixed": nifti.to_ants(target), "moving": nifti.to_ants(other)}
         affine = ants.registration(
             **common,
             type_of_transform="AffineFast",
@@ -559,7 +563,7 @@ def blend_towards(head: Head, image: np.ndarray, moving: Volume, to_head: np.nda
         back = _warp_field(nib.load(next(f for f in found["invtransforms"] if "Inverse" in f)))
         seen = ants.apply_transforms(
             fixed=common["fixed"],
-            moving=images.to_ants(other.with_data(np.ones(other.shape, np.float32))),
+            moving=nifti.to_ants(other.with_data(np.ones(other.shape, np.float32))),
             transformlist=[affine],
             interpolator="linear",
         ).numpy()

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .. import names
+from refacebench import bids
 
 #: Endings of files that later stages can read.
 NIFTI = ("nii", "nii.gz")
@@ -188,7 +188,7 @@ def session_of(folders: tuple[str, ...]) -> str:
 def name_of(image: Image, suffix: str = "") -> str:
     """Return an image's id by its folders and its name, without the suffix if that is given."""
     stem = image.stem[: -len(suffix)] if suffix else image.stem
-    return names.scan_id(image.folders[0], session_of(image.folders), stem)
+    return bids.scan_id(image.folders[0], session_of(image.folders), stem)
 
 
 def fault(image: Image, suffix: str, root: str, ignored: Callable[[str], bool]) -> str:
@@ -211,15 +211,15 @@ def fault(image: Image, suffix: str, root: str, ignored: Callable[[str], bool]) 
     if os.path.exists(path) and not os.path.isfile(path):
         return f"not a file but a {'directory' if os.path.isdir(path) else 'pipe or a device'}"
     longest = max(len(name_of(image)), len(image.stem))
-    if longest > names.LONGEST:
-        return f"its name has {longest} characters; shorten it to {names.LONGEST}"
+    if longest > bids.LONGEST:
+        return f"its name has {longest} characters; shorten it to {bids.LONGEST}"
     return ".bidsignore leaves it out" if ignored(image.place) else ""
 
 
 def _folder_fault(image: Image, suffix: str) -> str:
     place = image.folders
     for name in place[:2] if session_of(place) else place[:1]:
-        if not re.fullmatch(f"(sub|ses)-{names.LABEL}", name):
+        if not re.fullmatch(f"(sub|ses)-{bids.LABEL}", name):
             return (
                 f"the folder name '{shown(name)}' holds more than letters, digits, + and - after "
                 "its first hyphen; rename it"
@@ -260,7 +260,7 @@ def _owner_fault(image: Image, suffix: str) -> str:
 
 
 def _kind_fault(image: Image, suffix: str) -> str:
-    derived = sorted(set(names.entities(image.stem)) & set(_DERIVED))
+    derived = sorted(set(bids.entities(image.stem)) & set(_DERIVED))
     if derived:
         return f"its name says that it is a derivative ({derived[0]}-) and no raw scan"
     return ""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import pandas as pd
 
-from .. import manifest
+from refacebench import vocabulary
 
 #: Options that every grown cohort has; a module adds its own.
 OPTIONS = {
@@ -182,7 +182,7 @@ def index(options: Mapping, seed: int, prefix: str, with_age: bool) -> pd.DataFr
                     "site": str(site[i]),
                     "age": round(float(ages[i]), 1) if with_age else np.nan,
                     "sex": str(sex[i]),
-                    "status": manifest.OK,
+                    "status": vocabulary.OK,
                     "reason": "",
                 }
             )
@@ -197,7 +197,7 @@ class Push:
     ----------
     point : tuple of float
         The landmark in the mean head's millimetres (see
-        :mod:`refacebench.templates`); the right one of a pair.
+        :mod:`refacebench.head.template`); the right one of a pair.
     sigma : tuple of float
         Reach along x, y, z, mm.
     direction : tuple of float

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from .. import names
+from refacebench import bids
 
 NAN = float("nan")
 #: No person is older; what says so is no age in years.
@@ -306,7 +306,7 @@ def _count(days: Mapping[str, float]) -> int:
 def _days_of_column(rows: Mapping[str, Mapping], sessions: Iterable[str]) -> dict[str, float]:
     """Return the day of each session from its row; the first one may leave its 0 out."""
     days = {session: _days(rows.get(session, {})) for session in sessions}
-    first = names.in_order(dict.fromkeys(days, NAN))[:1]
+    first = bids.in_order(dict.fromkeys(days, NAN))[:1]
     if _count(days) and math.isnan(days[first[0]]):
         days[first[0]] = 0.0
     return days

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import templates
-from ..images import Volume
-from . import TRUTH, TRUTH_REGIONS
+from refacebench.head import template as templates
+from refacebench.image.nifti import Volume
+from refacebench.vocabulary import TRUTH, TRUTH_REGIONS
 
 
 def tissue_classes(data: np.ndarray, brain: np.ndarray) -> np.ndarray:
@@ -45,7 +45,7 @@ def tissue_classes(data: np.ndarray, brain: np.ndarray) -> np.ndarray:
 def label_head(
     volume: Volume, head: np.ndarray, brain: np.ndarray, voxel_mm: float = 2.0
 ) -> np.ndarray:
-    """Label a head as :data:`refacebench.datasets.TRUTH` says.
+    """Label a head as :data:`refacebench.vocabulary.TRUTH` says.
 
     Tissue classes come from :func:`tissue_classes`; the atlas of the native
     segmenter, brought to this brain by an affine and SyN, says where CSF is
@@ -68,7 +68,7 @@ def label_head(
     """
     from scipy.ndimage import binary_dilation
 
-    from ..segmenters import _atlas
+    from refacebench.head import atlas as _atlas
 
     classes = tissue_classes(volume.data, brain)
     atlas = _atlas.load_atlas()
@@ -109,13 +109,13 @@ def _bring(
 
     import ants
 
-    from .. import images
+    from refacebench.image import nifti
 
     part = volume.with_data(np.where(brain, volume.data, 0.0).astype(np.float32))
     fixed = templates.coarse(part, voxel_mm)
     moving = templates.coarse(template, voxel_mm)
     with tempfile.TemporaryDirectory() as folder:
-        common = {"fixed": images.to_ants(fixed), "moving": images.to_ants(moving)}
+        common = {"fixed": nifti.to_ants(fixed), "moving": nifti.to_ants(moving)}
         affine = ants.registration(
             **common, type_of_transform="AffineFast", outprefix=f"{folder}/a_", random_seed=1
         )["fwdtransforms"]
@@ -126,12 +126,12 @@ def _bring(
             outprefix=f"{folder}/s_",
             random_seed=1,
         )["fwdtransforms"]
-        like = images.to_ants(volume)
+        like = nifti.to_ants(volume)
         return [
             np.rint(
                 ants.apply_transforms(
                     like,
-                    images.to_ants(template.with_data(labels)),
+                    nifti.to_ants(template.with_data(labels)),
                     warp,
                     interpolator="nearestNeighbor",
                 ).numpy()

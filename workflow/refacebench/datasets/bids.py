@@ -3,10 +3,10 @@
 Only T1w images are scans, which are defaced and measured.  With the option
 ``carry`` the other images of a session are its *companions*: they take no part
 in any measurement, but each defacer's mask of changed voxels is carried over to
-them (:mod:`refacebench.carry`).
+them (:mod:`refacebench.stages.carry`).
 
 A scan's id is made of its folders' participant and session and of the rest of its
-file's name (:func:`refacebench.names.scan_id`), so that no two scans share one.
+file's name (:func:`refacebench.bids.scan_id`), so that no two scans share one.
 Whatever looks like a T1w image and cannot be a scan is a row with a reason.
 
 Reads names of files and folders and the data set's tables; opens no image and
@@ -25,11 +25,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from .. import names
-from ..manifest import EXCLUDED, OK
-from . import _layout, _records
-from ._layout import Image
-from ._records import NAN, parse_age
+from refacebench import bids
+from refacebench.datasets import _layout, _records
+from refacebench.datasets._layout import Image
+from refacebench.datasets._records import NAN, parse_age
+from refacebench.vocabulary import EXCLUDED, OK
 
 __all__ = ["index", "parse_age"]
 
@@ -196,7 +196,7 @@ def session_ages(
     >>> session_ages({"ses-1": nan, "ses-2": nan}, {"ses-1": 7.0, "ses-2": 372.25}, 40.0)
     {'ses-1': (40.0, ''), 'ses-2': (41.0, '')}
     """
-    order = names.in_order(dict(days))
+    order = bids.in_order(dict(days))
     known = dict(told)
     for first in order[:1]:
         known[first] = baseline if math.isnan(known[first]) else known[first]
@@ -282,7 +282,7 @@ def companions_of(
     Returns
     -------
     list of dict
-        ``contrast`` (the suffix), ``name`` (its id, see :mod:`refacebench.names`),
+        ``contrast`` (the suffix), ``name`` (its id, see :mod:`refacebench.bids`),
         ``path`` (empty if there is no usable one) and ``reason`` (why not).  A contrast
         that the session lacks is an entry too, except further T1w images.
     """
@@ -295,7 +295,7 @@ def companions_of(
         for image, reason in _one_id_one_scan(judged):
             name = _layout.name_of(image)
             if reason and name in taken:
-                name = f"{name[: names.LONGEST]}+{_layout.digest(image.place)}"
+                name = f"{name[: bids.LONGEST]}+{_layout.digest(image.place)}"
             taken.add(name)
             path = "" if reason else image.path(root)
             found.append({"contrast": contrast, "name": name, "path": path, "reason": reason})
@@ -312,11 +312,11 @@ def _row(image: Image, reason: str, root: str = "") -> dict:
     stem = image.stem[: -len(_SUFFIX)]
     if reason and image.folders and not stem.startswith(f"{image.folders[0]}_"):
         # Its name says nothing of its folder, or of another one: all of it is kept.
-        stem = names.safe(stem.strip("_"))
+        stem = bids.safe(stem.strip("_"))
     participant, scan = _ids(image.folders, session, stem)
     return {
         "participant": participant,
-        "session": names.safe(session),
+        "session": bids.safe(session),
         "scan": scan,
         "path": image.path(root) if root and image.place.isprintable() else "",
         "status": EXCLUDED if reason else OK,
@@ -328,12 +328,12 @@ def _row(image: Image, reason: str, root: str = "") -> dict:
 def _ids(folders: tuple[str, ...], session: str, stem: str) -> tuple[str, str]:
     """Return the ids of participant and scan; safe ones also for folders that are not."""
     if not folders:
-        participant = f"sub-{names.entities(stem).get('sub', '')}"
-        if not re.fullmatch(f"sub-{names.LABEL}", participant):
+        participant = f"sub-{bids.entities(stem).get('sub', '')}"
+        if not re.fullmatch(f"sub-{bids.LABEL}", participant):
             participant = f"sub-+{_layout.digest(stem)}"
     else:
         participant = safe_id(folders[0])
-    return participant, names.scan_id(participant, names.safe(session), stem)
+    return participant, bids.scan_id(participant, bids.safe(session), stem)
 
 
 def safe_id(name: str) -> str:
@@ -342,9 +342,9 @@ def safe_id(name: str) -> str:
     >>> safe_id("sub-01"), safe_id("sub-a b")
     ('sub-01', 'sub-a+b+15ceb7')
     """
-    if re.fullmatch(f"[Ss][Uu][Bb]-{names.LABEL}", name) and len(name) <= names.LONGEST:
+    if re.fullmatch(f"[Ss][Uu][Bb]-{bids.LABEL}", name) and len(name) <= bids.LONGEST:
         return name
-    return f"{names.safe(name)[:60]}+{_layout.digest(name)}"
+    return f"{bids.safe(name)[:60]}+{_layout.digest(name)}"
 
 
 def _trouble(trouble: _layout.Trouble) -> dict:
@@ -356,8 +356,8 @@ def _without_scan(subject: str, reason: str, session: str = "") -> dict:
     participant = safe_id(subject)
     return {
         "participant": participant,
-        "session": names.safe(session),
-        "scan": names.scan_id(participant, names.safe(session), ""),
+        "session": bids.safe(session),
+        "scan": bids.scan_id(participant, bids.safe(session), ""),
         "path": "",
         "status": EXCLUDED,
         "reason": reason,
@@ -369,7 +369,7 @@ def _with_own_ids(rows: list[dict]) -> list[dict]:
     """Give every row an id of its own, those that come first the one that they have."""
     taken: set[str] = set()
     for row in rows:
-        if row["scan"] in taken or len(row["scan"]) > names.LONGEST:
+        if row["scan"] in taken or len(row["scan"]) > bids.LONGEST:
             row["scan"] = f"{row['scan'][:100]}+{_layout.digest(row['place'])}"
         taken.add(row["scan"])
     return rows

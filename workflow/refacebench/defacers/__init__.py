@@ -41,67 +41,6 @@ defacers') protected brain, and writes them in the scan's own data type.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
-
-from ..images import Volume
-
-
-@dataclass(frozen=True)
-class PreparedScan:
-    """A scan and what the prepare stage found in it; all on the scan's own grid.
-
-    Attributes
-    ----------
-    volume : Volume
-        Float32 intensities in the scan's units, any orientation.
-    brain : numpy.ndarray of bool
-        Brain mask of the original.
-    head : numpy.ndarray of bool
-        Head mask (everything that is not air, holes filled).
-    to_template : numpy.ndarray
-        4 x 4 affine from the scan's RAS+ millimetres to those of the template
-        head (:func:`refacebench.templates.mean_head`), registered once a scan
-        and shared by all defacers.
-    path : Path
-        The scan's file, for external programs.
-    brain_path : Path
-        The brain mask's file, likewise.
-    seed : int
-        For methods that draw random numbers; differs from scan to scan.
-    warp_path : Path or None
-        Where the scan's non-linear registration is kept for all defacers that want one
-        (:func:`refacebench.defacers._warp.field`).
-    """
-
-    volume: Volume
-    brain: np.ndarray
-    head: np.ndarray
-    to_template: np.ndarray
-    path: Path
-    brain_path: Path
-    seed: int = 0
-    warp_path: Path | None = None
-
-
-@dataclass(frozen=True)
-class Defaced:
-    """What a defacer returns.
-
-    Attributes
-    ----------
-    values : numpy.ndarray
-        New intensities, scan units, the scan's grid.  Only ``values[changed]``
-        is used.
-    changed : numpy.ndarray of bool
-        The voxels that the method wants to change.
-    """
-
-    values: np.ndarray
-    changed: np.ndarray
-
 
 def engine_of(module, options: dict) -> str:
     """Return ``native`` or ``official`` for a defacer module and its options."""

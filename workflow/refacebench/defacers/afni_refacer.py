@@ -9,7 +9,7 @@ lightly inside the shell (FWHM 2.67 mm); ``reface_plus`` has the skull in its sh
 
 What is this project's own: AFNI's shells are not used.  The shell is built at run time
 from the mean head, continued below its field of view
-(:mod:`refacebench.defacers._region`): a layer under its surface within face and
+(:mod:`refacebench.head.region`): a layer under its surface within face and
 ears.  The shared registration has 12 parameters; ``dof: 9`` takes the translation,
 rotation and three scales that are nearest to it at nose, lips, chin, eyes, brows and ears;
 ``dof: 12`` takes it as it is.
@@ -21,9 +21,9 @@ import functools
 
 import numpy as np
 
-from .. import templates
-from ..images import Volume
-from . import Defaced, PreparedScan, _region
+from refacebench.contracts import Defaced, PreparedScan
+from refacebench.head import region, template
+from refacebench.image.nifti import Volume
 
 VERSION = "1"
 ENGINE = "native"
@@ -68,7 +68,7 @@ def check(options: dict) -> None:
     ValueError
         If one of them is not known.
     """
-    _region.check("afni_refacer", options)
+    region.check("afni_refacer", options)
     if options["mode"] not in MODES:
         raise ValueError(f"afni_refacer: mode: {options['mode']!r} is none of {', '.join(MODES)}")
     if options["dof"] not in (9, 12):
@@ -95,17 +95,17 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         there is no signal under the shell to scale it by.
     """
     check(options)
-    _region.require_face("afni_refacer", scan.volume, scan.to_template, scan.head)
+    region.require_face("afni_refacer", scan.volume, scan.to_template, scan.head)
     matrix = nine_parameters(scan.to_template) if options["dof"] == 9 else scan.to_template
     shell = signed_shell(options["mode"], options["upper"], options["ears"])
-    where, share = _region.place(
+    where, share = region.place(
         shell.with_data((shell.data != 0).astype(np.float32)), scan.volume, matrix
     )
     values = np.zeros(scan.volume.shape, np.float32)
     changed = np.zeros(scan.volume.shape, bool)
     changed[where] = share > 0.5
     if options["mode"] != "deface":
-        part = templates.crop(scan.volume, where)
+        part = template.crop(scan.volume, where)
         face = _positive_part(shell, part, matrix)
         positive = changed[where] & (face > 0)
         values[where] = _replacement(part.data, face, positive, part.spacing)
@@ -119,8 +119,8 @@ def _positive_part(shell: Volume, part: Volume, matrix: np.ndarray) -> np.ndarra
     intensity and the -1 of air a mean has no sense.
     """
     positive = (shell.data > 0).astype(np.float32)
-    solid = templates.warp_to_scan(shell.with_data(positive), part, matrix)
-    face = templates.warp_to_scan(shell.with_data(shell.data * positive), part, matrix)
+    solid = template.warp_to_scan(shell.with_data(positive), part, matrix)
+    face = template.warp_to_scan(shell.with_data(shell.data * positive), part, matrix)
     return np.where(solid > 0.5, face / np.maximum(solid, 1e-6), 0)
 
 
@@ -173,16 +173,16 @@ def nine_parameters(matrix: np.ndarray, points: np.ndarray = LANDMARKS) -> np.nd
 @functools.cache
 def signed_shell(mode: str, upper: str, ears: bool) -> Volume:
     """Return the shell in the template's space: -1 air, 0 keep, positive average intensity."""
-    head, solid = _region.average()
-    depth = templates.depth_mm(solid, head.spacing)
-    regions = _region.face(upper) + (_region.ears() if ears else ())
-    inside = _region.distance(head, np.eye(4), regions) <= 0
+    head, solid = region.average()
+    depth = template.depth_mm(solid, head.spacing)
+    regions = region.face(upper) + (region.ears() if ears else ())
+    inside = region.distance(head, np.eye(4), regions) <= 0
     layer = solid & (depth <= SHELL_MM)
     shell = np.where(inside & layer, np.maximum(head.data, 1.0), 0)
     shell[inside & ~solid] = -1
     if mode == "reface_plus":
         normal, point = (np.asarray(v) for v in SKULL_BASE)
-        axes = [templates.template_axis(head, np.eye(4), axis) for axis in range(3)]
+        axes = [template.template_axis(head, np.eye(4), axis) for axis in range(3)]
         height = sum(n * (a - p) for n, a, p in zip(normal, axes, point, strict=True))
         vault = (height <= 0) & ~inside
         shell[vault & solid & (depth <= SKULL_MM)] = np.maximum(head.data, 1.0)[

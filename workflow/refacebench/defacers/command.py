@@ -10,7 +10,7 @@
 
 ``program`` names a description in ``defacers/programs`` or a file like those there;
 further options override it.  What every option means stands at
-:class:`refacebench.defacers._programs.Program`.  The engine is always
+:class:`refacebench.programs.catalogue.Program`.  The engine is always
 ``official``: the program's output is taken as it is and checked.
 """
 
@@ -18,15 +18,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .. import reasons
-from . import Defaced, PreparedScan, _programs, _runner
+from refacebench import reasons
+from refacebench.contracts import Defaced, PreparedScan
+from refacebench.programs import catalogue, runner
 
 VERSION = "1"
 ENGINE = "official"
 #: program: a name of the catalogue or a .yaml file; on_missing: stop the run at its start where
 #: the program is missing, or skip (it is then in every table as unavailable); the others:
-#: :class:`refacebench.defacers._programs.Program`.
-OPTIONS = {"program": None, "on_missing": "stop", **_programs.OPTIONS}
+#: :class:`refacebench.programs.catalogue.Program`.
+OPTIONS = {"program": None, "on_missing": "stop", **catalogue.OPTIONS}
 
 
 def check(options: dict) -> None:
@@ -37,28 +38,28 @@ def check(options: dict) -> None:
     ValueError
         With one sentence that names the option.
     """
-    _programs.describe(options)
+    catalogue.describe(options)
 
 
 def title(options: dict) -> str:
     """Return a line for tables and the report."""
-    program = _programs.describe(options)
+    program = catalogue.describe(options)
     return program.title or program.name
 
 
 def missing(options: dict) -> str:
     """Return what is missing on this machine, and where to get it; empty if nothing is."""
-    return _runner.missing(_programs.describe(options))
+    return runner.missing(catalogue.describe(options))
 
 
 def version(options: dict) -> str:
     """Return the version of the program that runs; empty where it does not tell."""
-    return _runner.version(_programs.describe(options))
+    return runner.version(catalogue.describe(options))
 
 
 def inputs(options: dict) -> list[Path]:
     """Return the files beside the scan's that a result depends on."""
-    return _runner.own_files(_programs.describe(options))
+    return runner.own_files(catalogue.describe(options))
 
 
 def public(options: dict) -> dict:
@@ -77,4 +78,4 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     RuntimeError
         If it cannot start, fails, takes too long, or writes no usable output.
     """
-    return _runner.deface(_programs.describe(options), scan)
+    return runner.deface(catalogue.describe(options), scan)

@@ -1,7 +1,7 @@
 """The privacy transform of CP-GAN as a defacer: the brain in the head's convex hull.
 
 Brain voxels are kept; the rest is a constant grey within the convex hull of the
-head and zero around it (:mod:`refacebench.privacy_transform`; Van der Goten et
+head and zero around it (:mod:`refacebench.head.hull`; Van der Goten et
 al., BMVC 2021).  All of the scan outside the brain mask is replaced.  The hull
 keeps the head's proportions and how far nose, chin and ears stick out.
 
@@ -18,8 +18,8 @@ ROBEX), the head mask too (no specks in the air), and the hull is exact unless
 
 from __future__ import annotations
 
-from .. import privacy_transform
-from . import Defaced, PreparedScan
+from refacebench.contracts import Defaced, PreparedScan
+from refacebench.head import hull
 
 VERSION = "2"
 ENGINE = "native"
@@ -49,7 +49,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     """
     if options["rotations"] < 1 or options["triangles"] < 4:
         raise ValueError("cpgan_hull: needs at least 1 rotation and 4 triangles")
-    gamma = privacy_transform.transform(
+    gamma = hull.transform(
         scan.volume.data,
         scan.head,
         scan.brain,
@@ -58,7 +58,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         device=_device(options),
         **{k: options[k] for k in ("hull", "surface", "rotations", "triangles")},
     )
-    return Defaced(privacy_transform.to_image(gamma, float(options["grey"])), ~gamma.brain)
+    return Defaced(hull.to_image(gamma, float(options["grey"])), ~gamma.brain)
 
 
 def _device(options: dict) -> str:

@@ -6,7 +6,7 @@ template, a mask drawn on a template with a big field of view, resampled to the 
 every voxel that the interpolated mask touches is set to zero.
 
 What is this project's own: FSL's mask is under a non-commercial licence and is not
-used.  The mask is the region of :mod:`refacebench.defacers._region`, made at run time: the
+used.  The mask is the region of :mod:`refacebench.head.region`, made at run time: the
 face from ear to ear up to the upper orbital rim, past the chin but in front of
 the neck, and both ears.  The registration is the shared one, to the mean head.
 FSL's program does not look at the brain; here the caller keeps its voxels as
@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import templates
-from . import Defaced, PreparedScan, _region
+from refacebench.contracts import Defaced, PreparedScan
+from refacebench.head import region as _region
+from refacebench.head import template
 
 VERSION = "1"
 ENGINE = "native"
@@ -56,6 +57,6 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     changed = np.zeros(scan.volume.shape, bool)
     for region in regions:
         where = _region.box(scan.volume, scan.to_template, [region], TOUCH_MM + 1.0)
-        part = templates.crop(scan.volume, where)
+        part = template.crop(scan.volume, where)
         changed[where] |= _region.distance(part, scan.to_template, [region]) < TOUCH_MM
     return Defaced(np.zeros(scan.volume.shape, np.float32), changed)

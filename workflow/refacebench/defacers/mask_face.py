@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import templates
-from . import Defaced, PreparedScan, _region
+from refacebench.contracts import Defaced, PreparedScan
+from refacebench.head import region as _region
+from refacebench.head import template
 
 VERSION = "2"
 ENGINE = "native"
@@ -86,11 +87,11 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
 
 def _filtered(scan: PreparedScan, box, region, wider, width, options):
     """Return a part's filtered intensities, and their weight: 0 but in the layer."""
-    part, head = templates.crop(scan.volume, box), scan.head[box]
+    part, head = template.crop(scan.volume, box), scan.head[box]
     blend = max(float(options["blend_mm"]), 1e-3)
     below = _below_reference(head, part.spacing, float(options["opening_mm"]))
     core = scan.brain[box] | (below > float(options["depth_mm"]))
-    near = templates.depth_mm(~head, part.spacing) <= width / 2
+    near = template.depth_mm(~head, part.spacing) <= width / 2
     inside = wider - _region.distance(part, scan.to_template, [region])
     layer = (inside > 0) & ~core & near
     filtered = _FILTER[options["filter"]](part, below, core, layer & head, width)
@@ -99,11 +100,11 @@ def _filtered(scan: PreparedScan, box, region, wider, width, options):
 
 def _below_reference(head: np.ndarray, spacing: np.ndarray, opening: float) -> np.ndarray:
     """Return the depth in mm under the surface of the head opened by a ball; 0 above it."""
-    eroded = templates.depth_mm(head, spacing) > opening
+    eroded = template.depth_mm(head, spacing) > opening
     if not eroded.any():
         return np.zeros(head.shape, np.float32)
-    opened = templates.depth_mm(~eroded, spacing) <= opening
-    return templates.depth_mm(opened, spacing)
+    opened = template.depth_mm(~eroded, spacing) <= opening
+    return template.depth_mm(opened, spacing)
 
 
 def _mean(values: np.ndarray, spacing: np.ndarray, width: float) -> np.ndarray:

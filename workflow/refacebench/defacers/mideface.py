@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import templates
-from ..images import Volume
-from . import Defaced, PreparedScan, _region
+from refacebench.contracts import Defaced, PreparedScan
+from refacebench.head import region, template
+from refacebench.image.nifti import Volume
 
 VERSION = "1"
 ENGINE = "native"
@@ -58,7 +58,7 @@ def check(options: dict) -> None:
     ValueError
         If one of them is not known or impossible.
     """
-    _region.check("mideface", options)
+    region.check("mideface", options)
     if options["fill"] not in FILLS:
         raise ValueError(f"mideface: fill: {options['fill']!r} is none of {', '.join(FILLS)}")
     for side in ("in", "out"):
@@ -70,7 +70,7 @@ def check(options: dict) -> None:
 
 def prepare(options: dict) -> None:
     """Make the average head once for all scans of a batch."""
-    _region.average()
+    region.average()
 
 
 def deface(scan: PreparedScan, options: dict) -> Defaced:
@@ -82,20 +82,20 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         If the face lies outside the field of view, or for an unknown option.
     """
     check(options)
-    _region.require_face("mideface", scan.volume, scan.to_template, scan.head)
-    regions = [(_region.face(options["upper"]), 0.0, float(options["in_max_mm"]))]
+    region.require_face("mideface", scan.volume, scan.to_template, scan.head)
+    regions = [(region.face(options["upper"]), 0.0, float(options["in_max_mm"]))]
     if options["ears"]:
-        regions += [((ear,), _region.EAR_WIDER_MM, EAR_IN_MAX_MM) for ear in _region.ears()]
+        regions += [((ear,), region.EAR_WIDER_MM, EAR_IN_MAX_MM) for ear in region.ears()]
     rng = np.random.default_rng(scan.seed)
     values = scan.volume.data.copy()
     changed = np.zeros(scan.volume.shape, bool)
     levels = None
     for bodies, wider, deepest in regions:
-        box = _region.box(scan.volume, scan.to_template, bodies, wider)
+        box = region.box(scan.volume, scan.to_template, bodies, wider)
         if any(s.start >= s.stop for s in box) or not scan.head[box].any():
             continue
-        part = templates.crop(scan.volume, box)
-        inside = _region.distance(part, scan.to_template, bodies) <= wider
+        part = template.crop(scan.volume, box)
+        inside = region.distance(part, scan.to_template, bodies) <= wider
         average = _average_head(part, scan.to_template)
         filled, depth = band(average, scan.head[box], inside, part.spacing, options, deepest)
         filled &= ~scan.brain[box]
@@ -108,8 +108,8 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
 
 def _average_head(part: Volume, matrix: np.ndarray) -> np.ndarray:
     """Return the average head on a part of the scan."""
-    head, solid = _region.average()
-    return templates.warp_to_scan(head.with_data(solid.astype(np.float32)), part, matrix) > 0.5
+    head, solid = region.average()
+    return template.warp_to_scan(head.with_data(solid.astype(np.float32)), part, matrix) > 0.5
 
 
 def band(
@@ -140,8 +140,8 @@ def band(
     (numpy.ndarray of bool, numpy.ndarray of float32)
         The band; mm, positive within the average head.
     """
-    depth = templates.signed_distance(average, spacing)
-    own = templates.signed_distance(head, spacing)
+    depth = template.signed_distance(average, spacing)
+    own = template.signed_distance(head, spacing)
     surface = inside & (depth > 0) & (depth <= float(spacing.max()))
     apart = (own - depth)[surface]  # how far the scan's surface lies before the average's
     to_skin, to_air = np.maximum(-apart, 0), np.maximum(apart, 0)

@@ -24,10 +24,10 @@ import functools
 
 import numpy as np
 
-from .. import templates
-from ..images import Volume
-from ..segmenters import _tissue
-from . import Defaced, PreparedScan, _region
+from refacebench.contracts import Defaced, PreparedScan
+from refacebench.head import region, template
+from refacebench.image import tissue
+from refacebench.image.nifti import Volume
 
 VERSION = "1"
 ENGINE = "native"
@@ -58,7 +58,7 @@ def check(options: dict) -> None:
     ValueError
         If one is unknown or no number that it can be.
     """
-    _region.check("mri_deface", options)
+    region.check("mri_deface", options)
     for name in ("brain_mm", "ring_mm", "mahalanobis", "prior"):
         value = options[name]
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
@@ -80,9 +80,9 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         tissues, or if the face lies outside the field of view.
     """
     check(options)
-    _region.require_face("mri_deface", scan.volume, scan.to_template, scan.head)
+    region.require_face("mri_deface", scan.volume, scan.to_template, scan.head)
     prior = face_prior(options["upper"], options["ears"])
-    where, chance = _region.place(prior, scan.volume, scan.to_template)
+    where, chance = region.place(prior, scan.volume, scan.to_template)
     changed = np.zeros(scan.volume.shape, bool)
     changed[where] = chance > float(options["prior"])
     inner = float(options["brain_mm"])
@@ -109,9 +109,9 @@ def brain_distance(
         Distances up to this are exact; a longer one may come out as any longer one.
     """
     result = np.full(brain.shape, np.inf, np.float32)
-    box = _region.bounding(where, spacing, reach_mm + float(max(spacing)))
+    box = region.bounding(where, spacing, reach_mm + float(max(spacing)))
     if brain[box].any():
-        result[box] = templates.depth_mm(~brain[box], spacing)
+        result[box] = template.depth_mm(~brain[box], spacing)
     return result
 
 
@@ -135,7 +135,7 @@ def tissue_model(data: np.ndarray, brain: np.ndarray) -> tuple[np.ndarray, float
         raise ValueError("mri_deface: too few brain voxels to tell grey from white matter")
     low, high = np.percentile(inside, [0.2, 99.8])
     counts, edges = np.histogram(inside, bins=256, range=(low, high))
-    model = _tissue.fit_mixture((edges[:-1] + edges[1:]) / 2, counts.astype(float))
+    model = tissue.fit_mixture((edges[:-1] + edges[1:]) / 2, counts.astype(float))
     return model["means"][1:], model["sigma"]
 
 
@@ -150,18 +150,18 @@ def face_prior(upper: str, ears: bool) -> Volume:
     """
     from scipy.ndimage import gaussian_filter
 
-    head, solid = _region.average()
-    layer = solid & (templates.depth_mm(solid, head.spacing) <= LAYER_MM)
+    head, solid = region.average()
+    layer = solid & (template.depth_mm(solid, head.spacing) <= LAYER_MM)
     # The mean head ends at the lower lip: below it any place before the neck may be a chin.
-    layer |= templates.template_axis(head, np.eye(4), 2) < NO_AVERAGE_MM
+    layer |= template.template_axis(head, np.eye(4), 2) < NO_AVERAGE_MM
 
     def smooth(regions):
-        inside = _region.distance(head, np.eye(4), regions) <= 0
+        inside = region.distance(head, np.eye(4), regions) <= 0
         sigma = PRIOR_SIGMA_MM / head.spacing
         return gaussian_filter((layer & inside).astype(np.float32), sigma)
 
-    below = _region.distance(head, np.eye(4), _region.under(upper)) <= 0
-    prior = np.where(below, smooth(_region.face(upper)), 0)
+    below = region.distance(head, np.eye(4), region.under(upper)) <= 0
+    prior = np.where(below, smooth(region.face(upper)), 0)
     if ears:
-        prior = np.maximum(prior, smooth(_region.ears()))
+        prior = np.maximum(prior, smooth(region.ears()))
     return head.with_data(prior.astype(np.float32))

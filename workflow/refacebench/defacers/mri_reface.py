@@ -8,7 +8,7 @@ the head are replaced, intensities are matched, and (as since release 0.3) the n
 
 What is this project's own: the average head is pydeface's; the face is masked out
 of the non-linear stage's metric, so that the average face does not bend toward
-the person's (:mod:`refacebench.defacers._warp`); the chin, which the average head's
+the person's (:mod:`refacebench.head.warp`); the chin, which the average head's
 field of view cuts off, is shaped below it.  At the seam the two *surfaces* are blended,
 by their signed distances, over ``blend_mm`` (ears: ``EAR_BLEND_MM``), no nearer to the
 brain than ``keep_mm``: blending intensities alone leaves steps and ghosts.  Teeth lie
@@ -22,9 +22,10 @@ import functools
 
 import numpy as np
 
-from .. import masks, templates
-from ..images import Volume
-from . import Defaced, PreparedScan, _region, _warp
+from refacebench.contracts import Defaced, PreparedScan
+from refacebench.head import masks, region, template
+from refacebench.head import warp as _warp
+from refacebench.image.nifti import Volume
 
 VERSION = "2"
 ENGINE = "native"
@@ -44,7 +45,7 @@ OPTIONS = {
     "protect_margin_mm": 0.0,
 }
 #: The face that is replaced; the seam lies inside it.
-FACE = _region.Region(((-92.0, 84.0), (40.0, 175.0), (-240.0, 12.0)), (_region.NECK,))
+FACE = region.Region(((-92.0, 84.0), (40.0, 175.0), (-240.0, 12.0)), (region.NECK,))
 EAR_BLEND_MM = 12.0
 #: Lowest slice of the mean head that shows a whole head, and how much is put below it.
 CHIN_FROM_MM, CHIN_LENGTH_MM = -104.0, 75.0
@@ -80,14 +81,14 @@ def check(options: dict) -> None:
     ValueError
         If one of them is not known.
     """
-    _region.check("mri_reface", {**OPTIONS, **options}, more=("own",))
+    region.check("mri_reface", {**OPTIONS, **options}, more=("own",))
     if not isinstance({**OPTIONS, **options}["wrapped_air"], bool):
         raise ValueError("mri_reface: wrapped_air is neither true nor false")
 
 
 def prepare(options: dict) -> None:
     """Read and extend the mean head once for all scans of a batch."""
-    templates.mean_head()
+    template.mean_head()
     extended_mean_head()
 
 
@@ -101,22 +102,22 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     """
     check(options)
     options = {**OPTIONS, **options}
-    _region.require_face("mri_reface", scan.volume, scan.to_template, scan.head)
-    face = (FACE,) if options["upper"] == "own" else _region.face(options["upper"])
+    region.require_face("mri_reface", scan.volume, scan.to_template, scan.head)
+    face = (FACE,) if options["upper"] == "own" else region.face(options["upper"])
     bodies = [(face, 0.0, float(options["blend_mm"]))]
     if options["ears"]:
-        bodies += [((ear,), _region.EAR_WIDER_MM, EAR_BLEND_MM) for ear in _region.ears()]
+        bodies += [((ear,), region.EAR_WIDER_MM, EAR_BLEND_MM) for ear in region.ears()]
     warp = _warp.field(scan) if options["nonlinear"] else None
     rng = np.random.default_rng(scan.seed)
     air, noise = _air(scan), noise_level(scan) if options["noise"] else 0.0
     values = scan.volume.data.copy()
     changed = np.zeros(scan.volume.shape, bool)
     for regions, wider, blend in bodies:
-        box = _region.box(scan.volume, scan.to_template, regions, wider)
+        box = region.box(scan.volume, scan.to_template, regions, wider)
         if any(s.start >= s.stop for s in box) or not scan.head[box].any():
             continue
-        part = templates.crop(scan.volume.with_data(values), box)
-        inside = wider - _region.distance(part, scan.to_template, regions)
+        part = template.crop(scan.volume.with_data(values), box)
+        inside = wider - region.distance(part, scan.to_template, regions)
         weight = _weight(inside, scan.brain[box], part.spacing, blend, float(options["keep_mm"]))
         solid, tissue = _replace(scan, part, box, weight, warp)
         background = rng.choice(air, size=part.shape) if options["noise"] else np.median(air)
@@ -143,7 +144,7 @@ def _air(scan: PreparedScan) -> np.ndarray:
     step = np.maximum(1, np.round(2.0 / scan.volume.spacing)).astype(int)
     every = tuple(slice(None, None, s) for s in step)
     head = scan.head[every]
-    far = ~head & (templates.depth_mm(~head, scan.volume.spacing * step) > 4.0)
+    far = ~head & (template.depth_mm(~head, scan.volume.spacing * step) > 4.0)
     if not far.any():
         return np.zeros(1, np.float32)
     air = scan.volume.data[every][far]
@@ -161,7 +162,7 @@ def _weight(inside: np.ndarray, brain: np.ndarray, spacing, blend: float, keep: 
     """Return 1 deep inside the regions, falling to 0 at their surface and near the brain."""
     weight = _smoothstep(inside / max(blend, 1e-3))
     if brain.any():
-        away = templates.depth_mm(~brain, spacing) - keep
+        away = template.depth_mm(~brain, spacing) - keep
         weight = np.minimum(weight, _smoothstep(away / max(blend / 2, 1e-3)))
     return weight.astype(np.float32)
 
@@ -176,8 +177,8 @@ def _replace(scan: PreparedScan, part: Volume, box, weight, warp):
     points = _template_voxels(part, scan.to_template, warp)
     average = extended_mean_head()
     intensity, shape, skin = (_sample(volume.data, points) for volume in average)
-    own = templates.signed_distance(head, part.spacing)
-    new = templates.signed_distance(shape > 0.5, part.spacing)
+    own = template.signed_distance(head, part.spacing)
+    new = template.signed_distance(shape > 0.5, part.spacing)
     surface = weight * new + (1 - weight) * own
     solid = np.clip(surface / float(part.spacing.max()) + 0.5, 0, 1)
     tissue = head & ~brain
@@ -211,9 +212,9 @@ def wrapped_signal(scan: PreparedScan) -> np.ndarray:
     level, noise = _robust(_air(scan))
     tissue = float(np.median(volume.data[scan.head])) if scan.head.any() else 0.0
     limit = level + max(WRAP_LEVEL * (tissue - level), 5 * noise)
-    behind = templates.template_axis(volume, scan.to_template, 1) < WRAP_BEHIND_MM
-    box = _region.bounding(behind, volume.spacing, WRAP_OFF_MM)
-    away = templates.depth_mm(~scan.head[box], volume.spacing) > WRAP_OFF_MM
+    behind = template.template_axis(volume, scan.to_template, 1) < WRAP_BEHIND_MM
+    box = region.bounding(behind, volume.spacing, WRAP_OFF_MM)
+    away = template.depth_mm(~scan.head[box], volume.spacing) > WRAP_OFF_MM
     smooth = ndimage.uniform_filter(volume.data[box], size=3)
     labels, _ = ndimage.label((smooth > limit) & away & behind[box])
     edge = last - box[axis].start
@@ -223,7 +224,7 @@ def wrapped_signal(scan: PreparedScan) -> np.ndarray:
     touching = np.unique(labels.take(edge, axis=axis))
     kept = [n for n in touching if n and sizes[n] >= WRAP_ML]
     if kept:
-        near = templates.depth_mm(~np.isin(labels, kept), volume.spacing) <= WRAP_MARGIN_MM
+        near = template.depth_mm(~np.isin(labels, kept), volume.spacing) <= WRAP_MARGIN_MM
         found[box] = near & (away | (smooth > limit)) & ~scan.head[box] & ~scan.brain[box]
     return found
 
@@ -294,7 +295,7 @@ def extended_mean_head() -> tuple[Volume, Volume, Volume]:
     """
     from scipy.ndimage import binary_fill_holes, gaussian_filter
 
-    head = templates.coarse(templates.mean_head(), 2.0)
+    head = template.coarse(template.mean_head(), 2.0)
     mask = _clean_mask(head)
     step = head.spacing[2]
     first = int(round((CHIN_FROM_MM - head.affine[2, 3]) / step))
@@ -307,7 +308,7 @@ def extended_mean_head() -> tuple[Volume, Volume, Volume]:
         for x in (np.asarray(head.data, np.float32), mask.astype(np.float32))
     )
     mask = _faired(mask > 0.5, extra, step)
-    depth = templates.depth_mm(mask, head.spacing)
+    depth = template.depth_mm(mask, head.spacing)
     skin = ((depth > 0) & (depth <= SKIN_MM)).astype(np.float32)
     pairs = ((mask.astype(np.float32), 1.0), (skin, 0.5))
     smooth = [Volume(gaussian_filter(x, s), affine) for x, s in pairs]
@@ -332,10 +333,10 @@ def _clean_mask(head: Volume) -> np.ndarray:
     ``GHOST_MM`` (ghosts of glasses and coil pads) is opened away.
     """
     filled = masks.head_mask(head)
-    inside = templates.depth_mm(filled, head.spacing)
+    inside = template.depth_mm(filled, head.spacing)
     solid = filled & ((head.data > SURFACE) | (inside > 12.0))
-    core = templates.depth_mm(solid, head.spacing) > GHOST_MM
-    opened = templates.depth_mm(~core, head.spacing) <= GHOST_MM
+    core = template.depth_mm(solid, head.spacing) > GHOST_MM
+    opened = template.depth_mm(~core, head.spacing) <= GHOST_MM
     return masks.fill_holes(masks.largest_component(opened & solid))
 
 
@@ -363,7 +364,7 @@ def _below(slice_: np.ndarray, extra: int, head: Volume) -> np.ndarray:
 def _template_voxels(part: Volume, matrix: np.ndarray, warp: Volume | None) -> np.ndarray:
     """Return, for every voxel, its place in the extended mean head's array, (3, i, j, k)."""
     to_voxel = np.linalg.inv(extended_mean_head()[0].affine)
-    points = [templates.template_axis(part, matrix, axis) for axis in range(3)]
+    points = [template.template_axis(part, matrix, axis) for axis in range(3)]
     if warp is not None:
         moved = _warp.displaced(part, warp)
         rotation = matrix[:3, :3].astype(np.float32)

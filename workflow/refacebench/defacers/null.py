@@ -9,8 +9,8 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 
-from .. import images
-from . import Defaced, PreparedScan
+from refacebench.contracts import Defaced, PreparedScan
+from refacebench.image import nifti
 
 VERSION = "1"
 ENGINE = "native"
@@ -46,4 +46,4 @@ def _step(path) -> float:
     image = nib.load(path)
     if not np.issubdtype(image.get_data_dtype(), np.integer):
         return 0.0
-    return abs(float(images.scaling(image)[0]))
+    return abs(float(nifti.scaling(image)[0]))

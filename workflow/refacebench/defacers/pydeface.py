@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import templates
-from . import Defaced, PreparedScan, _programs, _region, _runner
+from refacebench.contracts import Defaced, PreparedScan
+from refacebench.head import region as _region
+from refacebench.head import template
+from refacebench.programs import catalogue, runner
 
 VERSION = "1"
 TITLE = "pydeface"
@@ -29,13 +31,13 @@ OPTIONS = {
 FULL_WEIGHT = 0.999
 
 
-def _program() -> _programs.Program:
-    return _programs.describe({"program": "pydeface"})
+def _program() -> catalogue.Program:
+    return catalogue.describe({"program": "pydeface"})
 
 
 def official_is_available() -> bool:
     """Tell whether the released command can run: ``pydeface``, ``fsl``, ``flirt``, ``FSLDIR``."""
-    return not _runner.missing(_program())
+    return not runner.missing(_program())
 
 
 def check(options: dict) -> None:
@@ -80,12 +82,12 @@ def engine(options: dict) -> str:
 
 def missing(options: dict) -> str:
     """Return what the released command lacks here if that engine is asked for."""
-    return _runner.missing(_program()) if options["engine"] == "official" else ""
+    return runner.missing(_program()) if options["engine"] == "official" else ""
 
 
 def version(options: dict) -> str:
     """Return the version of the released command where that is what runs."""
-    return _runner.version(_program()) if engine(options) == "official" else ""
+    return runner.version(_program()) if engine(options) == "official" else ""
 
 
 def deface(scan: PreparedScan, options: dict) -> Defaced:
@@ -96,7 +98,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     Beyond the template's field of view the mask goes on with its edge's values, so
     that a chin below it is removed and a neck is not.  With ``upper`` or ``ears`` the
     mask is cut off at a level, or joined with the project's own regions
-    (:mod:`refacebench.defacers._region`), with an edge of 1 mm.
+    (:mod:`refacebench.head.region`), with an edge of 1 mm.
 
     Raises
     ------
@@ -106,9 +108,9 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         If the released command fails.
     """
     if engine(options) == "official":
-        return _runner.deface(_program(), scan)
-    weight = templates.warp_to_scan(
-        templates.face_mask(), scan.volume, scan.to_template, order=1, mode="nearest"
+        return runner.deface(_program(), scan)
+    weight = template.warp_to_scan(
+        template.face_mask(), scan.volume, scan.to_template, order=1, mode="nearest"
     )
     weight = _adapted(weight, scan, options)
     changed = weight < FULL_WEIGHT
@@ -123,7 +125,7 @@ def _adapted(weight: np.ndarray, scan: PreparedScan, options: dict) -> np.ndarra
     cut = 1 - np.clip(weight, 0, 1)
 
     def soft(where, regions):
-        part = templates.crop(scan.volume, where)
+        part = template.crop(scan.volume, where)
         return np.clip(0.5 - _region.distance(part, scan.to_template, regions), 0, 1)
 
     added = _region.ears() if options["ears"] else ()

@@ -20,8 +20,8 @@ import warnings
 import nibabel as nib
 import numpy as np
 
-from ..images import Volume, reorient, reorient_like
-from . import Defaced, PreparedScan
+from refacebench.contracts import Defaced, PreparedScan
+from refacebench.image.nifti import Volume, reorient, reorient_like
 
 VERSION = "1.2.0"
 ENGINE = "official"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import Defaced, PreparedScan
-from ._apply import grow
+from refacebench.contracts import Defaced, PreparedScan
+from refacebench.stages.deface import grow
 
 VERSION = "2"
 ENGINE = "native"

@@ -73,7 +73,7 @@ def draw_all(
         Exactly the names of :func:`names`; where there is nothing to draw, a
         figure that says so.
     """
-    from . import brainage, overlap, quality, runtime, similarity, volumes
+    from refacebench.figures import brainage, overlap, quality, runtime, similarity, volumes
 
     figures = {
         "quality": quality.draw(tables["quality"], look, level=level),
@@ -114,7 +114,7 @@ def draw_privacy(tables: Mapping[str, pd.DataFrame], look, maps: Mapping | None 
     dict of str to matplotlib.figure.Figure
         Exactly the names of :data:`PRIVACY`.
     """
-    from . import privacy, privacy_utility
+    from refacebench.figures import privacy, privacy_utility
 
     rates, curves = tables["privacy"], tables["privacy_curves"]
     setting = privacy.main_setting(rates)

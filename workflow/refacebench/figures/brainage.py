@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from . import dots
-from .style import BAND, INK, Look, message_figure, pick_segmenter, styled
+from refacebench.figures import dots
+from refacebench.figures.style import BAND, INK, Look, message_figure, pick_segmenter, styled
 
 TITLES = {
     "shift": "Mean shift of predicted age",

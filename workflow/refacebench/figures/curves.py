@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from .style import HUES, INK, message_figure, new_figure, styled
-from .volumes import is_true
+from refacebench.figures.style import HUES, INK, message_figure, new_figure, styled
+from refacebench.figures.volumes import is_true
 
 NAMES = {
     "train_g_gan": "generator, adversarial",

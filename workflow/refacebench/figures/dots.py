@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ..names import split_variant
-from ..statistics.unavailable import present
-from .style import BAND, CONTROL_LABELS, FAINT, INK, WIDTH, Look, new_figure
+from refacebench.figures.style import BAND, CONTROL_LABELS, FAINT, INK, WIDTH, Look, new_figure
+from refacebench.statistics.unavailable import present
+from refacebench.vocabulary import split_variant
 
 #: Height of a row in inches, and the extra gap (in rows) between two defacers.
 ROW, GAP = 0.24, 0.4

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from . import dots
-from .style import Look, message_figure, ok_rows, pick_segmenter, styled
+from refacebench.figures import dots
+from refacebench.figures.style import Look, message_figure, ok_rows, pick_segmenter, styled
 
 STRUCTURES = ("brain", "vcsf", "wm", "gm")
 TITLES = {"brain": "Brain", "vcsf": "Ventricular CSF", "wm": "White matter", "gm": "Grey matter"}

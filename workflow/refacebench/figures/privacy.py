@@ -7,8 +7,17 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from . import dots
-from .style import CONTROL_LABELS, FAINT, INK, WIDTH, Look, message_figure, new_figure, styled
+from refacebench.figures import dots
+from refacebench.figures.style import (
+    CONTROL_LABELS,
+    FAINT,
+    INK,
+    WIDTH,
+    Look,
+    message_figure,
+    new_figure,
+    styled,
+)
 
 #: The settings as a reader meets them, the one that counts first.
 SETTINGS = {"other_session": "other session", "same_scan": "same scan (easier)"}

@@ -5,10 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..statistics.tradeoff import DIRECT, TAKEN_OFF, is_unranked
-from .privacy import SETTINGS, is_landmark, main_rows
-from .style import BAND, FAINT, INK, WIDTH, Look, message_figure, new_figure, pick_segmenter, styled
-from .volumes import region_label
+from refacebench.figures.privacy import SETTINGS, is_landmark, main_rows
+from refacebench.figures.style import (
+    BAND,
+    FAINT,
+    INK,
+    WIDTH,
+    Look,
+    message_figure,
+    new_figure,
+    pick_segmenter,
+    styled,
+)
+from refacebench.figures.volumes import region_label
+from refacebench.statistics.tradeoff import DIRECT, TAKEN_OFF, is_unranked
 
 #: The front's colour, and that of the chance line.
 FRONT, CHANCE = "#2f6f4f", "#B00020"

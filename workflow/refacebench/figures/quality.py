@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ..manifest import UNAVAILABLE
-from ..numbers import percent
-from . import dots
-from .style import CONTROLS, INK, Look, message_figure, styled
+from refacebench.figures import dots
+from refacebench.figures.style import INK, Look, message_figure, styled
+from refacebench.numbers import percent
+from refacebench.vocabulary import UNAVAILABLE
+from refacebench.vocabulary import UNDEFACED as CONTROLS
 
 #: Classes in the order of the bars, their names and colours (Okabe & Ito).  No green: that
 #: a check found no failure does not mean that nobody can be recognised.

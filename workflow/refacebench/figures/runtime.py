@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..manifest import UNAVAILABLE
-from ..statistics.columns import TIMED, TOTAL
-from . import dots
-from .style import FAINT, INK, Look, message_figure, styled
+from refacebench.figures import dots
+from refacebench.figures.style import FAINT, INK, Look, message_figure, styled
+from refacebench.statistics.columns import TIMED, TOTAL
+from refacebench.vocabulary import UNAVAILABLE
 
 #: The steps as a reader meets them.
 STEPS = {"prepare": "shared preparation", "deface": "defacing", "reface": "refacing"}

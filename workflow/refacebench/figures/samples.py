@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .slices import LABELS, PUBLIC
-from .style import INK, WIDTH, message_figure, new_figure, styled
+from refacebench.figures.slices import LABELS, PUBLIC
+from refacebench.figures.style import INK, WIDTH, message_figure, new_figure, styled
 
 HIDDEN = "The data set's faces are private: samples of the training are not shown."
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from . import dots
-from .style import INK, Look, message_figure, ok_rows, styled
+from refacebench.figures import dots
+from refacebench.figures.style import INK, Look, message_figure, ok_rows, styled
 
 MEASURES = {"corr": "correlation", "ssim": "SSIM"}
 REGIONS = {"front": "front half", "full": "full frame"}

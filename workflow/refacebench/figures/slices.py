@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..images import Volume, grid, reorient, resample
-from .style import INK, WIDTH, Look, new_figure, styled
+from refacebench.figures.style import INK, WIDTH, Look, new_figure, styled
+from refacebench.image.nifti import Volume, grid, reorient, resample
 
 PUBLIC = "public"
 #: Labels of the figure; they travel inside its files, and the report checks them.
@@ -198,8 +198,8 @@ def _plane(volume: Volume, axis: int, place: int) -> Volume:
 
 def _grid(order: list[str]) -> list[list[str]]:
     """Return the variants row by row: a defacer and its refaced ones side by side."""
-    from ..names import split_variant
-    from .style import CONTROLS
+    from refacebench.vocabulary import UNDEFACED as CONTROLS
+    from refacebench.vocabulary import split_variant
 
     controls = [v for v in order if v in CONTROLS]
     others = [v for v in order if v not in CONTROLS]

@@ -14,14 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..images import temporary_name
-from ..names import split_variant
-
-#: The two variants that are no method: what was scanned, and the noise of the measuring stick.
-CONTROLS = ("original", "null")
-
-#: The controls of attacks: pictures of the original that stand for no method.
-PICTURE_CONTROLS = ("blurred", "black")
+from refacebench.files import temporary_name
+from refacebench.vocabulary import split_variant
 
 #: Names of the controls as a reader meets them.
 CONTROL_LABELS = {

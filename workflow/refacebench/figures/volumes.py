@@ -5,9 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..segmenters import GLOBALS, REGIONS
-from . import dots
-from .style import INK, WIDTH, Look, message_figure, new_figure, pick_segmenter, styled
+from refacebench.figures import dots
+from refacebench.figures.style import (
+    INK,
+    WIDTH,
+    Look,
+    message_figure,
+    new_figure,
+    pick_segmenter,
+    styled,
+)
+from refacebench.vocabulary import GLOBALS, REGIONS
 
 SHORT = {"tiv": "TIV", "brain": "brain", "gm": "GM", "wm": "WM", "csf": "CSF", "vcsf": "vent. CSF"}
 PANELS = ("tiv", "gm", "wm", "csf")

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..datasets import TRUTH, TRUTH_REGIONS, is_brain, is_grey
-from ..segmenters import DSEG
+from refacebench.head.labels import is_brain, is_grey
+from refacebench.vocabulary import DSEG, TRUTH, TRUTH_REGIONS
 
 #: What is compared, in the order of every table.
 STRUCTURES = ("brain", "vcsf", "wm", "gm")
@@ -68,7 +68,7 @@ def structures(dseg: np.ndarray, brain: np.ndarray) -> dict[str, np.ndarray]:
     Parameters
     ----------
     dseg : numpy.ndarray of int
-        Tissue labels, see :data:`refacebench.segmenters.DSEG`.
+        Tissue labels, see :data:`refacebench.vocabulary.DSEG`.
     brain : numpy.ndarray of bool
         The segmenter's brain mask on the same grid.
     """
@@ -84,7 +84,7 @@ def truth_structures(truth: np.ndarray) -> dict[str, np.ndarray]:
     Parameters
     ----------
     truth : numpy.ndarray of int
-        A ``desc-truth_dseg`` image, see :data:`refacebench.datasets.TRUTH`.
+        A ``desc-truth_dseg`` image, see :data:`refacebench.vocabulary.TRUTH`.
         The subcortical structures belong to grey matter, the brainstem to white.
         The brain is all of them and the CSF.
     """

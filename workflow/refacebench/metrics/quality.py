@@ -127,7 +127,7 @@ def already_defaced(
     ----------
     present : mapping
         How much of an average face's nose and eyes lies inside the scan's head,
-        by part (:func:`refacebench.templates.face_present`).  The mouth does
+        by part (:func:`refacebench.head.template.face_present`).  The mouth does
         not count: many complete scans end above it.
     limits : mapping, optional
         ``face_present``, see :data:`THRESHOLDS`.
@@ -226,7 +226,7 @@ def face_surface(head: np.ndarray, face: np.ndarray) -> np.ndarray:
     head : numpy.ndarray of bool
         Head mask of the original.
     face : numpy.ndarray of int
-        Parts of the face (:func:`refacebench.templates.face_region`).
+        Parts of the face (:func:`refacebench.head.template.face_region`).
     """
     from scipy.ndimage import binary_erosion
 

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import images
-from ..images import Volume
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
 
 #: Slices to either side of the middle, and the millimetres between them (the paper's 21 x 5).
 SLICES_EACH_SIDE = 10
@@ -79,7 +79,7 @@ def slice_similarity(
         raise ValueError(f"the original's {WHITE_PERCENTILE} percentile is {white:g}, not positive")
     first, second = (_ras(v.data, v.affine) for v in (original, variant))
     mask = _ras(head, original.affine) if head is not None else None
-    spacing = images.reorient(original).spacing
+    spacing = nifti.reorient(original).spacing
     middle, front = _landmarks(mask, first.shape)
     records = []
     for x_mm, index in slice_positions(middle, spacing[0], first.shape[0]):
@@ -89,7 +89,7 @@ def slice_similarity(
 
 
 def _ras(data: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    return images.reorient(Volume(data, affine)).data
+    return nifti.reorient(Volume(data, affine)).data
 
 
 def _landmarks(head: np.ndarray | None, shape) -> tuple[float, int]:

@@ -18,7 +18,7 @@ mask, no registration to the template.
 - *Place of the parts*: a similarity transform from two landmarks of the labels
   (centre of the brain in the midsagittal plane, tip of the nose) and the axis
   between left and right deep grey structures.  In that frame the parts are the
-  boxes of :data:`refacebench.templates.FACE_BOXES`: what counts as nose, eyes and
+  boxes of :data:`refacebench.head.template.FACE_BOXES`: what counts as nose, eyes and
   mouth is one definition, where they are is found independently.
 - *Left*: the step from air to skin still stands at its true place, with at
   least half of its height, and in front of it there still is air; and so it
@@ -37,12 +37,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .. import images, templates
-from ..datasets import TRUTH, TRUTH_REGIONS
-from ..images import Volume
-from . import overlap, quality
+from refacebench.head import template
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.metrics import overlap, quality
+from refacebench.vocabulary import TRUTH, TRUTH_REGIONS
 
-#: Tip of the nose of the mean head, template mm (its text in :mod:`refacebench.templates`).
+#: Tip of the nose of the mean head, template mm (its text in :mod:`refacebench.head.template`).
 NOSE_TIP = np.array([-1.5, 116.0, -70.0])
 #: x of the mean head's midsagittal plane, template mm.
 MIDLINE = -1.5
@@ -73,7 +74,7 @@ def brain_of(labels: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     labels : numpy.ndarray of int
-        A ``desc-truth_dseg`` image (:data:`refacebench.datasets.TRUTH`).
+        A ``desc-truth_dseg`` image (:data:`refacebench.vocabulary.TRUTH`).
     """
     return ~np.isin(labels, (0, TRUTH["other_head"], TRUTH["csf"]))
 
@@ -97,7 +98,7 @@ def to_template(labels: Volume) -> np.ndarray | None:
     if right is None or not brain.any():
         return None
     axis, middle = right
-    center = templates.mask_center(brain, labels.affine)
+    center = template.mask_center(brain, labels.affine)
     center = center - axis * ((center - middle) @ axis)
     skin = _points(labels, _skin(labels.data > 0))
     skin = skin[np.abs((skin - middle) @ axis) <= STRIP_MM]
@@ -133,7 +134,7 @@ def _side_axis(labels: Volume) -> tuple[np.ndarray, np.ndarray] | None:
         side = name.rpartition("_")[2]
         mask = labels.data == label
         if side in centers and mask.any():
-            centers[side].append(templates.mask_center(mask, labels.affine))
+            centers[side].append(template.mask_center(mask, labels.affine))
     if not centers["left"] or len(centers["left"]) != len(centers["right"]):
         return None
     left, right = (np.mean(centers[side], axis=0) for side in ("left", "right"))
@@ -148,7 +149,7 @@ def _tip(points: np.ndarray, forward: np.ndarray) -> np.ndarray:
 
 def _similarity(axis: np.ndarray, center: np.ndarray, tip: np.ndarray) -> np.ndarray:
     """Return the transform that takes brain centre, nose tip and axis to the mean head's."""
-    goal = templates.BRAIN_CENTER.copy()
+    goal = template.BRAIN_CENTER.copy()
     goal[0] = MIDLINE
     there, here = NOSE_TIP - goal, tip - center
     scale = np.linalg.norm(there) / np.linalg.norm(here)
@@ -200,11 +201,11 @@ def face_left(
         view, and ``face_left_<part>``, ears too; NaN where there is nothing.
     """
     head = labels.data > 0
-    front = _standing(head, labels, original, variant, matrix, 1, True, templates.FACE_BOXES)
+    front = _standing(head, labels, original, variant, matrix, 1, True, template.FACE_BOXES)
     shares = {name: _share(found) for name, found in front.items()}
     sides = []
     for from_end, box in ((False, "ear_left"), (True, "ear_right")):
-        boxes = {"ears": [templates.EAR_BOXES[box]]}
+        boxes = {"ears": [template.EAR_BOXES[box]]}
         found = _standing(head, labels, original, variant, matrix, 0, from_end, boxes)
         sides.append(found["ears"])
     known = [share for share in shares.values() if np.isfinite(share)]
@@ -289,7 +290,7 @@ def brain_lost(original: np.ndarray, variant: np.ndarray, brain: np.ndarray) -> 
 #: Columns of :func:`judge`.
 COLUMNS = (
     "truth_face_left",
-    *(f"truth_face_left_{part}" for part in (*templates.FACE_BOXES, "ears")),
+    *(f"truth_face_left_{part}" for part in (*template.FACE_BOXES, "ears")),
     "truth_brain_voxels",
     "truth_brain_changed",
     "truth_brain_lost",
@@ -335,7 +336,7 @@ def judge(
     lost = brain_lost(original, variant, brain)
     left = dict.fromkeys([name.removeprefix("truth_") for name in COLUMNS[:5]], np.nan)
     upright, first, second = (
-        images.reorient(labels.with_data(data)) for data in (labels.data, original, variant)
+        nifti.reorient(labels.with_data(data)) for data in (labels.data, original, variant)
     )
     matrix = to_template(upright) if usable else None
     if matrix is not None:

@@ -17,7 +17,7 @@ A module ``refacers/<name>.py`` defines
 ``load(folder, options) -> model``
     Reads what ``train`` wrote; executes no code from the file.
 ``reface(model, volume, changed, options) -> numpy.ndarray``
-    ``volume`` : the defaced scan as :class:`refacebench.images.Volume`, native
+    ``volume`` : the defaced scan as :class:`refacebench.image.nifti.Volume`, native
     orientation, scan units.  ``changed`` : boolean array, the voxels that
     defacing changed.  Returns new intensities on the same grid and in the same
     units; the caller takes the voxels of :func:`taken`.
@@ -39,42 +39,3 @@ is trained), ``sites`` (training and validation scans of these sites only) and
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-
-import numpy as np
-
-#: What a training asks of a cluster's scheduler where the method does not say, megabytes.
-MEMORY_MB = 16000
-
-
-class TrainingFailed(RuntimeError):
-    """No usable model came out of a training; the message says why."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Paths of one training scan: the original, its defaced twin, what changed."""
-
-    scan: str
-    original: str
-    defaced: str
-    changed: str
-    brain: str
-    site: str = ""
-
-
-def taken(changed: np.ndarray, options: dict) -> np.ndarray:
-    """Return the voxels that take a model's values; all others stay the defaced scan's.
-
-    Parameters
-    ----------
-    changed : numpy.ndarray of bool
-        Voxels that defacing changed.
-    options : dict
-        With ``composite`` true (and for a method without that option) those
-        voxels alone: what defacing kept is copied back, as Huelnhagen et al.
-        do.  With ``composite`` false every voxel: the model's whole output, as
-        Abramian & Eklund show it; the brain then is the model's too.
-    """
-    return changed if options.get("composite", True) else np.ones_like(changed)

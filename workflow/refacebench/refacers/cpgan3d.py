@@ -2,7 +2,7 @@
 
 A native re-implementation of Van der Goten et al., "Conditional
 de-identification of 3D magnetic resonance images", BMVC 2021.  The network sees
-nothing of the scan but the privacy transform (:mod:`refacebench.privacy_transform`):
+nothing of the scan but the privacy transform (:mod:`refacebench.head.hull`):
 convex hull of the head, brain mask, intensities within the brain.  It reads it
 from the scans of the defacer ``cpgan_hull``, so CP-GAN is the variant
 ``cpgan_hull+cpgan3d``; behind any other defacer there is no model.  The output
@@ -35,8 +35,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import privacy_transform
-from . import TrainingFailed, _pairs
+from refacebench.contracts import TrainingFailed
+from refacebench.head import hull as privacy_transform
+from refacebench.training import pairs as _pairs
 
 VERSION = "1"
 TITLE = "CP-GAN (native, after Van der Goten et al.)"
@@ -109,7 +110,7 @@ class Head:
         Intensities within the brain mask, from voxels of the brain alone; 0 elsewhere.
     target : numpy.ndarray or None
         The original around that same brain, where it is known (training).
-    frame : refacebench.refacers._slices.Frame
+    frame : refacebench.training.slices.Frame
         Where the grid lies in the scan.
     scale : float
         The intensity that became 1.
@@ -136,7 +137,7 @@ class Model:
 
     Attributes
     ----------
-    network : refacebench.refacers._cpgan_networks.Generator
+    network : refacebench.training.cpgan_networks.Generator
         In evaluation mode, on its device.
     seed : int
         Of the training; noise is keyed by it and by the scan's transform.
@@ -161,7 +162,7 @@ def place(hull: np.ndarray, spacing, size: int, voxel_mm: float):
     spacing : array_like
         Voxel edges in millimetres.
     """
-    from ._slices import Frame, head_extent
+    from refacebench.training.slices import Frame, head_extent
 
     step = voxel_mm / np.asarray(spacing, dtype=float)
     # Whole voxels, so that a scan of this voxel size is cropped and not interpolated.
@@ -194,11 +195,11 @@ def prepare(values, changed: np.ndarray, original, options: dict) -> Head:
     ValueError
         If the scan is no hull image, or the brain is dark.
     """
-    from .. import images
-    from ._slices import covered, to_slices
+    from refacebench.image import nifti
+    from refacebench.training.slices import covered, to_slices
 
     def axes(data):
-        return images.reorient(images.Volume(data, values.affine), "RAS")
+        return nifti.reorient(nifti.Volume(data, values.affine), "RAS")
 
     gamma = privacy_transform.from_image(values.data, changed)
     hull, brain, tissue = (axes(d).data for d in (gamma.hull, gamma.brain, gamma.tissue))
@@ -244,10 +245,10 @@ def restore(volume: np.ndarray, head: Head, like, hull: np.ndarray, kernel: str)
     hull : numpy.ndarray of bool
         On that grid.
     """
-    from .. import images
-    from ._slices import covered, weights
+    from refacebench.image import nifti
+    from refacebench.training.slices import covered, weights
 
-    grid = images.reorient(like, "RAS")
+    grid = nifti.reorient(like, "RAS")
     data = volume
     for axis, count in enumerate(grid.shape):
         first, step, size = head.frame.start[axis], head.frame.step[axis], volume.shape[axis]
@@ -256,9 +257,9 @@ def restore(volume: np.ndarray, head: Head, like, hull: np.ndarray, kernel: str)
             np.tensordot(weights(at, size, 1 / step, kernel), data, axes=(1, axis)), 0, axis
         )
     inside = covered(head.frame, grid.shape)
-    inside |= images.reorient(images.Volume(hull, like.affine), "RAS").data
+    inside |= nifti.reorient(nifti.Volume(hull, like.affine), "RAS").data
     values = np.where(inside, np.clip(data, 0, 1) * head.scale, 0).astype(np.float32)
-    return images.reorient(images.Volume(values, grid.affine), images.axis_codes(like.affine)).data
+    return nifti.reorient(nifti.Volume(values, grid.affine), nifti.axis_codes(like.affine)).data
 
 
 #: Of a voxel in :class:`Heads`: two masks, two intensities in half precision.
@@ -278,7 +279,7 @@ class Heads:
     def __init__(self, heads: list[Head], device):
         import torch
 
-        from ._training import home
+        from refacebench.training.loop import home
 
         self.device = torch.device(device)
         place = home(BYTES * sum(h.hull.size for h in heads), self.device)
@@ -354,7 +355,7 @@ class CPGAN:
     ):
         import torch
 
-        from ._training import keyed_seed
+        from refacebench.training.loop import keyed_seed
 
         torch.manual_seed(keyed_seed(seed, "weights"))
         self.data, self.held, self.options, self.seed = train, validation, options, seed
@@ -387,7 +388,7 @@ class CPGAN:
 
     def learn(self, batch: dict):
         """Update the discriminator, then the generator, on one batch of pairs."""
-        from ._training import autocast, update_average
+        from refacebench.training.loop import autocast, update_average
 
         with autocast(self.device, self.precision):
             raw = self.g(batch["noise"], batch["gammas"])
@@ -399,13 +400,13 @@ class CPGAN:
         return {**losses, "d": loss_d}
 
     def _judge(self, volumes, batch):
-        from ._training import autocast
+        from refacebench.training.loop import autocast
 
         with autocast(self.device, self.precision):
             return self.d(volumes, batch["gammas"]).float()
 
     def _update_discriminator(self, batch, fake):
-        from ._cpgan_networks import relativistic
+        from refacebench.training.cpgan_networks import relativistic
 
         self.d.requires_grad_(True)
         self.optimisers["d"].zero_grad(set_to_none=True)
@@ -417,7 +418,7 @@ class CPGAN:
     def _update_generator(self, batch, fake):
         import torch
 
-        from ._cpgan_networks import relativistic
+        from refacebench.training.cpgan_networks import relativistic
 
         self.d.requires_grad_(False)
         self.optimisers["g"].zero_grad(set_to_none=True)
@@ -437,7 +438,7 @@ class CPGAN:
 
     def _made(self, numbers) -> list:
         """Return generated validation heads; every scan has noise of its own, always the same."""
-        from ._training import keyed_seed
+        from refacebench.training.loop import keyed_seed
 
         network = self.networks[self.product]
         seeds = {n: keyed_seed(self.seed, "validation", n) for n in numbers}
@@ -464,7 +465,7 @@ def _middle(volumes) -> np.ndarray:
 
 def networks(options: dict):
     """Return generator and discriminator, with fresh weights."""
-    from ._cpgan_networks import Discriminator, Generator
+    from refacebench.training.cpgan_networks import Discriminator, Generator
 
     layout = [options[k] for k in ("size", "filters", "max_filters", "conv", "expansion")]
     return Generator(*layout, options["noise_channels"]), Discriminator(*layout)
@@ -472,8 +473,8 @@ def networks(options: dict):
 
 def optimiser(network, rate: float, options: dict, device):
     """Return the optimiser of a network."""
-    from ._optimisers import AdamP
-    from ._training import adam
+    from refacebench.training.loop import adam
+    from refacebench.training.optimisers import AdamP
 
     betas = options["betas"]
     if options["optimiser"] == "adamp":
@@ -531,7 +532,7 @@ def generate(network, heads: Heads, number: int, seed: int, where):
     """
     import torch
 
-    from ._training import autocast
+    from refacebench.training.loop import autocast
 
     network.eval()
     generator = torch.Generator().manual_seed(seed)
@@ -685,13 +686,13 @@ def train(train, validation, out, options: dict, seed: int) -> None:
     ValueError
         If a scan is in both lists, or an option is not usable.
     """
-    from . import _training
+    from refacebench.training import loop
 
     _check(train, validation, options)
     out = Path(out)
     began = time.monotonic()
-    device = _training.choose_device(options["device"])
-    precision = _training.choose_precision(options["precision"], device)
+    device = loop.choose_device(options["device"])
+    precision = loop.choose_precision(options["precision"], device)
     heads, held, lost = _pairs.read_splits(train, validation, lambda p: read_pairs(p, options))
     data = _pairs.data_of(train, heads, held, lost, ("hull", "brain", "tissue", "target"))
     heads, held = list(heads.values()), list(held.values())
@@ -701,25 +702,25 @@ def train(train, validation, out, options: dict, seed: int) -> None:
     card = _pairs.card(identity, data, options, seed, device, precision)
     _warn_if_cropped(data["hull_covered_min"], options)
     prepared = time.monotonic() - began
-    with _training.reproducible(device):
+    with loop.reproducible(device):
         card["validation_baselines"] = baselines(heads, Heads(held, device))
         task = CPGAN(Heads(heads, device), Heads(held, device), options, seed, device, precision)
         items = len(heads)
         del heads, held
         names = ("epochs", "decay_epochs", "batch", "steps_per_epoch", "validate_every")
-        schedule = _training.Schedule(**{name: options[name] for name in names})
-        best, progress = _training.fit(task, items, schedule, out, seed, card)
+        schedule = loop.Schedule(**{name: options[name] for name in names})
+        best, progress = loop.fit(task, items, schedule, out, seed, card)
     card["parameters"] = {
         name: sum(p.numel() for p in network.parameters())
         for name, network in (("generator", task.g), ("discriminator", task.d))
     }
     timing = {"prepare_seconds": prepared, "train_seconds": progress.seconds}
     timing["steps"] = progress.step
-    _training.write_outputs(out, best, progress, card, timing)
+    loop.write_outputs(out, best, progress, card, timing)
 
 
 def _check(train, validation, options: dict) -> None:
-    from ._cpgan_networks import scales
+    from refacebench.training.cpgan_networks import scales
 
     if not train or not validation:
         raise TrainingFailed(
@@ -782,14 +783,14 @@ def load(folder, options: dict) -> Model:
     """
     from safetensors.torch import load_file
 
-    from . import _training
+    from refacebench.training import loop
 
     folder = Path(folder)
     card = _pairs.read_card(folder, IDENTITY["method"], BOUND, options)
-    device = _training.choose_device(options["device"])
+    device = loop.choose_device(options["device"])
     network, _ = networks(options)
     network.load_state_dict(load_file(folder / "model.safetensors"))
-    precision = _training.choose_precision(options["precision"], device)
+    precision = loop.choose_precision(options["precision"], device)
     return Model(network.to(device).eval(), card["seed"], device, precision)
 
 
@@ -819,13 +820,13 @@ def reface(model: Model, volume, changed: np.ndarray, options: dict) -> np.ndarr
     ValueError
         If the scan is no hull image.
     """
-    from . import _training
+    from refacebench.training import loop
 
     head = prepare(volume, changed, None, options)
     parts = (np.ascontiguousarray(a).tobytes() for a in (head.hull, head.brain, head.tissue))
     mark = hashlib.sha256(b"".join(parts)).hexdigest()
-    with _training.reproducible(model.device):
-        seed = _training.keyed_seed(model.seed, "noise", mark)
+    with loop.reproducible(model.device):
+        seed = loop.keyed_seed(model.seed, "noise", mark)
         made = generate(model.network, Heads([head], model.device), 0, seed, model)
     hull = privacy_transform.from_image(volume.data, changed).hull
     return restore(made[0, 0].cpu().numpy(), head, volume, hull, options["interpolation"])

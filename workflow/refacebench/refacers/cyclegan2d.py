@@ -33,14 +33,14 @@ together; which of them did it is not known.
 
 from __future__ import annotations
 
-from . import _slicewise
+from refacebench.training import slicewise
 
 VERSION = "1"
 TITLE = "2-D CycleGAN (native, after Abramian & Eklund 2019)"
 
 #: Defaults: the size of the paper.
 OPTIONS = {
-    **_slicewise.OPTIONS,
+    **slicewise.OPTIONS,
     "composite": False,
     "normalisation": "own",
     "slices": "spaced",
@@ -54,23 +54,23 @@ OPTIONS = {
     "pool": 50,  # earlier fakes
 }
 #: Options that only the application of a trained model heeds.
-APPLIED = _slicewise.APPLIED
+APPLIED = slicewise.APPLIED
 
 
 def _network(options: dict):
-    from ._networks import ResNetGenerator
+    from refacebench.training.networks import ResNetGenerator
 
     return ResNetGenerator(1, 1, options["filters"], options["blocks"])
 
 
 def _discriminator(options: dict):
-    from ._networks import PatchDiscriminator
+    from refacebench.training.networks import PatchDiscriminator
 
     layers, stride = options["discriminator_layers"], options["discriminator_stride"]
     return PatchDiscriminator(1, options["discriminator_filters"], layers, last_stride=stride)
 
 
-class CycleGAN(_slicewise.SliceTask):
+class CycleGAN(slicewise.SliceTask):
     """The training step, a :class:`._training.Task`.
 
     ``a`` are defaced slices, ``b`` original ones; ``g_ab`` puts a face on and
@@ -81,7 +81,7 @@ class CycleGAN(_slicewise.SliceTask):
         """Make both generators, both discriminators, pools and optimisers."""
         import torch
 
-        from ._networks import Pool
+        from refacebench.training.networks import Pool
 
         options = self.options
         self.g = torch.nn.ModuleDict({k: _network(options) for k in ("ab", "ba")})
@@ -113,7 +113,7 @@ class CycleGAN(_slicewise.SliceTask):
 
     def update(self, a, b, plan_a, plan_b):
         """Update both discriminators, then both generators, on one batch."""
-        from ._training import autocast
+        from refacebench.training.loop import autocast
 
         with autocast(self.device, self.precision):
             fake_b, fake_a = self.g["ab"](a), self.g["ba"](b)
@@ -124,7 +124,7 @@ class CycleGAN(_slicewise.SliceTask):
         return {**self._update_generators(a, b, fake_a, fake_b), "d": loss_d}
 
     def _judge(self, side: str, images):
-        from ._training import autocast
+        from refacebench.training.loop import autocast
 
         with autocast(self.device, self.precision):
             return self.d[side](images).float()
@@ -142,7 +142,7 @@ class CycleGAN(_slicewise.SliceTask):
         return (sum(losses) / 2).detach()
 
     def _update_generators(self, a, b, fake_a, fake_b):
-        from ._training import autocast
+        from refacebench.training.loop import autocast
 
         options = self.options
         self.d.requires_grad_(False)
@@ -175,12 +175,12 @@ def least_squares(scores, label: float):
 
 def _predict(model, stack, items, seed: int):
     def some(part):
-        return _slicewise.forward(model, stack.sources(part))
+        return slicewise.forward(model, stack.sources(part))
 
-    return _slicewise.in_batches(some, items, model.options["reface_batch"])
+    return slicewise.in_batches(some, items, model.options["reface_batch"])
 
 
-METHOD = _slicewise.Method(
+METHOD = slicewise.Method(
     name="cyclegan2d",
     version=VERSION,
     statement="A native re-implementation of the refacing model of Abramian & Eklund (2019), "
@@ -196,19 +196,19 @@ METHOD = _slicewise.Method(
 
 def memory_mb(options: dict, scans: int) -> int:
     """Return what a training asks of a scheduler, see :func:`._slicewise.memory_mb`."""
-    return _slicewise.memory_mb(METHOD, options, scans)
+    return slicewise.memory_mb(METHOD, options, scans)
 
 
 def train(train, validation, out, options: dict, seed: int) -> None:
     """Train a model, see :func:`._slicewise.train`."""
-    _slicewise.train(METHOD, train, validation, out, options, seed)
+    slicewise.train(METHOD, train, validation, out, options, seed)
 
 
-def load(folder, options: dict) -> _slicewise.Model:
+def load(folder, options: dict) -> slicewise.Model:
     """Load a trained model, see :func:`._slicewise.load`."""
-    return _slicewise.load(METHOD, folder, options)
+    return slicewise.load(METHOD, folder, options)
 
 
 def reface(model, volume, changed, options: dict):
     """Predict the original's intensities from a defaced scan, see :func:`._slicewise.reface`."""
-    return _slicewise.reface(METHOD, model, volume, changed, options)
+    return slicewise.reface(METHOD, model, volume, changed, options)

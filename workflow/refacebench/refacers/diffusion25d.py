@@ -25,14 +25,14 @@ by T // n, so that an image has another noise level than the network is told.
 
 from __future__ import annotations
 
-from . import _slicewise
+from refacebench.training import slicewise
 
 VERSION = "2"
 TITLE = "2.5-D diffusion, inpainting (native; network of MONAI)"
 
 #: Defaults: a size for one GPU.  No publication has this model: all are ours.
 OPTIONS = {
-    **_slicewise.OPTIONS,
+    **slicewise.OPTIONS,
     "slices": "changed",
     "filters": 64,  # first level; a multiple of 16
     "multipliers": [1, 2, 4, 4],  # of the filters at each level, which halves the image
@@ -49,13 +49,13 @@ OPTIONS = {
     "mirror": False,
 }
 #: Options that only the application of a trained model heeds.
-APPLIED = (*_slicewise.APPLIED, "sampling_steps")
+APPLIED = (*slicewise.APPLIED, "sampling_steps")
 
 
 def _network(options: dict):
     from monai.networks.nets import DiffusionModelUNet
 
-    from ._networks import Patched
+    from refacebench.training.networks import Patched
 
     area = options["patch"] ** 2
     channels = [options["filters"] * m for m in options["multipliers"]]
@@ -104,7 +104,7 @@ def sampling_times(steps: int, count: int):
     return torch.linspace(steps - 1, 0, count).round().long()
 
 
-class Diffusion(_slicewise.SliceTask):
+class Diffusion(slicewise.SliceTask):
     """The training step, a :class:`._training.Task`."""
 
     def build(self):
@@ -142,7 +142,7 @@ class Diffusion(_slicewise.SliceTask):
         """Learn the clean image in the changed voxels of one batch."""
         import torch
 
-        from ._training import autocast
+        from refacebench.training.loop import autocast
 
         share = self.share[times][:, None, None, None]
         image = torch.where(m > 0, noised(y, noise, share), x)
@@ -224,14 +224,14 @@ def _denoised(model, image, source, mask, place, time):
     condition = mask.float() * 2 - 1
     for at in triples.split(model.options["reface_batch"]):
         inputs = torch.cat([image[at], source[at], condition[at]], 1)
-        clean = _slicewise.forward(model, inputs, time.expand(len(at)).to(model.device))
+        clean = slicewise.forward(model, inputs, time.expand(len(at)).to(model.device))
         clean = clean.clamp(-1, 1)
         total.index_add_(0, at.flatten(), clean.flatten(0, 1))
         count.index_add_(0, at.flatten(), torch.ones(at.numel(), 1, 1, device=at.device))
     return total / count
 
 
-METHOD = _slicewise.Method(
+METHOD = slicewise.Method(
     name="diffusion25d",
     version=VERSION,
     statement="A diffusion model of this project, in the spirit of published attacks by "
@@ -245,19 +245,19 @@ METHOD = _slicewise.Method(
 
 def memory_mb(options: dict, scans: int) -> int:
     """Return what a training asks of a scheduler, see :func:`._slicewise.memory_mb`."""
-    return _slicewise.memory_mb(METHOD, options, scans)
+    return slicewise.memory_mb(METHOD, options, scans)
 
 
 def train(train, validation, out, options: dict, seed: int) -> None:
     """Train a model, see :func:`._slicewise.train`."""
-    _slicewise.train(METHOD, train, validation, out, options, seed)
+    slicewise.train(METHOD, train, validation, out, options, seed)
 
 
-def load(folder, options: dict) -> _slicewise.Model:
+def load(folder, options: dict) -> slicewise.Model:
     """Load a trained model, see :func:`._slicewise.load`."""
-    return _slicewise.load(METHOD, folder, options)
+    return slicewise.load(METHOD, folder, options)
 
 
 def reface(model, volume, changed, options: dict):
     """Predict the original's intensities from a defaced scan, see :func:`._slicewise.reface`."""
-    return _slicewise.reface(METHOD, model, volume, changed, options)
+    return slicewise.reface(METHOD, model, volume, changed, options)

@@ -17,14 +17,14 @@ the best epoch is picked on validation scans.
 
 from __future__ import annotations
 
-from . import _slicewise
+from refacebench.training import slicewise
 
 VERSION = "2"
 TITLE = "2.5-D pix2pix (native, after Huelnhagen et al.)"
 
 #: Defaults: the size of the paper.
 OPTIONS = {
-    **_slicewise.OPTIONS,
+    **slicewise.OPTIONS,
     "filters": 64,  # first layer of both networks
     "discriminator_layers": 3,  # with stride 2; 3 see 70 x 70 pixels, 2 see 34, 1 sees 16
     "mask_channel": False,  # the changed mask as a fourth input channel
@@ -35,22 +35,22 @@ OPTIONS = {
     "norm": "slice",  # statistics of each slice, as batch norm at batch 1; or batch
 }
 #: Options that only the application of a trained model heeds.
-APPLIED = _slicewise.APPLIED
+APPLIED = slicewise.APPLIED
 
 
 def _network(options: dict):
-    from ._networks import UNet
+    from refacebench.training.networks import UNet
 
     channels = 4 if options["mask_channel"] else 3
     return UNet(channels, 1, options["size"], options["filters"], options["norm"] == "slice")
 
 
-class Pix2Pix(_slicewise.SliceTask):
+class Pix2Pix(slicewise.SliceTask):
     """The training step, a :class:`._training.Task`."""
 
     def build(self):
         """Make generator, discriminator and their optimisers."""
-        from ._networks import PatchDiscriminator
+        from refacebench.training.networks import PatchDiscriminator
 
         options = self.options
         self.g = self.place(_network(options))
@@ -76,7 +76,7 @@ class Pix2Pix(_slicewise.SliceTask):
 
     def update(self, x, y, m):
         """Update the discriminator, then the generator, on one batch."""
-        from ._training import autocast
+        from refacebench.training.loop import autocast
 
         with autocast(self.device, self.precision):
             fake = self.g(x)
@@ -87,7 +87,7 @@ class Pix2Pix(_slicewise.SliceTask):
     def _logits(self, x, y):
         import torch
 
-        from ._training import autocast
+        from refacebench.training.loop import autocast
 
         with autocast(self.device, self.precision):
             return self.d(torch.cat([x, y], 1)).float()
@@ -120,12 +120,12 @@ class Pix2Pix(_slicewise.SliceTask):
 
 def _predict(model, stack, items, seed: int):
     def some(part):
-        return _slicewise.forward(model, stack.inputs(part))
+        return slicewise.forward(model, stack.inputs(part))
 
-    return _slicewise.in_batches(some, items, model.options["reface_batch"])
+    return slicewise.in_batches(some, items, model.options["reface_batch"])
 
 
-METHOD = _slicewise.Method(
+METHOD = slicewise.Method(
     name="pix2pix25d",
     version=VERSION,
     statement="A native re-implementation of the refacing model of Huelnhagen et al., "
@@ -140,19 +140,19 @@ METHOD = _slicewise.Method(
 
 def memory_mb(options: dict, scans: int) -> int:
     """Return what a training asks of a scheduler, see :func:`._slicewise.memory_mb`."""
-    return _slicewise.memory_mb(METHOD, options, scans)
+    return slicewise.memory_mb(METHOD, options, scans)
 
 
 def train(train, validation, out, options: dict, seed: int) -> None:
     """Train a model, see :func:`._slicewise.train`."""
-    _slicewise.train(METHOD, train, validation, out, options, seed)
+    slicewise.train(METHOD, train, validation, out, options, seed)
 
 
-def load(folder, options: dict) -> _slicewise.Model:
+def load(folder, options: dict) -> slicewise.Model:
     """Load a trained model, see :func:`._slicewise.load`."""
-    return _slicewise.load(METHOD, folder, options)
+    return slicewise.load(METHOD, folder, options)
 
 
 def reface(model, volume, changed, options: dict):
     """Predict the original's intensities from a defaced scan, see :func:`._slicewise.reface`."""
-    return _slicewise.reface(METHOD, model, volume, changed, options)
+    return slicewise.reface(METHOD, model, volume, changed, options)

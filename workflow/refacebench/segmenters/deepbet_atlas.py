@@ -10,7 +10,7 @@ What the measures mean
     deepbet's: brain with its ventricles, the CSF of the sulci and most of the CSF
     around it, close to the intracranial cavity.  Found in a window around the head and in
     one pose, and refused when it has not the shape of a brain
-    (:func:`refacebench.masks.brain_mask`).
+    (:func:`refacebench.head.masks.brain_mask`).
 ``brain`` (volume)
     Grey plus white matter.
 ``gm``
@@ -44,10 +44,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import pose
-from ..images import Volume, reorient, reorient_like
-from ..masks import brain_mask, load_brain_extractor
-from . import GLOBALS, REGIONS, TISSUES, Segmentation, _atlas, _tissue
+from refacebench.contracts import Segmentation
+from refacebench.head import atlas as _atlas
+from refacebench.head import pose
+from refacebench.head.masks import brain_mask, load_brain_extractor
+from refacebench.image import tissue as _tissue
+from refacebench.image.nifti import Volume, reorient, reorient_like
+from refacebench.vocabulary import GLOBALS, REGIONS, TISSUES
 
 VERSION = "1.1"
 TITLE = "deepbet mask, N4, mixture model, ICBM 2009a template with Desikan-Killiany labels"

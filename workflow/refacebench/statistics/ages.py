@@ -12,11 +12,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from . import paired
-from .cohort import by_participant, measure, pairs, rescan_pairs, segmenters_of
-from .columns import frame
-from .intervals import bootstrap_mean
-from .settings import Settings
+from refacebench.statistics import paired
+from refacebench.statistics.cohort import (
+    by_participant,
+    measure,
+    pairs,
+    rescan_pairs,
+    segmenters_of,
+)
+from refacebench.statistics.columns import frame
+from refacebench.statistics.intervals import bootstrap_mean
+from refacebench.statistics.settings import Settings
 
 
 def brainage(

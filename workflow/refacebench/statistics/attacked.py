@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from ..manifest import EXCLUDED, FAILED, OK, UNAVAILABLE, one_line
-from .columns import frame
-from .flow import (
+from refacebench.reasons import one_line
+from refacebench.statistics.columns import frame
+from refacebench.statistics.flow import (
     ATTACKING,
     IDENTITY,
     MISSING,
@@ -25,6 +25,7 @@ from .flow import (
     flow_counts,
     without_age,
 )
+from refacebench.vocabulary import EXCLUDED, FAILED, OK, UNAVAILABLE
 
 #: Statuses of the rows that the table ``flow`` takes over.
 LOST = (EXCLUDED, FAILED, MISSING)

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from ..manifest import OK, UNAVAILABLE
-from ..names import split_variant
-from .settings import Settings
+from refacebench.statistics.settings import Settings
+from refacebench.vocabulary import OK, UNAVAILABLE, split_variant
 
 RESCAN, FOLLOWUP = "rescan", "followup"
 #: Columns that a pair takes from its original.

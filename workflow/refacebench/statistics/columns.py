@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..segmenters import GLOBALS, REGIONS
+from refacebench.vocabulary import GLOBALS, REGIONS
 
 #: Volumes of which a change above the threshold makes a scan a changed one
 #: (Huelnhagen et al.: grey, white, CSF and total intracranial volume).

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ..manifest import EXCLUDED, FAILED, OK, UNAVAILABLE, one_line
-from ..names import split_variant
-from . import losses
-from .cohort import FOLLOWUP, RESCAN
-from .columns import frame
+from refacebench.reasons import one_line
+from refacebench.statistics import losses
+from refacebench.statistics.cohort import FOLLOWUP, RESCAN
+from refacebench.statistics.columns import frame
+from refacebench.vocabulary import EXCLUDED, FAILED, OK, UNAVAILABLE, split_variant
 
 #: Stages in the order in which a scan goes through them, to where it is measured ...
 MEASURING = ("inventory", "prepare", "deface", "reface", "segment", "measure")

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from . import paired
-from .intervals import BOUND_DRAWS, weighed_means
+from refacebench.statistics import paired
+from refacebench.statistics.intervals import BOUND_DRAWS, weighed_means
 
 
 def surely_larger(first, second, least: float = -1.0, seed: int = 0) -> float:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import manifest
+from refacebench import files, manifest
 
 #: Rows above which a table may break over pages.
 LONG = 40
@@ -169,7 +169,7 @@ def write_latex(
     columns : sequence of str, optional
         What to print (:data:`PRINTED`); all by default.
     """
-    manifest.write_text(to_latex(printable(table, columns), caption, label), path)
+    files.write_text(to_latex(printable(table, columns), caption, label), path)
 
 
 def write_all(

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from . import paired
-from .cohort import by_participant
-from .columns import frame
-from .intervals import bootstrap_mean, share
-from .privacy import ORIGINAL, RENDERED
-from .scores import Scores
-from .settings import Settings
+from refacebench.statistics import paired
+from refacebench.statistics.cohort import by_participant
+from refacebench.statistics.columns import frame
+from refacebench.statistics.intervals import bootstrap_mean, share
+from refacebench.statistics.privacy import ORIGINAL, RENDERED
+from refacebench.statistics.scores import Scores
+from refacebench.statistics.settings import Settings
 
 MEASURES = {"true": "query_true_mm", "average": "query_average_mm"}
 

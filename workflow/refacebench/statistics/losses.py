@@ -10,10 +10,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ..manifest import OK, UNAVAILABLE
-from ..names import split_variant
-from .privacy import OTHER_SESSION
-from .tradeoff import DIRECT, TAKEN_OFF
+from refacebench.statistics.privacy import OTHER_SESSION
+from refacebench.statistics.tradeoff import DIRECT, TAKEN_OFF
+from refacebench.vocabulary import OK, UNAVAILABLE, split_variant
 
 #: What became of a scan at each stage.
 _VERBS = {
@@ -25,7 +24,7 @@ _VERBS = {
     "enrol": "could not be enrolled",
     "attack": "could not be compared",
 }
-#: Words of a registration's error (:func:`refacebench.templates.register`).
+#: Words of a registration's error (:func:`refacebench.head.template.register`).
 UNREGISTERED = "could not be registered"
 #: So many scans are named.
 MOST_NAMED = 3

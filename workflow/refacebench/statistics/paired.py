@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .intervals import NO_INTERVAL, _finite, _quantiles, resample_counts
+from refacebench.statistics.intervals import NO_INTERVAL, _finite, _quantiles, resample_counts
 
 #: Asymptotic relative efficiency of the signed-rank test to the t test under
 #: normal differences, 3/pi (Hodges & Lehmann 1956).

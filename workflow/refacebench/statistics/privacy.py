@@ -50,9 +50,9 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from . import paired
-from .columns import frame
-from .intervals import (
+from refacebench.statistics import paired
+from refacebench.statistics.columns import frame
+from refacebench.statistics.intervals import (
     _quantiles,
     bootstrap_mean,
     bounded_mean,
@@ -61,8 +61,8 @@ from .intervals import (
     share,
     wider,
 )
-from .scores import Scores
-from .settings import Settings
+from refacebench.statistics.scores import Scores
+from refacebench.statistics.settings import Settings
 
 OTHER_SESSION, SAME_SCAN = "other_session", "same_scan"
 PROTOCOLS = (OTHER_SESSION, SAME_SCAN)

@@ -18,12 +18,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ..manifest import OK, UNAVAILABLE
-from ..metrics.overlap import STRUCTURES
-from ..metrics.quality import CLASSES
-from ..names import split_variant
-from . import ages, attacked, paired, unavailable, verdicts
-from .cohort import (
+from refacebench.metrics.overlap import STRUCTURES
+from refacebench.metrics.quality import CLASSES
+from refacebench.statistics import ages, attacked, paired, unavailable, verdicts
+from refacebench.statistics.cohort import (
     by_participant,
     check,
     measure,
@@ -33,10 +31,11 @@ from .cohort import (
     segmenters_of,
     variants_of,
 )
-from .columns import CHANGED_IF_ANY, FAMILIES, TIMED, TOTAL, frame
-from .flow import STAGES, StageManifest
-from .intervals import bootstrap_mean, bootstrap_median, exact_median, share
-from .settings import Settings
+from refacebench.statistics.columns import CHANGED_IF_ANY, FAMILIES, TIMED, TOTAL, frame
+from refacebench.statistics.flow import STAGES, StageManifest
+from refacebench.statistics.intervals import bootstrap_mean, bootstrap_median, exact_median, share
+from refacebench.statistics.settings import Settings
+from refacebench.vocabulary import OK, UNAVAILABLE, split_variant
 
 
 def tables(

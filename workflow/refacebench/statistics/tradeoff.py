@@ -28,11 +28,11 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ..names import split_variant
-from . import front, paired, worst
-from .columns import FAMILIES, frame
-from .privacy import PROTOCOLS, RENDERED, Protocol, Result
-from .settings import Settings
+from refacebench.statistics import front, paired, worst
+from refacebench.statistics.columns import FAMILIES, frame
+from refacebench.statistics.privacy import PROTOCOLS, RENDERED, Protocol, Result
+from refacebench.statistics.settings import Settings
+from refacebench.vocabulary import split_variant
 
 #: The variants that are no candidates: they stand in the plane as landmarks.
 LANDMARKS = ("original", "null")

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ..manifest import OK, UNAVAILABLE
-from ..names import split_variant
-from .cohort import RESCAN
-from .flow import SHARED, StageManifest
+from refacebench.statistics.cohort import RESCAN
+from refacebench.statistics.flow import SHARED, StageManifest
+from refacebench.vocabulary import OK, UNAVAILABLE, split_variant
 
 #: Begins the note of every such row.
 PREFIX = "unavailable: "

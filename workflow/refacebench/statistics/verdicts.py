@@ -11,12 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..manifest import EXCLUDED, FAILED, OK, one_line
-from ..metrics.truth import failures
-from .cohort import measure, pairs
-from .columns import frame
-from .intervals import clopper_pearson, share
-from .settings import Settings
+from refacebench.metrics.truth import failures
+from refacebench.reasons import one_line
+from refacebench.statistics.cohort import measure, pairs
+from refacebench.statistics.columns import frame
+from refacebench.statistics.intervals import clopper_pearson, share
+from refacebench.statistics.settings import Settings
+from refacebench.vocabulary import EXCLUDED, FAILED, OK
 
 #: Parts of the face in the order of the table, the ears apart.
 PARTS = ("nose", "eyes", "mouth", "ears")

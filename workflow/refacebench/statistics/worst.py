@@ -26,8 +26,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .intervals import NO_INTERVAL, bound, resample_counts
-from .settings import Settings
+from refacebench.statistics.intervals import NO_INTERVAL, bound, resample_counts
+from refacebench.statistics.settings import Settings
 
 
 def picked_elsewhere(table: pd.DataFrame, chances, settings: Settings) -> float:

@@ -1,0 +1,85 @@
+"""Whole files or none: atomic writes, checksums, keys, JSON that may be missing.
+
+Writes where it is told to; knows nothing of scans.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write a text file, all or nothing."""
+    with replacing(path) as part:
+        part.write_text(text)
+
+
+def checksum(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is a pipe or a device, which may never end.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(errno.EINVAL, "not a file", str(path))
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle:
+        for block in iter(lambda: handle.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def make_key(parts: Mapping, inputs) -> str:
+    """Return a key of 16 hex digits for a method, its parameters and its input files."""
+    return key_of(parts, [checksum(path) for path in inputs])
+
+
+def key_of(parts: Mapping, checksums: list[str]) -> str:
+    """Return the key of a method, its parameters and the checksums of its input files."""
+    document = {"parts": parts, "inputs": checksums}
+    text = json.dumps(document, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_json(path: Path) -> dict | None:
+    """Return a JSON file's document; None where there is none that can be read."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def temporary_name(path: str | Path) -> Path:
+    """Return a name in the same folder that nothing else uses, with the same ending.
+
+    >>> temporary_name("a/sub-1_T1w.nii.gz").name.endswith("sub-1_T1w.nii.gz")
+    True
+    """
+    path = Path(path)
+    return path.with_name(f".part-{os.getpid()}-{path.name}")
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path):
+    """Give a temporary name to write to, and rename it when all is written.
+
+    What a failure (a full disk, for example) leaves half written is deleted.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = temporary_name(path)
+    try:
+        yield part
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise

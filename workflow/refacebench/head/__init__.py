@@ -1,0 +1,1 @@
+"""Heads: brain, template, face, pose, surface, and what they look like."""

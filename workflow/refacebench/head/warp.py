@@ -1,0 +1,161 @@
+"""The mean head's non-linear registration to a scan: made once a scan, shared by all defacers.
+
+The affine part is the prepare stage's; here the affinely placed mean head is
+deformed to the scan (SyN, ANTs), with the face left out of the metric, so that
+an average face does not bend toward the person's own.  The field is kept beside
+the matrix of the affine part, as ``*_desc-nonlinear_xfm.nii.gz`` in the layout
+that ITK reads (LPS millimetres, five dimensions).  Reads and writes that file
+and a temporary folder, nothing else.
+
+Two jobs may come to the same scan at once: both compute the same bytes and each
+renames its own file to the common name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from refacebench import files
+from refacebench.contracts import PreparedScan
+from refacebench.head import template
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+
+#: Part of the key: raise it when the field changes.
+VERSION = "2"
+#: The registration gets voxels of this size, and runs on twice that.
+VOXEL_MM = 4.0
+ITERATIONS = (40, 0)
+#: The face in template mm (x, y, z from-to), which takes no part in the metric.
+FACE = ((-80.0, 78.0), (40.0, 175.0), (-240.0, 12.0))
+#: NIfTI's intent code of a vector field.
+VECTOR = 1007
+#: Where the key stands: parameters that this intent has no use for.  No image has any text.
+MARKS = ("intent_p1", "intent_p2", "intent_p3")
+_LPS = np.array([-1, -1, 1], np.float32)
+
+
+def field(scan: PreparedScan) -> Volume:
+    """Return the displacements of the mean head's registration to a scan.
+
+    They are read from ``scan.warp_path`` if that holds the field of this scan and
+    this registration; otherwise they are computed, and written there if the path is set.
+
+    Returns
+    -------
+    Volume
+        RAS mm, shape (i, j, k, 3), RAS+ axes, float32: a point of the scan plus its
+        displacement is the point of the affinely placed mean head.
+
+    Raises
+    ------
+    ValueError
+        If the scan does not overlap the mean head.
+    """
+    if scan.warp_path is None:
+        return compute(scan)
+    name = key(scan)
+    found = _read(scan.warp_path, name)
+    if found is None:
+        _write(compute(scan), scan.warp_path, name)
+        # Read back: who computes and who finds the field get the same numbers.
+        found = _read(scan.warp_path, name)
+    return found
+
+
+def key(scan: PreparedScan) -> str:
+    """Return 16 hex digits for the scan's intensities, its place, the matrix and this method."""
+    digest = hashlib.sha256(
+        f"{VERSION} {VOXEL_MM} {ITERATIONS} {FACE} {scan.volume.shape}".encode()
+    )
+    for array in (scan.volume.data, scan.volume.affine, scan.to_template):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _marks(name: str) -> list[float]:
+    """Return a key's 16 hex digits as three whole numbers that single precision holds."""
+    return [float(int(part, 16)) for part in (name[:5], name[5:10], name[10:])]
+
+
+def compute(scan: PreparedScan) -> Volume:
+    """Run the registration; see :func:`field`."""
+    import ants
+    import nibabel as nib
+
+    fixed = template.coarse(nifti.reorient(scan.volume), VOXEL_MM)
+    data = np.clip(fixed.data, 0, np.percentile(fixed.data, 99.5))
+    fixed = fixed.with_data(data)
+    head = template.coarse(template.mean_head(), VOXEL_MM)
+    moving = fixed.with_data(template.warp_to_scan(head, fixed, scan.to_template))
+    view = template.warp_to_scan(
+        head.with_data(np.ones(head.shape, np.float32)), fixed, scan.to_template
+    )
+    seen = (view > 0.99) & ~template.inside_box(fixed, scan.to_template, FACE)
+    if not seen.any():
+        raise ValueError("the scan does not overlap the mean head")
+    with tempfile.TemporaryDirectory() as folder:
+        ants.registration(
+            fixed=nifti.to_ants(fixed),
+            moving=nifti.to_ants(moving),
+            type_of_transform="SyNOnly",
+            mask=nifti.to_ants(fixed.with_data(seen.astype(np.float32))),
+            initial_transform="Identity",
+            outprefix=f"{folder}/warp_",
+            reg_iterations=ITERATIONS,
+            random_seed=1,
+        )
+        names = sorted(p for p in Path(folder).glob("*Warp.nii.gz") if "Inverse" not in p.name)
+        moved = np.asarray(nib.load(names[-1]).dataobj, np.float32).reshape(*fixed.shape, 3)
+    return Volume(moved * _LPS, fixed.affine)
+
+
+def _read(path: Path, name: str) -> Volume | None:
+    """Return the field of a file whose key is ``name``; None for no, another or a broken one."""
+    import nibabel as nib
+
+    try:
+        image = nib.load(path)
+        if [float(image.header[field]) for field in MARKS] != _marks(name) or image.ndim != 5:
+            return None
+        data = np.asarray(image.dataobj, np.float32)[:, :, :, 0, :]
+    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError):
+        return None
+    return Volume(data * _LPS, np.asarray(image.affine, float))
+
+
+def _write(warp: Volume, path: Path, name: str) -> None:
+    import nibabel as nib
+
+    image = nib.Nifti1Image((warp.data * _LPS)[:, :, :, None, :], warp.affine)
+    image.header.set_intent(VECTOR)
+    image.header.set_xyzt_units("mm")
+    for field, number in zip(MARKS, _marks(name), strict=True):
+        image.header[field] = number
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = files.temporary_name(path)
+    nib.save(image, part)
+    os.replace(part, path)
+
+
+def displaced(part: Volume, warp: Volume) -> list[np.ndarray]:
+    """Return the displacement (RAS mm) of every voxel of a part of the scan, axis by axis."""
+    from scipy.ndimage import affine_transform
+
+    matrix = np.linalg.inv(warp.affine) @ part.affine
+    return [
+        affine_transform(
+            warp.data[..., axis],
+            matrix[:3, :3],
+            matrix[:3, 3],
+            output_shape=part.shape,
+            order=1,
+            mode="nearest",
+        )
+        for axis in range(3)
+    ]

@@ -1,0 +1,1 @@
+"""Single images: read, written, resampled, registered.  Knows no heads and no benchmark."""

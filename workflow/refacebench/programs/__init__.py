@@ -1,0 +1,1 @@
+"""External programs: described in YAML, found, run in folders of their own."""

@@ -1,0 +1,372 @@
+"""Descriptions of external programs: their options, their catalogue, their templates.
+
+A program is described by the options of :mod:`refacebench.defacers.command`;
+ready-made descriptions are the files ``programs/<name>.yaml``, one a program.
+:mod:`refacebench.programs.runner` looks for programs and runs them; this module only
+reads the description's file.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from string import Formatter
+
+import numpy as np
+
+from refacebench import environment
+from refacebench.image.nifti import Volume
+
+CATALOGUE = Path(__file__).parent
+ENGINES = ("apptainer", "singularity", "docker", "podman")
+#: Placeholders of a command, beside the names under ``files``.
+PLACEHOLDERS = ("input", "output", "mask", "brain_mask", "threads", "license", "folder")
+#: What a program may be given in place of the scan's own file format.
+INPUT_FORMATS = ("same", "nii", "nii.gz", "pair")
+#: What its output is: the image itself, a mask of what stays, or a mask of what goes.
+OUTPUTS = ("image", "keep", "remove")
+#: A file with this prefix lies inside the container.
+IN_CONTAINER = "container:"
+#: A file with this prefix is made at run time from the project's template head.
+DERIVED = "derived:"
+
+
+class ProgramError(ValueError):
+    """A program's description is wrong; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """An external program; the attributes are the options of the method ``command``.
+
+    Attributes
+    ----------
+    name, described_in
+        What messages call it, and the file of the catalogue; no options.
+    title, page, terms, notes, tested : str
+        What it is; where to get it; its licence; what differs between its versions;
+        the version with which its description was run here (empty: with none).
+    command : tuple of str
+        Arguments with placeholders in braces; a doubled brace is a plain one.
+    container : str
+        ``engine:image``, engine one of :data:`ENGINES`; empty for none.
+    path : tuple of str
+        Folders that are searched before the PATH.
+    environment : dict of str to str
+        Variables, with placeholders; one whose placeholder has no value is left out.
+        ``env:NAME`` is the value of the variable ``NAME`` where the run is started: the way
+        to hand a token over.  No value is written to any file, see
+        :mod:`refacebench.environment`.
+    license : str
+        A license file.
+    files : dict of str to str
+        Further files by placeholder: a path (variables such as ``$FREESURFER_HOME`` are
+        replaced), ``container:/path`` inside the image, or ``derived:<name>``
+        (:data:`DERIVATIONS`).
+    values : dict of str to str
+        Further placeholders that are plain text.
+    programs, variables : tuple of str
+        Other programs and environment variables that must be there.
+    input_format : str
+        One of :data:`INPUT_FORMATS`; ``pair`` is a NIfTI pair ``input.hdr``, ``input.img``.
+    output, mask : str
+        Names in the working directory, ``*`` allowed where the program chooses them.
+        ``mask`` (optional): voxels that the program overwrote.
+    output_is : str
+        One of :data:`OUTPUTS`.
+    trust_voxels : bool
+        The output's header is not believed: its array has the input's order.
+    allow_regrid : bool
+        An output on another grid is resampled (linear) instead of refused.
+    threads : int
+    timeout : float
+        Seconds; 0 for the batch's own limit.
+    version : str
+        The version, where the program cannot tell; otherwise what it tells first matches
+        ``version_pattern`` in the output of ``version_command``, or in ``version_file``, or is
+        that of the Python package ``version_package`` beside the program.
+    versions : str
+        Which versions will do, for example ``>=0.3``.
+    """
+
+    name: str = ""
+    described_in: tuple[Path, ...] = ()
+    title: str = ""
+    page: str = ""
+    terms: str = ""
+    notes: str = ""
+    tested: str = ""
+    command: tuple[str, ...] = ()
+    container: str = ""
+    path: tuple[str, ...] = ()
+    environment: dict = field(default_factory=dict)
+    license: str = ""
+    files: dict = field(default_factory=dict)
+    values: dict = field(default_factory=dict)
+    programs: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    input_format: str = "same"
+    output: str = "output.nii.gz"
+    mask: str = ""
+    output_is: str = "image"
+    trust_voxels: bool = False
+    allow_regrid: bool = False
+    threads: int = 1
+    timeout: float = 0.0
+    version: str = ""
+    version_command: tuple[str, ...] = ()
+    version_pattern: str = r"(\d+(?:\.\d+)+)"
+    version_file: str = ""
+    version_package: str = ""
+    versions: str = ""
+
+
+#: Names of all options; None stands for "not given".
+OPTIONS = {f.name: None for f in fields(Program) if f.name not in ("name", "described_in")}
+_LISTS = ("command", "path", "programs", "variables", "version_command")
+_MAPPINGS = ("environment", "files", "values")
+_FLAGS = ("trust_voxels", "allow_regrid")
+
+
+# descriptions -------------------------------------------------------------------------------
+
+
+def catalogue() -> list[str]:
+    """Return the names of the ready-made descriptions."""
+    return sorted(path.name.removesuffix(".yaml") for path in CATALOGUE.glob("*.yaml"))
+
+
+def describe(options: Mapping) -> Program:
+    """Return the program that options describe.
+
+    Parameters
+    ----------
+    options : mapping
+        :data:`OPTIONS`, None or missing where not given, and ``program``: a name of the
+        catalogue or the path of a file like those in it, whose options these override.
+
+    Raises
+    ------
+    ProgramError
+        If there is no such program or an option is wrong.
+    """
+    name = options.get("program") or ""
+    path = _catalogue_file(str(name)) if name else None
+    given = dict(_read(path)) if path else {}
+    if path and path.parent != CATALOGUE:  # a file of the user's may hold a token too
+        given = environment.hide(given)
+    own = {k: v for k, v in options.items() if k in OPTIONS and v is not None}
+    for key in _MAPPINGS:
+        if isinstance(given.get(key), Mapping) and isinstance(own.get(key), Mapping):
+            own[key] = {**given[key], **own[key]}
+    given |= own
+    unknown = sorted(set(given) - set(OPTIONS))
+    if unknown:
+        raise ProgramError(f"program {name}: unknown option {', '.join(unknown)}")
+    converted = {key: _converted(key, value) for key, value in given.items()}
+    program = Program(**converted)
+    label = path.stem if path and path.suffix in (".yaml", ".yml") else ""
+    label = label or Path((program.command or ("",))[0]).name
+    program = replace(program, name=label, described_in=(path,) if path else ())
+    _check(program)
+    return program
+
+
+def _catalogue_file(name: str) -> Path:
+    path = Path(name) if name.endswith((".yaml", ".yml")) else CATALOGUE / f"{name}.yaml"
+    if "/" in name and not name.endswith((".yaml", ".yml")) or not path.is_file():
+        raise ProgramError(
+            f"program: there is no '{name}'; there are: {', '.join(catalogue())}; or give the "
+            "path of a .yaml file of your own"
+        )
+    return path
+
+
+def _read(path: Path) -> Mapping:
+    import yaml
+
+    found = yaml.safe_load(path.read_text())
+    if not isinstance(found, Mapping):
+        raise ProgramError(f"program: {path} holds no options")
+    return found
+
+
+def _converted(key: str, value):
+    """Return an option's value in the type that :class:`Program` has."""
+    if key in _LISTS:
+        if isinstance(value, str):
+            try:
+                value = shlex.split(value)
+            except ValueError as error:
+                raise ProgramError(f"{key}: {error} in {value!r}") from None
+        if not isinstance(value, Sequence):
+            raise ProgramError(f"{key}: a list of arguments or one line of text is needed")
+        return tuple(str(part) for part in value)
+    if key in _MAPPINGS:
+        if not isinstance(value, Mapping):
+            shown = "" if key == "environment" else f", not {value!r}"
+            raise ProgramError(f"{key}: names with their values are needed{shown}")
+        texts = {str(k): "" if v is None else str(v) for k, v in value.items()}
+        return {k: _revealed(v) for k, v in texts.items()} if key == "environment" else texts
+    if key in _FLAGS:
+        if not isinstance(value, bool):
+            raise ProgramError(f"{key}: {value!r} is neither true nor false")
+        return value
+    if key in ("threads", "timeout"):
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise ProgramError(f"{key}: {value!r} is no positive number")
+        return max(1, int(value)) if key == "threads" else float(value)
+    if isinstance(value, Mapping | list):
+        raise ProgramError(f"{key}: text is needed, not {value!r}")
+    return str(value).strip()
+
+
+def _revealed(text: str) -> str:
+    """Return what a config's text stands for; the text itself where its variable is not set."""
+    found = environment.reveal(text)
+    return text if found is None else found
+
+
+def unset(program: Program) -> list[str]:
+    """Return the variables that ``environment`` takes values from and that are not set."""
+    return [name for name in map(environment.source, program.environment.values()) if name]
+
+
+def _check(program: Program) -> None:
+    """Check what can be checked without looking at the machine."""
+    if not program.command or not program.command[0]:
+        raise ProgramError("command: give the program's command line, or program: a known name")
+    for key, known in (("input_format", INPUT_FORMATS), ("output_is", OUTPUTS)):
+        if getattr(program, key) not in known:
+            raise ProgramError(f"{key}: {getattr(program, key)!r} is none of {', '.join(known)}")
+    for name in (*program.files, *program.values):
+        if name in PLACEHOLDERS or name in program.files and name in program.values:
+            raise ProgramError(f"files, values: '{name}' is a name that is taken")
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise ProgramError(f"files, values: the name '{name}' may hold a-z, 0-9 and _")
+    known = {*PLACEHOLDERS, *program.files, *program.values}
+    for text in program.command:
+        _names_in(text, known)
+    for name, text in program.environment.items():
+        try:
+            _names_in(text, known)
+        except ProgramError:  # without the value
+            raise ProgramError(
+                f"environment.{name}: a placeholder in it is unknown or has no end; double a "
+                "brace that is meant as such"
+            ) from None
+    named = any("output" in placeholders_in(text) for text in program.command)
+    if not named and program.output == Program.output:
+        raise ProgramError(
+            "command: it has no {output}; add it, or say under output: which file it writes"
+        )
+    for name in (program.output, program.mask):
+        if name and (name.startswith(("/", "-")) or ".." in Path(name).parts):
+            raise ProgramError(f"output: {name!r} must be a name in the working directory")
+    for name, value in program.files.items():
+        if value.startswith(DERIVED) and value.removeprefix(DERIVED) not in DERIVATIONS:
+            raise ProgramError(
+                f"files.{name}: {value!r}; there are: "
+                + ", ".join(f"{DERIVED}{known}" for known in DERIVATIONS)
+            )
+        if value.startswith(IN_CONTAINER) and not program.container:
+            raise ProgramError(f"files.{name}: {value!r} needs a container")
+    if program.container:
+        container_of(program)
+    try:
+        re.compile(program.version_pattern)
+    except re.error as error:
+        raise ProgramError(f"version_pattern: {error}") from None
+    if program.versions:
+        specifier(program.versions)
+
+
+def placeholders_in(text: str) -> list[str]:
+    """Return the names in braces of a command's argument."""
+    try:
+        return [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+    except ValueError as error:
+        raise ProgramError(f"{text!r}: {error}; double a brace that is meant as such") from None
+
+
+def _names_in(text: str, known: set[str]) -> None:
+    unknown = [name for name in placeholders_in(text) if name not in known]
+    if unknown:
+        raise ProgramError(
+            f"{text!r}: unknown placeholder {{{unknown[0]}}} (known: "
+            f"{', '.join('{' + name + '}' for name in sorted(known))})"
+        )
+
+
+def specifier(text: str):
+    """Return a range of versions."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        return SpecifierSet(text)
+    except InvalidSpecifier:
+        raise ProgramError(f"versions: {text!r} is no range such as '>=7.3, <8'") from None
+
+
+def container_of(program: Program) -> tuple[str, str]:
+    """Return engine and image of a container."""
+    engine, _, image = program.container.partition(":")
+    if engine in ENGINES and image:
+        return engine, image
+    if program.container.endswith((".sif", ".simg")):
+        return ("apptainer" if shutil.which("apptainer") else "singularity"), program.container
+    raise ProgramError(
+        f"container: {program.container!r}; write engine:image, the engine one of "
+        f"{', '.join(ENGINES)}"
+    )
+
+
+# files derived from the project's template head ---------------------------------------------
+
+
+def _mean_head() -> Volume:
+    from refacebench.head import template
+
+    return template.mean_head()
+
+
+def _face_mask() -> Volume:
+    from refacebench.head import template
+
+    return template.face_mask()
+
+
+def _average_head() -> Volume:
+    from refacebench.head import region
+
+    return region.average()[0]
+
+
+def _shell() -> Volume:
+    from refacebench.defacers import afni_refacer
+
+    return afni_refacer.signed_shell("reface", "brow", True)
+
+
+def _weight() -> Volume:
+    """Return 1 in the average head, 0 in its shell: a face must not steer its replacement."""
+    from refacebench.head import region
+
+    head, solid = region.average()
+    return head.with_data((solid & (_shell().data == 0)).astype(np.float32))
+
+
+#: Images that a program's template options may name as ``derived:<name>``: pydeface's mean head
+#: and face mask; the head continued below its field of view, and on the same grid a signed shell
+#: (negative air, 0 keep, positive face with ears) and a registration weight.
+DERIVATIONS: dict[str, Callable[[], Volume]] = {
+    "mean_head": _mean_head,
+    "face_mask": _face_mask,
+    "average_head": _average_head,
+    "shell": _shell,
+    "weight": _weight,
+}

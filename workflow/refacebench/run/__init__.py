@@ -1,0 +1,1 @@
+"""The run: config, plan, batches, failures, logs.  Knows no method by name."""

@@ -1,0 +1,216 @@
+"""The loop that turns a batch of scans into a manifest.
+
+:func:`run_batch` calls a function
+for each scan of a batch in a process of its own, so that a scan that fails,
+hangs or takes the process down becomes a row with a reason and nothing else.
+A finished scan leaves a record beside the manifest; a rerun skips it when the
+record's key still matches and its files are there in full.  A scan that a method
+failed on leaves one, too.  Not so a failure that may pass by itself, of memory or of
+a full disk: such a scan is tried again.  Failed scans are listed in a small file of
+their own (:func:`refacebench.manifest.note_failures`), from which the next run learns that there is
+something to try.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from refacebench import manifest, reasons
+from refacebench.files import checksum, key_of, read_json, write_text
+from refacebench.reasons import WORDS, one_line
+from refacebench.run.sandbox import AGAIN, in_child, in_process
+from refacebench.vocabulary import FAILED, OK
+
+#: The reason of a scan whose file is no longer the one that was checked.
+CHANGED = "the file changed after it was checked; run again to start over with the new one"
+
+
+def run_batch(
+    rows: pd.DataFrame,
+    work: Callable[[dict], dict],
+    out: str | Path,
+    *,
+    stage: str,
+    method: str,
+    version: str,
+    engine: str = "native",
+    params: Mapping | None = None,
+    inputs: Callable[[dict], list] = lambda row: [row["path"]],
+    timeout: float = 3600.0,
+    isolate: bool = True,
+    preload: tuple[str, ...] = (),
+) -> pd.DataFrame:
+    """Run one function over the scans of a batch and write the manifest.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        The incoming manifest.  Rows whose status is not ``ok`` pass through.
+    work : callable
+        Takes a row as a dict (its new key included) and returns the columns that it sets (``path``
+        among them when it writes an image).  Names that end in ``_path`` or
+        equal ``path`` are files that must exist for a later skip.
+    out : str or Path
+        The manifest.  Records go to a folder of the same name without suffix, and
+        failures of this stage to :func:`failures_path`.
+    stage, method, version, engine, params
+        What is done, by what; all of it is in the key.
+    inputs : callable
+        The files that a row's result depends on.
+    timeout : float
+        Seconds after which a scan is given up.
+    isolate : bool
+        Run each scan in a forked process.  Off only for GPU work, which
+        cannot be forked.
+    preload : tuple of str
+        Heavy packages that every scan needs: imported once, before forking.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The manifest that was written.
+    """
+    for package in preload:
+        importlib.import_module(package)
+    out = Path(out)
+    records = out.with_suffix("")
+    records.mkdir(parents=True, exist_ok=True)
+    parts = {"stage": stage, "method": method, "version": version, "engine": engine}
+    parts["params"] = dict(params or {})
+    results, total = [], 0
+    failures = {True: {}, False: {}}
+    todo = rows.to_dict("records")
+    for number, row in enumerate(todo, start=1):
+        if row["status"] == OK:
+            source = row
+            row, again = _one_scan(row, work, records, parts, inputs, timeout, isolate)
+            row["reason"] = row["reason"] and reasons.clean(row["reason"], source)
+            failed = row["status"] == FAILED and row["stage"] == stage
+            total += failed or row["status"] == OK
+            if failed:
+                failures[again][row["scan"]] = row["reason"]
+            print(
+                f"{stage} {method} {number}/{len(todo)} {row['scan']}: {row['status']}"
+                + (f" ({row['reason']})" if row["reason"] else "")
+                + f", {float(row['seconds']):.1f} s",
+                file=sys.stderr,
+                flush=True,
+            )
+        results.append(row)
+    table = pd.DataFrame(results, columns=None if results else rows.columns)
+    first = [name for name in manifest.COLUMNS if name in table]
+    table = table[first + [name for name in table if name not in first]]
+    manifest.note_failures(out, failures[True], failures[False], total)
+    manifest.write(table, out)
+    return table
+
+
+def _one_scan(row, work, records, parts, inputs, timeout, isolate) -> tuple[dict, bool]:
+    """Return the row of one scan, from its record when that still holds.
+
+    And whether to try it again at the next run, if it failed.
+    """
+    record_path = records / f"{row['scan']}.json"
+    base = {k: parts[k] for k in ("stage", "method", "version", "engine")}
+    try:
+        given = [str(path) for path in inputs(row)]
+        before = _state(given)
+        checksums = [checksum(path) for path in given]
+    except OSError as error:
+        return _failed(row, base, f"input cannot be read: {error}", 0.0), True
+    original = dict(zip(given, checksums, strict=True)).get(str(row.get("original_path")))
+    if original and is_another(row.get("checksum"), original):
+        return _failed(row, base, CHANGED, 0.0), True
+    key = key_of({**parts, "scan": row["scan"]}, checksums)
+    record = read_json(record_path)
+    if record is not None and record["key"] == key and _files_are_whole(record):
+        result = record["result"]
+        return {**row, **base, **result, "key": key, **_stage_columns(base, result)}, False
+    row = {**row, "key": key}
+    start = time.monotonic()
+    runner = in_child if isolate else in_process
+    result, peak_mb = runner(work, row, timeout)
+    if result.get("status", OK) == OK and _state(given) != before:
+        result = {"status": FAILED, "reason": CHANGED, AGAIN: True}
+    seconds = round(time.monotonic() - start, 3)
+    result = {"status": OK, "reason": "", **result, "seconds": seconds, "peak_mb": peak_mb}
+    # An exclusion is found anew, a failure that may pass is tried again.
+    own = result.get("stage", base["stage"]) == base["stage"]
+    if result["status"] == OK or (result["status"] == FAILED and own and not result.get(AGAIN)):
+        result.pop(AGAIN, None)
+        document = {"key": key, **parts, "inputs": given, "result": result}
+        result = _recorded(document, record_path)
+    again = result.pop(AGAIN, False)
+    return {**row, **base, **result, "key": key, **_stage_columns(base, result)}, again
+
+
+def _recorded(document: dict, path: Path) -> dict:
+    """Write the record of a finished scan; return its result, a failure if that is impossible.
+
+    Read back, so that a fresh row and a resumed one are the same numbers.
+    """
+    result = document["result"]
+    document["sizes"] = {p: os.path.getsize(p) for p in _files(result) if os.path.exists(p)}
+    try:
+        write_text(json.dumps(document, indent=1, sort_keys=True, default=float), path)
+        return json.loads(path.read_text())["result"]
+    except OSError as error:
+        reason = one_line(f"{type(error).__name__}: {error}", WORDS)
+        kept = {name: result[name] for name in ("seconds", "peak_mb")}
+        return {"status": FAILED, "reason": reason, **kept, AGAIN: True}
+
+
+def _state(paths) -> list:
+    """Return size and time of files, None for one that is gone, to see whether they change."""
+    found = []
+    for path in paths:
+        try:
+            facts = os.stat(path)
+            found.append((facts.st_size, facts.st_mtime_ns))
+        except OSError:
+            found.append(None)
+    return found
+
+
+def is_another(checked: object, found: str) -> bool:
+    """Tell whether a file's checksum is not the one that the inventory saw, if it saw one."""
+    return isinstance(checked, str) and checked not in ("", found)
+
+
+def _stage_columns(base: Mapping, result: Mapping) -> dict:
+    """Return what later stages still want to know of this one, under its name."""
+    stage = base["stage"]
+    return {
+        f"{stage}_seconds": result["seconds"],
+        f"{stage}_peak_mb": result["peak_mb"],
+        f"{stage}_engine": result.get("engine", base["engine"]),
+        f"{stage}_version": result.get("version", base["version"]),
+    }
+
+
+def _failed(row, base, reason, seconds) -> dict:
+    reason = one_line(reason, WORDS)
+    status = {"status": FAILED, "reason": reason, "seconds": seconds, "peak_mb": 0.0}
+    return {**row, **base, **status, "key": ""}
+
+
+def _files(result: Mapping) -> list[str]:
+    """Return the files that a row names."""
+    return [v for k, v in result.items() if (k == "path" or k.endswith("_path")) and v]
+
+
+def _files_are_whole(record: Mapping) -> bool:
+    """Tell whether the files of a finished scan are there, none of them cut short."""
+    sizes = record.get("sizes", {})
+    return all(
+        os.path.exists(path) and sizes.get(path, os.path.getsize(path)) == os.path.getsize(path)
+        for path in _files(record["result"])
+    )

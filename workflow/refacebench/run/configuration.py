@@ -1,0 +1,339 @@
+"""The config: checked, filled up, and what follows from it alone (variants, trainings, programs).
+
+Runs whenever the Snakefile is parsed: opens no image and writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from refacebench import reasons
+from refacebench.run import methods
+from refacebench.vocabulary import ORIGINAL, SYNTHETIC_NOTE, UNAVAILABLE, split_variant
+
+#: The brain-age model where the config names none.
+BRAIN_AGE = "ridge"
+
+
+class ConfigError(Exception):
+    """The config cannot be carried out; the message is one sentence for the user."""
+
+
+def read_yaml(path: str | Path) -> dict:
+    """Read a YAML file."""
+    import yaml
+
+    return yaml.safe_load(Path(path).read_text())
+
+
+def validate(config: Mapping, schema: Mapping) -> None:
+    """Check a config against the JSON schema.
+
+    Raises
+    ------
+    ConfigError
+        With the most telling of the schema's complaints as one sentence.
+    """
+    import jsonschema
+
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
+    error = jsonschema.exceptions.best_match(errors)
+    if error is not None:
+        place = ".".join(str(part) for part in error.absolute_path) or "top level"
+        raise ConfigError(f"config, {place}: {error.message}")
+
+
+def check(config: Mapping) -> None:
+    """Check what a JSON schema cannot: methods, their options, names, folders.
+
+    Raises
+    ------
+    ConfigError
+        With one sentence that names the key and what to do.
+    """
+    kinds = {k: config.get(k) or {} for k in ("datasets", "defacers", "segmenters", "attackers")}
+    kinds["refacers"] = refacers(config)
+    for kind, entries in kinds.items():
+        for name, entry in entries.items():
+            if name is None:
+                raise ConfigError(f'{kind}: a bare null is no name in YAML; write "null" in quotes')
+            if "+" in name or not name.replace("_", "").replace("-", "").isalnum():
+                raise ConfigError(f"{kind}: the name '{name}' may hold letters, digits, _ and -")
+            try:
+                methods.options(kind, name, entry)
+            except methods.MethodError as error:
+                raise ConfigError(f"config: {error}") from None
+    for name, entry in config["defacers"].items():
+        _check_options("defacers", name, entry)
+    _check_settings(config)
+    _check_splits(config)
+    if "original" in config["defacers"]:
+        raise ConfigError("defacers: 'original' is always measured and cannot be listed")
+    _check_rendering(config)
+    for name, entry in kinds["refacers"].items():
+        unknown = set((entry or {}).get("defacers") or []) - set(config["defacers"])
+        if unknown:
+            raise ConfigError(
+                f"refacers.{name}.defacers: {', '.join(sorted(unknown))} is not among the defacers"
+            )
+    _check_shared_models(config)
+
+
+def _check_splits(config: Mapping) -> None:
+    """Check that the splits that something is fitted or picked on are not empty."""
+    weights = config.get("splits")
+    empty = [n for n in ("train", "validation") if weights is not None and not weights.get(n, 0)]
+    trained = [name for name, entry in refacers(config).items() if "model" not in entry]
+    if empty and trained:
+        raise ConfigError(
+            f"splits: {' and '.join(empty)} must have a weight above 0, for {', '.join(trained)} "
+            "is trained and picked on them; or leave the refacers out"
+        )
+
+
+def _check_rendering(config: Mapping) -> None:
+    """Check how heads are rendered, and that no defacer has the name of a control."""
+    from refacebench import vocabulary
+    from refacebench.head import rendering
+
+    try:
+        rendering.check_options(config.get("rendering"))
+    except ValueError as error:
+        raise ConfigError(f"config: {error}") from None
+    taken = sorted(set(vocabulary.PICTURE_CONTROLS) & set(config["defacers"]))
+    if taken:
+        raise ConfigError(f"defacers: '{taken[0]}' is the name of a control; choose another one")
+
+
+def refacers(config: Mapping) -> dict[str, dict]:
+    """Return the refacers' entries, those that name another's ``model`` filled up from it.
+
+    >>> found = refacers({"refacers": {"m": {"size": 96}, "raw": {"model": "m", "composite": 0}}})
+    >>> found["raw"] == {"size": 96, "method": "m", "model": "m", "composite": 0}
+    True
+
+    Raises
+    ------
+    ConfigError
+        If the named entry is missing or names a model itself.
+    """
+    given = {name: dict(entry or {}) for name, entry in (config.get("refacers") or {}).items()}
+    found = {}
+    for name, entry in given.items():
+        base = given.get(entry.get("model", name))
+        if base is None or ("model" in entry and "model" in base):
+            raise ConfigError(
+                f"refacers.{name}.model: '{entry['model']}' is no entry that trains a model"
+            )
+        if "model" in entry:
+            entry = {**base, "method": base.get("method", entry["model"]), **entry}
+        found[name] = entry
+    return found
+
+
+def with_controls(config: Mapping) -> dict:
+    """Return the config with what the attacks are compared with: skull stripping is run.
+
+    Without attackers, or with a defacer of that name, the config as it is.  Refacers
+    are set on the defacers that they had before: nobody asked for a face on a bare brain.
+
+    >>> found = with_controls(
+    ...     {"defacers": {"a": {}}, "refacers": {"m": {}}, "attackers": {"surface": {}}}
+    ... )
+    >>> variants(found)
+    ['original', 'a', 'a+m', 'skull_strip']
+    """
+    from refacebench.statistics.privacy import SKULL_STRIP
+
+    if not config.get("attackers") or SKULL_STRIP in config["defacers"]:
+        return dict(config)
+    fixed = {
+        name: {**entry, "defacers": refaced_defacers(config, entry)}
+        for name, entry in refacers(config).items()
+    }
+    defacers = {**config["defacers"], SKULL_STRIP: {}}
+    return {**config, "refacers": fixed, "defacers": defacers}
+
+
+def trained_as(config: Mapping, refacer: str) -> str:
+    """Return the entry whose training a refacer applies: its own or that of its ``model``."""
+    return refacers(config)[refacer].get("model", refacer)
+
+
+def trainings(config: Mapping) -> list[str]:
+    """Return the variants for which a model is trained."""
+    refaced = [variant for variant in variants(config) if "+" in variant]
+    return [v for v in refaced if trained_as(config, v.partition("+")[2]) == v.partition("+")[2]]
+
+
+def _check_shared_models(config: Mapping) -> None:
+    """Check that an entry with ``model`` differs only in what needs no training of its own."""
+    found = refacers(config)
+    for name, entry in found.items():
+        if "model" not in entry:
+            continue
+        module = methods.load("refacers", name, entry)
+        free = {"model", "method", "file", "defacers", *getattr(module, "APPLIED", ())}
+        base = found[entry["model"]]
+        fixed = sorted(k for k, v in entry.items() if k not in free and base.get(k) != v)
+        if fixed:
+            raise ConfigError(
+                f"refacers.{name}: {', '.join(fixed)} belong to the training of "
+                f"'{entry['model']}' and cannot differ; train it by itself (without model)"
+            )
+        extra = set(refaced_defacers(config, entry)) - set(refaced_defacers(config, base))
+        if extra:
+            raise ConfigError(
+                f"refacers.{name}.defacers: '{entry['model']}' is not trained on "
+                f"{', '.join(sorted(extra))}"
+            )
+
+
+def _check_options(kind: str, name: str, entry: Mapping | None) -> None:
+    """Let a method check its own options; it does not look at the machine."""
+    module, options = methods.load(kind, name, entry), methods.options(kind, name, entry)
+    when = options.get("on_missing", "stop")
+    if when not in ("stop", "skip"):
+        raise ConfigError(f"{kind}.{name}: on_missing: '{when}' is neither stop nor skip")
+    if hasattr(module, "check"):
+        try:
+            module.check(options)
+        except ValueError as error:
+            raise ConfigError(f"{kind}.{name}: {error}") from None
+
+
+def programs(config: Mapping, look: bool, folder: str = "results/plan") -> dict[str, dict]:
+    """Return what runs behind each defacer: decided once, by the main process.
+
+    Parameters
+    ----------
+    look : bool
+        Look for the programs.  Without (in a job, which may run on another machine)
+        what the main process found is read.
+
+    Returns
+    -------
+    dict of str to dict
+        By the defacer's name: ``engine`` (native, official or unavailable), ``version``
+        of the external program (empty if there is none), ``reason``, what is
+        missing where it is unavailable, and ``inputs``, a digest of its own files.
+
+    Raises
+    ------
+    ConfigError
+        If a program is missing whose entry does not say ``on_missing: skip``.
+    """
+    if not look:
+        return json.loads((Path(folder) / "programs.json").read_text())
+    found, stopping = {}, []
+    for name, entry in config["defacers"].items():
+        found[name] = _program(name, entry)
+        options = methods.options("defacers", name, entry)
+        if found[name]["reason"] and options.get("on_missing", "stop") != "skip":
+            stopping.append(f"defacers.{name}: {found[name]['reason']}")
+        # Whoever starts the run is told the whole path, tables are not.
+        found[name]["reason"] = reasons.clean(found[name]["reason"])
+    if stopping:
+        raise ConfigError(f"{'; '.join(stopping)}; or set on_missing: skip there")
+    return found
+
+
+def _program(name: str, entry: Mapping | None) -> dict:
+    from refacebench import defacers
+
+    module = methods.load("defacers", name, entry)
+    options = methods.options("defacers", name, entry)
+    reason = module.missing(options) if hasattr(module, "missing") else ""
+    if reason:
+        found = {"engine": UNAVAILABLE, "version": "", "reason": reasons.one_line(reason)}
+        return {**found, "inputs": ""}
+    files = module.inputs(options) if hasattr(module, "inputs") else []
+    return {
+        "engine": defacers.engine_of(module, options),
+        "version": defacers.version_of(module, options),
+        "reason": "",
+        "inputs": files.make_key({}, files) if files else "",
+    }
+
+
+def decided(name: str, entry: Mapping | None, found: Mapping[str, dict]) -> dict:
+    """Return a defacer's entry with ``engine: auto`` replaced by what was decided for it."""
+    options = methods.options("defacers", name, entry)
+    chosen = {"engine": found[name]["engine"]} if options.get("engine") == "auto" else {}
+    return {**(entry or {}), **chosen}
+
+
+def unavailable(names: Iterable[str], found: Mapping[str, dict]) -> dict[str, str]:
+    """Return the variants that cannot be made here, with the reason.
+
+    >>> found = {"a": {"reason": "no program a"}, "b": {"reason": ""}}
+    >>> unavailable(["original", "a", "a+m", "b"], found)
+    {'a': 'no program a', 'a+m': 'no program a'}
+    """
+    reasons = {name: found.get(split_variant(name)[0], {}).get("reason") for name in names}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _check_settings(config: Mapping) -> None:
+    """Check the keys whose names live in the modules that use them."""
+    from refacebench import kit
+    from refacebench.metrics import quality
+    from refacebench.stages import inventory as checks
+    from refacebench.statistics.privacy import Protocol
+    from refacebench.statistics.settings import Settings
+
+    try:
+        methods.options("brainage", BRAIN_AGE, config.get("brain_age"))
+        quality.thresholds(quality_thresholds(config))
+        Settings.from_config(config)
+        Protocol.from_config(config)
+        kit.asked(config, variants(config))
+    except (methods.MethodError, TypeError, ValueError) as error:
+        raise ConfigError(f"config: {error}") from None
+    unknown = sorted(set(config.get("checks") or {}) - set(checks.LIMITS))
+    if unknown:
+        raise ConfigError(
+            f"checks: unknown {', '.join(unknown)} (known: {', '.join(checks.LIMITS)})"
+        )
+
+
+def quality_thresholds(config: Mapping) -> dict:
+    """Return the thresholds of the quality verdict (the others belong to the statistics)."""
+    given = dict(config.get("thresholds") or {})
+    given.pop("volume_change_pct", None)
+    return given
+
+
+def variants(config: Mapping) -> list[str]:
+    """Return all variants in the order of every table: original, defacers, refaced.
+
+    >>> variants({"defacers": {"null": {}, "a": {}}, "refacers": {"m": {"defacers": ["a"]}}})
+    ['original', 'null', 'a', 'a+m']
+    """
+    names = [ORIGINAL]
+    for defacer in config["defacers"]:
+        names.append(defacer)
+        for refacer, entry in refacers(config).items():
+            if defacer in refaced_defacers(config, entry):
+                names.append(f"{defacer}+{refacer}")
+    return names
+
+
+def refaced_defacers(config: Mapping, entry: Mapping | None) -> list[str]:
+    """Return the defacers whose scans a refacer is trained on."""
+    chosen = (entry or {}).get("defacers")
+    return list(chosen) if chosen else [d for d in config["defacers"] if d != "null"]
+
+
+def statement(dataset: str, entry: Mapping) -> str:
+    """Return the sentence that says that a dataset is synthetic; empty for real ones."""
+    module = methods.load("datasets", dataset, entry)
+    return f"{module.STATEMENT} {SYNTHETIC_NOTE}" if getattr(module, "SYNTHETIC", False) else ""
+
+
+def is_synthetic(config: Mapping, dataset: str) -> bool:
+    """Tell whether a dataset's scans are grown at run time."""
+    module = methods.load("datasets", dataset, config["datasets"][dataset])
+    return bool(getattr(module, "SYNTHETIC", False))

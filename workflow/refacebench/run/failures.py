@@ -1,0 +1,209 @@
+"""Which jobs are done once more because scans failed in them, and what a run says at its end.
+
+Reads the files that :func:`refacebench.manifest.note_failures` writes beside a stage's
+outputs, and manifests.  The main process decides (:class:`Attempts`); its jobs, which may
+start while others change those files, read what was decided.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from refacebench import manifest
+from refacebench.run import paths as paths_
+from refacebench.vocabulary import OK
+
+#: With more scans x variants than this, output files are looked for only when all failed scans
+#: are tried again: asking a file server for a million files takes longer than most runs.
+MOST_LOOKED_FOR = 2000
+
+
+class Attempts:
+    """How often each output was, or is to be, made because scans failed before.
+
+    Snakemake makes an output again when a parameter of its rule changed: this number is one.
+
+    Parameters
+    ----------
+    saved : mapping of str to int
+        By output, what was decided at the last run.
+    look : bool
+        Decide anew, by what failed since.  Off in a job: the main process decided.
+    retry : bool
+        Try all failed scans again, not only those whose failure may pass.
+    files : bool
+        Look for missing output files, too.
+    """
+
+    def __init__(
+        self, saved: Mapping[str, int], look: bool = True, retry: bool = False, files: bool = False
+    ):
+        self.counts = dict(saved)
+        self._to_forget: list[str] = []
+        self._decided: dict[str, int] = {}
+        self._look, self._retry, self._files = look, retry, files
+        self._exists = functools.lru_cache(None)(os.path.exists)
+        self._listed = functools.lru_cache(None)(listed)
+
+    def of(self, out: str) -> str:
+        """Return an output's number in words, for its rule's parameters."""
+        if out not in self._decided:
+            number = self.counts.get(out, 0)
+            if self._look and self._again(out):
+                number += 1
+                self.counts[out] = number
+            self._decided[out] = number
+        return f"attempt {self._decided[out] + 1}"
+
+    def _again(self, out: str) -> bool:
+        if manifest.failures_path(out).name in self._listed(os.path.dirname(out)):
+            failed = manifest.read_failures(out)
+            if self._retry and failed["final"]:
+                self._to_forget.append(out)
+            if failed["again"] or (self._retry and failed["final"]):
+                return True
+        return self._files and self._lost_files(out)
+
+    def forget(self) -> None:
+        """Delete the records of failed scans where all are to be tried again."""
+        for out in self._to_forget:
+            manifest.forget_failures(out)
+
+    def _lost_files(self, out: str) -> bool:
+        """Tell whether a file that a manifest names is gone."""
+        if not out.endswith(".tsv") or not os.path.isfile(out):
+            return False
+        return any(
+            not self._exists(path)
+            for row in rows(out)
+            if row.get("status") == OK
+            for column, path in row.items()
+            if path and (column == "path" or column.endswith("_path"))
+        )
+
+
+def listed(folder: str) -> frozenset[str]:
+    """Return the names in a folder; none if there is no such folder."""
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError:
+        return frozenset()
+
+
+def rows(path: str | Path) -> list[dict[str, str]]:
+    """Read a manifest as plain text; pandas takes ten times as long."""
+    with open(path, newline="") as handle:
+        return list(csv.DictReader(handle, delimiter="\t"))
+
+
+class Failed(NamedTuple):
+    """What failed in one stage of one method.
+
+    Attributes
+    ----------
+    place : refacebench.run.paths.Place
+        Stage, dataset, segmenter, variant.
+    again, final : dict of str to str
+        Reason by scan, of failures that may pass and of the others.
+    total : int
+        Scans that the stage worked on, excluded ones aside.
+    """
+
+    place: paths_.Place
+    again: dict[str, str]
+    final: dict[str, str]
+    total: int
+
+    @property
+    def share(self) -> float:
+        """The share of the scans that failed."""
+        return (len(self.again) + len(self.final)) / max(self.total, 1)
+
+    def line(self) -> str:
+        """Say in one line where how many scans failed, with one reason."""
+        reasons = list((self.again | self.final).values())
+        where = ", ".join(filter(None, [self.place.variant, self.place.segmenter]))
+        method = f" ({where})" if where else ""
+        common = max(reasons, key=reasons.count)
+        example = f"; {'most often' if len(set(reasons)) > 1 else 'reason'}: {common}"
+        return (
+            f"{self.place.stage}{method}, dataset {self.place.dataset}: "
+            f"{len(reasons)} of {self.total} failed{example}"
+        )
+
+
+def collect(outputs: Iterable[str]) -> list[Failed]:
+    """Return what failed in the stages and methods that a run's outputs belong to."""
+    look = functools.lru_cache(None)(listed)
+    groups: dict[paths_.Place, list[str]] = {}
+    for out in outputs:
+        if len(Path(out).parts) > 3:  # results/{stage}/{dataset}/...
+            groups.setdefault(_place(out), []).append(out)
+    found = []
+    for place, paths in groups.items():
+        hit = {
+            path: manifest.read_failures(path)
+            for path in paths
+            if manifest.failures_path(path).name in look(os.path.dirname(path))
+        }
+        again, final = ({} for _ in range(2))
+        for failed in hit.values():
+            again |= failed["again"]
+            final |= failed["final"]
+        if again or final:
+            passed = sum(_passed(path) for path in paths if path not in hit)
+            total = passed + sum(failed["total"] for failed in hit.values())
+            found.append(Failed(place, again, final, total))
+    return found
+
+
+def _place(out: str) -> paths_.Place:
+    """Return the stage and method behind an output; attacks have a file each, no batches."""
+    place = paths_.manifest_place(out)
+    if not out.endswith(".npz"):
+        return place
+    return place._replace(variant=", ".join(filter(None, [place.variant, Path(out).stem])))
+
+
+def _passed(path: str) -> int:
+    """Return how many scans of a manifest without failures got through its stage."""
+    if not path.endswith(".tsv") or not os.path.isfile(path):
+        return 0
+    return sum(row.get("status") == OK for row in rows(path))
+
+
+def within(found: Iterable[Failed], allowed: float) -> bool:
+    """Tell whether in no stage and method a larger share of the scans failed than is allowed."""
+    return all(item.share <= allowed for item in found)
+
+
+def summary(found: Sequence[Failed]) -> str:
+    """Say where scans failed and what to do; empty where none did."""
+    if not found:
+        return ""
+    again = sum(len(item.again) for item in found)
+    final = sum(len(item.final) for item in found)
+    lines = ["Some scans failed:", *(f"  {item.line()}" for item in found)]
+    if again:
+        lines.append(
+            f"What made {again} of them fail may have passed (memory, disk, time limit, a file "
+            "that changed): run the same command again, and only these are tried again."
+        )
+    if final:
+        lines.append(
+            f"{final} failed in the method itself and are not tried again by themselves: look at "
+            "the reasons, then run the same command with --config retry=true."
+        )
+    return "\n".join(lines)
+
+
+def saved(path: str | Path) -> dict[str, int]:
+    """Return what the last run decided."""
+    path = Path(path)
+    return json.loads(path.read_text()) if path.is_file() else {}

@@ -1,0 +1,1 @@
+"""The stages: what happens to one scan on its way, one file a stage."""

@@ -1,0 +1,222 @@
+"""Run a defacer on a scan, keep the brain, write the result and check it.
+
+The only place where a defaced image is written.  Reads the scan and the prepare
+stage's derivatives, writes the two files that it is told to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import nibabel as nib
+import numpy as np
+
+from refacebench import bids
+from refacebench.contracts import Defaced, PreparedScan
+from refacebench.defacers import engine_of
+from refacebench.head import template
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.metrics import quality
+
+
+def scan_seed(scan: str, seed: int = 0) -> int:
+    """Return a seed of 31 bits for a scan, the same on every machine.
+
+    >>> scan_seed("sub-01") == scan_seed("sub-01"), scan_seed("sub-01") == scan_seed("sub-02")
+    (True, False)
+    """
+    digest = hashlib.sha256(f"{seed}:{scan}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def prepared(row: Mapping, seed: int = 0) -> PreparedScan:
+    """Read a scan and what the prepare stage found in it.
+
+    Parameters
+    ----------
+    row : mapping
+        A row of the prepare stage's manifest: ``scan``, ``path``,
+        ``brain_path``, ``head_path`` and ``template_path``.
+    seed : int
+        The configuration's seed; the scan's own is made from both.
+
+    Raises
+    ------
+    ValueError
+        If a mask does not lie on the scan's grid.
+    """
+    volume = nifti.read(row["path"])
+    return PreparedScan(
+        volume=volume,
+        brain=_mask_on(volume, row["brain_path"]),
+        head=_mask_on(volume, row["head_path"]),
+        to_template=template.read_matrix(row["template_path"]),
+        path=Path(row["path"]),
+        brain_path=Path(row["brain_path"]),
+        seed=scan_seed(row["scan"], seed),
+        warp_path=bids.nonlinear(row["template_path"]),
+    )
+
+
+def _mask_on(volume: Volume, path: str | Path) -> np.ndarray:
+    mask = nifti.read_mask(path)
+    if mask.shape != volume.shape:
+        raise ValueError(f"{path}: mask of {mask.shape}, scan of {volume.shape}; run prepare again")
+    return mask
+
+
+def apply(
+    scan: PreparedScan, module: ModuleType, options: Mapping, out_image: Path, out_mask: Path
+) -> dict:
+    """Deface one scan, write image and mask, and check what was written.
+
+    A native method never gets at the brain: its voxels, and a margin of
+    ``protect_margin_mm`` around them where the method has that option, are
+    taken out of ``changed``.  An official program's output is taken as it is.
+    The image has the scan's data type, scaling and grid; but an official output
+    that would lose by that (it was rescaled, or runs over) is stored as float32.
+
+    Parameters
+    ----------
+    scan : PreparedScan
+    module : module
+        A defacer, see :mod:`refacebench.defacers`.
+    options : mapping
+        All of the method's options.
+    out_image, out_mask : Path
+        The defaced scan, and the voxels that the method overwrote.
+
+    Returns
+    -------
+    dict
+        ``engine``; ``brain_voxels``; ``changed_voxels``, those whose stored
+        number is another one now; ``brain_changed``,
+        brain voxels whose stored number differs in the file;
+        ``brain_removed``, those of them that held tissue and are air now
+        (:func:`refacebench.metrics.quality.brain_integrity`);
+        ``brain_rounded``, brain voxels that only differ in the program's own
+        output, by less than the scan's data type resolves.
+
+    Raises
+    ------
+    ValueError
+        If the method returns arrays of another shape or values that are not finite.
+    RuntimeError
+        If the file of a native method differs from the scan in a protected
+        voxel, or in a voxel outside the method's mask; the file is deleted.
+    """
+    out_image, out_mask = Path(out_image), Path(out_mask)
+    # A method sees zeros where the scan is not finite; the file keeps what it has there.
+    finite = np.nan_to_num(scan.volume.data, posinf=0.0, neginf=0.0)
+    scan = replace(scan, volume=scan.volume.with_data(finite))
+    engine = engine_of(module, options)
+    result = _checked(module.deface(scan, dict(options)), scan)
+    changed = result.changed.astype(bool)
+    protected = np.zeros(scan.brain.shape, bool)
+    if engine == "native":
+        protected = protect(scan, float(options.get("protect_margin_mm", 0.0)))
+    wanted = changed & ~protected
+    if engine == "official" and not fits(scan.path, result.values, wanted):
+        values = np.where(wanted, result.values, scan.volume.data).astype(np.float32)
+        nifti.write_values(scan.path, values, out_image)
+        differs = values != scan.volume.data
+    else:
+        nifti.write_changed(scan.path, result.values, wanted, out_image)
+        differs = stored_difference(scan.path, out_image)
+    if (differs & ~wanted).any():
+        out_image.unlink()
+        where = "the brain" if (differs & protected).any() else "voxels outside its mask"
+        raise RuntimeError(f"{out_image}: the written file differs from the scan in {where}")
+    # The voxels that the method overwrote, not those that differ: where air was zero
+    # already the difference would draw the outline of the face that was there.
+    nifti.write(scan.volume.with_data(wanted), out_mask)
+    now = np.where(differs, result.values, scan.volume.data)
+    own = changed & ~wanted if engine == "native" else np.zeros_like(changed)
+    rounded = changed & ~differs & ~own & (result.values != scan.volume.data)
+    return {
+        "engine": engine,
+        "brain_voxels": int(scan.brain.sum()),
+        "changed_voxels": int(differs.sum()),
+        "brain_changed": int((differs & scan.brain).sum()),
+        "brain_removed": _removed(scan, now),
+        "brain_rounded": int((rounded & scan.brain).sum()),
+    }
+
+
+def _removed(scan: PreparedScan, now: np.ndarray) -> int:
+    before, brain = scan.volume.data, scan.brain
+    level = quality.brain_level(before, brain)
+    rescaled = quality.matched(before, now, brain)
+    return quality.brain_integrity(before, now, brain, level, rescaled=rescaled)["brain_removed"]
+
+
+def fits(path: str | Path, values: np.ndarray, changed: np.ndarray) -> bool:
+    """Tell whether a scan's data type can hold other values without harm.
+
+    It can if none of the changed values runs over, and rounding moves none by more
+    than 1 % of the image's largest value (a program may have scaled it to 0..1).
+    """
+    image = nib.load(path)
+    dtype = image.get_data_dtype()
+    if not np.issubdtype(dtype, np.integer) or not changed.any():
+        return True
+    slope, inter = nifti.scaling(image)
+    stored = (values[changed].astype(np.float64) - inter) / slope
+    error = np.abs(nifti.cast(stored, dtype).astype(np.float64) - stored).max()
+    return bool(error * abs(slope) <= 0.01 * np.nanmax(np.abs(values)))
+
+
+def _checked(result: Defaced, scan: PreparedScan) -> Defaced:
+    for name in ("values", "changed"):
+        shape = np.shape(getattr(result, name))
+        if shape != scan.volume.shape:
+            raise ValueError(f"the method's {name} have shape {shape}, not {scan.volume.shape}")
+    if not np.isfinite(result.values[result.changed.astype(bool)]).all():
+        raise ValueError("the method's output has values that are not finite")
+    return result
+
+
+def protect(scan: PreparedScan, margin_mm: float) -> np.ndarray:
+    """Return the brain mask, grown by a margin in mm."""
+    return grow(scan.brain, scan.volume.spacing, margin_mm)
+
+
+def grow(mask: np.ndarray, spacing: np.ndarray, margin_mm: float) -> np.ndarray:
+    """Return the voxels no further than ``margin_mm`` from a mask (Euclidean)."""
+    if margin_mm <= 0 or not mask.any():
+        return mask.astype(bool)
+    from scipy.ndimage import distance_transform_edt
+
+    pad = np.ceil(margin_mm / np.asarray(spacing)).astype(int) + 1
+    low = [max(0, int(x.min()) - p) for x, p in zip(np.nonzero(mask), pad, strict=True)]
+    high = [int(x.max()) + p + 1 for x, p in zip(np.nonzero(mask), pad, strict=True)]
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    grown = np.zeros(mask.shape, bool)
+    grown[box] = distance_transform_edt(~mask[box], sampling=spacing) <= margin_mm + 1e-6
+    return grown
+
+
+def stored_difference(source: str | Path, written: str | Path) -> np.ndarray:
+    """Return the voxels whose stored bits differ between two files of one data type.
+
+    Raises
+    ------
+    RuntimeError
+        If data type or shape differ.
+    """
+    before, after = nifti.stored(source), nifti.stored(written)
+    if before.dtype != after.dtype or before.shape != after.shape:
+        raise RuntimeError(
+            f"{written}: {after.dtype} {after.shape} where {source} has "
+            f"{before.dtype} {before.shape}"
+        )
+    # Bits, not values: a NaN equals itself here and -0.0 is not 0.0.
+    bits = f"u{before.dtype.itemsize}"
+    return before.astype(before.dtype.newbyteorder("=")).view(bits) != after.astype(
+        after.dtype.newbyteorder("=")
+    ).view(bits)

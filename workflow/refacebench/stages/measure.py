@@ -1,0 +1,219 @@
+"""All measures of one variant of one scan: reads the files that a row names.
+
+The only module of the metrics that opens files; it writes none.  The numbers
+come from :mod:`.overlap`, :mod:`.similarity` and :mod:`.quality`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from refacebench.head import template
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.metrics import overlap, quality, similarity, truth
+
+#: Raise it when a measure changes; it is part of every key.
+VERSION = "2"
+
+#: The parts of :func:`refacebench.head.template.face_region` with the ears, and their labels.
+PARTS = {**template.FACE_LABELS, quality.EARS: template.EAR_LABEL}
+
+
+def measure(row: Mapping, thresholds: Mapping | None = None) -> dict:
+    """Compare one variant of a scan with its original.
+
+    Parameters
+    ----------
+    row : mapping
+        A manifest row.  Paths: ``original_path`` and ``path`` (the variant's
+        image); ``brain_path``, ``head_path``, ``face_path`` (masks and face
+        labels of the original, from the prepare stage); ``seg_path``,
+        ``brainseg_path`` (the variant's segmentation: ``dseg`` image with 1
+        CSF, 2 grey, 3 white, 4 ventricular CSF, and brain mask);
+        ``original_seg_path``, ``original_brainseg_path``; ``truth_path`` if
+        there are true labels.  ``variant``.  What of a face the original
+        has: ``present_<part>`` (from the prepare stage), or else
+        ``template_path`` (matrix to the template) to find it out.
+    thresholds : mapping, optional
+        The config's ``thresholds``; those of :data:`quality.THRESHOLDS` are
+        used, others belong to later stages.
+
+    Returns
+    -------
+    dict
+        ``dice_<s>`` and ``iou_<s>`` for s in brain, vcsf, wm, gm, against the
+        segmentation of the original; ``truth_dice_<s>``, ``truth_iou_<s>`` and
+        the columns of :data:`.truth.COLUMNS` where there is truth; ``corr_front``,
+        ``corr_full``, ``ssim_front``, ``ssim_full``; ``brain_voxels``,
+        ``brain_changed``, ``brain_removed``, ``brain_replaced``,
+        ``brain_core_lost``; ``changed_voxels`` (any difference, whole image);
+        ``face_left``, ``face_left_<part>``, ``face_tissue_left`` (NaN for a
+        scan without a face); ``quality``.  For the original itself
+        correlation and SSIM are 1, ``face_left`` is 1, and ``quality`` is
+        empty, or ``no_face`` if the scan came without one.  For an unusable
+        output (constant, NaN) ``quality`` is ``crash`` and the similarity and
+        what is left of the face are NaN.
+
+    Raises
+    ------
+    ValueError
+        If a file does not lie on the original's grid; the message names it.
+    """
+    original = nifti.read(row["original_path"])
+    return {**_overlaps(row, original), **judge(row, thresholds, original)}
+
+
+def judge(row: Mapping, thresholds: Mapping | None = None, original: Volume | None = None) -> dict:
+    """Return the measures of :func:`measure` that need no segmentation of the variant.
+
+    They are all that can be said of an image on which the segmenter failed.
+
+    Parameters
+    ----------
+    row : mapping
+        As for :func:`measure`, without the segmentations.
+    thresholds : mapping, optional
+        As for :func:`measure`.
+    original : Volume, optional
+        The original, if it was read before.
+    """
+    limits = quality.thresholds(
+        {name: value for name, value in (thresholds or {}).items() if name in quality.THRESHOLDS}
+    )
+    original = original or nifti.read(row["original_path"])
+    brain = _labels(row["brain_path"], original) > 0
+    head = _labels(row["head_path"], original) > 0
+    face = _labels(row["face_path"], original)
+    has_face = not _came_defaced(row, original, head, limits)
+    if row["variant"] == "original":
+        variant, found = original, _of_original(brain, face, has_face)
+    else:
+        variant = _on_grid(row["path"], original)
+        found = _of_variant(original, variant, brain, head, face, has_face, limits)
+    return found | _by_truth(row, original, variant, limits)
+
+
+def _overlaps(row: Mapping, original: Volume) -> dict[str, float]:
+    def labels(prefix):
+        names = (f"{prefix}seg_path", f"{prefix}brainseg_path")
+        dseg, brain = (_labels(row[name], original) for name in names)
+        return overlap.structures(dseg, brain > 0)
+
+    variant = labels("")
+    scores = overlap.overlaps(variant, labels("original_"))
+    if row.get("truth_path"):
+        truth = overlap.truth_structures(_labels(row["truth_path"], original))
+        scores |= overlap.overlaps(variant, truth, prefix="truth_")
+    return scores
+
+
+def _labels(path: str, like: Volume) -> np.ndarray:
+    data = _on_grid(path, like, dtype=None).data
+    return data if data.dtype == np.uint8 else np.rint(data).astype(np.uint8)
+
+
+def _on_grid(path: str, like: Volume, dtype=np.float32) -> Volume:
+    """Read an image that shares a volume's grid; axes in another order are put right."""
+    volume = nifti.read(path, dtype=dtype)
+    same = volume.shape == like.shape and np.allclose(volume.affine, like.affine, atol=1e-3)
+    if same:
+        return volume
+    try:
+        return nifti.reorient_like(volume, like)
+    except ValueError:
+        raise ValueError(
+            f"{path}: {volume.shape} voxels on another grid than the original's {like.shape}; "
+            "a method must keep the grid of its input"
+        ) from None
+
+
+def _by_truth(row: Mapping, original: Volume, variant: Volume, limits: Mapping) -> dict:
+    """Return the verdict from true labels; nothing where there are none."""
+    if not row.get("truth_path"):
+        return {}
+    labels = original.with_data(_labels(row["truth_path"], original))
+    found = truth.judge(labels, original.data, variant.data, limits)
+    if row["variant"] == "original":  # untouched is no verdict on it
+        found["truth_quality"] = "" if found["truth_quality"] == "untouched" else "no_face"
+    return found
+
+
+def _of_variant(original, variant, brain, head, face, has_face, limits) -> dict:
+    usable = quality.is_usable(variant.data)
+    if not usable:
+        variant = variant.with_data(np.nan_to_num(variant.data, posinf=0.0, neginf=0.0))
+    level = quality.brain_level(original.data, brain)
+    adjusted = quality.matched(original.data, variant.data, brain) if usable else variant.data
+    counts = quality.brain_integrity(
+        original.data,
+        variant.data,
+        brain,
+        level,
+        limits,
+        rescaled=adjusted,
+        spacing=original.spacing,
+    )
+    result = {**_no_similarity(), **_no_face_left()}
+    if usable:
+        result |= similarity.similarity(original, variant, head)
+    if usable and has_face:
+        result |= quality.face_left(
+            original.data,
+            adjusted,
+            head,
+            face,
+            original.spacing,
+            level,
+            PARTS,
+            limits,
+            quality.is_resampled(original.data, adjusted, brain, level, limits),
+        )
+    return {
+        **result,
+        **counts,
+        "changed_voxels": int(np.count_nonzero(original.data != variant.data)),
+        "quality": quality.verdict(
+            result["face_left"],
+            counts,
+            has_face=has_face,
+            usable=usable,
+            ears_share=result["face_left_ears"],
+            limits=limits,
+        ),
+    }
+
+
+def _came_defaced(row: Mapping, original: Volume, head: np.ndarray, limits: Mapping) -> bool:
+    names = {part: f"present_{part}" for part in ("nose", "eyes")}
+    if all(row.get(name, "") not in ("", None) for name in names.values()):
+        present = {part: float(row[name]) for part, name in names.items()}
+    else:
+        matrix = template.read_matrix(row["template_path"])
+        present = template.face_present(original, head, matrix)
+    return quality.already_defaced(present, limits)[0]
+
+
+def _of_original(brain: np.ndarray, face: np.ndarray, has_face: bool) -> dict:
+    parts = {n: has_face and bool((face == v).any()) for n, v in PARTS.items()}
+    faced = any(there for name, there in parts.items() if name != quality.EARS)
+    return {
+        **dict.fromkeys(_no_similarity(), 1.0),
+        **dict.fromkeys(_no_face_left(), 1.0 if faced else np.nan),
+        **{f"face_left_{n}": 1.0 if there else np.nan for n, there in parts.items()},
+        "brain_voxels": int(np.count_nonzero(brain)),
+        **dict.fromkeys(("brain_changed", "brain_removed", "brain_replaced", "brain_core_lost"), 0),
+        "changed_voxels": 0,
+        "quality": "" if faced else "no_face",
+    }
+
+
+def _no_similarity() -> dict[str, float]:
+    return dict.fromkeys(("corr_front", "corr_full", "ssim_front", "ssim_full"), np.nan)
+
+
+def _no_face_left() -> dict[str, float]:
+    names = ["face_left", *(f"face_left_{n}" for n in PARTS), "face_tissue_left"]
+    return dict.fromkeys(names, np.nan)

@@ -1,0 +1,178 @@
+"""What every later stage needs to know about an original scan.
+
+Head mask, brain mask, registration to the template head and the region of the
+face, made once a scan and shared by all defacers.  Writes derivatives under
+the folder that it is given and touches nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from refacebench import bids
+from refacebench.contracts import ScanExcluded
+from refacebench.head import masks, pose, template
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+
+VERSION = "3"
+
+#: A brain mask outside this range, in ml, is not that of a living person's whole brain.
+BRAIN_RANGE_ML = (600.0, 2500.0)
+#: Dice of the brain mask and the registered template's brain below which one of the two is wrong.
+#: Right pairs had 0.93 to 0.97, and 0.86 on a scan that had been defaced before; masks that take
+#: in the throat stay under 0.8.
+MIN_AGREEMENT = 0.80
+#: Share of the brain that may lie outside the field of view.
+MAX_CUT = 0.10
+
+
+def prepare(row: Mapping, out_folder: str | Path) -> dict:
+    """Prepare one original scan and write what was found.
+
+    Parameters
+    ----------
+    row : mapping
+        A manifest row; ``path`` and ``scan`` are used.
+    out_folder : str or Path
+        Root of the derivatives, for example
+        ``results/derivatives/{dataset}/original``.
+
+    Returns
+    -------
+    dict
+        ``brain_path``, ``head_path`` (uint8 masks), ``face_path`` (uint8
+        labels, :func:`refacebench.head.template.face_region`), ``template_path``
+        (JSON with the 4 x 4 matrix), ``brain_ml``, ``head_ml``, and
+        ``present_<part>``: how much of an average face's part the scan holds
+        (:func:`refacebench.head.template.face_present`).
+
+    Raises
+    ------
+    ScanExcluded
+        If the scan has no plausible brain or cannot be registered to a head.
+    """
+    volume = nifti.read(row["path"])
+    found = examine(volume)
+    paths = _paths(out_folder, row["scan"])
+    for name in ("brain", "head", "face"):
+        nifti.write(volume.with_data(found[name].astype(np.uint8)), paths[name])
+    template.write_matrix(found["matrix"], paths["template"])
+    return {
+        **{f"{name}_path": str(path) for name, path in paths.items()},
+        "brain_ml": round(float(found["brain"].sum()) * volume.voxel_ml, 3),
+        "head_ml": round(float(found["head"].sum()) * volume.voxel_ml, 3),
+        **{f"present_{part}": round(share, 4) for part, share in found["present"].items()},
+    }
+
+
+def examine(volume: Volume) -> dict:
+    """Find brain, head, registration and face of a scan (no file).
+
+    Returns
+    -------
+    dict
+        ``brain``, ``head`` (bool arrays), ``matrix`` (4 x 4), ``face`` (uint8
+        array) and ``present`` (dict of shares).
+
+    Raises
+    ------
+    ScanExcluded
+        As :func:`prepare`.
+    """
+    try:
+        head = masks.head_mask(volume)
+        brain = masks.brain_mask(volume)
+    except ValueError as error:
+        raise ScanExcluded(str(error)) from None
+    check_brain_ml(float(brain.sum()) * volume.voxel_ml)
+    check_field(volume, brain)
+    head = head | brain
+    try:
+        matrix = register(volume, head, brain)
+    except ValueError as error:
+        raise ScanExcluded(str(error)) from None
+    return {
+        "brain": brain,
+        "head": head,
+        "matrix": matrix,
+        "face": template.face_region(volume, head, matrix),
+        "present": template.face_present(volume, head, matrix),
+    }
+
+
+def check_brain_ml(brain_ml: float) -> None:
+    """Refuse a brain mask of an implausible size.
+
+    Raises
+    ------
+    ScanExcluded
+        If it lies outside :data:`BRAIN_RANGE_ML`.
+    """
+    low, high = BRAIN_RANGE_ML
+    if not low <= brain_ml <= high:
+        raise ScanExcluded(
+            f"implausible brain: the mask has {brain_ml:.0f} ml, expected {low:.0f}-{high:.0f} ml"
+        )
+
+
+def check_field(volume: Volume, brain: np.ndarray) -> None:
+    """Refuse a brain that lies in part outside the field of view.
+
+    Raises
+    ------
+    ScanExcluded
+        If more than :data:`MAX_CUT` of it does.
+    """
+    lost = pose.cut_off_ml(pose.fit(volume.with_data(brain), field=volume), volume)
+    whole = lost + float(brain.sum()) * volume.voxel_ml
+    if lost > MAX_CUT * whole:
+        raise ScanExcluded(
+            f"the field of view cuts off about {lost:.0f} of {whole:.0f} ml of the brain"
+        )
+
+
+def register(volume: Volume, head: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Register a scan to the mean head, and compare the brain mask with the template's brain.
+
+    Mask and registration are two sources: the network knows no template, and the
+    registration sees the whole head.  A start from the brain mask that ends in
+    disagreement is followed by starts from the head alone.
+
+    Returns
+    -------
+    numpy.ndarray
+        4 x 4, as :func:`refacebench.head.template.register`.
+
+    Raises
+    ------
+    ValueError
+        If the scan cannot be registered, or mask and registered brain differ.
+    """
+    found = volume.with_data(brain)
+    best = -1.0
+    for start in (brain, None):
+        matrix = template.register(volume, head, start)
+        best = max(best, pose.agreement(found, matrix))
+        if best >= MIN_AGREEMENT:
+            return matrix
+    raise ValueError(
+        "the brain mask and the brain of the registered template head do not match (Dice "
+        f"{best:.2f}, at least {MIN_AGREEMENT:.2f} is expected): one of the two is wrong; "
+        "is it a whole T1w head with the right orientation in its header?"
+    )
+
+
+def _paths(root: str | Path, scan: str) -> dict[str, Path]:
+    matrix = bids.derivative(root, scan, "xfm").with_name(
+        f"{scan}_from-T1w_to-template_mode-image_xfm.json"
+    )
+    return {
+        "brain": bids.derivative(root, scan, "mask", "brain"),
+        "head": bids.derivative(root, scan, "mask", "head"),
+        "face": bids.derivative(root, scan, "dseg", "face"),
+        "template": matrix,
+    }

@@ -1,0 +1,1 @@
+"""What trained refacing models share: pairs, slices, networks, the loop."""
