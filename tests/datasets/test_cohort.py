@@ -1,0 +1,592 @@
+"""The grown cohorts: deformations, labels, acquisition, names, and the label maps' download."""
+
+import dataclasses
+import sys
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refacebench import files, vocabulary
+from refacebench.datasets import _fields, _growth, _people, demo, labelmaps
+from refacebench.head.labels import is_brain
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
+from refacebench.run import configuration, methods, plan
+from refacebench.vocabulary import TRUTH
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "labelmaps"
+FRAME = _fields.Frame.around((-40, -50, -45), (38, 50, 45), 5.0)
+
+
+# ---------------------------------------------------------------- fields
+
+
+def test_frame_is_symmetric_and_covers_the_box():
+    nodes = _fields.node_points(FRAME)
+    assert np.allclose(nodes[0], -nodes[0][::-1])
+    assert (nodes.min(axis=(1, 2, 3)) <= (-40, -50, -45)).all()
+    assert (nodes.max(axis=(1, 2, 3)) >= (38, 50, 45)).all()
+
+
+def test_flow_of_a_constant_velocity_is_a_shift():
+    velocity = np.zeros((3, *FRAME.shape), np.float32)
+    velocity[1] = 7.0
+    assert np.allclose(_fields.flow(velocity, FRAME), velocity, atol=1e-4)
+
+
+def test_flow_of_a_linear_velocity_is_exponential_growth():
+    nodes = _fields.node_points(FRAME)
+    displacement = _fields.flow(-0.2 * nodes, FRAME)
+    # dx/dt = -0.2 x takes x to exp(-0.2) x; it points inwards, so no edge is involved.
+    assert np.allclose(displacement, (np.exp(-0.2) - 1) * nodes, atol=0.15)
+    assert np.allclose(_fields.jacobian(displacement, FRAME), np.exp(-0.6), atol=0.01)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2**31), st.floats(0.5, 4.0))
+def test_flow_does_not_fold_and_has_an_inverse(seed, amplitude):
+    velocity = amplitude * _fields.random_velocity(np.random.default_rng(seed), FRAME, 18.0, 0.9)
+    there, back = _fields.flow(velocity, FRAME), _fields.flow(-velocity, FRAME)
+    assert _fields.jacobian(there, FRAME).min() > 0
+    points = _fields.node_points(FRAME)
+    arrived = points + there
+    home = arrived + _fields.sample(back, FRAME, arrived)
+    inner = (slice(None), *[slice(5, -5)] * 3)
+    assert np.abs(home - points)[inner].max() < 0.1 * FRAME.step * amplitude
+
+
+def test_logarithm_of_a_flow_is_its_velocity():
+    velocity = 1.5 * _fields.random_velocity(np.random.default_rng(3), FRAME, 20.0, 1.0)
+    found = _fields.velocity_of_warp(_fields.flow(velocity, FRAME), _fields.flow(-velocity, FRAME))
+    inner = (slice(None), *[slice(4, -4)] * 3)
+    error = np.abs(found - velocity)[inner].max()
+    assert error < 0.05 * np.abs(velocity).max()
+    # One direction alone would be a worse estimate than the two together.
+    assert error < np.abs(_fields.flow(velocity, FRAME) - velocity)[inner].max()
+
+
+def test_pushes_move_tissue_forwards_and_are_symmetric():
+    middle = _fields.push(FRAME, (0, 30, 0), (8, 8, 8), (0, 2.0, 0), paired=False)
+    pair = _fields.push(FRAME, (20, 30, 0), (8, 8, 8), (1.5, 0, 0), paired=True)
+    for velocity in (middle, pair):
+        assert np.allclose(velocity, _fields.mirror(velocity), atol=1e-5)
+    # Backward fields: tissue that moves forwards is sampled from behind.
+    assert middle[1].min() == pytest.approx(-2.0, abs=1e-3)
+    assert np.abs(middle[[0, 2]]).max() == 0
+
+
+def test_random_velocity_has_unit_deviation_and_the_symmetry_asked_for():
+    frame = _fields.Frame.around((-100, -100, -100), (100, 100, 100), 4.0)
+    rng = np.random.default_rng(0)
+    velocity = _fields.random_velocity(rng, frame, 8.0, 1.0)
+    assert np.allclose(velocity, _fields.mirror(velocity), atol=1e-4)
+    assert velocity.std() == pytest.approx(1.0, rel=0.15)
+    loose = _fields.random_velocity(rng, frame, 8.0, 0.0)
+    reflected = np.corrcoef(loose.ravel(), _fields.mirror(loose).ravel())[0, 1]
+    assert abs(reflected) < 0.2
+
+
+def test_receive_field_is_smooth_and_standardised():
+    field = _fields.low_order(np.random.default_rng(1), (20, 24, 28))
+    assert field.std() == pytest.approx(1.0, rel=1e-3)
+    assert abs(field.mean()) < 0.05
+    assert np.abs(np.diff(field, axis=0)).max() < 1.0
+
+
+# ---------------------------------------------------------------- a ball for a head
+
+
+def ball_head() -> _growth.Head:
+    """A ball: head of 60 mm, CSF from 40 to 34, cortex to 28, white matter, ventricle of 12 mm."""
+    spacing, n = 2.0, 72
+    line = (np.arange(n) - (n - 1) / 2) * spacing
+    r = np.sqrt(sum(a**2 for a in np.meshgrid(line, line, line, indexing="ij")))
+    labels = np.zeros(r.shape, np.uint8)
+    for radius, label in ((60, 5), (40, 1), (34, 2), (28, 3), (12, 4)):
+        labels[r < radius] = label
+    affine = np.diag([spacing] * 3 + [1.0])
+    affine[:3, 3] = line[0]
+    bright = np.array([0, 300, 600, 1000, 300, 500], np.uint16)[labels]
+    points = np.array([p.point for p in _people.PUSHES.values()]) * 0.5
+    head = _growth.build(Volume(bright, affine), labels, np.eye(4), points, 0.0)
+    return dataclasses.replace(head, box=np.array([[3.5] * 3, [66.5] * 3]))
+
+
+@pytest.fixture(scope="module")
+def ball() -> _growth.Head:
+    """The ball with its ageing tables."""
+    return _growth.with_ageing(ball_head())
+
+
+OPTIONS = {**_people.OPTIONS, "participants": 3, "voxel_mm": 2.0}
+STILL = {"rotation_deg": 0.0, "shift_mm": 0.0}
+QUIET = {"noise": 0.0, "bias": 0.0}
+
+
+def nobody(head, **changes) -> _people.Person:
+    """The base head itself."""
+    person = _people.Person(
+        np.ones(3), np.zeros(len(_people.PUSHES)), 0.0, np.zeros(len(head.blends)), 0.0, 0.0
+    )
+    return dataclasses.replace(person, **changes)
+
+
+def seen_by(head, displacement, options, proportions=None, seed=0) -> _growth.View:
+    """Scan a displacement at the first site."""
+    site = _people.Site("s")
+    proportions = np.ones(3) if proportions is None else proportions
+    rng = np.random.default_rng(seed)
+    return _growth.view(head, displacement, proportions, site, options, rng)
+
+
+def count(labels, *codes) -> int:
+    """Voxels with one of these labels."""
+    return int(np.isin(labels, codes).sum())
+
+
+def test_without_deformation_and_pose_the_scan_shows_the_base(ball):
+    still = np.zeros((3, *ball.frame.shape), np.float32)
+    seen = seen_by(ball, still, {**OPTIONS, **STILL})
+    labels = _growth.truth(ball, seen)
+    # The field of view starts at voxel 4 and has the base's own voxels.
+    assert np.allclose(seen.voxels[:, 0, 0, 0], 4.0, atol=1e-3)
+    assert (labels == ball.labels[4:67, 4:67, 4:67]).all()
+
+
+def test_a_shift_moves_the_labels_by_whole_voxels(ball):
+    shift = np.zeros((3, *ball.frame.shape), np.float32)
+    shift[1] = 4.0  # mm = two voxels: the scan shows what lies two voxels in front
+    labels = _growth.truth(ball, seen_by(ball, shift, {**OPTIONS, **STILL}))
+    assert (labels == ball.labels[4:67, 6:69, 4:67]).all()
+
+
+def test_proportions_scale_the_volumes(ball):
+    still = np.zeros((3, *ball.frame.shape), np.float32)
+    scale = np.array([1.05, 1.0, 0.95])
+    seen = seen_by(ball, still, {**OPTIONS, **STILL}, scale)
+    labels = _growth.truth(ball, seen)
+    brain = is_brain(ball.labels).sum()
+    assert is_brain(labels).sum() / brain == pytest.approx(scale.prod(), rel=0.01)
+    width, height = (np.ptp(np.argwhere(labels == 1), axis=0) + 1)[[0, 2]]
+    assert width == pytest.approx(40 * 1.05, abs=1)
+    assert height == pytest.approx(40 * 0.95, abs=1)
+
+
+def test_labels_survive_coarser_voxels_without_bias(ball):
+    still = np.zeros((3, *ball.frame.shape), np.float32)
+    seen = seen_by(ball, still, {**OPTIONS, "voxel_mm": 4.0, "rotation_deg": 6.0}, seed=5)
+    labels = _growth.truth(ball, seen)
+    assert set(np.unique(labels)) <= set(np.unique(ball.labels))
+    for code in (3, 4):
+        assert 8 * count(labels, code) == pytest.approx(count(ball.labels, code), rel=0.04)
+
+
+def test_majority_of_the_parts_decides():
+    voxels = np.zeros((3, 1, 1, 4), np.float32)
+    voxels[2, 0, 0] = [0.5, 2.5, 4.5, 6.5]  # each scan voxel spans two of the base along z
+    voxels = np.repeat(np.repeat(voxels, 2, axis=1), 2, axis=2)
+    parts = list(_growth.subvoxels(voxels, 3))
+    assert len(parts) == 27
+    spread = np.stack([p[2, 0, 0] for p in parts])
+    # Thirds of a two-voxel span around 2.5: at 1.83, 2.5 and 3.17.
+    assert sorted(set(spread[:, 1].tolist())) == [2, 3]
+
+
+@pytest.mark.parametrize("target", [-0.3, 0.4, 0.9])
+def test_ageing_makes_the_ventricles_that_it_should(ball, target):
+    field = _growth._factor(target, ball.ventricle_table) * ball.ventricles
+    displacement = _fields.flow(field, ball.frame)
+    labels = _growth.truth(ball, seen_by(ball, displacement, {**OPTIONS, **STILL}))
+    assert np.log(count(labels, 4) / count(ball.labels, 4)) == pytest.approx(target, abs=0.07)
+    # The brain's surface stays where it was.
+    assert count(labels, 5) == pytest.approx(count(ball.labels, 5), rel=0.01)
+
+
+def test_ageing_thins_the_cortex_and_leaves_the_skull(ball):
+    # A pose, because labels on the base's own grid cannot move by half a voxel.
+    posed = {**OPTIONS, "rotation_deg": 8.0}
+    field = _growth._factor(-0.15, ball.cortex_table) * ball.cortex
+    young = _growth.truth(ball, seen_by(ball, 0 * field, posed))
+    old = _growth.truth(ball, seen_by(ball, _fields.flow(field, ball.frame), posed))
+    assert np.log(count(old, 2) / count(young, 2)) == pytest.approx(-0.15, abs=0.03)
+    assert count(old, 4) == pytest.approx(count(young, 4), rel=0.05)
+    # Some of the room that tissue leaves is CSF's; the outer CSF's edge follows a little.
+    assert count(old, 1) > 1.03 * count(young, 1)
+    assert count(old, 5) == pytest.approx(count(young, 5), rel=0.03)
+    assert count(old, 0) == pytest.approx(count(young, 0), rel=0.002)
+
+
+def test_people_differ_sessions_share_anatomy_and_nothing_folds(ball):
+    rows = _people.index(OPTIONS, 4, "d", True)
+    site = _people.Site("s")
+    volumes, fields = {}, {}
+    for row in rows.to_dict("records"):
+        rng = _people.random_of(4, "person", row["participant"])
+        person = _people.draw_person(rng, OPTIONS, 0, row["sex"], row["age"] - 50)
+        shape = _people.random_of(4, "shape", row["participant"])
+        fields[row["scan"]] = _growth.anatomy(ball, person, OPTIONS, shape)
+        seen, _, labels = _growth.scan(
+            ball, person, row, site, OPTIONS, 4, lambda seen: np.ones(seen.grid.shape)
+        )
+        volumes[row["scan"]] = np.array([count(labels, c) for c in (2, 3, 4)])
+        assert _fields.jacobian(fields[row["scan"]], ball.frame).min() > 0
+    one, two, other = "sub-d001_ses-1", "sub-d001_ses-2", "sub-d002_ses-1"
+    assert (fields[one] == fields[two]).all()
+    assert np.abs(fields[one] - fields[other]).max() > 1.0
+    assert np.allclose(volumes[one], volumes[two], rtol=0.02)
+    assert not np.allclose(volumes[one], volumes[other], rtol=0.02)
+
+
+def test_anatomy_weakens_what_would_fold(ball):
+    wild = {**OPTIONS, "face_amplitude": 5.0}
+    person = nobody(ball, pushes=np.full(len(_people.PUSHES), 9.0))
+    displacement = _growth.anatomy(ball, person, wild, np.random.default_rng(0))
+    assert _fields.jacobian(displacement, ball.frame).min() > _growth.LEAST_JACOBIAN
+
+
+# ---------------------------------------------------------------- the scanner
+
+
+def test_acquisition_without_noise_is_contrast_alone():
+    clean = np.linspace(0, 1.5, 24**3, dtype=np.float32).reshape(24, 24, 24)
+    site = _people.Site("s", white=100.0, gamma=1.0)
+    image = _growth.acquire(clean, site, QUIET, np.random.default_rng(0))
+    assert image.dtype == np.float32
+    order = np.argsort(clean.ravel())
+    assert (np.diff(image.ravel()[order]) >= 0).all()
+    assert image.ravel()[0] == 0
+    # Gamma and gain vary by 1.5 % and 3 % (one standard deviation) from scan to scan.
+    assert image[clean > 0.99].min() == pytest.approx(100, rel=0.12)
+
+
+def test_air_has_rayleigh_noise_of_the_sites_level():
+    site = _people.Site("s", white=1000.0, noise=0.03)
+    options = {"noise": 1.0, "bias": 1.0}
+    image = _growth.acquire(np.zeros((40,) * 3), site, options, np.random.default_rng(2))
+    assert image.min() >= 0
+    # Mean of a Rayleigh distribution: sigma sqrt(pi / 2); the gain is within 3 x 3 %.
+    assert image.mean() == pytest.approx(30 * np.sqrt(np.pi / 2), rel=0.09)
+    assert image.std() / image.mean() == pytest.approx(np.sqrt(4 / np.pi - 1), rel=0.02)
+
+
+def test_scans_are_stored_as_the_site_stores_them(tmp_path, ball):
+    still = np.zeros((3, *ball.frame.shape), np.float32)
+    row = {"scan": "sub-d001_ses-2"}
+    for site in _people.SITES:
+        seen = _growth.view(
+            ball, still, np.ones(3), site, {**OPTIONS, **STILL}, np.random.default_rng(0)
+        )
+        labels = _growth.truth(ball, seen)
+        answer = _growth.write_scan(row, seen.grid, labels * 20.0, labels, site, tmp_path)
+        assert answer["path"] == str(
+            tmp_path / "sub-d001" / "ses-2" / "anat" / "sub-d001_ses-2_T1w.nii.gz"
+        )
+        assert answer["truth_path"].endswith("sub-d001_ses-2_desc-truth_dseg.nii.gz")
+        scan, truth = nifti.read(answer["path"], None), nifti.read(answer["truth_path"], None)
+        assert scan.data.dtype == site.dtype
+        assert truth.data.dtype == np.uint8
+        assert nifti.axis_codes(scan.affine) == site.axes
+        assert np.allclose(nifti.reorient(scan).spacing, np.array(site.voxel) * 2.0)
+        assert (np.rint(scan.data / 20.0) == truth.data).all()
+        assert (nifti.reorient(truth).data == labels).all()
+
+
+# ---------------------------------------------------------------- who takes part
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 3), st.integers(0, 9))
+def test_index_is_complete_sorted_and_fixed_by_the_seed(participants, sessions, seed):
+    options = {**demo.OPTIONS, "participants": participants, "sessions": sessions}
+    table = demo.index(options, seed)
+    assert len(table) == participants * sessions
+    assert table["scan"].is_unique
+    assert table["scan"].is_monotonic_increasing
+    assert table.equals(demo.index(options, seed))
+    assert table["age"].between(20, 80).all()
+    assert (table["status"] == vocabulary.OK).all()
+    assert (table["path"] == "").all()
+    people = table.groupby("participant")
+    assert (people[["age", "sex", "site"]].nunique() == 1).all().all()
+    counts = people["site"].first().value_counts()
+    assert counts.max() - counts.min() <= 1
+    # One person in each of as many equal intervals of age.
+    ages = np.sort(people["age"].first())
+    edges = np.linspace(20, 80, participants + 1)
+    assert ((ages >= edges[:-1] - 0.05) & (ages <= edges[1:] + 0.05)).all()
+
+
+def test_another_seed_deals_other_people():
+    a, b = (demo.index(demo.OPTIONS, seed) for seed in (1, 2))
+    assert list(a["participant"].unique()[:2]) == ["sub-d001", "sub-d002"]
+    assert len(a) == 68
+    assert not a["age"].equals(b["age"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"participants": 0}, "participants"),
+        ({"sessions": 1.5}, "sessions"),
+        ({"voxel_mm": 0.1}, "voxel_mm"),
+        ({"age_range": [60, 20]}, "age_range"),
+        ({"sites": []}, "at least one site"),
+        ({"sites": ["a", "a"]}, "own name"),
+        ({"sites": [{"name": "a", "colour": 1}]}, "colour"),
+        ({"sites": [{"name": "a", "axes": "RRS"}]}, "RRS"),
+        ({"sites": [{"name": "a", "dtype": "int64"}]}, "int64"),
+        ({"sites": [{"name": "a", "voxel": 0}]}, "above zero"),
+    ],
+)
+def test_impossible_options_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        demo.index({**demo.OPTIONS, **change}, 1)
+
+
+def test_sites_can_be_described():
+    found = _people.sites({"sites": ["x", {"name": "y", "voxel": 1.5, "axes": "PIR"}]})
+    assert [s.name for s in found] == ["x", "y"]
+    assert found[0].axes == _people.SITES[0].axes
+    assert found[1].voxel == (1.5, 1.5, 1.5)
+    assert found[1].axes == "PIR"
+    with pytest.raises(ValueError, match="not among"):
+        _people.site_of({"scan": "s", "site": "z"}, {"sites": ["x"]})
+
+
+def test_age_can_be_told_from_the_brain_but_not_exactly():
+    options = demo.OPTIONS
+    rng = np.random.default_rng(0)
+    years = rng.uniform(-10, 50, 400)
+    people = [_people.draw_person(rng, options, 2, "F", y) for y in years]
+    ventricles = np.array([p.ventricles for p in people])
+    slope = np.polyfit(years, ventricles, 1)[0]
+    assert slope == pytest.approx(options["ventricle_rate"], abs=0.003)
+    assert 0.6 < np.corrcoef(years, ventricles)[0, 1] < 0.9
+    ageless = _people.draw_person(rng, options, 2, "F", np.nan)
+    assert ageless.ventricles == ageless.cortex == 0
+
+
+def test_the_modules_keep_the_contract():
+    for name in ("demo", "labelmaps"):
+        module = methods.load("datasets", name)
+        assert module.SYNTHETIC
+        assert module.STATEMENT.endswith(".")
+        assert name in methods.available("datasets")
+
+
+def test_packaged_files_are_found_without_import():
+    with pytest.raises(FileNotFoundError, match="pip install --no-deps nosuchthing==1.0"):
+        demo.packaged("nosuchthing", "1.0", "data", "x.nii.gz")
+    before = set(sys.modules)
+    assert demo.packaged("pydeface", "2.1.0", "data", "facemask.nii.gz").is_file()
+    assert "pydeface" not in set(sys.modules) - before
+
+
+def test_growing_needs_the_base(tmp_path):
+    row = demo.index(demo.OPTIONS, 1).iloc[0].to_dict()
+    with pytest.raises(FileNotFoundError, match="run the base step first"):
+        demo.grow(row, demo.OPTIONS, 1, tmp_path, tmp_path)
+
+
+def test_demo_grows_a_scan_the_same_twice(tmp_path, ball):
+    blends = np.zeros((2, 3, *ball.frame.shape), np.float32)
+    _growth.save(dataclasses.replace(ball, blends=blends), tmp_path / "base.npz")
+    options = {**demo.OPTIONS, "participants": 2, "voxel_mm": 3.0}
+    rows = demo.index(options, 1).to_dict("records")
+    first = [demo.grow(row, options, 1, tmp_path, tmp_path / "a") for row in rows[:2]]
+    again = [demo.grow(row, options, 1, tmp_path, tmp_path / "b") for row in rows[:2]]
+    for one, two in zip(first, again, strict=True):
+        for key in ("path", "truth_path"):
+            assert (nifti.read(one[key], None).data == nifti.read(two[key], None).data).all()
+    scans = [nifti.read(one["path"]).data for one in first]
+    assert scans[0].min() >= 0
+    assert not np.allclose(scans[0], scans[1])
+    truth = nifti.read(first[0]["truth_path"], None).data
+    means = [scans[0][truth == code].mean() for code in (1, 2, 3)]
+    assert means[0] < means[1] < means[2]
+
+
+# ---------------------------------------------------------------- label maps
+
+
+def write_priors(folder: Path) -> None:
+    """Priors of four labels: air, white, grey, CSF; levels 0, 160, 100, 40."""
+    folder.mkdir(parents=True)
+    np.save(folder / "generation_labels.npy", np.array([0, 24, 2, 3]))
+    np.save(folder / "generation_classes_contrast_specific.npy", np.array([0, 1, 2, 3]))
+    np.save(folder / "prior_means_t1.npy", np.array([[5.0, 40, 160, 100], [1, 8, 16, 10]]))
+    np.save(folder / "prior_stds_t1.npy", np.array([[3.0, 20, 16, 16], [1, 1, 1, 1]]))
+
+
+def test_paint_is_in_units_of_white_matter(tmp_path):
+    write_priors(tmp_path / "p")
+    paint = labelmaps.read_paint(tmp_path / "p")
+    assert np.allclose(paint.level, [0, 0.25, 1, 0.625])
+    assert np.allclose(paint.spread, [0, 0.05, 0.1, 0.0625])
+    assert np.allclose(paint.texture, [0, 0.075, 0.1, 0.1])  # CSF's is capped at 0.3 x 0.25
+    draws = labelmaps._levels(np.random.default_rng(0), paint)
+    assert draws[2] == 0
+    assert np.abs(draws).max() <= 2
+
+
+def test_missing_or_wrong_priors_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="generation_labels.npy"):
+        labelmaps.read_paint(tmp_path)
+    write_priors(tmp_path / "p")
+    np.save(tmp_path / "p" / "generation_labels.npy", np.array([0, 24, 2]))
+    with pytest.raises(ValueError, match="do not fit"):
+        labelmaps.read_paint(tmp_path / "p")
+
+
+def test_freesurfer_labels_become_truth():
+    known = {
+        0: 0, 2: 3, 41: 3, 3: 2, 42: 2, 4: 4, 43: 4, 5: 4, 44: 4, 14: 4, 15: 4, 24: 1,
+        7: 3, 46: 3, 8: 2, 47: 2, 10: 11, 49: 12, 11: 13, 50: 14, 12: 15, 51: 16, 13: 17,
+        52: 18, 17: 19, 53: 20, 18: 21, 54: 22, 16: 23, 26: 2, 58: 2, 28: 3, 60: 3, 507: 5,
+        85: 5,
+    }  # fmt: skip
+    labels = np.array(list(known))
+    assert labelmaps.to_truth(labels).tolist() == list(known.values())
+
+
+def test_csf_of_the_spinal_canal_is_no_brain():
+    labels = np.zeros((3, 3, 6), int)
+    labels[1, 1] = [24, 24, 16, 24, 2, 24]
+    truth = labelmaps.to_truth(labels)[1, 1].tolist()
+    assert truth == [TRUTH["other_head"], TRUTH["other_head"], 23, 1, 3, 1]
+
+
+def label_options(tmp_path: Path, **changes) -> dict:
+    folder = tmp_path / "maps"
+    if not folder.exists():
+        write_priors(folder / "labels_classes_priors")
+        for name in ("b.nii.gz", "a.nii.gz"):
+            (folder / name).write_bytes(b"")
+    return {**labelmaps.OPTIONS, "folder": str(folder), **changes}
+
+
+def test_label_maps_give_one_person_each_without_age(tmp_path):
+    table = labelmaps.index(label_options(tmp_path), 1)
+    assert table["participant"].unique().tolist() == ["sub-m001", "sub-m002"]
+    assert table["age"].isna().all()
+    table = labelmaps.index(label_options(tmp_path, participants=5, ages="simulated"), 1)
+    assert table["participant"].nunique() == 5
+    assert table["age"].between(20, 80).all()
+
+
+def test_missing_priors_end_the_run_before_it_starts(tmp_path):
+    entry = {**label_options(tmp_path), "type": "labelmaps"}
+    config = {"datasets": {"mine": entry}, "seed": 1, "batch_size": 2}
+    config["splits"] = {"train": 0, "validation": 0, "test": 1}
+    assert len(plan.scans(config, "mine")) == 4
+    name = "prior_means_t1.npy"
+    (tmp_path / "maps" / "labels_classes_priors" / name).unlink()
+    with pytest.raises(
+        configuration.ConfigError, match=f"datasets.mine: .*no {name}; put"
+    ) as error:
+        plan.scans(config, "mine")
+    assert "\n" not in str(error.value)
+    # Those that are to be downloaded need not be there yet; those of another place do.
+    assert len(labelmaps.index(label_options(tmp_path, download=True, participants=2), 1)) == 4
+    elsewhere = label_options(tmp_path, download=True, priors=str(tmp_path / "elsewhere"))
+    with pytest.raises(FileNotFoundError, match="elsewhere: no generation_labels.npy"):
+        labelmaps.index(elsewhere, 1)
+
+
+def test_label_map_options_are_checked(tmp_path):
+    with pytest.raises(ValueError, match="folder"):
+        labelmaps.index(labelmaps.OPTIONS, 1)
+    with pytest.raises(ValueError, match="no label map"):
+        labelmaps.index({**labelmaps.OPTIONS, "folder": str(tmp_path / "none")}, 1)
+    with pytest.raises(ValueError, match="ages"):
+        labelmaps.index(label_options(tmp_path, ages="real"), 1)
+    paint = labelmaps.read_paint(tmp_path / "maps" / "labels_classes_priors")
+    wrong = tmp_path / "wrong.nii.gz"
+    nifti.write(Volume(np.full((4, 4, 4), 7, np.uint8), np.eye(4)), wrong)
+    with pytest.raises(ValueError, match="label 7 has no intensity prior"):
+        labelmaps.prepare(wrong, paint)
+
+
+def test_a_painted_scan_has_exact_partial_volumes(tmp_path, ball):
+    # Labels of the ball as places in the priors: CSF 24 (1), white 2 (2), grey 3 (3).
+    places = np.array([0, 1, 3, 2, 1, 3], np.uint8)[ball.labels]
+    head = dataclasses.replace(ball, image=places)
+    options = label_options(
+        tmp_path, texture=0.0, contrast_spread=0.0, voxel_mm=4.0, **QUIET, rotation_deg=5.0
+    )
+    folder = tmp_path / "base"
+    for name in ("a", "b"):
+        _growth.save(head, folder / f"{name}.npz")
+    row = labelmaps.index(options, 1).to_dict("records")[0]
+    row["site"] = "siteC"
+    options["sites"] = [{"name": "siteC", "voxel": 1, "dtype": "float32", "gamma": 1.0}]
+    seen = seen_by(head, np.zeros((3, *ball.frame.shape), np.float32), options, seed=3)
+    paint = labelmaps.read_paint(Path(options["folder"]) / "labels_classes_priors")
+    signal = labelmaps._signal(head, seen, paint, row, options, 1)
+    assert 8 * signal.sum() == pytest.approx(paint.level[places].sum(), rel=0.01)
+    assert len(np.unique(signal.round(4))) > 8  # not only the pure classes
+    answer = labelmaps.grow(row, options, 1, folder, tmp_path / "out")
+    truth = nifti.read(answer["truth_path"], None).data
+    assert 8 * count(truth, 3) == pytest.approx(count(ball.labels, 3), rel=0.04)
+
+
+def table_of(path: Path, url: str, digest: str | None = None) -> pd.DataFrame:
+    """A download table of one file."""
+    digest = digest or files.checksum(path)
+    return pd.DataFrame([{"file": "sub/f.bin", "sha256": digest, "url": url}])
+
+
+def test_download_checks_and_keeps(tmp_path, monkeypatch):
+    source, folder = tmp_path / "source.bin", tmp_path / "maps"
+    source.write_bytes(b"a label map")
+    table = table_of(source, source.as_uri())
+    labelmaps.download(folder, table)
+    assert (folder / "sub" / "f.bin").read_bytes() == b"a label map"
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("fetched again")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    labelmaps.download(folder, table)
+
+
+def test_download_refuses_other_bytes_and_leaves_nothing(tmp_path):
+    source, folder = tmp_path / "source.bin", tmp_path / "maps"
+    source.write_bytes(b"not what was promised")
+    with pytest.raises(ValueError, match="SHA-256"):
+        labelmaps.download(folder, table_of(source, source.as_uri(), "0" * 64))
+    with pytest.raises(ConnectionError, match="by hand"):
+        labelmaps.download(folder, table_of(source, (tmp_path / "no").as_uri()))
+    assert list((folder / "sub").iterdir()) == []
+
+
+def test_the_download_table_names_maps_and_priors():
+    table = labelmaps.sources()
+    assert table["sha256"].str.fullmatch("[0-9a-f]{64}").all()
+    assert {f"labels_classes_priors/{n}" for n in labelmaps.PRIOR_FILES.values()} <= set(table.file)
+    assert table["file"].str.endswith(".nii.gz").sum() == 9
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the label maps are not on this machine")
+def test_a_real_label_map_becomes_a_scan(tmp_path):
+    table = labelmaps.sources()
+    first = table.iloc[0]
+    assert files.checksum(SHARED / first.file) == first.sha256
+    options = {
+        **labelmaps.OPTIONS, "folder": str(SHARED), "participants": 1, "sessions": 1,
+        "voxel_mm": 4.0,
+    }  # fmt: skip
+    labelmaps.base(options, 1, tmp_path)
+    row = labelmaps.index(options, 1).iloc[0].to_dict()
+    answer = labelmaps.grow(row, options, 1, tmp_path, tmp_path)
+    scan, truth = nifti.read(answer["path"]), nifti.read(answer["truth_path"], None)
+    raw = nifti.read(SHARED / first.file, None).data
+    for codes, labels in (((3,), (2, 41, 7, 46, 25, 57, 28, 60)), ((11, 12), (10, 49))):
+        ml = count(truth.data, *codes) * truth.voxel_ml
+        assert ml == pytest.approx(np.isin(raw, labels).sum() / 1000, rel=0.06)
+    assert scan.data[truth.data == 2].mean() < 0.8 * scan.data[truth.data == 3].mean()

@@ -1,0 +1,463 @@
+"""Odd BIDS folders: every T1w image is a scan with its own id or a row with a reason."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refacebench import bids, contracts, files, manifest
+from refacebench.datasets import _layout
+from refacebench.datasets import bids as bids_dataset
+from refacebench.run import configuration, plan
+from refacebench.stages import carry, inventory
+
+ZOO = Path(__file__).resolve().parents[3] / "shared" / "zoo" / "cases"
+
+
+def touch(root, *paths):
+    for path in paths:
+        (Path(root) / path).parent.mkdir(parents=True, exist_ok=True)
+        (Path(root) / path).write_bytes(b"")
+    return {**bids_dataset.OPTIONS, "path": str(root)}
+
+
+def index(root, *paths, **options):
+    return bids_dataset.index({**touch(root, *paths), **options}, 1).set_index("scan")
+
+
+def one(table):
+    """Return the only row that is left out."""
+    rows = table[table["status"] == "excluded"]
+    assert len(rows) == 1, rows["reason"].tolist()
+    return rows.iloc[0]
+
+
+GOOD = "sub-good/anat/sub-good_T1w.nii.gz"
+
+
+# ids ----------------------------------------------------------------------------------------
+
+
+LABELS = st.text("abAB01+-", min_size=1, max_size=4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    LABELS, st.one_of(st.just(""), LABELS), st.lists(st.text("abs-+. _\n", max_size=6), max_size=3)
+)
+def test_an_id_is_safe_and_leads_back_to_its_folders(participant, session, rest):
+    participant, session = f"sub-{participant}", session and f"ses-{session}"
+    stem = "_".join([participant, *rest])
+    scan = bids.scan_id(participant, session, stem)
+    assert re.fullmatch(r"[A-Za-z0-9_+-]+", scan)
+    parts = [part for part in (participant, session, "anat") if part]
+    assert bids.folder(scan) == Path(*parts)
+
+
+def test_hyphenated_labels_have_folders_of_their_own(tmp_path):
+    table = index(
+        tmp_path,
+        "sub-0001-A/anat/sub-0001-A_T1w.nii.gz",
+        "sub-0001-B/ses-2020-01-01/anat/sub-0001-B_ses-2020-01-01_T1w.nii.gz",
+        "sub-0001-B/ses-2020-06-30/anat/sub-0001-B_ses-2020-06-30_T1w.nii.gz",
+    )
+    places = {bids.derivative("d", scan, "mask").parent.as_posix() for scan in table.index}
+    assert places == {
+        "d/sub-0001-A/anat",
+        "d/sub-0001-B/ses-2020-01-01/anat",
+        "d/sub-0001-B/ses-2020-06-30/anat",
+    }
+
+
+def test_a_name_without_its_session_gets_that_of_its_folder(tmp_path):
+    table = index(
+        tmp_path,
+        "sub-x/ses-1/anat/sub-x_T1w.nii.gz",
+        "sub-x/ses-2/anat/sub-x_T1w.nii.gz",
+        "sub-x/ses-2/anat/sub-x_run-2_T1w.nii.gz",
+    )
+    assert list(table.index) == ["sub-x_ses-1", "sub-x_ses-2", "sub-x_ses-2_run-2"]
+    assert set(table["status"]) == {"ok"}
+
+
+def test_two_files_of_one_id_are_both_left_out_with_both_paths(tmp_path):
+    table = index(
+        tmp_path,
+        GOOD,
+        "sub-x/ses-1/anat/sub-x_T1w.nii.gz",
+        "sub-x/ses-1/anat/sub-x_ses-1_T1w.nii.gz",
+        "sub-y/anat/sub-y_acq-1.5_T1w.nii.gz",
+        "sub-y/anat/sub-y_acq-1+5_T1w.nii.gz",
+    )
+    assert table.index.is_unique
+    assert table.loc["sub-good", "status"] == "ok"
+    lost = table[table["status"] == "excluded"]
+    assert sorted(lost["participant"]) == ["sub-x", "sub-x", "sub-y", "sub-y"]
+    for reason in lost.loc[lost["participant"] == "sub-x", "reason"]:
+        assert "sub-x/ses-1/anat/sub-x_T1w.nii.gz" in reason
+        assert "sub-x/ses-1/anat/sub-x_ses-1_T1w.nii.gz" in reason
+        assert str(tmp_path) not in reason
+
+
+def test_a_scan_in_two_formats_is_one_row(tmp_path):
+    files = [f"sub-x/anat/sub-x_T1w.{ending}" for ending in ("nii", "nii.gz")]
+    assert "both" in one(index(tmp_path, GOOD, *files))["reason"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("sub-x/anat/sub-other_T1w.nii.gz", "foreign file: its name says sub-other"),
+        ("sub-x/ses-1/anat/sub-x_ses-2_T1w.nii.gz", "foreign file: its name says ses-2"),
+        ("sub-x/anat/sub-x_ses-2_T1w.nii.gz", "its folder no session"),
+        ("sub-x/anat/T1w.nii.gz", "does not begin with 'sub-x_'"),
+        ("sub-x/anat/S14_T1w.nii.gz", "does not begin with 'sub-x_'"),
+        ("sub-x/anat/sub-x_T1w.NII.GZ", "must end in 'T1w.nii.gz'"),
+        ("sub-x/anat/sub-x_t1w.nii", "must end in 'T1w.nii'"),
+        ("sub-x/anat/sub-x_T1w.mgz", "no NIfTI"),
+        ("sub-x/anat/sub-x_T1w.nii.bz2", "no NIfTI"),
+        ("sub-x/anat/sub-x_desc-preproc_T1w.nii.gz", "derivative (desc-)"),
+        ("sub-x/anat/sub-x_space-MNI_T1w.nii.gz", "derivative (space-)"),
+        ("sub-x/sub-x_T1w.nii.gz", "it lies in 'sub-x'"),
+        ("sub-x/func/sub-x_T1w.nii.gz", "it lies in 'sub-x/func'"),
+        ("sub-x/anat/old/sub-x_T1w.nii.gz", "it lies in 'sub-x/anat/old'"),
+        ("sub-x/ses-1/sub-x_ses-1_T1w.nii.gz", "it lies in 'sub-x/ses-1'"),
+        ("sub-x/Ses-1/anat/sub-x_T1w.nii.gz", "it lies in 'sub-x/Ses-1/anat'"),
+        ("Sub-x/anat/sub-x_T1w.nii.gz", "begin with 'sub-' in small letters"),
+        ("sub-a b/anat/sub-a b_T1w.nii.gz", "'sub-a b' holds more than letters"),
+        ("sub-a_b/anat/sub-a_b_T1w.nii.gz", "'sub-a_b' holds more than letters"),
+        ("sub-é/anat/sub-é_T1w.nii.gz", "holds more than letters"),
+        ("sub-../anat/sub-.._T1w.nii.gz", "holds more than letters"),
+        ("sub-n\nl/anat/sub-n\nl_T1w.nii.gz", r"'sub-n\nl' holds more than letters"),
+        ("sub-x/ses-1.5/anat/sub-x_ses-1.5_T1w.nii.gz", "'ses-1.5' holds more than letters"),
+        ("sub-x/anat/sub-x_acq-a\rb_T1w.nii.gz", "cannot be printed"),
+        ("sub-x/anat/sub-x_acq-a\tb_T1w.nii.gz", "cannot be printed"),
+        ("sub-x/anat/sub-x_acq-" + "a" * 200 + "_T1w.nii.gz", "characters"),
+        ("sub-x_T1w.nii.gz", "'sub-x_T1w.nii.gz' lies in no folder sub-*"),
+        ("sub-x/anat/T1w_final.nii.gz", "must end in 'T1w.nii.gz'"),
+    ],
+)
+def test_what_cannot_be_a_scan_is_a_row_with_a_reason(tmp_path, path, words):
+    table = index(tmp_path, GOOD, path)
+    assert table.loc["sub-good", "status"] == "ok"
+    assert len(table) == 2
+    row = one(table)
+    assert words in row["reason"]
+    assert row["reason"].isprintable()
+    assert len(row.name) <= bids.LONGEST
+    assert re.fullmatch(r"[A-Za-z0-9_+-]+", row.name)
+    assert re.fullmatch(r"[A-Za-z0-9_+-]+", row["participant"])
+    text = manifest.to_text(table.reset_index())
+    (tmp_path / "rows.tsv").write_text(text)
+    assert list(manifest.read(tmp_path / "rows.tsv")["reason"]) == list(table["reason"])
+
+
+def test_bytes_that_are_no_utf8_are_a_row(tmp_path):
+    for name in (b"sub-x/anat/sub-x_acq-\xff_T1w.nii.gz", b"sub-\xfe/anat/sub-\xfe_T1w.nii.gz"):
+        path = os.fsencode(tmp_path) + b"/" + name
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            open(path, "wb").close()
+        except OSError:
+            pytest.skip("this file system takes no such names")
+    table = index(tmp_path, GOOD)
+    lost = table[table["status"] == "excluded"]
+    assert len(lost) == 2
+    assert (lost["path"] == "").all()
+    manifest.write(table.reset_index(), tmp_path / "rows.tsv")
+    assert len(manifest.read(tmp_path / "rows.tsv")) == 3
+
+
+def test_a_foreign_file_takes_nobodys_place(tmp_path):
+    table = index(
+        tmp_path,
+        "sub-x/anat/sub-x_T1w.nii.gz",
+        "sub-x/anat/sub-y_T1w.nii.gz",
+        "sub-y/anat/sub-y_T1w.nii.gz",
+    )
+    assert table.loc[["sub-x", "sub-y"], "status"].tolist() == ["ok", "ok"]
+    assert one(table)["participant"] == "sub-x"
+
+
+def test_one_name_in_two_folders_stays_two_scans(tmp_path):
+    table = index(tmp_path, "sub-a/anat/sub-a_T1w.nii.gz", "sub-b/anat/sub-a_T1w.nii.gz")
+    assert table.loc["sub-a", "path"].endswith("sub-a/anat/sub-a_T1w.nii.gz")
+    assert one(table)["participant"] == "sub-b"
+
+
+def test_a_pair_of_header_and_voxels_is_one_row(tmp_path):
+    table = index(tmp_path, GOOD, "sub-x/anat/sub-x_T1w.hdr", "sub-x/anat/sub-x_T1w.img")
+    assert "no NIfTI" in one(table)["reason"]
+
+
+def test_what_is_no_image_is_no_row(tmp_path):
+    table = index(
+        tmp_path,
+        GOOD,
+        "sub-good/anat/._sub-good_T1w.nii.gz",
+        "sub-good/anat/.DS_Store",
+        "sub-good/anat/sub-good_T1w.json",
+        "sub-good/anat/sub-good_T1w.nii.gz.md5",
+        "sub-good/anat/.hidden/sub-good_T1w.nii.gz",
+        "sub-good/anat/sub-good_UNIT1.nii.gz",
+        "sub-good/.git/sub-good_T1w.nii.gz",
+        "._sub-mac",
+        "sub-good.html",
+        "derivatives/x/sub-good/anat/sub-good_T1w.nii.gz",
+        "sourcedata/sub-9/anat/sub-9_T1w.nii.gz",
+    )
+    assert list(table.index) == ["sub-good"]
+
+
+def test_anat_beside_sessions_takes_part_only_where_no_session_has_a_scan(tmp_path):
+    table = index(
+        tmp_path,
+        "sub-a/anat/sub-a_T1w.nii.gz",
+        "sub-a/ses-1/anat/sub-a_ses-1_T1w.nii.gz",
+        "sub-b/anat/sub-b_T1w.nii.gz",
+        "sub-b/ses-1/func/sub-b_ses-1_bold.nii.gz",
+    )
+    assert table.loc["sub-b", ["status", "session"]].tolist() == ["ok", ""]
+    assert table.loc["sub-a_ses-1", "status"] == "ok"
+    assert "which session" in one(table)["reason"]
+    assert one(table).name == "sub-a"
+
+
+def test_links_that_lead_nowhere_are_rows(tmp_path):
+    options = touch(tmp_path, GOOD)
+    (tmp_path / "sub-gone").symlink_to("../elsewhere/sub-gone")
+    (tmp_path / "sub-s" / "ses-2").parent.mkdir()
+    (tmp_path / "sub-s" / "ses-2").symlink_to("nowhere")
+    (tmp_path / "sub-annex" / "anat").mkdir(parents=True)
+    (tmp_path / "sub-annex/anat/sub-annex_T1w.nii.gz").symlink_to("../../.git/annex/objects/x")
+    table = bids_dataset.index(options, 1).set_index("scan")
+    assert "leads nowhere" in table.loc["sub-gone", "reason"]
+    assert "leads nowhere" in table.loc["sub-s_ses-2", "reason"]
+    assert "datalad get" in table.loc["sub-annex", "reason"]
+    assert table.loc["sub-good", "status"] == "ok"
+    (tmp_path / ".git/annex/objects").mkdir(parents=True)
+    (tmp_path / ".git/annex/objects/x").write_bytes(b"x")
+    assert bids_dataset.index(options, 1).set_index("scan").loc["sub-annex", "status"] == "ok"
+
+
+def test_what_is_not_a_file_is_a_row_and_is_never_read(tmp_path):
+    touch(tmp_path, GOOD)
+    for name in ("pipe", "device", "folder"):
+        (tmp_path / f"sub-{name}/anat").mkdir(parents=True)
+    places = {n: tmp_path / f"sub-{n}/anat/sub-{n}_T1w.nii.gz" for n in ("pipe", "device")}
+    os.mkfifo(places["pipe"])
+    places["device"].symlink_to("/dev/zero")
+    (tmp_path / "sub-folder/anat/sub-folder_T1w.nii.gz").mkdir()
+    table = index(tmp_path)
+    assert table.loc["sub-good", "status"] == "ok"
+    for name, words in (("pipe", "pipe"), ("device", "device"), ("folder", "directory")):
+        assert table.loc[f"sub-{name}", "status"] == "excluded"
+        assert "not a file" in table.loc[f"sub-{name}", "reason"]
+        assert words in table.loc[f"sub-{name}", "reason"]
+    for path in places.values():  # one that is put in a scan's place later does not hang a job
+        with pytest.raises(OSError, match="not a file"):
+            files.checksum(path)
+
+
+def test_links_in_a_circle_end(tmp_path):
+    options = touch(tmp_path, "sub-x/ses-1/anat/sub-x_ses-1_T1w.nii.gz")
+    (tmp_path / "sub-x/ses-1/func").symlink_to("..")
+    (tmp_path / "sub-x/ses-2").symlink_to("../sub-x")
+    (tmp_path / "sub-loop").symlink_to("sub-loop")
+    table = bids_dataset.index(options, 1).set_index("scan")
+    assert table.loc["sub-x_ses-1", "status"] == "ok"
+    assert (table["status"] == "ok").sum() == 1
+
+
+def test_linked_folders_where_bids_has_folders_are_followed(tmp_path):
+    options = touch(tmp_path / "b", GOOD)
+    touch(tmp_path / "store", "a/sub-x_ses-1_T1w.nii.gz", "s/anat/sub-x_ses-2_T1w.nii.gz")
+    (tmp_path / "b/sub-x/ses-1").mkdir(parents=True)
+    (tmp_path / "b/sub-x/ses-1/anat").symlink_to(tmp_path / "store/a")
+    (tmp_path / "b/sub-x/ses-2").symlink_to(tmp_path / "store/s")
+    table = bids_dataset.index(options, 1)
+    assert list(table["scan"]) == ["sub-good", "sub-x_ses-1", "sub-x_ses-2"]
+    assert set(table["status"]) == {"ok"}
+
+
+@pytest.mark.parametrize("place", ["sub-x", "sub-x/ses-1", "sub-x/ses-1/anat"])
+def test_a_folder_that_cannot_be_read_is_a_row(tmp_path, monkeypatch, place):
+    options = touch(tmp_path, GOOD, "sub-x/ses-1/anat/sub-x_ses-1_T1w.nii.gz")
+    real = os.scandir
+
+    def scandir(path):  # the administrator, who may run this, can read anything
+        if str(path) == str(tmp_path / place):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(_layout.os, "scandir", scandir)
+    table = bids_dataset.index(options, 1).set_index("scan")
+    assert table.loc["sub-good", "status"] == "ok"
+    assert "cannot be read (Permission denied)" in one(table)["reason"]
+    assert one(table)["participant"] == "sub-x"
+
+
+def test_an_empty_folder_may_be_a_dataset_that_is_not_installed(tmp_path):
+    options = touch(tmp_path, GOOD)
+    (tmp_path / "sub-x").mkdir()
+    row = one(bids_dataset.index(options, 1))
+    assert row["reason"].startswith("no T1w image in its folder")
+    assert "DataLad" in row["reason"]
+
+
+def test_bidsignore_leaves_out_and_says_so(tmp_path):
+    options = touch(
+        tmp_path,
+        GOOD,
+        "sub-pilot/anat/sub-pilot_T1w.nii.gz",
+        "sub-x/anat/sub-x_acq-bad_T1w.nii.gz",
+        "sub-x/anat/sub-x_acq-fine_T1w.nii.gz",
+    )
+    (tmp_path / ".bidsignore").write_text("# none\n\nsub-pilot/\n*_acq-*_T1w*\n!*fine*\nextra/\n")
+    table = bids_dataset.index(options, 1).set_index("scan")
+    lost = table[table["status"] == "excluded"]
+    assert list(lost.index) == ["sub-pilot", "sub-x_acq-bad"]
+    assert (lost["reason"] == ".bidsignore leaves it out").all()
+
+
+@pytest.mark.parametrize(
+    "pointer",
+    [
+        "/annex/objects/MD5E-s812345--0123.nii.gz\n",
+        "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 8\n",
+    ],
+)
+def test_a_pointer_in_place_of_an_image_says_what_to_do(tmp_path, pointer):
+    path = tmp_path / "sub-x_T1w.nii.gz"
+    path.write_text(pointer)
+    with pytest.raises(contracts.ScanExcluded, match="datalad get"):
+        inventory.check_scan(path)
+
+
+# companions ---------------------------------------------------------------------------------
+
+
+def test_companions_follow_their_folder_as_scans_do(tmp_path):
+    table = index(
+        tmp_path,
+        *(f"sub-x/ses-{s}/anat/sub-x_{kind}.nii.gz" for s in (1, 2) for kind in ("T1w", "T2w")),
+        carry=["T2w"],
+    )
+    found = [carry.companions(row)[0] for row in table.to_dict("records")]
+    assert [c["name"] for c in found] == ["sub-x_ses-1_T2w", "sub-x_ses-2_T2w"]
+    outputs = {carry.paths("d", c["name"]) for c in found}
+    assert len({path for pair in outputs for path in pair}) == 4
+
+
+def test_the_first_usable_t1w_leads_and_no_companion_vanishes(tmp_path):
+    table = index(
+        tmp_path,
+        "sub-x/anat/sub-x_acq-a_desc-p_T1w.nii.gz",
+        "sub-x/anat/sub-x_run-1_T1w.nii.gz",
+        "sub-x/anat/sub-x_T2w.nii.gz",
+        "sub-x/anat/sub-y_T2w.nii.gz",
+        "sub-x/anat/sub-x_T2w.mgz",
+        "sub-z/anat/sub-y_T1w.nii.gz",
+        "sub-z/anat/sub-z_T2w.nii.gz",
+        carry=["T2w"],
+    )
+    lead = carry.companions(table.loc["sub-x_run-1"])
+    assert [c["name"] for c in lead if c["path"]] == ["sub-x_T2w"]
+    reasons = [c["reason"] for c in lead if not c["path"]]
+    assert len(reasons) == 2
+    assert "no NIfTI" in reasons[0]
+    assert "foreign file: its name says sub-y" in reasons[1]
+    assert len({c["name"] for c in lead}) == 3
+    rows = table[table["participant"] == "sub-z"]
+    assert "not de-identified: sub-z_T2w" in rows["reason"].iloc[0]
+    assert all(carry.companions(row) == [] for row in rows.to_dict("records"))
+
+
+# the plan -----------------------------------------------------------------------------------
+
+
+def config(root, **changes):
+    return {
+        "seed": 1,
+        "batch_size": 50,
+        "splits": {"train": 1, "validation": 0, "test": 1},
+        "datasets": {"mine": {"type": "bids", "path": str(root)}},
+        "defacers": {},
+        "refacers": {},
+        "segmenters": {},
+        **changes,
+    }
+
+
+def test_who_has_no_scan_makes_no_job_and_takes_no_place(tmp_path):
+    for number in range(4):
+        touch(tmp_path, f"sub-{number}/anat/sub-{number}_T1w.nii.gz")
+    (tmp_path / "participants.tsv").write_text(
+        "participant_id\tage\n" + "".join(f"sub-{n}\t{n % 80}\n" for n in range(20_000))
+    )
+    table = plan.scans(config(tmp_path), "mine")
+    assert len(table) == 20_000
+    usable = table[table["status"] == "ok"]
+    assert usable["split"].value_counts().to_dict() == {"train": 2, "test": 2}
+    assert set(table.loc[table["status"] != "ok", "batch"]) == {plan.LEFT_OUT}
+    lists = plan.Lists(tmp_path / "plan", table)
+    lists.write()
+    batches = lists.names
+    assert batches == [plan.LEFT_OUT, "test-measured-000", "train-measured-000"]
+    assert [b for b in batches if not plan.is_opened(b, attacked=True)] == [plan.LEFT_OUT]
+    assert len(manifest.read(tmp_path / "plan" / f"{plan.LEFT_OUT}.tsv")) == 20_000 - 4
+
+
+def test_a_folder_without_any_usable_scan_says_what_is_wrong(tmp_path):
+    touch(tmp_path, *(f"sub-{n}/anat/sub-{n}_T1w.mgz" for n in range(3)))
+    with pytest.raises(configuration.ConfigError, match=r"none of its 3 .*no NIfTI file"):
+        plan.scans(config(tmp_path), "mine")
+
+
+def test_two_rows_of_one_id_stop_before_anything_runs(tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text(
+        "import pandas as pd\nVERSION = '1'\nOPTIONS = {}\n"
+        "def index(options, seed):\n"
+        "    row = dict(participant='sub-1', session='', scan='sub-1', path='x', site='',\n"
+        "               age=1.0, sex='', status='ok', reason='')\n"
+        "    return pd.DataFrame([row, row])\n"
+    )
+    entry = {"type": "own", "file": str(own)}
+    with pytest.raises(configuration.ConfigError, match="two scans have the id 'sub-1'"):
+        plan.scans(config(tmp_path, datasets={"mine": entry}), "mine")
+
+
+@pytest.mark.skipif(not ZOO.is_dir(), reason="needs the shared cases")
+def test_the_shared_folder_of_odd_layouts(tmp_path):
+    made = subprocess.run(
+        [sys.executable, str(ZOO / "40_layout" / "make.py"), str(tmp_path / "b")],
+        capture_output=True,
+        text=True,
+    )
+    if made.returncode:
+        pytest.skip(f"the case cannot be made here: {made.stderr[-200:]}")
+    table = plan.scans(config(tmp_path / "b"), "mine").set_index("scan")
+    ok = set(table.index[table["status"] == "ok"])
+    assert ok == {
+        *("sub-0001-A", "sub-0001-B", "sub-annexpointer", "sub-lfspointer", "sub-mac"),
+        *("sub-dates_ses-2020-01-01", "sub-dates_ses-2021-06-30", "sub-mixed_ses-01"),
+        *("sub-noses_ses-1", "sub-noses_ses-2", "sub-readonly"),
+        *(f"sub-many_ses-a_{e}" for e in ("run-1", "run-02", "acq-mprage_rec-norm")),
+        "sub-many_ses-a_ce-gadolinium",
+    }
+    lost = table[table["status"] == "excluded"]
+    assert set(lost["participant"]) == {
+        f"sub-{name}"
+        for name in (
+            *("annexlink", "capital", "deadlink", "deriv", "flat", "mgz", "mixed", "noname"),
+            *("pair", "pilot", "submodule", "twin", "uniOnly"),
+        )
+    }
+    assert (lost["reason"] != "").all()
+    assert len(lost) == 13

@@ -1,0 +1,79 @@
+"""The report page of made-up tables, and a reader of its HTML; for tests."""
+
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from factories import measurements
+from refacebench.statistics.settings import Settings
+from refacebench.statistics.tables import tables as make_tables
+
+SETTINGS = Settings(n_boot=50, seed=7)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return make_tables(measurements(), SETTINGS)
+
+
+def context(tables, figures=(), **changes):
+    dataset = {
+        "name": "demo",
+        "statement": None,
+        "faces": "private",
+        "tables": tables,
+        "figures": dict(figures),
+        "settings": SETTINGS,
+        "config": {"seed": 41, "splits": {"train": 18, "test": 12}, "defacers": {"quickshear": {}}},
+        "methods": [
+            {"kind": "defacer", "name": "pydeface", "title": "mask", "engine": "native",
+             "version": "1"},
+            {"kind": "defacer", "name": "quickshear", "title": "plane", "engine": "official",
+             "version": "1.2.0"},
+        ],
+        "costs": pd.DataFrame({"stage": ["deface"], "cpu_s": [12.345]}),
+        **changes,
+    }  # fmt: skip
+    return {"title": "A report", "version": "9.9", "datasets": [dataset]}
+
+
+class Page(HTMLParser):
+    """Collects what the tests ask about."""
+
+    VOID = {"meta", "img", "br", "link", "input"}
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.stack, self.headings, self.text = [], [], [], []
+        self.captions, self.rows = [], []
+        self.feed(html)
+        assert not self.stack, f"unclosed: {self.stack}"
+        self.rows = [[" ".join(cell.split()) for cell in row] for row in self.rows]
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.stack.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        if tag == "caption":
+            self.captions.append("")
+        if tag in ("h1", "h2", "h3"):
+            self.headings.append((tag, ""))
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data):
+        if "style" in self.stack:
+            return
+        self.text.append(data)
+        if self.stack and "caption" in self.stack:
+            self.captions[-1] += data
+        elif "tr" in self.stack and ("td" in self.stack or "th" in self.stack):
+            self.rows[-1][-1] += data
+        if self.stack and self.stack[-1] in ("h1", "h2", "h3"):
+            self.headings[-1] = (self.stack[-1], self.headings[-1][1] + data)

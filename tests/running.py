@@ -1,0 +1,43 @@
+"""Runs the workflow as a user does, for tests."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+SNAKEFILE = ROOT / "workflow" / "Snakefile"
+
+
+def snakemake(folder, *arguments, config=None, timeout=900):
+    """Run Snakemake as a user does, in a folder of its own."""
+    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--directory", str(folder)]
+    if config is not None:
+        path = Path(folder) / "config.yaml"
+        path.write_text(yaml.safe_dump(config))
+        command += ["--configfile", str(path)]
+    return subprocess.run(
+        [*command, "--cores", "2", *arguments], capture_output=True, text=True, timeout=timeout
+    )
+
+
+def job_counts(run):
+    """Return the job table of a dry run."""
+    assert run.returncode == 0, run.stderr[-3000:]
+    table = run.stdout.split("Job stats:")[1].split("total")[0]
+    return {name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)\s*$", table, re.M)}
+
+
+def bids(folder, participants=10, sessions=("",)):
+    """Make a folder of empty files with BIDS names: enough for a dry run."""
+    for i in range(participants):
+        for session in sessions:
+            stem = f"sub-{i:02d}" + (f"_ses-{session}" if session else "")
+            home = Path(folder) / f"sub-{i:02d}" / (f"ses-{session}" if session else "") / "anat"
+            home.mkdir(parents=True, exist_ok=True)
+            (home / f"{stem}_T1w.nii.gz").write_bytes(b"")
+    return {"type": "bids", "path": str(folder)}

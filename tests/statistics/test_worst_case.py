@@ -1,0 +1,512 @@
+"""The worst of several attacks: chance calls nobody identified, a crash is no privacy, ranks."""
+
+import importlib.util
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from attacks import by_rank, controlled, kinds, make, resplit_scores, scans
+from refacebench import captions, report
+from refacebench.figures import privacy as pictures
+from refacebench.figures import privacy_utility, style
+from refacebench.statistics import front, intervals, privacy, tables, tradeoff, worst
+from refacebench.statistics.columns import FAMILIES
+from refacebench.statistics.privacy import OTHER_SESSION, Protocol
+from refacebench.statistics.scores import Scores
+from refacebench.statistics.settings import Settings
+
+SETTINGS = Settings(n_boot=300, seed=2)
+PROTOCOL = Protocol()
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    spec = importlib.util.spec_from_file_location("worst_case", ROOT / "benchmarks/worst_case.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# simulations --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def simulated(benchmark):
+    """A small part of the benchmark: 13 people, ten routes, 60 repeats."""
+    return benchmark.table([13], [10], 60, 1).set_index(["known", "correlation", "measure"])
+
+
+def test_chance_is_not_called_an_identification(simulated):
+    """Ten routes that know nothing: the errors are nominal, those of the former interval not."""
+    chance = simulated.xs(0, level="known")
+    # Two standard errors of 5 % in 60 repeats.
+    most = 0.05 + 2 * np.sqrt(0.05 * 0.95 / 60)
+    assert (chance["error_interval"] <= most).all()
+    assert (chance["error_test"] <= most).all()
+    assert (chance.loc[0.0, "error_before"] > 0.5).all()
+
+
+def test_the_interval_holds_the_true_worst_case(simulated):
+    """Whether nobody, one route or all of them know people."""
+    assert (simulated["covered"] >= 0.95 - 2 * np.sqrt(0.05 * 0.95 / 60)).all()
+
+
+def test_the_point_does_not_rise_with_the_number_of_routes(simulated):
+    chance = simulated.loc[0].loc[0.0]
+    # Mean of 60 estimates, each of which varies by about 0.1.
+    assert (chance["bias"].abs() < 0.04).all()
+    assert (chance["bias_largest"] > 0.1).all()
+
+
+def test_methods_that_are_alike_are_not_ranked(simulated):
+    assert (simulated["error_rank"].dropna() <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 60)).all()
+
+
+@pytest.mark.parametrize("measure", ["rank1", "choice"])
+def test_unequal_galleries_share_one_level(measure, benchmark):
+    """Routes with galleries of 6 and of 26 people, by ranks that know nothing."""
+    rng = np.random.default_rng(8)
+    above = 0
+    for _ in range(150):
+        sizes = np.array([6, 6, 6, 26])
+        ranks = rng.integers(1, sizes + 1, (13, 4))
+        if measure == "rank1":
+            values, chances = (ranks == 1).astype(float), 1 / sizes
+        else:
+            values = np.stack([stats.hypergeom.pmf(4, s - 1, s - ranks[:, k], 4)
+                               for k, s in enumerate(sizes)], axis=1)  # fmt: skip
+            chances = np.full(4, 0.2)
+        low, high = worst.interval(pd.DataFrame(values), chances, SETTINGS)
+        looks_worst = chances[np.argmax(values.mean(axis=0) - chances)]
+        above += low > looks_worst
+        assert low <= high
+    assert above / 150 <= 0.05
+
+
+# bounds of means and medians ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 10), (1, 13), (6, 13), (13, 13)])
+def test_bounds_of_hits_are_clopper_pearsons(k, n):
+    values = np.repeat([1.0, 0.0], [k, n - k])
+    expected = stats.binomtest(k, n).proportion_ci(0.95, method="exact")
+    assert intervals.bounded_mean(values) == pytest.approx(tuple(expected))
+
+
+def test_bounds_of_equal_fractions_by_hand():
+    """All values c: the random weight of the added 0 or 1 is Beta(1, n)."""
+    low, high = intervals.bounded_mean(np.full(12, 0.4))
+    weight = stats.beta.ppf(0.975, 1, 12)
+    assert low == pytest.approx(0.4 * (1 - weight), rel=0.02)
+    assert high == pytest.approx(0.4 + 0.6 * weight, rel=0.02)
+
+
+def test_bounds_of_fractions_are_tighter_than_those_of_hits():
+    values = np.array([0.2, 0.4, 0.3, 0.25, 0.35, 0.5, 0.1, 0.3])
+    low, high = intervals.bounded_mean(values)
+    wide = intervals.clopper_pearson(values.sum(), len(values))
+    assert wide[0] < low < values.mean() < high < wide[1]
+
+
+def test_bounds_hold_for_rare_large_values():
+    """A choice is mostly 0 and now and then 1; a percentile bootstrap misses that."""
+    rng = np.random.default_rng(0)
+    held, boot = [], []
+    for _ in range(400):
+        values = np.where(rng.uniform(size=10) < 0.1, rng.uniform(0.9, 1.0, 10), 0.01)
+        truth = 0.1 * 0.95 + 0.9 * 0.01
+        low, high = intervals.bounded_mean(values)
+        held.append(low <= truth <= high)
+        low, high = intervals.bootstrap_mean(values, n_boot=300, seed=0)
+        boot.append(low <= truth <= high)
+    assert np.mean(held) >= 0.95
+    assert np.mean(boot) < 0.85
+
+
+def test_the_exact_interval_of_a_median():
+    values = np.arange(13.0)
+    # Fewer than 3 heads in 13 throws: 1.1 %; fewer than 4: 4.6 %.
+    assert intervals.exact_median(values) == (2.0, 10.0)
+    assert np.isnan(intervals.exact_median(values[:5])).all()
+    assert intervals.exact_median(values, 1 - 0.05 / 23) == (0.0, 12.0)
+
+
+# swapped identities -------------------------------------------------------------------------
+
+
+def only_trials(found):
+    return privacy.trials(found, OTHER_SESSION)
+
+
+def test_a_swap_is_what_another_gallery_label_would_give():
+    """Taking query i for person j equals giving person j's scan the name of person i."""
+    rng = np.random.default_rng(0)
+    n = 6
+    distance = rng.integers(0, 4, (n, n)).astype(float)
+    gallery = scans(n, 1).assign(scan=lambda t: t["scan"] + "b", session="later")
+    swapped = privacy.as_others(only_trials(make(distance, scans(n, 1), gallery)))
+    for shift in range(n):
+        order = np.roll(np.arange(n), shift)
+        t = only_trials(make(distance[:, order], scans(n, 1), gallery))
+        assert (swapped.less[np.arange(n), order] == t.less).all()
+        assert (swapped.tied[np.arange(n), order] == t.tied).all()
+
+
+def test_the_draws_are_all_permutations_alike():
+    """Three people: the rate's distribution over draws is that over all six assignments."""
+    distance = np.array([[1.0, 2, 3], [2, 1, 3], [1, 2, 3]])
+    gallery = scans(3, 1).assign(scan=lambda t: t["scan"] + "b", session="later")
+    t = only_trials(make(distance, scans(3, 1), gallery))
+    worth = {"rank1": lambda u: privacy.within(u, 1)}
+    drawn = privacy.shuffled_rates(t, worth, Settings(n_boot=6000))["rank1"]
+    nearest = distance.argmin(axis=1)
+    exact = [np.mean(nearest == np.array(p)) for p in itertools.permutations(range(3))]
+    for value in set(exact):
+        assert np.isclose(drawn, value).mean() == pytest.approx(np.mean(np.isclose(exact, value)),
+                                                                abs=0.03)  # fmt: skip
+    assert np.isclose(drawn[:, None], exact).any(axis=1).all()
+
+
+def test_a_hub_is_named_once_in_every_draw():
+    n = 9
+    row = np.arange(n, dtype=float)
+    gallery = scans(n, 1).assign(scan=lambda t: t["scan"] + "b", session="later")
+    result = privacy.evaluate(
+        make(np.tile(row, (n, 1)), scans(n, 1), gallery), OTHER_SESSION, PROTOCOL, SETTINGS
+    )
+    assert result.shuffled["rank1"] == pytest.approx(np.full(300, 1 / n))
+    assert result.shuffled["choice"] == pytest.approx(np.full(300, 0.2))
+
+
+def test_attacks_on_the_same_people_see_the_same_draws():
+    first, second = (
+        privacy.evaluate(by_rank([3, 1, 2, 9, 5, 6, 7, 8, 4], 9, "a", name), OTHER_SESSION,
+                         PROTOCOL, SETTINGS)
+        for name in "xy"
+    )  # fmt: skip
+    assert (first.shuffled["choice"] == second.shuffled["choice"]).all()
+    one = np.array([first.row["choice"]])
+    alone = worst.any_above_chance(one, first.shuffled["choice"][:, None])
+    twice = worst.any_above_chance(np.repeat(one, 2), np.tile(first.shuffled["choice"], (2, 1)).T)
+    assert twice == alone, "two copies of an attack are one attack"
+
+
+def test_the_maximum_is_tested_against_the_maximum():
+    draws = np.array([[0.1, 0.9], [0.2, 0.1], [0.3, 0.2], [0.9, 0.3]])
+    # Highest of its own route's five values, as high as the best draw of it: p = 2/5 each ...
+    assert worst.any_above_chance([0.9], draws[:, :1]) == pytest.approx(2 / 5)
+    # ... but of the five draws three have a route at least so extreme.
+    assert worst.any_above_chance([0.9, 0.0], draws) == pytest.approx(3 / 5)
+    assert worst.any_above_chance([1.0, 0.0], draws) == pytest.approx(2 / 5)
+
+
+def test_resplits_keep_the_level_though_their_models_agree():
+    """Twelve people in resplits of six; what an attack sees hardly differs between resplits."""
+    rng = np.random.default_rng(4)
+    above, means = 0, []
+    for seed in range(120):
+        found = resplit_scores(seed=seed)
+        shared = rng.normal(size=found.distance.shape[1:])
+        noise = shared + 0.1 * rng.normal(size=found.distance.shape)
+        noise = np.where(np.isfinite(found.distance), noise, np.nan)
+        guess = Scores("x", "a", noise, found.query, found.gallery, {}, found.resplit)
+        t = privacy.trials(guess, OTHER_SESSION)
+        worth = {"rank1": lambda u: privacy.within(u, 1)}
+        draws = privacy.shuffled_rates(t, worth, SETTINGS)["rank1"]
+        rate = privacy.by_person(privacy.within(t, 1), t, t.scored).mean()
+        above += worst.any_above_chance([rate], draws[:, None]) < 0.05
+        means.append(draws.mean())
+    assert above / 120 <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 120)
+    assert np.mean(means) == pytest.approx(1 / 6, abs=0.01)
+
+
+# picked on some, judged on others ---------------------------------------------------------------
+
+
+def test_one_route_is_its_own_rate():
+    table = pd.DataFrame({"x": [1.0, 0, 0.5, np.nan]})
+    assert worst.picked_elsewhere(table, [0.2], SETTINGS) == pytest.approx(0.5)
+    copies = pd.concat([table] * 8, axis=1)
+    assert worst.picked_elsewhere(copies, [0.2] * 8, SETTINGS) == pytest.approx(0.5)
+
+
+def test_a_route_that_is_always_picked_keeps_its_rate():
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"x": np.repeat([1.0, 0.0], [12, 1]), "y": rng.uniform(0, 0.3, 13)})
+    found = worst.picked_elsewhere(table, [0.2, 0.2], SETTINGS)
+    assert found == pytest.approx(12 / 13)
+    low, high = worst.interval(table, [0.2, 0.2], SETTINGS)
+    # Half of the error below each end; below, shared by two routes.
+    assert low == pytest.approx(stats.beta.ppf(0.0125, 12, 2))
+    assert high == pytest.approx(stats.beta.ppf(0.975, 13, 1))
+
+
+# failures -----------------------------------------------------------------------------------
+
+
+def crashed(found, people):
+    """Return scores in which these queries have no score."""
+    distance = found.distance.copy()
+    distance[0, list(people)] = np.nan
+    return Scores(found.attacker, found.variant, distance, found.query, found.gallery, found.meta)
+
+
+def volume_table(changes, n=13):
+    """Return volumes: by variant the change of all volumes or of some, the rest 0.1 %."""
+    rows = []
+    for variant, change in changes.items():
+        for region in FAMILIES:
+            value = change.get(region, 0.1) if isinstance(change, dict) else change
+            rows.append({"variant": variant, "segmenter": "s", "region": region, "n": n,
+                         "n_scans": n, "n_failed": 0, "median_change_pct": value,
+                         "low": value - 0.2, "high": value + 0.2,
+                         "low_joint": value - 0.4, "high_joint": value + 0.4})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def plane(found, changes, protocol=PROTOCOL, floors=(), n=13):
+    results = privacy.evaluate_all(found, protocol, SETTINGS)
+    table = tradeoff.tradeoff(results, volume_table(changes, n), protocol, SETTINGS, floors)
+    return table[table["setting"] == OTHER_SESSION].set_index("variant")
+
+
+@pytest.mark.parametrize("leaks", [True, False])
+def test_a_defacer_that_crashes_on_most_scans_beats_nobody(leaks):
+    """Whether it leaks the other three or hides them: nothing is known of ten of thirteen."""
+    found = [
+        crashed(by_rank([1 if leaks else 13] * 13, 13, "crashing"), range(3, 13)),
+        by_rank([6] * 13, 13, "solid"),
+        by_rank([1] * 13, 13, "leaking"),
+    ]
+    table = plane(found, {"crashing": 0.1, "solid": 3.0, "leaking": 3.0})
+    row = table.loc["crashing"]
+    assert row["identification"] == (1.0 if leaks else 0.0), "of those that could be attacked"
+    assert (row["n"], row["n_completers"], row["n_failed"]) == (13, 3, 10)
+    assert row["identification_all"] == pytest.approx(1.0 if leaks else 10 / 13)
+    assert row["high"] - row["low"] > 0.7
+    assert (row["comparable"], row["pareto"]) == (0, 0)
+    assert np.isnan(row["rank"])
+    assert table.loc["solid", ["comparable", "pareto"]].tolist() == [1, 1]
+
+
+def test_some_failures_count_as_identified_in_comparisons():
+    """Six of fifteen crash: better among completers alone, not when failures count."""
+    ranks = [20] * 40
+    found = [crashed(by_rank(ranks, 40, "crashing"), range(16)), by_rank([12] * 40, 40, "solid")]
+    table = plane(found, {"crashing": 1.0, "solid": 1.0}, n=40)
+    assert table.loc["crashing", "identification"] < table.loc["solid", "identification"]
+    assert table.loc["crashing", "comparable"] == 1
+    assert table["rank"].to_dict() == {"crashing": 2, "solid": 1}
+    whole = plane([by_rank(ranks, 40, "crashing"), found[1]], {"crashing": 1.0, "solid": 1.0}, n=40)
+    assert whole["rank"].to_dict() == {"crashing": 1, "solid": 1}
+
+
+def test_a_crash_does_not_lower_the_rate_or_the_evidence():
+    whole = privacy.evaluate(by_rank([1] * 8, 13), OTHER_SESSION, PROTOCOL, SETTINGS).row
+    part = crashed(by_rank([1] * 8 + [7] * 5, 13), range(8, 13))
+    row = privacy.evaluate(part, OTHER_SESSION, PROTOCOL, SETTINGS).row
+    assert row["rank1"] == pytest.approx(8 / 13)
+    assert row["n_completers"] == 8
+    for name in ("rank1_completers", "rank1_completers_low", "choice_completers", "p", "p_area"):
+        assert row[name] == pytest.approx(whole[name]), name
+    assert row["choice_reverse"] == 1, "the other side's question is not asked where nothing is"
+
+
+def test_warnings_count_those_who_could_be_compared():
+    found = controlled(original=range(1, 14))
+    found[0] = crashed(found[0], range(5, 13))
+    table = kinds(found).set_index("kind")
+    assert "of 5 participants" in table.loc["weak_attack", "message"]
+    assert table.loc["weak_attack", "n"] == 5
+    assert "8 of 13" in table.loc["blind_attack", "message"]
+
+
+def test_a_variant_without_any_scan_left_stays_a_row():
+    found = [crashed(by_rank([1] * 13, 13, "a"), range(13)), by_rank([3] * 13, 13, "b")]
+    table = plane(found, {"b": 1.0})
+    assert (table.loc["a", "n_failed"], table.loc["a", "comparable"]) == (13, 0)
+    assert np.isnan(table.loc["a", "identification"])
+
+
+def test_undetected_faces_and_absent_attackers_are_no_failures():
+    seen = by_rank([4] * 13, 13, "a", "x")
+    blind = Scores("y", "a", np.full((13, 13), np.nan), seen.query, seen.gallery,
+                   {"unavailable": "not here"})  # fmt: skip
+    unseen = Scores("x", "a", seen.distance, seen.query.assign(detected=False), seen.gallery)
+    table = plane([unseen, blind], {"a": 1.0})
+    assert table.loc["a", ["n_failed", "n_completers", "n_attackers"]].tolist() == [0, 13, 1]
+
+
+def test_failed_refacing_is_no_failure_of_the_defacer():
+    found = [by_rank([8] * 13, 13, "a"), crashed(by_rank([5] * 13, 13, "a+m"), range(9))]
+    table = plane(found, {"a": 1.0, "a+m": 1.0})
+    assert table.loc["a", ["n_failed", "n_completers", "comparable"]].tolist() == [0, 4, 1]
+    assert table.loc["a+m", ["n_failed", "comparable"]].tolist() == [9, 0]
+
+
+def test_failed_volumes_make_a_variant_incomparable():
+    results = privacy.evaluate_all([by_rank([8] * 13, 13, v) for v in "ab"], PROTOCOL, SETTINGS)
+    volumes = volume_table({"a": 1.0, "b": 1.0})
+    volumes.loc[volumes["variant"] == "a", ["n_scans", "n_failed"]] = [6, 7]
+    table = tradeoff.tradeoff(results, volumes, PROTOCOL, SETTINGS).set_index("variant")
+    assert table.loc[["a", "b"], "comparable"].tolist() == [0, 1]
+
+
+# the plane ----------------------------------------------------------------------------------
+
+
+def test_whole_brain_volumes_count():
+    """Quickshear's intracranial volume, skull stripping's CSF: no region shows them."""
+    found = tradeoff.volume_change(volume_table({"a": {"csf": -22.0, "tiv": -3.0}}), "s", "a")
+    assert (found["worst_volume"], found["volume_change_pct"]) == ("csf", 22.0)
+    assert found["volume_low"] == pytest.approx(21.6)
+    assert found["volume_high"] == pytest.approx(22.2)
+    noise = tradeoff.volume_change(volume_table({"null": 0.1}), "s", "null")
+    assert (noise["volume_low"], noise["volume_change_pct"]) == (0.0, 0.1)
+
+
+def test_the_largest_of_many_noisy_volumes_is_not_called_a_change():
+    """23 volumes without any change, 13 people: the interval reaches down to zero."""
+    rng = np.random.default_rng(3)
+    joint, single = [], []
+    for _ in range(100):
+        changes = rng.normal(size=(len(FAMILIES), 13))
+        ends = [intervals.exact_median(c, 1 - 0.05 / len(FAMILIES)) for c in changes]
+        rows = pd.DataFrame(ends, columns=["low_joint", "high_joint"])
+        rows[["low", "high"]] = [intervals.exact_median(c) for c in changes]
+        rows["median_change_pct"] = np.median(changes, axis=1)
+        rows = rows.assign(region=list(FAMILIES), segmenter="s", variant="a", n_failed=0)
+        joint.append(tradeoff.volume_change(rows, "s", "a")["volume_low"] > 0)
+        bare = rows.drop(columns=["low_joint", "high_joint"])
+        single.append(tradeoff.volume_change(bare, "s", "a")["volume_low"] > 0)
+    assert np.mean(joint) <= 0.05
+    assert np.mean(single) > 0.2
+
+
+def test_volumes_have_intervals_that_hold_at_once():
+    import factories
+
+    table = tables.tables(factories.measurements(13), SETTINGS)["volumes"]
+    known = table[table["low_joint"].notna()]
+    assert len(known)
+    assert (known["low_joint"] <= known["median_change_pct"]).all()
+    assert (known["high_joint"] >= known["median_change_pct"]).all()
+    wider = (known["high_joint"] - known["low_joint"]) >= (known["high"] - known["low"])
+    assert wider.all()
+
+
+def test_what_cannot_be_told_apart_shares_a_rank_and_is_said():
+    rng = np.random.default_rng(2)
+    found = [by_rank(rng.integers(1, 14, 13), 13, v, a) for v in ("a", "b", "c") for a in "xyz"]
+    table = plane(found, {"a": 1.0, "b": 1.1, "c": 1.05})
+    assert (table["rank"] == 1).all()
+    assert tradeoff.is_unranked(table)
+    look = style.look_of({"t": table.reset_index()})
+    assert "no method is shown to be better" in report.front_words(table, look)[0]
+    assert "do not separate" in captions.tradeoff({"tradeoff": table.reset_index()}, SETTINGS)
+    axes = privacy_utility.draw(table.reset_index(), look).axes[0]
+    assert axes.get_title(loc="left") == privacy_utility.UNRANKED
+
+
+def test_what_is_shown_to_be_better_is_ranked():
+    n = 40
+    found = [by_rank([2] * n, n, "a"), by_rank([15] * n, n, "b"), by_rank([15] * n, n, "c")]
+    table = plane(found, {"a": 1.0, "b": 1.0, "c": {"csf": -22.0}}, n=n)
+    assert table["rank"].to_dict() == {"a": 2, "b": 1, "c": 2}
+    assert table["pareto"].to_dict() == {"a": 0, "b": 1, "c": 0}
+    look = style.look_of({"t": table.reset_index()})
+    assert report.front_words(table, look)[0].endswith("(Pareto front): b.")
+    assert "do not separate" not in captions.tradeoff({"tradeoff": table.reset_index()}, SETTINGS)
+
+
+def test_better_in_one_and_worse_in_the_other_is_not_ahead():
+    n = 40
+    found = [by_rank([2] * n, n, "a"), by_rank([15] * n, n, "b")]
+    table = plane(found, {"a": 1.0, "b": 9.0}, n=n)
+    assert table["rank"].to_dict() == {"a": 1, "b": 1}
+
+
+def test_a_method_with_more_routes_is_not_behind_for_that():
+    """Two methods at chance; one has eight more attacks that guess."""
+    rng = np.random.default_rng(6)
+    said = 0
+    for _ in range(40):
+        values = pd.DataFrame((rng.integers(1, 14, (13, 10)) == 1) - 1 / 13)
+        said += front.less_identified(values[[0]], values.drop(columns=0)) < 0.05
+    assert said <= 4
+
+
+def test_ranks_by_hand():
+    points = np.array([[1, 1], [2, 2], [3, 3], [1, 9]])
+    better = np.zeros((2, 4, 4), dtype=bool)
+    better[0, 0, 1] = better[0, 1, 2] = better[1, 0, 3] = True
+    assert front.layers(points, better).tolist() == [1, 2, 3, 2]
+    better[:] = False
+    better[0, 3, 1] = True  # better in one aim, but it looks worse in the other
+    assert front.layers(points, better).tolist() == [1, 1, 1, 1]
+
+
+# figures ------------------------------------------------------------------------------------
+
+
+def words_of(axes):
+    return " ".join(text.get_text() for text in axes.texts)
+
+
+def test_the_plane_names_volume_and_failures():
+    found = [crashed(by_rank([3] * 13, 13, "a"), range(3)),
+             crashed(by_rank([3] * 13, 13, "b"), range(9))]  # fmt: skip
+    table = plane(found, {"a": {"csf": -22.0}, "b": 1.0}).reset_index()
+    figure = privacy_utility.draw(table, style.look_of({"t": table}))
+    words = words_of(figure.axes[0])
+    assert "3 of 13 failed" in words
+    assert "9 of 13 failed" in words
+    assert "CSF" in words
+    assert "changes most" in figure.axes[0].get_xlabel()
+    crosses = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
+    assert len(crosses) == 1
+    assert crosses[0].get_xdata()[0] == 1.0
+
+
+def test_the_plane_names_what_has_no_point():
+    found = [by_rank([3] * 13, 13, "a"), crashed(by_rank([3] * 13, 13, "b"), range(13))]
+    table = plane(found, {"a": 1.0}).reset_index()
+    figure = privacy_utility.draw(table, style.look_of({"t": table}))
+    assert "no point: b (13 of 13 failed)" in words_of(figure.axes[0])
+
+
+def test_bars_are_of_those_who_could_be_compared():
+    found = [crashed(by_rank([1] * 13, 13, "a"), range(3))]
+    table = privacy.privacy(privacy.evaluate_all(found, PROTOCOL, SETTINGS))
+    axes = pictures.draw(table, style.look_of({"t": table})).axes[0]
+    assert axes.patches[0].get_width() == 100
+    assert "3 of 13 failed" in words_of(axes)
+
+
+def test_a_missing_face_is_not_drawn_as_an_unchanged_one():
+    from matplotlib.colors import to_rgba
+
+    depth = np.full((8, 8), np.nan)
+    depth[1:7, 1:7] = 3.0
+    distance = np.where(np.isfinite(depth), 0.0, np.nan)
+    distance[4:6, 2:6] = np.nan
+    seen = np.isfinite(distance).astype(float)
+    seen[1, 1] = 0.2  # most scans have lost it, though some give a distance
+    moved = {"distance_mm": np.where(np.isfinite(depth), 2.0, np.nan), "depth": depth}
+    maps = {"a": {"distance_mm": distance, "depth": depth, "seen": seen}, "b": moved}
+    figure = pictures.draw_map(maps, style.look_of({"t": pd.DataFrame({"variant": ["a", "b"]})}))
+    assert pictures.is_lost(maps["a"]).sum() == 9
+    assert "mean 0.0 mm, 25 % missing" in figure.axes[0].get_title()
+    assert "missing" not in figure.axes[1].get_title()
+    image = figure.axes[0].images[-1]
+    colours = image.cmap(image.norm(image.get_array()))
+    assert colours[4, 3, :3] == pytest.approx(to_rgba(pictures.NO_SURFACE)[:3])
+    assert colours[3, 3, 3] == 0
+    assert "missing" in figure.legends[0].get_texts()[0].get_text()
+    look = style.look_of({"t": pd.DataFrame({"variant": ["b"]})})
+    assert not pictures.draw_map({"b": moved}, look).legends
