@@ -36,8 +36,7 @@ def main(snakemake):
     """Train, or say in the card why there is no model; the run goes on either way."""
     log.start(snakemake.log[0])
     p = snakemake.params
-    module = methods.load("refacers", p.name, p.entry)
-    options = methods.options("refacers", p.name, p.entry)
+    chosen = methods.choose("refacers", p.name, p.entry)
     out = Path(snakemake.output.card).parent
     sites = p.entry.get("sites") or ()
     splits = (snakemake.input.train, snakemake.input.validation)
@@ -49,7 +48,7 @@ def main(snakemake):
             raise contracts.TrainingFailed(
                 f"{len(train)} training and {len(validation)} validation scans{of}"
             )
-        module.train(train, validation, out, options, p.seed)
+        chosen.method.train(train, validation, out, chosen.options, p.seed)
     except Exception as error:
         passing = batch.may_pass(error)
         if not passing and not isinstance(error, contracts.TrainingFailed):
