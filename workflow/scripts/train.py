@@ -5,7 +5,7 @@ import traceback
 from pathlib import Path
 
 from refacebench import contracts, files, manifest, reasons, vocabulary
-from refacebench.run import batch, log, methods
+from refacebench.run import batch, log, methods, sandbox
 
 
 def pairs(paths, sites=()) -> list[contracts.Pair]:
@@ -50,7 +50,7 @@ def main(snakemake):
             )
         chosen.method.train(train, validation, out, chosen.options, p.seed)
     except Exception as error:
-        passing = batch.may_pass(error)
+        passing = sandbox.may_pass(error)
         if not passing and not isinstance(error, contracts.TrainingFailed):
             raise
         traceback.print_exc()

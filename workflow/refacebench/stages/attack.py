@@ -18,7 +18,7 @@ import pandas as pd
 from refacebench import reasons, vocabulary
 from refacebench.contracts import Attacker, AttackFailed, Context, Enrolled, Scores, Subject
 from refacebench.head import rendering
-from refacebench.run import batch
+from refacebench.run import sandbox
 
 _IDS = ("scan", "participant", "session")
 #: What manifests of enrolment and attack keep of a render manifest's rows.
@@ -104,7 +104,7 @@ def enrol(
             if not isinstance(error, ValueError):
                 traceback.print_exc()
             lost[subject.scan] = reasons.clean(error)
-            if again is not None and batch.may_pass(error):
+            if again is not None and sandbox.may_pass(error):
                 again[subject.scan] = lost[subject.scan]
             continue
         kept.append(subject)
@@ -208,7 +208,7 @@ def _score(attacker, queries, gallery, options, context, again) -> tuple[Scores,
     except Exception as error:
         traceback.print_exc()
         why = reasons.clean(f"{type(error).__name__}: {error}")
-        if again is not None and batch.may_pass(error):
+        if again is not None and sandbox.may_pass(error):
             again["attack"] = why
         return Scores(np.empty((0, len(gallery)))), why
 
