@@ -54,7 +54,7 @@ def test_companions_are_those_of_the_session_and_never_scans(tmp_path):
     )
     table = bids.index({**options, "carry": ["T2w", "FLAIR"]}, 1).set_index("scan")
     assert list(table.index) == ["sub-1_ses-a", "sub-1_ses-b"]
-    first, second = (carry.companions(table.loc[scan]) for scan in table.index)
+    first, second = (manifest.companions(table.loc[scan]) for scan in table.index)
     assert [(c["name"], c["reason"]) for c in first] == [
         ("sub-1_ses-a_acq-x_T2w", ""),
         ("sub-1_ses-a_run-2_T2w", ""),
@@ -69,11 +69,11 @@ def test_only_the_first_t1w_of_a_session_has_companions(tmp_path):
     options = tree(tmp_path, *names)
     table = bids.index({**options, "carry": ["T2w"]}, 1)
     assert list(table["status"]) == ["ok", "ok"]
-    assert [len(carry.companions(row)) for row in table.to_dict("records")] == [1, 0]
+    assert [len(manifest.companions(row)) for row in table.to_dict("records")] == [1, 0]
     table = bids.index({**options, "carry": ["T2w", "T1w"]}, 1)
     assert list(table["status"]) == ["ok", "excluded"]
     assert table["reason"].iloc[1] == "carried along with sub-1_run-1 (carry: T1w)"
-    found = [c["name"] for c in carry.companions(table.iloc[0])]
+    found = [c["name"] for c in manifest.companions(table.iloc[0])]
     assert found == ["sub-1_T2w", "sub-1_run-2_T1w"]
 
 
@@ -86,7 +86,7 @@ def test_what_cannot_be_carried_is_a_row_with_a_reason(tmp_path):
         "sub-1_ses-b_T2w.nii.gz",
     )
     table = bids.index({**options, "carry": ["T2w"]}, 1)
-    (twin,) = carry.companions(table.iloc[0])
+    (twin,) = manifest.companions(table.iloc[0])
     assert twin["path"] == ""
     assert "both as .nii and as .nii.gz" in twin["reason"]
     lost = table.iloc[1]

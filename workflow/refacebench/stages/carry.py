@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from refacebench import bids, files, reasons
+from refacebench import bids, files, manifest, reasons
 from refacebench.contracts import ScanExcluded
 from refacebench.head import template
 from refacebench.image import nifti
@@ -59,12 +59,6 @@ LEAST_OVERLAP = 2000
 TOUCHED = 1e-3
 
 
-def companions(row: Mapping) -> list[dict]:
-    """Return a scan's companions: dicts with ``contrast``, ``name``, ``path``, ``reason``."""
-    text = row.get("companions", "")
-    return json.loads(text) if isinstance(text, str) and text else []
-
-
 def split_name(name: str) -> tuple[str, str]:
     """Return the entities and the suffix of a companion's name.
 
@@ -85,7 +79,7 @@ def rows_of(scans: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for row in scans.to_dict("records"):
-        for companion in companions(row):
+        for companion in manifest.companions(row):
             mine = {
                 **row,
                 "t1w": row["scan"],
