@@ -336,7 +336,7 @@ def test_a_pointer_in_place_of_an_image_says_what_to_do(tmp_path, pointer):
     path = tmp_path / "sub-x_T1w.nii.gz"
     path.write_text(pointer)
     with pytest.raises(contracts.ScanExcluded, match="datalad get"):
-        inventory.check_scan(path)
+        inventory.run({"path": path})
 
 
 # companions ---------------------------------------------------------------------------------

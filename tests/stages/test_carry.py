@@ -18,7 +18,7 @@ from refacebench.datasets import bids
 from refacebench.head import masks, template
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
-from refacebench.stages import carry
+from refacebench.stages import align, carry
 from refacebench.statistics import verdicts
 
 # index --------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def test_companions_survive_the_manifest(tmp_path):
     options = tree(tmp_path / "b", "sub-1_T1w.nii.gz", "sub-1_acq-3_T2w.nii.gz")
     table = bids.index({**options, "carry": ["T2w"]}, 1)
     manifest.write(table, tmp_path / "m.tsv")
-    rows = carry.rows_of(manifest.read(tmp_path / "m.tsv"))
+    rows = align.rows_of(manifest.read(tmp_path / "m.tsv"))
     assert list(rows["scan"]) == ["sub-1_acq-3_T2w"]
     assert rows["t1w"].iloc[0] == "sub-1"
     assert rows["t1w_path"].iloc[0].endswith("sub-1_T1w.nii.gz")
@@ -322,9 +322,9 @@ def test_a_moved_companion_is_registered_and_its_face_found(head):
     t1w, mask = head
     true = rigid((6, -4, 3), (3, -8, 5))
     companion = t2_like(t1w, mask, true, (2.0, 2.0, 4.0))
-    matrix, facts = carry.rigid(t1w, mask, companion)
+    matrix, facts = align.rigid(t1w, mask, companion)
     assert facts["aligned_by"] == "registration"
-    assert facts["contrast_nmi"] > carry.LEAST_CONTRAST
+    assert facts["contrast_nmi"] > align.LEAST_CONTRAST
     points = np.argwhere(mask)[::50] @ t1w.affine[:3, :3].T + t1w.affine[:3, 3]
     points = np.c_[points, np.ones(len(points))].T
     off = (np.linalg.inv(true) - np.linalg.inv(matrix)) @ points
@@ -343,7 +343,7 @@ def test_a_moved_companion_is_registered_and_its_face_found(head):
 def test_a_good_header_is_kept(head):
     t1w, mask = head
     companion = t2_like(t1w, mask, np.eye(4), (2.5, 2.5, 3.0))
-    matrix, facts = carry.rigid(t1w, mask, companion)
+    matrix, facts = align.rigid(t1w, mask, companion)
     assert facts["aligned_by"] == "header"
     assert np.array_equal(matrix, np.eye(4))
     assert facts["shift_mm"] == facts["rotation_deg"] == 0
@@ -353,13 +353,13 @@ def test_what_is_no_head_is_excluded(head):
     t1w, mask = head
     noise = np.random.default_rng(0).random(t1w.shape).astype(np.float32)
     with pytest.raises(ScanExcluded, match="cannot be aligned"):
-        carry.rigid(t1w, mask, t1w.with_data(noise))
+        align.rigid(t1w, mask, t1w.with_data(noise))
     with pytest.raises(ScanExcluded, match="no head"):
-        carry.rigid(t1w, mask, t1w.with_data(0 * noise))
+        align.rigid(t1w, mask, t1w.with_data(0 * noise))
 
 
 def test_a_damaged_companion_is_excluded(tmp_path):
     path = tmp_path / "sub-1_T2w.nii.gz"
     path.write_bytes(b"no image")
     with pytest.raises(ScanExcluded, match="cannot be read"):
-        carry.align({"scan": "sub-1_T2w", "path": str(path)}, tmp_path)
+        align.run({"scan": "sub-1_T2w", "path": str(path)}, tmp_path)

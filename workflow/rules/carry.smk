@@ -29,7 +29,7 @@ rule align:
     params:
         derivatives="results/derivatives/{dataset}/original",
         attempt=attempt("results/align/{dataset}/{batch}.tsv"),
-        version=carry.VERSION,
+        version=align.VERSION,
         timeout=untracked(SCAN_TIMEOUT_S),
     script:
         "../scripts/align.py"

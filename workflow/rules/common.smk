@@ -11,8 +11,10 @@ from refacebench import __version__ as SOFTWARE_VERSION
 from refacebench import environment, faces, files, kit
 from refacebench.figures import PRIVACY as PRIVACY_FIGURES
 from refacebench.figures import names as figure_names
+from refacebench.head import rendering
 from refacebench.image import nifti
 from refacebench.run import configuration, ending, failures, graph, methods
+from refacebench.stages import align, carry, inventory, measure, prepare
 from refacebench.statistics import VERSION as STATISTICS_VERSION
 from refacebench.statistics.columns import FLOW, PRIVACY, RATERS, TABLES
 

@@ -264,8 +264,8 @@ def unavailable(names: Iterable[str], found: Mapping[str, dict]) -> dict[str, st
 def _check_settings(config: Mapping) -> None:
     """Check the keys whose names live in the modules that use them."""
     from refacebench import kit
+    from refacebench.head import checks
     from refacebench.metrics.verdict import thresholds
-    from refacebench.stages import inventory as checks
     from refacebench.statistics.privacy import Protocol
     from refacebench.statistics.settings import Settings
 

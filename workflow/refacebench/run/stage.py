@@ -31,6 +31,8 @@ class Stage:
         Also the folder of its manifests and the name of its rule.
     follows : tuple of str
         Stages whose manifests it reads; none for one that reads the batch lists.
+    given : mapping of str to str
+        Columns that all rows get before the work on them begins, with a line on each.
     reads : tuple of str
         Columns that each row must have.
     adds : mapping of str to str
@@ -42,6 +44,7 @@ class Stage:
 
     name: str
     follows: tuple[str, ...] = ()
+    given: Mapping[str, str] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
     adds: Mapping[str, str] = field(default_factory=dict)
     may_read: tuple[str, ...] = ()
@@ -91,8 +94,8 @@ class Stage:
         }
 
     def columns(self) -> dict[str, str]:
-        """Return all columns that the stage adds, with a line on each."""
-        return {**MEANINGS, **self.adds, **self.may_add, **self.facts()}
+        """Return all columns that a row has from the stage, with a line on each."""
+        return {**MEANINGS, **self.given, **self.adds, **self.may_add, **self.facts()}
 
 
 def _is_among(name: str, patterns: Iterable[str]) -> bool:
