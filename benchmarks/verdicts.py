@@ -138,7 +138,7 @@ def main() -> None:
     for number, row in enumerate(labelmaps.index(options, given.seed).to_dict("records")):
         row |= labelmaps.grow(row, options, given.seed, given.out / "base", given.out / "bids")
         row["original_path"] = row["path"]
-        row |= prepare.prepare(row, given.out / "original")
+        row |= prepare.run(row, given.out / "original")
         head = Head(row, number)
         if head.matrix is None:
             print(f"{row['scan']}: no nose in view, left out", flush=True)

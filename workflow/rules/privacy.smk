@@ -5,9 +5,9 @@
 rule privacy:
     """Turn the attackers' scores into tables and figures, with the warnings of the controls."""
     input:
-        attacks=attack_files,
-        enrolled=enrol_manifests,
-        attacked=attack_manifests,
+        attacks=lambda w: RUN.attack_files(w.dataset),
+        enrolled=lambda w: RUN.enrol_manifests(w.dataset),
+        attacked=lambda w: RUN.attack_manifests(w.dataset),
         volumes="results/tables/{dataset}/volumes.tsv",
         quality="results/tables/{dataset}/quality.tsv",
     output:
@@ -36,10 +36,10 @@ rule privacy:
         runtime=60,
     params:
         config_key=CONFIG_KEY,
-        variants=VARIANTS,
-        floors=[name for name in ATTACKERS if is_floor(name)],
+        variants=RUN.variants,
+        floors=RUN.floors(),
         version=STATISTICS_VERSION,
-        note=synthetic_note,
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/privacy.py"
 
@@ -47,7 +47,7 @@ rule privacy:
 rule kit_page:
     """Make the page with a dataset's questions for raters, and the key to them."""
     input:
-        kit_renderings,
+        lambda w: RUN.kit_renderings(w.dataset, kit.variants(config, RUN.variants)),
     output:
         page="results/kit/{dataset}/page/index.html",
         key="results/kit/{dataset}/key.tsv",
@@ -63,9 +63,9 @@ rule kit_page:
         runtime=30,
     params:
         config_key=CONFIG_KEY,
-        faces=lambda w: config["datasets"][w.dataset]["faces"],
+        faces=lambda w: RUN.faces(w.dataset),
         version=kit.VERSION,
-        note=synthetic_note,
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/kit.py"
 
@@ -92,6 +92,6 @@ rule raters:
         runtime=30,
     params:
         config_key=CONFIG_KEY,
-        note=synthetic_note,
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/raters.py"

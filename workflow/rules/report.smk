@@ -5,7 +5,7 @@ rule figures:
     """Draw what needs only tables: overlap, volumes, brain age, similarity, quality, run time."""
     input:
         tables=rules.statistics.output,
-        measured=stage_manifests("measure", "test", vocabulary.MEASURED, VARIANTS),
+        measured=lambda w: RUN.measurements(w.dataset),
     output:
         report(
             expand("results/figures/{{dataset}}/{figure}.png", figure=FIGURES),
@@ -26,8 +26,8 @@ rule figures:
         runtime=30,
     params:
         config_key=CONFIG_KEY,
-        variants=VARIANTS,
-        note=synthetic_note,
+        variants=RUN.variants,
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/figures.py"
 
@@ -35,7 +35,7 @@ rule figures:
 rule slices:
     """Show one participant of the test split in all variants; faces only if they are public."""
     input:
-        stage_manifests("segment", "test", vocabulary.MEASURED, VARIANTS),
+        lambda w: RUN.segmentations(w.dataset),
     output:
         report(
             "results/figures/{dataset}/slices.png",
@@ -55,11 +55,11 @@ rule slices:
         mem_mb=growing(4000),
         runtime=30,
     params:
-        faces=lambda w: config["datasets"][w.dataset]["faces"],
-        title=lambda w: example_title(w.dataset),
+        faces=lambda w: RUN.faces(w.dataset),
+        title=lambda w: RUN.example_title(w.dataset),
         defacers=list(config["defacers"]),
-        variants=VARIANTS,
-        note=synthetic_note,
+        variants=RUN.variants,
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/slices.py"
 
@@ -94,8 +94,8 @@ rule curves:
         mem_mb=growing(1000),
         runtime=30,
     params:
-        faces=lambda w: config["datasets"][w.dataset]["faces"],
-        note=synthetic_note,
+        faces=lambda w: RUN.faces(w.dataset),
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/curves.py"
 
@@ -104,7 +104,7 @@ rule costs:
     """Sum up what every stage cost, from the benchmarks of the jobs."""
     input:
         FIGURE_FILES,
-        expand(rules.flow.output, dataset=DATASETS),
+        expand(rules.flow.output, dataset=RUN.datasets),
     output:
         "results/tables/costs.tsv",
     log:
@@ -124,7 +124,7 @@ rule costs:
 rule page:
     """Write the page that a data steward reads, and the summary that the run ends with."""
     input:
-        tables=expand([*rules.statistics.output, *rules.flow.output], dataset=DATASETS),
+        tables=expand([*rules.statistics.output, *rules.flow.output], dataset=RUN.datasets),
         privacy=PRIVACY_TABLES,
         figures=FIGURE_FILES,
         costs=rules.costs.output[0],
@@ -141,7 +141,7 @@ rule page:
         runtime=30,
     params:
         config_key=CONFIG_KEY,
-        programs=PROGRAMS,
+        programs=RUN.programs,
         version=SOFTWARE_VERSION,
     script:
         "../scripts/report.py"
@@ -152,7 +152,7 @@ rule finished:
     input:
         rules.page.output,
     output:
-        FINISHED,
+        ending.FINISHED,
     log:
         "results/logs/finished.log",
     conda:
