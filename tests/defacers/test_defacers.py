@@ -584,7 +584,7 @@ def test_prepare_writes_all_derivatives(tmp_path, monkeypatch):
     scan = make_scan(tmp_path, "LIA")
     monkeypatch.setattr(prepare.masks, "head_mask", lambda v: scan.head)
     monkeypatch.setattr(prepare.masks, "brain_mask", lambda v: scan.brain)
-    monkeypatch.setattr(prepare.templates, "register", lambda v, h, b: np.eye(4))
+    monkeypatch.setattr(prepare.template, "register", lambda v, h, b: np.eye(4))
     row = {"path": str(scan.path), "scan": "sub-01_ses-2"}
     found = prepare.prepare(row, tmp_path / "out")
     assert np.array_equal(nifti.read_mask(found["brain_path"]), scan.brain)

