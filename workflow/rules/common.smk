@@ -9,15 +9,18 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from refacebench import __version__ as SOFTWARE_VERSION
-from refacebench import contracts, environment, faces, files, kit, vocabulary
-from refacebench.figures import PRIVACY as PRIVACY_FIGURES
-from refacebench.figures import names as figure_names
+from refacebench import contracts, environment, faces, vocabulary
 from refacebench.head import rendering
 from refacebench.image import nifti
+from refacebench.kit import VERSION as KIT_VERSION
+from refacebench.kit import questions
+from refacebench.report.methods import taking_part
+from refacebench.results import VERSION as RESULTS_VERSION
+from refacebench.results import catalogue
+from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
 from refacebench.run import configuration, failures, methods, paths, plan
 from refacebench.stages import carry, inventory, measure, prepare
-from refacebench.statistics import VERSION as STATISTICS_VERSION
-from refacebench.statistics.columns import FLOW, PRIVACY, RATERS, TABLES
+from refacebench.statistics.settings import Settings
 
 # Large arrays come and go all the time. As set here the C library (glibc; others do not look)
 # keeps their memory, instead of asking the system for fresh pages each time: a fifth of the
@@ -45,10 +48,6 @@ try:
 except configuration.ConfigError as error:
     raise WorkflowError(str(error))
 
-# Rules whose output `snakemake --report` shows take this and not the config: it prints their
-# parameters, and the config names folders of this machine. Scripts have it as snakemake.config.
-CONFIG_KEY = files.make_key({"config": config}, [])
-
 DATASETS = list(config["datasets"])
 ATTACKERS = list(config.get("attackers") or {})
 # All variants that the config asks for, and those whose programs are there: only these run.
@@ -63,7 +62,13 @@ if workflow.is_main_process:
     )
 TRAININGS = [name for name in configuration.trainings(config) if name in VARIANTS]
 SEGMENTERS = list(config["segmenters"])
-FIGURES = figure_names(SEGMENTERS)
+SETTINGS = Settings.from_config(config)
+# Recognisability is measured only where attackers are configured.
+ATTACK_TABLES = catalogue.tables(ATTACKS) if ATTACKERS else []
+FIGURES = [
+    *catalogue.figure_names(SEGMENTERS),
+    *(catalogue.attack_figure_names() if ATTACKERS else ()),
+]
 FIGURE_FILES = [
     f"results/figures/{dataset}/{figure}.png"
     for dataset in DATASETS
@@ -71,15 +76,11 @@ FIGURE_FILES = [
         *FIGURES,
         "slices",
         *(f"{kind}-{v}" for v in TRAININGS for kind in ("curves", "samples")),
-        *(PRIVACY_FIGURES if ATTACKERS else ()),
     ]
 ]
 FINISHED = "results/finished.txt"
-# Recognisability is measured only where attackers are configured.
 PRIVACY_TABLES = [
-    f"results/tables/{dataset}/{table}.tsv"
-    for dataset in DATASETS
-    for table in (PRIVACY if ATTACKERS else ())
+    f"results/tables/{dataset}/{table}.tsv" for dataset in DATASETS for table in ATTACK_TABLES
 ]
 
 
@@ -92,6 +93,17 @@ wildcard_constraints:
     attacker=paths.alternatives(ATTACKERS),
     target=paths.alternatives([*VARIANTS, *vocabulary.PICTURE_CONTROLS]),
     batch=rf"(train|validation|test)-({vocabulary.MEASURED}|{vocabulary.RESCAN}|{vocabulary.FOLLOWUP})-\d+",
+
+
+def chosen(*keys):
+    """The named keys of the config, for a rule's parameters: it runs again where one changes.
+
+    `snakemake --report` prints parameters. Those with folders of this machine are left out.
+    """
+    found = {key: config[key] for key in keys if key in config}
+    if "privacy" in found:
+        found["privacy"] = {k: v for k, v in (found["privacy"] or {}).items() if k != "kit"}
+    return found
 
 
 def entry(kind, name):
@@ -311,7 +323,7 @@ def kit_renderings(wildcards):
     """The renderings that the raters' kit is made from: the originals and all variants."""
     return [
         path
-        for variant in kit.variants(config, VARIANTS)
+        for variant in questions.variants(config, VARIANTS)
         # Other sessions of the originals are what raters are asked with.
         for path in manifests(
             "render",

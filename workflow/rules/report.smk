@@ -1,10 +1,22 @@
-# Figures and report: in <- tables, measure manifests; out -> results/figures, results/report.html.
+# Figures, costs and the page.
+#
+# in:   results/tables/{dataset}/{table}.tsv
+#       results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv
+#       results/segment/{dataset}/{segmenter}/{variant}/{batch}.tsv
+#       results/attack/{dataset}/{attacker}/{target}.npz    where there are attackers
+#       results/train/{dataset}/{variant}/                  cards, curves and samples
+#       results/benchmarks/
+# out:  results/figures/{dataset}/{figure}.png, .svg
+#       results/tables/costs.tsv
+#       results/report.html, results/summary.txt, results/finished.txt
 
 
 rule figures:
-    """Draw what needs only tables: overlap, volumes, brain age, similarity, quality, run time."""
+    """Draw the figures of measurements and, where there are attackers, of attacks."""
     input:
         tables=rules.statistics.output,
+        privacy=rules.privacy.output if ATTACKERS else [],
+        attacks=attack_files,
         measured=stage_manifests("measure", "test", vocabulary.MEASURED, VARIANTS),
     output:
         report(
@@ -25,7 +37,12 @@ rule figures:
         mem_mb=growing(2000),
         runtime=30,
     params:
-        config_key=CONFIG_KEY,
+        alpha=SETTINGS.alpha,
+        level=SETTINGS.level,
+        threshold_pct=SETTINGS.threshold_pct,
+        defacers=list(config["defacers"]),
+        segmenters=SEGMENTERS,
+        faces=lambda w: config["datasets"][w.dataset]["faces"],
         variants=VARIANTS,
         note=synthetic_note,
     script:
@@ -140,8 +157,18 @@ rule page:
         mem_mb=growing(2000),
         runtime=30,
     params:
-        config_key=CONFIG_KEY,
-        programs=PROGRAMS,
+        config={
+            **chosen("seed", "splits", "thresholds", "statistics", "privacy"),
+            "defacers": list(config["defacers"]),
+            "segmenters": SEGMENTERS,
+            "attackers": ATTACKERS,
+        },
+        faces={name: entry["faces"] for name, entry in config["datasets"].items()},
+        statements={
+            name: configuration.statement(name, entry)
+            for name, entry in config["datasets"].items()
+        },
+        methods=taking_part(config, PROGRAMS),
         version=SOFTWARE_VERSION,
     script:
         "../scripts/report.py"
