@@ -130,14 +130,14 @@ def main() -> None:
     parser.add_argument("--voxel-mm", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    options = {**labelmaps.OPTIONS, "folder": given.folder, "voxel_mm": given.voxel_mm,
+    options = {**labelmaps.METHOD.defaults, "folder": given.folder, "voxel_mm": given.voxel_mm,
                "sessions": 1}  # fmt: skip
     labelmaps.base(options, given.seed, given.out / "base")
     rows = []
     for number, row in enumerate(labelmaps.index(options, given.seed).to_dict("records")):
         row |= labelmaps.grow(row, options, given.seed, given.out / "base", given.out / "bids")
         row["original_path"] = row["path"]
-        row |= prepare.prepare(row, given.out / "original")
+        row |= prepare.run(row, given.out / "original")
         head = Head(row, number)
         if head.matrix is None:
             print(f"{row['scan']}: no nose in view, left out", flush=True)

@@ -23,7 +23,7 @@ def touch(root, *paths):
     for path in paths:
         (Path(root) / path).parent.mkdir(parents=True, exist_ok=True)
         (Path(root) / path).write_bytes(b"")
-    return {**bids_dataset.OPTIONS, "path": str(root)}
+    return {**bids_dataset.METHOD.defaults, "path": str(root)}
 
 
 def index(root, *paths, **options):
@@ -336,7 +336,7 @@ def test_a_pointer_in_place_of_an_image_says_what_to_do(tmp_path, pointer):
     path = tmp_path / "sub-x_T1w.nii.gz"
     path.write_text(pointer)
     with pytest.raises(contracts.ScanExcluded, match="datalad get"):
-        inventory.check_scan(path)
+        inventory.run({"path": path})
 
 
 # companions ---------------------------------------------------------------------------------
@@ -348,7 +348,7 @@ def test_companions_follow_their_folder_as_scans_do(tmp_path):
         *(f"sub-x/ses-{s}/anat/sub-x_{kind}.nii.gz" for s in (1, 2) for kind in ("T1w", "T2w")),
         carry=["T2w"],
     )
-    found = [carry.companions(row)[0] for row in table.to_dict("records")]
+    found = [manifest.companions(row)[0] for row in table.to_dict("records")]
     assert [c["name"] for c in found] == ["sub-x_ses-1_T2w", "sub-x_ses-2_T2w"]
     outputs = {carry.paths("d", c["name"]) for c in found}
     assert len({path for pair in outputs for path in pair}) == 4
@@ -366,7 +366,7 @@ def test_the_first_usable_t1w_leads_and_no_companion_vanishes(tmp_path):
         "sub-z/anat/sub-z_T2w.nii.gz",
         carry=["T2w"],
     )
-    lead = carry.companions(table.loc["sub-x_run-1"])
+    lead = manifest.companions(table.loc["sub-x_run-1"])
     assert [c["name"] for c in lead if c["path"]] == ["sub-x_T2w"]
     reasons = [c["reason"] for c in lead if not c["path"]]
     assert len(reasons) == 2
@@ -375,7 +375,7 @@ def test_the_first_usable_t1w_leads_and_no_companion_vanishes(tmp_path):
     assert len({c["name"] for c in lead}) == 3
     rows = table[table["participant"] == "sub-z"]
     assert "not de-identified: sub-z_T2w" in rows["reason"].iloc[0]
-    assert all(carry.companions(row) == [] for row in rows.to_dict("records"))
+    assert all(manifest.companions(row) == [] for row in rows.to_dict("records"))
 
 
 # the plan -----------------------------------------------------------------------------------
@@ -422,11 +422,12 @@ def test_a_folder_without_any_usable_scan_says_what_is_wrong(tmp_path):
 def test_two_rows_of_one_id_stop_before_anything_runs(tmp_path):
     own = tmp_path / "own.py"
     own.write_text(
-        "import pandas as pd\nVERSION = '1'\nOPTIONS = {}\n"
+        "import pandas as pd\nfrom refacebench.contracts import Dataset\n"
         "def index(options, seed):\n"
         "    row = dict(participant='sub-1', session='', scan='sub-1', path='x', site='',\n"
         "               age=1.0, sex='', status='ok', reason='')\n"
         "    return pd.DataFrame([row, row])\n"
+        "METHOD = Dataset(version='1', index=index)\n"
     )
     entry = {"type": "own", "file": str(own)}
     with pytest.raises(configuration.ConfigError, match="two scans have the id 'sub-1'"):

@@ -1,6 +1,5 @@
 """The verdict from true labels, its agreement with the automatic one, ears, and crashes."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -306,13 +305,6 @@ def test_measure_brings_both_verdicts(row, painted, tmp_path):
     assert not any(name.startswith("truth") for name in measure.judge(without))
 
 
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_only_images_that_the_segmenter_failed_on_are_judged_again(row, tmp_path):
     base = {"path": row["path"], "variant": "x", "reason": "why"}
     rows = pd.DataFrame(
@@ -324,9 +316,16 @@ def test_only_images_that_the_segmenter_failed_on_are_judged_again(row, tmp_path
             {**base, "status": "failed", "stage": "segment", "variant": "original"},
         ]
     )
-    found = script("measure").reopened(rows)
+    rows["scan"] = [f"sub-{n}" for n in range(5)]
+    originals = rows[["scan"]].assign(status="ok", seg_path="s.nii", brainseg_path="b.nii")
+    originals.loc[0, "status"] = "failed"
+    found = measure.rows_of(rows, originals)
     assert list(found["status"]) == ["ok", "ok", "failed", "failed", "failed"]
     assert list(found["segment_status"]) == ["", "failed", "", "", ""]
+    assert list(found["original_seg_path"]) == ["", *["s.nii"] * 4]
+    # Not one original of the batch could be segmented: its manifest has no such columns.
+    none = measure.rows_of(rows, originals[["scan", "status"]].assign(status="failed"))
+    assert list(none["original_brainseg_path"]) == [""] * 5
 
 
 # tables -------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ from refacebench.results.flow import scan_numbers
 from refacebench.results.flow import summary as flow_summary
 from refacebench.results.flow_counts import compute as flow_counts_table
 from refacebench.results.tradeoff import compute as tradeoff_table
-from refacebench.stages import attack as _run
+from refacebench.stages.attack import compare, reasons_of
+from refacebench.stages.enrol import at, record
 from refacebench.statistics import losses
 from refacebench.statistics.attacks import evaluate_all
 from refacebench.statistics.comparisons import Comparisons
@@ -61,7 +62,7 @@ def manifests(attackers=("a", "b"), unfit=None, variants=("original", "x", "blac
     enrolled, asked = [], []
     for name in attackers:
         gallery = rendered(**lost)
-        enrolled.append(_run.record(gallery, "enrol", {}, attacker=name))
+        enrolled.append(record(gallery, "enrol", {}, attacker=name))
         for variant in variants:
             rows = gallery[gallery["role"] == "measured"]
             if variant == "x":
@@ -71,7 +72,7 @@ def manifests(attackers=("a", "b"), unfit=None, variants=("original", "x", "blac
                 for (who, what, scan), end in (unfit or {}).items()
                 if (who, what) == (name, variant)
             }
-            asked.append(_run.record(rows, "attack", failed, attacker=name, variant=variant))
+            asked.append(record(rows, "attack", failed, attacker=name, variant=variant))
     return pd.concat(enrolled), pd.concat(asked)
 
 
@@ -151,7 +152,7 @@ def test_what_was_stopped_before_its_rendering_has_one_row_only():
 def test_an_attacker_that_is_not_installed_loses_nothing_by_itself():
     enrolled, asked = manifests(attackers=("a",))
     rows = rendered(sessions=(1,), variant="x")
-    gone = _run.record(rows, "attack", {}, attacker="c", unavailable="install c")
+    gone = record(rows, "attack", {}, attacker="c", unavailable="install c")
     table = branch(enrolled, pd.concat([asked, gone]))
     assert set(table["status"]) == {"ok"}
     alone = attacked(rendered(), gone)
@@ -164,7 +165,7 @@ def test_a_training_scan_that_was_lost_is_a_row():
     inventory = pd.concat([rendered(), train], ignore_index=True).assign(stage="inventory")
     enrolled, asked = manifests(attackers=("a",))
     why = {"sub-t1_ses-1": ("enrol", "no surface")}
-    more = _run.record(train, "enrol", why, attacker="a")
+    more = record(train, "enrol", why, attacker="a")
     table = branch(enrolled, pd.concat([asked, more]), inventory)
     assert ends(table, scan="sub-t1_ses-1") == [["enrol", "failed", "a: no surface"]]
     assert ends(table, scan="sub-t2_ses-1") == [
@@ -177,7 +178,7 @@ def test_the_flow_keeps_its_rows_and_gets_those_of_lost_scans():
     inventory, stages = factories.manifests(made)
     before = flow_tables(inventory, stages, None, factories.VARIANTS)
     scans = inventory[(inventory["split"] == "test") & (inventory["scan"] != "sub-999")]
-    ok = _run.record(scans, "enrol", {}, attacker="a", variant="original")
+    ok = record(scans, "enrol", {}, attacker="a", variant="original")
     ok.loc[ok["scan"] == "sub-001_ses-2", ["status", "stage", "reason"]] = [
         *("failed", "render", UNREGISTERED)
     ]
@@ -205,7 +206,7 @@ def test_a_lost_control_does_not_make_every_variant_a_list():
     inventory, stages = factories.manifests(factories.measurements(3, n_train=0, n_rescans=0))
     scans = inventory[inventory["scan"] != "sub-999"]
     why = {"sub-002": ("attack", "nothing to compare")}
-    rows = _run.record(scans, "attack", why, attacker="a", variant="black")
+    rows = record(scans, "attack", why, attacker="a", variant="black")
     tables = flow_tables(inventory, stages, rows, factories.VARIANTS)
     page = build({"title": "t", "datasets": [dataset(tables)]})
     assert "every variant" in page
@@ -315,10 +316,10 @@ def enrolled_of(table):
 def test_a_training_that_fails_in_any_way_is_a_reason(error, tmp_path):
     rows = rendered(sessions=(1,))
     people = enrolled_of(rows)
-    found, _ = _run.attack(Attacker(error), rows, people, people, {}, Context(1, tmp_path), {})
+    found, _ = compare(Attacker(error), rows, people, people, {}, Context(1, tmp_path), {})
     assert np.isnan(found["distance"]).all()
     assert all(str(error) in reason for reason in found["query_reason"])
-    table = _run.record(rows, "attack", _run.at("attack", _run.reasons_of(found)), attacker="a")
+    table = record(rows, "attack", at("attack", reasons_of(found)), attacker="a")
     assert set(table["status"]) == {"failed"}
     assert set(table["stage"]) == {"attack"}
 
@@ -327,7 +328,7 @@ def test_too_little_memory_ends_the_job_for_the_next_attempt_has_more(tmp_path):
     rows = rendered(sessions=(1,))
     people = enrolled_of(rows)
     with pytest.raises(MemoryError):
-        _run.attack(Attacker(MemoryError()), rows, people, people, {}, Context(1, tmp_path), {})
+        compare(Attacker(MemoryError()), rows, people, people, {}, Context(1, tmp_path), {})
 
 
 def test_a_query_without_any_distance_has_a_reason(tmp_path):
@@ -336,16 +337,16 @@ def test_a_query_without_any_distance_has_a_reason(tmp_path):
     distance = np.ones((PEOPLE, PEOPLE))
     distance[1] = np.nan
     module = Attacker(distance=distance)
-    found, _ = _run.attack(module, rows, people, people, {}, Context(1, tmp_path), {})
-    assert _run.reasons_of(found) == {"sub-2_ses-1": "no distance to anyone in the gallery"}
-    assert json.dumps(_run.reasons_of(found))
+    found, _ = compare(module, rows, people, people, {}, Context(1, tmp_path), {})
+    assert reasons_of(found) == {"sub-2_ses-1": "no distance to anyone in the gallery"}
+    assert json.dumps(reasons_of(found))
 
 
 def test_a_record_keeps_earlier_ends_and_names_the_control():
     rows = rendered(2, sub1_ses1=("excluded", "prepare", "no brain"))
-    table = _run.record(rows, "enrol", {}, attacker="a", version="2", variant="black")
+    table = record(rows, "enrol", {}, attacker="a", version="2", variant="black")
     first = table.iloc[0]
     assert (first["status"], first["stage"], first["reason"]) == ("excluded", "prepare", "no brain")
     assert set(table["variant"]) == {"black"}
     assert set(table["method"]) == {"a"}
-    assert _run.record(rows.iloc[:0], "enrol", {}, attacker="a").empty
+    assert record(rows.iloc[:0], "enrol", {}, attacker="a").empty

@@ -12,9 +12,9 @@
 rule privacy:
     """Turn the attackers' scores into tables, with the warnings of the controls."""
     input:
-        attacks=attack_files,
-        enrolled=enrol_manifests,
-        attacked=attack_manifests,
+        attacks=lambda w: RUN.attack_files(w.dataset),
+        enrolled=lambda w: RUN.enrol_manifests(w.dataset),
+        attacked=lambda w: RUN.attack_manifests(w.dataset),
         volumes="results/tables/{dataset}/volumes.tsv",
     output:
         report(
@@ -37,10 +37,10 @@ rule privacy:
         mem_mb=growing(4000),
         runtime=60,
     params:
-        config=chosen("statistics", "privacy", "seed"),
-        floors=[name for name in ATTACKERS if is_floor(name)],
+        config=of_config("statistics", "privacy", "seed"),
+        floors=RUN.floors(),
         version=RESULTS_VERSION,
-        note=synthetic_note,
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/privacy.py"
 
@@ -48,7 +48,7 @@ rule privacy:
 rule kit_page:
     """Make the page with a dataset's questions for raters, and the key to them."""
     input:
-        kit_renderings,
+        lambda w: RUN.kit_renderings(w.dataset, questions.variants(config, RUN.variants)),
     output:
         page="results/kit/{dataset}/page/index.html",
         key="results/kit/{dataset}/key.tsv",
@@ -66,9 +66,9 @@ rule kit_page:
         kit={k: v for k, v in questions.options(config).items() if k != "answers"},
         blur_mm=rendering.check_options(config.get("rendering"))["blur_mm"],
         seed=config["seed"],
-        faces=lambda w: config["datasets"][w.dataset]["faces"],
+        faces=lambda w: RUN.faces(w.dataset),
         version=KIT_VERSION,
-        note=synthetic_note,
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/kit.py"
 
@@ -94,8 +94,8 @@ rule raters:
         mem_mb=growing(2000),
         runtime=30,
     params:
-        config=chosen("statistics", "seed"),
+        config=of_config("statistics", "seed"),
         answers=questions.options(config)["answers"],
-        note=synthetic_note,
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/raters.py"

@@ -15,17 +15,23 @@ rule figures:
     """Draw the figures of measurements and, where there are attackers, of attacks."""
     input:
         tables=rules.statistics.output,
-        privacy=rules.privacy.output if ATTACKERS else [],
-        attacks=attack_files,
-        measured=stage_manifests("measure", "test", vocabulary.MEASURED, VARIANTS),
+        privacy=rules.privacy.output if RUN.attackers else [],
+        attacks=lambda w: RUN.attack_files(w.dataset),
+        measured=lambda w: RUN.measurements(w.dataset),
     output:
         report(
-            expand("results/figures/{{dataset}}/{figure}.png", figure=FIGURES),
+            expand(
+                "results/figures/{{dataset}}/{figure}.png",
+                figure=DRAWN
+            ),
             caption="../report/figure.rst",
             category="{dataset}",
             subcategory="figures",
         ),
-        expand("results/figures/{{dataset}}/{figure}.svg", figure=FIGURES),
+        expand(
+            "results/figures/{{dataset}}/{figure}.svg",
+            figure=DRAWN
+        ),
     log:
         "results/logs/figures/{dataset}.log",
     benchmark:
@@ -41,10 +47,10 @@ rule figures:
         level=SETTINGS.level,
         threshold_pct=SETTINGS.threshold_pct,
         defacers=list(config["defacers"]),
-        segmenters=SEGMENTERS,
-        faces=lambda w: config["datasets"][w.dataset]["faces"],
-        variants=VARIANTS,
-        note=synthetic_note,
+        segmenters=RUN.segmenters,
+        faces=lambda w: RUN.faces(w.dataset),
+        variants=RUN.variants,
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/figures.py"
 
@@ -52,7 +58,7 @@ rule figures:
 rule slices:
     """Show one participant of the test split in all variants; faces only if they are public."""
     input:
-        stage_manifests("segment", "test", vocabulary.MEASURED, VARIANTS),
+        lambda w: RUN.segmentations(w.dataset),
     output:
         report(
             "results/figures/{dataset}/slices.png",
@@ -72,11 +78,11 @@ rule slices:
         mem_mb=growing(4000),
         runtime=30,
     params:
-        faces=lambda w: config["datasets"][w.dataset]["faces"],
-        title=lambda w: example_title(w.dataset),
+        faces=lambda w: RUN.faces(w.dataset),
+        title=lambda w: RUN.example_title(w.dataset),
         defacers=list(config["defacers"]),
-        variants=VARIANTS,
-        note=synthetic_note,
+        variants=RUN.variants,
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/slices.py"
 
@@ -111,8 +117,8 @@ rule curves:
         mem_mb=growing(1000),
         runtime=30,
     params:
-        faces=lambda w: config["datasets"][w.dataset]["faces"],
-        note=synthetic_note,
+        faces=lambda w: RUN.faces(w.dataset),
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/curves.py"
 
@@ -121,7 +127,7 @@ rule costs:
     """Sum up what every stage cost, from the benchmarks of the jobs."""
     input:
         FIGURE_FILES,
-        expand(rules.flow.output, dataset=DATASETS),
+        expand(rules.flow.output, dataset=RUN.datasets),
     output:
         "results/tables/costs.tsv",
     log:
@@ -141,8 +147,8 @@ rule costs:
 rule page:
     """Write the page that a data steward reads, and the summary that the run ends with."""
     input:
-        tables=expand([*rules.statistics.output, *rules.flow.output], dataset=DATASETS),
-        privacy=PRIVACY_TABLES,
+        tables=expand([*rules.statistics.output, *rules.flow.output], dataset=RUN.datasets),
+        privacy=ATTACK_TABLES,
         figures=FIGURE_FILES,
         costs=rules.costs.output[0],
     output:
@@ -158,17 +164,17 @@ rule page:
         runtime=30,
     params:
         config={
-            **chosen("seed", "splits", "thresholds", "statistics", "privacy"),
+            **of_config("seed", "splits", "thresholds", "statistics", "privacy"),
             "defacers": list(config["defacers"]),
-            "segmenters": SEGMENTERS,
-            "attackers": ATTACKERS,
+            "segmenters": RUN.segmenters,
+            "attackers": RUN.attackers,
         },
-        faces={name: entry["faces"] for name, entry in config["datasets"].items()},
+        faces={name: RUN.faces(name) for name in RUN.datasets},
         statements={
             name: configuration.statement(name, entry)
             for name, entry in config["datasets"].items()
         },
-        methods=taking_part(config, PROGRAMS),
+        methods=taking_part(config, RUN.programs),
         version=SOFTWARE_VERSION,
     script:
         "../scripts/report.py"
@@ -179,7 +185,7 @@ rule finished:
     input:
         rules.page.output,
     output:
-        FINISHED,
+        ending.FINISHED,
     log:
         "results/logs/finished.log",
     conda:

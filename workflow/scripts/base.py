@@ -1,26 +1,15 @@
 """Make what all scans of a synthetic cohort share; writes below results/cohort."""
 
-from pathlib import Path
-
-from refacebench import bids as bids_
-from refacebench import files, manifest
-from refacebench.run import configuration, log, methods
+from refacebench.run import log, methods
+from refacebench.stages import grow
 
 
 def main(snakemake):
     """Build the base head and describe the cohort as a BIDS folder."""
     log.start(snakemake.log[0])
     p = snakemake.params
-    module = methods.load("datasets", p.dataset, p.entry)
-    options = methods.options("datasets", p.dataset, p.entry)
-    folder = Path(snakemake.output[0]).parent
-    module.base(options, p.seed, folder)
-    bids = folder.parent / "bids"
-    bids_.describe(bids, f"synthetic cohort '{p.dataset}'")
-    people = module.index(options, p.seed).drop_duplicates("participant")
-    people = people.rename(columns={"participant": "participant_id"})
-    manifest.write(people[["participant_id", "age", "sex", "site"]], bids / "participants.tsv")
-    files.write_text(configuration.statement(p.dataset, p.entry) + "\n", snakemake.output[0])
+    chosen = methods.choose("datasets", p.dataset, p.entry)
+    grow.make_base(chosen, p.entry, snakemake.output[0], p.seed)
 
 
 if __name__ == "__main__":

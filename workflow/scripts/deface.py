@@ -1,11 +1,8 @@
 """Run one defacer over the scans of one batch."""
 
-from refacebench import bids, defacers, manifest
-from refacebench.run import batch, log, methods
+from refacebench import manifest
+from refacebench.run import log, methods
 from refacebench.stages import deface
-
-#: Columns with the files of a scan that its defaced image depends on.
-PREPARED = ("path", "brain_path", "head_path", "template_path")
 
 
 def main(snakemake):
@@ -13,50 +10,15 @@ def main(snakemake):
     log.start(snakemake.log[0])
     p = snakemake.params
     with log.scratch(p.scratch):
-        _deface(snakemake, p)
-
-
-def _deface(snakemake, p):
-    module = methods.load("defacers", p.name, p.entry)
-    options = methods.options("defacers", p.name, p.entry)
-    engine = defacers.engine_of(module, options)
-    program = defacers.version_of(module, options)
-    shown = module.public(options) if hasattr(module, "public") else options
-    files = module.inputs(options) if hasattr(module, "inputs") else []
-    version = program or p.version
-    bids.describe(p.derivatives, p.name)
-    if hasattr(module, "prepare"):
-        module.prepare(options)
-
-    def work(row):
-        image = bids.derivative(p.derivatives, row["scan"], "T1w", "defaced")
-        mask = bids.derivative(p.derivatives, row["scan"], "mask", "changed")
-        facts = deface.apply(deface.prepared(row, p.seed), module, options, image, mask)
-        bids.write_sidecar(
-            image,
-            [row["original_path"]],
-            method=p.name,
-            version=version,
-            parameters=shown,
-            key=row["key"],
-            Engine=engine,
+        deface.run_batch(
+            manifest.read(snakemake.input[0]),
+            snakemake.output[0],
+            methods.choose("defacers", p.name, p.entry),
+            p.derivatives,
+            version=p.version,
+            seed=p.seed,
+            timeout=p.timeout,
         )
-        paths = {"path": str(image), "changed_path": str(mask)}
-        return {"variant": p.name, **paths, "version": version, **facts}
-
-    batch.run_batch(
-        manifest.read(snakemake.input[0]).assign(variant=p.name),
-        work,
-        snakemake.output[0],
-        stage="deface",
-        method=p.name,
-        version=p.version,
-        engine=engine,
-        params={**options, "seed": p.seed, "program": program, "headers": p.headers},
-        inputs=lambda row: [*(row[k] for k in PREPARED), *files],
-        timeout=p.timeout,
-        preload=("scipy.ndimage", *getattr(module, "PRELOAD", ())),
-    )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from refacebench import defacers
 from refacebench.run import methods
 
 
@@ -21,16 +20,15 @@ def taking_part(config: Mapping, programs: Mapping[str, Mapping]) -> list[dict]:
     found = []
     for kind in ("defacers", "refacers", "segmenters", "attackers"):
         for name, entry in (config.get(kind) or {}).items():
-            module = methods.load(kind, name, entry)
-            options = methods.options(kind, name, entry)
+            chosen = methods.choose(kind, name, entry)
             program = programs[name] if kind == "defacers" else {}
             found.append(
                 {
                     "kind": kind.removesuffix("s"),
                     "name": name,
-                    "title": defacers.title_of(module, options),
-                    "engine": program.get("engine") or defacers.engine_of(module, options),
-                    "version": program.get("version") or methods.version(kind, name, entry),
+                    "title": chosen.title,
+                    "engine": program.get("engine") or chosen.engine,
+                    "version": program.get("version") or chosen.version,
                     "reason": program.get("reason", ""),
                 }
             )

@@ -178,7 +178,7 @@ def read_measured(given, settings: Settings, asked) -> Measured:
         ``config`` with the ``brain_age``; ``variants``; ``unavailable``, reasons by variant; and
         ``unused``, the lists of scans that nothing uses.
     """
-    method = methods.load("brainage", configuration.BRAIN_AGE, asked.config["brain_age"])
+    method = methods.declared("brainage", configuration.BRAIN_AGE, asked.config["brain_age"])
     models = brainage.load(given.brain_age)
     table = measurements([*given.measured, *given.rescans])
     added = unavailable.rows(table, asked.unavailable)

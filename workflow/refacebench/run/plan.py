@@ -21,10 +21,12 @@ from refacebench import files, manifest, reasons, vocabulary
 from refacebench.bids import in_order
 from refacebench.run import methods, splits, stamps
 from refacebench.run.configuration import ConfigError
-from refacebench.vocabulary import FOLLOWUP, MEASURED, RESCAN
+from refacebench.vocabulary import FOLLOWUP, MEASURED, RESCAN, SPLITS
 
 #: The list of the scans that the index has left out: no job opens them.
 LEFT_OUT = "excluded-000"
+#: The names of the others, as a regular expression: split, role and number.
+BATCH = rf"({'|'.join(SPLITS)})-({MEASURED}|{RESCAN}|{FOLLOWUP})-\d+"
 
 
 def scans(config: Mapping, dataset: str) -> pd.DataFrame:
@@ -42,10 +44,9 @@ def scans(config: Mapping, dataset: str) -> pd.DataFrame:
         If the dataset's folder is missing or unusable.
     """
     entry = config["datasets"][dataset]
-    module = methods.load("datasets", dataset, entry)
-    options = methods.options("datasets", dataset, entry)
+    chosen = methods.choose("datasets", dataset, entry)
     try:
-        table = module.index(options, config["seed"])
+        table = chosen.method.index(chosen.options, config["seed"])
     except (OSError, ValueError) as error:
         raise ConfigError(f"datasets.{dataset}: {error}") from None
     _check_index(table, dataset)

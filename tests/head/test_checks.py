@@ -10,9 +10,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from refacebench.contracts import ScanExcluded
+from refacebench.head import checks
+from refacebench.head.checks import Unfit
 from refacebench.image.nifti import Volume
-from refacebench.stages import inventory
 
 HEADS = Path(__file__).resolve().parents[3] / "shared" / "data" / "heads"
 MM = 4.0
@@ -49,8 +49,8 @@ def write(tmp_path):
 
 
 def reason(path, limits=None):
-    with pytest.raises(ScanExcluded) as found:
-        inventory.check_scan(path, limits)
+    with pytest.raises(Unfit) as found:
+        checks.check_scan(path, limits)
     message = str(found.value)
     assert message.startswith(Path(path).name + ": ")
     assert "\n" not in message
@@ -59,7 +59,7 @@ def reason(path, limits=None):
 
 def test_a_good_scan_gives_its_facts(write):
     path = write(head_like(), dtype=np.int16)
-    facts = inventory.check_scan(path)
+    facts = checks.check_scan(path)
     assert facts["shape"] == "56x56x56"
     assert facts["spacing"] == "4x4x4"
     assert facts["axis_codes"] == "RAS"
@@ -72,7 +72,7 @@ def test_a_good_scan_gives_its_facts(write):
 
 @pytest.mark.parametrize("name", ["sub-1_T1w.nii", "sub-1_T1w.nii.gz"])
 def test_packed_or_not_and_a_last_axis_of_one(write, name):
-    facts = inventory.check_scan(write(head_like()[..., None], name=name))
+    facts = checks.check_scan(write(head_like()[..., None], name=name))
     assert facts["shape"] == "56x56x56"
     assert facts["dtype"] == "float32"
 
@@ -80,7 +80,7 @@ def test_packed_or_not_and_a_last_axis_of_one(write, name):
 def test_nifti_2_is_read(tmp_path):
     path = tmp_path / "sub-1_T1w.nii.gz"
     nib.save(nib.Nifti2Image(head_like(), affine()), path)
-    assert inventory.check_scan(path)["shape"] == "56x56x56"
+    assert checks.check_scan(path)["shape"] == "56x56x56"
 
 
 def test_missing_empty_and_folder(tmp_path):
@@ -180,7 +180,7 @@ def test_limits_can_be_set(write):
     assert "litres" in reason(path, {"head_litres": [3, 9]})
     assert "at least 60" in reason(path, {"min_voxels": 60})
     with pytest.raises(ValueError, match="voxel_size"):
-        inventory.check_scan(path, {"voxel_size": 1})
+        checks.check_scan(path, {"voxel_size": 1})
 
 
 def test_affines(write):
@@ -209,13 +209,13 @@ def write_header(path, sform, sform_code=1, qform_code=1):
 
 def test_orientation_warnings(write):
     nothing = write_header(write(head_like()), affine(), sform_code=0, qform_code=0)
-    facts = inventory.check_scan(nothing)
+    facts = checks.check_scan(nothing)
     assert (facts["orientation_unknown"], facts["forms_disagree"]) == (1, 0)
     flipped = np.diag([-MM, MM, MM, 1])
-    facts = inventory.check_scan(write_header(write(head_like()), flipped))
+    facts = checks.check_scan(write_header(write(head_like()), flipped))
     assert (facts["orientation_unknown"], facts["forms_disagree"]) == (0, 1)
     for code in ({"qform_code": 0}, {"sform_code": 0}):
-        facts = inventory.check_scan(write_header(write(head_like()), affine(), **code))
+        facts = checks.check_scan(write_header(write(head_like()), affine(), **code))
         assert (facts["orientation_unknown"], facts["forms_disagree"]) == (0, 0)
 
 
@@ -298,8 +298,8 @@ def test_a_slab_of_a_head_is_no_whole_head(write):
 
 def test_a_head_cut_below_is_a_head(write):
     cut = head_like()[:, :, 18:]
-    facts = inventory.check_scan(write(cut))
-    assert 1000 < facts["head_ml"] < inventory.check_scan(write(head_like()))["head_ml"]
+    facts = checks.check_scan(write(cut))
+    assert 1000 < facts["head_ml"] < checks.check_scan(write(head_like()))["head_ml"]
 
 
 def test_structure_is_high_inside_a_head_only():
@@ -307,8 +307,8 @@ def test_structure_is_high_inside_a_head_only():
     x = coordinates()
     ball = np.sqrt((x**2).sum(axis=0)) < 85
     smooth = np.where(ball, 100 * (1 + x[0] / 250), 0).astype(np.float32)
-    assert inventory.interior_structure(Volume(data, affine()), data > 10) > 0.15
-    assert inventory.interior_structure(Volume(smooth, affine()), ball) < 0.05
+    assert checks.interior_structure(Volume(data, affine()), data > 10) > 0.15
+    assert checks.interior_structure(Volume(smooth, affine()), ball) < 0.05
 
 
 @pytest.mark.parametrize(
@@ -323,6 +323,6 @@ def test_real_heads_pass(name, axes, litres):
     path = HEADS / f"{name}.nii.gz"
     if not path.is_file():
         pytest.skip(f"{path.name} is not here")
-    facts = inventory.check_scan(path)
+    facts = checks.check_scan(path)
     assert facts["axis_codes"] == axes
     assert litres[0] < facts["head_ml"] / 1000 < litres[1]
