@@ -20,18 +20,12 @@ rule figures:
         measured=lambda w: RUN.measurements(w.dataset),
     output:
         report(
-            expand(
-                "results/figures/{{dataset}}/{figure}.png",
-                figure=DRAWN
-            ),
+            expand("results/figures/{{dataset}}/{figure}.png", figure=DRAWN),
             caption="../report/figure.rst",
             category="{dataset}",
             subcategory="figures",
         ),
-        expand(
-            "results/figures/{{dataset}}/{figure}.svg",
-            figure=DRAWN
-        ),
+        expand("results/figures/{{dataset}}/{figure}.svg", figure=DRAWN),
     log:
         "results/logs/figures/{dataset}.log",
     benchmark:

@@ -161,8 +161,10 @@ class Answered:
 
 
 def measurements(paths: Iterable[str]) -> pd.DataFrame:
-    """Return the measurement table from manifests."""
+    """Return the measurement table from manifests; no rows without any."""
     places = [(manifest_place(path), path) for path in paths]
+    if not places:
+        return pd.DataFrame(columns=[*manifest.COLUMNS, "segmenter"])
     return assemble((at.segmenter, at.variant, manifest.read(path)) for at, path in places)
 
 
