@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
-from refacebench.stages.deface import grow
+from refacebench.image.geometry import grow
 
 VERSION = "2"
 OPTIONS = {"margin_mm": Option(0.0, "This much around the brain mask is kept.", unit="mm", least=0)}

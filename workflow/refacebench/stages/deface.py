@@ -13,13 +13,113 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 
 from refacebench import bids
 from refacebench.contracts import Defaced, Defacer, PreparedScan
 from refacebench.head import template
 from refacebench.image import nifti
+from refacebench.image.geometry import grow
 from refacebench.image.nifti import Volume
-from refacebench.metrics import quality
+from refacebench.metrics.brain import brain_integrity, brain_level, matched
+from refacebench.run import batch
+from refacebench.run.methods import Chosen
+from refacebench.run.stage import Stage
+
+#: Columns with the files of a scan that its defaced image depends on.
+PREPARED = ("path", "brain_path", "head_path", "template_path")
+
+STAGE = Stage(
+    "deface",
+    follows=("prepare",),
+    given={"variant": "the defacer"},
+    reads=("scan", "original_path", *PREPARED),
+    adds={
+        "variant": "the defacer",
+        "path": "the defaced image",
+        "changed_path": "mask of the voxels that the method overwrote",
+        "engine": "native, or official where the released program ran",
+        "version": "of the program that ran; of the method where there is none",
+        "brain_voxels": "voxels of the original's brain mask",
+        "changed_voxels": "voxels of the image whose stored number is another one now",
+        "brain_changed": "those of them in the brain mask",
+        "brain_removed": "those of them in the brain mask that held tissue and are air now",
+        "brain_rounded": "brain voxels that differ in the program's own output alone",
+    },
+)
+
+
+def run(
+    row: Mapping, chosen: Chosen, out_folder: str | Path, *, version: str = "", seed: int = 0
+) -> dict:
+    """Deface one scan: image, mask of changed voxels, sidecar.
+
+    Parameters
+    ----------
+    row : mapping
+        Of the prepare stage's manifest.
+    chosen : Chosen
+        The defacer.
+    out_folder : str or Path
+        Root of its derivatives.
+    version : str
+        What ran; by default the program behind the method, or the method.
+    seed : int
+        Of the run.
+
+    Returns
+    -------
+    dict
+        The columns of :data:`STAGE`, see :func:`apply`.
+    """
+    method, options = chosen.method, chosen.options
+    image = bids.derivative(out_folder, row["scan"], "T1w", "defaced")
+    mask = bids.derivative(out_folder, row["scan"], "mask", "changed")
+    version = version or method.program_version(options) or chosen.version
+    facts = apply(prepared(row, seed), method, options, image, mask)
+    bids.write_sidecar(
+        image,
+        [row["original_path"]],
+        method=chosen.name,
+        version=version,
+        parameters=method.public(options),
+        key=row.get("key", ""),
+        Engine=chosen.engine,
+    )
+    paths = {"path": str(image), "changed_path": str(mask)}
+    return {"variant": chosen.name, **paths, "version": version, **facts}
+
+
+def run_batch(
+    rows: pd.DataFrame,
+    out: str | Path,
+    chosen: Chosen,
+    out_folder: str | Path,
+    *,
+    version: str,
+    seed: int,
+    timeout: float = 3600.0,
+) -> pd.DataFrame:
+    """Deface the scans of one batch and write the manifest."""
+    method, options = chosen.method, chosen.options
+    own = method.inputs(options)
+    bids.describe(out_folder, chosen.name)
+    method.prepare(options)
+    program = method.program_version(options)
+    ran = program or version
+    return batch.run_batch(
+        STAGE,
+        rows.assign(variant=chosen.name),
+        lambda row: run(row, chosen, out_folder, version=ran, seed=seed),
+        out,
+        method=chosen.name,
+        version=version,
+        engine=chosen.engine,
+        params={**options, "seed": seed, "program": program, "headers": nifti.HEADER_VERSION},
+        inputs=lambda row: [*(row[name] for name in PREPARED), *own],
+        timeout=timeout,
+        preload=("scipy.ndimage", *method.preload),
+    )
 
 
 def scan_seed(scan: str, seed: int = 0) -> int:
@@ -95,7 +195,7 @@ def apply(
         number is another one now; ``brain_changed``,
         brain voxels whose stored number differs in the file;
         ``brain_removed``, those of them that held tissue and are air now
-        (:func:`refacebench.metrics.quality.brain_integrity`);
+        (:func:`refacebench.metrics.brain.brain_integrity`);
         ``brain_rounded``, brain voxels that only differ in the program's own
         output, by less than the scan's data type resolves.
 
@@ -147,9 +247,9 @@ def apply(
 
 def _removed(scan: PreparedScan, now: np.ndarray) -> int:
     before, brain = scan.volume.data, scan.brain
-    level = quality.brain_level(before, brain)
-    rescaled = quality.matched(before, now, brain)
-    return quality.brain_integrity(before, now, brain, level, rescaled=rescaled)["brain_removed"]
+    level = brain_level(before, brain)
+    rescaled = matched(before, now, brain)
+    return brain_integrity(before, now, brain, level, rescaled=rescaled)["brain_removed"]
 
 
 def fits(path: str | Path, values: np.ndarray, changed: np.ndarray) -> bool:
@@ -181,21 +281,6 @@ def _checked(result: Defaced, scan: PreparedScan) -> Defaced:
 def protect(scan: PreparedScan, margin_mm: float) -> np.ndarray:
     """Return the brain mask, grown by a margin in mm."""
     return grow(scan.brain, scan.volume.spacing, margin_mm)
-
-
-def grow(mask: np.ndarray, spacing: np.ndarray, margin_mm: float) -> np.ndarray:
-    """Return the voxels no further than ``margin_mm`` from a mask (Euclidean)."""
-    if margin_mm <= 0 or not mask.any():
-        return mask.astype(bool)
-    from scipy.ndimage import distance_transform_edt
-
-    pad = np.ceil(margin_mm / np.asarray(spacing)).astype(int) + 1
-    low = [max(0, int(x.min()) - p) for x, p in zip(np.nonzero(mask), pad, strict=True)]
-    high = [int(x.max()) + p + 1 for x, p in zip(np.nonzero(mask), pad, strict=True)]
-    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    grown = np.zeros(mask.shape, bool)
-    grown[box] = distance_transform_edt(~mask[box], sampling=spacing) <= margin_mm + 1e-6
-    return grown
 
 
 def stored_difference(source: str | Path, written: str | Path) -> np.ndarray:

@@ -1,28 +1,160 @@
-"""All measures of one variant of one scan: reads the files that a row names.
+"""Measure one variant of a scan against its original: reads the files that a row names.
 
-The only module of the metrics that opens files; it writes none.  The numbers
-come from :mod:`.overlap`, :mod:`.similarity` and :mod:`.quality`.
+Writes none.  The numbers come from :mod:`refacebench.metrics`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from refacebench.contracts import ScanExcluded
 from refacebench.head import template
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
-from refacebench.metrics import overlap, quality, similarity, truth
+from refacebench.metrics import overlap, similarity, truth
+from refacebench.metrics.brain import brain_integrity, brain_level, is_resampled, matched
+from refacebench.metrics.face import EARS, face_left
+from refacebench.metrics.overlap import STRUCTURES
+from refacebench.metrics.verdict import THRESHOLDS, already_defaced, classify, is_usable, thresholds
+from refacebench.run import batch
+from refacebench.run.stage import Stage
+from refacebench.vocabulary import OK, ORIGINAL
 
 #: Raise it when a measure changes; it is part of every key.
 VERSION = "2"
 
 #: The parts of :func:`refacebench.head.template.face_region` with the ears, and their labels.
-PARTS = {**template.FACE_LABELS, quality.EARS: template.EAR_LABEL}
+PARTS = {**template.FACE_LABELS, EARS: template.EAR_LABEL}
+
+#: Columns of the original's segmentation that the comparison needs.
+_OF_ORIGINAL = {"seg_path": "original_seg_path", "brainseg_path": "original_brainseg_path"}
+
+_OVERLAPS = {
+    **{f"dice_{name}": f"Dice coefficient of {name}" for name in STRUCTURES},
+    **{f"iou_{name}": f"intersection over union of {name}" for name in STRUCTURES},
+}
+
+STAGE = Stage(
+    "measure",
+    follows=("segment",),
+    given={
+        "original_seg_path": "the original's tissue labels",
+        "original_brainseg_path": "brain mask that the segmenter found in the original",
+        "segment_status": "empty, or how the segmentation of an image ended that can be judged",
+    },
+    reads=(
+        *("path", "original_path", "variant", "reason"),
+        *("brain_path", "head_path", "face_path", "template_path"),
+        *("original_seg_path", "original_brainseg_path", "segment_status"),
+    ),
+    may_read=("seg_path", "brainseg_path", "truth_path", "present_*"),
+    adds={
+        **_OVERLAPS,
+        "corr_front": "correlation with the original, front half of sagittal slices",
+        "corr_full": "the same, full slices",
+        "ssim_front": "structural similarity, front half",
+        "ssim_full": "the same, full slices",
+        "face_left": "share of the original face's surface that is left; NaN without a face",
+        **{f"face_left_{part}": f"the same of the {part}" for part in PARTS},
+        "face_tissue_left": "share of the face region's tissue that is the same",
+        "brain_voxels": "voxels of the original's brain mask",
+        "brain_changed": "those of them with any difference",
+        "brain_removed": "those of them that held tissue and are air now",
+        "brain_replaced": "those of them amid a block that became another tissue's",
+        "brain_core_lost": "removed or replaced below the mask's outer rim",
+        "changed_voxels": "voxels of the whole image with any difference",
+        "quality": "the verdict, see metrics.verdict.CLASSES; empty for a whole original",
+    },
+    may_add={
+        **{f"truth_{name}": f"{text}, against true labels" for name, text in _OVERLAPS.items()},
+        **{name: "the verdict from true labels, see metrics.truth" for name in truth.COLUMNS},
+    },
+)
 
 
-def measure(row: Mapping, thresholds: Mapping | None = None) -> dict:
+def run(row: Mapping, limits: Mapping | None = None) -> dict:
+    """Measure one variant of a scan.
+
+    Parameters
+    ----------
+    row : mapping
+        Of :func:`rows_of`.
+    limits : mapping, optional
+        The config's ``thresholds``.
+
+    Returns
+    -------
+    dict
+        The columns of :data:`STAGE`.  Of an image on which only the segmenter failed what can
+        be said without a segmentation, and that failure.
+
+    Raises
+    ------
+    ScanExcluded
+        If the original has no segmentation to compare with.
+    """
+    if not row["original_seg_path"]:
+        raise ScanExcluded("the original could not be segmented")
+    if row["segment_status"]:
+        kept = {"status": row["segment_status"], "stage": "segment", "reason": row["reason"]}
+        return {**judge(row, limits), **kept}
+    return measure(row, limits)
+
+
+def run_batch(
+    rows: pd.DataFrame,
+    originals: pd.DataFrame,
+    out: str | Path,
+    limits: Mapping,
+    *,
+    version: str = VERSION,
+    timeout: float = 3600.0,
+) -> pd.DataFrame:
+    """Measure the scans of one variant and batch and write the manifest."""
+
+    def inputs(row):
+        names = ("path", "original_path", *(n for n in row if n.endswith("_path")))
+        return sorted({row[name] for name in names if row[name]})
+
+    return batch.run_batch(
+        STAGE,
+        rows_of(rows, originals),
+        lambda row: run(row, limits),
+        out,
+        method="measures",
+        version=version,
+        params=limits,
+        inputs=inputs,
+        timeout=timeout,
+        preload=("scipy.ndimage", "skimage.metrics"),
+    )
+
+
+def rows_of(rows: pd.DataFrame, originals: pd.DataFrame) -> pd.DataFrame:
+    """Return a variant's rows of the segment stage, each with its original's segmentation.
+
+    Images that only the segmenter failed on are open again, so that no crash hides in them:
+    their status is kept in ``segment_status`` and comes back with the verdict.
+    """
+    if "seg_path" not in originals:  # not one scan of the batch could be segmented
+        originals = originals.assign(**dict.fromkeys(_OF_ORIGINAL, ""))
+    usable = originals[originals["status"] == OK]
+    columns = usable[["scan", *_OF_ORIGINAL]].rename(columns=_OF_ORIGINAL)
+    nothing = dict.fromkeys(_OF_ORIGINAL.values(), "")
+    rows = rows.merge(columns, on="scan", how="left").fillna(nothing)
+    image = rows["path"].fillna("").map(lambda path: bool(path) and Path(path).is_file())
+    lost = (rows["stage"] == "segment") & (rows["status"] != OK) & image
+    lost &= rows["variant"] != ORIGINAL
+    rows = rows.assign(segment_status=rows["status"].where(lost, ""))
+    rows.loc[lost, "status"] = OK
+    return rows
+
+
+def measure(row: Mapping, limits: Mapping | None = None) -> dict:
     """Compare one variant of a scan with its original.
 
     Parameters
@@ -37,8 +169,8 @@ def measure(row: Mapping, thresholds: Mapping | None = None) -> dict:
         there are true labels.  ``variant``.  What of a face the original
         has: ``present_<part>`` (from the prepare stage), or else
         ``template_path`` (matrix to the template) to find it out.
-    thresholds : mapping, optional
-        The config's ``thresholds``; those of :data:`quality.THRESHOLDS` are
+    limits : mapping, optional
+        The config's ``thresholds``; those of :data:`refacebench.metrics.verdict.THRESHOLDS` are
         used, others belong to later stages.
 
     Returns
@@ -63,10 +195,10 @@ def measure(row: Mapping, thresholds: Mapping | None = None) -> dict:
         If a file does not lie on the original's grid; the message names it.
     """
     original = nifti.read(row["original_path"])
-    return {**_overlaps(row, original), **judge(row, thresholds, original)}
+    return {**_overlaps(row, original), **judge(row, limits, original)}
 
 
-def judge(row: Mapping, thresholds: Mapping | None = None, original: Volume | None = None) -> dict:
+def judge(row: Mapping, limits: Mapping | None = None, original: Volume | None = None) -> dict:
     """Return the measures of :func:`measure` that need no segmentation of the variant.
 
     They are all that can be said of an image on which the segmenter failed.
@@ -75,13 +207,13 @@ def judge(row: Mapping, thresholds: Mapping | None = None, original: Volume | No
     ----------
     row : mapping
         As for :func:`measure`, without the segmentations.
-    thresholds : mapping, optional
+    limits : mapping, optional
         As for :func:`measure`.
     original : Volume, optional
         The original, if it was read before.
     """
-    limits = quality.thresholds(
-        {name: value for name, value in (thresholds or {}).items() if name in quality.THRESHOLDS}
+    limits = thresholds(
+        {name: value for name, value in (limits or {}).items() if name in THRESHOLDS}
     )
     original = original or nifti.read(row["original_path"])
     brain = _labels(row["brain_path"], original) > 0
@@ -142,12 +274,12 @@ def _by_truth(row: Mapping, original: Volume, variant: Volume, limits: Mapping) 
 
 
 def _of_variant(original, variant, brain, head, face, has_face, limits) -> dict:
-    usable = quality.is_usable(variant.data)
+    usable = is_usable(variant.data)
     if not usable:
         variant = variant.with_data(np.nan_to_num(variant.data, posinf=0.0, neginf=0.0))
-    level = quality.brain_level(original.data, brain)
-    adjusted = quality.matched(original.data, variant.data, brain) if usable else variant.data
-    counts = quality.brain_integrity(
+    level = brain_level(original.data, brain)
+    adjusted = matched(original.data, variant.data, brain) if usable else variant.data
+    counts = brain_integrity(
         original.data,
         variant.data,
         brain,
@@ -160,7 +292,7 @@ def _of_variant(original, variant, brain, head, face, has_face, limits) -> dict:
     if usable:
         result |= similarity.similarity(original, variant, head)
     if usable and has_face:
-        result |= quality.face_left(
+        result |= face_left(
             original.data,
             adjusted,
             head,
@@ -169,13 +301,13 @@ def _of_variant(original, variant, brain, head, face, has_face, limits) -> dict:
             level,
             PARTS,
             limits,
-            quality.is_resampled(original.data, adjusted, brain, level, limits),
+            is_resampled(original.data, adjusted, brain, level, limits),
         )
     return {
         **result,
         **counts,
         "changed_voxels": int(np.count_nonzero(original.data != variant.data)),
-        "quality": quality.verdict(
+        "quality": classify(
             result["face_left"],
             counts,
             has_face=has_face,
@@ -193,12 +325,12 @@ def _came_defaced(row: Mapping, original: Volume, head: np.ndarray, limits: Mapp
     else:
         matrix = template.read_matrix(row["template_path"])
         present = template.face_present(original, head, matrix)
-    return quality.already_defaced(present, limits)[0]
+    return already_defaced(present, limits)[0]
 
 
 def _of_original(brain: np.ndarray, face: np.ndarray, has_face: bool) -> dict:
     parts = {n: has_face and bool((face == v).any()) for n, v in PARTS.items()}
-    faced = any(there for name, there in parts.items() if name != quality.EARS)
+    faced = any(there for name, there in parts.items() if name != EARS)
     return {
         **dict.fromkeys(_no_similarity(), 1.0),
         **dict.fromkeys(_no_face_left(), 1.0 if faced else np.nan),
