@@ -42,7 +42,7 @@ def test_a_model_is_trained_once_and_applied_twice():
     assert configuration.trainings(given) == ["pydeface+gan"]
     assert configuration.trained_as(given, "whole") == "gan"
     entry = configuration.refacers(given)["whole"]
-    options = methods.options("refacers", "whole", entry)
+    options = methods.choose("refacers", "whole", entry).options
     assert (options["size"], options["composite"]) == (96, False)
     # Filling up again changes nothing: a config may pass here twice.
     again = {**given, "refacers": configuration.refacers(given)}
@@ -145,8 +145,8 @@ def test_a_training_that_failed_is_a_card_that_says_whether_to_try_again(
 
     module = script("train")
     monkeypatch.setattr(module.log, "start", lambda log: None)
-    monkeypatch.setattr(module.methods, "load", lambda *given: Inputs(train=train))
-    monkeypatch.setattr(module.methods, "options", lambda *given: {})
+    nothing = Inputs(method=Inputs(train=train), options={})
+    monkeypatch.setattr(module.methods, "choose", lambda *given: nothing)
     manifests = [tmp_path / "m.tsv"]
     module.main(
         Inputs(
