@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from refacebench import faces
 from refacebench.run import log as jobs
@@ -16,6 +18,36 @@ ROOT = Path(__file__).parents[1]
 
 def mode(folder):
     return stat.S_IMODE(Path(folder).stat().st_mode)
+
+
+def png(path, label=None):
+    """Write a black pixel that says of itself whether it shows a face."""
+    note = PngInfo()
+    if label is not None:
+        note.add_text("Description", label)
+    Image.new("L", (1, 1)).save(path, pnginfo=note)
+    return path
+
+
+def test_only_public_faces_are_shown():
+    settings = ("public", "private", "Public", "", None, "publicly")
+    assert [faces.may_show(setting) for setting in settings] == [True] + 5 * [False]
+    assert [faces.label(setting) for setting in settings] == [faces.SHOWN] + 5 * [faces.HIDDEN]
+    assert faces.may_show_average("public", 1)
+    assert [faces.may_show_average("private", n) for n in (0, 9, 10)] == [False, False, True]
+
+
+@pytest.mark.parametrize("label", [None, "", faces.SHOWN, "faces hidden"])
+def test_a_figure_that_does_not_say_that_faces_are_hidden_is_refused(tmp_path, label):
+    path = png(tmp_path / "slices.png", label)
+    faces.check_figure(path, "public")
+    with pytest.raises(ValueError, match="slices.png: .* not drawn with faces hidden"):
+        faces.check_figure(path, "private")
+
+
+@pytest.mark.parametrize("label", [faces.HIDDEN, faces.MESSAGE_ONLY])
+def test_a_figure_without_faces_is_taken(tmp_path, label):
+    faces.check_figure(png(tmp_path / "slices.png", label), "private")
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o002, 0o022, 0o077, 0o177])

@@ -7,9 +7,8 @@ import pytest
 import yaml
 
 from refacebench import contracts
-from refacebench.figures import samples
-from refacebench.figures.slices import LABELS
-from refacebench.figures.style import MESSAGE_ONLY
+from refacebench.faces import MESSAGE_ONLY, SHOWN
+from refacebench.plot import samples
 from refacebench.run import configuration, methods
 
 ROOT = Path(__file__).parents[2]
@@ -99,7 +98,7 @@ def test_samples_show_every_epoch_between_defaced_and_original():
     assert titles == ["defaced", "epoch 1", "epoch 4, picked", "original"]
     values = [int(a.images[0].get_array().max()) for a in figure.axes]
     assert values == [0, 50, 150, 200] * 2
-    assert figure.get_label() == LABELS[True]
+    assert figure.get_label() == SHOWN
 
 
 @pytest.mark.parametrize("faces", ["private", ""])

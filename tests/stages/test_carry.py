@@ -18,8 +18,8 @@ from refacebench.datasets import bids
 from refacebench.head import masks, template
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
+from refacebench.results.carried import compute as carried_table
 from refacebench.stages import align, carry
-from refacebench.statistics import verdicts
 
 # index --------------------------------------------------------------------------------------
 
@@ -274,12 +274,12 @@ def test_the_table_counts_every_companion():
             {**base, "status": "failed", "reason": "killed"},
         ]
     )
-    row = verdicts.carried(rows, ["original", "d"]).iloc[0]
+    row = carried_table(rows, ["original", "d"]).iloc[0]
     counts = ("n", "n_ok", "n_absent", "n_excluded", "n_failed", "n_unchanged")
     assert [row[c] for c in counts] == [5, 2, 1, 1, 1, 1]
     assert (row["n_by_header"], row["n_by_registration"]) == (1, 1)
     assert "1 x cannot be aligned" in row["reason"]
-    assert verdicts.carried(None, ["d"]).empty
+    assert carried_table(None, ["d"]).empty
 
 
 # alignment ----------------------------------------------------------------------------------

@@ -1,13 +1,16 @@
-"""Which folders below ``results`` hold recognisable faces, and how they are kept to their owner.
+"""What may be shown of a face, to whom, and which folders hold faces: the policy, in one place.
 
-The policy, the same whether a dataset says ``faces: public`` or not: pictures and images
-that show a face lie in the folders of :data:`FOLDERS` alone.  Each of them is opened to
+The policy.  Pictures and images that show a face lie in the folders of :data:`FOLDERS`
+alone, the same whether a dataset says ``faces: public`` or not.  Each of them is opened to
 nobody but its owner (mode 0700) and has a README that says what is inside.  What may leave a
 machine are tables, figures, the report, models with their cards and curves: where a
-dataset's faces are not public they show nothing of a face but a flat silhouette
-(:mod:`refacebench.figures.slices`, :mod:`refacebench.figures.samples`).
+dataset's faces are not public (:func:`may_show`) they show nothing of a face but a flat
+silhouette or, of many people, an average (:func:`may_show_average`).  A figure that could
+show a face carries a label inside its file that says whether it does (:func:`label`);
+no page takes one that must not be shown (:func:`check_figure`).
 
-This module makes folders, sets their modes and writes their README files.
+This module makes folders, sets their modes and writes their README files; it reads the
+labels of figures.
 """
 
 from __future__ import annotations
@@ -16,6 +19,20 @@ import os
 import sys
 import textwrap
 from pathlib import Path
+
+from refacebench.files import write_text
+
+#: Value of a dataset's ``faces`` that lets its faces be shown; any other value hides them.
+PUBLIC = "public"
+#: What a figure that could show faces says of itself, inside its file.
+SHOWN = "faces shown: public"
+HIDDEN = "faces hidden: brain and flat silhouette only"
+#: The same of a figure that holds a sentence and no image.
+MESSAGE_ONLY = "message only"
+#: With fewer people an average face would still be somebody's.
+LEAST_FACES = 10
+#: The folder, in each training's own, that holds slices through heads.
+SAMPLES = "samples"
 
 #: Folders below ``results``, or by name at the end of a path, and what a reader of their
 #: README is told.
@@ -30,7 +47,7 @@ FOLDERS = {
     "attack": "what the attackers found: faces' features, distances, and average faces",
     "kit": "pictures of faces that human raters are asked about, and the key that names them",
     "scratch": "copies of scans while a defacer works on them, and after a run that was killed",
-    "samples": "slices through heads of real people, with and without their faces, as arrays",
+    SAMPLES: "slices through heads of real people, with and without their faces, as arrays",
 }
 #: The folders that a stage writes such files to, by the stage's name (that of its logs).
 STAGES = {
@@ -71,6 +88,49 @@ What raters are given is the folder `page`; the file `key.tsv` stays with you.
 }
 
 
+def may_show(faces: str) -> bool:
+    """Tell whether people's faces may be shown, by their dataset's ``faces``.
+
+    >>> may_show("public"), may_show("private")
+    (True, False)
+    """
+    return faces == PUBLIC
+
+
+def may_show_average(faces: str, people: int) -> bool:
+    """Tell whether the average face of so many people may be shown.
+
+    >>> may_show_average("private", 9), may_show_average("private", 10)
+    (False, True)
+    """
+    return may_show(faces) or people >= LEAST_FACES
+
+
+def label(faces: str) -> str:
+    """Return the label of a figure of heads that was drawn as a dataset's ``faces`` say."""
+    return SHOWN if may_show(faces) else HIDDEN
+
+
+def check_figure(path: str | Path, faces: str) -> None:
+    """Refuse a PNG that shows faces where they must not be shown.
+
+    Raises
+    ------
+    ValueError
+        If the dataset's faces are not public and the file does not say that
+        they were hidden when it was drawn.
+    """
+    from PIL import Image
+
+    with Image.open(path) as image:
+        found = image.info.get("Description", "")
+    if not may_show(faces) and found not in (HIDDEN, MESSAGE_ONLY):
+        raise ValueError(
+            f"{path}: the data set's faces are private, but this figure was not drawn with faces "
+            "hidden; delete it and draw it again"
+        )
+
+
 def protect(folder: str | Path, inside: str = "") -> None:
     """Make a folder that holds faces, open to its owner alone, with a README.
 
@@ -84,8 +144,6 @@ def protect(folder: str | Path, inside: str = "") -> None:
     inside : str
         What is in it, for the README.
     """
-    from refacebench.files import write_text
-
     folder = Path(folder)
     readme = folder / README
     if readme.is_file():
@@ -116,7 +174,7 @@ def protect_existing(results: str | Path = "results") -> None:
     """Protect the folders that an earlier run has left open."""
     results = Path(results)
     found = [results / name for name in FOLDERS]
-    found += results.glob("train/*/*/samples")
+    found += results.glob(f"train/*/*/{SAMPLES}")
     for folder in found:
         if folder.is_dir():
             protect(folder)

@@ -8,15 +8,18 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from refacebench import __version__ as SOFTWARE_VERSION
-from refacebench import environment, faces, files, kit
-from refacebench.figures import PRIVACY as PRIVACY_FIGURES
-from refacebench.figures import names as figure_names
+from refacebench import environment, faces
 from refacebench.head import rendering
 from refacebench.image import nifti
+from refacebench.kit import VERSION as KIT_VERSION
+from refacebench.kit import questions
+from refacebench.report.methods import taking_part
+from refacebench.results import VERSION as RESULTS_VERSION
+from refacebench.results import catalogue
+from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
 from refacebench.run import configuration, ending, failures, graph, methods
 from refacebench.stages import align, carry, inventory, measure, prepare
-from refacebench.statistics import VERSION as STATISTICS_VERSION
-from refacebench.statistics.columns import FLOW, PRIVACY, RATERS, TABLES
+from refacebench.statistics.settings import Settings
 
 # Large arrays come and go all the time. As set here the C library (glibc; others do not look)
 # keeps their memory, instead of asking the system for fresh pages each time: a fifth of the
@@ -80,10 +83,20 @@ def kit_pages(wildcards):
         raise WorkflowError(str(error))
 
 
-# Rules whose output `snakemake --report` shows take this and not the config: it prints their
-# parameters, and the config names folders of this machine. Scripts have it as snakemake.config.
-CONFIG_KEY = files.make_key({"config": config}, [])
-FIGURES = figure_names(RUN.segmenters)
-FIGURE_FILES = RUN.figure_files([*FIGURES, "slices"], PRIVACY_FIGURES)
+def of_config(*keys):
+    """The named keys of the config, for a rule's parameters: it runs again where one changes.
+
+    `snakemake --report` prints parameters, so that none may name a folder of this machine.
+    """
+    found = {key: config[key] for key in keys if key in config}
+    if "privacy" in found:
+        found["privacy"] = {k: v for k, v in (found["privacy"] or {}).items() if k != "kit"}
+    return found
+
+
+SETTINGS = Settings.from_config(config)
+FIGURES, ATTACK_FIGURES = catalogue.figure_names(RUN.segmenters), catalogue.attack_figure_names()
+DRAWN = [*FIGURES, *(ATTACK_FIGURES if RUN.attackers else [])]
+FIGURE_FILES = RUN.figure_files([*FIGURES, "slices"], ATTACK_FIGURES)
 # Recognisability is measured only where attackers are configured.
-PRIVACY_TABLES = RUN.attack_tables(PRIVACY)
+ATTACK_TABLES = RUN.attack_tables(catalogue.tables(ATTACKS))

@@ -1,19 +1,31 @@
-# Figures and report: in <- tables, measure manifests; out -> results/figures, results/report.html.
+# Figures, costs and the page.
+#
+# in:   results/tables/{dataset}/{table}.tsv
+#       results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv
+#       results/segment/{dataset}/{segmenter}/{variant}/{batch}.tsv
+#       results/attack/{dataset}/{attacker}/{target}.npz    where there are attackers
+#       results/train/{dataset}/{variant}/                  cards, curves and samples
+#       results/benchmarks/
+# out:  results/figures/{dataset}/{figure}.png, .svg
+#       results/tables/costs.tsv
+#       results/report.html, results/summary.txt, results/finished.txt
 
 
 rule figures:
-    """Draw what needs only tables: overlap, volumes, brain age, similarity, quality, run time."""
+    """Draw the figures of measurements and, where there are attackers, of attacks."""
     input:
         tables=rules.statistics.output,
+        privacy=rules.privacy.output if RUN.attackers else [],
+        attacks=lambda w: RUN.attack_files(w.dataset),
         measured=lambda w: RUN.measurements(w.dataset),
     output:
         report(
-            expand("results/figures/{{dataset}}/{figure}.png", figure=FIGURES),
+            expand("results/figures/{{dataset}}/{figure}.png", figure=DRAWN),
             caption="../report/figure.rst",
             category="{dataset}",
             subcategory="figures",
         ),
-        expand("results/figures/{{dataset}}/{figure}.svg", figure=FIGURES),
+        expand("results/figures/{{dataset}}/{figure}.svg", figure=DRAWN),
     log:
         "results/logs/figures/{dataset}.log",
     benchmark:
@@ -25,7 +37,12 @@ rule figures:
         mem_mb=growing(2000),
         runtime=30,
     params:
-        config_key=CONFIG_KEY,
+        alpha=SETTINGS.alpha,
+        level=SETTINGS.level,
+        threshold_pct=SETTINGS.threshold_pct,
+        defacers=list(config["defacers"]),
+        segmenters=RUN.segmenters,
+        faces=lambda w: RUN.faces(w.dataset),
         variants=RUN.variants,
         note=lambda w: RUN.synthetic_note(w.dataset),
     script:
@@ -125,7 +142,7 @@ rule page:
     """Write the page that a data steward reads, and the summary that the run ends with."""
     input:
         tables=expand([*rules.statistics.output, *rules.flow.output], dataset=RUN.datasets),
-        privacy=PRIVACY_TABLES,
+        privacy=ATTACK_TABLES,
         figures=FIGURE_FILES,
         costs=rules.costs.output[0],
     output:
@@ -140,8 +157,18 @@ rule page:
         mem_mb=growing(2000),
         runtime=30,
     params:
-        config_key=CONFIG_KEY,
-        programs=RUN.programs,
+        config={
+            **of_config("seed", "splits", "thresholds", "statistics", "privacy"),
+            "defacers": list(config["defacers"]),
+            "segmenters": RUN.segmenters,
+            "attackers": RUN.attackers,
+        },
+        faces={name: RUN.faces(name) for name in RUN.datasets},
+        statements={
+            name: configuration.statement(name, entry)
+            for name, entry in config["datasets"].items()
+        },
+        methods=taking_part(config, RUN.programs),
         version=SOFTWARE_VERSION,
     script:
         "../scripts/report.py"

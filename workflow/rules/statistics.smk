@@ -1,5 +1,14 @@
-# Statistics: in <- measure and segment manifests; out -> results/tables/{dataset}.
-# The scans' flow: these and the manifests of enrolment and attack.
+# Statistics: tables of measurements, brain-age models, and where each scan ended.
+#
+# in:   results/inventory/{dataset}/{batch}.tsv
+#       results/segment/{dataset}/{segmenter}/original/{batch}.tsv
+#       results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv
+#       results/deface/{dataset}/{defacer}/{batch}.tsv      of trainings
+#       results/carry/{dataset}/{defacer}/{batch}.tsv       where there are companions
+#       results/enrol/{dataset}/{attacker}.tsv              where there are attackers
+#       results/attack/{dataset}/{attacker}/{target}.tsv    where there are attackers
+# out:  results/brainage/{dataset}.json
+#       results/tables/{dataset}/{table}.tsv, .tex          tables of refacebench.results
 
 
 rule brain_age:
@@ -41,7 +50,7 @@ rule statistics:
         report(
             expand(
                 "results/tables/{{dataset}}/{table}.tsv",
-                table=[name for name in TABLES if name not in FLOW],
+                table=catalogue.tables(STATISTICS),
             ),
             caption="../report/table.rst",
             category="{dataset}",
@@ -58,12 +67,12 @@ rule statistics:
         mem_mb=growing(4000),
         runtime=60,
     params:
-        config_key=CONFIG_KEY,
+        config=of_config("statistics", "thresholds", "seed", "brain_age"),
         unused=lambda w: RUN.unused_lists(w.dataset),
         digests=lambda w: RUN.unused_digests(w.dataset),
         variants=RUN.listed,
         unavailable=RUN.unavailable,
-        version=STATISTICS_VERSION,
+        version=RESULTS_VERSION,
         note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/statistics.py"
@@ -81,7 +90,7 @@ rule flow:
         attacked=lambda w: RUN.attack_manifests(w.dataset),
     output:
         report(
-            expand("results/tables/{{dataset}}/{table}.tsv", table=FLOW),
+            expand("results/tables/{{dataset}}/{table}.tsv", table=catalogue.tables(FLOW)),
             caption="../report/table.rst",
             category="{dataset}",
             subcategory="tables",
@@ -97,12 +106,11 @@ rule flow:
         mem_mb=growing(2000),
         runtime=30,
     params:
-        config_key=CONFIG_KEY,
         unused=lambda w: RUN.unused_lists(w.dataset),
         digests=lambda w: RUN.unused_digests(w.dataset),
         variants=RUN.listed,
         unavailable=RUN.unavailable,
-        version=STATISTICS_VERSION,
+        version=RESULTS_VERSION,
         note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/flow.py"

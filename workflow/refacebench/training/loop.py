@@ -31,8 +31,6 @@ from refacebench import faces
 from refacebench.contracts import TrainingFailed
 
 STATE = "state.safetensors"
-#: Folder of the sample slices: ``defaced.npy``, ``original.npy``, ``epoch-0001.npy`` ...
-SAMPLES = "samples"
 #: Epochs of which samples are kept, at most.
 SAMPLED_EPOCHS = 6
 #: Steps that run as usual before one is recorded: kernels choose their algorithms in them.
@@ -352,7 +350,7 @@ def fit(
     progress = load_state(out / STATE, task, best, mark)
     if progress is None:
         progress = Progress()
-        shutil.rmtree(out / SAMPLES, ignore_errors=True)
+        shutil.rmtree(out / faces.SAMPLES, ignore_errors=True)
     rates = {n: [float(g["lr"]) for g in o.param_groups] for n, o in task.optimisers.items()}
     clock, before = time.monotonic(), progress.seconds
     while not progress.finished:
@@ -373,7 +371,7 @@ def fit(
         progress.seconds = before + time.monotonic() - clock
         _report(row, progress, schedule)
         if epoch in sampled_epochs(schedule.total):
-            write_samples(out / SAMPLES, task, epoch)
+            write_samples(out / faces.SAMPLES, task, epoch)
         if progress.finished and not best:
             raise TrainingFailed(f"training gave no usable model: {progress.stopped}")
         if validated or progress.finished:
@@ -435,7 +433,10 @@ def sampled_epochs(total: int) -> set[int]:
 
 
 def write_samples(folder: Path, task: Task, epoch: int) -> None:
-    """Write the sample slices of one epoch, and once what they are seen against."""
+    """Write the sample slices of one epoch, and once what they are seen against.
+
+    The files are ``epoch-0001.npy`` ..., ``defaced.npy`` and ``original.npy``.
+    """
     if not hasattr(task, "samples"):
         return
     faces.protect(folder)
