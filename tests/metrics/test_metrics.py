@@ -15,7 +15,10 @@ from scipy import ndimage
 from refacebench.head import masks, template
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
-from refacebench.metrics import overlap, quality, similarity
+from refacebench.metrics import overlap, similarity
+from refacebench.metrics.brain import brain_integrity, brain_level, is_resampled, matched
+from refacebench.metrics.face import face_left, face_surface
+from refacebench.metrics.verdict import CLASSES, already_defaced, classify, is_usable, thresholds
 from refacebench.stages import measure
 from refacebench.vocabulary import REGIONS, TRUTH
 
@@ -258,13 +261,13 @@ class Phantom:
         face[front & (z <= -30)] = PARTS["mouth"]
         face[front & (np.abs(x) < 18) & (z <= 0) & (z > -30)] = PARTS["nose"]
         self.face, self.front = face, (y > 30) & (z < 28)
-        self.level = quality.brain_level(self.data, self.brain)
+        self.level = brain_level(self.data, self.brain)
 
     def volume(self):
         return Volume(self.data, self.affine)
 
     def left(self, variant, **options):
-        return quality.face_left(
+        return face_left(
             self.data,
             variant,
             self.head,
@@ -276,7 +279,7 @@ class Phantom:
         )
 
     def counts(self, variant):
-        return quality.brain_integrity(self.data, variant, self.brain, self.level)
+        return brain_integrity(self.data, variant, self.brain, self.level)
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +295,7 @@ def with_change(phantom, where, values):
 
 def judge(phantom, variant, **options):
     left = phantom.left(variant)["face_left"]
-    return quality.verdict(left, phantom.counts(variant), **options)
+    return classify(left, phantom.counts(variant), **options)
 
 
 def test_an_identical_face_is_left(phantom):
@@ -372,12 +375,12 @@ def test_tissue_left_counts_deep_voxels(phantom):
 def test_a_part_out_of_view_does_not_count(phantom):
     variant = removed_face(phantom)
     face = np.where(phantom.face == PARTS["mouth"], 0, phantom.face)
-    left = quality.face_left(
+    left = face_left(
         phantom.data, variant, phantom.head, face, np.array([3.0] * 3), phantom.level, PARTS
     )
     assert np.isnan(left["face_left_mouth"])
     assert np.isfinite(left["face_left"])
-    nothing = quality.face_left(
+    nothing = face_left(
         phantom.data, variant, phantom.head, 0 * face, np.array([3.0] * 3), phantom.level, PARTS
     )
     assert all(np.isnan(v) for v in nothing.values())
@@ -386,7 +389,7 @@ def test_a_part_out_of_view_does_not_count(phantom):
 def test_the_edge_of_the_view_is_no_surface():
     head = np.ones((6, 6, 6), bool)
     head[:, 4:] = False
-    surface = quality.face_surface(head, np.ones(head.shape, np.uint8))
+    surface = face_surface(head, np.ones(head.shape, np.uint8))
     assert set(np.argwhere(surface)[:, 1]) == {3}
     assert surface.sum() == 36
 
@@ -396,31 +399,31 @@ def test_the_edge_of_the_view_is_no_surface():
 def test_rescaling_does_not_hide_a_face(gain, offset):
     phantom = Phantom()
     variant = (gain * phantom.data + offset).astype(np.float32)
-    adjusted = quality.matched(phantom.data, variant, phantom.brain)
+    adjusted = matched(phantom.data, variant, phantom.brain)
     assert phantom.left(adjusted)["face_left"] == 1.0
     removed = (gain * removed_face(phantom) + offset).astype(np.float32)
-    adjusted = quality.matched(phantom.data, removed, phantom.brain)
+    adjusted = matched(phantom.data, removed, phantom.brain)
     assert phantom.left(adjusted)["face_left"] < 0.15
 
 
 def test_matched_leaves_a_variant_with_an_unchanged_brain_alone(phantom):
     removed = removed_face(phantom)
-    assert quality.matched(phantom.data, removed, phantom.brain) is removed
+    assert matched(phantom.data, removed, phantom.brain) is removed
     unrelated = np.random.default_rng(0).random(phantom.data.shape).astype(np.float32)
-    assert quality.matched(phantom.data, unrelated, phantom.brain) is unrelated
+    assert matched(phantom.data, unrelated, phantom.brain) is unrelated
 
 
 def test_resampling_does_not_hide_a_face(phantom):
     def left(variant):
         moved = ndimage.shift(variant, (0.5, 0.5, 0.5), order=1)
-        resampled = quality.is_resampled(phantom.data, moved, phantom.brain, phantom.level)
+        resampled = is_resampled(phantom.data, moved, phantom.brain, phantom.level)
         assert resampled
         return phantom.left(moved, resampled=resampled)["face_left"]
 
     assert left(phantom.data) > 0.9
     assert left(removed_face(phantom)) < 0.3
     for variant in (phantom.data, removed_face(phantom)):
-        assert not quality.is_resampled(phantom.data, variant, phantom.brain, phantom.level)
+        assert not is_resampled(phantom.data, variant, phantom.brain, phantom.level)
 
 
 def test_removed_brain_voxels_are_counted(phantom):
@@ -445,11 +448,11 @@ def test_dark_brain_voxels_cannot_be_removed():
     phantom.data[30:34, 30:33, 36:40] = 0.05 * phantom.level
     variant = phantom.data.copy()
     variant[30:34, 30:33, 36:40] = 0
-    counts = quality.brain_integrity(
+    counts = brain_integrity(
         phantom.data, variant, phantom.brain, phantom.level, {"tolerance": 0.01}
     )
     assert (counts["brain_changed"], counts["brain_removed"]) == (48, 0)
-    lighter = quality.brain_integrity(
+    lighter = brain_integrity(
         phantom.data, variant, phantom.brain, phantom.level, {"tolerance": 0.01, "air": 0.04}
     )
     assert lighter["brain_removed"] == 48
@@ -502,24 +505,24 @@ def counted(removed=0, replaced=0):
     ],
 )
 def test_verdicts(share, counts, options, expected):
-    assert quality.verdict(share, counts, **options) == expected
-    assert expected in quality.CLASSES
+    assert classify(share, counts, **options) == expected
+    assert expected in CLASSES
 
 
 def test_unknown_thresholds_are_refused():
     with pytest.raises(ValueError, match="face_lost"):
-        quality.thresholds({"face_lost": 1})
+        thresholds({"face_lost": 1})
 
 
 def test_is_usable(phantom):
-    assert quality.is_usable(phantom.data)
-    assert not quality.is_usable(0 * phantom.data)
-    assert not quality.is_usable(with_change(phantom, phantom.face > 0, np.nan))
+    assert is_usable(phantom.data)
+    assert not is_usable(0 * phantom.data)
+    assert not is_usable(with_change(phantom, phantom.face > 0, np.nan))
 
 
 def test_brain_level_needs_a_brain(phantom):
     with pytest.raises(ValueError, match="brain"):
-        quality.brain_level(phantom.data, 0 * phantom.brain)
+        brain_level(phantom.data, 0 * phantom.brain)
 
 
 @pytest.mark.parametrize(
@@ -527,7 +530,7 @@ def test_brain_level_needs_a_brain(phantom):
     [(0.67, 0.8, False), (0.0, 0.18, True), (0.0, 0.3, True), (0.5, 0.4, False)],
 )
 def test_already_defaced_by_shares(nose, eyes, expected):
-    verdict, share = quality.already_defaced({"nose": nose, "eyes": eyes, "mouth": 1.0})
+    verdict, share = already_defaced({"nose": nose, "eyes": eyes, "mouth": 1.0})
     assert verdict is expected
     assert share == pytest.approx((nose + eyes) / 2)
 
@@ -548,7 +551,7 @@ def test_real_heads_with_and_without_a_face(path, expected):
     volume = template.coarse(nifti.read(path), 2.0)
     head = masks.head_mask(volume)
     present = template.face_present(volume, head, template.register(volume, head))
-    assert quality.already_defaced(present)[0] is expected
+    assert already_defaced(present)[0] is expected
 
 
 # measure ------------------------------------------------------------------------------------

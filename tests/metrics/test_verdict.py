@@ -12,7 +12,10 @@ from factories import measurements
 from refacebench.head import template
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
-from refacebench.metrics import quality, truth
+from refacebench.metrics import truth
+from refacebench.metrics.brain import brain_integrity
+from refacebench.metrics.face import face_left
+from refacebench.metrics.verdict import classify
 from refacebench.stages import measure
 from refacebench.statistics import tables as tables_of
 from refacebench.statistics import verdicts
@@ -217,17 +220,17 @@ def test_the_outer_rim_of_a_brain_mask_counts_only_in_bulk():
     def counts(where):
         variant = original.copy()
         variant[where] = 0
-        return quality.brain_integrity(original, variant, brain, 100.0, spacing=np.array([2.0] * 3))
+        return brain_integrity(original, variant, brain, 100.0, spacing=np.array([2.0] * 3))
 
     shallow = counts(np.s_[5:7, 10:30, 10:15])
     assert (shallow["brain_removed"], shallow["brain_core_lost"]) == (200, 0)
-    assert quality.verdict(0.0, shallow) == "success"
+    assert classify(0.0, shallow) == "success"
     deep = counts(np.s_[5:9, 10:15, 10:15])
     assert (deep["brain_removed"], deep["brain_core_lost"]) == (100, 50)
-    assert quality.verdict(0.0, deep) == "failure_2"
+    assert classify(0.0, deep) == "failure_2"
     pared = counts(np.s_[5:6])  # 900 of 27000 voxels, all of them in the rim
     assert pared["brain_core_lost"] == 0
-    assert quality.verdict(0.0, pared) == "failure_2"
+    assert classify(0.0, pared) == "failure_2"
 
 
 # the automatic verdict ----------------------------------------------------------------------
@@ -244,16 +247,16 @@ def test_ears_do_not_move_the_mean_over_the_face():
     variant = original.copy()
     variant[:, 16:] = 0
     parts = {"nose": 1, "ears": 4}
-    found = quality.face_left(original, variant, head, face, np.ones(3), 100.0, parts)
+    found = face_left(original, variant, head, face, np.ones(3), 100.0, parts)
     assert found["face_left"] == found["face_left_nose"] == 0.0
     assert found["face_left_ears"] == 1.0
     assert found["face_tissue_left"] == 0.0
     counts = {"brain_voxels": 1, "brain_removed": 0, "brain_replaced": 0}
     share = found["face_left_ears"]
-    assert quality.verdict(0.0, counts, ears_share=share) == "success"
+    assert classify(0.0, counts, ears_share=share) == "success"
     asked = {"ears_left": 0.25}
-    assert quality.verdict(0.0, counts, ears_share=share, limits=asked) == "failure_1"
-    assert quality.verdict(0.0, counts, ears_share=np.nan, limits=asked) == "success"
+    assert classify(0.0, counts, ears_share=share, limits=asked) == "failure_1"
+    assert classify(0.0, counts, ears_share=np.nan, limits=asked) == "success"
 
 
 @pytest.mark.parametrize(

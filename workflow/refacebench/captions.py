@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.figures.privacy import main_rows
-from refacebench.metrics.quality import THRESHOLDS
+from refacebench.metrics.verdict import THRESHOLDS
 from refacebench.statistics.flow import summary
 from refacebench.statistics.settings import Settings
 from refacebench.statistics.tradeoff import is_unranked

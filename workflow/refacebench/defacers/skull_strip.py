@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from refacebench.contracts import Defaced, PreparedScan
-from refacebench.stages.deface import grow
+from refacebench.image.geometry import grow
 
 VERSION = "2"
 ENGINE = "native"

@@ -40,7 +40,9 @@ import numpy as np
 from refacebench.head import template
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
-from refacebench.metrics import overlap, quality
+from refacebench.metrics import overlap
+from refacebench.metrics.brain import matched
+from refacebench.metrics.verdict import CLASSES, classify, is_usable
 from refacebench.vocabulary import TRUTH, TRUTH_REGIONS
 
 #: Tip of the nose of the mean head, template mm (its text in :mod:`refacebench.head.template`).
@@ -190,7 +192,7 @@ def face_left(
     labels : Volume
         True labels, RAS+ axes.
     original, variant : numpy.ndarray
-        Intensities on their grid, the variant's :func:`.quality.matched`.
+        Intensities on their grid, the variant's :func:`refacebench.metrics.brain.matched`.
     matrix : numpy.ndarray
         From :func:`to_template`.
 
@@ -279,7 +281,7 @@ def brain_lost(original: np.ndarray, variant: np.ndarray, brain: np.ndarray) -> 
     Parameters
     ----------
     original, variant : numpy.ndarray
-        Intensities on one grid, the variant's :func:`.quality.matched`.
+        Intensities on one grid, the variant's :func:`refacebench.metrics.brain.matched`.
     brain : numpy.ndarray of bool
         :func:`brain_of` the true labels.
     """
@@ -312,7 +314,7 @@ def judge(
     original, variant : numpy.ndarray
         Intensities on their grid.
     limits : mapping, optional
-        Thresholds, see :data:`.quality.THRESHOLDS`.
+        Thresholds, see :data:`refacebench.metrics.verdict.THRESHOLDS`.
 
     Returns
     -------
@@ -320,19 +322,19 @@ def judge(
         :data:`COLUMNS`.  ``truth_face_left`` and its parts; ``truth_brain_voxels``,
         ``truth_brain_changed`` (any difference) and ``truth_brain_lost``;
         ``truth_failure_1`` and ``truth_failure_2`` (0 or 1, NaN where it cannot
-        be told); ``truth_quality``, one of :data:`.quality.CLASSES`, empty where
+        be told); ``truth_quality``, one of :data:`refacebench.metrics.verdict.CLASSES`, empty where
         the face could not be placed and the brain is whole.  For the original
         itself everything is left.
     """
     brain = brain_of(labels.data)
-    usable = quality.is_usable(variant)
+    usable = is_usable(variant)
     counts = {
         "truth_brain_voxels": int(np.count_nonzero(brain)),
         "truth_brain_changed": int(np.count_nonzero((original != variant) & brain)),
     }
     if not usable:
         variant = np.nan_to_num(variant, posinf=0.0, neginf=0.0)
-    variant = quality.matched(original, variant, brain)
+    variant = matched(original, variant, brain)
     lost = brain_lost(original, variant, brain)
     left = dict.fromkeys([name.removeprefix("truth_") for name in COLUMNS[:5]], np.nan)
     upright, first, second = (
@@ -341,7 +343,7 @@ def judge(
     matrix = to_template(upright) if usable else None
     if matrix is not None:
         left = face_left(upright, first.data, second.data, matrix)
-    verdict = quality.verdict(
+    verdict = classify(
         left["face_left"],
         {"brain_voxels": counts["truth_brain_voxels"], "brain_removed": lost, "brain_replaced": 0},
         usable=usable,
@@ -367,7 +369,7 @@ def failures(verdict: str) -> tuple[float, float]:
     >>> failures("untouched"), failures("failure_2"), failures("no_face")
     ((1.0, 0.0), (0.0, 1.0), (nan, 0.0))
     """
-    if verdict not in quality.CLASSES or verdict == "crash":
+    if verdict not in CLASSES or verdict == "crash":
         return np.nan, np.nan
     first = np.nan if verdict == "no_face" else float(verdict in _FIRST)
     return first, float(verdict in ("failure_2", "failure_1+2"))

@@ -279,14 +279,14 @@ def unavailable(names: Iterable[str], found: Mapping[str, dict]) -> dict[str, st
 def _check_settings(config: Mapping) -> None:
     """Check the keys whose names live in the modules that use them."""
     from refacebench import kit
-    from refacebench.metrics import quality
+    from refacebench.metrics.verdict import thresholds
     from refacebench.stages import inventory as checks
     from refacebench.statistics.privacy import Protocol
     from refacebench.statistics.settings import Settings
 
     try:
         methods.options("brainage", BRAIN_AGE, config.get("brain_age"))
-        quality.thresholds(quality_thresholds(config))
+        thresholds(quality_thresholds(config))
         Settings.from_config(config)
         Protocol.from_config(config)
         kit.asked(config, variants(config))

@@ -32,7 +32,9 @@ from refacebench import bids, files, reasons
 from refacebench.contracts import ScanExcluded
 from refacebench.head import template
 from refacebench.image import nifti
+from refacebench.image.geometry import grow
 from refacebench.image.nifti import Volume
+from refacebench.stages.deface import stored_difference
 from refacebench.vocabulary import EXCLUDED, OK
 
 #: Raise it when an alignment or a carried mask changes.
@@ -335,8 +337,6 @@ def carried_mask(
     remove, brain : numpy.ndarray of bool
         On the companion's grid, without a common voxel.
     """
-    from refacebench.stages.deface import grow
-
     protected = touched(brain, companion, matrix)
     wanted = touched(changed, companion, matrix, mode="nearest")
     return grow(wanted, companion.spacing, margin_mm) & ~protected, protected
@@ -381,8 +381,6 @@ def apply(row: Mapping, out_folder: str | Path, margin_mm: float) -> dict:
     RuntimeError
         If the file differs in a protected voxel or outside the mask; it is deleted.
     """
-    from refacebench.stages.deface import stored_difference
-
     companion = nifti.read(row["path"])
     changed, brain = (nifti.read(row[name], dtype=None) for name in ("changed_path", "brain_path"))
     remove, protected = carried_mask(

@@ -20,8 +20,9 @@ from refacebench.contracts import Defaced, PreparedScan
 from refacebench.defacers import engine_of
 from refacebench.head import template
 from refacebench.image import nifti
+from refacebench.image.geometry import grow
 from refacebench.image.nifti import Volume
-from refacebench.metrics import quality
+from refacebench.metrics.brain import brain_integrity, brain_level, matched
 
 
 def scan_seed(scan: str, seed: int = 0) -> int:
@@ -98,7 +99,7 @@ def apply(
         number is another one now; ``brain_changed``,
         brain voxels whose stored number differs in the file;
         ``brain_removed``, those of them that held tissue and are air now
-        (:func:`refacebench.metrics.quality.brain_integrity`);
+        (:func:`refacebench.metrics.brain.brain_integrity`);
         ``brain_rounded``, brain voxels that only differ in the program's own
         output, by less than the scan's data type resolves.
 
@@ -150,9 +151,9 @@ def apply(
 
 def _removed(scan: PreparedScan, now: np.ndarray) -> int:
     before, brain = scan.volume.data, scan.brain
-    level = quality.brain_level(before, brain)
-    rescaled = quality.matched(before, now, brain)
-    return quality.brain_integrity(before, now, brain, level, rescaled=rescaled)["brain_removed"]
+    level = brain_level(before, brain)
+    rescaled = matched(before, now, brain)
+    return brain_integrity(before, now, brain, level, rescaled=rescaled)["brain_removed"]
 
 
 def fits(path: str | Path, values: np.ndarray, changed: np.ndarray) -> bool:
@@ -184,21 +185,6 @@ def _checked(result: Defaced, scan: PreparedScan) -> Defaced:
 def protect(scan: PreparedScan, margin_mm: float) -> np.ndarray:
     """Return the brain mask, grown by a margin in mm."""
     return grow(scan.brain, scan.volume.spacing, margin_mm)
-
-
-def grow(mask: np.ndarray, spacing: np.ndarray, margin_mm: float) -> np.ndarray:
-    """Return the voxels no further than ``margin_mm`` from a mask (Euclidean)."""
-    if margin_mm <= 0 or not mask.any():
-        return mask.astype(bool)
-    from scipy.ndimage import distance_transform_edt
-
-    pad = np.ceil(margin_mm / np.asarray(spacing)).astype(int) + 1
-    low = [max(0, int(x.min()) - p) for x, p in zip(np.nonzero(mask), pad, strict=True)]
-    high = [int(x.max()) + p + 1 for x, p in zip(np.nonzero(mask), pad, strict=True)]
-    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    grown = np.zeros(mask.shape, bool)
-    grown[box] = distance_transform_edt(~mask[box], sampling=spacing) <= margin_mm + 1e-6
-    return grown
 
 
 def stored_difference(source: str | Path, written: str | Path) -> np.ndarray:

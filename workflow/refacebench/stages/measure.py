@@ -13,16 +13,19 @@ import numpy as np
 from refacebench.head import template
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
-from refacebench.metrics import overlap, quality, similarity, truth
+from refacebench.metrics import overlap, similarity, truth
+from refacebench.metrics.brain import brain_integrity, brain_level, is_resampled, matched
+from refacebench.metrics.face import EARS, face_left
+from refacebench.metrics.verdict import THRESHOLDS, already_defaced, classify, is_usable, thresholds
 
 #: Raise it when a measure changes; it is part of every key.
 VERSION = "2"
 
 #: The parts of :func:`refacebench.head.template.face_region` with the ears, and their labels.
-PARTS = {**template.FACE_LABELS, quality.EARS: template.EAR_LABEL}
+PARTS = {**template.FACE_LABELS, EARS: template.EAR_LABEL}
 
 
-def measure(row: Mapping, thresholds: Mapping | None = None) -> dict:
+def measure(row: Mapping, limits: Mapping | None = None) -> dict:
     """Compare one variant of a scan with its original.
 
     Parameters
@@ -37,8 +40,8 @@ def measure(row: Mapping, thresholds: Mapping | None = None) -> dict:
         there are true labels.  ``variant``.  What of a face the original
         has: ``present_<part>`` (from the prepare stage), or else
         ``template_path`` (matrix to the template) to find it out.
-    thresholds : mapping, optional
-        The config's ``thresholds``; those of :data:`quality.THRESHOLDS` are
+    limits : mapping, optional
+        The config's ``thresholds``; those of :data:`refacebench.metrics.verdict.THRESHOLDS` are
         used, others belong to later stages.
 
     Returns
@@ -63,10 +66,10 @@ def measure(row: Mapping, thresholds: Mapping | None = None) -> dict:
         If a file does not lie on the original's grid; the message names it.
     """
     original = nifti.read(row["original_path"])
-    return {**_overlaps(row, original), **judge(row, thresholds, original)}
+    return {**_overlaps(row, original), **judge(row, limits, original)}
 
 
-def judge(row: Mapping, thresholds: Mapping | None = None, original: Volume | None = None) -> dict:
+def judge(row: Mapping, limits: Mapping | None = None, original: Volume | None = None) -> dict:
     """Return the measures of :func:`measure` that need no segmentation of the variant.
 
     They are all that can be said of an image on which the segmenter failed.
@@ -75,13 +78,13 @@ def judge(row: Mapping, thresholds: Mapping | None = None, original: Volume | No
     ----------
     row : mapping
         As for :func:`measure`, without the segmentations.
-    thresholds : mapping, optional
+    limits : mapping, optional
         As for :func:`measure`.
     original : Volume, optional
         The original, if it was read before.
     """
-    limits = quality.thresholds(
-        {name: value for name, value in (thresholds or {}).items() if name in quality.THRESHOLDS}
+    limits = thresholds(
+        {name: value for name, value in (limits or {}).items() if name in THRESHOLDS}
     )
     original = original or nifti.read(row["original_path"])
     brain = _labels(row["brain_path"], original) > 0
@@ -142,12 +145,12 @@ def _by_truth(row: Mapping, original: Volume, variant: Volume, limits: Mapping) 
 
 
 def _of_variant(original, variant, brain, head, face, has_face, limits) -> dict:
-    usable = quality.is_usable(variant.data)
+    usable = is_usable(variant.data)
     if not usable:
         variant = variant.with_data(np.nan_to_num(variant.data, posinf=0.0, neginf=0.0))
-    level = quality.brain_level(original.data, brain)
-    adjusted = quality.matched(original.data, variant.data, brain) if usable else variant.data
-    counts = quality.brain_integrity(
+    level = brain_level(original.data, brain)
+    adjusted = matched(original.data, variant.data, brain) if usable else variant.data
+    counts = brain_integrity(
         original.data,
         variant.data,
         brain,
@@ -160,7 +163,7 @@ def _of_variant(original, variant, brain, head, face, has_face, limits) -> dict:
     if usable:
         result |= similarity.similarity(original, variant, head)
     if usable and has_face:
-        result |= quality.face_left(
+        result |= face_left(
             original.data,
             adjusted,
             head,
@@ -169,13 +172,13 @@ def _of_variant(original, variant, brain, head, face, has_face, limits) -> dict:
             level,
             PARTS,
             limits,
-            quality.is_resampled(original.data, adjusted, brain, level, limits),
+            is_resampled(original.data, adjusted, brain, level, limits),
         )
     return {
         **result,
         **counts,
         "changed_voxels": int(np.count_nonzero(original.data != variant.data)),
-        "quality": quality.verdict(
+        "quality": classify(
             result["face_left"],
             counts,
             has_face=has_face,
@@ -193,12 +196,12 @@ def _came_defaced(row: Mapping, original: Volume, head: np.ndarray, limits: Mapp
     else:
         matrix = template.read_matrix(row["template_path"])
         present = template.face_present(original, head, matrix)
-    return quality.already_defaced(present, limits)[0]
+    return already_defaced(present, limits)[0]
 
 
 def _of_original(brain: np.ndarray, face: np.ndarray, has_face: bool) -> dict:
     parts = {n: has_face and bool((face == v).any()) for n, v in PARTS.items()}
-    faced = any(there for name, there in parts.items() if name != quality.EARS)
+    faced = any(there for name, there in parts.items() if name != EARS)
     return {
         **dict.fromkeys(_no_similarity(), 1.0),
         **dict.fromkeys(_no_face_left(), 1.0 if faced else np.nan),

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.metrics.overlap import STRUCTURES
-from refacebench.metrics.quality import CLASSES
+from refacebench.metrics.verdict import CLASSES
 from refacebench.statistics import ages, attacked, paired, unavailable, verdicts
 from refacebench.statistics.cohort import (
     by_participant,
@@ -169,7 +169,7 @@ def quality(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
     Raises
     ------
     ValueError
-        If a row has a class that :mod:`refacebench.metrics.quality` does not know.
+        If a row has a class that :mod:`refacebench.metrics.verdict` does not know.
     """
     rows = []
     for segmenter, variant, table in _each(measurements, settings, variants):
