@@ -11,9 +11,9 @@ import pytest
 from phantoms import ORIENTATIONS, make_scan, oriented, phantom, run
 from refacebench import bids
 from refacebench.defacers import deepdefacer, mask_face, mideface, mri_reface, title_of
-from refacebench.head import region, template
+from refacebench.head import face_parts, matrices, region, space, template
 from refacebench.head import warp as _warp
-from refacebench.image import nifti
+from refacebench.image import geometry, morphology, nifti
 from refacebench.image.nifti import Volume
 from refacebench.run import configuration
 from refacebench.stages import deface
@@ -29,8 +29,8 @@ AFFINE = {"nonlinear": False, "wrapped_air": False}
 
 def ear_masks(scan):
     return [
-        template.inside_box(scan.volume, scan.to_template, box) & scan.head
-        for box in template.EAR_BOXES.values()
+        space.inside_box(scan.volume, scan.to_template, box) & scan.head
+        for box in face_parts.EAR_BOXES.values()
     ]
 
 
@@ -122,7 +122,7 @@ def test_displacements_on_a_part_of_the_scan_by_hand():
 def test_defacers_of_one_scan_share_the_registration(tmp_path, counted):
     scan = make_scan(tmp_path)
     matrix = tmp_path / "sub-01_from-T1w_to-template_mode-image_xfm.json"
-    template.write_matrix(scan.to_template, matrix)
+    matrices.write_matrix(scan.to_template, matrix)
     head = tmp_path / "head.nii"
     nifti.write(scan.volume.with_data(scan.head), head)
     row = {"scan": "sub-01", "path": scan.path, "brain_path": scan.brain_path}
@@ -137,7 +137,7 @@ def test_defacers_of_one_scan_share_the_registration(tmp_path, counted):
 
 @needs_template
 def test_registration_of_the_mean_head_to_itself_moves_little():
-    head = template.coarse(template.mean_head(), 4.0)
+    head = geometry.coarse(template.mean_head(), 4.0)
     solid = head.data > 60
     scan = _prepared(head, solid)
     found = _warp.compute(scan)
@@ -207,10 +207,10 @@ def test_mideface_fills_the_face_and_leaves_the_rest(tmp_path, codes):
     scan = make_scan(tmp_path, codes, "float32")
     facts, path, mask = run(scan, mideface, tmp_path, ears=False)
     assert facts["brain_changed"] == 0
-    y = template.template_axis(scan.volume, np.eye(4), 1)
+    y = space.template_axis(scan.volume, np.eye(4), 1)
     assert not mask[y < 35].any()
-    face = template.face_region(scan.volume, scan.head, np.eye(4))
-    depth = template.depth_mm(scan.head, scan.volume.spacing)
+    face = face_parts.face_region(scan.volume, scan.head, np.eye(4))
+    depth = morphology.depth_mm(scan.head, scan.volume.spacing)
     assert mask[(face == 1) & (depth <= 4)].mean() > 0.95
     assert not mask[depth > 30].any()  # minimally invasive: nothing deep is touched
     _, _, with_ears = run(scan, mideface, tmp_path, ears=True)
@@ -265,10 +265,10 @@ def test_impossible_options_are_refused_when_the_config_is_read(module, options,
 @pytest.mark.parametrize("module", [mideface, mask_face, mri_reface], ids=lambda m: m.__name__)
 def test_a_scan_without_a_face_in_view_is_refused(tmp_path, module):
     scan = make_scan(tmp_path, "RAS", "float32")
-    keep = np.flatnonzero(template.template_axis(scan.volume, np.eye(4), 1)[0, :, 0] < 30)
+    keep = np.flatnonzero(space.template_axis(scan.volume, np.eye(4), 1)[0, :, 0] < 30)
     shape = scan.volume.shape
     box = (slice(0, shape[0]), slice(0, keep[-1] + 1), slice(0, shape[2]))
-    part = template.crop(scan.volume, box)
+    part = geometry.crop(scan.volume, box)
     short = replace(scan, volume=part, head=scan.head[box], brain=scan.brain[box])
     with pytest.raises(ValueError, match="outside the field of view"):
         module.deface(short, module.OPTIONS)
@@ -304,14 +304,14 @@ def test_the_mean_heads_chin_has_no_ledge():
 
 @needs_template
 def test_refacing_the_mean_head_gives_its_own_surface_back():
-    head = template.coarse(template.mean_head(), 4.0)
+    head = geometry.coarse(template.mean_head(), 4.0)
     solid = mri_reface._clean_mask(head)
     data = np.where(solid, np.maximum(head.data, 90), 2).astype(np.float32)
     result = mri_reface.deface(_prepared(head.with_data(data), solid), {**AFFINE, "noise": False})
     now = np.where(result.changed, result.values, data) > 40
-    z = template.template_axis(head, np.eye(4), 2)
+    z = space.template_axis(head, np.eye(4), 2)
     away = np.minimum(
-        template.depth_mm(solid, head.spacing), template.depth_mm(~solid, head.spacing)
+        morphology.depth_mm(solid, head.spacing), morphology.depth_mm(~solid, head.spacing)
     )
     off = (now != solid) & (away > 5.0) & (z > -95)
     assert off.sum() < 0.002 * solid.sum()
@@ -331,11 +331,11 @@ def test_ears_are_replaced_on_both_sides_and_only_when_asked(tmp_path):
 @needs_template
 def test_an_ear_that_sticks_out_is_gone(tmp_path):
     volume, brain, head = phantom((3.0, 3.0, 3.0))
-    ear = template.inside_box(volume, np.eye(4), ((64, 92), (-16, -8), (-62, -44)))
+    ear = space.inside_box(volume, np.eye(4), ((64, 92), (-16, -8), (-62, -44)))
     data = np.where(ear & ~head, 90, volume.data).astype(np.float32)
     scan = _prepared(volume.with_data(data), head | ear, brain)
     assert (data[ear & ~head] == 90).all()
-    tip = ear & (template.template_axis(volume, np.eye(4), 0) > 82)
+    tip = ear & (space.template_axis(volume, np.eye(4), 0) > 82)
     assert tip.any()
     for module, options in ((mri_reface, {**AFFINE}), (mideface, mideface.OPTIONS)):
         result = module.deface(scan, {**options, "ears": True})
@@ -348,8 +348,8 @@ def test_an_ear_that_sticks_out_is_gone(tmp_path):
 def wrapped(codes, place, size=(24, 40)):
     """Return a phantom with a bright block in the air, and the block."""
     volume, brain, head = phantom()
-    y = template.template_axis(volume, np.eye(4), 1)
-    block = template.inside_box(volume, np.eye(4), ((-12, 12), place, (-60, -60 + size[1])))
+    y = space.template_axis(volume, np.eye(4), 1)
+    block = space.inside_box(volume, np.eye(4), ((-12, 12), place, (-60, -60 + size[1])))
     assert not (block & head).any()
     assert y[block].size
     data = np.where(block, 90, volume.data).astype(np.float32)
@@ -387,8 +387,8 @@ def test_what_does_not_reach_the_border_behind_the_head_is_not_wrapped():
 @needs_template
 def test_the_three_filters_differ_and_each_changes_the_surface(tmp_path):
     scan = make_scan(tmp_path, "RAS", "float32")
-    face = template.face_region(scan.volume, scan.head, np.eye(4)) > 0
-    shell = face & (template.depth_mm(scan.head, scan.volume.spacing) <= 4.0)
+    face = face_parts.face_region(scan.volume, scan.head, np.eye(4)) > 0
+    shell = face & (morphology.depth_mm(scan.head, scan.volume.spacing) <= 4.0)
     found = {
         f: mask_face.deface(scan, {**mask_face.OPTIONS, "filter": f}).values
         for f in mask_face.FILTERS
@@ -403,7 +403,7 @@ def test_the_three_filters_differ_and_each_changes_the_surface(tmp_path):
 def test_mask_face_filters_ears_when_asked(tmp_path):
     scan = make_scan(tmp_path, "LPS", "float32")
     off, on = (mask_face.deface(scan, {**mask_face.OPTIONS, "ears": e}) for e in (False, True))
-    depth = template.depth_mm(scan.head, scan.volume.spacing)
+    depth = morphology.depth_mm(scan.head, scan.volume.spacing)
     for ear in ear_masks(scan):
         assert not off.changed[ear].any()
         assert on.changed[ear & (depth <= 5)].mean() > 0.8
@@ -560,7 +560,7 @@ def test_deepdefacer_multiplies_with_the_networks_mask(tmp_path, monkeypatch, co
     assert seen[0].shape == (1, 1, 160, 160, 160)
     assert float(seen[0].min()) == 0.0
     assert float(seen[0].max()) == pytest.approx(1.0)
-    y = template.template_axis(scan.volume, np.eye(4), 1)
+    y = space.template_axis(scan.volume, np.eye(4), 1)
     limit = -115 + 107 / 160 * (y.max() + 115)
     assert mask[(y > limit + 6) & ~scan.brain].all()
     assert not mask[y < limit - 6].any()

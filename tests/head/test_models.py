@@ -144,9 +144,9 @@ def test_a_training_that_failed_is_a_card_that_says_whether_to_try_again(
         files.write_text("{}", tmp_path / "card.json")
 
     module = script("train")
-    monkeypatch.setattr(module.jobs, "start", lambda log: None)
-    monkeypatch.setattr(module.registry, "load", lambda *given: Inputs(train=train))
-    monkeypatch.setattr(module.registry, "options", lambda *given: {})
+    monkeypatch.setattr(module.log, "start", lambda log: None)
+    monkeypatch.setattr(module.methods, "load", lambda *given: Inputs(train=train))
+    monkeypatch.setattr(module.methods, "options", lambda *given: {})
     manifests = [tmp_path / "m.tsv"]
     module.main(
         Inputs(

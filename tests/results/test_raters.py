@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 import browser
-from refacebench import kit, manifest, raters
+from refacebench import kit
+from refacebench import manifest
+from refacebench import raters
 from refacebench.statistics.settings import Settings
 
 SETTINGS = Settings(n_boot=400, seed=3)

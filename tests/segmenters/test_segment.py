@@ -10,8 +10,8 @@ import pytest
 from scipy import ndimage
 
 from refacebench.head import atlas as _atlas
-from refacebench.head import masks
-from refacebench.image import nifti, registration, tissue
+from refacebench.head import extraction, masks
+from refacebench.image import geometry, morphology, nifti, registration, tissue
 from refacebench.segmenters import deepbet_atlas
 from refacebench.vocabulary import GLOBALS, REGIONS, TISSUES
 
@@ -48,7 +48,7 @@ def head4():
     affine = full.affine.copy()
     affine[:3, :3] *= factors
     affine[:3, 3] += full.affine[:3, :3] @ ((factors - 1) / 2)
-    return nifti.Volume(masks.block_mean(full.data, factors), affine)
+    return nifti.Volume(geometry.block_mean(full.data, factors), affine)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def ball(size, radius, center=None):
 def test_block_mean_by_hand_and_edge():
     data = np.arange(6, dtype=float).reshape(3, 2, 1)
     # Rows 0, 1 and rows 2, 2 (the last one repeated).
-    assert masks.block_mean(data, (2, 1, 1)).tolist() == [[[1.0], [2.0]], [[4.0], [5.0]]]
+    assert geometry.block_mean(data, (2, 1, 1)).tolist() == [[[1.0], [2.0]], [[4.0], [5.0]]]
 
 
 def test_largest_component_and_holes():
@@ -76,17 +76,17 @@ def test_largest_component_and_holes():
     mask[1:6, 1:6, 1:6] = True
     mask[3, 3, 3] = False
     mask[8, 8, 8] = True
-    alone = masks.largest_component(mask)
+    alone = morphology.largest_component(mask)
     assert alone.sum() == 124
     assert not alone[8, 8, 8]
-    assert masks.fill_holes(alone).sum() == 125
-    assert not masks.largest_component(np.zeros((3, 3, 3), bool)).any()
+    assert morphology.fill_holes(alone).sum() == 125
+    assert not morphology.largest_component(np.zeros((3, 3, 3), bool)).any()
 
 
 def test_holes_open_to_the_border_stay_open():
     mask = np.ones((5, 5, 5), bool)
     mask[2, 2, 2:] = False
-    assert np.array_equal(masks.fill_holes(mask), mask)
+    assert np.array_equal(morphology.fill_holes(mask), mask)
 
 
 @pytest.mark.parametrize("voxel", [2.0, 1.0])
@@ -117,14 +117,14 @@ def test_no_brain_is_an_error(kind):
     if kind == "noise":
         data = np.random.default_rng(0).random(data.shape, dtype=np.float32)
     with pytest.raises(ValueError, match="no brain"):
-        masks.brain_mask(nifti.Volume(data, np.diag([1.0, 1, 1, 1])))
+        extraction.brain_mask(nifti.Volume(data, np.diag([1.0, 1, 1, 1])))
 
 
 def test_brain_mask_on_a_real_head(head4, result4):
-    mask = masks.brain_mask(head4)
+    mask = extraction.brain_mask(head4)
     assert np.array_equal(mask, result4.brain)
     assert 1300 < mask.sum() * head4.voxel_ml < 1900  # an adult's intracranial volume
-    assert masks.largest_component(mask).sum() == mask.sum()
+    assert morphology.largest_component(mask).sum() == mask.sum()
     assert (mask & ~masks.head_mask(head4)).sum() == 0
 
 

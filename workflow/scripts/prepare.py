@@ -1,7 +1,7 @@
 """Head mask, brain mask, template registration and face region of each original."""
 
 from refacebench import manifest
-from refacebench.head import masks, pose, template
+from refacebench.head import extraction, face_parts, pose, registration
 from refacebench.run import batch, log
 from refacebench.stages import prepare
 
@@ -11,8 +11,9 @@ def main(snakemake):
     log.start(snakemake.log[0])
     p = snakemake.params
     # Before the scans' processes fork, so that they share it.
-    masks.load_brain_extractor()
-    template.load()
+    extraction.load_brain_extractor()
+    registration.load()
+    face_parts.load()
     pose.load()
     batch.run_batch(
         manifest.read(snakemake.input[0]),

@@ -1,7 +1,7 @@
 """Render the images of one variant and batch; pictures and depth maps stay below results."""
 
 from refacebench import manifest
-from refacebench.head import rendering, template
+from refacebench.head import registration, rendering
 from refacebench.run import batch, log
 
 
@@ -12,7 +12,7 @@ def main(snakemake):
     rows = manifest.read(snakemake.input[0]).assign(variant=p.variant)
     if "template_path" not in rows:  # rescans come from the inventory: their pose is found here
         rows["template_path"] = ""
-        template.load()
+        registration.load()
     batch.run_batch(
         rows,
         lambda row: rendering.render_row(row, p.views, p.options),

@@ -20,9 +20,9 @@ from refacebench import bids, files
 from refacebench.datasets import _fields
 from refacebench.datasets._fields import Frame
 from refacebench.datasets._people import PUSHES, Person, Site, random_of
-from refacebench.head import template
+from refacebench.head import registration
 from refacebench.head.labels import is_brain, is_grey
-from refacebench.image import nifti
+from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 from refacebench.vocabulary import TRUTH
 
@@ -122,7 +122,7 @@ def head_frame(volume: Volume, head: np.ndarray, brain: np.ndarray) -> tuple:
         4 x 4 matrix scan mm -> head mm; landmarks of :data:`PUSHES`, shape
         (n, 3); 4 x 4 matrix mean head's mm -> head mm.
     """
-    affine = template.register(volume, head, brain)
+    affine = registration.register(volume, head, brain)
     left, scales, right = np.linalg.svd(affine[:3, :3])
     rotation = left @ right
     middle = np.linalg.inv(affine) @ [*_MIDDLE, 1.0]
@@ -234,7 +234,7 @@ def _on_frame(array: np.ndarray, to_voxel: np.ndarray, frame: Frame) -> np.ndarr
     """Average an array around each node; beyond its edge the edge's value holds."""
     from scipy.ndimage import map_coordinates
 
-    coarse = template.coarse(Volume(array, np.linalg.inv(to_voxel)), frame.step)
+    coarse = geometry.coarse(Volume(array, np.linalg.inv(to_voxel)), frame.step)
     to_coarse = np.linalg.inv(coarse.affine)
     nodes = np.tensordot(to_coarse[:3, :3], _fields.node_points(frame), 1)
     nodes += to_coarse[:3, 3][:, None, None, None]
@@ -538,7 +538,7 @@ def blend_towards(head: Head, image: np.ndarray, moving: Volume, to_head: np.nda
 
     frame = head.frame
     target = Volume(_clipped(_on_frame(image, head.to_voxel, frame)), frame.affine)
-    other = template.coarse(nifti.reorient(moving), frame.step)
+    other = geometry.coarse(nifti.reorient(moving), frame.step)
     other = Volume(_clipped(other.data), to_head @ other.affine)
     with tempfile.TemporaryDirectory() as folder:
         common = {"fixed": nifti.to_ants(target), "moving": nifti.to_ants(other)}

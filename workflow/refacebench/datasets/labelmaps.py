@@ -35,9 +35,8 @@ import pandas as pd
 
 from refacebench import bids, files
 from refacebench.datasets import _growth, _people
-from refacebench.head import template
 from refacebench.head.labels import is_brain
-from refacebench.image import nifti
+from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 from refacebench.vocabulary import TRUTH, TRUTH_REGIONS
 
@@ -342,7 +341,7 @@ def prepare(path: Path, paint: Paint) -> _growth.Head:
     seen = np.argwhere(labels > 0)
     low = np.maximum(0, seen.min(axis=0) - 3)
     box = tuple(slice(a, b + 4) for a, b in zip(low, seen.max(axis=0), strict=True))
-    volume = template.crop(volume.with_data(labels), box)
+    volume = geometry.crop(volume.with_data(labels), box)
     truth = to_truth(volume.data)
     if not is_brain(truth).any():
         raise ValueError(f"{path}: no FreeSurfer brain label in it; is it a label map?")

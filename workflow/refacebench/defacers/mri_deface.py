@@ -25,8 +25,8 @@ import functools
 import numpy as np
 
 from refacebench.contracts import Defaced, PreparedScan
-from refacebench.head import region, template
-from refacebench.image import tissue
+from refacebench.head import region, space
+from refacebench.image import morphology, tissue
 from refacebench.image.nifti import Volume
 
 VERSION = "1"
@@ -111,7 +111,7 @@ def brain_distance(
     result = np.full(brain.shape, np.inf, np.float32)
     box = region.bounding(where, spacing, reach_mm + float(max(spacing)))
     if brain[box].any():
-        result[box] = template.depth_mm(~brain[box], spacing)
+        result[box] = morphology.depth_mm(~brain[box], spacing)
     return result
 
 
@@ -151,9 +151,9 @@ def face_prior(upper: str, ears: bool) -> Volume:
     from scipy.ndimage import gaussian_filter
 
     head, solid = region.average()
-    layer = solid & (template.depth_mm(solid, head.spacing) <= LAYER_MM)
+    layer = solid & (morphology.depth_mm(solid, head.spacing) <= LAYER_MM)
     # The mean head ends at the lower lip: below it any place before the neck may be a chin.
-    layer |= template.template_axis(head, np.eye(4), 2) < NO_AVERAGE_MM
+    layer |= space.template_axis(head, np.eye(4), 2) < NO_AVERAGE_MM
 
     def smooth(regions):
         inside = region.distance(head, np.eye(4), regions) <= 0

@@ -23,8 +23,9 @@ import functools
 import numpy as np
 
 from refacebench.contracts import Defaced, PreparedScan
-from refacebench.head import masks, region, template
+from refacebench.head import masks, region, space, template
 from refacebench.head import warp as _warp
+from refacebench.image import geometry, morphology
 from refacebench.image.nifti import Volume
 
 VERSION = "2"
@@ -116,7 +117,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         box = region.box(scan.volume, scan.to_template, regions, wider)
         if any(s.start >= s.stop for s in box) or not scan.head[box].any():
             continue
-        part = template.crop(scan.volume.with_data(values), box)
+        part = geometry.crop(scan.volume.with_data(values), box)
         inside = wider - region.distance(part, scan.to_template, regions)
         weight = _weight(inside, scan.brain[box], part.spacing, blend, float(options["keep_mm"]))
         solid, tissue = _replace(scan, part, box, weight, warp)
@@ -144,7 +145,7 @@ def _air(scan: PreparedScan) -> np.ndarray:
     step = np.maximum(1, np.round(2.0 / scan.volume.spacing)).astype(int)
     every = tuple(slice(None, None, s) for s in step)
     head = scan.head[every]
-    far = ~head & (template.depth_mm(~head, scan.volume.spacing * step) > 4.0)
+    far = ~head & (morphology.depth_mm(~head, scan.volume.spacing * step) > 4.0)
     if not far.any():
         return np.zeros(1, np.float32)
     air = scan.volume.data[every][far]
@@ -162,7 +163,7 @@ def _weight(inside: np.ndarray, brain: np.ndarray, spacing, blend: float, keep: 
     """Return 1 deep inside the regions, falling to 0 at their surface and near the brain."""
     weight = _smoothstep(inside / max(blend, 1e-3))
     if brain.any():
-        away = template.depth_mm(~brain, spacing) - keep
+        away = morphology.depth_mm(~brain, spacing) - keep
         weight = np.minimum(weight, _smoothstep(away / max(blend / 2, 1e-3)))
     return weight.astype(np.float32)
 
@@ -177,8 +178,8 @@ def _replace(scan: PreparedScan, part: Volume, box, weight, warp):
     points = _template_voxels(part, scan.to_template, warp)
     average = extended_mean_head()
     intensity, shape, skin = (_sample(volume.data, points) for volume in average)
-    own = template.signed_distance(head, part.spacing)
-    new = template.signed_distance(shape > 0.5, part.spacing)
+    own = morphology.signed_distance(head, part.spacing)
+    new = morphology.signed_distance(shape > 0.5, part.spacing)
     surface = weight * new + (1 - weight) * own
     solid = np.clip(surface / float(part.spacing.max()) + 0.5, 0, 1)
     tissue = head & ~brain
@@ -212,9 +213,9 @@ def wrapped_signal(scan: PreparedScan) -> np.ndarray:
     level, noise = _robust(_air(scan))
     tissue = float(np.median(volume.data[scan.head])) if scan.head.any() else 0.0
     limit = level + max(WRAP_LEVEL * (tissue - level), 5 * noise)
-    behind = template.template_axis(volume, scan.to_template, 1) < WRAP_BEHIND_MM
+    behind = space.template_axis(volume, scan.to_template, 1) < WRAP_BEHIND_MM
     box = region.bounding(behind, volume.spacing, WRAP_OFF_MM)
-    away = template.depth_mm(~scan.head[box], volume.spacing) > WRAP_OFF_MM
+    away = morphology.depth_mm(~scan.head[box], volume.spacing) > WRAP_OFF_MM
     smooth = ndimage.uniform_filter(volume.data[box], size=3)
     labels, _ = ndimage.label((smooth > limit) & away & behind[box])
     edge = last - box[axis].start
@@ -224,7 +225,7 @@ def wrapped_signal(scan: PreparedScan) -> np.ndarray:
     touching = np.unique(labels.take(edge, axis=axis))
     kept = [n for n in touching if n and sizes[n] >= WRAP_ML]
     if kept:
-        near = template.depth_mm(~np.isin(labels, kept), volume.spacing) <= WRAP_MARGIN_MM
+        near = morphology.depth_mm(~np.isin(labels, kept), volume.spacing) <= WRAP_MARGIN_MM
         found[box] = near & (away | (smooth > limit)) & ~scan.head[box] & ~scan.brain[box]
     return found
 
@@ -295,7 +296,7 @@ def extended_mean_head() -> tuple[Volume, Volume, Volume]:
     """
     from scipy.ndimage import binary_fill_holes, gaussian_filter
 
-    head = template.coarse(template.mean_head(), 2.0)
+    head = geometry.coarse(template.mean_head(), 2.0)
     mask = _clean_mask(head)
     step = head.spacing[2]
     first = int(round((CHIN_FROM_MM - head.affine[2, 3]) / step))
@@ -308,7 +309,7 @@ def extended_mean_head() -> tuple[Volume, Volume, Volume]:
         for x in (np.asarray(head.data, np.float32), mask.astype(np.float32))
     )
     mask = _faired(mask > 0.5, extra, step)
-    depth = template.depth_mm(mask, head.spacing)
+    depth = morphology.depth_mm(mask, head.spacing)
     skin = ((depth > 0) & (depth <= SKIN_MM)).astype(np.float32)
     pairs = ((mask.astype(np.float32), 1.0), (skin, 0.5))
     smooth = [Volume(gaussian_filter(x, s), affine) for x, s in pairs]
@@ -333,11 +334,11 @@ def _clean_mask(head: Volume) -> np.ndarray:
     ``GHOST_MM`` (ghosts of glasses and coil pads) is opened away.
     """
     filled = masks.head_mask(head)
-    inside = template.depth_mm(filled, head.spacing)
+    inside = morphology.depth_mm(filled, head.spacing)
     solid = filled & ((head.data > SURFACE) | (inside > 12.0))
-    core = template.depth_mm(solid, head.spacing) > GHOST_MM
-    opened = template.depth_mm(~core, head.spacing) <= GHOST_MM
-    return masks.fill_holes(masks.largest_component(opened & solid))
+    core = morphology.depth_mm(solid, head.spacing) > GHOST_MM
+    opened = morphology.depth_mm(~core, head.spacing) <= GHOST_MM
+    return morphology.fill_holes(morphology.largest_component(opened & solid))
 
 
 def _below(slice_: np.ndarray, extra: int, head: Volume) -> np.ndarray:
@@ -364,7 +365,7 @@ def _below(slice_: np.ndarray, extra: int, head: Volume) -> np.ndarray:
 def _template_voxels(part: Volume, matrix: np.ndarray, warp: Volume | None) -> np.ndarray:
     """Return, for every voxel, its place in the extended mean head's array, (3, i, j, k)."""
     to_voxel = np.linalg.inv(extended_mean_head()[0].affine)
-    points = [template.template_axis(part, matrix, axis) for axis in range(3)]
+    points = [space.template_axis(part, matrix, axis) for axis in range(3)]
     if warp is not None:
         moved = _warp.displaced(part, warp)
         rotation = matrix[:3, :3].astype(np.float32)

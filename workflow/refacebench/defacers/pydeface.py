@@ -11,7 +11,8 @@ import numpy as np
 
 from refacebench.contracts import Defaced, PreparedScan
 from refacebench.head import region as _region
-from refacebench.head import template
+from refacebench.head import space, template
+from refacebench.image import geometry
 from refacebench.programs import catalogue, runner
 
 VERSION = "1"
@@ -109,7 +110,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     """
     if engine(options) == "official":
         return runner.deface(_program(), scan)
-    weight = template.warp_to_scan(
+    weight = space.warp_to_scan(
         template.face_mask(), scan.volume, scan.to_template, order=1, mode="nearest"
     )
     weight = _adapted(weight, scan, options)
@@ -125,7 +126,7 @@ def _adapted(weight: np.ndarray, scan: PreparedScan, options: dict) -> np.ndarra
     cut = 1 - np.clip(weight, 0, 1)
 
     def soft(where, regions):
-        part = template.crop(scan.volume, where)
+        part = geometry.crop(scan.volume, where)
         return np.clip(0.5 - _region.distance(part, scan.to_template, regions), 0, 1)
 
     added = _region.ears() if options["ears"] else ()

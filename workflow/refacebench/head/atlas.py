@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from refacebench.files import temporary_name
-from refacebench.head.masks import fill_holes
+from refacebench.image.morphology import fill_holes
 from refacebench.image.nifti import Volume, grid, read, resample
 from refacebench.vocabulary import REGIONS
 

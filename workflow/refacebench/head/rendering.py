@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from refacebench import files
-from refacebench.head import masks, template
-from refacebench.image import nifti
+from refacebench.head import masks, matrices, registration, template
+from refacebench.image import geometry, morphology, nifti
 from refacebench.image.nifti import Volume
 from refacebench.vocabulary import PICTURE_CONTROLS
 
@@ -131,7 +131,7 @@ def render(volume: Volume, matrix: np.ndarray, options: Mapping | None = None) -
         Any variant of a scan, any orientation and voxel size.
     matrix : numpy.ndarray
         4 x 4, the *original's* RAS+ mm -> template mm
-        (:func:`refacebench.head.template.register`): one camera for all variants of
+        (:func:`refacebench.head.registration.register`): one camera for all variants of
         a scan.  It spares the attacker an alignment of his own and so is to his
         advantage.
     options : mapping, optional
@@ -195,18 +195,18 @@ def surface_field(volume: Volume, matrix: np.ndarray, options: Mapping | None = 
     volume = volume.with_data(data)
     # The air around what a defacer zeroed says nothing of the noise: coarse voxels have little.
     threshold = masks.air_threshold(
-        template.coarse(volume, 2 * masks.HEAD_VOXEL_MM).data, options["threshold"]
+        geometry.coarse(volume, 2 * masks.HEAD_VOXEL_MM).data, options["threshold"]
     )
     grid = _head_grid(step)
-    fine = template.coarse(volume, 2 / 3 * step)
+    fine = geometry.coarse(volume, 2 / 3 * step)
     part = nifti.resample(Volume(fine.data, rigid(matrix) @ fine.affine), grid).data
     inside = np.clip(part / (2 * threshold), 0, 1)
     inside = ndimage.gaussian_filter(inside, 0.5 * options["smooth_mm"] / step, truncate=3)
     tissue = inside >= 0.5
-    object_ = masks.largest_component(tissue)
+    object_ = morphology.largest_component(tissue)
     if not object_.any():
         raise ValueError("nothing in the image is brighter than air: no surface to look at")
-    solid = masks.fill_holes(object_)
+    solid = morphology.fill_holes(object_)
     inside[solid & ~tissue] = 1.0
     inside[~ndimage.binary_dilation(solid)] = 0.0
     inside = ndimage.gaussian_filter(inside, 0.866 * options["smooth_mm"] / step, truncate=3)
@@ -480,8 +480,8 @@ def render_row(row: Mapping, out_folder: str | Path, options: Mapping) -> dict:
     row : mapping
         ``path`` (the variant's image), ``scan``, and ``template_path`` (the original's
         matrix).  A rescan has none, for only its picture is needed: its pose is registered
-        here, quickly (thoroughly where that fails, see :func:`refacebench.head.template.register`),
-        and written beside the rendering.
+        here, quickly (thoroughly where that fails, see
+        :func:`refacebench.head.registration.register`), and written beside the rendering.
     out_folder : str or Path
         Gets ``<scan>.npz``.
 
@@ -496,8 +496,8 @@ def render_row(row: Mapping, out_folder: str | Path, options: Mapping) -> dict:
     matrix_path = row.get("template_path") or path.with_name(f"{row['scan']}_pose.json")
     if not row.get("template_path"):
         head = masks.head_mask(volume)
-        template.write_matrix(template.register(volume, head, schedule="quick"), matrix_path)
-    seen = render(volume, template.read_matrix(matrix_path), options)
+        matrices.write_matrix(registration.register(volume, head, schedule="quick"), matrix_path)
+    seen = render(volume, matrices.read_matrix(matrix_path), options)
     write(seen, path)
     share = float(np.isfinite(seen.depth[0]).mean())
     return {

@@ -22,8 +22,8 @@ import numpy as np
 
 from refacebench import files
 from refacebench.contracts import PreparedScan
-from refacebench.head import template
-from refacebench.image import nifti
+from refacebench.head import space, template
+from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 
 #: Part of the key: raise it when the field changes.
@@ -88,15 +88,15 @@ def compute(scan: PreparedScan) -> Volume:
     import ants
     import nibabel as nib
 
-    fixed = template.coarse(nifti.reorient(scan.volume), VOXEL_MM)
+    fixed = geometry.coarse(nifti.reorient(scan.volume), VOXEL_MM)
     data = np.clip(fixed.data, 0, np.percentile(fixed.data, 99.5))
     fixed = fixed.with_data(data)
-    head = template.coarse(template.mean_head(), VOXEL_MM)
-    moving = fixed.with_data(template.warp_to_scan(head, fixed, scan.to_template))
-    view = template.warp_to_scan(
+    head = geometry.coarse(template.mean_head(), VOXEL_MM)
+    moving = fixed.with_data(space.warp_to_scan(head, fixed, scan.to_template))
+    view = space.warp_to_scan(
         head.with_data(np.ones(head.shape, np.float32)), fixed, scan.to_template
     )
-    seen = (view > 0.99) & ~template.inside_box(fixed, scan.to_template, FACE)
+    seen = (view > 0.99) & ~space.inside_box(fixed, scan.to_template, FACE)
     if not seen.any():
         raise ValueError("the scan does not overlap the mean head")
     with tempfile.TemporaryDirectory() as folder:

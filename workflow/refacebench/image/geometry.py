@@ -1,8 +1,10 @@
-"""Boxes around masks, and masks that grow by millimetres.  Arrays in, arrays out."""
+"""Boxes, crops, coarser grids, and masks that grow by millimetres.  Arrays in, arrays out."""
 
 from __future__ import annotations
 
 import numpy as np
+
+from refacebench.image.nifti import Volume
 
 
 def box_around(mask: np.ndarray, margin=(0, 0, 0)) -> tuple[slice, ...] | None:
@@ -40,3 +42,44 @@ def grow(mask: np.ndarray, spacing: np.ndarray, margin_mm: float) -> np.ndarray:
     grown = np.zeros(mask.shape, bool)
     grown[box] = distance_transform_edt(~mask[box], sampling=spacing) <= margin_mm + 1e-6
     return grown
+
+
+def block_mean(data: np.ndarray, factors) -> np.ndarray:
+    """Average blocks of voxels; blocks over the edge repeat the last plane.
+
+    >>> block_mean(np.arange(4.0).reshape(4, 1, 1), (2, 1, 1)).ravel()
+    array([0.5, 2.5])
+    """
+    factors = [int(f) for f in factors]
+    pad = [(0, -n % f) for n, f in zip(data.shape, factors, strict=True)]
+    if any(after for _, after in pad):
+        data = np.pad(data, pad, mode="edge")
+    split = [v for n, f in zip(data.shape, factors, strict=True) for v in (n // f, f)]
+    return data.reshape(split).mean(axis=(1, 3, 5))
+
+
+def coarse(volume: Volume, voxel_mm: float) -> Volume:
+    """Average blocks of voxels so that each edge is about ``voxel_mm``; never finer."""
+    factors = np.maximum(1, np.round(voxel_mm / volume.spacing + 1e-6)).astype(int)
+    affine = volume.affine.copy()
+    affine[:3, :3] = volume.affine[:3, :3] * factors
+    affine[:3, 3] = volume.affine[:3, 3] + volume.affine[:3, :3] @ ((factors - 1) / 2)
+    return Volume(block_mean(np.asarray(volume.data, np.float32), factors), affine)
+
+
+def mask_center(mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Return the centre of mass of a mask in RAS+ millimetres, shape (3,)."""
+    if not mask.any():
+        raise ValueError("the mask is empty")
+    center = [
+        np.average(np.arange(n), weights=mask.sum(axis=tuple(a for a in range(3) if a != axis)))
+        for axis, n in enumerate(mask.shape)
+    ]
+    return (affine @ np.append(center, 1.0))[:3]
+
+
+def crop(volume: Volume, box: tuple) -> Volume:
+    """Return the part of a volume within slices, in the same place in space."""
+    affine = volume.affine.copy()
+    affine[:3, 3] = (volume.affine @ [box[0].start, box[1].start, box[2].start, 1.0])[:3]
+    return Volume(volume.data[box], affine)

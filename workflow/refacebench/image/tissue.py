@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from refacebench.head.masks import block_mean
+from refacebench.image.geometry import block_mean
 from refacebench.image.nifti import Volume, resample, to_ants
 
 #: Voxel size to which the image is averaged for the bias field, and the spacing at which

@@ -10,7 +10,7 @@ What the measures mean
     deepbet's: brain with its ventricles, the CSF of the sulci and most of the CSF
     around it, close to the intracranial cavity.  Found in a window around the head and in
     one pose, and refused when it has not the shape of a brain
-    (:func:`refacebench.head.masks.brain_mask`).
+    (:func:`refacebench.head.extraction.brain_mask`).
 ``brain`` (volume)
     Grey plus white matter.
 ``gm``
@@ -47,7 +47,7 @@ import numpy as np
 from refacebench.contracts import Segmentation
 from refacebench.head import atlas as _atlas
 from refacebench.head import pose
-from refacebench.head.masks import brain_mask, load_brain_extractor
+from refacebench.head.extraction import brain_mask, load_brain_extractor
 from refacebench.image import tissue as _tissue
 from refacebench.image.nifti import Volume, reorient, reorient_like
 from refacebench.vocabulary import GLOBALS, REGIONS, TISSUES

@@ -22,8 +22,8 @@ import numpy as np
 
 from refacebench import files, reasons
 from refacebench.contracts import ScanExcluded
-from refacebench.head import masks, template
-from refacebench.image import nifti
+from refacebench.head import masks
+from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 
 VERSION = "1"
@@ -236,7 +236,7 @@ def check_head(volume: Volume, limits: Mapping | None = None) -> float:
 
 
 def _check_head(volume: Volume, limits: Mapping) -> float:
-    small = template.coarse(volume, _COARSE_MM)
+    small = geometry.coarse(volume, _COARSE_MM)
     try:
         head = masks.head_mask(small)
     except ValueError as error:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from refacebench.head import template
+from refacebench.head import face_parts, matrices
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.metrics import overlap, similarity, truth
@@ -21,8 +21,8 @@ from refacebench.metrics.verdict import THRESHOLDS, already_defaced, classify, i
 #: Raise it when a measure changes; it is part of every key.
 VERSION = "2"
 
-#: The parts of :func:`refacebench.head.template.face_region` with the ears, and their labels.
-PARTS = {**template.FACE_LABELS, EARS: template.EAR_LABEL}
+#: The parts of :func:`refacebench.head.face_parts.face_region` with the ears, and their labels.
+PARTS = {**face_parts.FACE_LABELS, EARS: face_parts.EAR_LABEL}
 
 
 def measure(row: Mapping, limits: Mapping | None = None) -> dict:
@@ -194,8 +194,8 @@ def _came_defaced(row: Mapping, original: Volume, head: np.ndarray, limits: Mapp
     if all(row.get(name, "") not in ("", None) for name in names.values()):
         present = {part: float(row[name]) for part, name in names.items()}
     else:
-        matrix = template.read_matrix(row["template_path"])
-        present = template.face_present(original, head, matrix)
+        matrix = matrices.read_matrix(row["template_path"])
+        present = face_parts.face_present(original, head, matrix)
     return already_defaced(present, limits)[0]
 
 

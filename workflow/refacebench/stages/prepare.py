@@ -14,7 +14,7 @@ import numpy as np
 
 from refacebench import bids
 from refacebench.contracts import ScanExcluded
-from refacebench.head import masks, pose, template
+from refacebench.head import extraction, face_parts, masks, matrices, pose, registration
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 
@@ -45,10 +45,10 @@ def prepare(row: Mapping, out_folder: str | Path) -> dict:
     -------
     dict
         ``brain_path``, ``head_path`` (uint8 masks), ``face_path`` (uint8
-        labels, :func:`refacebench.head.template.face_region`), ``template_path``
+        labels, :func:`refacebench.head.face_parts.face_region`), ``template_path``
         (JSON with the 4 x 4 matrix), ``brain_ml``, ``head_ml``, and
         ``present_<part>``: how much of an average face's part the scan holds
-        (:func:`refacebench.head.template.face_present`).
+        (:func:`refacebench.head.face_parts.face_present`).
 
     Raises
     ------
@@ -60,7 +60,7 @@ def prepare(row: Mapping, out_folder: str | Path) -> dict:
     paths = _paths(out_folder, row["scan"])
     for name in ("brain", "head", "face"):
         nifti.write(volume.with_data(found[name].astype(np.uint8)), paths[name])
-    template.write_matrix(found["matrix"], paths["template"])
+    matrices.write_matrix(found["matrix"], paths["template"])
     return {
         **{f"{name}_path": str(path) for name, path in paths.items()},
         "brain_ml": round(float(found["brain"].sum()) * volume.voxel_ml, 3),
@@ -85,7 +85,7 @@ def examine(volume: Volume) -> dict:
     """
     try:
         head = masks.head_mask(volume)
-        brain = masks.brain_mask(volume)
+        brain = extraction.brain_mask(volume)
     except ValueError as error:
         raise ScanExcluded(str(error)) from None
     check_brain_ml(float(brain.sum()) * volume.voxel_ml)
@@ -99,8 +99,8 @@ def examine(volume: Volume) -> dict:
         "brain": brain,
         "head": head,
         "matrix": matrix,
-        "face": template.face_region(volume, head, matrix),
-        "present": template.face_present(volume, head, matrix),
+        "face": face_parts.face_region(volume, head, matrix),
+        "present": face_parts.face_present(volume, head, matrix),
     }
 
 
@@ -145,7 +145,7 @@ def register(volume: Volume, head: np.ndarray, brain: np.ndarray) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        4 x 4, as :func:`refacebench.head.template.register`.
+        4 x 4, as :func:`refacebench.head.registration.register`.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def register(volume: Volume, head: np.ndarray, brain: np.ndarray) -> np.ndarray:
     found = volume.with_data(brain)
     best = -1.0
     for start in (brain, None):
-        matrix = template.register(volume, head, start)
+        matrix = registration.register(volume, head, start)
         best = max(best, pose.agreement(found, matrix))
         if best >= MIN_AGREEMENT:
             return matrix
