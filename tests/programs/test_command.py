@@ -23,7 +23,7 @@ from refacebench.head import face_parts
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.programs import catalogue, runner
-from refacebench.run import batch, configuration, methods, plan
+from refacebench.run import configuration, methods, plan, sandbox
 from refacebench.run import log as jobs
 from refacebench.stages import deface, prepare
 from running import bids, job_counts, snakemake
@@ -355,7 +355,7 @@ def test_what_ended_a_program_from_outside_may_pass(scan, script, text, expected
     program = describe(command=[*script(text), "{input}", "{output}"], timeout=5)
     with pytest.raises(RuntimeError) as error:
         runner.deface(program, scan)
-    assert batch.may_pass(error.value) is expected
+    assert sandbox.may_pass(error.value) is expected
 
 
 def test_a_program_that_hangs_is_ended_with_its_children(scan, script, tmp_path):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from refacebench import reasons
+from refacebench.files import make_key
 from refacebench.run import methods
 from refacebench.vocabulary import ORIGINAL, SYNTHETIC_NOTE, UNAVAILABLE, split_variant
 
@@ -254,7 +255,7 @@ def _program(name: str, entry: Mapping | None) -> dict:
         "engine": defacers.engine_of(module, options),
         "version": defacers.version_of(module, options),
         "reason": "",
-        "inputs": files.make_key({}, files) if files else "",
+        "inputs": make_key({}, files) if files else "",
     }
 
 
