@@ -33,7 +33,7 @@ import pandas as pd
 # This checkout's library, from whatever folder and whether or not another one is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
-from refacebench import defacers, manifest, reasons, vocabulary
+from refacebench import manifest, reasons, vocabulary
 from refacebench.datasets import demo
 from refacebench.image import nifti
 from refacebench.programs import catalogue
@@ -55,16 +55,15 @@ def methods(chosen: list[str]) -> dict[str, dict]:
 
 
 def available(entries: dict[str, dict]) -> tuple[dict, dict]:
-    """Return module, options and engine of what runs here, and what is missing for the others."""
+    """Return the methods that run here, and what is missing for the others."""
     ready, missing = {}, {}
     for name, entry in entries.items():
-        module = registry.load("defacers", name, entry)
-        options = registry.options("defacers", name, entry)
-        lacks = module.missing(options) if hasattr(module, "missing") else ""
+        chosen = registry.choose("defacers", name, entry)
+        lacks = chosen.method.missing(chosen.options)
         if lacks:
             missing[name] = reasons.clean(lacks)
         else:
-            ready[name] = (module, options, defacers.engine_of(module, options))
+            ready[name] = chosen
     return ready, missing
 
 
@@ -122,12 +121,11 @@ def scans(paths: list[str], voxel_mm: float, folder: Path) -> list[dict]:
     return rows
 
 
-def once(module, options) -> None:
+def once(chosen) -> None:
     """Do what a batch does once before its first scan."""
-    for package in ("scipy.ndimage", *getattr(module, "PRELOAD", ())):
+    for package in ("scipy.ndimage", *chosen.method.preload):
         importlib.import_module(package)
-    if hasattr(module, "prepare"):
-        module.prepare(options)
+    chosen.method.prepare(chosen.options)
 
 
 def measure(ready: dict, rows: list[dict], repeats: int, folder: Path) -> pd.DataFrame:
@@ -143,11 +141,11 @@ def measure(ready: dict, rows: list[dict], repeats: int, folder: Path) -> pd.Dat
     for repeat in range(repeats):
         for row in rows:
             scan = deface.prepared(row)
-            for name, (module, options, _) in ready.items():
+            for name, chosen in ready.items():
                 out = [folder / f"out_{kind}.nii.gz" for kind in ("image", "mask")]
                 run = in_child(
-                    lambda m=module, o=options, s=scan, f=out: deface.apply(s, m, o, *f),
-                    lambda m=module, o=options: once(m, o),
+                    lambda c=chosen, s=scan, f=out: deface.apply(s, c.method, c.options, *f),
+                    lambda c=chosen: once(c),
                 )
                 found.append({"method": name, "scan": row["scan"], "repeat": repeat, **run})
                 print(f"{repeat} {row['scan']} {name}: {run['cpu_s']:.1f} s", file=sys.stderr)
@@ -163,10 +161,11 @@ def table(runs: pd.DataFrame, ready: dict, missing: dict) -> pd.DataFrame:
         failed = group[group["error"] != ""]
         engine, version = "", prepare.VERSION
         if name in ready:
-            module, options, engine = ready[name]
+            chosen = ready[name]
+            method, engine = chosen.method, chosen.engine
             # Of a program that does not tell its version it is unknown: not our module's.
-            ours = "unknown" if engine == "official" else module.VERSION
-            version = defacers.version_of(module, options) or ours
+            ours = "unknown" if engine == "official" else method.version
+            version = method.program_version(chosen.options) or ours
         rows.append(
             {
                 "method": name,

@@ -37,10 +37,17 @@ import torch
 
 from refacebench.head import hull as privacy_transform
 from refacebench.image import nifti
-from refacebench.refacers import cpgan3d
+from refacebench.refacers import cpgan3d, cyclegan2d, diffusion25d, pix2pix25d
 from refacebench.run import methods
 from refacebench.training import loop, slicewise
 from refacebench.training import slices as _slices
+
+#: The parts of the methods that work slice by slice.
+SLICEWISE = {
+    "pix2pix25d": pix2pix25d.SLICEWISE,
+    "cyclegan2d": cyclegan2d.SLICEWISE,
+    "diffusion25d": diffusion25d.SLICEWISE,
+}
 
 PARTS = ("train", "flops", "reface")
 METHODS = ("pix2pix25d", "cyclegan2d", "diffusion25d", "cpgan3d")
@@ -111,9 +118,8 @@ def data_of(name: str, options: dict, device):
     """Return random training data and how single items are read from it."""
     if name == "cpgan3d":
         return random_heads(options, device), lambda heads, items, generator: heads.get(items)
-    module = methods.load("refacers", name)
     stack = slicewise.make_stack([random_slices(options["size"])], options, device, "all")
-    return stack, module.METHOD.task.read
+    return stack, SLICEWISE[name].task.read
 
 
 def clock(device: torch.device) -> float:
@@ -129,7 +135,7 @@ def task_of(name: str, options: dict, device, precision: str):
     data, _ = data_of(name, options, device)
     if name == "cpgan3d":
         return cpgan3d.CPGAN(data, data, options, 0, device, precision)
-    method = methods.load("refacers", name).METHOD
+    method = SLICEWISE[name]
     return method.task(method, data, data, options, 0, device, precision)
 
 
@@ -184,7 +190,7 @@ def losses_after(plain, ours, steps: int, batch: int) -> dict:
     }
 
 
-def time_refacing(module, options: dict, device, precision: str) -> dict[str, float]:
+def time_refacing(name: str, options: dict, device, precision: str) -> dict[str, float]:
     """Return the seconds to reface one head of 1 mm, composited and whole."""
     volume, changed = head()
     times = {}
@@ -192,14 +198,14 @@ def time_refacing(module, options: dict, device, precision: str) -> dict[str, fl
         chosen = {**options, "composite": composite}
         with loop.reproducible(device):
             torch.manual_seed(0)
-            network = module.METHOD.network(chosen)
+            network = SLICEWISE[name].network(chosen)
             order = torch.channels_last
             network = network.to(device=device, memory_format=order).eval()
         model = slicewise.Model(network, 1.0, device, precision, chosen)
         if device.type == "cuda":  # kernels load at their first use
-            module.reface(model, volume, changed, chosen)
+            methods.declared("refacers", name).run(model, volume, changed, chosen)
         start, wall = clock(device), time.perf_counter()
-        module.reface(model, volume, changed, chosen)
+        methods.declared("refacers", name).run(model, volume, changed, chosen)
         name = "composited" if composite else "whole"
         times[name] = round(clock(device) - start, 2)
         times[f"{name}_wall"] = round(time.perf_counter() - wall, 2)
@@ -280,8 +286,8 @@ def estimate(name: str, flops: int, default: bool, tflops: float | None, steps: 
 
 def measure(name: str, given: dict, steps: int, workers: int, parts, tflops=None, of=None) -> dict:
     """Return all measurements of one method."""
-    module = methods.load("refacers", name)
-    options = {**module.OPTIONS, **given}
+    defaults = methods.declared("refacers", name).defaults
+    options = {**defaults, **given}
     device = loop.choose_device(options["device"])
     precision = loop.choose_precision(options["precision"], device)
     batch = options["batch"]
@@ -295,7 +301,7 @@ def measure(name: str, given: dict, steps: int, workers: int, parts, tflops=None
         "batch": batch,
         "given": given,
     }
-    default = all(options[k] == v for k, v in module.OPTIONS.items() if k in SIZES)
+    default = all(options[k] == v for k, v in defaults.items() if k in SIZES)
     simple = {**options, "accelerate": "none", "compile": False}
     if "train" in parts:
         # Deterministic kernels for ours, as in a training; the plain loop may take any.
@@ -322,7 +328,7 @@ def measure(name: str, given: dict, steps: int, workers: int, parts, tflops=None
     if "reface" in parts and name == "cpgan3d":
         result["reface_seconds_1mm_head"] = time_hull_refacing(options, device, precision)
     elif "reface" in parts:
-        result["reface_seconds_1mm_head"] = time_refacing(module, options, device, precision)
+        result["reface_seconds_1mm_head"] = time_refacing(name, options, device, precision)
     return result
 
 

@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--voxel-mm", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    options = {**labelmaps.OPTIONS, "folder": given.folder, "voxel_mm": given.voxel_mm,
+    options = {**labelmaps.METHOD.defaults, "folder": given.folder, "voxel_mm": given.voxel_mm,
                "sessions": 1}  # fmt: skip
     labelmaps.base(options, given.seed, given.out / "base")
     rows = []

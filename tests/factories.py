@@ -233,8 +233,8 @@ def with_brainage(table: pd.DataFrame, seed: int = 0) -> tuple[pd.DataFrame, dic
     from refacebench import brainage
     from refacebench.brainage import ridge
 
-    models = brainage.fit_segmenters(table, ridge, ridge.OPTIONS, seed)
-    return brainage.add_predictions(table, ridge, models), models
+    models = brainage.fit_segmenters(table, ridge.METHOD, ridge.METHOD.defaults, seed)
+    return brainage.add_predictions(table, ridge.METHOD, models), models
 
 
 def manifests(table: pd.DataFrame) -> tuple[pd.DataFrame, list]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from refacebench.contracts import PreparedScan
+from refacebench.contracts import Defacer, PreparedScan
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.stages import deface as _apply
@@ -84,5 +84,6 @@ def make_scan(folder, codes="RAS", kind="int16_slope", brain=None):
 
 def run(scan, module, folder, **options):
     image, mask = Path(folder) / "out_T1w.nii.gz", Path(folder) / "out_mask.nii.gz"
-    facts = _apply.apply(scan, module, {**module.OPTIONS, **options}, image, mask)
+    method = module if isinstance(module, Defacer) else module.METHOD
+    facts = _apply.apply(scan, method, {**method.defaults, **options}, image, mask)
     return facts, image, nifti.read_mask(mask)

@@ -96,28 +96,30 @@ def options_of(name, **given):
         "siamese": {"resplits": 2, "train_share": 0.6, "min_train": 3, "steps": 25, "pixels": 32},
         "face_recognition": {"views": 1, "detect_pixels": 0},
     }
-    return methods.options("attackers", name, {**small.get(name, {}), **given})
+    return methods.choose("attackers", name, {**small.get(name, {}), **given}).options
 
 
 def run(name, cohort, folder, variant="original", control="", rows=None, **given):
     """Attack the first sessions of a variant; returns the attack's arrays."""
     module = importlib.import_module(f"refacebench.attackers.{name}")
     options = options_of(name, **given)
-    if hasattr(module, "missing") and module.missing(options):
-        pytest.skip(module.missing(options))
+    if module.METHOD.missing(options):
+        pytest.skip(module.METHOD.missing(options))
     table, brains = cohort
-    masks = brains if getattr(module, "BRAINS", False) else None
+    masks = brains if module.METHOD.brains else None
     key = (name, json.dumps(options, sort_keys=True))
     if key not in GALLERIES:
         originals = table[table["variant"] == "original"]
-        GALLERIES[key], _ = attack.enrol(module, attack.subjects(originals, masks)[0], options)
+        GALLERIES[key], _ = attack.enrol(
+            module.METHOD, attack.subjects(originals, masks)[0], options
+        )
     gallery = GALLERIES[key]
     if rows is None:
         rows = table[(table["variant"] == variant) & (table["session"] == "ses-1")]
     people, lost = attack.subjects(rows, masks, control)
-    queries, unfit = attack.enrol(module, people, options)
+    queries, unfit = attack.enrol(module.METHOD, people, options)
     context = Context(1, folder / name / (control or variant))
-    return attack.attack(module, rows, queries, gallery, options, context, lost | unfit)[0]
+    return attack.attack(module.METHOD, rows, queries, gallery, options, context, lost | unfit)[0]
 
 
 def ranks(found):
@@ -197,7 +199,7 @@ def test_a_shifted_and_turned_face_is_laid_back(cohort):
     moved = np.roll(depth, (1, 2), axis=(0, 1)) + 4.0  # up to 8 mm
     targets = np.stack([depth, other])
     slopes = surface.normals(targets, pixel)
-    options = surface.OPTIONS
+    options = surface.METHOD.defaults
     still = surface.compare(depth, targets, slopes, pixel, options)
     apart = surface.compare(moved, targets, slopes, pixel, {**options, "rounds": 0})
     laid = surface.compare(moved, targets, slopes, pixel, options)
@@ -212,7 +214,7 @@ def test_surface_distances_by_hand():
     pixel = 250 / 64
     slopes = surface.normals(plane[None], pixel)
     np.testing.assert_allclose(slopes[0, 5, 5], [0, 0, 1], atol=1e-6)
-    options = {**surface.OPTIONS, "rounds": 0}
+    options = {**surface.METHOD.defaults, "rounds": 0}
     near = surface.compare(plane - 3, plane[None], slopes, pixel, options)
     assert near[0] == pytest.approx(3.0)
     far = surface.compare(plane - 30, plane[None], slopes, pixel, options)
@@ -314,7 +316,7 @@ def test_train_split_people_must_not_be_attacked(cohort, tmp_path):
     table = cohort[0]
     options = options_of("siamese", source="train")
     rows = table[table["variant"] == "original"]
-    everybody, _ = attack.enrol(siamese, attack.subjects(rows)[0], options)
+    everybody, _ = attack.enrol(siamese.METHOD, attack.subjects(rows)[0], options)
     context = Context(1, tmp_path, everybody, everybody)
     with pytest.raises(AttackFailed, match="both trained on and attacked"):
         siamese.score(everybody, everybody, options, context)
@@ -385,8 +387,6 @@ def test_without_the_weights_it_says_what_to_install(monkeypatch):
 def test_every_attacker_keeps_the_contract():
     assert set(NAMES) == {"surface", "head_shape", "face_recognition", "siamese"}
     for name in NAMES:
-        module = methods.load("attackers", name)
-        assert module.TITLE
-        assert set(getattr(module, "CONTROLS", vocabulary.PICTURE_CONTROLS)) <= set(
-            vocabulary.PICTURE_CONTROLS
-        )
+        method = methods.choose("attackers", name).method
+        assert method.title
+        assert set(method.controls) <= set(vocabulary.PICTURE_CONTROLS)

@@ -123,7 +123,7 @@ def test_age_is_learned_and_prediction_is_the_pipeline():
     assert (model["n_participants"], model["n_scans"], model["n_dropped"]) == (30, 30, 0)
     features = ridge._features(rows, model["features"], True)
     person = rows["participant"].to_numpy(dtype=str)
-    options = {**ridge.OPTIONS}
+    options = {**ridge.METHOD.defaults}
     pipeline = ridge._regression(person, options, 0).fit(features, rows["age"])
     np.testing.assert_allclose(ridge.predict(model, rows), pipeline.predict(features))
 
@@ -226,7 +226,7 @@ def test_unknown_ages_leave_the_shift():
     raw.loc[raw["split"] == "test", "age"] = np.nan
     from refacebench.brainage import add_predictions
 
-    blind = add_predictions(raw, ridge, models)
+    blind = add_predictions(raw, ridge.METHOD, models)
     first = ages.brainage(table, QUICK, factories.VARIANTS, models)
     second = ages.brainage(blind, QUICK, factories.VARIANTS, models)
     pd.testing.assert_series_equal(first["shift"], second["shift"])

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refacebench import files, vocabulary
+from refacebench import contracts, files, vocabulary
 from refacebench.datasets import _fields, _growth, _people, demo, labelmaps
 from refacebench.head.labels import is_brain
 from refacebench.image import nifti
@@ -123,7 +123,7 @@ def ball() -> _growth.Head:
     return _growth.with_ageing(ball_head())
 
 
-OPTIONS = {**_people.OPTIONS, "participants": 3, "voxel_mm": 2.0}
+OPTIONS = {**contracts.defaults(_people.OPTIONS), "participants": 3, "voxel_mm": 2.0}
 STILL = {"rotation_deg": 0.0, "shift_mm": 0.0}
 QUIET = {"noise": 0.0, "bias": 0.0}
 
@@ -302,7 +302,7 @@ def test_scans_are_stored_as_the_site_stores_them(tmp_path, ball):
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 3), st.integers(0, 9))
 def test_index_is_complete_sorted_and_fixed_by_the_seed(participants, sessions, seed):
-    options = {**demo.OPTIONS, "participants": participants, "sessions": sessions}
+    options = {**demo.METHOD.defaults, "participants": participants, "sessions": sessions}
     table = demo.index(options, seed)
     assert len(table) == participants * sessions
     assert table["scan"].is_unique
@@ -322,7 +322,7 @@ def test_index_is_complete_sorted_and_fixed_by_the_seed(participants, sessions, 
 
 
 def test_another_seed_deals_other_people():
-    a, b = (demo.index(demo.OPTIONS, seed) for seed in (1, 2))
+    a, b = (demo.index(demo.METHOD.defaults, seed) for seed in (1, 2))
     assert list(a["participant"].unique()[:2]) == ["sub-d001", "sub-d002"]
     assert len(a) == 68
     assert not a["age"].equals(b["age"])
@@ -345,7 +345,7 @@ def test_another_seed_deals_other_people():
 )
 def test_impossible_options_are_named(change, message):
     with pytest.raises(ValueError, match=message):
-        demo.index({**demo.OPTIONS, **change}, 1)
+        demo.index({**demo.METHOD.defaults, **change}, 1)
 
 
 def test_sites_can_be_described():
@@ -359,7 +359,7 @@ def test_sites_can_be_described():
 
 
 def test_age_can_be_told_from_the_brain_but_not_exactly():
-    options = demo.OPTIONS
+    options = demo.METHOD.defaults
     rng = np.random.default_rng(0)
     years = rng.uniform(-10, 50, 400)
     people = [_people.draw_person(rng, options, 2, "F", y) for y in years]
@@ -373,9 +373,9 @@ def test_age_can_be_told_from_the_brain_but_not_exactly():
 
 def test_the_modules_keep_the_contract():
     for name in ("demo", "labelmaps"):
-        module = methods.load("datasets", name)
-        assert module.SYNTHETIC
-        assert module.STATEMENT.endswith(".")
+        method = methods.choose("datasets", name).method
+        assert method.synthetic
+        assert method.statement.endswith(".")
         assert name in methods.available("datasets")
 
 
@@ -388,15 +388,15 @@ def test_packaged_files_are_found_without_import():
 
 
 def test_growing_needs_the_base(tmp_path):
-    row = demo.index(demo.OPTIONS, 1).iloc[0].to_dict()
+    row = demo.index(demo.METHOD.defaults, 1).iloc[0].to_dict()
     with pytest.raises(FileNotFoundError, match="run the base step first"):
-        demo.grow(row, demo.OPTIONS, 1, tmp_path, tmp_path)
+        demo.grow(row, demo.METHOD.defaults, 1, tmp_path, tmp_path)
 
 
 def test_demo_grows_a_scan_the_same_twice(tmp_path, ball):
     blends = np.zeros((2, 3, *ball.frame.shape), np.float32)
     _growth.save(dataclasses.replace(ball, blends=blends), tmp_path / "base.npz")
-    options = {**demo.OPTIONS, "participants": 2, "voxel_mm": 3.0}
+    options = {**demo.METHOD.defaults, "participants": 2, "voxel_mm": 3.0}
     rows = demo.index(options, 1).to_dict("records")
     first = [demo.grow(row, options, 1, tmp_path, tmp_path / "a") for row in rows[:2]]
     again = [demo.grow(row, options, 1, tmp_path, tmp_path / "b") for row in rows[:2]]
@@ -467,7 +467,7 @@ def label_options(tmp_path: Path, **changes) -> dict:
         write_priors(folder / "labels_classes_priors")
         for name in ("b.nii.gz", "a.nii.gz"):
             (folder / name).write_bytes(b"")
-    return {**labelmaps.OPTIONS, "folder": str(folder), **changes}
+    return {**labelmaps.METHOD.defaults, "folder": str(folder), **changes}
 
 
 def test_label_maps_give_one_person_each_without_age(tmp_path):
@@ -500,9 +500,9 @@ def test_missing_priors_end_the_run_before_it_starts(tmp_path):
 
 def test_label_map_options_are_checked(tmp_path):
     with pytest.raises(ValueError, match="folder"):
-        labelmaps.index(labelmaps.OPTIONS, 1)
+        labelmaps.index(labelmaps.METHOD.defaults, 1)
     with pytest.raises(ValueError, match="no label map"):
-        labelmaps.index({**labelmaps.OPTIONS, "folder": str(tmp_path / "none")}, 1)
+        labelmaps.index({**labelmaps.METHOD.defaults, "folder": str(tmp_path / "none")}, 1)
     with pytest.raises(ValueError, match="ages"):
         labelmaps.index(label_options(tmp_path, ages="real"), 1)
     paint = labelmaps.read_paint(tmp_path / "maps" / "labels_classes_priors")
@@ -578,7 +578,7 @@ def test_a_real_label_map_becomes_a_scan(tmp_path):
     first = table.iloc[0]
     assert files.checksum(SHARED / first.file) == first.sha256
     options = {
-        **labelmaps.OPTIONS, "folder": str(SHARED), "participants": 1, "sessions": 1,
+        **labelmaps.METHOD.defaults, "folder": str(SHARED), "participants": 1, "sessions": 1,
         "voxel_mm": 4.0,
     }  # fmt: skip
     labelmaps.base(options, 1, tmp_path)

@@ -23,7 +23,7 @@ def touch(root, *paths):
     for path in paths:
         (Path(root) / path).parent.mkdir(parents=True, exist_ok=True)
         (Path(root) / path).write_bytes(b"")
-    return {**bids_dataset.OPTIONS, "path": str(root)}
+    return {**bids_dataset.METHOD.defaults, "path": str(root)}
 
 
 def index(root, *paths, **options):
@@ -422,11 +422,12 @@ def test_a_folder_without_any_usable_scan_says_what_is_wrong(tmp_path):
 def test_two_rows_of_one_id_stop_before_anything_runs(tmp_path):
     own = tmp_path / "own.py"
     own.write_text(
-        "import pandas as pd\nVERSION = '1'\nOPTIONS = {}\n"
+        "import pandas as pd\nfrom refacebench.contracts import Dataset\n"
         "def index(options, seed):\n"
         "    row = dict(participant='sub-1', session='', scan='sub-1', path='x', site='',\n"
         "               age=1.0, sex='', status='ok', reason='')\n"
         "    return pd.DataFrame([row, row])\n"
+        "METHOD = Dataset(version='1', index=index)\n"
     )
     entry = {"type": "own", "file": str(own)}
     with pytest.raises(configuration.ConfigError, match="two scans have the id 'sub-1'"):

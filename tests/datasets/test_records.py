@@ -27,7 +27,7 @@ def folder(root, sessions=("",), subjects=("sub-01", "sub-02")):
 
 
 def index(root):
-    table = bids.index({**bids.OPTIONS, "path": str(root)}, 1).set_index("scan")
+    table = bids.index({**bids.METHOD.defaults, "path": str(root)}, 1).set_index("scan")
     return table[table["path"] != ""]
 
 

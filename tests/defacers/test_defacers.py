@@ -14,21 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phantoms import ORIENTATIONS, TYPES, make_scan, oriented, phantom, run
-from refacebench.contracts import Defaced, PreparedScan, ScanExcluded
-from refacebench.defacers import (
-    engine_of,
-    mask_face,
-    mri_reface,
-    null,
-    pydeface,
-    quickshear,
-    skull_strip,
-    title_of,
-)
+from refacebench.contracts import Defaced, Defacer, Option, PreparedScan, ScanExcluded
+from refacebench.defacers import mask_face, mri_reface, null, pydeface, quickshear, skull_strip
 from refacebench.head import face_parts, matrices, registration, space, template
 from refacebench.image import geometry, linear, morphology, nifti
 from refacebench.image.nifti import Volume
-from refacebench.run import methods
 from refacebench.stages import deface as _apply
 from refacebench.stages import prepare
 
@@ -37,24 +27,22 @@ needs_template = pytest.mark.skipif(
 )
 
 
-class Everything:
-    """A native method that wants to change every voxel."""
-
-    VERSION, OPTIONS, ENGINE = "1", {"protect_margin_mm": 0.0}, "native"
-
-    @staticmethod
-    def deface(scan, options):
-        return Defaced(np.full(scan.volume.shape, 1.0), np.ones(scan.volume.shape, bool))
+def _everything(scan, options):
+    return Defaced(np.full(scan.volume.shape, 1.0), np.ones(scan.volume.shape, bool))
 
 
-class Reckless(Everything):
-    """The same as an official program: nothing protects the brain."""
-
-    ENGINE = "official"
+#: A native method that wants to change every voxel.
+EVERYTHING = Defacer(
+    version="1",
+    options={"protect_margin_mm": Option(0.0, "Left alone around the brain.", unit="mm")},
+    run=_everything,
+)
+#: The same as an official program: nothing protects the brain.
+RECKLESS = replace(EVERYTHING, engine="official")
 
 
 NATIVE_OPTIONS = {pydeface: {"engine": "native"}, mri_reface: {"nonlinear": False}}
-NATIVES = [null, skull_strip, Everything] + (
+NATIVES = [null, skull_strip, EVERYTHING] + (
     [] if importlib.util.find_spec("pydeface") is None else [pydeface, mask_face, mri_reface]
 )
 
@@ -107,7 +95,7 @@ def test_file_keeps_type_scaling_and_codes_and_loses_free_text(tmp_path, kind):
 
 def test_official_output_is_taken_as_it_is_and_its_damage_counted(tmp_path):
     scan = make_scan(tmp_path)
-    facts, _, mask = run(scan, Reckless, tmp_path)
+    facts, _, mask = run(scan, RECKLESS, tmp_path)
     assert facts["engine"] == "official"
     assert facts["brain_changed"] == facts["brain_removed"] == scan.brain.sum()
     assert mask[scan.brain].all()
@@ -116,12 +104,10 @@ def test_official_output_is_taken_as_it_is_and_its_damage_counted(tmp_path):
 def test_rounding_by_an_official_program_is_told_apart_from_changes(tmp_path):
     scan = make_scan(tmp_path)
 
-    class Rounds(Reckless):
-        @staticmethod
-        def deface(scan, options):
-            return Defaced(scan.volume.data + 0.1, np.ones(scan.volume.shape, bool))
+    def deface(scan, options):
+        return Defaced(scan.volume.data + 0.1, np.ones(scan.volume.shape, bool))
 
-    facts, _, _ = run(scan, Rounds, tmp_path)  # the stored unit is 0.5
+    facts, _, _ = run(scan, replace(RECKLESS, run=deface), tmp_path)  # the stored unit is 0.5
     assert facts["changed_voxels"] == facts["brain_changed"] == 0
     assert facts["brain_rounded"] == scan.brain.sum()
 
@@ -136,12 +122,10 @@ def test_the_mask_does_not_draw_the_face_that_was_there(tmp_path):
     front = np.zeros(volume.shape, bool)
     front[:, volume.shape[1] // 2 :] = True
 
-    class Zeroes(Everything):
-        @staticmethod
-        def deface(scan, options):
-            return Defaced(np.zeros(scan.volume.shape), front)
+    def deface(scan, options):
+        return Defaced(np.zeros(scan.volume.shape), front)
 
-    facts, _, mask = run(scan, Zeroes, tmp_path)
+    facts, _, mask = run(scan, replace(EVERYTHING, run=deface), tmp_path)
     assert np.array_equal(mask, front & ~scan.brain)
     assert (scan.volume.data[mask] == 0).any()
     assert facts["changed_voxels"] < mask.sum()
@@ -151,7 +135,7 @@ def test_protect_margin_is_in_millimetres(tmp_path):
     brain = np.zeros(phantom()[0].shape, bool)
     brain[20, 30, 25] = True  # voxels of 4 x 4 x 5 mm
     scan = make_scan(tmp_path, brain=brain)
-    facts, _, mask = run(scan, Everything, tmp_path, protect_margin_mm=4.0)
+    facts, _, mask = run(scan, EVERYTHING, tmp_path, protect_margin_mm=4.0)
     kept = np.argwhere(~mask)
     # Itself and the neighbours at 4 mm, not those at 5 mm.
     assert sorted(map(tuple, kept - [20, 30, 25])) == [
@@ -173,29 +157,25 @@ def test_a_file_that_differs_in_the_brain_is_refused_and_deleted(tmp_path, monke
 
     monkeypatch.setattr(nifti, "write_changed", careless)
     with pytest.raises(RuntimeError, match="the brain"):
-        run(scan, Everything, tmp_path)
+        run(scan, EVERYTHING, tmp_path)
     assert not (tmp_path / "out_T1w.nii.gz").exists()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_refused(tmp_path, bad):
-    class Bad(Everything):
-        @staticmethod
-        def deface(scan, options):
-            return Defaced(np.full(scan.volume.shape, bad), np.ones(scan.volume.shape, bool))
+    def deface(scan, options):
+        return Defaced(np.full(scan.volume.shape, bad), np.ones(scan.volume.shape, bool))
 
     with pytest.raises(ValueError, match="not finite"):
-        run(make_scan(tmp_path), Bad, tmp_path)
+        run(make_scan(tmp_path), replace(EVERYTHING, run=deface), tmp_path)
 
 
 def test_a_result_on_another_grid_is_refused(tmp_path):
-    class Bad(Everything):
-        @staticmethod
-        def deface(scan, options):
-            return Defaced(np.zeros((2, 2, 2)), np.ones((2, 2, 2), bool))
+    def deface(scan, options):
+        return Defaced(np.zeros((2, 2, 2)), np.ones((2, 2, 2), bool))
 
     with pytest.raises(ValueError, match="shape"):
-        run(make_scan(tmp_path), Bad, tmp_path)
+        run(make_scan(tmp_path), replace(EVERYTHING, run=deface), tmp_path)
 
 
 def test_stored_difference_compares_bits(tmp_path):
@@ -317,8 +297,8 @@ def test_quickshear_where_the_release_alone_fails():
 @pytest.mark.parametrize("codes", ORIENTATIONS)
 def test_quickshear_is_the_same_in_any_orientation(tmp_path, codes):
     ras, other = make_scan(tmp_path, "RAS"), make_scan(tmp_path, codes)
-    expected = quickshear.deface(ras, quickshear.OPTIONS).changed
-    found = quickshear.deface(other, quickshear.OPTIONS).changed
+    expected = quickshear.deface(ras, quickshear.METHOD.defaults).changed
+    found = quickshear.deface(other, quickshear.METHOD.defaults).changed
     assert np.array_equal(oriented(other.volume.with_data(found), "RAS").data, expected)
     assert expected.any()
     assert not (expected & ras.brain).any()
@@ -465,12 +445,12 @@ def test_pydeface_is_the_mask_times_the_scan(tmp_path):
 
 def test_pydeface_engine_follows_what_is_installed(monkeypatch):
     monkeypatch.setattr(pydeface, "official_is_available", lambda: False)
-    assert engine_of(pydeface, {"engine": "auto"}) == "native"
+    assert pydeface.METHOD.engine_of({"engine": "auto"}) == "native"
     with pytest.raises(ValueError, match="FSLDIR"):
-        engine_of(pydeface, {"engine": "official"})
+        pydeface.METHOD.engine_of({"engine": "official"})
     monkeypatch.setattr(pydeface, "official_is_available", lambda: True)
-    assert engine_of(pydeface, {"engine": "auto"}) == "official"
-    assert engine_of(pydeface, {"engine": "native"}) == "native"
+    assert pydeface.METHOD.engine_of({"engine": "auto"}) == "official"
+    assert pydeface.METHOD.engine_of({"engine": "native"}) == "native"
 
 
 def test_pydeface_official_runs_the_command(tmp_path, monkeypatch):
@@ -489,7 +469,7 @@ def test_pydeface_official_runs_the_command(tmp_path, monkeypatch):
     folders = [program.parent, Path(sys.executable).parent, os.environ["PATH"]]
     monkeypatch.setenv("PATH", os.pathsep.join(map(str, folders)))
     monkeypatch.setenv("FSLDIR", str(tmp_path))
-    assert engine_of(pydeface, {"engine": "auto"}) == "official"
+    assert pydeface.METHOD.engine_of({"engine": "auto"}) == "official"
     facts, out, _ = run(scan, pydeface, tmp_path, engine="official")
     assert np.allclose(nifti.read(out).data, scan.volume.data / 2)
     assert facts["brain_changed"] == scan.brain.sum()
@@ -503,7 +483,7 @@ def test_pydeface_official_runs_the_command(tmp_path, monkeypatch):
 def test_mask_face_rounds_the_nose_and_keeps_deep_tissue(tmp_path):
     """The phantom's nose is a block of 28 x 38 mm: a box mean leaves its middle, not its edges."""
     scan = make_scan(tmp_path, "RAS", "float32")
-    result = mask_face.deface(scan, mask_face.OPTIONS)
+    result = mask_face.deface(scan, mask_face.METHOD.defaults)
     depth = morphology.depth_mm(scan.head, scan.volume.spacing)
     assert not result.changed[depth > 35].any()
     tip = ((-10, 10), (106, 116), (-74, -44))
@@ -513,11 +493,11 @@ def test_mask_face_rounds_the_nose_and_keeps_deep_tissue(tmp_path):
     assert edges.any()
     assert scan.volume.data[edges].mean() > 80
     assert result.values[edges].max() < 45  # below half of the tissue: the surface went in
-    coated = mask_face.deface(scan, {**mask_face.OPTIONS, "filter": "coating"})
+    coated = mask_face.deface(scan, {**mask_face.METHOD.defaults, "filter": "coating"})
     assert np.array_equal(coated.changed, result.changed)
     assert coated.values[tip].max() < 10  # above the reference surface: air
     with pytest.raises(ValueError, match="none of"):
-        mask_face.deface(scan, {**mask_face.OPTIONS, "filter": "sharpen"})
+        mask_face.deface(scan, {**mask_face.METHOD.defaults, "filter": "sharpen"})
 
 
 def test_histogram_matching_by_hand():
@@ -551,7 +531,7 @@ def test_average_face_is_the_same_for_two_noses(tmp_path):
         scan.brain_path,
         scan.seed,
     )
-    options = {**mri_reface.OPTIONS, "nonlinear": False, "noise": False}
+    options = {**mri_reface.METHOD.defaults, "nonlinear": False, "noise": False}
     one, two = (mri_reface.deface(s, options).values for s in (scan, short))
     before = np.abs(scan.volume.data - data)[nose].mean()
     assert np.abs(one - two)[nose].mean() < 0.1 * before
@@ -593,13 +573,3 @@ def test_prepare_writes_all_derivatives(tmp_path, monkeypatch):
     assert "sub-01/ses-2/anat" in found["template_path"]
     again = _apply.prepared({**row, **found})
     assert np.array_equal(again.to_template, np.eye(4))
-
-
-@pytest.mark.parametrize(
-    "name", ["null", "pydeface", "quickshear", "mask_face", "mri_reface", "skull_strip"]
-)
-def test_every_defacer_keeps_the_contract(name):
-    module = methods.load("defacers", name)
-    assert engine_of(module, methods.options("defacers", name, None)) in ("native", "official")
-    assert title_of(module, methods.options("defacers", name, None))
-    assert module.VERSION

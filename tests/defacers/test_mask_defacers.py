@@ -8,12 +8,12 @@ import pytest
 
 from phantoms import ORIENTATIONS, make_scan, oriented, phantom, run
 from refacebench.contracts import PreparedScan
-from refacebench.defacers import afni_refacer, fsl_deface, mri_deface, pydeface, title_of
+from refacebench.defacers import afni_refacer, fsl_deface, mri_deface, pydeface
 from refacebench.head import face_parts, region, space, template
 from refacebench.image import nifti
-from refacebench.image.geometry import grow
 from refacebench.image.nifti import Volume
 from refacebench.run import methods
+from refacebench.stages import deface as _apply
 
 needs_template = pytest.mark.skipif(
     importlib.util.find_spec("pydeface") is None, reason="pydeface is not installed"
@@ -114,27 +114,25 @@ def test_higher_levels_hold_lower_ones():
 def test_unknown_options_are_refused(tmp_path, module, wrong):
     message = f"{module.__name__.rpartition('.')[2]}: {next(iter(wrong))}"
     with pytest.raises(ValueError, match=message):
-        module.check({**module.OPTIONS, **wrong})
+        module.check({**module.METHOD.defaults, **wrong})
     with pytest.raises(ValueError, match=message):
-        module.deface(make_scan(tmp_path), {**module.OPTIONS, **wrong})
+        module.deface(make_scan(tmp_path), {**module.METHOD.defaults, **wrong})
 
 
 def test_the_config_may_list_afni_twice():
     """Two entries of one method with other modes; what cannot be right is refused at the start."""
     entries = {name: {"method": "afni_refacer", "mode": name} for name in ("deface", "reface")}
     for name, entry in entries.items():
-        module = methods.load("defacers", f"afni_{name}", entry)
-        options = methods.options("defacers", f"afni_{name}", entry)
-        module.check(options)
-        assert options["mode"] == name
-        assert title_of(module, options) == f"afni_refacer ({name})"
+        chosen = methods.choose("defacers", f"afni_{name}", entry)
+        assert chosen.options["mode"] == name
+        assert chosen.title == f"afni_refacer ({name})"
     wrong = {"mode": "refacing"}, {"dof": 6}
     for options in wrong:
         with pytest.raises(ValueError, match=next(iter(options))):
-            afni_refacer.check({**afni_refacer.OPTIONS, **options})
+            afni_refacer.check({**afni_refacer.METHOD.defaults, **options})
     for options in ({"brain_mm": -1}, {"prior": "small"}, {"mahalanobis": True}):
         with pytest.raises(ValueError, match=next(iter(options))):
-            mri_deface.check({**mri_deface.OPTIONS, **options})
+            mri_deface.check({**mri_deface.METHOD.defaults, **options})
 
 
 # ---------------------------------------------------------------- all of them
@@ -182,7 +180,7 @@ def test_the_face_goes_and_the_brain_stays(tmp_path, case, codes):
     assert mask[at(scan, CROWN)].all() == (options.get("mode") == "reface_plus")
     eyes_go = options.get("upper") != "below_eyes"
     assert (mask[at(scan, *EYES)] == eyes_go).all()
-    given = {**module.OPTIONS, **options}
+    given = {**module.METHOD.defaults, **options}
     assert (mask[at(scan, *EARS)] == given["ears"]).all()
 
 
@@ -199,7 +197,7 @@ def test_any_orientation_gives_the_same_mask(tmp_path, case):
             brain=oriented(scan.volume.with_data(scan.brain), codes).data,
             head=oriented(scan.volume.with_data(scan.head), codes).data,
         )
-        result = module.deface(turned, {**module.OPTIONS, **options})
+        result = module.deface(turned, {**module.METHOD.defaults, **options})
         found = oriented(turned.volume.with_data(result.changed), "RAS").data
         expected = found if expected is None else expected
         # Voxels right on a border may fall to either side of it by rounding.
@@ -221,7 +219,7 @@ def test_a_scan_without_the_faces_place_is_refused(tmp_path, module):
         scan.brain_path,
     )
     with pytest.raises(ValueError, match="face lies outside the field of view"):
-        module.deface(cut, module.OPTIONS)
+        module.deface(cut, module.METHOD.defaults)
 
 
 @needs_template
@@ -231,7 +229,7 @@ def test_the_margin_around_the_brain_is_kept(tmp_path, case):
     scan = three_tissues(make_scan(tmp_path))
     nifti.write(scan.volume, scan.path)
     _, _, mask = run(scan, module, tmp_path, **options, protect_margin_mm=15.0)
-    assert not mask[grow(scan.brain, scan.volume.spacing, 15.0)].any()
+    assert not mask[_apply.grow(scan.brain, scan.volume.spacing, 15.0)].any()
     assert mask[at(scan, NOSE)].all()
 
 
@@ -240,7 +238,7 @@ def test_the_margin_around_the_brain_is_kept(tmp_path, case):
 
 def test_fsl_takes_every_voxel_that_the_mask_touches(tmp_path):
     scan = make_scan(tmp_path)
-    result = fsl_deface.deface(scan, {**fsl_deface.OPTIONS, "ears": False})
+    result = fsl_deface.deface(scan, {**fsl_deface.METHOD.defaults, "ears": False})
     far = region.distance(scan.volume, scan.to_template, region.face("eyes"))
     assert result.changed[far < 0.99].all()
     assert not result.changed[far > 1.01].any()
@@ -274,8 +272,8 @@ def test_mri_deface_keeps_brain_mm_and_in_the_ring_what_looks_like_brain(tmp_pat
     grey = replace(scan, volume=scan.volume.with_data(data), brain=brain)
     other = np.where(brain, data, 70.0).astype(np.float32)  # between CSF and grey
     neither = replace(grey, volume=grey.volume.with_data(other))
-    near, ring = (grow(brain, scan.volume.spacing, mm) for mm in (7, 14))
-    options = {**mri_deface.OPTIONS}
+    near, ring = (_apply.grow(brain, scan.volume.spacing, mm) for mm in (7, 14))
+    options = {**mri_deface.METHOD.defaults}
     prior = mri_deface.face_prior("eyes", False)
     face = space.warp_to_scan(prior, scan.volume, np.eye(4)) > 1e-4
     assert (face & ring & ~near).sum() > 50
@@ -350,7 +348,7 @@ def test_shell_has_three_signs_and_modes_share_it(tmp_path):
     assert {-1.0, 0.0} <= set(np.unique(shell.data))
     assert shell.data.max() > 50
     scan = three_tissues(make_scan(tmp_path))
-    options = afni_refacer.OPTIONS
+    options = afni_refacer.METHOD.defaults
     deface = afni_refacer.deface(scan, {**options, "mode": "deface"})
     reface = afni_refacer.deface(scan, {**options, "mode": "reface"})
     plus = afni_refacer.deface(scan, {**options, "mode": "reface_plus"})
@@ -377,7 +375,7 @@ def test_reface_puts_the_same_face_on_everybody(tmp_path):
     nose = space.inside_box(scan.volume, np.eye(4), ((-14, 14), (85, 130), (-78, -40)))
     data[nose] = 5
     flat = replace(scan, volume=scan.volume.with_data(data))
-    options = {**afni_refacer.OPTIONS, "mode": "reface"}
+    options = {**afni_refacer.METHOD.defaults, "mode": "reface"}
     one_, two = (afni_refacer.deface(s, options) for s in (scan, flat))
     assert np.array_equal(one_.changed, two.changed)
     assert np.array_equal(one_.values > 0, two.values > 0)
@@ -397,10 +395,10 @@ def test_pydeface_without_options_is_the_packaged_mask(tmp_path):
 
 def test_pydeface_options_choose_the_native_engine(monkeypatch):
     monkeypatch.setattr(pydeface, "official_is_available", lambda: True)
-    assert pydeface.engine(pydeface.OPTIONS) == "official"
-    assert pydeface.engine({**pydeface.OPTIONS, "ears": True}) == "native"
+    assert pydeface.engine(pydeface.METHOD.defaults) == "official"
+    assert pydeface.engine({**pydeface.METHOD.defaults, "ears": True}) == "native"
     with pytest.raises(ValueError, match="need engine: native"):
-        pydeface.engine({**pydeface.OPTIONS, "engine": "official", "upper": "brow"})
+        pydeface.engine({**pydeface.METHOD.defaults, "engine": "official", "upper": "brow"})
 
 
 def test_the_phantom_has_face_and_brain_where_these_tests_look():

@@ -10,7 +10,7 @@ import pytest
 
 from phantoms import ORIENTATIONS, make_scan, oriented, phantom, run
 from refacebench import bids
-from refacebench.defacers import deepdefacer, mask_face, mideface, mri_reface, title_of
+from refacebench.defacers import deepdefacer, mask_face, mideface, mri_reface
 from refacebench.head import face_parts, matrices, region, space, template
 from refacebench.head import warp as _warp
 from refacebench.image import geometry, morphology, nifti
@@ -131,7 +131,8 @@ def test_defacers_of_one_scan_share_the_registration(tmp_path, counted):
     assert ours.warp_path == bids.nonlinear(matrix)
     for number, options in enumerate(({}, {"ears": False})):
         out = tmp_path / f"{number}.nii.gz", tmp_path / f"{number}_mask.nii.gz"
-        deface.apply(deface.prepared(row), mri_reface, {**mri_reface.OPTIONS, **options}, *out)
+        given = {**mri_reface.METHOD.defaults, **options}
+        deface.apply(deface.prepared(row), mri_reface.METHOD, given, *out)
     assert len(counted) == 1
 
 
@@ -157,7 +158,7 @@ def _prepared(volume, head, brain=None):
 # ---------------------------------------------------------------- mideface
 
 
-LINE = {**mideface.OPTIONS, "in_share": 1.0}
+LINE = {**mideface.METHOD.defaults, "in_share": 1.0}
 
 
 def line(average_to, head_to, **options):
@@ -222,7 +223,7 @@ def test_mideface_fills_the_face_and_leaves_the_rest(tmp_path, codes):
 def test_mideface_noise_has_the_tissues_mean_and_the_airs(tmp_path):
     """The phantom's skin is 90 +- 4, its air uniform from 2 to 8 (mean 5)."""
     scan = make_scan(tmp_path, "RAS", "float32")
-    options = {**mideface.OPTIONS, "ears": False}
+    options = {**mideface.METHOD.defaults, "ears": False}
     result = mideface.deface(scan, options)
     average = mideface._average_head(scan.volume, scan.to_template)
     tissue, air = result.values[result.changed & average], result.values[result.changed & ~average]
@@ -256,7 +257,7 @@ def test_mideface_noise_has_the_tissues_mean_and_the_airs(tmp_path):
 def test_impossible_options_are_refused_when_the_config_is_read(module, options, message):
     name = module.__name__.rpartition(".")[2]
     with pytest.raises(ValueError, match=message):
-        module.check({**module.OPTIONS, **options})
+        module.check({**module.METHOD.defaults, **options})
     with pytest.raises(configuration.ConfigError, match=f"defacers.{name}"):
         configuration._check_options("defacers", name, options)
 
@@ -271,7 +272,7 @@ def test_a_scan_without_a_face_in_view_is_refused(tmp_path, module):
     part = geometry.crop(scan.volume, box)
     short = replace(scan, volume=part, head=scan.head[box], brain=scan.brain[box])
     with pytest.raises(ValueError, match="outside the field of view"):
-        module.deface(short, module.OPTIONS)
+        module.deface(short, module.METHOD.defaults)
 
 
 # ---------------------------------------------------------------- mri_reface
@@ -337,11 +338,11 @@ def test_an_ear_that_sticks_out_is_gone(tmp_path):
     assert (data[ear & ~head] == 90).all()
     tip = ear & (space.template_axis(volume, np.eye(4), 0) > 82)
     assert tip.any()
-    for module, options in ((mri_reface, {**AFFINE}), (mideface, mideface.OPTIONS)):
+    for module, options in ((mri_reface, {**AFFINE}), (mideface, mideface.METHOD.defaults)):
         result = module.deface(scan, {**options, "ears": True})
         assert result.changed[tip].all(), module
         assert result.values[tip].max() < 20, module
-    filtered = mask_face.deface(scan, {**mask_face.OPTIONS, "ears": True})
+    filtered = mask_face.deface(scan, {**mask_face.METHOD.defaults, "ears": True})
     assert filtered.values[tip].max() < 60
 
 
@@ -390,7 +391,7 @@ def test_the_three_filters_differ_and_each_changes_the_surface(tmp_path):
     face = face_parts.face_region(scan.volume, scan.head, np.eye(4)) > 0
     shell = face & (morphology.depth_mm(scan.head, scan.volume.spacing) <= 4.0)
     found = {
-        f: mask_face.deface(scan, {**mask_face.OPTIONS, "filter": f}).values
+        f: mask_face.deface(scan, {**mask_face.METHOD.defaults, "filter": f}).values
         for f in mask_face.FILTERS
     }
     for name, values in found.items():
@@ -402,7 +403,9 @@ def test_the_three_filters_differ_and_each_changes_the_surface(tmp_path):
 @needs_template
 def test_mask_face_filters_ears_when_asked(tmp_path):
     scan = make_scan(tmp_path, "LPS", "float32")
-    off, on = (mask_face.deface(scan, {**mask_face.OPTIONS, "ears": e}) for e in (False, True))
+    off, on = (
+        mask_face.deface(scan, {**mask_face.METHOD.defaults, "ears": e}) for e in (False, True)
+    )
     depth = morphology.depth_mm(scan.head, scan.volume.spacing)
     for ear in ear_masks(scan):
         assert not off.changed[ear].any()
@@ -411,7 +414,7 @@ def test_mask_face_filters_ears_when_asked(tmp_path):
 
 
 def test_titles_tell_the_filters_apart():
-    titles = {title_of(mask_face, {"filter": f}) for f in mask_face.FILTERS}
+    titles = {mask_face.METHOD.title_of({"filter": f}) for f in mask_face.FILTERS}
     assert len(titles) == 3
 
 
@@ -525,9 +528,9 @@ def test_files_that_are_not_the_released_weights_are_refused(tmp_path):
 
 
 def test_missing_weights_are_said_at_the_start(tmp_path):
-    assert "pip download" in deepdefacer.missing(deepdefacer.OPTIONS)
+    assert "pip download" in deepdefacer.missing(deepdefacer.METHOD.defaults)
     gone = str(tmp_path / "gone.hdf5")
-    assert gone in deepdefacer.missing({**deepdefacer.OPTIONS, "weights": gone})
+    assert gone in deepdefacer.missing({**deepdefacer.METHOD.defaults, "weights": gone})
     config = {"defacers": {"deepdefacer": {"weights": gone}}}
     with pytest.raises(configuration.ConfigError, match="gone.hdf5"):
         configuration.programs(config, look=True, folder=str(tmp_path))
@@ -535,7 +538,7 @@ def test_missing_weights_are_said_at_the_start(tmp_path):
     found = configuration.programs(config, look=True, folder=str(tmp_path))["deepdefacer"]
     assert found["engine"] == "unavailable"
     assert "pip download" in found["reason"]
-    shown = deepdefacer.public({**deepdefacer.OPTIONS, "weights": "/home/jane/model.hdf5"})
+    shown = deepdefacer.public({**deepdefacer.METHOD.defaults, "weights": "/home/jane/model.hdf5"})
     assert shown["weights"] == "model.hdf5"
 
 

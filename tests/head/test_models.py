@@ -42,7 +42,7 @@ def test_a_model_is_trained_once_and_applied_twice():
     assert configuration.trainings(given) == ["pydeface+gan"]
     assert configuration.trained_as(given, "whole") == "gan"
     entry = configuration.refacers(given)["whole"]
-    options = methods.options("refacers", "whole", entry)
+    options = methods.choose("refacers", "whole", entry).options
     assert (options["size"], options["composite"]) == (96, False)
     # Filling up again changes nothing: a config may pass here twice.
     again = {**given, "refacers": configuration.refacers(given)}

@@ -33,7 +33,7 @@ WICKED = "-x a'b\"$(touch pwned);`touch pwned`\n*\\ T1w.nii.gz"
 
 
 def describe(**options):
-    return catalogue.describe({**command.OPTIONS, **options})
+    return catalogue.describe({**command.METHOD.defaults, **options})
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_every_ready_made_entry_is_complete(name):
     assert program.page.startswith("https://")
     assert program.version_command or program.version_file or program.version_package
     assert command.title({"program": name}) == program.title
-    assert command.ENGINE == "official"
+    assert command.METHOD.engine == "official"
 
 
 def test_the_programs_of_the_literature_are_there():
@@ -149,8 +149,8 @@ def test_an_own_file_of_options_and_what_overrides_it(tmp_path):
 
 def test_an_entry_with_a_command_needs_no_method():
     entry = {"command": "tool {input} {output}"}
-    assert methods.load("defacers", "anything", entry) is command
-    assert methods.options("defacers", "x", {"program": "mideface"})["program"] == "mideface"
+    assert methods.choose("defacers", "anything", entry).method is command.METHOD
+    assert methods.choose("defacers", "x", {"program": "mideface"}).options["program"] == "mideface"
 
 
 # running ------------------------------------------------------------------------------------
@@ -475,7 +475,7 @@ def test_a_container_gets_one_private_folder(
 
 def defaced(scan, tmp_path, **options):
     image, mask = tmp_path / "out_T1w.nii.gz", tmp_path / "out_mask.nii.gz"
-    facts = deface.apply(scan, command, {**command.OPTIONS, **options}, image, mask)
+    facts = deface.apply(scan, command.METHOD, {**command.METHOD.defaults, **options}, image, mask)
     return facts, nifti.read(image), nib.load(image)
 
 
@@ -512,7 +512,9 @@ def test_rounding_in_the_programs_own_output_is_told_apart(scan, script, tmp_pat
 
 
 def test_a_sidecar_does_not_show_values_of_variables():
-    shown = command.public({**command.OPTIONS, "command": "a", "environment": {"TOKEN": "secret"}})
+    shown = command.public(
+        {**command.METHOD.defaults, "command": "a", "environment": {"TOKEN": "secret"}}
+    )
     assert shown["environment"] == ["TOKEN"]
     assert "secret" not in str(shown)
 

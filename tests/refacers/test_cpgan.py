@@ -26,7 +26,7 @@ from refacebench.training.optimisers import AdamP  # noqa: E402
 
 SHAPE, SPACING = (28, 32, 30), 6.0
 TINY = {
-    **cpgan3d.OPTIONS,
+    **cpgan3d.METHOD.defaults,
     "size": 16,
     "voxel_mm": 12.0,
     "filters": 4,
@@ -94,7 +94,7 @@ def pair(folder, **who) -> Pair:
     prepared = scan(folder, **who)
     name = prepared.path.stem
     out, mask = folder / f"{name}_defaced.nii.gz", folder / f"{name}_changed.nii.gz"
-    deface.apply(prepared, cpgan_hull, cpgan_hull.OPTIONS, out, mask)
+    deface.apply(prepared, cpgan_hull.METHOD, cpgan_hull.METHOD.defaults, out, mask)
     return Pair(name, str(prepared.path), str(out), str(mask), str(prepared.brain_path))
 
 
@@ -275,15 +275,15 @@ def test_wrong_inputs_are_refused():
 @pytest.mark.parametrize("options", [{}, SAMPLED], ids=["exact", "sampled"])
 def test_defacer_keeps_the_brain_and_replaces_all_else(tmp_path, options):
     prepared = scan(tmp_path)
-    chosen = {**cpgan_hull.OPTIONS, **options}
+    chosen = {**cpgan_hull.METHOD.defaults, **options}
     out = tmp_path / "out.nii"
-    facts = deface.apply(prepared, cpgan_hull, chosen, out, tmp_path / "mask.nii")
+    facts = deface.apply(prepared, cpgan_hull.METHOD, chosen, out, tmp_path / "mask.nii")
     assert facts["brain_changed"] == facts["brain_removed"] == 0
     assert np.array_equal(nifti.read_mask(tmp_path / "mask.nii"), ~prepared.brain)
     now = nifti.read(out).data
     assert np.array_equal(now[prepared.brain], prepared.volume.data[prepared.brain])
     assert len(np.unique(now[~prepared.brain])) == 2
-    assert methods.load("defacers", "cpgan_hull") is cpgan_hull
+    assert methods.choose("defacers", "cpgan_hull").method is cpgan_hull.METHOD
 
 
 # ----------------------------------------------------------------- the networks
@@ -486,7 +486,7 @@ def refaced(model, made: Pair):
 
 
 def test_reface_gives_one_result_on_the_scans_grid(trained, pairs):
-    assert methods.load("refacers", "cpgan3d") is cpgan3d
+    assert methods.choose("refacers", "cpgan3d").method is cpgan3d.METHOD
     model = cpgan3d.load(trained, TINY)
     values = refaced(model, pairs[3])
     assert values.shape == SHAPE

@@ -18,7 +18,7 @@ from refacebench.training import loop, networks, slices, slicewise  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = {
-    **cyclegan2d.OPTIONS,
+    **cyclegan2d.METHOD.defaults,
     "size": 16,
     "voxel_mm": 9.0,
     "filters": 4,
@@ -53,7 +53,7 @@ def convolutions(network) -> list[str]:
 
 
 def test_generator_has_the_published_size():
-    net = cyclegan2d._network(cyclegan2d.OPTIONS)
+    net = cyclegan2d._network(cyclegan2d.METHOD.defaults)
     assert len(convolutions(net)) == 24
     assert convolutions(net).count("ConvTranspose2d") == 2
     # Convolutions with bias, and a scale and shift for each of the 23 norms:
@@ -65,7 +65,7 @@ def test_generator_has_the_published_size():
 
 
 def test_discriminator_has_five_convolutions_and_the_strides_of_the_paper():
-    net = cyclegan2d._discriminator(cyclegan2d.OPTIONS)
+    net = cyclegan2d._discriminator(cyclegan2d.METHOD.defaults)
     layers = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d)]
     assert [layer.out_channels for layer in layers] == [64, 128, 256, 512, 1]
     assert [layer.stride[0] for layer in layers] == [2, 2, 2, 2, 1]
@@ -136,7 +136,7 @@ def test_a_step_by_hand(monkeypatch):
     monkeypatch.setattr(cyclegan2d, "_discriminator", lambda options: Mean())
     options = {**TINY, "accelerate": "none", "learning_rate": 0.0, "pool": 0}
     task = cyclegan2d.CycleGAN(
-        cyclegan2d.METHOD, stack(), stack(), options, 0, torch.device("cpu"), "float32"
+        cyclegan2d.SLICEWISE, stack(), stack(), options, 0, torch.device("cpu"), "float32"
     )
     a, b = torch.full((1, 1, 16, 16), 0.2), torch.full((1, 1, 16, 16), 0.6)
     nothing = torch.full((2, 1), -1)
@@ -154,7 +154,7 @@ def test_a_step_by_hand(monkeypatch):
 def test_originals_are_drawn_apart_from_the_defaced_slices():
     options = {**TINY, "augment": 0.0}
     task = cyclegan2d.CycleGAN(
-        cyclegan2d.METHOD, stack(), stack(), options, 0, torch.device("cpu"), "float32"
+        cyclegan2d.SLICEWISE, stack(), stack(), options, 0, torch.device("cpu"), "float32"
     )
     generator = torch.Generator().manual_seed(0)
     seen = set()
@@ -308,9 +308,9 @@ def test_composited_output_computes_only_changed_slices(trained, monkeypatch):
 
 
 def test_contract_and_options():
-    assert methods.load("refacers", "cyclegan2d") is cyclegan2d
-    assert set(cyclegan2d.APPLIED) <= set(cyclegan2d.OPTIONS)
-    assert not set(cyclegan2d.APPLIED) & {*slicewise.BOUND, *cyclegan2d.METHOD.bound}
+    assert methods.choose("refacers", "cyclegan2d").method is cyclegan2d.METHOD
+    assert set(cyclegan2d.METHOD.applied) <= set(cyclegan2d.METHOD.defaults)
+    assert not set(cyclegan2d.METHOD.applied) & {*slicewise.BOUND, *cyclegan2d.SLICEWISE.bound}
     schedule = loop.Schedule(100, 100, 1)
     assert (schedule.total, schedule.rate(100), round(schedule.rate(200), 4)) == (200, 1.0, 0.0099)
 
@@ -324,7 +324,7 @@ def test_fast_and_plain_steps_learn_the_same():
     for accelerate in ("auto", "none"):
         options = {**TINY, "accelerate": accelerate, "augment": 0.0}
         task = cyclegan2d.CycleGAN(
-            cyclegan2d.METHOD, noise, noise, options, 0, torch.device("cpu"), "float32"
+            cyclegan2d.SLICEWISE, noise, noise, options, 0, torch.device("cpu"), "float32"
         )
         generator = torch.Generator().manual_seed(0)
         steps = [task.step(torch.tensor([0, 2]), generator) for _ in range(5)]

@@ -20,7 +20,7 @@ from refacebench.training import slices as _slices  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = {
-    **diffusion25d.OPTIONS,
+    **diffusion25d.METHOD.defaults,
     "size": 16,
     "voxel_mm": 9.0,
     "filters": 16,
@@ -181,7 +181,7 @@ def test_loss_counts_changed_voxels_only():
     stack = _slices.Stack([both], "changed", "cpu")
     options = {**TINY, "size": 8, "augment": 0.0, "accelerate": "none"}
     task = diffusion25d.Diffusion(
-        diffusion25d.METHOD, stack, stack, options, 0, torch.device("cpu"), "float32"
+        diffusion25d.SLICEWISE, stack, stack, options, 0, torch.device("cpu"), "float32"
     )
     loss = task.step(torch.tensor([1]), torch.Generator().manual_seed(0))["squared"]
     assert float(loss) == pytest.approx((0.1**2 + 0.2**2 + 0.3**2) / 3, rel=1e-3)
@@ -235,7 +235,7 @@ def test_a_scan_has_one_result_and_another_scan_another_noise(trained):
 def test_sampling_steps_may_change_after_training_and_the_network_may_not(trained):
     more = {**TINY, "sampling_steps": 6}
     assert diffusion25d.load(trained, more).options["sampling_steps"] == 6
-    assert "sampling_steps" in diffusion25d.APPLIED
+    assert "sampling_steps" in diffusion25d.METHOD.applied
     with pytest.raises(ValueError, match="patch 4 not 2"):
         diffusion25d.load(trained, {**TINY, "patch": 2})
 
@@ -245,4 +245,4 @@ def test_network_keeps_the_slices_size(patch):
     net = diffusion25d._network({**TINY, "patch": patch})
     out = net(torch.zeros(2, 9, 16, 16), torch.tensor([3, 999]))
     assert out.shape == (2, 3, 16, 16)
-    assert methods.load("refacers", "diffusion25d") is diffusion25d
+    assert methods.choose("refacers", "diffusion25d").method is diffusion25d.METHOD

@@ -19,7 +19,7 @@ from refacebench.training import loop, networks  # noqa: E402
 from refacebench.training import slices as _slices  # noqa: E402
 
 TINY = {
-    **pix2pix25d.OPTIONS,
+    **pix2pix25d.METHOD.defaults,
     "size": 16,
     "voxel_mm": 9.0,
     "filters": 4,
@@ -202,10 +202,10 @@ def test_memory_of_a_paper_size_training_is_that_of_its_slices():
     """500 scans of 21 slices: 256 x 256 pixels of 5 bytes, twice; with neighbours three times."""
     scans = 500
     alone = 2 * scans * 21 * 256 * 256 * 5 / 1e6
-    assert cyclegan2d.memory_mb(cyclegan2d.OPTIONS, scans) == round(8000 + alone)
-    spaced = {**pix2pix25d.OPTIONS, "slices": "spaced"}
+    assert cyclegan2d.memory_mb(cyclegan2d.METHOD.defaults, scans) == round(8000 + alone)
+    spaced = {**pix2pix25d.METHOD.defaults, "slices": "spaced"}
     assert pix2pix25d.memory_mb(spaced, scans) == round(8000 + 3 * alone)
-    every = pix2pix25d.memory_mb(pix2pix25d.OPTIONS, scans)
+    every = pix2pix25d.memory_mb(pix2pix25d.METHOD.defaults, scans)
     assert every == round(8000 + 2 * scans * 220 * 256 * 256 * 5 / 1e6)
 
 
@@ -364,7 +364,7 @@ def test_only_training_scans_train(pairs, trained, tmp_path):
 
 
 def test_contract(trained):
-    assert methods.load("refacers", "pix2pix25d") is pix2pix25d
+    assert methods.choose("refacers", "pix2pix25d").method is pix2pix25d.METHOD
     assert "pix2pix25d" in methods.available("refacers")
 
 

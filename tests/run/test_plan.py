@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from refacebench import vocabulary
 from refacebench.datasets import bids
-from refacebench.run import configuration, plan, splits
+from refacebench.run import configuration, methods, plan, splits
 
 WEIGHTS = {"train": 60, "validation": 10, "test": 30}
 
@@ -202,10 +202,14 @@ def test_a_wrong_config_is_one_clear_sentence(folder, changes, message):
 
 def test_a_defacer_from_outside_is_one_file_and_one_line(folder, tmp_path):
     own = tmp_path / "own.py"
-    own.write_text('VERSION = "3"\nOPTIONS = {"depth": 1}\ndef deface(scan, options): ...\n')
+    own.write_text(
+        "from refacebench.contracts import Defacer, Option\n"
+        "def deface(scan, options): ...\n"
+        "METHOD = Defacer(version='3', options={'depth': Option(1, 'How deep.')}, run=deface)\n"
+    )
     entry = {"file": str(own), "depth": 4}
     configuration.check(config(folder, defacers={"own": entry}))
-    assert plan.registry.options("defacers", "own", entry) == {"depth": 4}
-    before = plan.registry.version("defacers", "own", entry)
+    assert methods.choose("defacers", "own", entry).options == {"depth": 4}
+    before = methods.version("defacers", "own", entry)
     own.write_text(own.read_text() + "# changed\n")
-    assert plan.registry.version("defacers", "own", entry) != before
+    assert methods.version("defacers", "own", entry) != before

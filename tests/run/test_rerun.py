@@ -1,14 +1,13 @@
 """What the next run does again: changed files, failed scans, lost files; and what a run says."""
 
 import os
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from refacebench import files as files_
 from refacebench import manifest
-from refacebench.contracts import Subject
+from refacebench.contracts import Attacker, Subject
 from refacebench.run import failures, plan, stamps
 from refacebench.stages import attack
 from running import bids, job_counts, snakemake
@@ -213,7 +212,9 @@ def test_an_attacker_says_whom_another_try_may_help(tmp_path):
 
     people = [Subject(f"sub-{n}", f"sub-{n}", "", "") for n in range(3)]
     again = {}
-    kept, lost = attack.enrol(SimpleNamespace(enrol=enrol), people, {}, again=again)
+    kept, lost = attack.enrol(
+        Attacker(version="1", enrol=enrol, score=lambda *given: None), people, {}, again=again
+    )
     assert list(kept.scan) == ["sub-0"]
     assert set(lost) == {"sub-1", "sub-2"}
     assert set(again) == {"sub-1"}

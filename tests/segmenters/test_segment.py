@@ -53,7 +53,7 @@ def head4():
 
 @pytest.fixture(scope="module")
 def result4(head4):
-    return deepbet_atlas.segment(head4, deepbet_atlas.OPTIONS)
+    return deepbet_atlas.segment(head4, deepbet_atlas.METHOD.defaults)
 
 
 def ball(size, radius, center=None):
@@ -340,7 +340,7 @@ def test_left_is_left(head4, result4):
 
 def test_orientation_does_not_matter(head4, result4):
     turned = nifti.reorient(head4, "PIL")
-    found = deepbet_atlas.segment(turned, deepbet_atlas.OPTIONS)
+    found = deepbet_atlas.segment(turned, deepbet_atlas.METHOD.defaults)
     for name in ("brain", "tissue", "vcsf", "regions"):
         back = nifti.reorient_like(turned.with_data(getattr(found, name)), head4).data
         assert np.array_equal(back, getattr(result4, name)), name
@@ -348,7 +348,7 @@ def test_orientation_does_not_matter(head4, result4):
 
 
 def test_same_bytes_again(head4, result4):
-    again = deepbet_atlas.segment(head4, deepbet_atlas.OPTIONS)
+    again = deepbet_atlas.segment(head4, deepbet_atlas.METHOD.defaults)
     for name in ("brain", "tissue", "vcsf", "regions"):
         assert getattr(again, name).tobytes() == getattr(result4, name).tobytes()
     assert again.volumes == result4.volumes
@@ -360,7 +360,7 @@ def test_invisible_noise_outside_the_brain_hardly_matters(head4, result4):
     noise = np.random.default_rng(0).normal(0, 0.005 * np.percentile(head4.data, 99), head4.shape)
     found = deepbet_atlas.segment(
         head4.with_data(np.where(far, np.abs(head4.data + noise), head4.data).astype(np.float32)),
-        deepbet_atlas.OPTIONS,
+        deepbet_atlas.METHOD.defaults,
     )
     for name in ("tiv", "gm", "wm", "brainstem"):
         assert found.volumes[name] == pytest.approx(result4.volumes[name], rel=0.01), name

@@ -31,7 +31,7 @@ def tree(root: Path, *files: str) -> dict:
         home = root / name.split("_")[0] / (session[1] if session else "") / "anat"
         home.mkdir(parents=True, exist_ok=True)
         (home / name).write_bytes(b"")
-    return {**bids.OPTIONS, "path": str(root)}
+    return {**bids.METHOD.defaults, "path": str(root)}
 
 
 def test_without_carry_nothing_but_t1w_is_known(tmp_path):

@@ -68,7 +68,7 @@ def test_cyclegan_of_the_papers_size_takes_its_operations(tool):
     from refacebench.refacers import cyclegan2d
 
     # A discriminator of five strides ends at nothing here; three layers are 1/16 smaller yet.
-    options = {**cyclegan2d.OPTIONS, "size": 16, "discriminator_layers": 1, "device": "cpu"}
+    options = {**cyclegan2d.METHOD.defaults, "size": 16, "discriminator_layers": 1, "device": "cpu"}
     task = tool.task_of("cyclegan2d", options, CPU, "float32")
     pixels = 16 * 16
     # Multiplications a pixel of one generator, from its layers' sizes.

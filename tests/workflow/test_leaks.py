@@ -54,10 +54,7 @@ import os
 
 import nibabel as nib
 
-from refacebench.defacers import Defaced
-
-VERSION = "1"
-OPTIONS = {"notes": ""}
+from refacebench.contracts import Defaced, Defacer, Option
 
 
 def deface(scan, options):
@@ -66,15 +63,16 @@ def deface(scan, options):
     text = nib.load(scan.path).header["descrip"].item().decode()
     tokens = [v for k, v in os.environ.items() if k.startswith("REFACEBENCH")]
     raise RuntimeError(f"{scan.path}: no face of {text} ({scan.path.parents[2]}) {tokens}")
+
+
+METHOD = Defacer(version="1", options={"notes": Option("", "Anything.")}, run=deface)
 '''
 
 SEGMENTER = '''"""Stands for a segmenter: a ball and shares of it."""
 import numpy as np
 
-from refacebench.segmenters import GLOBALS, REGIONS, Segmentation
-
-VERSION = "1"
-OPTIONS = {}
+from refacebench.contracts import Segmentation, Segmenter
+from refacebench.vocabulary import GLOBALS, REGIONS
 
 
 def segment(volume, options, source):
@@ -83,6 +81,9 @@ def segment(volume, options, source):
     tissue = np.where(brain, 1 + np.indices(volume.shape)[2] % 3, 0).astype(np.uint8)
     volumes = dict.fromkeys((*GLOBALS, *REGIONS), float(brain.sum() * volume.voxel_ml))
     return Segmentation(brain, tissue, tissue == 1, tissue, volumes)
+
+
+METHOD = Segmenter(version="1", run=segment)
 '''
 
 

@@ -254,11 +254,8 @@ OWN_DEFACER = '''"""A defacer from outside the repository: zeroes the lower fron
 
 import numpy as np
 
-from refacebench.defacers import Defaced
+from refacebench.contracts import Defaced, Defacer, Option
 from refacebench.image.nifti import Volume, reorient, reorient_like
-
-VERSION = "1"
-OPTIONS = {"share": 0.5}
 
 
 def deface(scan, options):
@@ -268,6 +265,13 @@ def deface(scan, options):
     front[:, n:, :m] = True
     changed = reorient_like(Volume(front, ras.affine), scan.volume).data
     return Defaced(np.zeros(scan.volume.shape, np.float32), changed)
+
+
+METHOD = Defacer(
+    version="1",
+    options={"share": Option(0.5, "Where the corner begins, as a share of the grid.")},
+    run=deface,
+)
 '''
 
 
@@ -380,10 +384,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refacebench.defacers import Defaced
-
-VERSION = "1"
-OPTIONS = {"notes": "", "other": ""}
+from refacebench.contracts import Defaced, Defacer, Option
 
 
 def deface(scan, options):
@@ -403,6 +404,13 @@ def deface(scan, options):
     changed = np.zeros(scan.volume.shape, bool)
     changed[:2] = True
     return Defaced(np.zeros(changed.shape, np.float32), changed)
+
+
+METHOD = Defacer(
+    version="1",
+    options={"notes": Option("", "A file for notes."), "other": Option("", "Another scan.")},
+    run=deface,
+)
 '''
 
 #: A segmenter that takes no time: classes of brightness.
@@ -410,10 +418,8 @@ BLOCKS = '''"""Bright voxels are brain."""
 
 import numpy as np
 
-from refacebench.segmenters import GLOBALS, REGIONS, Segmentation
-
-VERSION = "1"
-OPTIONS = {}
+from refacebench.contracts import Segmentation, Segmenter
+from refacebench.vocabulary import GLOBALS, REGIONS
 
 
 def segment(volume, options, source):
@@ -421,6 +427,9 @@ def segment(volume, options, source):
     volumes = {name: float((tissue > 0).sum()) for name in (*GLOBALS, *REGIONS)}
     ventricles = volume.data > np.percentile(volume.data, 97)
     return Segmentation(tissue > 0, tissue, ventricles, tissue, volumes)
+
+
+METHOD = Segmenter(version="1", run=segment)
 '''
 
 

@@ -1,15 +1,51 @@
-"""What each kind of method is: the values that its file declares, what it gets and returns."""
+"""What each kind of method is: the value that its file declares, what it gets and returns.
+
+A method is one Python file that exports one value, ``METHOD``: a :class:`Defacer`,
+:class:`Refacer`, :class:`Segmenter`, :class:`Attacker`, :class:`BrainAge` or :class:`Dataset`.
+Only ``version`` and the kind's own functions must be given; every other field has a default.
+The file is imported whenever a run is planned: keep heavy packages (torch, ants) inside the
+functions that use them.
+
+.. code-block:: python
+
+    from refacebench.contracts import Defaced, Defacer, Option
+
+    def deface(scan, options):
+        changed = scan.head & ~scan.brain
+        return Defaced(scan.volume.data * 0 + options["level"], changed)
+
+    METHOD = Defacer(
+        version="1",
+        options={"level": Option(0.0, "What the removed voxels are set to.", unit="scan units")},
+        run=deface,
+    )
+
+Grids and units: a :class:`refacebench.image.nifti.Volume` holds float32 intensities in the
+scan's own units, shape (i, j, k), in any orientation, and a 4 x 4 affine from voxels to RAS+
+millimetres.  Masks are boolean arrays on the same grid.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import copy
+import inspect
+import math
+import numbers
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 
 from refacebench.head import rendering
 from refacebench.image.nifti import Volume
+from refacebench.vocabulary import PICTURE_CONTROLS
+
+#: What a method's functions get as options: every option by name, defaults filled in.
+Options = Mapping[str, Any]
 
 
 class ScanExcluded(Exception):
@@ -221,9 +257,9 @@ class Context:
     seed : int
         Of the run.
     folder : Path
-        His own for this variant, for what he needs to go on after an interruption.
+        Its own for this variant, for what it needs to go on after an interruption.
     trained_variant, trained_originals : Enrolled or None
-        The train split's scans of the variant and originals, all sessions (if he wants them).
+        The train split's scans of the variant and originals, all sessions (if it wants them).
     """
 
     seed: int
@@ -247,7 +283,7 @@ class Scores:
         More arrays to be kept with the attack, whose first axis, where the name starts with
         ``query_``, runs over the queries.
     trained_on : str
-        In words; empty for an attacker who is not trained here.
+        In words; empty for an attacker that is not trained here.
     """
 
     distance: np.ndarray
@@ -262,3 +298,556 @@ class AttackFailed(RuntimeError):
 
 class NotEnoughTraining(ValueError):
     """No model can be fitted on these scans; the message says why."""
+
+
+# ------------------------------------------------------------------- options
+
+
+def _words(names: Sequence[object]) -> str:
+    return ", ".join(str(name) for name in names)
+
+
+#: A number that YAML 1.1 takes for text, as it has an exponent and no point: 1e-4.
+_EXPONENT = re.compile(r"[+-]?\d+[eE][+-]?\d+")
+_NONE = type(None)
+#: How a value of the wrong type is told.
+_NO = {
+    bool: "neither true nor false",
+    int: "no whole number",
+    float: "no number",
+    str: "no text",
+    list: "no list",
+    dict: "no names with values",
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a method.
+
+    Attributes
+    ----------
+    default
+        The value where the config gives none.
+    meaning : str
+        One plain sentence.
+    unit : str
+        ``mm``, ``years``, ``voxels``; empty for none.
+    choices : tuple
+        The values that there are; empty for any.  Of a list: of its elements.
+    least, most : float or None
+        Bounds, both allowed themselves.  Of a list: of its elements.
+    kind : type or tuple of type, optional
+        ``bool``, ``int``, ``float``, ``str``, ``list``, ``dict`` or ``object`` (anything), or
+        several of them; the default's type if it is left out.  A whole number is a ``float``
+        too.  An option whose default is None may always be None.
+
+    >>> blur = Option(2.0, "Width of the blur.", unit="mm", least=0)
+    >>> blur.fault(3), blur.fault(-1), blur.fault("wide")
+    ('', '-1 is below 0', "'wide' is no number")
+    """
+
+    default: Any
+    meaning: str
+    unit: str = ""
+    choices: tuple = ()
+    least: float | None = None
+    most: float | None = None
+    kind: type | tuple[type, ...] | None = None
+
+    @property
+    def kinds(self) -> tuple[type, ...]:
+        """The types that a value may have."""
+        if self.kind is None:
+            return (object,) if self.default is None else (_kind_of(self.default),)
+        return self.kind if isinstance(self.kind, tuple) else (self.kind,)
+
+    def read(self, value: Any) -> Any:
+        """Return a config's value as the method gets it.
+
+        Only numbers change: 1e-4, which YAML takes for text, becomes one, and 8.0 becomes 8
+        where a whole number is meant.
+        """
+        if isinstance(value, str) and float in self.kinds and str not in self.kinds:
+            return float(value) if _EXPONENT.fullmatch(value.strip()) else value
+        if isinstance(value, float) and int in self.kinds and float not in self.kinds:
+            return int(value) if value.is_integer() else value
+        return value
+
+    def fault(self, value: Any) -> str:
+        """Return what is wrong with a value, to be read after the option's name; or nothing."""
+        if value is None and (self.default is None or _NONE in self.kinds):
+            return ""
+        if not any(_is(kind, value) for kind in self.kinds):
+            wanted = [_NO[kind] for kind in self.kinds if kind is not _NONE]
+            return f"{value!r} is {' and '.join(wanted)}"
+        for part in value if isinstance(value, list | tuple) else [value]:
+            wrong = self._out_of_place(part)
+            if wrong:
+                return wrong
+        return ""
+
+    def _out_of_place(self, value: Any) -> str:
+        if self.choices and value not in self.choices:
+            if len(self.choices) == 2:
+                return f"{value!r} is neither {self.choices[0]} nor {self.choices[1]}"
+            return f"{value!r} is none of {_words(self.choices)}"
+        if self.least is None and self.most is None or isinstance(value, str):
+            return ""
+        if not _is(float, value):
+            return f"{value!r} is {_NO[float]}"
+        low, high = self.least, self.most
+        if low is not None and high is not None and not low <= value <= high:
+            return f"{value!r} is not between {low} and {high}"
+        if low is not None and not value >= low:
+            return f"{value!r} is below {low}"
+        if high is not None and not value <= high:
+            return f"{value!r} is above {high}"
+        return ""
+
+
+def _kind_of(value: object) -> type:
+    for kind in (bool, int, float, str, list, dict):
+        if _is(kind, value):
+            return kind
+    return object
+
+
+def _is(kind: type, value: object) -> bool:
+    """Tell whether a value is of a kind; a truth value is no number, a whole number is one."""
+    if kind is object:
+        return True
+    if kind in (int, float):
+        if isinstance(value, bool | np.bool_):
+            return False
+        number = numbers.Integral if kind is int else numbers.Real
+        return isinstance(value, number) and not math.isnan(value)
+    return isinstance(
+        value, {bool: (bool, np.bool_), list: (list, tuple), dict: Mapping}.get(kind, kind)
+    )
+
+
+def defaults(options: Mapping[str, Option]) -> dict[str, Any]:
+    """Return the default of every option, its own copy each."""
+    return {name: copy.deepcopy(option.default) for name, option in options.items()}
+
+
+def choices(options: Mapping[str, Option]) -> dict[str, tuple]:
+    """Return the options that have a fixed set of values, with these."""
+    return {name: option.choices for name, option in options.items() if option.choices}
+
+
+def overridden(options: Mapping[str, Option], **values: Any) -> dict[str, Option]:
+    """Return options with other defaults.
+
+    >>> overridden({"batch": Option(1, "Slices a step.")}, batch=4)["batch"].default
+    4
+    """
+    return {**options, **{name: replace(options[name], default=v) for name, v in values.items()}}
+
+
+# ------------------------------------------------------------------- methods
+
+
+def _nothing(*given: Any) -> None:
+    """Do nothing: the default of what a method may do."""
+
+
+def _no_text(*given: Any) -> str:
+    """Return no text: nothing is missing, no program runs."""
+    return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """What the methods of all kinds declare.
+
+    Attributes
+    ----------
+    version : str
+        Raise it when the output changes: it is part of every key, old output runs again.
+    options : mapping of str to Option
+        By name.  A config entry may override them and may have no others.
+    title : str or callable
+        A line for tables and the report, or ``title(options)``.
+    engine : str or callable
+        ``native`` for this project's or the author's own code, ``official`` only where a
+        released program itself runs; or ``engine(options)``.
+    sources : tuple of str
+        Papers and pages that the method follows.
+    licence : str
+        Of what the method brings or needs from others: programs, weights, atlases.
+    check : callable
+        ``check(options)`` raises ValueError with one sentence for options that cannot be
+        right.  It does not look at the machine.
+    preload : tuple of str
+        Heavy packages that are imported once a batch, before the first scan.
+    """
+
+    version: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    title: str | Callable[[Options], str] = ""
+    engine: str | Callable[[Options], str] = "native"
+    sources: tuple[str, ...] = ()
+    licence: str = ""
+    check: Callable[[Options], object] = _nothing
+    preload: tuple[str, ...] = ()
+
+    #: Keys of a config entry that steer the run and are no options of the method.
+    STEERING: ClassVar[tuple[str, ...]] = ()
+    #: The fields that are functions, and what each is given, in this order.
+    CALLS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "title": ("options",),
+        "engine": ("options",),
+        "check": ("options",),
+    }
+    ENGINES: ClassVar[tuple[str, ...]] = ("native", "official")
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The default of every option."""
+        return defaults(self.options)
+
+    def title_of(self, options: Options) -> str:
+        """Return the line that says what the method with these options is."""
+        return self.title(options) if callable(self.title) else self.title
+
+    def engine_of(self, options: Options) -> str:
+        """Return ``native`` or ``official``."""
+        return self.engine(options) if callable(self.engine) else self.engine
+
+    def faults(self) -> list[str]:
+        """Return what keeps this value from being a method, a sentence each; nothing runs."""
+        found = []
+        if not isinstance(self.version, str) or not self.version:
+            found.append(f'version must be text such as "1", not {self.version!r}')
+        found += self._option_faults()
+        for name, given in self.CALLS.items():
+            found += _call_faults(name, getattr(self, name), given, name in ("title", "engine"))
+        if isinstance(self.engine, str) and self.engine not in self.ENGINES:
+            found.append(f"engine: {self.engine!r} is neither native nor official")
+        return found
+
+    def _option_faults(self) -> list[str]:
+        if not isinstance(self.options, Mapping):
+            return ["options must be a dictionary of names and Option(...)"]
+        found = []
+        for name, option in self.options.items():
+            if not isinstance(option, Option):
+                found.append(f"options: {name} must be an Option(default, meaning), not {option!r}")
+            elif name in (*self.STEERING, "method", "file"):
+                found.append(f"options: the name {name} is taken by a key of the config's entry")
+            elif not isinstance(option.meaning, str) or not option.meaning.strip():
+                found.append(f"options: {name} has no meaning; say in one sentence what it does")
+            elif option.fault(option.default) and option.default is not None:
+                found.append(f"options: {name}: its default {option.fault(option.default)}")
+        return found
+
+
+def _call_faults(name: str, function: object, given: tuple[str, ...], text_too: bool) -> list[str]:
+    """Return what is wrong with a function that is called with so many arguments."""
+    wanted = f"({', '.join(given)})"
+    if not callable(function):
+        if text_too and isinstance(function, str):
+            return []
+        return [f"{name} must be a function of {wanted}, not {function!r}"]
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of a builtin nothing is known
+        return []
+    try:
+        signature.bind(*given)
+    except TypeError:
+        label = getattr(function, "__name__", type(function).__name__)
+        return [f"{name} is called with {wanted}, but {label}{signature} does not take that"]
+    return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defacer(Method):
+    """Removes or changes the face of a scan.
+
+    A native defacer need not care for the brain, the data type or the grid: the caller takes
+    only the voxels of ``changed``, never a voxel of the protected brain, and writes them in
+    the scan's own data type.  With an option ``protect_margin_mm`` the caller protects that
+    much around the brain as well.
+
+    Attributes
+    ----------
+    run : callable
+        ``run(scan, options)`` takes a :class:`PreparedScan` and returns :class:`Defaced`.  It
+        raises an exception with a clear message when it cannot work on this scan: the message
+        becomes the row's reason.  It does not write into the scan's arrays.
+    missing : callable
+        ``missing(options)``: what this machine lacks to run the method, and where to get it;
+        empty if nothing.  Asked once, before anything runs; the option ``on_missing`` (stop
+        or skip), where there is one, decides what follows.
+    program_version : callable
+        ``program_version(options)``: the version of the external program that really runs;
+        empty if there is none.
+    inputs : callable
+        ``inputs(options)``: files beside the scan's that the result depends on (paths).
+    public : callable
+        ``public(options)``: the options as the derivatives' sidecars may show them.
+    prepare : callable
+        ``prepare(options)`` is called once a batch, before the first scan.
+    """
+
+    run: Callable[[PreparedScan, Options], Defaced]
+    missing: Callable[[Options], str] = _no_text
+    program_version: Callable[[Options], str] = _no_text
+    inputs: Callable[[Options], Sequence[Path]] = lambda options: []
+    public: Callable[[Options], Mapping[str, Any]] = dict
+    prepare: Callable[[Options], object] = _nothing
+
+    CALLS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "run": ("scan", "options"),
+        **Method.CALLS,
+        **dict.fromkeys(
+            ("missing", "program_version", "inputs", "public", "prepare"), ("options",)
+        ),
+    }
+
+
+def _memory_mb(options: Options, scans: int) -> int:
+    return MEMORY_MB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refacer(Method):
+    """A trained model that puts a face back on a defaced scan.
+
+    Attributes
+    ----------
+    train : callable
+        ``train(train, validation, out, options, seed)``: the first two are lists of
+        :class:`Pair`.  Writes into the folder ``out``: ``model.safetensors`` (picked on
+        validation), ``card.json`` (data, splits, options, seed, versions, picked step) and
+        ``curves.tsv`` (one row an epoch: epoch, step, split-wise losses).  Whatever it keeps
+        to go on after an interruption lies in ``out`` too, as safetensors and JSON.  An
+        interrupted and resumed training gives the same model.  Raises
+        :class:`TrainingFailed` when no usable model comes out (it diverged, too few scans);
+        every scan of the variant then becomes a row with that reason.
+    load : callable
+        ``load(folder, options)`` reads what ``train`` wrote and returns the model; executes
+        no code from the file.
+    run : callable
+        ``run(model, volume, changed, options)``: the defaced scan
+        (:class:`refacebench.image.nifti.Volume`) and a boolean array, the voxels that
+        defacing changed.  Returns new intensities on the same grid and in the same units, an
+        array of shape (i, j, k); the caller takes the voxels of :func:`taken`.
+    applied : tuple of str
+        Options that only ``load`` and ``run`` heed.  A config entry with
+        ``model: <other entry>`` applies the model that the other entry trains and may change
+        these.  The option ``composite``, where a method has it, tells the caller what becomes
+        of the model's output, see :func:`taken`.
+    memory_mb : callable
+        ``memory_mb(options, scans)``: the megabytes that a training on so many scans asks of
+        a cluster's scheduler; :data:`MEMORY_MB` by default.
+    """
+
+    train: Callable[[list[Pair], list[Pair], Path, Options, int], object]
+    load: Callable[[Path, Options], Any]
+    run: Callable[[Any, Volume, np.ndarray, Options], np.ndarray]
+    applied: tuple[str, ...] = ()
+    memory_mb: Callable[[Options, int], int] = _memory_mb
+
+    #: On whose output it is trained; the sites of its scans; whose model it applies.
+    STEERING: ClassVar[tuple[str, ...]] = ("defacers", "sites", "model")
+    CALLS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "train": ("train", "validation", "out", "options", "seed"),
+        "load": ("folder", "options"),
+        "run": ("model", "volume", "changed", "options"),
+        **Method.CALLS,
+        "memory_mb": ("options", "scans"),
+    }
+
+    def faults(self) -> list[str]:
+        """Return what keeps this value from being a refacer, a sentence each."""
+        unknown = [name for name in self.applied if name not in self.options]
+        return super().faults() + [f"applied: there is no option {name}" for name in unknown]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segmenter(Method):
+    """Finds brain, tissues and regions in one image.
+
+    Attributes
+    ----------
+    run : callable
+        ``run(volume, options, source)``: a :class:`refacebench.image.nifti.Volume` in any
+        orientation, and the path of its file, for external programs.  Returns a
+        :class:`Segmentation` on the image's own grid.  Sees nothing but this one image:
+        carrying anything over from the original scan would hide the effect that the
+        benchmark measures.
+    prepare : callable
+        ``prepare(options, folder)`` is called once a batch before the first scan and loads
+        what all scans share (templates, network weights); what is costly to build may be kept
+        in ``folder`` for other batches.
+    """
+
+    run: Callable[[Volume, Options, Path], Segmentation]
+    prepare: Callable[[Options, Path], object] = _nothing
+
+    CALLS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "run": ("volume", "options", "source"),
+        **Method.CALLS,
+        "prepare": ("options", "folder"),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attacker(Method):
+    """Tries to name the person behind a scan.
+
+    It owns a gallery: originals of known people.  It is given a query, a scan of a variant,
+    and says how far each gallery scan is from it.
+
+    Attributes
+    ----------
+    enrol : callable
+        ``enrol(subject, options)``: what the attacker keeps of one scan (:class:`Subject`), a
+        dict of str to array; each entry has the same shape for all scans.  An entry
+        ``detected`` (bool) says whether a face was found.  Raises ``ValueError`` with a clear
+        message when the scan gives it nothing: it becomes the query's reason.
+    score : callable
+        ``score(queries, gallery, options, context)``: two :class:`Enrolled` and a
+        :class:`Context`; returns :class:`Scores`.
+    missing : callable
+        ``missing(options)``: what has to be installed before it can run; empty if nothing.
+    training : callable
+        ``training(options)``: whether it wants renderings of the train split, originals and
+        the variant's (then those participants' scans are defaced and refaced too).
+    brains : bool
+        It wants the brain mask that the first segmenter found *in the variant's own image*
+        (:attr:`Subject.brain_path`).
+    floor : bool
+        It looks at no face: what it reaches is a floor under every defacer, shown beside the
+        worst case and not counted in it.
+    controls : tuple of str
+        Which of :data:`refacebench.vocabulary.PICTURE_CONTROLS` it can be given.
+    """
+
+    enrol: Callable[[Subject, Options], Mapping[str, Any]]
+    score: Callable[[Enrolled, Enrolled, Options, Context], Scores]
+    missing: Callable[[Options], str] = _no_text
+    training: Callable[[Options], bool] = lambda options: False
+    brains: bool = False
+    floor: bool = False
+    controls: tuple[str, ...] = PICTURE_CONTROLS
+
+    CALLS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "enrol": ("subject", "options"),
+        "score": ("queries", "gallery", "options", "context"),
+        **Method.CALLS,
+        "missing": ("options",),
+        "training": ("options",),
+    }
+
+    def faults(self) -> list[str]:
+        """Return what keeps this value from being an attacker, a sentence each."""
+        unknown = [name for name in self.controls if name not in PICTURE_CONTROLS]
+        return super().faults() + [
+            f"controls: {name!r} is none of {_words(PICTURE_CONTROLS)}" for name in unknown
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrainAge(Method):
+    """Predicts age from a segmentation's volumes.
+
+    Attributes
+    ----------
+    fit : callable
+        ``fit(train, options, seed)``: rows of the measurement table
+        (:mod:`refacebench.statistics`), the originals of the train split, one segmenter.
+        Returns a model made of what JSON can hold, with at least ``n_participants``,
+        ``out_of_fold`` (``r2`` and ``mae``, in years, of predictions for participants that
+        the fold's model had not seen, before any correction), ``correction`` (``type``,
+        ``slope``, ``intercept``) and ``note`` (empty, or what a reader must know).  Raises
+        :class:`NotEnoughTraining` where no model can be fitted.
+    predict : callable
+        ``predict(model, table)``: years, shape (rows,), *before* the correction; NaN where a
+        feature is missing.
+    """
+
+    fit: Callable[[pd.DataFrame, Options, int], dict]
+    predict: Callable[[Mapping, pd.DataFrame], np.ndarray]
+
+    CALLS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "fit": ("train", "options", "seed"),
+        "predict": ("model", "table"),
+        **Method.CALLS,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Method):
+    """Lists scans and, where they do not exist, grows them.
+
+    Attributes
+    ----------
+    index : callable
+        ``index(options, seed)``: a :class:`pandas.DataFrame`, one row a scan, from names
+        alone (no image is opened, so that thousands of scans take seconds): ``participant``
+        (``sub-...``), ``session`` (``ses-...`` or empty), ``scan`` (see
+        :func:`refacebench.bids.scan_id`; no two rows have the same), ``path`` (empty for a
+        scan that is yet to be grown), ``site``, ``age`` (years at the session, or NaN),
+        ``sex``, ``status`` and ``reason``.  Sorted by scan.  Where they are known: ``days``
+        (between the session and the participant's first one) and ``age_note`` (why there is
+        no age).
+    grow : callable or None
+        Of a synthetic dataset: ``grow(row, options, seed, folder, out)`` makes the scan of
+        one row: writes ``<out>/<sub>/[ses]/anat/<scan>_T1w.nii.gz`` and, in the same place,
+        ``<scan>_desc-truth_dseg.nii.gz`` (labels, see :data:`refacebench.vocabulary.TRUTH`)
+        and returns a dict with ``path`` and ``truth_path``.
+    base : callable or None
+        Of a synthetic dataset: ``base(options, seed, folder)`` writes into ``folder`` what
+        all its scans share (base head, deformations to other heads).
+    statement : str
+        Of a synthetic dataset: the sentence that says what it is made of.
+    """
+
+    index: Callable[[Options, int], pd.DataFrame]
+    grow: Callable[[Mapping, Options, int, Path, Path], Mapping] | None = None
+    base: Callable[[Options, int, Path], object] | None = None
+    statement: str = ""
+
+    STEERING: ClassVar[tuple[str, ...]] = (
+        *("type", "faces", "sessions_measured", "rescan_sessions", "rescan_max_days"),
+    )
+    CALLS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "index": ("options", "seed"),
+        **Method.CALLS,
+    }
+    GROWN: ClassVar[dict[str, tuple[str, ...]]] = {
+        "grow": ("row", "options", "seed", "folder", "out"),
+        "base": ("options", "seed", "folder"),
+    }
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether its scans are grown at run time."""
+        return self.grow is not None
+
+    def faults(self) -> list[str]:
+        """Return what keeps this value from being a dataset, a sentence each."""
+        found = super().faults()
+        if self.grow is None and self.base is None:
+            return found
+        for name, given in self.GROWN.items():
+            found += _call_faults(name, getattr(self, name), given, False)
+        if not self.statement:
+            found.append("statement: a synthetic dataset must say what it is made of")
+        return found
+
+
+#: The kinds of methods, by the name of the config's section and of the package's folder.
+KINDS: dict[str, type[Method]] = {
+    "datasets": Dataset,
+    "defacers": Defacer,
+    "refacers": Refacer,
+    "segmenters": Segmenter,
+    "attackers": Attacker,
+    "brainage": BrainAge,
+}

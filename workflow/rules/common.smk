@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from refacebench import __version__ as SOFTWARE_VERSION
-from refacebench import contracts, environment, faces, files, kit, vocabulary
+from refacebench import environment, faces, files, kit, vocabulary
 from refacebench.figures import PRIVACY as PRIVACY_FIGURES
 from refacebench.figures import names as figure_names
 from refacebench.head import rendering
@@ -110,14 +110,9 @@ def version(kind, name):
     return f"{own} {program}".strip()
 
 
-def trait(kind, name, attribute, default):
-    """What a method's file may say of itself, see the contract of its kind."""
-    return getattr(methods.load(kind, name, entry(kind, name)), attribute, default)
-
-
-def options(kind, name):
-    """All options of a method: its defaults and the config's values."""
-    return methods.options(kind, name, entry(kind, name))
+def chosen(kind, name):
+    """A method as its config entry asks for it, with all its options."""
+    return methods.choose(kind, name, entry(kind, name))
 
 
 def batches(dataset, split=None, role=None):
@@ -184,10 +179,10 @@ def growing(mb):
 def training_memory(wildcards, attempt):
     """What a training asks for, by its number of scans."""
     w = wildcards
-    memory_mb = trait("refacers", w.refacer, "memory_mb", lambda *any: contracts.MEMORY_MB)
+    refacer = chosen("refacers", w.refacer)
     used = [b for s in ("train", "validation") for b in batches(w.dataset, s, vocabulary.MEASURED)]
     scans = PLANS[w.dataset].count(used)
-    return attempt * memory_mb(options("refacers", w.refacer), scans)
+    return attempt * refacer.method.memory_mb(refacer.options, scans)
 
 
 def stage_manifests(stage, split=None, role=None, variants=("original",)):
@@ -251,12 +246,12 @@ def attack_manifests(wildcards):
 
 def attacked(attacker):
     """The variants that an attacker is set on, pictures of the original as controls among them."""
-    return [*VARIANTS, *trait("attackers", attacker, "CONTROLS", vocabulary.PICTURE_CONTROLS)]
+    return [*VARIANTS, *chosen("attackers", attacker).method.controls]
 
 
 def is_floor(attacker):
     """Whether an attacker looks at no face: its rates are a floor, no failure of a defacer."""
-    return trait("attackers", attacker, "FLOOR", False)
+    return chosen("attackers", attacker).method.floor
 
 
 def pictured(wildcards, variant):
@@ -286,7 +281,7 @@ def attack_brains(variant):
 
     def function(wildcards):
         control = variant == "target" and wildcards.target in vocabulary.PICTURE_CONTROLS
-        if control or not trait("attackers", wildcards.attacker, "BRAINS", False):
+        if control or not chosen("attackers", wildcards.attacker).method.brains:
             return []
         name, role = pictured(wildcards, variant)
         return manifests("segment", wildcards.dataset, f"{SEGMENTERS[0]}/{name}", "test", role)
@@ -296,8 +291,8 @@ def attack_brains(variant):
 
 def attack_training(wildcards):
     """Renderings of the train split, where an attacker is trained on them."""
-    wants = trait("attackers", wildcards.attacker, "training", lambda options: False)
-    if not wants(options("attackers", wildcards.attacker)):
+    attacker = chosen("attackers", wildcards.attacker)
+    if not attacker.method.training(attacker.options):
         return []
     target, role = pictured(wildcards, "target")
     return [

@@ -11,7 +11,7 @@ from refacebench.run import log, methods
 from refacebench.stages import attack
 
 
-def training(module, options, paths, target, control, blur_mm):
+def training(method, options, paths, target, control, blur_mm):
     """Return the train split's scans of the variant and their originals, enrolled.
 
     Beside them the rows of each side with the reasons of those that were not enrolled.
@@ -24,7 +24,7 @@ def training(module, options, paths, target, control, blur_mm):
     sides, notes = [], []
     for side, shown in ((attacked, control), (originals, "")):
         people, _ = attack.subjects(side, control=shown, blur_mm=blur_mm)
-        enrolled, unfit = attack.enrol(module, people, options)
+        enrolled, unfit = attack.enrol(method, people, options)
         sides.append(enrolled)
         notes.append((side, unfit, shown))
     return tuple(sides), notes
@@ -34,8 +34,8 @@ def main(snakemake):
     """Enrol the queries, score them, and write the attack and what became of each scan."""
     log.start(snakemake.log[0])
     p, given = snakemake.params, snakemake.input
-    module = methods.load("attackers", p.name, p.entry)
-    options = methods.options("attackers", p.name, p.entry)
+    chosen = methods.choose("attackers", p.name, p.entry)
+    method, options = chosen.method, chosen.options
     control = p.target if p.target in vocabulary.PICTURE_CONTROLS else ""
     rows = manifest.read_many(given.queries)
     meta = {
@@ -44,7 +44,7 @@ def main(snakemake):
         "options": options,
         "variant": p.target,
         "trained_on": "",
-        "unavailable": reasons.clean(module.missing(options)) if hasattr(module, "missing") else "",
+        "unavailable": reasons.clean(method.missing(options)),
     }
     who = {"attacker": p.name, "version": p.version}
     if meta["unavailable"]:
@@ -59,13 +59,13 @@ def main(snakemake):
     people, lost = attack.subjects(rows, brains, control, p.blur_mm)
     gallery, _ = attack.load_enrolled(given.gallery)
     known, again = gallery if p.target == "original" else None, {}
-    queries, unfit = attack.enrol(module, people, options, known, again)
+    queries, unfit = attack.enrol(method, people, options, known, again)
     sides, notes = training(
-        module, options, given.get("trained") or [], p.target, control, p.blur_mm
+        method, options, given.get("trained") or [], p.target, control, p.blur_mm
     )
     context = Context(p.seed, Path(p.state), *sides)
     arrays, meta["trained_on"] = attack.attack(
-        module, rows, queries, gallery, options, context, lost | unfit, again
+        method, rows, queries, gallery, options, context, lost | unfit, again
     )
     attack.save_attack(arrays, meta, snakemake.output.scores)
     failed = attack.at("attack", attack.reasons_of(arrays)) | attack.at("enrol", unfit)

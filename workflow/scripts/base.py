@@ -11,13 +11,13 @@ def main(snakemake):
     """Build the base head and describe the cohort as a BIDS folder."""
     log.start(snakemake.log[0])
     p = snakemake.params
-    module = methods.load("datasets", p.dataset, p.entry)
-    options = methods.options("datasets", p.dataset, p.entry)
+    chosen = methods.choose("datasets", p.dataset, p.entry)
+    method, options = chosen.method, chosen.options
     folder = Path(snakemake.output[0]).parent
-    module.base(options, p.seed, folder)
+    method.base(options, p.seed, folder)
     bids = folder.parent / "bids"
     bids_.describe(bids, f"synthetic cohort '{p.dataset}'")
-    people = module.index(options, p.seed).drop_duplicates("participant")
+    people = method.index(options, p.seed).drop_duplicates("participant")
     people = people.rename(columns={"participant": "participant_id"})
     manifest.write(people[["participant_id", "age", "sex", "site"]], bids / "participants.tsv")
     files.write_text(configuration.statement(p.dataset, p.entry) + "\n", snakemake.output[0])

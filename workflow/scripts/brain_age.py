@@ -11,13 +11,12 @@ def main(snakemake):
     """Read segmentation manifests, write the models as JSON."""
     log.start(snakemake.log[0])
     p = snakemake.params
-    method = methods.load("brainage", configuration.BRAIN_AGE, p.entry)
-    options = methods.options("brainage", configuration.BRAIN_AGE, p.entry)
+    chosen = methods.choose("brainage", configuration.BRAIN_AGE, p.entry)
     parts = [(paths.manifest_place(path), manifest.read(path)) for path in snakemake.input]
     rows = pd.DataFrame(columns=[*manifest.COLUMNS, "segmenter"])
     if parts:
         rows = cohort.assemble((at.segmenter, at.variant, table) for at, table in parts)
-    models = brainage.fit_segmenters(rows, method, options, p.seed)
+    models = brainage.fit_segmenters(rows, chosen.method, chosen.options, p.seed)
     for segmenter in p.segmenters:
         models.setdefault(segmenter, {"note": "no scan of the train split was segmented"})
     brainage.save(models, snakemake.output[0])

@@ -1,6 +1,6 @@
 """Run one defacer over the scans of one batch."""
 
-from refacebench import bids, defacers, manifest
+from refacebench import bids, manifest
 from refacebench.run import batch, log, methods
 from refacebench.stages import deface
 
@@ -17,21 +17,18 @@ def main(snakemake):
 
 
 def _deface(snakemake, p):
-    module = methods.load("defacers", p.name, p.entry)
-    options = methods.options("defacers", p.name, p.entry)
-    engine = defacers.engine_of(module, options)
-    program = defacers.version_of(module, options)
-    shown = module.public(options) if hasattr(module, "public") else options
-    files = module.inputs(options) if hasattr(module, "inputs") else []
+    chosen = methods.choose("defacers", p.name, p.entry)
+    method, options, engine = chosen.method, chosen.options, chosen.engine
+    program = method.program_version(options)
+    shown, files = method.public(options), method.inputs(options)
     version = program or p.version
     bids.describe(p.derivatives, p.name)
-    if hasattr(module, "prepare"):
-        module.prepare(options)
+    method.prepare(options)
 
     def work(row):
         image = bids.derivative(p.derivatives, row["scan"], "T1w", "defaced")
         mask = bids.derivative(p.derivatives, row["scan"], "mask", "changed")
-        facts = deface.apply(deface.prepared(row, p.seed), module, options, image, mask)
+        facts = deface.apply(deface.prepared(row, p.seed), method, options, image, mask)
         bids.write_sidecar(
             image,
             [row["original_path"]],
@@ -55,7 +52,7 @@ def _deface(snakemake, p):
         params={**options, "seed": p.seed, "program": program, "headers": p.headers},
         inputs=lambda row: [*(row[k] for k in PREPARED), *files],
         timeout=p.timeout,
-        preload=("scipy.ndimage", *getattr(module, "PRELOAD", ())),
+        preload=("scipy.ndimage", *method.preload),
     )
 
 

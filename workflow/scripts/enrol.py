@@ -12,17 +12,17 @@ def main(snakemake):
     """Enrol each original; one that cannot be enrolled is named with its reason."""
     log.start(snakemake.log[0])
     p, given = snakemake.params, snakemake.input
-    module = methods.load("attackers", p.name, p.entry)
-    options = methods.options("attackers", p.name, p.entry)
+    chosen = methods.choose("attackers", p.name, p.entry)
+    method, options = chosen.method, chosen.options
     rows = manifest.read_many(given.gallery)
     brains = manifest.read_many(given.brains) if given.get("brains") else None
     people, lost = attack.subjects(rows, brains)
-    reason = reasons.clean(module.missing(options)) if hasattr(module, "missing") else ""
+    reason = reasons.clean(method.missing(options))
     again = {}
     if reason:
         enrolled, unfit = Enrolled.empty(), {person.scan: reason for person in people}
     else:
-        enrolled, unfit = attack.enrol(module, people, options, again=again)
+        enrolled, unfit = attack.enrol(method, people, options, again=again)
     for scan, why in (lost | unfit).items():
         print(f"not enrolled: {scan} ({why})", file=sys.stderr)
     attack.save_enrolled(enrolled, lost | unfit, snakemake.output.gallery)

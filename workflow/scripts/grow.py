@@ -9,12 +9,12 @@ def main(snakemake):
     """Read the batch's list, make each scan, write the manifest."""
     log.start(snakemake.log[0])
     p = snakemake.params
-    module = methods.load("datasets", p.dataset, p.entry)
-    options = methods.options("datasets", p.dataset, p.entry)
+    chosen = methods.choose("datasets", p.dataset, p.entry)
+    options = chosen.options
     base = Path(p.base)
 
     def work(row):
-        return module.grow(row, options, p.seed, base, Path(p.bids))
+        return chosen.method.grow(row, options, p.seed, base, Path(p.bids))
 
     batch.run_batch(
         plan.read_list(p.scans),

@@ -14,12 +14,12 @@ def main(snakemake):
     """Reface each scan; writes images and the manifest."""
     log.start(snakemake.log[0])
     p = snakemake.params
-    module = methods.load("refacers", p.name, p.entry)
-    options = methods.options("refacers", p.name, p.entry)
+    chosen = methods.choose("refacers", p.name, p.entry)
+    method, options = chosen.method, chosen.options
     card_path = Path(snakemake.input.card)
     card = json.loads(card_path.read_text())
     usable = card.get("status", vocabulary.OK) == vocabulary.OK
-    model = module.load(card_path.parent, options) if usable else None
+    model = method.load(card_path.parent, options) if usable else None
     bids.describe(p.derivatives, p.variant)
 
     def work(row):
@@ -27,7 +27,7 @@ def main(snakemake):
             raise RuntimeError(card["reason"])
         volume = nifti.read(row["path"])
         changed = nifti.read_mask(row["changed_path"])
-        values = module.reface(model, volume, changed, options)
+        values = method.run(model, volume, changed, options)
         taken = contracts.taken(changed, options)
         if not np.isfinite(values[taken]).all():
             raise RuntimeError("the model's output is not finite")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 import refacebench
-from refacebench import defacers, files, report
+from refacebench import files, report
 from refacebench.run import configuration, log
 from refacebench.run import methods as registry
 from refacebench.statistics import columns
@@ -17,16 +17,15 @@ def methods(config, programs) -> list[dict]:
     found = []
     for kind in ("defacers", "refacers", "segmenters", "attackers"):
         for name, entry in (config.get(kind) or {}).items():
-            module = registry.load(kind, name, entry)
-            options = registry.options(kind, name, entry)
+            chosen = registry.choose(kind, name, entry)
             program = programs[name] if kind == "defacers" else {}
             found.append(
                 {
                     "kind": kind.removesuffix("s"),
                     "name": name,
-                    "title": defacers.title_of(module, options),
-                    "engine": program.get("engine") or defacers.engine_of(module, options),
-                    "version": program.get("version") or registry.version(kind, name, entry),
+                    "title": chosen.title,
+                    "engine": program.get("engine") or chosen.engine,
+                    "version": program.get("version") or chosen.version,
                     "reason": program.get("reason", ""),
                 }
             )

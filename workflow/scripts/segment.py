@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refacebench import bids, defacers, manifest
+from refacebench import bids, manifest
 from refacebench.image import nifti
 from refacebench.run import batch, log, methods
 from refacebench.vocabulary import DSEG
@@ -12,15 +12,14 @@ def main(snakemake):
     """Segment each image; writes masks, label images and the manifest with volumes."""
     log.start(snakemake.log[0])
     p = snakemake.params
-    module = methods.load("segmenters", p.name, p.entry)
-    options = methods.options("segmenters", p.name, p.entry)
-    if hasattr(module, "prepare"):
-        module.prepare(options, p.shared)
+    chosen = methods.choose("segmenters", p.name, p.entry)
+    method, options = chosen.method, chosen.options
+    method.prepare(options, p.shared)
     desc = bids.label(p.name)
 
     def work(row):
         volume = nifti.read(row["path"])
-        found = module.segment(volume, options, row["path"])
+        found = method.run(volume, options, row["path"])
         tissue = np.where(found.vcsf, DSEG["vcsf"], found.tissue).astype(np.uint8)
         files = {
             "seg_path": (tissue, "dseg", desc),
@@ -42,10 +41,10 @@ def main(snakemake):
         stage="segment",
         method=p.name,
         version=p.version,
-        engine=defacers.engine_of(module, options),
+        engine=chosen.engine,
         params=options,
         timeout=p.timeout,
-        preload=getattr(module, "PRELOAD", ()),
+        preload=method.preload,
     )
 
 

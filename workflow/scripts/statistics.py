@@ -34,7 +34,7 @@ def main(snakemake):
     log.start(snakemake.log[0])
     p, given = snakemake.params, snakemake.input
     settings = Settings.from_config(snakemake.config)
-    method = methods.load("brainage", configuration.BRAIN_AGE, snakemake.config["brain_age"])
+    method = methods.declared("brainage", configuration.BRAIN_AGE, snakemake.config["brain_age"])
     models = brainage.load(given.brain_age)
     measured = measurements([*given.measured, *given.rescans])
     added = unavailable.rows(measured, p.unavailable)

@@ -5,7 +5,7 @@ import traceback
 from pathlib import Path
 
 from refacebench import contracts, files, manifest, reasons, vocabulary
-from refacebench.run import batch, log, methods
+from refacebench.run import batch, log, methods, sandbox
 
 
 def pairs(paths, sites=()) -> list[contracts.Pair]:
@@ -36,8 +36,7 @@ def main(snakemake):
     """Train, or say in the card why there is no model; the run goes on either way."""
     log.start(snakemake.log[0])
     p = snakemake.params
-    module = methods.load("refacers", p.name, p.entry)
-    options = methods.options("refacers", p.name, p.entry)
+    chosen = methods.choose("refacers", p.name, p.entry)
     out = Path(snakemake.output.card).parent
     sites = p.entry.get("sites") or ()
     splits = (snakemake.input.train, snakemake.input.validation)
@@ -49,9 +48,9 @@ def main(snakemake):
             raise contracts.TrainingFailed(
                 f"{len(train)} training and {len(validation)} validation scans{of}"
             )
-        module.train(train, validation, out, options, p.seed)
+        chosen.method.train(train, validation, out, chosen.options, p.seed)
     except Exception as error:
-        passing = batch.may_pass(error)
+        passing = sandbox.may_pass(error)
         if not passing and not isinstance(error, contracts.TrainingFailed):
             raise
         traceback.print_exc()

@@ -23,22 +23,23 @@ from pathlib import Path
 
 import numpy as np
 
-from refacebench.contracts import Context, Enrolled, Scores, Subject
+from refacebench.contracts import Attacker, Context, Enrolled, Option, Scores, Subject
 from refacebench.head import rendering
 
 VERSION = "1"
-TITLE = "face recognition (dlib)"
-
 OPTIONS = {
-    # The first so many views and lights of the rendering; 0 for all.
-    "views": 0,
-    "lights": 0,
-    # The frontal view is enlarged to this size before a face is looked for (at least), and the
-    # detector's score above which one counts as found.  Set by looking at two small cohorts, at
-    # 192 pixels: whole faces scored 1.05 and more, heads with the face cut away 0.26 at most
-    # (one of them 0.51 at 256 pixels); blurred and rebuilt faces lie anywhere between.
-    "detect_pixels": 192,
-    "detect_above": 0.5,
+    "views": Option(0, "The first so many views of the rendering; 0 for all.", least=0),
+    "lights": Option(0, "The first so many lights of each view; 0 for all.", least=0),
+    # Set by looking at two small cohorts, at 192 pixels: whole faces scored 1.05 and more, heads
+    # with the face cut away 0.26 at most (one of them 0.51 at 256 pixels); blurred and rebuilt
+    # faces lie anywhere between.
+    "detect_pixels": Option(
+        192,
+        "The frontal view is enlarged to at least this size before a face is looked for.",
+        unit="pixels",
+        least=0,
+    ),
+    "detect_above": Option(0.5, "Score of the detector above which a face counts as found."),
 }
 #: Landmarks of an average face in template mm, in the order of dlib's five points: corners of
 #: the eye at the right of the picture (the person's left), outer then inner; of the other
@@ -137,3 +138,18 @@ def score(queries: Enrolled, gallery: Enrolled, options: Mapping, context: Conte
     asked, known = queries.features["embedding"], gallery.features["embedding"]
     distance = np.linalg.norm(asked[:, None].astype(float) - known[None], axis=2)
     return Scores(distance, extra={"query_detection": queries.features["detection"]})
+
+
+METHOD = Attacker(
+    version=VERSION,
+    title="face recognition (dlib)",
+    options=OPTIONS,
+    enrol=enrol,
+    score=score,
+    missing=missing,
+    sources=(
+        "King, Journal of Machine Learning Research 10 (2009)",
+        "https://doi.org/10.1016/j.neuroimage.2021.117845",
+    ),
+    licence="dlib: BSL-1.0; its networks: CC0",
+)

@@ -22,27 +22,26 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from refacebench.contracts import Context, Enrolled, Scores, Subject
+from refacebench.contracts import Attacker, Context, Enrolled, Option, Scores, Subject
 from refacebench.head import matrices, rendering
 from refacebench.image import geometry, nifti
 
 VERSION = "1"
-TITLE = "head shape (skull and brain)"
-BRAINS = True
-FLOOR = True
-#: A blurred picture has neither skull nor brain in it.
-CONTROLS = ("black",)
-
 OPTIONS = {
-    # Highest degree of the spherical harmonics that describe the brain's outline: finer
-    # detail differs between two segmentations of one brain.
-    "degree": 8,
-    # Use the brain mask, the vault or both.
-    "brain": True,
-    "vault": True,
-    # Where the vault lies less than this above the brain (mean, mm), the scalp is gone, and the
-    # attacker turns to the brain alone.
-    "scalp_mm": 5.0,
+    "degree": Option(
+        8,
+        "Highest degree of the spherical harmonics that describe the brain's outline: finer detail "
+        "differs between two segmentations of one brain.",
+        least=0,
+    ),
+    "brain": Option(True, "Whether the brain mask is used."),
+    "vault": Option(True, "Whether the cranial vault is used."),
+    "scalp_mm": Option(
+        5.0,
+        "Where the vault lies less than this above the brain (mean), the scalp is gone and the "
+        "brain alone counts.",
+        unit="mm",
+    ),
 }
 #: Directions in which the brain's radius is taken, and how far out it is looked for.
 _DIRECTIONS = 642
@@ -210,3 +209,17 @@ def outline_distance(asked: np.ndarray, known: np.ndarray, way: np.ndarray) -> n
         size = np.sqrt((rest**2).sum(axis=1) / np.maximum(count, 1))
         result[number] = np.where(2 * count >= len(way), size, np.nan)
     return result
+
+
+METHOD = Attacker(
+    version=VERSION,
+    title="head shape (skull and brain)",
+    options=OPTIONS,
+    enrol=enrol,
+    score=score,
+    brains=True,
+    floor=True,
+    # A blurred picture has neither skull nor brain in it.
+    controls=("black",),
+    sources=("Van der Goten et al., BMVC 2021",),
+)

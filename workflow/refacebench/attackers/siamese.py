@@ -30,29 +30,32 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from refacebench.contracts import AttackFailed, Context, Enrolled, Scores, Subject
+from refacebench.contracts import Attacker, AttackFailed, Context, Enrolled, Option, Scores, Subject
 
 VERSION = "1"
-TITLE = "siamese network (trained on the variant)"
-
 OPTIONS = {
-    # resplits: of the test split; train: the train split's participants.
-    "source": "resplits",
-    "resplits": 100,
-    "train_share": 0.8,
-    # Participants below which no network is trained.
-    "min_train": 6,
-    "margin": 5.0,
-    "steps": 400,
-    "batch": 16,
-    "learning_rate": 1.0e-3,
-    "pixels": 64,
-    "filters": 16,
-    "embedding": 64,
-    # The first so many views of the rendering, each under the first light; 0 for all.
-    "views": 0,
-    # What the network sees: light, depth or both.
-    "channels": ["light", "depth"],
+    "source": Option(
+        "resplits",
+        "What it is trained on: resplits of the test split, or the train split's participants.",
+    ),
+    "resplits": Option(100, "How often the test split is split anew.", least=1),
+    "train_share": Option(
+        0.8, "Share of the participants that a resplit trains on.", least=0, most=1
+    ),
+    "min_train": Option(6, "Participants below which no network is trained."),
+    "margin": Option(5.0, "Margin of the triplet loss.", least=0),
+    "steps": Option(400, "Training steps.", least=1),
+    "batch": Option(16, "Triplets a step.", least=1),
+    "learning_rate": Option(1.0e-3, "Learning rate of the optimiser.", least=0),
+    "pixels": Option(64, "Edge of the pictures that the network sees.", unit="pixels", least=1),
+    "filters": Option(16, "Channels of the first convolution.", least=1),
+    "embedding": Option(64, "Numbers that a head becomes.", least=1),
+    "views": Option(
+        0,
+        "The first so many views of the rendering, each under the first light; 0 for all.",
+        least=0,
+    ),
+    "channels": Option(["light", "depth"], "What the network sees.", choices=("light", "depth")),
 }
 #: Depth in mm that is the middle of the network's range, and the range's half.
 _DEPTH_MM = (40.0, 80.0)
@@ -293,3 +296,14 @@ def _points(network, pictures: np.ndarray) -> np.ndarray:
         for scan in pictures:
             found.append(network(torch.from_numpy(scan.astype(np.float32))).numpy())
     return np.stack(found).astype(np.float64)
+
+
+METHOD = Attacker(
+    version=VERSION,
+    title="siamese network (trained on the variant)",
+    options=OPTIONS,
+    enrol=enrol,
+    score=score,
+    training=training,
+    sources=("Van der Goten et al., BMVC 2021",),
+)

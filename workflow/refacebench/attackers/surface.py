@@ -27,22 +27,26 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from refacebench.contracts import Context, Enrolled, Scores, Subject
+from refacebench.contracts import Attacker, Context, Enrolled, Option, Scores, Subject
 from refacebench.head import rendering
 
 VERSION = "1"
-TITLE = "surface distance"
-
 OPTIONS = {
-    # Rounds of registration, and the share of the points (the closest) that each listens to.
-    "rounds": 8,
-    "trim": 0.7,
-    # Every so many-th pixel takes part in the registration.
-    "stride": 2,
-    # A surface farther away than this, or missing, counts as this far.
-    "cap_mm": 10.0,
-    # Gallery scans that are compared at a time.
-    "chunk": 64,
+    "rounds": Option(8, "Rounds of registration.", least=0),
+    "trim": Option(
+        0.7,
+        "Share of the points (the closest) that each round listens to.",
+        least=0,
+        most=1,
+    ),
+    "stride": Option(2, "Every so many-th pixel takes part in the registration.", least=1),
+    "cap_mm": Option(
+        10.0,
+        "A surface farther away than this, or missing, counts as this far.",
+        unit="mm",
+        least=0,
+    ),
+    "chunk": Option(64, "Gallery scans that are compared at a time.", least=1),
 }
 #: The face in the frontal view (head mm: x to the right, z upwards): brows to below the chin;
 #: corners of a convex outline, clockwise.
@@ -262,3 +266,13 @@ def average_depth(depth: np.ndarray, participant: np.ndarray) -> np.ndarray:
     count = seen.sum(axis=0)
     mean = np.where(seen, chosen, 0).sum(axis=0) / np.maximum(count, 1)
     return np.where(2 * count > len(first), mean, np.nan).astype(np.float32)
+
+
+METHOD = Attacker(
+    version=VERSION,
+    title="surface distance",
+    options=OPTIONS,
+    enrol=enrol,
+    score=score,
+    sources=("Rusinkiewicz & Levoy, 3DIM 2001", "Blais & Levine, IEEE TPAMI 1995"),
+)

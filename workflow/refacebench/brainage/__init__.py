@@ -1,19 +1,4 @@
-"""The contract of a brain-age model: one module, named as in the config.
-
-A module ``brainage/<name>.py`` defines
-
-``VERSION : str`` and ``OPTIONS : dict``
-    As for defacers.
-``fit(train, options, seed) -> dict``
-    ``train`` : rows of the measurement table (:mod:`refacebench.statistics`):
-    the originals of the train split, one segmenter.  Returns a model made of
-    what JSON can hold, with at least ``n_participants``, ``out_of_fold``
-    (``r2`` and ``mae`` of predictions for participants that the fold's model
-    had not seen, before any correction), ``correction`` (``type``, ``slope``,
-    ``intercept``) and ``note`` (empty, or what a reader must know).  Raises
-    :class:`NotEnoughTraining` where no model can be fitted.
-``predict(model, table) -> numpy.ndarray``
-    Years, one a row, *before* the correction; NaN where a feature is missing.
+"""Brain-age models, one file each (:class:`refacebench.contracts.BrainAge`), and their bias.
 
 The age-bias correction is the same for all models and lives here
 (:func:`fit_correction`, :func:`correct`).  It is fitted on out-of-fold
@@ -26,12 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
 
-from refacebench.contracts import NotEnoughTraining
+from refacebench.contracts import BrainAge, NotEnoughTraining
 from refacebench.files import write_text
 from refacebench.vocabulary import OK
 
@@ -56,7 +40,7 @@ def training_rows(measurements: pd.DataFrame, segmenter: str, split: str = "trai
 
 
 def fit_segmenters(
-    measurements: pd.DataFrame, method: ModuleType, options: Mapping, seed: int
+    measurements: pd.DataFrame, method: BrainAge, options: Mapping, seed: int
 ) -> dict[str, dict]:
     """Fit one model a segmenter; where that is impossible, a dict with only a ``note``."""
     models = {}
@@ -69,7 +53,7 @@ def fit_segmenters(
 
 
 def add_predictions(
-    measurements: pd.DataFrame, method: ModuleType, models: Mapping[str, dict]
+    measurements: pd.DataFrame, method: BrainAge, models: Mapping[str, dict]
 ) -> pd.DataFrame:
     """Return the measurement table with three more columns.
 

@@ -12,29 +12,41 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from refacebench.brainage import fit_correction
-from refacebench.contracts import NotEnoughTraining
+from refacebench.brainage import CORRECTIONS, fit_correction
+from refacebench.contracts import BrainAge, NotEnoughTraining, Option, defaults
 from refacebench.vocabulary import GLOBALS, REGIONS
 
 VERSION = "1"
 
 OPTIONS = {
-    # Ridge penalties among which grouped cross-validation chooses.
-    "alphas": [0.1, 1.0, 10.0, 100.0, 1000.0],
-    # Divide every volume by TIV (which stays a feature, in ml): head size is not age.
-    "divide_by_tiv": True,
-    # Folds, by participant, for the penalty and for the out-of-fold predictions.
-    "folds": 5,
-    # Participants below which no model is fitted.
-    "min_train": 10,
-    "correction": "beheshti",
+    "alphas": Option(
+        [0.1, 1.0, 10.0, 100.0, 1000.0],
+        "Ridge penalties among which grouped cross-validation chooses.",
+        least=0,
+    ),
+    "divide_by_tiv": Option(
+        True,
+        "Whether every volume is divided by TIV (which stays a feature): head size is not age.",
+    ),
+    "folds": Option(
+        5,
+        "Folds, by participant, for the penalty and for the out-of-fold predictions.",
+        least=2,
+    ),
+    "min_train": Option(10, "Participants below which no model is fitted."),
+    "correction": Option(
+        "beheshti",
+        "How the age bias is corrected: Beheshti et al. 2019, Cole et al. 2018, de Lange et al. "
+        "2019, or not at all.",
+        choices=CORRECTIONS,
+    ),
 }
 
 FEATURES = (*GLOBALS, *REGIONS)
 
 
 def fit(train: pd.DataFrame, options: Mapping, seed: int) -> dict:
-    """Fit the model; see the package's contract.
+    """Fit the model; see :class:`refacebench.contracts.BrainAge`.
 
     Rows with a missing feature are left out and counted (``n_dropped``).
 
@@ -44,7 +56,7 @@ def fit(train: pd.DataFrame, options: Mapping, seed: int) -> dict:
         If fewer than ``min_train`` participants have all features and an age,
         or all are of one age.
     """
-    options = {**OPTIONS, **options}
+    options = {**defaults(OPTIONS), **options}
     names = [name for name in FEATURES if _usable(train, name)]
     features = _features(train, names, options["divide_by_tiv"])
     age = _numbers(train, "age")
@@ -154,3 +166,12 @@ def _note(asked: str, correction: Mapping) -> str:
     if asked != correction["type"]:
         return f"correction '{asked}' could not be fitted (slope too small); none applied"
     return ""
+
+
+METHOD = BrainAge(
+    version=VERSION,
+    title="ridge regression on volumes",
+    options=OPTIONS,
+    fit=fit,
+    predict=predict,
+)

@@ -13,25 +13,39 @@ import numpy as np
 import pandas as pd
 
 from refacebench import vocabulary
+from refacebench.contracts import Option
 
-#: Options that every grown cohort has; a module adds its own.
+#: Options that all grown cohorts share.
 OPTIONS = {
-    "sessions": 2,
-    "voxel_mm": 2.0,
-    "sites": ["siteA", "siteB", "siteC"],
-    "age_range": [20, 80],
-    "face_amplitude": 1.0,
-    "head_amplitude": 1.0,
-    "brain_amplitude": 1.0,
-    "blend_amplitude": 1.0,
-    "ventricle_rate": 0.02,
-    "ventricle_spread": 0.2,
-    "cortex_rate": -0.0025,
-    "cortex_spread": 0.03,
-    "rotation_deg": 3.0,
-    "shift_mm": 3.0,
-    "noise": 1.0,
-    "bias": 1.0,
+    "sessions": Option(2, "Sessions a participant.", least=1),
+    "voxel_mm": Option(2.0, "Voxel size of the scans.", unit="mm", least=0.5, most=6),
+    "sites": Option(
+        ["siteA", "siteB", "siteC"],
+        "Names of the sites; names with properties (voxel, axes, dtype, white, gamma, noise, bias) "
+        "make scanners of your own.",
+        kind=list,
+    ),
+    "age_range": Option([20, 80], "Youngest and oldest age.", unit="years"),
+    "face_amplitude": Option(1.0, "How much faces differ; 1 as people do."),
+    "head_amplitude": Option(1.0, "How much heads differ in size and proportions; 1 as people do."),
+    "brain_amplitude": Option(1.0, "How much brains differ at random; 1 as people do."),
+    "blend_amplitude": Option(1.0, "How far people are blended towards other heads."),
+    "ventricle_rate": Option(
+        0.02, "How much the ventricles grow, as a share of their size.", unit="per year"
+    ),
+    "ventricle_spread": Option(0.2, "How much ventricles of one age differ (standard deviation)."),
+    "cortex_rate": Option(
+        -0.0025, "How much the cortex grows, as a share of its size.", unit="per year"
+    ),
+    "cortex_spread": Option(0.03, "How much cortices of one age differ (standard deviation)."),
+    "rotation_deg": Option(
+        3.0, "How much the pose of a session is turned (standard deviation).", unit="degrees"
+    ),
+    "shift_mm": Option(
+        3.0, "How much the pose of a session is shifted (standard deviation).", unit="mm"
+    ),
+    "noise": Option(1.0, "Factor of the sites' noise."),
+    "bias": Option(1.0, "Factor of the sites' receive fields."),
 }
 
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from refacebench import bids
+from refacebench.contracts import Dataset, Option
 from refacebench.datasets import _layout, _records
 from refacebench.datasets._layout import Image
 from refacebench.datasets._records import NAN, parse_age
@@ -34,18 +35,28 @@ from refacebench.vocabulary import EXCLUDED, OK
 __all__ = ["index", "parse_age"]
 
 VERSION = "2"
-#: path: the folder; carry: BIDS suffixes of further images of a session that the masks of its
-#: first T1w scan are carried over to, for example [T2w, FLAIR]; with T1w among them later T1w
-#: images of a session are such companions and no scans of their own; carry_margin_mm: by how much
-#: a carried mask grows, to cover what the alignment leaves (the brain stays protected).
-OPTIONS = {"path": None, "carry": [], "carry_margin_mm": 1.0}
-SYNTHETIC = False
+OPTIONS = {
+    "path": Option(None, "The folder.", kind=str),
+    "carry": Option(
+        [],
+        "BIDS suffixes of further images of a session, [T2w, FLAIR] for example, that the masks of "
+        "its first T1w scan are carried over to; with T1w among them later T1w images of a session "
+        "are such companions and no scans of their own.",
+        kind=(list, type(None)),
+    ),
+    "carry_margin_mm": Option(
+        1.0,
+        "By how much a carried mask grows, to cover what the alignment leaves (the brain stays "
+        "protected).",
+        unit="mm",
+    ),
+}
 
 _SUFFIX = "T1w"
 
 
 def index(options: dict, seed: int) -> pd.DataFrame:
-    """List the T1w scans of a BIDS folder; see the contract in ``datasets``.
+    """List the T1w scans of a BIDS folder; see :class:`refacebench.contracts.Dataset`.
 
     A participant without any T1w image, one that only participants.tsv knows, and
     every T1w image that cannot be used becomes a row with status ``excluded``.
@@ -373,3 +384,13 @@ def _with_own_ids(rows: list[dict]) -> list[dict]:
             row["scan"] = f"{row['scan'][:100]}+{_layout.digest(row['place'])}"
         taken.add(row["scan"])
     return rows
+
+
+METHOD = Dataset(
+    version=VERSION,
+    title="a BIDS folder",
+    options=OPTIONS,
+    index=index,
+    check=_suffixes,
+    sources=("https://bids-specification.readthedocs.io",),
+)

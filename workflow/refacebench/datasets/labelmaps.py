@@ -34,6 +34,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench import bids, files
+from refacebench.contracts import Dataset, Option
 from refacebench.datasets import _growth, _people
 from refacebench.head.labels import is_brain
 from refacebench.image import geometry, nifti
@@ -41,25 +42,24 @@ from refacebench.image.nifti import Volume
 from refacebench.vocabulary import TRUTH, TRUTH_REGIONS
 
 VERSION = "1.1"
-SYNTHETIC = True
-STATEMENT = (
-    "Synthetic cohort painted from label maps of real heads (BBillot/SynthSeg, Apache-2.0) with "
-    "T1w intensity priors; its reference labels are the maps themselves."
-)
-#: ``folder``: where the maps are.  ``priors``: folder of the intensity priors (none: the maps'
-#: ``labels_classes_priors``).  ``participants``: none = one a map.  ``ages``: none or simulated.
-#: ``texture`` and ``contrast_spread``: shares of the priors' within-class and between-scan
-#: standard deviations that a person's texture and a site's contrast take.
 OPTIONS = {
     **_people.OPTIONS,
-    "participants": None,
-    "folder": "",
-    "priors": None,
-    "download": False,
-    "ages": None,
-    "base_age": 50.0,
-    "texture": 0.35,
-    "contrast_spread": 0.3,
+    "participants": Option(None, "People in the cohort; none for one a map.", kind=int, least=1),
+    "folder": Option("", "Folder of the label maps.", kind=str),
+    "priors": Option(
+        None,
+        "Folder of the intensity priors; none for labels_classes_priors in the maps' folder.",
+        kind=str,
+    ),
+    "download": Option(False, "Whether maps and priors are downloaded into their folder."),
+    "ages": Option(None, "Empty, or simulated: people get ages, and brains of that age.", kind=str),
+    "base_age": Option(50.0, "The age that a map's brain stands for.", unit="years"),
+    "texture": Option(
+        0.35, "Share of the priors' spread within a class that a person's texture takes."
+    ),
+    "contrast_spread": Option(
+        0.3, "Share of the priors' spread between scans that a site's contrast takes."
+    ),
 }
 
 #: Where the maps and priors come from, with their SHA-256.
@@ -110,7 +110,7 @@ SCAN_SPREAD = 0.2
 
 
 def index(options: Mapping, seed: int) -> pd.DataFrame:
-    """Return one row a scan; see :mod:`refacebench.datasets`.
+    """Return one row a scan; see :class:`refacebench.contracts.Dataset`.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def base(options: Mapping, seed: int, folder: str | Path) -> None:
 
 
 def grow(row: Mapping, options: Mapping, seed: int, folder: str | Path, out: str | Path) -> dict:
-    """Make one scan and its truth; see :mod:`refacebench.datasets`.
+    """Make one scan and its truth; see :class:`refacebench.contracts.Dataset`.
 
     Returns
     -------
@@ -197,12 +197,23 @@ def _person(row, options, seed, n_blends, own) -> _people.Person:
     )
 
 
-def _check(options: Mapping) -> None:
+def check(options: Mapping) -> None:
+    """Check the options without looking for the maps.
+
+    Raises
+    ------
+    ValueError
+        With one sentence that names the option.
+    """
     if options["ages"] not in (None, "simulated"):
         raise ValueError(f"ages: {options['ages']!r} is neither empty nor 'simulated'")
+    _people.check(options)
+
+
+def _check(options: Mapping) -> None:
+    check(options)
     if not options["folder"]:
         raise ValueError("folder: the label maps' folder must be given (see labelmap_urls.tsv)")
-    _people.check(options)
 
 
 def _map_names(options: Mapping) -> list[str]:
@@ -449,3 +460,20 @@ def download(folder: str | Path, table: pd.DataFrame | None = None, timeout: flo
             ) from None
         finally:
             part.unlink(missing_ok=True)
+
+
+METHOD = Dataset(
+    version=VERSION,
+    title="synthetic cohort painted from label maps of real heads",
+    options=OPTIONS,
+    index=index,
+    base=base,
+    grow=grow,
+    check=check,
+    statement=(
+        "Synthetic cohort painted from label maps of real heads (BBillot/SynthSeg, Apache-2.0) "
+        "with T1w intensity priors; its reference labels are the maps themselves."
+    ),
+    sources=("https://doi.org/10.1016/j.media.2023.102789", "https://github.com/BBillot/SynthSeg"),
+    licence="the label maps: Apache-2.0",
+)

@@ -21,22 +21,30 @@ import functools
 
 import numpy as np
 
-from refacebench.contracts import Defaced, PreparedScan
+from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
+from refacebench.defacers._options import PROTECT_MARGIN, ears, upper
 from refacebench.head import region, space
 from refacebench.image import geometry, morphology
 from refacebench.image.nifti import Volume
 
 VERSION = "1"
-ENGINE = "native"
 MODES = ("deface", "reface", "reface_plus")
-#: mode: deface, reface or reface_plus; ears, upper (below_eyes, eyes, brow): what the shell
-#: covers; dof: 9 or 12; protect_margin_mm: leave this much around the brain alone.
 OPTIONS = {
-    "mode": "deface",
-    "ears": True,
-    "upper": "brow",
-    "dof": 9,
-    "protect_margin_mm": 0.0,
+    "mode": Option(
+        "deface",
+        "Deface sets the face to zero, reface puts the average face's shell in its place, "
+        "reface_plus puts its skull there as well.",
+        choices=MODES,
+    ),
+    "ears": ears(True),
+    "upper": upper("brow"),
+    "dof": Option(
+        9,
+        "Parameters of the shell's registration: 9 as the program has them, or the shared "
+        "registration's 12.",
+        choices=(9, 12),
+    ),
+    "protect_margin_mm": PROTECT_MARGIN,
 }
 #: Thickness of the shell under the average face, and over the skull (reface_plus).
 SHELL_MM, SKULL_MM = 25.0, 9.0
@@ -191,3 +199,14 @@ def signed_shell(mode: str, upper: str, ears: bool) -> Volume:
         ]
         shell[vault & ~solid] = -1
     return head.with_data(shell.astype(np.float32))
+
+
+METHOD = Defacer(
+    version=VERSION,
+    title=title,
+    options=OPTIONS,
+    run=deface,
+    check=check,
+    prepare=prepare,
+    sources=("https://afni.nimh.nih.gov/pub/dist/doc/htmldoc/tutorials/refacer/refacer_run.html",),
+)

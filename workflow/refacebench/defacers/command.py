@@ -19,15 +19,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from refacebench import reasons
-from refacebench.contracts import Defaced, PreparedScan
+from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
+from refacebench.defacers._options import ON_MISSING
 from refacebench.programs import catalogue, runner
 
 VERSION = "1"
-ENGINE = "official"
-#: program: a name of the catalogue or a .yaml file; on_missing: stop the run at its start where
-#: the program is missing, or skip (it is then in every table as unavailable); the others:
-#: :class:`refacebench.programs.catalogue.Program`.
-OPTIONS = {"program": None, "on_missing": "stop", **catalogue.OPTIONS}
+OPTIONS = {
+    "program": Option(None, "A name of the catalogue, or a .yaml file of your own.", kind=str),
+    "on_missing": ON_MISSING,
+    **catalogue.OPTIONS,
+}
 
 
 def check(options: dict) -> None:
@@ -79,3 +80,19 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         If it cannot start, fails, takes too long, or writes no usable output.
     """
     return runner.deface(catalogue.describe(options), scan)
+
+
+METHOD = Defacer(
+    version=VERSION,
+    title=title,
+    engine="official",
+    options=OPTIONS,
+    run=deface,
+    check=check,
+    missing=missing,
+    program_version=version,
+    inputs=inputs,
+    public=public,
+    sources=("refacebench/programs",),
+    licence="that of the program",
+)

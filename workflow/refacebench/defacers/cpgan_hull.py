@@ -18,25 +18,29 @@ ROBEX), the head mask too (no specks in the air), and the hull is exact unless
 
 from __future__ import annotations
 
-from refacebench.contracts import Defaced, PreparedScan
+from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
 from refacebench.head import hull
 
 VERSION = "2"
-ENGINE = "native"
-TITLE = "privacy transform of CP-GAN (brain in a convex hull)"
-#: hull: exact, or sampled as in the paper; surface: what sampled voxels are drawn from, hull
-#: (shows nothing below it) or head (the paper); rotations, triangles: of the sampled hull (the
-#: number of rotations is not stated in the paper); grey: level in the hull as a share of the
-#: brain's median; device: of the sampled hull, auto takes CUDA where there is one.
 OPTIONS = {
-    "hull": "exact",
-    "surface": "hull",
-    "rotations": 8,
-    "triangles": 100,
-    "grey": 0.5,
-    "device": "auto",
+    "hull": Option(
+        "exact",
+        "The head's convex hull, exact or sampled as in the paper.",
+        choices=("exact", "sampled"),
+    ),
+    "surface": Option(
+        "hull",
+        "What sampled voxels are drawn from: the hull (shows nothing below it) or the head (the "
+        "paper).",
+        choices=("hull", "head"),
+    ),
+    "rotations": Option(8, "Rotations of the sampled hull (the paper does not state them)."),
+    "triangles": Option(100, "Triangles of the sampled hull."),
+    "grey": Option(0.5, "Level in the hull as a share of the brain's median."),
+    "device": Option(
+        "auto", "Where the sampled hull is computed; auto takes CUDA where there is one."
+    ),
 }
-PRELOAD = ("scipy.spatial",)
 
 
 def deface(scan: PreparedScan, options: dict) -> Defaced:
@@ -68,3 +72,13 @@ def _device(options: dict) -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+METHOD = Defacer(
+    version=VERSION,
+    title="privacy transform of CP-GAN (brain in a convex hull)",
+    options=OPTIONS,
+    run=deface,
+    preload=("scipy.spatial",),
+    sources=("Van der Goten et al., BMVC 2021",),
+)

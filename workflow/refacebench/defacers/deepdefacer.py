@@ -32,17 +32,21 @@ from pathlib import Path
 
 import numpy as np
 
-from refacebench.contracts import Defaced, PreparedScan
+from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
+from refacebench.defacers._options import ON_MISSING, PROTECT_MARGIN
 from refacebench.head import framing
 from refacebench.image import nifti
 
 VERSION = "2"
-ENGINE = "native"
-TITLE = "deepdefacer (released weights, this project's network code)"
-PRELOAD = ("torch",)
-#: weights: path of the downloaded package (.tar.gz) or of its model.hdf5; protect_margin_mm: leave
-#: this much around the brain alone; on_missing: stop or skip where there are no weights.
-OPTIONS = {"weights": "", "protect_margin_mm": 0.0, "on_missing": "stop"}
+OPTIONS = {
+    "weights": Option(
+        "",
+        "Path of the downloaded package (.tar.gz), or of its model.hdf5.",
+        kind=(str, type(None)),
+    ),
+    "protect_margin_mm": PROTECT_MARGIN,
+    "on_missing": ON_MISSING,
+}
 #: How to get the weights.
 SOURCE = (
     "its weights are not shipped; get them with "
@@ -246,3 +250,18 @@ def _forward(layers, image):
         image = convolve(functional.interpolate(image, scale_factor=2, mode="nearest"))
         image = convolve(convolve(torch.cat([skip, image], dim=1)))
     return convolve(convolve(image), torch.sigmoid)
+
+
+METHOD = Defacer(
+    version=VERSION,
+    title="deepdefacer (released weights, this project's network code)",
+    options=OPTIONS,
+    run=deface,
+    missing=missing,
+    inputs=inputs,
+    public=public,
+    prepare=prepare,
+    preload=("torch",),
+    sources=("https://pypi.org/project/deepdefacer/2.1.2/",),
+    licence="weights: unclear (setup.py says MIT, the metadata unknown); not shipped",
+)

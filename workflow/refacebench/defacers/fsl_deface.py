@@ -18,16 +18,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from refacebench.contracts import Defaced, PreparedScan
+from refacebench.contracts import Defaced, Defacer, PreparedScan
+from refacebench.defacers._options import PROTECT_MARGIN, ears, upper
 from refacebench.head import region as _region
 from refacebench.image import geometry
 
 VERSION = "1"
-ENGINE = "native"
-TITLE = "fsl_deface (mask with ears)"
-#: ears: remove them too; upper: below_eyes, eyes or brow; protect_margin_mm: leave this much
-#: around the brain alone.
-OPTIONS = {"ears": True, "upper": "eyes", "protect_margin_mm": 0.0}
+OPTIONS = {
+    "ears": ears(True),
+    "upper": upper("eyes"),
+    "protect_margin_mm": PROTECT_MARGIN,
+}
 #: Half the support of linear interpolation between the voxels of a mask of 1 mm.
 TOUCH_MM = 1.0
 
@@ -60,3 +61,13 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         part = geometry.crop(scan.volume, where)
         changed[where] |= _region.distance(part, scan.to_template, [region]) < TOUCH_MM
     return Defaced(np.zeros(scan.volume.shape, np.float32), changed)
+
+
+METHOD = Defacer(
+    version=VERSION,
+    title="fsl_deface (mask with ears)",
+    options=OPTIONS,
+    run=deface,
+    check=check,
+    sources=("https://doi.org/10.1016/j.neuroimage.2017.10.034",),
+)

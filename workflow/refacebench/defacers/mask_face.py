@@ -15,27 +15,33 @@ from __future__ import annotations
 
 import numpy as np
 
-from refacebench.contracts import Defaced, PreparedScan
+from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
+from refacebench.defacers._options import PROTECT_MARGIN, ears
 from refacebench.head import region as _region
 from refacebench.image import geometry, morphology
 
 VERSION = "2"
-ENGINE = "native"
-#: filter: normfilter (box mean over the layer and the air before it alone), blur (box mean
-#: over all voxels) or coating (one value under the smoothed reference surface, air above);
-#: depth_mm: thickness of the layer; filter_mm: edge of the box (ears: half); opening_mm: radius of
-#: the reference surface's ball; blend_mm: the filter fades in over this width at the region's
-#: border; ears: filter the ears too; protect_margin_mm: leave this much around the brain alone.
-OPTIONS = {
-    "filter": "normfilter",
-    "depth_mm": 8.0,
-    "filter_mm": 30.0,
-    "opening_mm": 18.0,
-    "blend_mm": 10.0,
-    "ears": False,
-    "protect_margin_mm": 0.0,
-}
 FILTERS = ("normfilter", "blur", "coating")
+OPTIONS = {
+    "filter": Option(
+        "normfilter",
+        "Normfilter is a box mean over the layer and the air before it alone, blur a box mean "
+        "over all voxels, coating one value under the smoothed surface and air above it.",
+        choices=FILTERS,
+    ),
+    "depth_mm": Option(8.0, "Thickness of the surface layer that is filtered.", unit="mm", least=0),
+    "filter_mm": Option(
+        30.0, "Edge of the box filter; at the ears half of it.", unit="mm", least=0
+    ),
+    "opening_mm": Option(
+        18.0, "Radius of the ball that opens the reference surface.", unit="mm", least=0
+    ),
+    "blend_mm": Option(
+        10.0, "Width at the region's border over which the filter fades in.", unit="mm", least=0
+    ),
+    "ears": ears(False, "Whether the ears are filtered as well."),
+    "protect_margin_mm": PROTECT_MARGIN,
+}
 #: The face in template mm (x, y, z from-to): ear to ear, brows to below the chin.
 FACE = _region.Region(((-92.0, 84.0), (45.0, 170.0), (-220.0, 14.0)), (_region.NECK,))
 
@@ -135,3 +141,13 @@ def _coating(part, below, core, tissue, width):
 
 
 _FILTER = {"normfilter": _normfilter, "blur": _blur, "coating": _coating}
+
+
+METHOD = Defacer(
+    version=VERSION,
+    title=title,
+    options=OPTIONS,
+    run=deface,
+    check=check,
+    sources=("https://doi.org/10.1007/s12021-012-9160-3",),
+)

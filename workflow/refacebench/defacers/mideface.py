@@ -19,33 +19,40 @@ margin, where the program also protects skull and eyeballs.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
-from refacebench.contracts import Defaced, PreparedScan
+from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
+from refacebench.defacers._options import PROTECT_MARGIN, ears, upper
 from refacebench.head import region, space
 from refacebench.image import geometry, morphology
 from refacebench.image.nifti import Volume
 
 VERSION = "1"
-ENGINE = "native"
-TITLE = "mideface (noise band)"
 FILLS = ("noise", "constant")
-#: fill: noise, or constant with constant_in and constant_out (scan units); ears, upper
-#: (below_eyes, eyes, brow): what is defaced; in_min_mm, in_max_mm, in_share: least and greatest
-#: depth of the band under the average surface, and the share of the face's points whose own
-#: skin it must reach; out_min_mm, out_max_mm: likewise outwards, where it must reach all points.
 OPTIONS = {
-    "fill": "noise",
-    "constant_in": 0.0,
-    "constant_out": 0.0,
-    "ears": True,
-    "upper": "eyes",
-    "in_min_mm": 2.0,
-    "in_max_mm": 20.0,
-    "in_share": 0.9,
-    "out_min_mm": 2.0,
-    "out_max_mm": 100.0,
-    "protect_margin_mm": 1.0,
+    "fill": Option(
+        "noise", "Fill the band with noise, or with constant_in and constant_out.", choices=FILLS
+    ),
+    "constant_in": Option(
+        0.0, "With fill constant, the value within the average surface.", unit="scan units"
+    ),
+    "constant_out": Option(
+        0.0, "With fill constant, the value outside the average surface.", unit="scan units"
+    ),
+    "ears": ears(True),
+    "upper": upper("eyes"),
+    "in_min_mm": Option(2.0, "Least depth of the band under the average surface.", unit="mm"),
+    "in_max_mm": Option(20.0, "Greatest depth of the band under the average surface.", unit="mm"),
+    "in_share": Option(
+        0.9, "Share of the face's points whose own skin the band must reach inwards."
+    ),
+    "out_min_mm": Option(2.0, "Least reach of the band outwards.", unit="mm"),
+    "out_max_mm": Option(
+        100.0, "Greatest reach of the band outwards, where it must reach all points.", unit="mm"
+    ),
+    "protect_margin_mm": dataclasses.replace(PROTECT_MARGIN, default=1.0),
 }
 #: Greatest depth of the band at the ears, where brain is near.
 EAR_IN_MAX_MM = 3.0
@@ -180,3 +187,14 @@ def _fill(depth: np.ndarray, levels, options: dict, rng) -> np.ndarray:
     return np.where(depth > 0, mean_in + sd_in * noise, mean_out + sd_out * noise).astype(
         np.float32
     )
+
+
+METHOD = Defacer(
+    version=VERSION,
+    title="mideface (noise band)",
+    options=OPTIONS,
+    run=deface,
+    check=check,
+    prepare=prepare,
+    sources=("https://surfer.nmr.mgh.harvard.edu/fswiki/MiDeFace",),
+)

@@ -24,25 +24,28 @@ import functools
 
 import numpy as np
 
-from refacebench.contracts import Defaced, PreparedScan
+from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
+from refacebench.defacers._options import PROTECT_MARGIN, ears, upper
 from refacebench.head import region, space
 from refacebench.image import morphology, tissue
 from refacebench.image.nifti import Volume
 
 VERSION = "1"
-ENGINE = "native"
-TITLE = "mri_deface (face prior)"
-#: brain_mm, ring_mm: the brain's kept surroundings, and the ring in which intensities decide;
-#: mahalanobis: the ring's limit; prior: the face's limit; ears, upper (below_eyes, eyes, brow):
-#: what the prior covers; protect_margin_mm: leave at least this much around the brain alone.
 OPTIONS = {
-    "brain_mm": 7.0,
-    "ring_mm": 7.0,
-    "mahalanobis": 2.0,
-    "prior": 1e-4,
-    "ears": False,
-    "upper": "eyes",
-    "protect_margin_mm": 0.0,
+    "brain_mm": Option(7.0, "This much around the brain is kept.", unit="mm", least=0),
+    "ring_mm": Option(
+        7.0, "Width of the ring around it in which intensities decide.", unit="mm", least=0
+    ),
+    "mahalanobis": Option(
+        2.0,
+        "In the ring a voxel is kept below this distance to grey or white matter.",
+        unit="standard deviations",
+        least=0,
+    ),
+    "prior": Option(1e-4, "A voxel is zeroed above this probability of a face.", least=0),
+    "ears": ears(False),
+    "upper": upper("eyes"),
+    "protect_margin_mm": PROTECT_MARGIN,
 }
 #: The face layer of the mean head from which the prior is made, and how far faces differ.
 LAYER_MM, PRIOR_SIGMA_MM = 25.0, 4.0
@@ -165,3 +168,14 @@ def face_prior(upper: str, ears: bool) -> Volume:
     if ears:
         prior = np.maximum(prior, smooth(region.ears()))
     return head.with_data(prior.astype(np.float32))
+
+
+METHOD = Defacer(
+    version=VERSION,
+    title="mri_deface (face prior)",
+    options=OPTIONS,
+    run=deface,
+    check=check,
+    prepare=prepare,
+    sources=("https://doi.org/10.1002/hbm.20312",),
+)

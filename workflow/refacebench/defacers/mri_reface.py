@@ -22,28 +22,25 @@ import functools
 
 import numpy as np
 
-from refacebench.contracts import Defaced, PreparedScan
+from refacebench.contracts import Defaced, Defacer, Option, PreparedScan, defaults
+from refacebench.defacers._options import PROTECT_MARGIN, ears, upper
 from refacebench.head import masks, region, space, template
 from refacebench.head import warp as _warp
 from refacebench.image import geometry, morphology
 from refacebench.image.nifti import Volume
 
 VERSION = "2"
-ENGINE = "native"
-TITLE = "mri_reface (average face)"
-PRELOAD = ("ants",)
-#: ears: replace the ears too; wrapped_air: clear what was wrapped behind the head; upper: own
-#: (up to the forehead), below_eyes, eyes or brow; nonlinear: run the non-linear stage; blend_mm:
-#: width of the seam; keep_mm: no replacement this near to the brain; noise: match the scan's.
 OPTIONS = {
-    "ears": True,
-    "wrapped_air": True,
-    "upper": "own",
-    "nonlinear": True,
-    "blend_mm": 12.0,
-    "keep_mm": 3.0,
-    "noise": True,
-    "protect_margin_mm": 0.0,
+    "ears": ears(True, "Whether the ears are replaced as well."),
+    "wrapped_air": Option(
+        True, "Whether what the field of view wrapped behind the head is cleared."
+    ),
+    "upper": upper("own", more=("own",)),
+    "nonlinear": Option(True, "Whether the average head is registered non-linearly as well."),
+    "blend_mm": Option(12.0, "Width of the seam at the face.", unit="mm", least=0),
+    "keep_mm": Option(3.0, "Nothing is replaced this near to the brain.", unit="mm", least=0),
+    "noise": Option(True, "Whether the scan's noise is added to the new face."),
+    "protect_margin_mm": PROTECT_MARGIN,
 }
 #: The face that is replaced; the seam lies inside it.
 FACE = region.Region(((-92.0, 84.0), (40.0, 175.0), (-240.0, 12.0)), (region.NECK,))
@@ -82,8 +79,8 @@ def check(options: dict) -> None:
     ValueError
         If one of them is not known.
     """
-    region.check("mri_reface", {**OPTIONS, **options}, more=("own",))
-    if not isinstance({**OPTIONS, **options}["wrapped_air"], bool):
+    region.check("mri_reface", {**defaults(OPTIONS), **options}, more=("own",))
+    if not isinstance({**defaults(OPTIONS), **options}["wrapped_air"], bool):
         raise ValueError("mri_reface: wrapped_air is neither true nor false")
 
 
@@ -102,7 +99,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         If the face lies outside the field of view, or for an unknown option.
     """
     check(options)
-    options = {**OPTIONS, **options}
+    options = {**defaults(OPTIONS), **options}
     region.require_face("mri_reface", scan.volume, scan.to_template, scan.head)
     face = (FACE,) if options["upper"] == "own" else region.face(options["upper"])
     bodies = [(face, 0.0, float(options["blend_mm"]))]
@@ -380,3 +377,16 @@ def _sample(data: np.ndarray, points: np.ndarray) -> np.ndarray:
     from scipy.ndimage import map_coordinates
 
     return map_coordinates(data, points, output=np.float32, order=1, mode="constant", cval=0.0)
+
+
+METHOD = Defacer(
+    version=VERSION,
+    title="mri_reface (average face)",
+    options=OPTIONS,
+    run=deface,
+    check=check,
+    prepare=prepare,
+    preload=("ants",),
+    sources=("https://doi.org/10.1016/j.neuroimage.2021.117845",),
+    licence="the average head is pydeface's: MIT",
+)

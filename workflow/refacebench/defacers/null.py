@@ -9,15 +9,20 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 
-from refacebench.contracts import Defaced, PreparedScan
+from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
+from refacebench.defacers._options import PROTECT_MARGIN
 from refacebench.image import nifti
 
 VERSION = "1"
-ENGINE = "native"
-TITLE = "null control (invisible noise outside the brain)"
-#: amplitude: standard deviation as a share of the brain's 99th percentile (about white
-#: matter); protect_margin_mm: leave this much around the brain alone.
-OPTIONS = {"amplitude": 0.005, "protect_margin_mm": 0.0}
+OPTIONS = {
+    "amplitude": Option(
+        0.005,
+        "Standard deviation of the noise as a share of the brain's 99th percentile (about white "
+        "matter).",
+        least=0,
+    ),
+    "protect_margin_mm": PROTECT_MARGIN,
+}
 
 
 def deface(scan: PreparedScan, options: dict) -> Defaced:
@@ -47,3 +52,11 @@ def _step(path) -> float:
     if not np.issubdtype(image.get_data_dtype(), np.integer):
         return 0.0
     return abs(float(nifti.scaling(image)[0]))
+
+
+METHOD = Defacer(
+    version=VERSION,
+    title="null control (invisible noise outside the brain)",
+    options=OPTIONS,
+    run=deface,
+)

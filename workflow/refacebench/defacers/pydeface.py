@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from refacebench.contracts import Defaced, PreparedScan
+from refacebench.contracts import Defaced, Defacer, Option, PreparedScan, defaults
+from refacebench.defacers._options import ON_MISSING, PROTECT_MARGIN, ears, upper
 from refacebench.head import region as _region
 from refacebench.head import space, template
 from refacebench.image import geometry
 from refacebench.programs import catalogue, runner
 
 VERSION = "1"
-TITLE = "pydeface"
-#: engine: auto (official where FSL and the command are installed), native or official;
-#: and native only: protect_margin_mm: leave this much around the brain alone; upper: own (the
-#: packaged mask's level, through the eyes), below_eyes, eyes or brow; ears: remove them too.
-#: on_missing: stop or skip where engine is official and a program is missing.
 OPTIONS = {
-    "engine": "auto",
-    "protect_margin_mm": 0.0,
-    "upper": "own",
-    "ears": False,
-    "on_missing": "stop",
+    "engine": Option(
+        "auto",
+        "Official runs the released command, native this project's registration with the "
+        "package's mask; auto takes the official one where FSL and the command are installed.",
+        choices=("auto", "native", "official"),
+    ),
+    "protect_margin_mm": PROTECT_MARGIN,
+    "upper": upper("own", more=("own",)),
+    "ears": ears(False),
+    "on_missing": ON_MISSING,
 }
 #: Voxels with a mask weight above this are left alone: it differs from 1 by rounding only.
 FULL_WEIGHT = 0.999
@@ -53,7 +54,7 @@ def check(options: dict) -> None:
         raise ValueError(
             f"pydeface: engine '{options['engine']}' is none of auto, native, official"
         )
-    _region.check("pydeface", {**OPTIONS, **options}, more=("own",))
+    _region.check("pydeface", {**defaults(OPTIONS), **options}, more=("own",))
     if options["engine"] == "official" and _asks_more(options):
         raise ValueError("pydeface: the options upper and ears need engine: native")
 
@@ -120,7 +121,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
 
 def _adapted(weight: np.ndarray, scan: PreparedScan, options: dict) -> np.ndarray:
     """Return the mask's weight with the options ``upper`` and ``ears`` worked in."""
-    options = {**OPTIONS, **options}
+    options = {**defaults(OPTIONS), **options}
     if options["upper"] == "own" and not options["ears"]:
         return weight
     cut = 1 - np.clip(weight, 0, 1)
@@ -139,3 +140,17 @@ def _adapted(weight: np.ndarray, scan: PreparedScan, options: dict) -> np.ndarra
         where = _region.box(scan.volume, scan.to_template, [region], 2.0)
         cut[where] = np.maximum(cut[where], soft(where, [region]))
     return 1 - cut
+
+
+METHOD = Defacer(
+    version=VERSION,
+    title="pydeface",
+    engine=engine,
+    options=OPTIONS,
+    run=deface,
+    check=check,
+    missing=missing,
+    program_version=version,
+    sources=("https://doi.org/10.5281/zenodo.3524401", "https://github.com/poldracklab/pydeface"),
+    licence="pydeface, its template and its mask: MIT; FSL (official engine): non-commercial",
+)

@@ -20,15 +20,23 @@ import warnings
 import nibabel as nib
 import numpy as np
 
-from refacebench.contracts import Defaced, PreparedScan
+from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
 from refacebench.image.nifti import Volume, reorient, reorient_like
 
 VERSION = "1.2.0"
-ENGINE = "official"
-TITLE = "Quickshear 1.2.0"
-#: buffer: the release's own distance between brain and plane, in voxels along the superior
-#: axis; buffer_mm: the same in millimetres, instead.
-OPTIONS = {"buffer": 10.0, "buffer_mm": None}
+OPTIONS = {
+    "buffer": Option(
+        10.0,
+        "The release's own distance between brain and plane, along the superior axis.",
+        unit="voxels",
+    ),
+    "buffer_mm": Option(
+        None,
+        "The same in millimetres; where it is given, buffer is not used.",
+        unit="mm",
+        kind=float,
+    ),
+}
 RELEASE = "1.2.0"
 _BORDER = 2
 
@@ -93,3 +101,14 @@ def _release():
     import quickshear
 
     return quickshear
+
+
+METHOD = Defacer(
+    version=VERSION,
+    title="Quickshear 1.2.0",
+    engine="official",
+    options=OPTIONS,
+    run=deface,
+    sources=("Schimke & Hale, HealthSec 2011", "https://pypi.org/project/quickshear/1.2.0/"),
+    licence="quickshear: BSD-3-Clause",
+)

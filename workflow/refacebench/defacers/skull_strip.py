@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from refacebench.contracts import Defaced, PreparedScan
+from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
 from refacebench.image.geometry import grow
 
 VERSION = "2"
-ENGINE = "native"
-TITLE = "skull stripping (deepbet)"
-#: margin_mm: keep this much around the brain mask.
-OPTIONS = {"margin_mm": 0.0}
+OPTIONS = {"margin_mm": Option(0.0, "This much around the brain mask is kept.", unit="mm", least=0)}
 
 
 def deface(scan: PreparedScan, options: dict) -> Defaced:
@@ -31,3 +28,13 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     air = max(0.0, float(scan.volume.data.min()))
     kept = grow(scan.brain, scan.volume.spacing, float(options["margin_mm"]))
     return Defaced(np.full(scan.volume.shape, air, np.float32), ~kept)
+
+
+METHOD = Defacer(
+    version=VERSION,
+    title="skull stripping (deepbet)",
+    options=OPTIONS,
+    run=deface,
+    sources=("https://doi.org/10.1016/j.compbiomed.2024.108845",),
+    licence="deepbet and its weights: MIT",
+)

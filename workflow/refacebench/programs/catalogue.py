@@ -12,13 +12,14 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Formatter
 
 import numpy as np
 
 from refacebench import environment
+from refacebench.contracts import Option
 from refacebench.image.nifti import Volume
 
 CATALOGUE = Path(__file__).parent
@@ -125,8 +126,38 @@ class Program:
     versions: str = ""
 
 
-#: Names of all options; None stands for "not given".
-OPTIONS = {f.name: None for f in fields(Program) if f.name not in ("name", "described_in")}
+_MEANINGS = {
+    "title": "What it is, for tables and the report.",
+    "page": "Where to get it.",
+    "terms": "Its licence.",
+    "notes": "What differs between its versions.",
+    "tested": "The version with which its description was run here.",
+    "command": "Its command line; placeholders stand in braces, a doubled brace is a plain one.",
+    "container": f"Container that it runs in, engine:image; engines: {', '.join(ENGINES)}.",
+    "path": "Folders that are searched before the PATH.",
+    "environment": "Environment variables; env:NAME takes the value of NAME where the run starts.",
+    "license": "A license file.",
+    "files": "Further files by placeholder: a path, container:/path, or derived:name.",
+    "values": "Further placeholders that are plain text.",
+    "programs": "Other programs that must be there.",
+    "variables": "Environment variables that must be there.",
+    "input_format": f"The format in which it gets the scan: {', '.join(INPUT_FORMATS)}.",
+    "output": "Name of its output in the working directory; * where the program chooses it.",
+    "mask": "Name of its mask of overwritten voxels, likewise; empty for none.",
+    "output_is": f"What its output is: {', '.join(OUTPUTS)} (a mask of what stays, or goes).",
+    "trust_voxels": "Whether its output's header is not believed: its array has the input's order.",
+    "allow_regrid": "Whether an output on another grid is resampled instead of refused.",
+    "threads": "Threads that it may use.",
+    "timeout": "Seconds that it may take; 0 for the batch's own limit.",
+    "version": "Its version, where it cannot tell.",
+    "version_command": "Command line that tells its version.",
+    "version_pattern": "Regular expression that finds the version in what it tells.",
+    "version_file": "File that tells its version.",
+    "version_package": "Python package beside the program that has its version.",
+    "versions": "Which versions will do, for example >=0.3.",
+}
+#: All options; None stands for "not given", :func:`describe` says what a value may be.
+OPTIONS = {name: Option(None, meaning, kind=object) for name, meaning in _MEANINGS.items()}
 _LISTS = ("command", "path", "programs", "variables", "version_command")
 _MAPPINGS = ("environment", "files", "values")
 _FLAGS = ("trust_voxels", "allow_regrid")

@@ -35,54 +35,74 @@ from pathlib import Path
 
 import numpy as np
 
-from refacebench.contracts import TrainingFailed
+from refacebench.contracts import Option, Refacer, TrainingFailed, choices
 from refacebench.head import hull as privacy_transform
 from refacebench.training import pairs as _pairs
 
 VERSION = "1"
-TITLE = "CP-GAN (native, after Van der Goten et al.)"
 
+#: The validation value of each criterion.
+CRITERIA = {"swd": "val_swd", "l1": "val_l1_changed"}
 #: Defaults: the size of the paper.
 OPTIONS = {
-    "size": 128,  # edge of the finest scale: 4 times a power of two
-    "voxel_mm": 2.0,  # of the working grid
-    "filters": 16,  # channels at the finest scale, doubling towards the coarse ones ...
-    "max_filters": 256,  # ... up to this
-    "conv": "dense",  # or mbconv
-    "expansion": 6,  # of mbconv
-    "noise_channels": 1,  # of g0, at 4^3
-    "percentile": 99.0,  # of the intensities in the brain ...
-    "headroom": 2.0,  # ... times this becomes 1; fat and vessels are brighter than brain
-    "optimiser": "adamp",  # or adam
-    "learning_rate": 2e-3,
-    "discriminator_rate": 1.0,  # the discriminator's learning rate over the generator's
-    "betas": [0.0, 0.99],
-    "l1_weight": 0.0,  # of the mean absolute error outside the brain; the paper has none
-    "batch": 2,
-    "epochs": 100,
-    "decay_epochs": 0,
-    "steps_per_epoch": 0,  # 0: every scan once
-    "validate_every": 1,  # epochs between validations and checkpoints
-    "criterion": "swd",  # what picks the epoch: patches' distance; or l1, outside the brain
-    "augment": 0.0,  # strength, see move
-    "mirror": False,  # left to right, in half of the draws
-    "average": 0.0,  # decay of a running average of the weights; 0: none
-    "interpolation": "cubic",  # back to the scan's grid; or linear
-    "precision": "auto",  # bf16, float32; auto: bf16 where the hardware computes in it
-    "device": "auto",  # cuda where there is one
-}
-#: Options with a fixed set of values.
-CHOICES = {
-    "conv": ("dense", "mbconv"),
-    "optimiser": ("adamp", "adam"),
-    "interpolation": ("linear", "cubic"),
-    "precision": ("auto", "bf16", "float32"),
+    "size": Option(
+        128, "Edge of the finest scale: 4 times a power of two.", unit="voxels", least=4
+    ),
+    "voxel_mm": Option(2.0, "Voxel size of the working grid.", unit="mm", least=0.1),
+    "filters": Option(
+        16, "Channels at the finest scale, doubling towards the coarse ones.", least=1
+    ),
+    "max_filters": Option(256, "Most channels of a scale.", least=1),
+    "conv": Option(
+        "dense", "Dense convolutions, or the paper's (mbconv).", choices=("dense", "mbconv")
+    ),
+    "expansion": Option(6, "Expansion of mbconv.", least=1),
+    "noise_channels": Option(1, "Channels of noise at the coarsest scale.", least=0),
+    "percentile": Option(
+        99.0,
+        "This percentile of the intensities in the brain, times headroom, becomes 1.",
+        least=0,
+        most=100,
+    ),
+    "headroom": Option(2.0, "Fat and vessels are brighter than brain by this factor.", least=0),
+    "optimiser": Option("adamp", "The optimiser.", choices=("adamp", "adam")),
+    "learning_rate": Option(2e-3, "The generator's learning rate.", least=0),
+    "discriminator_rate": Option(
+        1.0, "The discriminator's learning rate over the generator's.", least=0
+    ),
+    "betas": Option([0.0, 0.99], "Decay rates of the optimisers' moments.", least=0, most=1),
+    "l1_weight": Option(
+        0.0, "Weight of the mean absolute error outside the brain; the paper has none.", least=0
+    ),
+    "batch": Option(2, "Scans a step.", least=1),
+    "epochs": Option(100, "Epochs at the full learning rate.", least=0),
+    "decay_epochs": Option(0, "Epochs over which the learning rate falls to 0.", least=0),
+    "steps_per_epoch": Option(0, "Steps an epoch; 0 for every scan once.", least=0),
+    "validate_every": Option(1, "Epochs between validations and checkpoints.", least=1),
+    "criterion": Option(
+        "swd",
+        "What picks the epoch: the distance of patches, or the mean absolute error outside the "
+        "brain.",
+        choices=tuple(CRITERIA),
+    ),
+    "augment": Option(0.0, "Strength of the random shifts, scales and turns.", least=0),
+    "mirror": Option(False, "Whether heads are mirrored left to right in half of the draws."),
+    "average": Option(
+        0.0, "Decay of a running average of the weights; 0 for none.", least=0, most=1
+    ),
+    "interpolation": Option(
+        "cubic", "How a result is brought back to the scan's grid.", choices=("linear", "cubic")
+    ),
+    "precision": Option(
+        "auto",
+        "Number format of the networks; auto takes bf16 where the hardware computes in it.",
+        choices=("auto", "bf16", "float32"),
+    ),
+    "device": Option("auto", "Where it computes; auto takes CUDA where there is one."),
 }
 #: Options that a trained model is bound to.
 BOUND = ("size", "voxel_mm", "filters", "max_filters", "conv", "expansion")
 BOUND += ("noise_channels", "percentile", "headroom")
-#: Options that only the application of a model heeds.
-APPLIED = ("interpolation", "precision", "device")
 #: What a model's card says of the method.
 IDENTITY = {
     "method": "cpgan3d",
@@ -90,8 +110,6 @@ IDENTITY = {
     "statement": "A native re-implementation of CP-GAN (Van der Goten et al.), "
     "not the authors' program.",
 }
-#: The validation value of each criterion.
-CRITERIA = {"swd": "val_swd", "l1": "val_l1_changed"}
 #: Validation scans of which sample slices are kept.
 SAMPLES = 4
 #: Air between the hull and the upper and posterior side of the working grid, in millimetres.
@@ -664,7 +682,7 @@ def memory_mb(options: dict, scans: int) -> int:
 
 
 def train(train, validation, out, options: dict, seed: int) -> None:
-    """Train a model; see the contract in :mod:`refacebench.refacers`.
+    """Train a model; see :class:`refacebench.contracts.Refacer`.
 
     Parameters
     ----------
@@ -726,8 +744,7 @@ def _check(train, validation, options: dict) -> None:
         raise TrainingFailed(
             f"{len(train)} training and {len(validation)} validation scans: both are needed"
         )
-    choices = {**CHOICES, "criterion": tuple(CRITERIA)}
-    _pairs.check(train, validation, options, choices)
+    _pairs.check(train, validation, options, choices(OPTIONS))
     scales(options["size"])
 
 
@@ -830,3 +847,16 @@ def reface(model: Model, volume, changed: np.ndarray, options: dict) -> np.ndarr
         made = generate(model.network, Heads([head], model.device), 0, seed, model)
     hull = privacy_transform.from_image(volume.data, changed).hull
     return restore(made[0, 0].cpu().numpy(), head, volume, hull, options["interpolation"])
+
+
+METHOD = Refacer(
+    version=VERSION,
+    title="CP-GAN (native, after Van der Goten et al.)",
+    options=OPTIONS,
+    train=train,
+    load=load,
+    run=reface,
+    memory_mb=memory_mb,
+    applied=("interpolation", "precision", "device"),
+    sources=("Van der Goten et al., BMVC 2021",),
+)

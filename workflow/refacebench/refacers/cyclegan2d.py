@@ -33,28 +33,31 @@ together; which of them did it is not known.
 
 from __future__ import annotations
 
+from refacebench.contracts import Option, Refacer, overridden
 from refacebench.training import slicewise
 
 VERSION = "1"
-TITLE = "2-D CycleGAN (native, after Abramian & Eklund 2019)"
 
 #: Defaults: the size of the paper.
 OPTIONS = {
-    **slicewise.OPTIONS,
-    "composite": False,
-    "normalisation": "own",
-    "slices": "spaced",
-    "filters": 32,  # first layer of the generators
-    "blocks": 9,  # residual blocks
-    "discriminator_filters": 64,
-    "discriminator_layers": 3,  # with stride 2, beside the widest
-    "discriminator_stride": 2,  # of the widest layer; 1 in CycleGAN itself
-    "cycle_weight": 10.0,
-    "identity_weight": 0.0,  # relative to cycle_weight
-    "pool": 50,  # earlier fakes
+    **overridden(slicewise.OPTIONS, composite=False, normalisation="own", slices="spaced"),
+    "filters": Option(32, "Channels of the first layer of the generators.", least=1),
+    "blocks": Option(9, "Residual blocks of the generators.", least=0),
+    "discriminator_filters": Option(
+        64, "Channels of the first layer of the discriminators.", least=1
+    ),
+    "discriminator_layers": Option(
+        3, "Layers of the discriminators with stride 2, beside the widest.", least=0
+    ),
+    "discriminator_stride": Option(
+        2, "Stride of the discriminators' widest layer; 1 in CycleGAN itself.", choices=(1, 2)
+    ),
+    "cycle_weight": Option(10.0, "Weight of the cycle loss.", least=0),
+    "identity_weight": Option(
+        0.0, "Weight of the identity loss, relative to cycle_weight.", least=0
+    ),
+    "pool": Option(50, "Earlier fakes that the discriminators are shown.", least=0),
 }
-#: Options that only the application of a trained model heeds.
-APPLIED = slicewise.APPLIED
 
 
 def _network(options: dict):
@@ -180,7 +183,7 @@ def _predict(model, stack, items, seed: int):
     return slicewise.in_batches(some, items, model.options["reface_batch"])
 
 
-METHOD = slicewise.Method(
+SLICEWISE = slicewise.Method(
     name="cyclegan2d",
     version=VERSION,
     statement="A native re-implementation of the refacing model of Abramian & Eklund (2019), "
@@ -196,19 +199,32 @@ METHOD = slicewise.Method(
 
 def memory_mb(options: dict, scans: int) -> int:
     """Return what a training asks of a scheduler, see :func:`._slicewise.memory_mb`."""
-    return slicewise.memory_mb(METHOD, options, scans)
+    return slicewise.memory_mb(SLICEWISE, options, scans)
 
 
 def train(train, validation, out, options: dict, seed: int) -> None:
     """Train a model, see :func:`._slicewise.train`."""
-    slicewise.train(METHOD, train, validation, out, options, seed)
+    slicewise.train(SLICEWISE, train, validation, out, options, seed)
 
 
 def load(folder, options: dict) -> slicewise.Model:
     """Load a trained model, see :func:`._slicewise.load`."""
-    return slicewise.load(METHOD, folder, options)
+    return slicewise.load(SLICEWISE, folder, options)
 
 
 def reface(model, volume, changed, options: dict):
     """Predict the original's intensities from a defaced scan, see :func:`._slicewise.reface`."""
-    return slicewise.reface(METHOD, model, volume, changed, options)
+    return slicewise.reface(SLICEWISE, model, volume, changed, options)
+
+
+METHOD = Refacer(
+    version=VERSION,
+    title="2-D CycleGAN (native, after Abramian & Eklund 2019)",
+    options=OPTIONS,
+    train=train,
+    load=load,
+    run=reface,
+    memory_mb=memory_mb,
+    applied=slicewise.APPLIED,
+    sources=("https://doi.org/10.1109/ISBI.2019.8759515", "https://doi.org/10.1109/ICCV.2017.244"),
+)

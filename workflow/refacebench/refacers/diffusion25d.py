@@ -25,31 +25,40 @@ by T // n, so that an image has another noise level than the network is told.
 
 from __future__ import annotations
 
+from refacebench.contracts import Option, Refacer, overridden
 from refacebench.training import slicewise
 
 VERSION = "2"
-TITLE = "2.5-D diffusion, inpainting (native; network of MONAI)"
 
 #: Defaults: a size for one GPU.  No publication has this model: all are ours.
 OPTIONS = {
-    **slicewise.OPTIONS,
-    "slices": "changed",
-    "filters": 64,  # first level; a multiple of 16
-    "multipliers": [1, 2, 4, 4],  # of the filters at each level, which halves the image
-    "patch": 4,  # pixels go in and out as channels of 4 x 4 patches: 1/16 of the work of 1
-    "residual_blocks": 2,  # a level
-    "train_steps": 1000,  # of the noise schedule
-    "sampling_steps": 8,  # on the demo 20 gave refaced scans of the same correlation and error
-    "validation_steps": 5,  # sampling steps in the validation of every epoch
-    "learning_rate": 1e-4,
-    "batch": 16,
-    "epochs": 150,
-    "decay_epochs": 50,
-    "average": 0.9995,
-    "mirror": False,
+    **overridden(
+        slicewise.OPTIONS,
+        slices="changed",
+        learning_rate=1e-4,
+        batch=16,
+        epochs=150,
+        decay_epochs=50,
+        average=0.9995,
+    ),
+    "filters": Option(64, "Channels of the first level, a multiple of 16.", least=1),
+    "multipliers": Option(
+        [1, 2, 4, 4], "Of the channels at each level, which halves the image.", least=1
+    ),
+    "patch": Option(
+        4,
+        "Edge of the patches whose pixels go in and out as channels; 4 takes 1/16 of the work of "
+        "1.",
+        unit="pixels",
+        least=1,
+    ),
+    "residual_blocks": Option(2, "Residual blocks a level.", least=1),
+    "train_steps": Option(1000, "Steps of the noise schedule.", least=1),
+    # On the demo 20 gave refaced scans of the same correlation and error as 8.
+    "sampling_steps": Option(8, "Sampling steps when a scan is refaced.", least=1),
+    "validation_steps": Option(5, "Sampling steps in the validation of every epoch.", least=1),
+    "mirror": Option(False, "Whether slices are mirrored in half of the draws."),
 }
-#: Options that only the application of a trained model heeds.
-APPLIED = (*slicewise.APPLIED, "sampling_steps")
 
 
 def _network(options: dict):
@@ -231,7 +240,7 @@ def _denoised(model, image, source, mask, place, time):
     return total / count
 
 
-METHOD = slicewise.Method(
+SLICEWISE = slicewise.Method(
     name="diffusion25d",
     version=VERSION,
     statement="A diffusion model of this project, in the spirit of published attacks by "
@@ -245,19 +254,33 @@ METHOD = slicewise.Method(
 
 def memory_mb(options: dict, scans: int) -> int:
     """Return what a training asks of a scheduler, see :func:`._slicewise.memory_mb`."""
-    return slicewise.memory_mb(METHOD, options, scans)
+    return slicewise.memory_mb(SLICEWISE, options, scans)
 
 
 def train(train, validation, out, options: dict, seed: int) -> None:
     """Train a model, see :func:`._slicewise.train`."""
-    slicewise.train(METHOD, train, validation, out, options, seed)
+    slicewise.train(SLICEWISE, train, validation, out, options, seed)
 
 
 def load(folder, options: dict) -> slicewise.Model:
     """Load a trained model, see :func:`._slicewise.load`."""
-    return slicewise.load(METHOD, folder, options)
+    return slicewise.load(SLICEWISE, folder, options)
 
 
 def reface(model, volume, changed, options: dict):
     """Predict the original's intensities from a defaced scan, see :func:`._slicewise.reface`."""
-    return slicewise.reface(METHOD, model, volume, changed, options)
+    return slicewise.reface(SLICEWISE, model, volume, changed, options)
+
+
+METHOD = Refacer(
+    version=VERSION,
+    title="2.5-D diffusion, inpainting (native; network of MONAI)",
+    options=OPTIONS,
+    train=train,
+    load=load,
+    run=reface,
+    memory_mb=memory_mb,
+    applied=(*slicewise.APPLIED, "sampling_steps"),
+    sources=("https://arxiv.org/abs/2006.11239", "https://arxiv.org/abs/2010.02502"),
+    licence="the network is MONAI's: Apache-2.0",
+)

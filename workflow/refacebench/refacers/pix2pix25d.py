@@ -17,25 +17,33 @@ the best epoch is picked on validation scans.
 
 from __future__ import annotations
 
+from refacebench.contracts import Option, Refacer
 from refacebench.training import slicewise
 
 VERSION = "2"
-TITLE = "2.5-D pix2pix (native, after Huelnhagen et al.)"
 
 #: Defaults: the size of the paper.
 OPTIONS = {
     **slicewise.OPTIONS,
-    "filters": 64,  # first layer of both networks
-    "discriminator_layers": 3,  # with stride 2; 3 see 70 x 70 pixels, 2 see 34, 1 sees 16
-    "mask_channel": False,  # the changed mask as a fourth input channel
-    "l1_weight": 100.0,
-    "gan_weight": 1.0,
-    "changed_weight": 1.0,  # of changed pixels in L1, relative to the others
-    "mirror": False,
-    "norm": "slice",  # statistics of each slice, as batch norm at batch 1; or batch
+    "filters": Option(64, "Channels of the first layer of both networks.", least=1),
+    "discriminator_layers": Option(
+        3,
+        "Layers of the discriminator with stride 2; 3 see 70 x 70 pixels, 2 see 34, 1 sees 16.",
+        least=0,
+    ),
+    "mask_channel": Option(False, "Whether the changed mask is a fourth input channel."),
+    "l1_weight": Option(100.0, "Weight of the mean absolute error.", least=0),
+    "gan_weight": Option(1.0, "Weight of the adversarial loss.", least=0),
+    "changed_weight": Option(
+        1.0, "Weight of changed pixels in the mean absolute error, relative to the others.", least=0
+    ),
+    "mirror": Option(False, "Whether slices are mirrored in half of the draws."),
+    "norm": Option(
+        "slice",
+        "Statistics of the normalisation: each slice's, as batch norm at batch 1, or the batch's.",
+        choices=("slice", "batch"),
+    ),
 }
-#: Options that only the application of a trained model heeds.
-APPLIED = slicewise.APPLIED
 
 
 def _network(options: dict):
@@ -125,7 +133,7 @@ def _predict(model, stack, items, seed: int):
     return slicewise.in_batches(some, items, model.options["reface_batch"])
 
 
-METHOD = slicewise.Method(
+SLICEWISE = slicewise.Method(
     name="pix2pix25d",
     version=VERSION,
     statement="A native re-implementation of the refacing model of Huelnhagen et al., "
@@ -140,19 +148,32 @@ METHOD = slicewise.Method(
 
 def memory_mb(options: dict, scans: int) -> int:
     """Return what a training asks of a scheduler, see :func:`._slicewise.memory_mb`."""
-    return slicewise.memory_mb(METHOD, options, scans)
+    return slicewise.memory_mb(SLICEWISE, options, scans)
 
 
 def train(train, validation, out, options: dict, seed: int) -> None:
     """Train a model, see :func:`._slicewise.train`."""
-    slicewise.train(METHOD, train, validation, out, options, seed)
+    slicewise.train(SLICEWISE, train, validation, out, options, seed)
 
 
 def load(folder, options: dict) -> slicewise.Model:
     """Load a trained model, see :func:`._slicewise.load`."""
-    return slicewise.load(METHOD, folder, options)
+    return slicewise.load(SLICEWISE, folder, options)
 
 
 def reface(model, volume, changed, options: dict):
     """Predict the original's intensities from a defaced scan, see :func:`._slicewise.reface`."""
-    return slicewise.reface(METHOD, model, volume, changed, options)
+    return slicewise.reface(SLICEWISE, model, volume, changed, options)
+
+
+METHOD = Refacer(
+    version=VERSION,
+    title="2.5-D pix2pix (native, after Huelnhagen et al.)",
+    options=OPTIONS,
+    train=train,
+    load=load,
+    run=reface,
+    memory_mb=memory_mb,
+    applied=slicewise.APPLIED,
+    sources=("https://doi.org/10.1109/CVPR.2017.632",),
+)

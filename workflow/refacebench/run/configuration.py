@@ -9,8 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from refacebench import reasons
-from refacebench.files import make_key
+from refacebench import files, reasons
 from refacebench.run import methods
 from refacebench.vocabulary import ORIGINAL, SYNTHETIC_NOTE, UNAVAILABLE, split_variant
 
@@ -63,11 +62,11 @@ def check(config: Mapping) -> None:
             if "+" in name or not name.replace("_", "").replace("-", "").isalnum():
                 raise ConfigError(f"{kind}: the name '{name}' may hold letters, digits, _ and -")
             try:
-                methods.options(kind, name, entry)
+                methods.choose(kind, name, entry)
+            except methods.OptionsRefused as error:
+                raise ConfigError(str(error)) from None
             except methods.MethodError as error:
                 raise ConfigError(f"config: {error}") from None
-    for name, entry in config["defacers"].items():
-        _check_options("defacers", name, entry)
     _check_settings(config)
     _check_splits(config)
     if "original" in config["defacers"]:
@@ -175,8 +174,8 @@ def _check_shared_models(config: Mapping) -> None:
     for name, entry in found.items():
         if "model" not in entry:
             continue
-        module = methods.load("refacers", name, entry)
-        free = {"model", "method", "file", "defacers", *getattr(module, "APPLIED", ())}
+        applied = methods.declared("refacers", name, entry).applied
+        free = {"model", "method", "file", "defacers", *applied}
         base = found[entry["model"]]
         fixed = sorted(k for k, v in entry.items() if k not in free and base.get(k) != v)
         if fixed:
@@ -190,19 +189,6 @@ def _check_shared_models(config: Mapping) -> None:
                 f"refacers.{name}.defacers: '{entry['model']}' is not trained on "
                 f"{', '.join(sorted(extra))}"
             )
-
-
-def _check_options(kind: str, name: str, entry: Mapping | None) -> None:
-    """Let a method check its own options; it does not look at the machine."""
-    module, options = methods.load(kind, name, entry), methods.options(kind, name, entry)
-    when = options.get("on_missing", "stop")
-    if when not in ("stop", "skip"):
-        raise ConfigError(f"{kind}.{name}: on_missing: '{when}' is neither stop nor skip")
-    if hasattr(module, "check"):
-        try:
-            module.check(options)
-        except ValueError as error:
-            raise ConfigError(f"{kind}.{name}: {error}") from None
 
 
 def programs(config: Mapping, look: bool, folder: str = "results/plan") -> dict[str, dict]:
@@ -231,7 +217,7 @@ def programs(config: Mapping, look: bool, folder: str = "results/plan") -> dict[
     found, stopping = {}, []
     for name, entry in config["defacers"].items():
         found[name] = _program(name, entry)
-        options = methods.options("defacers", name, entry)
+        options = methods.choose("defacers", name, entry).options
         if found[name]["reason"] and options.get("on_missing", "stop") != "skip":
             stopping.append(f"defacers.{name}: {found[name]['reason']}")
         # Whoever starts the run is told the whole path, tables are not.
@@ -242,26 +228,24 @@ def programs(config: Mapping, look: bool, folder: str = "results/plan") -> dict[
 
 
 def _program(name: str, entry: Mapping | None) -> dict:
-    from refacebench import defacers
-
-    module = methods.load("defacers", name, entry)
-    options = methods.options("defacers", name, entry)
-    reason = module.missing(options) if hasattr(module, "missing") else ""
+    chosen = methods.choose("defacers", name, entry)
+    method, options = chosen.method, chosen.options
+    reason = method.missing(options)
     if reason:
         found = {"engine": UNAVAILABLE, "version": "", "reason": reasons.one_line(reason)}
         return {**found, "inputs": ""}
-    files = module.inputs(options) if hasattr(module, "inputs") else []
+    own = method.inputs(options)
     return {
-        "engine": defacers.engine_of(module, options),
-        "version": defacers.version_of(module, options),
+        "engine": chosen.engine,
+        "version": method.program_version(options),
         "reason": "",
-        "inputs": make_key({}, files) if files else "",
+        "inputs": files.make_key({}, own) if own else "",
     }
 
 
 def decided(name: str, entry: Mapping | None, found: Mapping[str, dict]) -> dict:
     """Return a defacer's entry with ``engine: auto`` replaced by what was decided for it."""
-    options = methods.options("defacers", name, entry)
+    options = methods.choose("defacers", name, entry).options
     chosen = {"engine": found[name]["engine"]} if options.get("engine") == "auto" else {}
     return {**(entry or {}), **chosen}
 
@@ -286,7 +270,7 @@ def _check_settings(config: Mapping) -> None:
     from refacebench.statistics.settings import Settings
 
     try:
-        methods.options("brainage", BRAIN_AGE, config.get("brain_age"))
+        methods.choose("brainage", BRAIN_AGE, config.get("brain_age"))
         thresholds(quality_thresholds(config))
         Settings.from_config(config)
         Protocol.from_config(config)
@@ -330,11 +314,10 @@ def refaced_defacers(config: Mapping, entry: Mapping | None) -> list[str]:
 
 def statement(dataset: str, entry: Mapping) -> str:
     """Return the sentence that says that a dataset is synthetic; empty for real ones."""
-    module = methods.load("datasets", dataset, entry)
-    return f"{module.STATEMENT} {SYNTHETIC_NOTE}" if getattr(module, "SYNTHETIC", False) else ""
+    method = methods.declared("datasets", dataset, entry)
+    return f"{method.statement} {SYNTHETIC_NOTE}" if method.synthetic else ""
 
 
 def is_synthetic(config: Mapping, dataset: str) -> bool:
     """Tell whether a dataset's scans are grown at run time."""
-    module = methods.load("datasets", dataset, config["datasets"][dataset])
-    return bool(getattr(module, "SYNTHETIC", False))
+    return methods.declared("datasets", dataset, config["datasets"][dataset]).synthetic

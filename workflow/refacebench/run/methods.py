@@ -1,125 +1,269 @@
-"""Find a method by its name in the config.
+"""Find a method by its name in the config, and check what the config says to it.
 
-A method is one module: ``refacebench/<kind>/<name>.py``, or any Python file
-that the config names under ``file``.  An entry may rename a method by giving
-``method`` (datasets: ``type``), so that one defacer can take part twice with other options.
+A method is one file: ``refacebench/<kind>/<name>.py``, or any Python file that the config
+names under ``file``; either exports ``METHOD`` (:mod:`refacebench.contracts`).  An entry may
+rename a method by giving ``method`` (datasets: ``type``), so that one defacer can take part
+twice with other options.
+
+Imports method files and runs nothing of them but ``check``.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.util
+import sys
+import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-#: What each kind of method must define; the contract is in the kind's ``__init__``.
-CONTRACTS = {
-    "defacers": ("VERSION", "OPTIONS", "deface"),
-    "refacers": ("VERSION", "OPTIONS", "train", "load", "reface"),
-    "segmenters": ("VERSION", "OPTIONS", "segment"),
-    "datasets": ("VERSION", "OPTIONS", "index"),
-    "brainage": ("VERSION", "OPTIONS", "fit", "predict"),
-    "attackers": ("VERSION", "OPTIONS", "enrol", "score"),
-}
-#: Keys of a config entry that steer the registry and are no options of the method.
-COMMON = {
-    "datasets": ("type", "faces", "sessions_measured", "rescan_sessions", "rescan_max_days"),
-    "refacers": ("defacers", "sites", "model"),
-}
-RESERVED = ("method", "file", *(key for keys in COMMON.values() for key in keys))
+from refacebench.contracts import KINDS, Method
+
+#: Keys of a config entry, of any kind, that say where the method is.
+PLACE = ("method", "file")
 
 
 class MethodError(Exception):
     """A method that the config names cannot be used; the message says why."""
 
 
-def load(kind: str, name: str, entry: Mapping | None = None) -> ModuleType:
-    """Import the module of a config entry and check that it keeps its contract.
+class OptionsRefused(MethodError):
+    """A method's own check refuses its options; the message is the method's."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A method as a config's entry asks for it.
+
+    Attributes
+    ----------
+    kind, name : str
+        The config's section and the entry's name in it.
+    method : Method
+        What the file declares: of the kind's own class.
+    options : dict
+        All of its options: the defaults, overridden by the entry.
+    version : str
+        The method's; of a user's file with a digest of its text.
+    """
+
+    kind: str
+    name: str
+    method: Any
+    options: dict[str, Any]
+    version: str
+
+    @property
+    def engine(self) -> str:
+        """``native`` or ``official``."""
+        return self.method.engine_of(self.options)
+
+    @property
+    def title(self) -> str:
+        """The line that says what it is."""
+        return self.method.title_of(self.options)
+
+
+def choose(kind: str, name: str, entry: Mapping | None = None) -> Chosen:
+    """Return the method that a config's entry names, with all its options.
 
     Parameters
     ----------
     kind : str
-        A key of :data:`CONTRACTS`.
+        A key of :data:`refacebench.contracts.KINDS`.
     name : str
         The entry's name in the config.
     entry : mapping, optional
-        The entry itself, for ``method`` and ``file``.
+        The entry itself.
 
     Raises
     ------
     MethodError
-        If there is no such method or it lacks a part of the contract.
+        If there is no such method, its file is not as it should be, or the entry has a key
+        or a value that the method cannot take.  One sentence.
+    """
+    method = declared(kind, name, entry)
+    return Chosen(
+        kind, name, method, _options(kind, name, entry, method), version(kind, name, entry)
+    )
+
+
+def declared(kind: str, name: str, entry: Mapping | None = None) -> Any:
+    """Return the value ``METHOD`` behind a config's entry.
+
+    Raises
+    ------
+    MethodError
+        As :func:`choose`; the entry's options are not looked at.
     """
     entry = entry or {}
-    method = entry.get("method") or entry.get("type") or _implied(kind, entry) or name
+    method = entry.get("method") or _implied(kind, entry) or name
     if "file" in entry:
-        module = _from_file(Path(entry["file"]), method)
-    else:
-        try:
-            module = importlib.import_module(f"refacebench.{kind}.{method}")
-        except ModuleNotFoundError as error:
-            if not str(error.name).startswith("refacebench"):
-                raise
-            known = ", ".join(available(kind))
-            raise MethodError(f"{kind}: no method '{method}'; there are: {known}") from None
-    missing = [part for part in CONTRACTS[kind] if not hasattr(module, part)]
-    if missing:
-        raise MethodError(f"{kind}: '{method}' lacks {', '.join(missing)}")
-    return module
-
-
-def _implied(kind: str, entry: Mapping) -> str:
-    """Return the method that an entry means without naming it: a command line is one."""
-    by_config = kind == "defacers" and ("command" in entry or "program" in entry)
-    return "command" if by_config and "file" not in entry else ""
-
-
-def _from_file(path: Path, method: str) -> ModuleType:
-    if not path.is_file():
-        raise MethodError(f"method '{method}': no file {path}")
-    spec = importlib.util.spec_from_file_location(f"refacebench_user_{method}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+        return read(entry["file"], kind, method)
+    if method not in available(kind):
+        known = ", ".join(available(kind))
+        raise MethodError(f"{kind}: no method '{method}'; there are: {known}")
+    module = importlib.import_module(f"refacebench.{kind}.{method}")
+    return _checked(module, kind, f"refacebench/{kind}/{method}.py")
 
 
 def available(kind: str) -> list[str]:
     """Return the names of the methods that come with the project."""
     folder = Path(__file__).parents[1] / kind
-    return sorted(
-        p.stem for p in folder.glob("*.py") if not p.stem.startswith("_") and _keeps(kind, p)
-    )
+    return sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
 
 
-def _keeps(kind: str, path: Path) -> bool:
-    """Tell a method's file from a helper's without importing either."""
-    text = path.read_text()
-    return all(f"\n{part}" in text or f"\ndef {part}(" in text for part in CONTRACTS[kind])
+def read(path: str | Path, kind: str = "", method: str = "") -> Method:
+    """Return the value ``METHOD`` of a user's file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A Python file.
+    kind : str
+        The kind that it is asked for; empty for any.
+    method : str
+        What the config calls it, for the messages.
+
+    Raises
+    ------
+    MethodError
+        If there is no such file, it cannot be imported, or it declares no method of the kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MethodError(f"method '{method or path.stem}': no file {path}")
+    return _checked(_module(path, path.read_bytes()), kind, str(path))
 
 
-def options(kind: str, name: str, entry: Mapping | None) -> dict:
+def version(kind: str, name: str, entry: Mapping | None = None) -> str:
+    """Return a method's version; for a user's file, with a digest of its text."""
+    own = str(declared(kind, name, entry).version)
+    if entry and "file" in entry:
+        digest = hashlib.sha256(Path(entry["file"]).read_bytes()).hexdigest()[:8]
+        return f"{own}-{digest}"
+    return own
+
+
+def _implied(kind: str, entry: Mapping) -> str:
+    """Return the method that an entry means without naming it: a command line is one."""
+    if kind == "datasets":
+        return entry.get("type") or ""
+    by_config = kind == "defacers" and ("command" in entry or "program" in entry)
+    return "command" if by_config and "file" not in entry else ""
+
+
+@functools.lru_cache(maxsize=64)
+def _module(path: Path, text: bytes) -> ModuleType:
+    """Import a user's file; ``text`` is what it holds, so that a changed one is read anew."""
+    name = f"refacebench_user_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_loader(name, loader=None, origin=str(path))
+    module = importlib.util.module_from_spec(spec)
+    module.__file__ = str(path)
+    # Dataclasses look their own module up while it is being imported.
+    sys.modules[name] = module
+    try:
+        exec(compile(text, str(path), "exec"), module.__dict__)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise MethodError(_import_failure(path, error)) from None
+    return module
+
+
+def _import_failure(path: Path, error: BaseException) -> str:
+    """Return one sentence about a user's file that cannot be imported."""
+    if isinstance(error, SyntaxError):
+        return f"{path}, line {error.lineno}: it is no valid Python: {error.msg}"
+    lines = [
+        at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == str(path)
+    ]
+    place = f"{path}, line {lines[-1]}" if lines else str(path)
+    if isinstance(error, SystemExit):
+        return f"{place}: importing the file ends Python; leave only definitions at its top level"
+    said = " ".join(str(error).split()).replace(".__init__()", "")
+    if isinstance(error, ModuleNotFoundError):
+        return f"{place}: {said}; install it, or import it inside the function that uses it"
+    return f"{place}: {type(error).__name__}: {said}"
+
+
+def _checked(module: ModuleType, kind: str, place: str) -> Any:
+    """Return the METHOD of a module.
+
+    Raises
+    ------
+    MethodError
+        If there is none, it is of another kind, or its parts are not as they should be.
+    """
+    method = getattr(module, "METHOD", None)
+    wanted = KINDS[kind].__name__ if kind else "Defacer"
+    if method is None:
+        raise MethodError(
+            f"{place} declares no METHOD; end it with METHOD = {wanted}(version=..., ...) "
+            "(see refacebench/contracts.py)"
+        )
+    if not isinstance(method, Method):
+        raise MethodError(f"{place}: METHOD must be a {wanted}(...), not {_short(method)}")
+    own = next((k for k, cls in KINDS.items() if isinstance(method, cls)), "")
+    if kind and own != kind:
+        raise MethodError(
+            f"{place}: METHOD is a {type(method).__name__}, not a {wanted}; list it under {own}"
+        )
+    faults = method.faults()
+    if faults:
+        raise MethodError(f"{place}: METHOD: {'; '.join(faults)}")
+    return method
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _options(kind: str, name: str, entry: Mapping | None, method: Method) -> dict[str, Any]:
     """Return a method's options: its defaults, overridden by the config entry.
 
     Raises
     ------
     MethodError
-        If the entry has an option that the method does not know.
+        If the entry has an option that the method does not know or a value that it cannot take.
     """
-    module = load(kind, name, entry)
-    given = {k: v for k, v in (entry or {}).items() if k not in RESERVED}
-    unknown = sorted(set(given) - set(module.OPTIONS))
+    steering = (*PLACE, *method.STEERING)
+    given = {k: v for k, v in (entry or {}).items() if k not in steering}
+    unknown = sorted(str(key) for key in set(given) - set(method.options))
     if unknown:
-        known = ", ".join(sorted({*module.OPTIONS, *COMMON.get(kind, ())})) or "none"
+        known = ", ".join(sorted({*method.options, *method.STEERING})) or "none"
         raise MethodError(f"{kind}.{name}: unknown option {', '.join(unknown)} (known: {known})")
-    return {**module.OPTIONS, **given}
+    read_ = {key: method.options[key].read(value) for key, value in given.items()}
+    options = {**method.defaults, **read_}
+    wrong = {key: method.options[key].fault(value) for key, value in read_.items()}
+    wrong = {key: fault for key, fault in wrong.items() if fault}
+    said = _refusal(kind, name, method, options, wrong)
+    if said:
+        raise OptionsRefused(f"{kind}.{name}: {said}")
+    for key, fault in wrong.items():
+        raise MethodError(f"{kind}.{name}: {key}: {fault}")
+    return options
 
 
-def version(kind: str, name: str, entry: Mapping | None = None) -> str:
-    """Return a method's version; for a user's file, with a digest of its text."""
-    module = load(kind, name, entry)
-    if entry and "file" in entry:
-        digest = hashlib.sha256(Path(entry["file"]).read_bytes()).hexdigest()[:8]
-        return f"{module.VERSION}-{digest}"
-    return str(module.VERSION)
+def _refusal(kind, name, method: Method, options: Mapping, wrong: Mapping[str, str]) -> str:
+    """Return what the method's own check says against its options; empty if nothing.
+
+    The check knows more than the bounds do, and says it in the method's own words.  But
+    where a value is of the wrong type it may only stumble over it.
+    """
+    try:
+        method.check(options)
+    except ValueError as error:
+        said = str(error)
+        return said if not wrong or any(key in said for key in wrong) else ""
+    except Exception as error:
+        if wrong:
+            return ""
+        said = f"{kind}.{name}: its check failed: {type(error).__name__}: {error}"
+        raise MethodError(said) from error
+    return ""

@@ -42,10 +42,9 @@ def scans(config: Mapping, dataset: str) -> pd.DataFrame:
         If the dataset's folder is missing or unusable.
     """
     entry = config["datasets"][dataset]
-    module = methods.load("datasets", dataset, entry)
-    options = methods.options("datasets", dataset, entry)
+    chosen = methods.choose("datasets", dataset, entry)
     try:
-        table = module.index(options, config["seed"])
+        table = chosen.method.index(chosen.options, config["seed"])
     except (OSError, ValueError) as error:
         raise ConfigError(f"datasets.{dataset}: {error}") from None
     _check_index(table, dataset)

@@ -44,7 +44,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refacebench.contracts import Segmentation
+from refacebench.contracts import Option, Segmentation, Segmenter, defaults
 from refacebench.head import atlas as _atlas
 from refacebench.head import pose
 from refacebench.head.extraction import brain_mask, load_brain_extractor
@@ -53,18 +53,20 @@ from refacebench.image.nifti import Volume, reorient, reorient_like
 from refacebench.vocabulary import GLOBALS, REGIONS, TISSUES
 
 VERSION = "1.1"
-TITLE = "deepbet mask, N4, mixture model, ICBM 2009a template with Desikan-Killiany labels"
-ENGINE = "native"
-PRELOAD = ("ants", "scipy.ndimage", "skimage.filters", "torch.nn.functional")
 OPTIONS = {
-    # Edge of the brain extraction network's input; 256 as released, 192 three times faster.
-    "network_size": 192,
-    # Voxel size of the non-linear registration.
-    "registration_mm": 3.0,
-    # Weight of the Markov field.
-    "smoothness": 0.6,
-    # How far a ventricle may reach beyond the atlas's.
-    "ventricle_growth_mm": 12.0,
+    "network_size": Option(
+        192,
+        "Edge of the brain extraction network's input; 256 as released, 192 three times faster.",
+        unit="voxels",
+        least=32,
+    ),
+    "registration_mm": Option(
+        3.0, "Voxel size of the non-linear registration.", unit="mm", least=0.5
+    ),
+    "smoothness": Option(0.6, "Weight of the Markov field.", least=0),
+    "ventricle_growth_mm": Option(
+        12.0, "How far a ventricle may reach beyond the atlas's.", unit="mm", least=0
+    ),
 }
 #: Margin around the brain that is kept for registration.
 MARGIN_MM = 6.0
@@ -99,7 +101,7 @@ def segment(volume: Volume, options: dict, source=None) -> Segmentation:
         If there is no brain, or only what has not the shape of one; if its tissues cannot
         be told apart; or if the atlas does not fit.
     """
-    options = {**OPTIONS, **options}
+    options = {**defaults(OPTIONS), **options}
     canonical = reorient(volume, "RAS")
     brain = brain_mask(canonical, options["network_size"])
     box = _box(brain, canonical.spacing)
@@ -302,3 +304,19 @@ def _quality(model: dict, place, mask: np.ndarray, voxel_ml: float) -> dict[str,
         "csf_grey_contrast_to_noise": float((means[1] - means[0]) / noise),
         "atlas_similarity": place.similarity,
     }
+
+
+METHOD = Segmenter(
+    version=VERSION,
+    title="deepbet mask, N4, mixture model, ICBM 2009a template with Desikan-Killiany labels",
+    options=OPTIONS,
+    run=segment,
+    prepare=prepare,
+    preload=("ants", "scipy.ndimage", "skimage.filters", "torch.nn.functional"),
+    sources=(
+        "https://doi.org/10.1016/j.compbiomed.2024.108845",
+        "https://doi.org/10.1016/j.neuroimage.2010.07.033",
+        "https://doi.org/10.1016/j.neuroimage.2006.01.021",
+    ),
+    licence="deepbet and its weights: MIT",
+)

@@ -11,15 +11,14 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
 
 from refacebench import reasons, vocabulary
-from refacebench.contracts import AttackFailed, Context, Enrolled, Scores, Subject
+from refacebench.contracts import Attacker, AttackFailed, Context, Enrolled, Scores, Subject
 from refacebench.head import rendering
-from refacebench.run import batch
+from refacebench.run import sandbox
 
 _IDS = ("scan", "participant", "session")
 #: What manifests of enrolment and attack keep of a render manifest's rows.
@@ -76,13 +75,13 @@ def subjects(
 
 
 def enrol(
-    module: ModuleType,
+    attacker: Attacker,
     people: Sequence[Subject],
     options: Mapping,
     known: Enrolled | None = None,
     again: dict[str, str] | None = None,
 ) -> tuple[Enrolled, dict[str, str]]:
-    """Let an attacker look at each scan; a scan that gives him nothing becomes a reason.
+    """Let an attacker look at each scan; a scan that gives it nothing becomes a reason.
 
     Parameters
     ----------
@@ -100,12 +99,12 @@ def enrol(
                 row = places[subject.scan]
                 found = {name: values[row] for name, values in known.features.items()}
             else:
-                found = {k: np.asarray(v) for k, v in module.enrol(subject, options).items()}
+                found = {k: np.asarray(v) for k, v in attacker.enrol(subject, options).items()}
         except Exception as error:  # any failure of a scan is a reason, never a crash
             if not isinstance(error, ValueError):
                 traceback.print_exc()
             lost[subject.scan] = reasons.clean(error)
-            if again is not None and batch.may_pass(error):
+            if again is not None and sandbox.may_pass(error):
                 again[subject.scan] = lost[subject.scan]
             continue
         kept.append(subject)
@@ -139,7 +138,7 @@ def load_enrolled(path: str | Path) -> tuple[Enrolled, dict[str, str]]:
 
 
 def attack(
-    module: ModuleType,
+    attacker: Attacker,
     rows: pd.DataFrame,
     queries: Enrolled,
     gallery: Enrolled,
@@ -176,7 +175,7 @@ def attack(
     if not len(gallery):
         why = "the gallery is empty: no original could be enrolled"
     elif len(queries):
-        scores, why = _score(module, queries, gallery, options, context, again)
+        scores, why = _score(attacker, queries, gallery, options, context, again)
     if why:
         print(f"no attack: {why}", file=sys.stderr, flush=True)
         reason = np.array([r or why for r in reason], dtype=str)
@@ -194,14 +193,14 @@ def attack(
     return result | {"detected": detected, "query_reason": reason}, scores.trained_on
 
 
-def _score(module, queries, gallery, options, context, again) -> tuple[Scores, str]:
+def _score(attacker, queries, gallery, options, context, again) -> tuple[Scores, str]:
     """Return the attacker's scores, or why there are none: a failed attack is no crash.
 
     Too little memory is one, since a second attempt of the job has more.  Another failure
     that may pass goes into ``again``.
     """
     try:
-        return module.score(queries, gallery, options, context), ""
+        return attacker.score(queries, gallery, options, context), ""
     except AttackFailed as error:
         return Scores(np.empty((0, len(gallery)))), reasons.clean(error)
     except MemoryError:
@@ -209,7 +208,7 @@ def _score(module, queries, gallery, options, context, again) -> tuple[Scores, s
     except Exception as error:
         traceback.print_exc()
         why = reasons.clean(f"{type(error).__name__}: {error}")
-        if again is not None and batch.may_pass(error):
+        if again is not None and sandbox.may_pass(error):
             again["attack"] = why
         return Scores(np.empty((0, len(gallery)))), why
 

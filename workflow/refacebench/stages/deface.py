@@ -10,14 +10,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import nibabel as nib
 import numpy as np
 
 from refacebench import bids
-from refacebench.contracts import Defaced, PreparedScan
-from refacebench.defacers import engine_of
+from refacebench.contracts import Defaced, Defacer, PreparedScan
 from refacebench.head import matrices
 from refacebench.image import nifti
 from refacebench.image.geometry import grow
@@ -72,7 +70,7 @@ def _mask_on(volume: Volume, path: str | Path) -> np.ndarray:
 
 
 def apply(
-    scan: PreparedScan, module: ModuleType, options: Mapping, out_image: Path, out_mask: Path
+    scan: PreparedScan, method: Defacer, options: Mapping, out_image: Path, out_mask: Path
 ) -> dict:
     """Deface one scan, write image and mask, and check what was written.
 
@@ -85,8 +83,7 @@ def apply(
     Parameters
     ----------
     scan : PreparedScan
-    module : module
-        A defacer, see :mod:`refacebench.defacers`.
+    method : Defacer
     options : mapping
         All of the method's options.
     out_image, out_mask : Path
@@ -115,8 +112,8 @@ def apply(
     # A method sees zeros where the scan is not finite; the file keeps what it has there.
     finite = np.nan_to_num(scan.volume.data, posinf=0.0, neginf=0.0)
     scan = replace(scan, volume=scan.volume.with_data(finite))
-    engine = engine_of(module, options)
-    result = _checked(module.deface(scan, dict(options)), scan)
+    engine = method.engine_of(options)
+    result = _checked(method.run(scan, dict(options)), scan)
     changed = result.changed.astype(bool)
     protected = np.zeros(scan.brain.shape, bool)
     if engine == "native":

@@ -18,40 +18,66 @@ from pathlib import Path
 
 import numpy as np
 
+from refacebench.contracts import Option, choices
 from refacebench.training import pairs as _pairs
 
 #: Options of every method here, with the values where the methods do not differ.
 OPTIONS = {
-    "composite": True,  # the caller copies voxels that defacing did not change back
-    "plane": "sagittal",  # or coronal, axial
-    "size": 256,  # rows and columns of a slice, a multiple of 16 (best: of 32)
-    "voxel_mm": 1.0,  # of the working grid, along all three axes
-    "normalisation": "defaced",  # scan whose percentile becomes 1: original, own (each its own)
-    "percentile": 99.5,  # of the intensities within the head
-    "slices": "head",  # that train: all, head (some head in it), changed, spaced (21, 5 mm apart)
-    "learning_rate": 2e-4,
-    "batch": 1,
-    "epochs": 100,
-    "decay_epochs": 100,
-    "steps_per_epoch": 0,  # 0: every slice once
-    "validate_every": 1,  # epochs between validations and checkpoints
-    "augment": 0.0,  # strength, see _slices.augment
-    "average": 0.0,  # decay of a running average of the weights; 0: none
-    "interpolation": "cubic",  # back to the scan's grid; or linear
-    "precision": "auto",  # bf16, float32; auto: bf16 where the hardware computes in it
-    "accelerate": "auto",  # channels last, fused optimiser, on CUDA recorded steps; or none
-    "compile": False,  # torch.compile the networks; needs a C++ compiler (CPU) or Triton (CUDA)
-    "device": "auto",  # cuda where there is one
-    "reface_batch": 64,  # slices at a time
-}
-#: Options with a fixed set of values.
-CHOICES = {
-    "plane": ("sagittal", "coronal", "axial"),
-    "normalisation": ("defaced", "own", "original"),
-    "slices": ("all", "head", "changed", "spaced"),
-    "interpolation": ("linear", "cubic"),
-    "precision": ("auto", "bf16", "float32"),
-    "accelerate": ("auto", "none"),
+    "composite": Option(
+        True,
+        "Whether voxels that defacing did not change are copied back; otherwise the model's whole "
+        "output is the result.",
+    ),
+    "plane": Option("sagittal", "Plane of the slices.", choices=("sagittal", "coronal", "axial")),
+    "size": Option(
+        256, "Rows and columns of a slice, a multiple of 16 (best: of 32).", unit="pixels", least=16
+    ),
+    "voxel_mm": Option(
+        1.0, "Voxel size of the working grid, along all three axes.", unit="mm", least=0.1
+    ),
+    "normalisation": Option(
+        "defaced",
+        "The scan whose percentile becomes 1: the defaced one, the original, or each its own.",
+        choices=("defaced", "own", "original"),
+    ),
+    "percentile": Option(
+        99.5, "Percentile of the intensities within the head that becomes 1.", least=0, most=100
+    ),
+    "slices": Option(
+        "head",
+        "Slices that train: all, those with some head, those with changed voxels, or 21 of them "
+        "5 mm apart (spaced).",
+        choices=("all", "head", "changed", "spaced"),
+    ),
+    "learning_rate": Option(2e-4, "Learning rate of the optimisers.", least=0),
+    "batch": Option(1, "Slices a step.", least=1),
+    "epochs": Option(100, "Epochs at the full learning rate.", least=0),
+    "decay_epochs": Option(100, "Epochs over which the learning rate falls to 0.", least=0),
+    "steps_per_epoch": Option(0, "Steps an epoch; 0 for every slice once.", least=0),
+    "validate_every": Option(1, "Epochs between validations and checkpoints.", least=1),
+    "augment": Option(0.0, "Strength of the random shifts, scales and turns.", least=0),
+    "average": Option(
+        0.0, "Decay of a running average of the weights; 0 for none.", least=0, most=1
+    ),
+    "interpolation": Option(
+        "cubic", "How a result is brought back to the scan's grid.", choices=("linear", "cubic")
+    ),
+    "precision": Option(
+        "auto",
+        "Number format of the networks; auto takes bf16 where the hardware computes in it.",
+        choices=("auto", "bf16", "float32"),
+    ),
+    "accelerate": Option(
+        "auto",
+        "Whether memory order, optimiser and recorded steps are those that are fastest here.",
+        choices=("auto", "none"),
+    ),
+    "compile": Option(
+        False,
+        "Whether the networks are compiled; needs a C++ compiler (CPU) or Triton (CUDA).",
+    ),
+    "device": Option("auto", "Where it computes; auto takes CUDA where there is one."),
+    "reface_batch": Option(64, "Slices at a time when a scan is refaced.", least=1),
 }
 #: Options that a trained model is bound to, whatever the method.
 BOUND = ("plane", "size", "voxel_mm", "normalisation", "percentile")
@@ -90,7 +116,7 @@ class Method:
     name, version, statement : str
         For the card; the statement says what the method is and is not.
     choices : mapping
-        Options with a fixed set of values beyond :data:`CHOICES`.
+        Options with a fixed set of values beyond those of :data:`OPTIONS`.
     reach : int
         Neighbours to either side that the network sees with a slice.
     bound : tuple of str
@@ -420,7 +446,7 @@ def _check(method: Method, train, validation, options: dict) -> None:
         raise ValueError(
             f"{len(train)} training and {len(validation)} validation scans: both are needed"
         )
-    _pairs.check(train, validation, options, {**CHOICES, **method.choices})
+    _pairs.check(train, validation, options, {**choices(OPTIONS), **method.choices})
 
 
 def _parameters(task) -> dict[str, int]:
