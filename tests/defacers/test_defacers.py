@@ -47,7 +47,11 @@ NATIVES = [null, skull_strip, EVERYTHING] + (
 )
 
 
-@pytest.mark.parametrize("module", NATIVES, ids=lambda m: m.__name__.rpartition(".")[2])
+def _name(method):
+    return "everything" if isinstance(method, Defacer) else method.__name__.rpartition(".")[2]
+
+
+@pytest.mark.parametrize("module", NATIVES, ids=_name)
 @settings(
     max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

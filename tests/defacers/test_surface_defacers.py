@@ -259,7 +259,7 @@ def test_impossible_options_are_refused_when_the_config_is_read(module, options,
     with pytest.raises(ValueError, match=message):
         module.check({**module.METHOD.defaults, **options})
     with pytest.raises(configuration.ConfigError, match=f"defacers.{name}"):
-        configuration._check_options("defacers", name, options)
+        configuration.check({"datasets": {}, "defacers": {name: options}})
 
 
 @needs_template

@@ -145,8 +145,8 @@ def test_a_training_that_failed_is_a_card_that_says_whether_to_try_again(
 
     module = script("train")
     monkeypatch.setattr(module.log, "start", lambda log: None)
-    monkeypatch.setattr(module.methods, "load", lambda *given: Inputs(train=train))
-    monkeypatch.setattr(module.methods, "options", lambda *given: {})
+    nothing = Inputs(method=Inputs(train=train), options={})
+    monkeypatch.setattr(module.methods, "choose", lambda *given: nothing)
     manifests = [tmp_path / "m.tsv"]
     module.main(
         Inputs(

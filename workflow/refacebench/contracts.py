@@ -458,7 +458,7 @@ def _no_text(*given: Any) -> str:
     return ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Method:
     """What the methods of all kinds declare.
 
@@ -563,7 +563,7 @@ def _call_faults(name: str, function: object, given: tuple[str, ...], text_too: 
     return []
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Defacer(Method):
     """Removes or changes the face of a scan.
 
@@ -613,7 +613,7 @@ def _memory_mb(options: Options, scans: int) -> int:
     return MEMORY_MB
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Refacer(Method):
     """A trained model that puts a face back on a defaced scan.
 
@@ -668,7 +668,7 @@ class Refacer(Method):
         return super().faults() + [f"applied: there is no option {name}" for name in unknown]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Segmenter(Method):
     """Finds brain, tissues and regions in one image.
 
@@ -696,7 +696,7 @@ class Segmenter(Method):
     }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Attacker(Method):
     """Tries to name the person behind a scan.
 
@@ -752,7 +752,7 @@ class Attacker(Method):
         ]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class BrainAge(Method):
     """Predicts age from a segmentation's volumes.
 
@@ -781,7 +781,7 @@ class BrainAge(Method):
     }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset(Method):
     """Lists scans and, where they do not exist, grows them.
 

@@ -8,7 +8,7 @@
         command: [my_tool, --in, "{input}", --out, "{output}"]
         version_command: [my_tool, --version]
 
-``program`` names a description in ``defacers/programs`` or a file like those there;
+``program`` names a description in ``refacebench/programs`` or a file like those there;
 further options override it.  What every option means stands at
 :class:`refacebench.programs.catalogue.Program`.  The engine is always
 ``official``: the program's output is taken as it is and checked.
