@@ -60,7 +60,7 @@ def test_a_whole_head_is_registered_once(monkeypatch):
     runs = []
     stage = linear.linear_stage
     monkeypatch.setattr(
-        template, "linear_stage", lambda kind, *rest: runs.append(kind) or stage(kind, *rest)
+        registration, "linear_stage", lambda kind, *rest: runs.append(kind) or stage(kind, *rest)
     )
     scan, true = cut_and_tilted(-200, 5)
     assert error(registration.register(scan, schedule="quick"), true)[0] < 1
