@@ -61,9 +61,11 @@ CHIN = np.array(
         (75.0, 52.0, 0.40),
     ]
 )
-#: The average of many faces is dim at lips and lids, where they differ; the new face gets a
-#: closed skin of this thickness, not darker than this quantile of the scan's own tissue.
-SKIN_MM, SKIN_QUANTILE = 5.0, 40.0
+#: Thickness of the closed skin that a new face gets.
+SKIN_MM = 5.0
+#: The average of many faces is dim at lips and lids, where they differ; the new face's skin is
+#: not darker than this quantile of the scan's own tissue.
+SKIN_QUANTILE = 40.0
 #: Intensity of the mean head's surface, and half the thickness of its ghosts.
 SURFACE, GHOST_MM = 75.0, 4.5
 #: Wrapped signal: behind this plane (template mm), this far from the head, above this share of
