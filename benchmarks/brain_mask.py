@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench import contracts, manifest
-from refacebench.datasets import demo, labelmaps
+from refacebench.datasets import _freesurfer, _paint, demo
 from refacebench.head import extraction, pose, registration
 from refacebench.head.labels import is_brain
 from refacebench.image import geometry, nifti
@@ -85,7 +85,7 @@ def painted(path: Path, priors: Path, voxel_mm: float = 2.0) -> tuple[Volume, np
     rng = np.random.default_rng(0)
     labels = nifti.reorient(nifti.read(path, dtype=None))
     values = np.rint(labels.data).astype(np.int32)
-    paint = labelmaps.read_paint(priors)
+    paint = _paint.read_paint(priors)
     place = np.zeros(int(paint.labels.max()) + 1, np.uint16)
     place[paint.labels] = np.arange(len(paint.labels))
     place = place[values]
@@ -96,7 +96,7 @@ def painted(path: Path, priors: Path, voxel_mm: float = 2.0) -> tuple[Volume, np
     field = zoom(rng.standard_normal((4, 4, 4)), np.array(image.shape) / 4, order=3)
     noise = rng.normal(0, 0.03, (2, *image.shape))
     data = 1000 * np.hypot(image.data * np.exp(0.15 * field) + noise[0], noise[1])
-    brain = labels.with_data(is_brain(labelmaps.to_truth(values)).astype(np.float32))
+    brain = labels.with_data(is_brain(_freesurfer.to_truth(values)).astype(np.float32))
     return image.with_data(data.astype(np.float32)), geometry.coarse(brain, voxel_mm).data > 0.5
 
 

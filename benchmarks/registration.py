@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from refacebench.datasets import labelmaps
-from refacebench.head import extraction, masks, registration, rendering, space
+from refacebench.datasets import _freesurfer, _paint
+from refacebench.head import extraction, masks, registration, space, surface
 from refacebench.head import template as templates
 from refacebench.head.labels import is_brain
 from refacebench.image import geometry, linear, nifti
@@ -31,14 +31,14 @@ VOXEL_MM = 2.0
 MOST_DEGREES, MOST_MM = 3.0, 3.0
 
 
-def paint(path: Path, colours: labelmaps.Paint) -> tuple[Volume, np.ndarray]:
+def paint(path: Path, colours: _paint.Paint) -> tuple[Volume, np.ndarray]:
     """Return a T1w-like scan of a label map and its true brain mask (RAS+ axes)."""
     volume = nifti.reorient(nifti.read(path, dtype=None))
     labels = np.rint(volume.data).astype(np.int32)
     place = np.zeros(int(colours.labels.max()) + 1, np.int32)
     place[colours.labels] = np.arange(len(colours.labels))
     scan = geometry.coarse(volume.with_data(600 * colours.level[place[labels]]), VOXEL_MM)
-    inside = volume.with_data(is_brain(labelmaps.to_truth(labels)).astype(np.float32))
+    inside = volume.with_data(is_brain(_freesurfer.to_truth(labels)).astype(np.float32))
     brain = geometry.coarse(inside, VOXEL_MM).data > 0.5
     return scan, brain
 
@@ -154,9 +154,9 @@ CONDITIONS = {
 
 def error(found: np.ndarray, true: np.ndarray) -> tuple[float, float]:
     """Return degrees between two poses and mm between them at the camera's centre."""
-    between = rendering.rigid(found) @ np.linalg.inv(rendering.rigid(true))
+    between = surface.rigid(found) @ np.linalg.inv(surface.rigid(true))
     cosine = np.clip((np.trace(between[:3, :3]) - 1) / 2, -1, 1)
-    center = np.append(rendering.CENTER, 1.0)
+    center = np.append(surface.CENTER, 1.0)
     return float(np.rad2deg(np.arccos(cosine))), float(
         np.linalg.norm((between @ center - center)[:3])
     )
@@ -231,7 +231,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=["quick", "full"])
     parser.add_argument("--only", nargs="+", help="these conditions")
     given = parser.parse_args()
-    colours = labelmaps.read_paint(given.folder / "labels_classes_priors")
+    colours = _paint.read_paint(given.folder / "labels_classes_priors")
     rows, template = [], mean_brain()
     for number, path in enumerate(sorted(given.folder.glob("*.nii.gz"))):
         if given.heads and not any(name in path.name for name in given.heads):

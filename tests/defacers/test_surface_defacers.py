@@ -11,8 +11,8 @@ import pytest
 from phantoms import ORIENTATIONS, make_scan, oriented, phantom, run
 from refacebench import bids
 from refacebench.defacers import deepdefacer, mask_face, mideface, mri_reface
-from refacebench.head import face_parts, matrices, region, space, template
-from refacebench.head import warp as _warp
+from refacebench.head import face_parts, matrices, region, space, template, warp
+from refacebench.head.average import clean_mask, extended_mean_head
 from refacebench.image import geometry, morphology, nifti
 from refacebench.image.nifti import Volume
 from refacebench.run import configuration
@@ -42,22 +42,28 @@ def counted(monkeypatch):
     """A registration that takes no time, and how often it was run."""
     calls = []
 
-    def compute(scan):
-        calls.append(scan)
+    def compute(volume, matrix):
+        calls.append(volume)
         data = np.random.default_rng(0).normal(size=(5, 6, 7, 3)).astype(np.float32)
         affine = np.diag([33.3, 37.7, 31.1, 1.0])
         affine[:3, 3] = [-90.1, -100.2, -110.3]
         return Volume(data, affine)
 
-    monkeypatch.setattr(_warp, "compute", compute)
+    monkeypatch.setattr(warp, "compute", compute)
     return calls
+
+
+def field_of(scan):
+    return warp.field(scan.volume, scan.to_template, scan.warp_path)
 
 
 def test_registration_is_computed_once_and_read_by_the_next(tmp_path, counted):
     scan = replace(make_scan(tmp_path), warp_path=tmp_path / "deep" / "warp.nii.gz")
-    one, two = _warp.field(scan), _warp.field(scan)
+    one, two = field_of(scan), field_of(scan)
     assert len(counted) == 1
-    assert np.array_equal(one.data, _warp.compute(scan).data)  # to the last bit
+    assert np.array_equal(
+        one.data, warp.compute(scan.volume, scan.to_template).data
+    )  # to the last bit
     assert np.array_equal(one.data, two.data)
     assert np.array_equal(one.affine, two.affine)
     assert [p.name for p in scan.warp_path.parent.iterdir()] == ["warp.nii.gz"]
@@ -65,25 +71,25 @@ def test_registration_is_computed_once_and_read_by_the_next(tmp_path, counted):
 
 def test_registration_of_another_scan_or_a_broken_file_is_made_again(tmp_path, counted):
     scan = replace(make_scan(tmp_path), warp_path=tmp_path / "warp.nii.gz")
-    _warp.field(scan)
+    field_of(scan)
     moved = scan.to_template.copy()
     moved[0, 3] = 1.0
-    _warp.field(replace(scan, to_template=moved))
+    field_of(replace(scan, to_template=moved))
     brighter = scan.volume.with_data(scan.volume.data + 1)
-    _warp.field(replace(scan, volume=brighter))
+    field_of(replace(scan, volume=brighter))
     assert len(counted) == 3
     scan.warp_path.write_bytes(scan.warp_path.read_bytes()[:100])
-    _warp.field(scan)
+    field_of(scan)
     assert len(counted) == 4
     scan.warp_path.write_bytes(b"nothing")
-    _warp.field(scan)
+    field_of(scan)
     assert len(counted) == 5
-    assert len([None for _ in range(2) if _warp.field(scan)]) == 2
+    assert len([None for _ in range(2) if field_of(scan)]) == 2
     assert len(counted) == 5
 
 
 def test_registration_without_a_path_is_not_written(tmp_path, counted):
-    _warp.field(make_scan(tmp_path))
+    field_of(make_scan(tmp_path))
     assert len(counted) == 1
     assert not list(tmp_path.rglob("*xfm*"))
 
@@ -93,7 +99,7 @@ def test_kept_registration_is_a_displacement_field_for_itk(tmp_path, counted):
     import ants
 
     scan = replace(make_scan(tmp_path), warp_path=tmp_path / "warp.nii.gz")
-    ours = _warp.field(scan)
+    ours = field_of(scan)
     nifti.to_ants(scan.volume)  # ITK's number of threads is set before its first use
     image = ants.image_read(str(scan.warp_path))
     assert image.components == 3
@@ -109,10 +115,10 @@ def test_displacements_on_a_part_of_the_scan_by_hand():
     """A field that grows by 0.5 mm a mm along x, looked up on a shifted, finer grid."""
     data = np.zeros((5, 5, 5, 3), np.float32)
     data[..., 0] = 2.0 * np.arange(5)[:, None, None]
-    warp = Volume(data, np.diag([4.0, 4.0, 4.0, 1.0]))
+    field = Volume(data, np.diag([4.0, 4.0, 4.0, 1.0]))
     affine = np.diag([1.0, 1.0, 1.0, 1.0])
     affine[0, 3] = 3.0
-    x, y, z = _warp.displaced(Volume(np.zeros((6, 3, 3)), affine), warp)
+    x, y, z = warp.displaced(Volume(np.zeros((6, 3, 3)), affine), field)
     assert np.allclose(x[:, 1, 1], 0.5 * (3 + np.arange(6)))
     assert not y.any()
     assert not z.any()
@@ -141,7 +147,7 @@ def test_registration_of_the_mean_head_to_itself_moves_little():
     head = geometry.coarse(template.mean_head(), 4.0)
     solid = head.data > 60
     scan = _prepared(head, solid)
-    found = _warp.compute(scan)
+    found = warp.compute(scan.volume, scan.to_template)
     size = np.linalg.norm(found.data, axis=-1)
     assert found.data.shape == (*head.shape, 3)
     assert size[solid].mean() < 0.5
@@ -281,7 +287,7 @@ def test_a_scan_without_a_face_in_view_is_refused(tmp_path, module):
 @needs_template
 def test_the_mean_heads_chin_has_no_ledge():
     """Down from the lips the front of the mean head recedes in steps, and narrows to a chin."""
-    solid = mri_reface.extended_mean_head()[1]
+    solid = extended_mean_head()[1]
     grid = region.grid()
     mask = nifti.resample(solid, grid).data > 0.5
     y, z = (grid.affine[a, a] * np.arange(mask.shape[a]) + grid.affine[a, 3] for a in (1, 2))
@@ -306,7 +312,7 @@ def test_the_mean_heads_chin_has_no_ledge():
 @needs_template
 def test_refacing_the_mean_head_gives_its_own_surface_back():
     head = geometry.coarse(template.mean_head(), 4.0)
-    solid = mri_reface._clean_mask(head)
+    solid = clean_mask(head)
     data = np.where(solid, np.maximum(head.data, 90), 2).astype(np.float32)
     result = mri_reface.deface(_prepared(head.with_data(data), solid), {**AFFINE, "noise": False})
     now = np.where(result.changed, result.values, data) > 40

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from refacebench import reasons
-from refacebench.head import matching, registration, rendering, space, template
+from refacebench.head import matching, registration, space, surface, template
 from refacebench.image import geometry, linear, nifti
 from refacebench.image.nifti import Volume
 
@@ -35,9 +35,9 @@ def cut_and_tilted(height, degrees):
 
 def error(found, true):
     """Degrees and mm between two poses."""
-    between = rendering.rigid(found) @ np.linalg.inv(rendering.rigid(true))
+    between = surface.rigid(found) @ np.linalg.inv(surface.rigid(true))
     degrees = np.rad2deg(np.arccos(np.clip((np.trace(between[:3, :3]) - 1) / 2, -1, 1)))
-    center = np.append(rendering.CENTER, 1.0)
+    center = np.append(surface.CENTER, 1.0)
     return degrees, np.linalg.norm((between @ center - center)[:3])
 
 

@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 
 from refacebench.head import atlas as _atlas
-from refacebench.head import extraction, masks
+from refacebench.head import atlas_labels, extraction, masks
 from refacebench.image import geometry, morphology, nifti, registration, tissue
 from refacebench.segmenters import deepbet_atlas
 from refacebench.vocabulary import GLOBALS, REGIONS, TISSUES
@@ -242,7 +242,7 @@ def test_every_region_has_a_label_and_the_insula_none():
     sides += [("precuneus", "L"), ("insula", "R")]
     table = [{"id": str(i), "label": a, "hemisphere": b} for i, (a, b) in enumerate(sides, 1)]
     names = [*REGIONS, "other"]
-    found = [names[v - 1] for v in _atlas.region_values(table).values()]
+    found = [names[v - 1] for v in atlas_labels.region_values(table).values()]
     assert found == ["thalamus_left", "thalamus_right", "brainstem", "parietal", "other"]
 
 
@@ -264,7 +264,7 @@ def test_atlas_places_and_sizes():
     ):
         assert low < ml[name] < high, name
     assert 1700 < atlas.cavity_ml < 2000
-    assert 15 < (atlas.csf == _atlas.VENTRICLE).sum() / 1000 < 35
+    assert 15 < (atlas.csf == atlas_labels.VENTRICLE).sum() / 1000 < 35
 
 
 def test_missing_atlas_says_what_to_install():
@@ -290,8 +290,8 @@ def test_ventricles_follow_enlargement_but_not_into_outer_csf():
     large, shell = ball(40, 8), mask & ~ball(40, 16)
     csf = (large | shell).astype(np.float32)
     labels = np.zeros(mask.shape, np.uint8)
-    labels[ball(40, 4)] = _atlas.VENTRICLE  # the atlas's ventricle is far smaller
-    labels[shell] = _atlas.OUTER_CSF
+    labels[ball(40, 4)] = atlas_labels.VENTRICLE  # the atlas's ventricle is far smaller
+    labels[shell] = atlas_labels.OUTER_CSF
     found = deepbet_atlas.ventricles(csf, mask, labels[mask][None], (1, 1, 1), 12.0)
     assert np.array_equal(found, large)
 

@@ -139,13 +139,35 @@ def _folders(files: Iterable[str]) -> list[str]:
 
 def _header(row: Mapping) -> list[str]:
     """Return what stands as text in the headers of the scan that a row is about."""
-    from refacebench.image import nifti
-
     found: set[str] = set()
     for path in dict.fromkeys(str(row.get(name) or "") for name in ("path", "original_path")):
         if os.path.isfile(path):
-            found |= set(nifti.header_texts(path))
+            found |= set(header_texts(path))
     return sorted(found, key=len, reverse=True)
+
+
+def header_texts(path: str | Path, least: int = 4) -> list[str]:
+    """Return what stands as text in an image's header and its extensions; empty if unreadable.
+
+    Parameters
+    ----------
+    least : int
+        Characters of the shortest text that is returned.
+    """
+    import nibabel as nib
+
+    try:
+        header = nib.load(path).header
+        raw = [header[name].item() for name in header if header[name].dtype.kind == "S"]
+        raw += [extension.get_content() for extension in getattr(header, "extensions", ())]
+    except Exception:  # a damaged file: nibabel raises half a dozen kinds
+        return []
+    found = []
+    for content in raw:
+        text = content.decode("latin-1") if isinstance(content, bytes) else str(content)
+        parts = [text, *re.split(r"[\x00-\x1f^=;|,\"]+", text)]
+        found += [part.strip() for part in parts if len(part.strip()) >= least]
+    return list(dict.fromkeys(found))
 
 
 #: Characters of an error that are kept until its paths are shortened: half a path is none.

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from refacebench.contracts import Attacker, Context, Enrolled, Option, Scores, Subject
-from refacebench.head import matrices, rendering
+from refacebench.head import matrices, rendering, surface
 from refacebench.image import geometry, nifti
 
 VERSION = "1"
@@ -97,7 +97,7 @@ def brain_outline(
 
     inside = mask.data > 0
     center = geometry.mask_center(inside, mask.affine)
-    rotation = rendering.rigid(matrix)[:3, :3]
+    rotation = surface.rigid(matrix)[:3, :3]
     steps = np.arange(_STEP_MM / 2, _REACH_MM, _STEP_MM)
     outwards = directions() @ rotation  # rows: head axes turned back to the scan's
     points = center + steps[:, None, None] * outwards

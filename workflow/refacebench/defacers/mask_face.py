@@ -141,8 +141,6 @@ def _coating(part, below, core, tissue, width):
 
 
 _FILTER = {"normfilter": _normfilter, "blur": _blur, "coating": _coating}
-
-
 METHOD = Defacer(
     version=VERSION,
     title=title,

@@ -27,7 +27,7 @@ import numpy as np
 from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
 from refacebench.defacers._options import PROTECT_MARGIN, ears, upper
 from refacebench.head import region, space
-from refacebench.image import morphology, tissue
+from refacebench.image import geometry, morphology, tissue
 from refacebench.image.nifti import Volume
 
 VERSION = "1"
@@ -112,7 +112,7 @@ def brain_distance(
         Distances up to this are exact; a longer one may come out as any longer one.
     """
     result = np.full(brain.shape, np.inf, np.float32)
-    box = region.bounding(where, spacing, reach_mm + float(max(spacing)))
+    box = geometry.box_within(where, spacing, reach_mm + float(max(spacing)))
     if brain[box].any():
         result[box] = morphology.depth_mm(~brain[box], spacing)
     return result

@@ -134,7 +134,7 @@ def _adapted(weight: np.ndarray, scan: PreparedScan, options: dict) -> np.ndarra
     if options["upper"] != "own":
         if options["upper"] != "below_eyes":
             added = _region.face(options["upper"]) + added
-        where = _region.bounding(cut > 0, scan.volume.spacing, 0.0)
+        where = geometry.box_within(cut > 0, scan.volume.spacing, 0.0)
         cut[where] *= soft(where, _region.under(options["upper"]))
     for region in added:
         where = _region.box(scan.volume, scan.to_template, [region], 2.0)

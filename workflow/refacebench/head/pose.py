@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from refacebench.head import atlas
-from refacebench.image import registration
-from refacebench.image.geometry import block_mean
+from refacebench.image import geometry, registration
+from refacebench.image.geometry import blocks
 from refacebench.image.nifti import Volume, resample
 
 #: Voxel edge of the template's shape, and its blur.
@@ -91,7 +91,7 @@ def template_brain() -> Volume:
 def _shape() -> tuple[Volume, np.ndarray, float]:
     """Return the template's blurred shape with its gradient, its centre (mm) and its ml."""
     cavity = template_brain()
-    soft = atlas.at_resolution(cavity, SHAPE_MM, SHAPE_BLUR_MM)
+    soft = geometry.at_resolution(cavity, SHAPE_MM, SHAPE_BLUR_MM)
     slopes = registration.gradient(soft.data[None])[0]
     return (
         soft,
@@ -207,10 +207,7 @@ def registered_brain(volume: Volume, matrix: np.ndarray) -> np.ndarray:
 def agreement(brain: Volume, matrix: np.ndarray) -> float:
     """Return the Dice of a brain mask and the registered template's brain, on about 4 mm voxels."""
     factors = np.maximum(1, np.round(4.0 / brain.spacing)).astype(int)
-    affine = brain.affine.copy()
-    affine[:3, :3] = brain.affine[:3, :3] * factors
-    affine[:3, 3] += brain.affine[:3, :3] @ ((factors - 1) / 2)
-    small = Volume(block_mean(brain.data.astype(np.float32), factors), affine)
+    small = blocks(brain.with_data(brain.data.astype(np.float32)), factors)
     return dice(small.data > 0.5, registered_brain(small, matrix))
 
 
@@ -221,11 +218,10 @@ def _small(mask: Volume) -> Volume:
         affine[:3, :3] *= 2
         return _small(Volume(mask.data[::2, ::2, ::2], affine))
     factors = np.maximum(1, np.round(np.array(mask.shape) / GRID)).astype(int)
-    affine = mask.affine.copy()
-    affine[:3, :3] = mask.affine[:3, :3] * factors
-    affine[:3, 3] += mask.affine[:3, :3] @ ((factors - 1) / 2)
+    small = blocks(mask.with_data(mask.data.astype(np.float32)), factors)
+    affine = small.affine.copy()
     affine[:3, 3] -= affine[:3, :3].sum(axis=1)
-    return Volume(np.pad(block_mean(mask.data.astype(np.float32), factors), 1), affine)
+    return Volume(np.pad(small.data, 1), affine)
 
 
 def _start(small: Volume) -> np.ndarray:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from refacebench.head import space
-from refacebench.image import geometry
+from refacebench.head.average import extended_mean_head
+from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 
 #: How far up the face is taken: ``below_eyes`` leaves the eyes with lids and orbits (and the
@@ -163,17 +164,6 @@ def box(volume: Volume, matrix: np.ndarray, regions: Sequence[Region], margin_mm
     return space.bounding_box(volume, matrix, [r.box for r in regions], margin_mm)
 
 
-def bounding(mask: np.ndarray, spacing: np.ndarray, margin_mm: float) -> tuple:
-    """Return the slices that hold a mask and a margin around it; empty ones if it is empty."""
-    pad = np.ceil(margin_mm / np.asarray(spacing)).astype(int)
-    where = []
-    for axis, margin in enumerate(pad):
-        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        first, last = (used[0], used[-1]) if used.size else (0, -1)
-        where.append(slice(max(0, int(first) - margin), int(last) + 1 + margin * bool(used.size)))
-    return tuple(where)
-
-
 def require_face(method: str, volume: Volume, matrix: np.ndarray, head: np.ndarray) -> None:
     """Refuse a scan in whose field of view no part of the face's region holds any head.
 
@@ -210,9 +200,6 @@ def average() -> tuple[Volume, np.ndarray]:
     numpy.ndarray of bool
         Its solid head.
     """
-    from refacebench.defacers.mri_reface import extended_mean_head
-    from refacebench.image import nifti
-
     intensity, solid = extended_mean_head()[:2]
     like = grid()
     data = nifti.resample(intensity, like).data

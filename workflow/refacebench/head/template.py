@@ -14,11 +14,11 @@ in its image.
 from __future__ import annotations
 
 import functools
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 
+from refacebench import files
 from refacebench.head import masks
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
@@ -28,17 +28,13 @@ BRAIN_CENTER = np.array([-5.6, -3.3, 4.2])
 
 
 def _package_file(name: str) -> Path:
-    """Find a data file of the installed pydeface without importing it (it needs nipype)."""
-    spec = importlib.util.find_spec("pydeface")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    for folder in folders:
-        path = Path(folder) / "data" / name
-        if path.is_file():
-            return path
-    raise FileNotFoundError(
-        f"the template head is missing: pydeface's data/{name} was not found; "
-        "install it with: pip install pydeface==2.1.0"
-    )
+    path = files.packaged("pydeface", "data", name)
+    if path is None:
+        raise FileNotFoundError(
+            f"the template head is missing: pydeface's data/{name} was not found; "
+            "install it with: pip install pydeface==2.1.0"
+        )
+    return path
 
 
 def frozen(volume: Volume) -> Volume:

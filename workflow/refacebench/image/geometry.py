@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from refacebench.image.nifti import Volume
+from refacebench.image.nifti import Volume, grid, resample
 
 
 def box_around(mask: np.ndarray, margin=(0, 0, 0)) -> tuple[slice, ...] | None:
@@ -30,6 +30,12 @@ def box_around(mask: np.ndarray, margin=(0, 0, 0)) -> tuple[slice, ...] | None:
         low, high = int(hit[0]) - int(margin[axis]), int(hit[-1]) + int(margin[axis]) + 1
         box.append(slice(max(0, low), min(mask.shape[axis], high)))
     return tuple(box)
+
+
+def box_within(mask: np.ndarray, spacing: np.ndarray, margin_mm: float) -> tuple[slice, ...]:
+    """Return the box that holds a mask and a margin in millimetres; an empty one for no mask."""
+    margin = np.ceil(margin_mm / np.asarray(spacing)).astype(int)
+    return box_around(mask, margin) or (slice(0, 0),) * 3
 
 
 def grow(mask: np.ndarray, spacing: np.ndarray, margin_mm: float) -> np.ndarray:
@@ -58,13 +64,18 @@ def block_mean(data: np.ndarray, factors) -> np.ndarray:
     return data.reshape(split).mean(axis=(1, 3, 5))
 
 
-def coarse(volume: Volume, voxel_mm: float) -> Volume:
-    """Average blocks of voxels so that each edge is about ``voxel_mm``; never finer."""
-    factors = np.maximum(1, np.round(voxel_mm / volume.spacing + 1e-6)).astype(int)
+def blocks(volume: Volume, factors: np.ndarray) -> Volume:
+    """Average blocks of so many voxels along each axis into one."""
     affine = volume.affine.copy()
     affine[:3, :3] = volume.affine[:3, :3] * factors
     affine[:3, 3] = volume.affine[:3, 3] + volume.affine[:3, :3] @ ((factors - 1) / 2)
-    return Volume(block_mean(np.asarray(volume.data, np.float32), factors), affine)
+    return Volume(block_mean(volume.data, factors), affine)
+
+
+def coarse(volume: Volume, voxel_mm: float) -> Volume:
+    """Average blocks of voxels so that each edge is about ``voxel_mm``; never finer."""
+    factors = np.maximum(1, np.round(voxel_mm / volume.spacing + 1e-6)).astype(int)
+    return blocks(volume.with_data(np.asarray(volume.data, np.float32)), factors)
 
 
 def mask_center(mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
@@ -83,3 +94,12 @@ def crop(volume: Volume, box: tuple) -> Volume:
     affine = volume.affine.copy()
     affine[:3, 3] = (volume.affine @ [box[0].start, box[1].start, box[2].start, 1.0])[:3]
     return Volume(volume.data[box], affine)
+
+
+def at_resolution(volume: Volume, voxel_mm: float, blur_mm: float) -> Volume:
+    """Smooth to a resolution and resample on an isotropic grid that covers the same box."""
+    from scipy import ndimage
+
+    sigma_mm = 0.5 * np.sqrt(np.maximum(0.0, blur_mm**2 - volume.spacing**2))
+    smooth = ndimage.gaussian_filter(volume.data.astype(np.float32), sigma_mm / volume.spacing)
+    return resample(volume.with_data(smooth), grid(volume.shape, volume.affine, voxel_mm))
