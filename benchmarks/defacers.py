@@ -133,7 +133,7 @@ def measure(ready: dict, rows: list[dict], repeats: int, folder: Path) -> pd.Dat
     found = []
     for row in rows:
         for repeat in range(repeats):
-            run = in_child(lambda row=row: prepare.prepare(row, folder))
+            run = in_child(lambda row=row: prepare.run(row, folder))
             found.append({"method": "prepare", "scan": row["scan"], "repeat": repeat, **run})
         if run["error"]:
             sys.exit(f"{row['source']}: {run['error']}")

@@ -23,7 +23,6 @@ from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.metrics import truth
 from refacebench.stages import measure, prepare
-from refacebench.statistics import verdicts
 from refacebench.statistics.settings import Settings
 
 
@@ -119,7 +118,7 @@ def rates(table: pd.DataFrame, said: str, true: str) -> pd.DataFrame:
         pair = table[[f"{said}_{failure}", f"{true}_{failure}"]]
         pair.columns = [failure, f"truth_{failure}"]
         rows.append({"said": said, "true": true, "failure": failure,
-                     **verdicts.rates(pair, failure, Settings())})  # fmt: skip
+                     **rates(pair, failure, Settings())})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -138,7 +137,7 @@ def main() -> None:
     for number, row in enumerate(labelmaps.index(options, given.seed).to_dict("records")):
         row |= labelmaps.grow(row, options, given.seed, given.out / "base", given.out / "bids")
         row["original_path"] = row["path"]
-        row |= prepare.prepare(row, given.out / "original")
+        row |= prepare.run(row, given.out / "original")
         head = Head(row, number)
         if head.matrix is None:
             print(f"{row['scan']}: no nose in view, left out", flush=True)

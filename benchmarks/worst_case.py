@@ -27,17 +27,19 @@ of a share of 5 % with so many repeats.  Reads and writes nothing unless told (`
 
 import argparse
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from refacebench.statistics import front, intervals, privacy, worst
-from refacebench.statistics.privacy import Trials
+from refacebench.statistics import front, intervals, worst
 from refacebench.statistics.settings import Settings
+from refacebench.statistics.swaps import shuffled_rates
+from refacebench.statistics.trials import Trials, choice, within
 
 OPTIONS = 5
 #: What a trial is worth, by measure.
-WORTH = {"rank1": lambda t: privacy.within(t, 1), "choice": lambda t: privacy.choice(t, OPTIONS)}
+WORTH = {"rank1": lambda t: within(t, 1), "choice": lambda t: choice(t, OPTIONS)}
 #: By how many standard deviations the own face is nearer, for a route that knows people.
 NEARER = 1.5
 #: People of whom the true means are taken.
@@ -87,7 +89,7 @@ def truth(n: int, known: int, measure: str, rng) -> float:
     )
     zeros = np.zeros(len(nearer), dtype=int)
     t = Trials(**dict.fromkeys(Trials.__dataclass_fields__, zeros))
-    t = privacy.replace(t, less=nearer, size=zeros + n)
+    t = replace(t, less=nearer, size=zeros + n)
     return float(WORTH[measure](t).mean())
 
 
@@ -108,7 +110,7 @@ def once(rng, n, routes, known, correlation, truths, settings) -> list[dict]:
     trials = [trials_of(matrix) for matrix in distances(rng, n, routes, known, correlation)]
     shuffled = None
     if not known:
-        shuffled = [privacy.shuffled_rates(t, WORTH, settings) for t in trials]
+        shuffled = [shuffled_rates(t, WORTH, settings) for t in trials]
     rows = []
     for measure, value in WORTH.items():
         table = pd.DataFrame({k: value(t) for k, t in enumerate(trials)})

@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from refacebench.statistics import privacy
-from refacebench.statistics.privacy import Protocol
-from refacebench.statistics.scores import Scores
+from refacebench.results import catalogue, privacy_warnings
+from refacebench.statistics.attacks import evaluate_all
+from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.protocol import Protocol
 from refacebench.statistics.settings import Settings
 
 SETTINGS = Settings(n_boot=300, seed=2)
@@ -27,7 +28,7 @@ def scans(n, sessions=2):
 def make(distance, query, gallery=None, variant="a", attacker="x", detected=True, **more):
     gallery = query if gallery is None else gallery
     query = query.assign(detected=detected, reason="")
-    return Scores(attacker, variant, np.asarray(distance, dtype=float), query, gallery, **more)
+    return Comparisons(attacker, variant, np.asarray(distance, dtype=float), query, gallery, **more)
 
 
 def by_rank(ranks, n_gallery, variant="a", attacker="x"):
@@ -59,13 +60,18 @@ def resplit_scores(variant="a", n=12, count=6, seed=0, black=False):
 def controlled(original=(1,) * 13, black=None, attacker="x"):
     sight = by_rank(original, 13, "original", attacker)
     if black is None:
-        dark = Scores(attacker, "black", np.full((13, 13), 0.5), sight.query, sight.gallery)
+        dark = Comparisons(attacker, "black", np.full((13, 13), 0.5), sight.query, sight.gallery)
     else:
         dark = by_rank(black, 13, "black", attacker)
     blurred = by_rank([5] * 13, 13, "blurred", attacker)
     return [sight, blurred, dark, by_rank([6] * 13, 13, "skull_strip", attacker)]
 
 
+def rates_table(evaluations):
+    """Return the table ``privacy`` without what is missing of the participants planned."""
+    return catalogue.find("privacy").frame([e.row for e in evaluations])
+
+
 def kinds(found):
-    results = privacy.evaluate_all(found, PROTOCOL, SETTINGS)
-    return privacy.warnings(results, PROTOCOL, SETTINGS)
+    results = evaluate_all(found, PROTOCOL, SETTINGS)
+    return privacy_warnings.compute(results, PROTOCOL, SETTINGS)

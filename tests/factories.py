@@ -10,8 +10,18 @@ import numpy as np
 import pandas as pd
 
 from refacebench.manifest import COLUMNS
-from refacebench.vocabulary import GLOBALS, REGIONS, split_variant
+from refacebench.results import catalogue
+from refacebench.results.flow import StageManifest
+from refacebench.results.inputs import Followed, Measured
+from refacebench.results.result import ATTACKS, FLOW, STATISTICS, View
+from refacebench.statistics.settings import Settings
+from refacebench.vocabulary import GLOBALS, OK, REGIONS, STAGES, split_variant
 
+#: Columns of the tables of measurements and of the scans' flow, and of those of attacks.
+TABLE_COLUMNS, ATTACK_COLUMNS = (
+    {r.name: r.columns for r in catalogue.everything() if r.job in jobs and r.columns}
+    for jobs in ((STATISTICS, FLOW), (ATTACKS,))
+)
 VARIANTS = (
     "original",
     "null",
@@ -242,8 +252,6 @@ def manifests(table: pd.DataFrame) -> tuple[pd.DataFrame, list]:
 
     The inventory has one scan more, which the prepare stage excludes.
     """
-    from refacebench.statistics.flow import STAGES, StageManifest
-
     first = table[table["segmenter"] == table["segmenter"].iloc[0]]
     shared = [name for name in COLUMNS if name in first]
     inventory = first[first["variant"] == "original"][shared].assign(stage="inventory")
@@ -270,8 +278,6 @@ def manifests(table: pd.DataFrame) -> tuple[pd.DataFrame, list]:
 
 
 def _place(stage: str) -> int:
-    from refacebench.statistics.flow import STAGES
-
     return STAGES.index(stage)
 
 
@@ -287,14 +293,57 @@ def carried(variants: tuple[str, ...] = VARIANTS) -> pd.DataFrame:
     return pd.DataFrame([{**r, "made_by": v} for v in defacers for r in (row, absent)])
 
 
+def make_tables(
+    table: pd.DataFrame,
+    settings: Settings | None = None,
+    *,
+    variants=None,
+    inventory=None,
+    manifests=(),
+    brainage_models=None,
+    carried=None,
+) -> dict:
+    """Return all result tables of a measurement table, those of the scans' flow among them.
+
+    The measurement table serves as the last stage, and as the inventory where there is none.
+    """
+    given = Measured(
+        table,
+        settings or Settings(),
+        variants,
+        brainage_models=brainage_models or {},
+        carried=carried,
+        inventory=inventory,
+    )
+    if inventory is None:
+        inventory = table[table["variant"] == "original"]
+        inventory = inventory.drop_duplicates("scan").assign(status=OK, reason="")
+    stages = list(manifests)
+    if not any(item.stage == "measure" for item in stages):
+        stages += [
+            StageManifest("measure", variant, rows)
+            for variant, rows in table.groupby("variant", sort=False)
+        ]
+    followed = Followed(inventory, stages, given.variants, absent=given.absent)
+    return {**catalogue.compute(FLOW, followed), **catalogue.compute(STATISTICS, given)}
+
+
+def flow_tables(inventory, manifests, attacks=None, variants=None) -> dict:
+    """Return the tables of the scans' flow."""
+    given = Followed(inventory, list(manifests), variants, attacks)
+    return catalogue.compute(FLOW, given)
+
+
+def draw_attacks(tables, look, maps=None) -> dict:
+    """Draw the figures of attacks."""
+    return catalogue.draw(View(tables, look=look, maps=maps or {}), (), attacks=True)
+
+
 def tables(n_participants: int = 12, seed: int = 0, n_boot: int = 200, **options) -> dict:
     """Return all result tables of :func:`measurements` (whose options these are)."""
-    from refacebench.statistics.settings import Settings
-    from refacebench.statistics.tables import tables as make
-
     table, models = with_brainage(measurements(n_participants, seed=seed, **options))
     inventory, stages = manifests(table)
-    return make(
+    return make_tables(
         table,
         Settings(n_boot=n_boot),
         inventory=inventory,

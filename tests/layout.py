@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.text import Text
 
-from refacebench.figures import style
+from refacebench.plot import style
 
 #: Boxes may share this many pixels: a glyph does not fill its box.
 SLACK = 2.0

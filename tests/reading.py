@@ -5,11 +5,22 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from factories import measurements
+from factories import make_tables, measurements
+from refacebench.results import catalogue
+from refacebench.results.result import View
 from refacebench.statistics.settings import Settings
-from refacebench.statistics.tables import tables as make_tables
 
 SETTINGS = Settings(n_boot=50, seed=7)
+
+
+def caption(name, tables, settings=SETTINGS, segmenter=None, **view):
+    """Return the caption of a result, or of a figure that has one of its own."""
+    given = View(tables, settings, segmenter, **view)
+    for result in catalogue.everything():
+        for figure in result.figures:
+            if figure.name == name and figure.caption:
+                return figure.caption(given)
+    return catalogue.caption(name, given)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 
 from refacebench import bids, contracts, manifest, reasons
 from refacebench.run import batch
+from refacebench.run.stage import Stage
 
 HOME = os.path.expanduser("~")
 
@@ -86,10 +87,11 @@ def test_a_failed_scans_row_and_the_next_stages_are_clean(tmp_path):
         kind = contracts.ScanExcluded if "out" in row["scan"] else OSError
         raise kind("x" * 280 + f" cannot use {row['path']}")
 
+    stage = Stage("s", reads=("scan", "path"))
     for isolate in (True, False):
         out = tmp_path / f"{isolate}.tsv"
         batch.run_batch(
-            pd.DataFrame(scans), work, out, stage="s", method="m", version="1", isolate=isolate
+            stage, pd.DataFrame(scans), work, out, method="m", version="1", isolate=isolate
         )
         table = manifest.read(out)
         assert table["status"].tolist() == ["failed", "excluded", "failed"]

@@ -14,7 +14,7 @@ from refacebench.head import matrices, rendering
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.run import methods
-from refacebench.stages import attack
+from refacebench.stages import attack, enrol
 
 OPTIONS = {"pixels": 64, "views": 2, "lights": 1, "voxel_mm": 4.0}
 NAMES = methods.available("attackers")
@@ -110,16 +110,14 @@ def run(name, cohort, folder, variant="original", control="", rows=None, **given
     key = (name, json.dumps(options, sort_keys=True))
     if key not in GALLERIES:
         originals = table[table["variant"] == "original"]
-        GALLERIES[key], _ = attack.enrol(
-            module.METHOD, attack.subjects(originals, masks)[0], options
-        )
+        GALLERIES[key], _ = enrol.enrol(module.METHOD, enrol.subjects(originals, masks)[0], options)
     gallery = GALLERIES[key]
     if rows is None:
         rows = table[(table["variant"] == variant) & (table["session"] == "ses-1")]
-    people, lost = attack.subjects(rows, masks, control)
-    queries, unfit = attack.enrol(module.METHOD, people, options)
+    people, lost = enrol.subjects(rows, masks, control)
+    queries, unfit = enrol.enrol(module.METHOD, people, options)
     context = Context(1, folder / name / (control or variant))
-    return attack.attack(module.METHOD, rows, queries, gallery, options, context, lost | unfit)[0]
+    return attack.compare(module.METHOD, rows, queries, gallery, options, context, lost | unfit)[0]
 
 
 def ranks(found):
@@ -316,7 +314,7 @@ def test_train_split_people_must_not_be_attacked(cohort, tmp_path):
     table = cohort[0]
     options = options_of("siamese", source="train")
     rows = table[table["variant"] == "original"]
-    everybody, _ = attack.enrol(siamese.METHOD, attack.subjects(rows)[0], options)
+    everybody, _ = enrol.enrol(siamese.METHOD, enrol.subjects(rows)[0], options)
     context = Context(1, tmp_path, everybody, everybody)
     with pytest.raises(AttackFailed, match="both trained on and attacked"):
         siamese.score(everybody, everybody, options, context)
@@ -359,8 +357,8 @@ def test_an_attack_and_a_gallery_come_back_from_their_files(cohort, tmp_path):
     for name, values in found.items():
         np.testing.assert_array_equal(arrays[name], values)
     enrolled = Enrolled(*(np.array(["a", "b"]) for _ in range(3)), {"x": np.eye(2)})
-    attack.save_enrolled(enrolled, {"c": "no image"}, tmp_path / "g.npz")
-    back, lost = attack.load_enrolled(tmp_path / "g.npz")
+    enrol.save_enrolled(enrolled, {"c": "no image"}, tmp_path / "g.npz")
+    back, lost = enrol.load_enrolled(tmp_path / "g.npz")
     assert lost == {"c": "no image"}
     assert list(back.scan) == ["a", "b"]
     np.testing.assert_array_equal(back.features["x"], np.eye(2))

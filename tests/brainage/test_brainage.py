@@ -9,7 +9,8 @@ import pytest
 import factories
 from refacebench import brainage, contracts
 from refacebench.brainage import ridge
-from refacebench.statistics import ages, paired
+from refacebench.results.brainage import compute as brainage_table
+from refacebench.statistics import paired
 from refacebench.statistics.settings import Settings
 
 QUICK = Settings(n_boot=200)
@@ -183,7 +184,7 @@ def test_predictions_leave_the_train_split_out(measured):
 
 def test_table_against_plain_numpy(measured):
     table, models = measured
-    made = ages.brainage(table, QUICK, factories.VARIANTS, models).set_index("variant")
+    made = brainage_table(table, QUICK, factories.VARIANTS, models).set_index("variant")
     use = (table["split"] == "test") & (table["role"] == "measured")
     wide = table[use].pivot(index="participant", columns="variant")
     raw, age = wide["brainage_raw"], wide["age"]["original"]
@@ -213,11 +214,11 @@ def test_table_against_plain_numpy(measured):
 
 def test_without_a_model_there_is_a_note():
     table, models = factories.with_brainage(factories.measurements(n_train=3))
-    made = ages.brainage(table, QUICK, factories.VARIANTS, models)
+    made = brainage_table(table, QUICK, factories.VARIANTS, models)
     assert len(made) == 6
     assert made["note"].str.startswith("brain age: 3 training participants").all()
     assert made[["mae", "shift", "p_holm"]].isna().all(axis=None)
-    assert set(ages.brainage(table, QUICK, ["null"], {})["note"]) == {"no brain-age model"}
+    assert set(brainage_table(table, QUICK, ["null"], {})["note"]) == {"no brain-age model"}
 
 
 def test_unknown_ages_leave_the_shift():
@@ -227,8 +228,8 @@ def test_unknown_ages_leave_the_shift():
     from refacebench.brainage import add_predictions
 
     blind = add_predictions(raw, ridge.METHOD, models)
-    first = ages.brainage(table, QUICK, factories.VARIANTS, models)
-    second = ages.brainage(blind, QUICK, factories.VARIANTS, models)
+    first = brainage_table(table, QUICK, factories.VARIANTS, models)
+    second = brainage_table(blind, QUICK, factories.VARIANTS, models)
     pd.testing.assert_series_equal(first["shift"], second["shift"])
     assert second["mae"].isna().all()
     assert (second["n"] == first["n"]).all()
@@ -240,5 +241,5 @@ def test_an_unchanged_variant_has_no_shift():
     original = original[original["role"] == "measured"]
     copies = original.assign(variant="copy")
     table, models = factories.with_brainage(pd.concat([table, copies], ignore_index=True))
-    row = ages.brainage(table, QUICK, ["original", "copy"], models).iloc[1]
+    row = brainage_table(table, QUICK, ["original", "copy"], models).iloc[1]
     assert (row["shift"], row["p"], row["mae_change"]) == (0.0, 1.0, 0.0)

@@ -334,7 +334,7 @@ def test_a_pointer_in_place_of_an_image_says_what_to_do(tmp_path, pointer):
     path = tmp_path / "sub-x_T1w.nii.gz"
     path.write_text(pointer)
     with pytest.raises(contracts.ScanExcluded, match="datalad get"):
-        inventory.check_scan(path)
+        inventory.run({"path": path})
 
 
 # companions ---------------------------------------------------------------------------------
@@ -346,7 +346,7 @@ def test_companions_follow_their_folder_as_scans_do(tmp_path):
         *(f"sub-x/ses-{s}/anat/sub-x_{kind}.nii.gz" for s in (1, 2) for kind in ("T1w", "T2w")),
         carry=["T2w"],
     )
-    found = [carry.companions(row)[0] for row in table.to_dict("records")]
+    found = [manifest.companions(row)[0] for row in table.to_dict("records")]
     assert [c["name"] for c in found] == ["sub-x_ses-1_T2w", "sub-x_ses-2_T2w"]
     outputs = {carry.paths("d", c["name"]) for c in found}
     assert len({path for pair in outputs for path in pair}) == 4
@@ -364,7 +364,7 @@ def test_the_first_usable_t1w_leads_and_no_companion_vanishes(tmp_path):
         "sub-z/anat/sub-z_T2w.nii.gz",
         carry=["T2w"],
     )
-    lead = carry.companions(table.loc["sub-x_run-1"])
+    lead = manifest.companions(table.loc["sub-x_run-1"])
     assert [c["name"] for c in lead if c["path"]] == ["sub-x_T2w"]
     reasons = [c["reason"] for c in lead if not c["path"]]
     assert len(reasons) == 2
@@ -373,7 +373,7 @@ def test_the_first_usable_t1w_leads_and_no_companion_vanishes(tmp_path):
     assert len({c["name"] for c in lead}) == 3
     rows = table[table["participant"] == "sub-z"]
     assert "not de-identified: sub-z_T2w" in rows["reason"].iloc[0]
-    assert all(carry.companions(row) == [] for row in rows.to_dict("records"))
+    assert all(manifest.companions(row) == [] for row in rows.to_dict("records"))
 
 
 # the plan -----------------------------------------------------------------------------------

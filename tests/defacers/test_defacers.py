@@ -570,7 +570,7 @@ def test_prepare_writes_all_derivatives(tmp_path, monkeypatch):
     monkeypatch.setattr(prepare.extraction, "brain_mask", lambda v: scan.brain)
     monkeypatch.setattr(prepare.registration, "register", lambda v, h, b: np.eye(4))
     row = {"path": str(scan.path), "scan": "sub-01_ses-2"}
-    found = prepare.prepare(row, tmp_path / "out")
+    found = prepare.run(row, tmp_path / "out")
     assert np.array_equal(nifti.read_mask(found["brain_path"]), scan.brain)
     assert found["brain_ml"] == pytest.approx(scan.brain.sum() * 0.08)
     assert nifti.read(found["face_path"], dtype=None).data.dtype == np.uint8

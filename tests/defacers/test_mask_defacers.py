@@ -11,9 +11,9 @@ from refacebench.contracts import PreparedScan
 from refacebench.defacers import afni_refacer, fsl_deface, mri_deface, pydeface
 from refacebench.head import face_parts, region, space, template
 from refacebench.image import nifti
+from refacebench.image.geometry import grow
 from refacebench.image.nifti import Volume
 from refacebench.run import methods
-from refacebench.stages import deface as _apply
 
 needs_template = pytest.mark.skipif(
     importlib.util.find_spec("pydeface") is None, reason="pydeface is not installed"
@@ -229,7 +229,7 @@ def test_the_margin_around_the_brain_is_kept(tmp_path, case):
     scan = three_tissues(make_scan(tmp_path))
     nifti.write(scan.volume, scan.path)
     _, _, mask = run(scan, module, tmp_path, **options, protect_margin_mm=15.0)
-    assert not mask[_apply.grow(scan.brain, scan.volume.spacing, 15.0)].any()
+    assert not mask[grow(scan.brain, scan.volume.spacing, 15.0)].any()
     assert mask[at(scan, NOSE)].all()
 
 
@@ -272,7 +272,7 @@ def test_mri_deface_keeps_brain_mm_and_in_the_ring_what_looks_like_brain(tmp_pat
     grey = replace(scan, volume=scan.volume.with_data(data), brain=brain)
     other = np.where(brain, data, 70.0).astype(np.float32)  # between CSF and grey
     neither = replace(grey, volume=grey.volume.with_data(other))
-    near, ring = (_apply.grow(brain, scan.volume.spacing, mm) for mm in (7, 14))
+    near, ring = (grow(brain, scan.volume.spacing, mm) for mm in (7, 14))
     options = {**mri_deface.METHOD.defaults}
     prior = mri_deface.face_prior("eyes", False)
     face = space.warp_to_scan(prior, scan.volume, np.eye(4)) > 1e-4

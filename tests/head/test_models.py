@@ -1,19 +1,14 @@
 """Refacers' config entries (shared models, sites), and the figure of their samples."""
 
-import importlib.util
-import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 
-from refacebench import contracts, files, manifest
-from refacebench.figures import samples
-from refacebench.figures.slices import LABELS
-from refacebench.figures.style import MESSAGE_ONLY
+from refacebench import contracts
+from refacebench.faces import MESSAGE_ONLY, SHOWN
+from refacebench.plot import samples
 from refacebench.run import configuration, methods
 
 ROOT = Path(__file__).parents[2]
@@ -84,87 +79,6 @@ def test_the_study_of_sites_trains_two_models_on_two_defacers():
     assert len(configuration.trainings(given)) == 4
 
 
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "workflow/scripts" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_sites_choose_the_scans_that_train(tmp_path):
-    columns = ("original_path", "changed_path", "brain_path", "path")
-    rows = pd.DataFrame(
-        [
-            {"scan": f"sub-{n}", "site": site, "status": status, **dict.fromkeys(columns, f"p{n}")}
-            for n, (site, status) in enumerate(
-                [("A", "ok"), ("B", "ok"), ("3", "ok"), ("A", "failed"), ("A", "ok")]
-            )
-        ]
-    )
-    manifest.write(rows, tmp_path / "m.tsv")
-    pairs = script("train").pairs
-    assert [p.scan for p in pairs([tmp_path / "m.tsv"])] == ["sub-0", "sub-1", "sub-2", "sub-4"]
-    assert [p.scan for p in pairs([tmp_path / "m.tsv"], ["A"])] == ["sub-0", "sub-4"]
-    assert [(p.scan, p.site) for p in pairs([tmp_path / "m.tsv"], [3, "B"])] == [
-        ("sub-1", "B"),
-        ("sub-2", "3"),
-    ]
-    assert pairs([tmp_path / "m.tsv"], ["C"]) == []
-
-
-class Inputs(SimpleNamespace):
-    """What Snakemake hands to the script that trains."""
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (None, None),
-        (MemoryError(), "again"),
-        (OSError(28, "No space left on device"), "again"),
-        (contracts.TrainingFailed("the loss is not finite"), "final"),
-        ("swapped", "again"),
-    ],
-)
-def test_a_training_that_failed_is_a_card_that_says_whether_to_try_again(
-    tmp_path, monkeypatch, error, kind
-):
-    original = tmp_path / "original.nii"
-    original.write_bytes(b"a scan")
-    row = {"scan": "sub-1", "site": "A", "status": "ok", "original_path": str(original)}
-    row |= dict.fromkeys(("changed_path", "brain_path", "path"), "x")
-    row["checksum"] = files.checksum(original)
-    manifest.write(pd.DataFrame([row]), tmp_path / "m.tsv")
-    if error == "swapped":
-        original.write_bytes(b"another person")
-
-    def train(*given):
-        if isinstance(error, Exception):
-            raise error
-        files.write_text("{}", tmp_path / "card.json")
-
-    module = script("train")
-    monkeypatch.setattr(module.log, "start", lambda log: None)
-    nothing = Inputs(method=Inputs(train=train), options={})
-    monkeypatch.setattr(module.methods, "choose", lambda *given: nothing)
-    manifests = [tmp_path / "m.tsv"]
-    module.main(
-        Inputs(
-            log=["log"],
-            params=Inputs(name="m", entry={}, seed=1),
-            input=Inputs(train=manifests, validation=manifests),
-            output=Inputs(card=str(tmp_path / "card.json")),
-        )
-    )
-    card = json.loads((tmp_path / "card.json").read_text())
-    assert card.get("status") == ("failed" if kind else None)
-    failed = manifest.read_failures(tmp_path / "card.json")
-    assert {name for name in ("again", "final") if failed[name]} == ({kind} if kind else set())
-    if kind:
-        assert card["reason"].startswith("no model: ")
-        assert len(card["reason"]) > len("no model: ")
-
-
 def test_what_is_taken_from_a_model():
     changed = np.array([[[True, False]]])
     assert contracts.taken(changed, {"composite": True}).tolist() == [[[True, False]]]
@@ -184,7 +98,7 @@ def test_samples_show_every_epoch_between_defaced_and_original():
     assert titles == ["defaced", "epoch 1", "epoch 4, picked", "original"]
     values = [int(a.images[0].get_array().max()) for a in figure.axes]
     assert values == [0, 50, 150, 200] * 2
-    assert figure.get_label() == LABELS[True]
+    assert figure.get_label() == SHOWN
 
 
 @pytest.mark.parametrize("faces", ["private", ""])

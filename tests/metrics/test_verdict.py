@@ -1,6 +1,5 @@
 """The verdict from true labels, its agreement with the automatic one, ears, and crashes."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,10 @@ from refacebench.metrics import truth
 from refacebench.metrics.brain import brain_integrity
 from refacebench.metrics.face import face_left
 from refacebench.metrics.verdict import classify
+from refacebench.results.face_parts import compute as face_parts_table
+from refacebench.results.quality import compute as quality_table
+from refacebench.results.verdict_agreement import compute as verdict_agreement_table
 from refacebench.stages import measure
-from refacebench.statistics import tables as tables_of
-from refacebench.statistics import verdicts
 from refacebench.statistics.settings import Settings
 from refacebench.vocabulary import REGIONS, TRUTH
 
@@ -305,13 +305,6 @@ def test_measure_brings_both_verdicts(row, painted, tmp_path):
     assert not any(name.startswith("truth") for name in measure.judge(without))
 
 
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_only_images_that_the_segmenter_failed_on_are_judged_again(row, tmp_path):
     base = {"path": row["path"], "variant": "x", "reason": "why"}
     rows = pd.DataFrame(
@@ -323,9 +316,16 @@ def test_only_images_that_the_segmenter_failed_on_are_judged_again(row, tmp_path
             {**base, "status": "failed", "stage": "segment", "variant": "original"},
         ]
     )
-    found = script("measure").reopened(rows)
+    rows["scan"] = [f"sub-{n}" for n in range(5)]
+    originals = rows[["scan"]].assign(status="ok", seg_path="s.nii", brainseg_path="b.nii")
+    originals.loc[0, "status"] = "failed"
+    found = measure.rows_of(rows, originals)
     assert list(found["status"]) == ["ok", "ok", "failed", "failed", "failed"]
     assert list(found["segment_status"]) == ["", "failed", "", "", ""]
+    assert list(found["original_seg_path"]) == ["", *["s.nii"] * 4]
+    # Not one original of the batch could be segmented: its manifest has no such columns.
+    none = measure.rows_of(rows, originals[["scan", "status"]].assign(status="failed"))
+    assert list(none["original_brainseg_path"]) == [""] * 5
 
 
 # tables -------------------------------------------------------------------------------------
@@ -342,7 +342,7 @@ def test_a_crash_is_told_from_what_was_not_rated():
         hit = mine & (table["scan"] == scan)
         status = "ok" if verdict == "untouched" else "failed"
         table.loc[hit, ["status", "stage", "quality"]] = [status, stage, verdict]
-    made = tables_of.quality(table, Settings(), ["original", "pydeface"]).iloc[0]
+    made = quality_table(table, Settings(), ["original", "pydeface"]).iloc[0]
     counts = [int(made[c]) for c in ("n", "crash", "unrated", "untouched")]
     assert counts == [4, 2, 1, 1]
 
@@ -351,7 +351,7 @@ def test_scans_that_are_identical_to_their_original_are_counted():
     table = measurements(4, failures=False, n_rescans=0)
     hit = (table["variant"] == "pydeface") & (table["scan"] == table["scan"].iloc[0])
     table.loc[hit, "changed_voxels"] = 0
-    assert tables_of.quality(table, Settings(), ["original", "pydeface"])["scans_identical"][0] == 1
+    assert quality_table(table, Settings(), ["original", "pydeface"])["scans_identical"][0] == 1
 
 
 def once(n):
@@ -362,13 +362,13 @@ def test_face_parts_by_hand():
     table = once(4)
     mine = table["variant"] == "pydeface"
     table.loc[mine, "face_left_nose"] = [0.0, 0.25, 0.26, np.nan]
-    made = verdicts.face_parts(table, Settings(), ["original", "pydeface"])
+    made = face_parts_table(table, Settings(), ["original", "pydeface"])
     row = made[made["part"] == "nose"].iloc[0]
     assert (row["n"], row["n_without"], row["n_left"]) == (3, 1, 1)
     assert row["left_share"] == pytest.approx(1 / 3)
     assert row["median_left"] == 0.25
     assert list(made["part"]) == ["nose", "eyes", "mouth", "ears"]
-    strict = verdicts.face_parts(table, Settings(part_left=0.1), ["original", "pydeface"])
+    strict = face_parts_table(table, Settings(part_left=0.1), ["original", "pydeface"])
     assert strict["n_left"].iloc[0] == 2
     config = {"thresholds": {"face_left": 0.1}}
     assert Settings.from_config(config).part_left == 0.1
@@ -384,7 +384,7 @@ def test_agreement_by_hand():
     table.loc[mine, "face_left"] = [1, 0.5, 0.1, 0.1, 0.1, np.nan, np.nan, 0.5]
     table.loc[mine, "truth_failure_1"] = [1, 1, 1, 0, 0, 0, np.nan, 0]
     table.loc[mine, "truth_failure_2"] = [0, 0, 0, 1, 1, 0, np.nan, 0]
-    made = verdicts.verdict_agreement(table, Settings(), ["original", "pydeface"])
+    made = verdict_agreement_table(table, Settings(), ["original", "pydeface"])
     assert list(made["made_by"]) == ["all", "pydeface"] * 2
     counts = ["true_positive", "false_negative", "true_negative", "false_positive"]
     first, second = made.iloc[1], made.iloc[3]
@@ -402,6 +402,6 @@ def test_agreement_by_hand():
 def test_agreement_without_truth_is_an_empty_table():
     table = once(3)
     bare = table.drop(columns=[c for c in table if c.startswith("truth")])
-    made = verdicts.verdict_agreement(bare, Settings(), ["original", "pydeface"])
+    made = verdict_agreement_table(bare, Settings(), ["original", "pydeface"])
     assert made.empty
     assert "sensitivity" in made

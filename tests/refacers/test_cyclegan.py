@@ -23,6 +23,7 @@ from refacebench.training import (  # noqa: E402
     slicewise,
     working_grid,
 )
+from refacebench.training.task import Schedule  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = {
@@ -321,7 +322,7 @@ def test_contract_and_options():
     assert methods.choose("refacers", "cyclegan2d").method is cyclegan2d.METHOD
     assert set(cyclegan2d.METHOD.applied) <= set(cyclegan2d.METHOD.defaults)
     assert not set(cyclegan2d.METHOD.applied) & {*slicewise.BOUND, *cyclegan2d.SLICEWISE.bound}
-    schedule = loop.Schedule(100, 100, 1)
+    schedule = Schedule(100, 100, 1)
     assert (schedule.total, schedule.rate(100), round(schedule.rate(200), 4)) == (200, 1.0, 0.0099)
 
 

@@ -17,6 +17,7 @@ from refacebench.refacers import cyclegan2d, pix2pix25d  # noqa: E402
 from refacebench.run import methods  # noqa: E402
 from refacebench.training import devices, loop, networks, slice_stack, working_grid  # noqa: E402
 from refacebench.training import slices as _slices  # noqa: E402
+from refacebench.training.task import Schedule  # noqa: E402
 
 TINY = {
     **pix2pix25d.METHOD.defaults,
@@ -325,7 +326,7 @@ class Rising:
 
 def test_rising_validation_stops_the_training(tmp_path):
     task = Rising()
-    schedule = loop.Schedule(20, 20, 2)
+    schedule = Schedule(20, 20, 2)
     best, progress = loop.fit(task, 4, schedule, tmp_path, 0, {})
     assert progress.picked == 1
     assert progress.epoch == 1 + loop.RISE_LENGTH
@@ -335,7 +336,7 @@ def test_rising_validation_stops_the_training(tmp_path):
 
 def test_learning_rate_falls_linearly(tmp_path):
     task = Rising()
-    loop.fit(task, 2, loop.Schedule(2, 3, 2), tmp_path, 0, {})
+    loop.fit(task, 2, Schedule(2, 3, 2), tmp_path, 0, {})
     assert task.rates == pytest.approx([1, 1, 0.75, 0.5, 0.25])
 
 

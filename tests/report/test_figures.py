@@ -7,26 +7,14 @@ import pytest
 from PIL import Image
 
 import layout
-from factories import VARIANTS, measurements
-from refacebench import figures, manifest, vocabulary
-from refacebench.figures import (
-    brainage,
-    curves,
-    dots,
-    overlap,
-    quality,
-    runtime,
-    similarity,
-    slices,
-    style,
-    volumes,
-)
+from factories import TABLE_COLUMNS, VARIANTS, make_tables, measurements
+from refacebench import faces, manifest, vocabulary
 from refacebench.image.nifti import Volume, axis_codes, reorient
-from refacebench.statistics import columns
-from refacebench.statistics.columns import TABLES
+from refacebench.plot import curves, dots, overlap, slices, style, volumes
+from refacebench.results import brainage, catalogue, quality, runtime, similarity
+from refacebench.results.result import View
 from refacebench.statistics.settings import Settings
-from refacebench.statistics.tables import tables as make_tables
-from refacebench.vocabulary import GLOBALS, REGIONS
+from refacebench.vocabulary import GLOBALS, REGIONS, TIMED
 
 SETTINGS = Settings(n_boot=50)
 
@@ -97,17 +85,17 @@ def test_a_table_read_without_its_null_control_is_an_error(cohort, tmp_path):
     careless = pd.read_csv(path, sep="\t")
     with pytest.raises(ValueError, match="table overlap: a row without a variant"):
         style.look_of({"overlap": careless})
-    assert "null" in style.look_of({"overlap": columns.read(path)}).order
+    assert "null" in style.look_of({"overlap": catalogue.read(path)}).order
 
 
 def test_figures_of_tables_that_were_written_and_read_are_the_same(cohort, look, tmp_path):
     tables = {}
     for name, table in cohort[1].items():
         manifest.write(table, tmp_path / f"{name}.tsv")
-        tables[name] = columns.read(tmp_path / f"{name}.tsv")
+        tables[name] = catalogue.read(tmp_path / f"{name}.tsv")
     assert style.look_of(tables) == look
-    before = figures.draw_all(cohort[1], look, ["deepbet_gmm"])
-    after = figures.draw_all(tables, look, ["deepbet_gmm"])
+    before = catalogue.draw(View(cohort[1], look=look), ["deepbet_gmm"])
+    after = catalogue.draw(View(tables, look=look), ["deepbet_gmm"])
     for name in before:
         old, new = before[name].axes[0], after[name].axes[0]
         assert [t.get_text() for t in old.texts] == [t.get_text() for t in new.texts]
@@ -117,8 +105,8 @@ def test_figures_of_tables_that_were_written_and_read_are_the_same(cohort, look,
 
 
 def test_a_segmenter_without_any_row_gives_a_message_not_a_crash(cohort, look):
-    drawn = figures.draw_all(cohort[1], look, ["deepbet_gmm", "other"])
-    assert drawn["overlap-other"].get_label() == style.MESSAGE_ONLY
+    drawn = catalogue.draw(View(cohort[1], look=look), ["deepbet_gmm", "other"])
+    assert drawn["overlap-other"].get_label() == faces.MESSAGE_ONLY
 
 
 # saving -------------------------------------------------------------------------------------
@@ -325,7 +313,7 @@ def test_runtime_bars_are_the_means_laid_end_to_end(cohort, look):
         bars = [
             p for p in time.patches if abs(p.get_y() + p.get_height() / 2 - places[variant]) < 0.1
         ]
-        steps = [s for s in columns.TIMED if s in rows.index]
+        steps = [s for s in TIMED if s in rows.index]
         assert [p.get_width() for p in bars] == pytest.approx(list(rows.loc[steps, "seconds_mean"]))
         ends = [p.get_x() + p.get_width() for p in bars]
         assert [p.get_x() for p in bars] == pytest.approx([0.0, *ends[:-1]])
@@ -357,7 +345,7 @@ def test_curves_mark_the_picked_epoch():
 
 @pytest.mark.parametrize("name", ["overlap", "truth", "volumes", "brainage", "similarity"])
 def test_empty_tables_give_a_figure_that_says_so(name, look):
-    empty = pd.DataFrame(columns=TABLES[name])
+    empty = pd.DataFrame(columns=TABLE_COLUMNS[name])
     draw = {
         "overlap": overlap.draw,
         "truth": overlap.draw,
@@ -369,9 +357,9 @@ def test_empty_tables_give_a_figure_that_says_so(name, look):
 
 
 def test_all_figures_are_those_that_the_names_announce(cohort, look):
-    drawn = figures.draw_all(cohort[1], look, ["deepbet_gmm"], cohort[0])
-    assert list(drawn) == figures.names(["deepbet_gmm"])
-    assert figures.names(["a", "b"])[-1] == "truth-b"
+    drawn = catalogue.draw(View(cohort[1], look=look, measures=cohort[0]), ["deepbet_gmm"])
+    assert list(drawn) == catalogue.figure_names(["deepbet_gmm"])
+    assert catalogue.figure_names(["a", "b"])[-1] == "truth-b"
 
 
 @pytest.mark.parametrize("count", [3, 25])
@@ -413,7 +401,9 @@ def test_nothing_lies_on_anything_else_in_the_saved_figures(tmp_path):
         0, 3, len(measures)
     )
     tables = make_tables(measures, Settings(n_boot=20))
-    drawn = figures.draw_all(tables, style.look_of(tables), ["deepbet_gmm"], measures)
+    drawn = catalogue.draw(
+        View(tables, look=style.look_of(tables), measures=measures), ["deepbet_gmm"]
+    )
     del drawn["truth"]  # drawn as the overlap is
     found = {n: layout.faults(f, tmp_path, vocabulary.SYNTHETIC_NOTE) for n, f in drawn.items()}
     assert not {name: faults for name, faults in found.items() if faults}
@@ -530,16 +520,16 @@ def test_public_slices_show_the_image_and_the_figure_says_which_it_is(tmp_path):
     sagittal = slices.slice_places(brain, [2] * 3)[0]
     expected = np.clip((volume.data[sagittal] - low) / (high - low), 0, 1)
     np.testing.assert_allclose(shown(public)[0], expected.T, atol=1e-6)
-    for faces in ("public", "private", "anything"):
-        figure = slices.draw(volume, {}, brain, LOOK, faces=faces)
-        path = style.save(figure, tmp_path / faces)[0]
+    for kind in ("public", "private", "anything"):
+        figure = slices.draw(volume, {}, brain, LOOK, faces=kind)
+        path = style.save(figure, tmp_path / kind)[0]
         with Image.open(path) as image:
-            assert image.info["Description"] == slices.LABELS[faces == "public"]
+            assert image.info["Description"] == (faces.SHOWN if kind == "public" else faces.HIDDEN)
 
 
 def test_faces_are_private_unless_said_otherwise():
     volume, brain = head()
-    assert slices.draw(volume, {}, brain, LOOK).get_label() == slices.LABELS[False]
+    assert slices.draw(volume, {}, brain, LOOK).get_label() == faces.HIDDEN
 
 
 def test_slices_do_not_depend_on_the_orientation_of_the_array():

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 import factories
-from reading import Page, context
-from refacebench import captions, findings, report
-from refacebench.figures.style import look_of
-from refacebench.statistics import columns
-from refacebench.statistics import tables as tables_of
-from refacebench.statistics.columns import frame
+from factories import TABLE_COLUMNS, make_tables
+from reading import Page, caption, context
+from refacebench.plot.style import look_of
+from refacebench.report.page import build
+from refacebench.report.summary import REMINDER, summary_lines, utility_ranking
+from refacebench.results import catalogue, findings
+from refacebench.results.quality import compute as quality_table
 from refacebench.statistics.settings import Settings
 
 SETTINGS = Settings(n_boot=20)
@@ -36,8 +37,7 @@ def quality_row(variant, **given):
 
 def quality():
     nothing = {"success": 0, "success_share": 0.0, "success_low": 0.0, "success_high": 0.23}
-    return frame(
-        "quality",
+    return catalogue.find("quality").frame(
         [
             quality_row("null", face_removed=0, untouched=13, **nothing),
             quality_row("beaten"),
@@ -69,7 +69,7 @@ def agreement():
     table = pd.DataFrame(rows, columns=["made_by", "failure", *counts])
     everything = table.groupby("failure")[counts].sum().reset_index().assign(made_by="all")
     table = pd.concat([everything, table])
-    return frame("verdict_agreement", table.to_dict("records"))
+    return catalogue.find("verdict_agreement").frame(table.to_dict("records"))
 
 
 def tradeoff(original=(1.0, 0.75, 1.0)):
@@ -88,7 +88,7 @@ def tradeoff(original=(1.0, 0.75, 1.0)):
     )
     # Corrected for the choice of the worst: a number that the page's tables do not have.
     table["identification"] = 0.9 * table["worst_rate"]
-    return frame("tradeoff", table.to_dict("records"))
+    return catalogue.find("tradeoff").frame(table.to_dict("records"))
 
 
 def tables(**changes):
@@ -178,13 +178,13 @@ def test_failed_scans_are_not_hidden_by_the_rate_of_the_attack():
     assert "No usable output in 3 of 13 scans, which no attack could be made on." in text
 
 
-@pytest.mark.parametrize("none", [{}, {"tradeoff": frame("tradeoff", [])}])
+@pytest.mark.parametrize("none", [{}, {"tradeoff": catalogue.find("tradeoff").frame([])}])
 def test_without_attackers_it_is_said_that_nothing_of_it_was_measured(none):
     given = {k: v for k, v in tables().items() if k != "tradeoff"} | none
     for name in ("beaten", "blind", "plain", "cutter", "crashed"):
         assert "hether people can be recognised was not measured" in line(name, given)
         assert "attack" not in line(name, given)
-    assert report.summary_lines(given)[-1].endswith(report.REMINDER)
+    assert summary_lines(given)[-1].endswith(REMINDER)
 
 
 def test_a_variant_that_nobody_attacked_is_no_unbeaten_one():
@@ -203,7 +203,7 @@ def test_attacks_that_do_not_know_the_originals_say_nothing_of_a_method():
 
 
 def test_without_truth_nobody_checked():
-    bare = tables(verdict_agreement=frame("verdict_agreement", []))
+    bare = tables(verdict_agreement=catalogue.find("verdict_agreement").frame([]))
     assert "Neither was checked against true labels." in line("blind", bare)
     assert "true labels agree" not in line("blind", bare)
     assert "unknown" in findings.checks_line(bare)
@@ -217,7 +217,7 @@ def test_rank_one_is_not_called_a_choice():
 
 
 def test_summary_has_one_line_a_method_and_no_kind_word():
-    lines = report.summary_lines(tables())
+    lines = summary_lines(tables())
     for name in look_of(tables()).defacers:
         mine = [text for text in lines if text.startswith(f"{name}:")]
         assert mine == [line(name)]
@@ -231,7 +231,7 @@ def test_summary_has_one_line_a_method_and_no_kind_word():
 def full():
     """All tables of a cohort with the verdicts above."""
     measured = factories.measurements(13, VARIANTS, n_train=8, failures=False)
-    made = tables_of.tables(measured, SETTINGS)
+    made = make_tables(measured, SETTINGS)
     return made | tables()
 
 
@@ -241,7 +241,7 @@ def numbers(text):
 
 def test_page_says_the_same_of_a_method_in_headline_and_tables(full):
     """Each number of a method's line is that of its row, and of the raw tables."""
-    page = Page(report.build(context(full, config={"defacers": {}})))
+    page = Page(build(context(full, config={"defacers": {}})))
     look = look_of(full)
     text = " ".join(" ".join(page.text).split())
     rows = {row[0]: row for row in page.rows if len(row) == 14}
@@ -278,9 +278,9 @@ def test_page_says_the_same_of_a_method_in_headline_and_tables(full):
 
 def test_no_part_of_the_page_praises(full):
     """The words promise no more than the numbers, wherever they stand."""
-    page = Page(report.build(context(full, config={"defacers": {}})))
-    quality = captions.quality(full, SETTINGS)
-    prose = [*report.summary_lines(full), *page.captions, *[c for r in page.rows for c in r]]
+    page = Page(build(context(full, config={"defacers": {}})))
+    quality = caption("quality", full, SETTINGS)
+    prose = [*summary_lines(full), *page.captions, *[c for r in page.rows for c in r]]
     allowed = ("'success'", "not safe", "same as safe", "no safer")
     for text in prose:
         for phrase in allowed:
@@ -294,10 +294,10 @@ def test_no_part_of_the_page_praises(full):
 
 
 def test_first_in_utility_is_told_from_unrecognised(full):
-    ranked = report.utility_ranking(full, "deepbet_gmm")
+    ranked = utility_ranking(full, "deepbet_gmm")
     first = ranked.index[0]
     made = tradeoff().assign(variant=first).iloc[[1]]
-    text = report.summary_lines(full | {"tradeoff": made})[-1]
+    text = summary_lines(full | {"tradeoff": made})[-1]
     assert f"{first} (an attack beats it: 73 % (56 to 89 %, chance 20 %)" in text
 
 
@@ -315,7 +315,7 @@ def test_faces_and_brains_are_counted_by_hand():
     scans.loc[mine, "brain_changed"] = [0, 1, 0, 90, 90, 0, 90, 0, 0]
     crashed = scans.index[mine][7:]
     scans.loc[crashed, ["status", "stage"]] = [["failed", "reface"], ["failed", "segment"]]
-    row = tables_of.quality(scans, SETTINGS, ["original", "pydeface"]).iloc[0]
+    row = quality_table(scans, SETTINGS, ["original", "pydeface"]).iloc[0]
     # The sixth and seventh scan came without a face; the eighth crashed, the ninth is unrated.
     assert (row["face_removed"], row["n_face"]) == (2, 7)
     # What an earlier stage counted on the two that failed is no measure of the output.
@@ -324,6 +324,4 @@ def test_faces_and_brains_are_counted_by_hand():
 
 
 def test_the_new_columns_are_declared():
-    assert {"n_face", "face_removed", "n_brain", "brain_unchanged"} <= set(
-        columns.TABLES["quality"]
-    )
+    assert {"n_face", "face_removed", "n_brain", "brain_unchanged"} <= set(TABLE_COLUMNS["quality"])

@@ -7,15 +7,21 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import factories
-from factories import measurements
-from reading import SETTINGS, Page, context
-from refacebench import captions, manifest, report
-from refacebench.figures import style
-from refacebench.figures.slices import LABELS
-from refacebench.figures.style import look_of
-from refacebench.statistics import columns
+from factories import TABLE_COLUMNS, make_tables, measurements
+from reading import SETTINGS, Page, caption, context
+from refacebench import manifest
+from refacebench.faces import HIDDEN, SHOWN
+from refacebench.plot import style
+from refacebench.plot.style import look_of
+from refacebench.report import page as page_module
+from refacebench.report.limits import limitations
+from refacebench.report.page import build
+from refacebench.report.summary import REMINDER, shorten, summary_lines, utility_ranking
+from refacebench.results import catalogue
+from refacebench.results import slices as slices_result
+from refacebench.results.result import View
+from refacebench.results.volume_tests import out_of_reach, smallest_p
 from refacebench.statistics.settings import Settings
-from refacebench.statistics.tables import tables as make_tables
 from refacebench.vocabulary import REGIONS
 
 
@@ -133,7 +139,7 @@ def hand_tables():
 
 
 def test_summary_by_hand():
-    assert report.summary_lines(hand_tables()) == [
+    assert summary_lines(hand_tables()) == [
         "Scans: 5 scans of 4 participants went in; 1 left out, 2 compared, 2 used for training, "
         "validation or as rescans; at least one method failed on 1 of those compared.",
         "How far the checks of face and brain can be trusted is unknown: the data set has no true "
@@ -159,7 +165,7 @@ def test_summary_by_hand():
 
 
 def test_ranking_by_hand():
-    table = report.utility_ranking(hand_tables(), "s")
+    table = utility_ranking(hand_tables(), "s")
     assert list(table.index) == ["b", "a+m", "a"]
     # b: best Dice, second in volumes (2 % against 1 % of a+m), best in age.
     assert table["mean_rank"].tolist() == pytest.approx([4 / 3, 5 / 3, 3.0])
@@ -171,34 +177,34 @@ def test_an_unsure_lead_is_called_unsure():
     wide = tables["overlap"].assign(low_all=0.9, high_all=1.0)
     assert (
         "overlaps those of 2 others, so that lead is not established"
-        in (report.summary_lines({**tables, "overlap": wide})[-1])
+        in (summary_lines({**tables, "overlap": wide})[-1])
     )
 
 
 def test_a_measure_that_some_variant_lacks_does_not_rank():
     tables = hand_tables()
     ages = tables["brainage"][tables["brainage"]["variant"] != "b"]
-    table = report.utility_ranking({**tables, "brainage": ages}, "s")
+    table = utility_ranking({**tables, "brainage": ages}, "s")
     assert set(table["measures"]) == {2}
 
 
 def test_nothing_is_claimed_where_nothing_was_measured():
-    lines = report.summary_lines({})
+    lines = summary_lines({})
     assert len(lines) == 5
     assert lines[1:3] == ["Methods: not judged.", "Overlap: not measured."]
     assert lines[3] == "Volumes: not measured. Brain age: not measured."
     assert "none is named first" in lines[4]
-    assert lines[4].endswith(report.REMINDER)
+    assert lines[4].endswith(REMINDER)
 
 
 def test_too_few_participants_are_no_evidence_of_equality():
     tables = hand_tables()
     few = tables["volumes"].assign(n=8, p_holm=1.0)
-    line = report.summary_lines({**tables, "volumes": few})[-2]
+    line = summary_lines({**tables, "volumes": few})[-2]
     assert "no regional difference could pass" in line
     some = tables["volumes"].copy()
     some.loc[some["variant"] == "b", "n"] = 8
-    assert "b 0 (n too small)" in report.summary_lines({**tables, "volumes": some})[-2]
+    assert "b 0 (n too small)" in summary_lines({**tables, "volumes": some})[-2]
 
 
 @pytest.mark.parametrize(("n", "reach"), [(10, False), (11, True)])
@@ -208,19 +214,19 @@ def test_reach_of_the_correction_is_that_of_scipy_and_holm(n, reach):
 
     family = 17 * 2
     smallest = wilcoxon(np.arange(1.0, n + 1)).pvalue
-    assert captions.smallest_p(n) == pytest.approx(smallest)
+    assert smallest_p(n) == pytest.approx(smallest)
     p = np.r_[smallest, np.ones(family - 1)]
     assert multipletests(p, method="holm")[0][0] == reach
     table = pd.DataFrame({"variant": "a", "region": REGIONS, "n": n, "family_size": family})
-    assert (captions.out_of_reach(table, 0.05) == []) == reach
+    assert (out_of_reach(table, 0.05) == []) == reach
 
 
 def test_long_lists_keep_both_ends():
-    assert report._shorten(list("abcdefgh")) == "a, b, c, ... 2 more ..., f, g, h"
+    assert shorten(list("abcdefgh")) == "a, b, c, ... 2 more ..., f, g, h"
 
 
 def test_summary_of_a_full_run_has_a_line_a_method_and_five_more(tables):
-    lines = report.summary_lines(tables, SETTINGS)
+    lines = summary_lines(tables, SETTINGS)
     assert len(lines) == 5 + 2
     assert all("nan" not in line.lower() for line in lines)
 
@@ -232,14 +238,14 @@ def test_page_of_tables_that_were_written_and_read_is_the_same(tables, tmp_path)
     read = {}
     for name, table in tables.items():
         manifest.write(table, tmp_path / f"{name}.tsv")
-        read[name] = columns.read(tmp_path / f"{name}.tsv")
-    one, two = (Page(report.build(context(t))) for t in (tables, read))
+        read[name] = catalogue.read(tmp_path / f"{name}.tsv")
+    one, two = (Page(build(context(t))) for t in (tables, read))
     assert one.rows == two.rows
     assert one.captions == two.captions
 
 
 def test_page_stands_alone_and_is_well_formed(tables, png):
-    html = report.build(context(tables, {"overlap": png("o"), "quality": png("q")}))
+    html = build(context(tables, {"overlap": png("o"), "quality": png("q")}))
     page = Page(html)
     for tag, attributes in page.tags:
         assert tag not in ("script", "link", "iframe", "object")
@@ -251,7 +257,7 @@ def test_page_stands_alone_and_is_well_formed(tables, png):
 
 
 def test_links_inside_the_page_have_their_targets(tables):
-    page = Page(report.build(context(tables)))
+    page = Page(build(context(tables)))
     targets = {a["id"] for _, a in page.tags if "id" in a}
     links = {a["href"][1:] for t, a in page.tags if t == "a" and a["href"].startswith("#")}
     assert links
@@ -260,7 +266,7 @@ def test_links_inside_the_page_have_their_targets(tables):
 
 def test_page_is_accessible(tables, png):
     figures = {n: png(n) for n in ("overlap", "volumes", "quality")}
-    page = Page(report.build(context(tables, figures)))
+    page = Page(build(context(tables, figures)))
     images = [a for tag, a in page.tags if tag == "img"]
     assert len(images) == 3
     assert all(len(image["alt"]) > 20 for image in images)
@@ -274,24 +280,24 @@ def test_page_is_accessible(tables, png):
 
 def test_banner_is_there_exactly_for_synthetic_data(tables):
     statement = "Grown heads; no person <was> scanned."
-    html = report.build(context(tables, statement=statement))
+    html = build(context(tables, statement=statement))
     page = Page(html)
     assert sum(a.get("class") == "banner" for _, a in page.tags) == 2
     assert "".join(page.text).count(statement) >= 2
     assert html.index('class="banner"') < html.index("<h2"), "before anything else"
-    assert 'class="banner"' not in report.build(context(tables))
+    assert 'class="banner"' not in build(context(tables))
 
 
 def test_text_from_outside_is_escaped(tables):
     flow = tables["flow"].copy()
     flow.loc[flow["status"] == "failed", "reason"] = "<script>alert(1)</script>"
-    html = report.build(context({**tables, "flow": flow}))
+    html = build(context({**tables, "flow": flow}))
     assert "<script>" not in html
     assert "&lt;script&gt;alert(1)" in html
 
 
 def test_numbers_of_the_page_are_those_of_the_tables(tables):
-    page = Page(report.build(context(tables)))
+    page = Page(build(context(tables)))
     rows = {(row[0], len(row)): row for row in page.rows}
     overlap = tables["overlap"]
     mine = overlap[(overlap["variant"] == "pydeface") & (overlap["measure"] == "dice")]
@@ -308,7 +314,7 @@ def test_numbers_of_the_page_are_those_of_the_tables(tables):
 
 
 def test_full_tables_are_linked_relatively(tables):
-    page = Page(report.build(context(tables, tables_href="../tables/demo/")))
+    page = Page(build(context(tables, tables_href="../tables/demo/")))
     links = [a["href"] for tag, a in page.tags if tag == "a" and a["href"].endswith(".tsv")]
     assert "../tables/demo/overlap.tsv" in links
     assert "../tables/demo/flow.tsv" in links
@@ -316,7 +322,7 @@ def test_full_tables_are_linked_relatively(tables):
 
 def test_missing_tables_leave_their_section_out(tables):
     some = {name: tables[name] for name in ("flow", "quality")}
-    page = Page(report.build(context(some, costs=None)))
+    page = Page(build(context(some, costs=None)))
     titles = [text for _, text in page.headings]
     assert "Face surface and brain mask" in titles
     assert not {"Volumes", "Brain age", "Costs", "Segmentation overlap"} & set(titles)
@@ -324,62 +330,62 @@ def test_missing_tables_leave_their_section_out(tables):
 
 
 def test_methods_tell_native_from_official(tables):
-    page = Page(report.build(context(tables)))
+    page = Page(build(context(tables)))
     assert ["quickshear", "defacer", "plane", "official program", "1.2.0"] in page.rows
     assert ["pydeface", "defacer", "mask", "native (re-implementation)", "1"] in page.rows
 
 
 def test_same_input_same_page(tables, png):
     figures = {"overlap": png("overlap")}
-    assert report.build(context(tables, figures)) == report.build(context(tables, figures))
+    assert build(context(tables, figures)) == build(context(tables, figures))
 
 
 def test_second_segmenter_has_its_own_sections():
     two = make_tables(measurements(4, n_train=0, n_rescans=0, segmenters=("s1", "s2")), SETTINGS)
-    titles = [text for _, text in Page(report.build(context(two))).headings]
+    titles = [text for _, text in Page(build(context(two))).headings]
     assert {"Volumes (s1)", "Volumes (s2)"} <= set(titles)
 
 
 # privacy ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("label", [None, LABELS[True]])
+@pytest.mark.parametrize("label", [None, SHOWN])
 def test_a_figure_with_faces_is_refused_for_private_data(tables, png, label):
     figures = {"slices": png("slices", label)}
     with pytest.raises(ValueError, match="faces are private"):
-        report.build(context(tables, figures, faces="private"))
+        build(context(tables, figures, faces="private"))
 
 
 def test_hidden_faces_may_pass_and_the_caption_says_so(tables, png):
-    figures = {"slices": png("slices", LABELS[False])}
-    html = report.build(context(tables, figures, faces="private"))
-    assert captions.slices(False) in html.replace("&#39;", "'")
+    figures = {"slices": png("slices", HIDDEN)}
+    html = build(context(tables, figures, faces="private"))
+    assert slices_result.caption(View({}, faces="private"), "") in html.replace("&#39;", "'")
 
 
 def test_a_message_in_place_of_slices_may_pass(tables, tmp_path):
     figure = style.message_figure("no scan came through")
     path = style.save(figure, tmp_path / "slices")[0]
-    assert "Example slices" in report.build(context(tables, {"slices": path}))
+    assert "Example slices" in build(context(tables, {"slices": path}))
 
 
 def test_public_faces_may_pass(tables, png):
-    figures = {"slices": png("slices", LABELS[True])}
-    html = report.build(context(tables, figures, faces="public"))
-    assert captions.slices(True) in html.replace("&#39;", "'")
+    figures = {"slices": png("slices", SHOWN)}
+    html = build(context(tables, figures, faces="public"))
+    assert slices_result.caption(View({}, faces="public"), "") in html.replace("&#39;", "'")
 
 
 def test_too_large_a_page_is_refused(tables, monkeypatch):
-    monkeypatch.setattr(report, "MOST_BYTES", 1000)
+    monkeypatch.setattr(page_module, "MOST_BYTES", 1000)
     with pytest.raises(ValueError, match="one report for each dataset"):
-        report.build(context(tables))
+        build(context(tables))
 
 
 # captions -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(captions.CAPTIONS))
+@pytest.mark.parametrize("name", sorted([*TABLE_COLUMNS, "volumes_globals"]))
 def test_captions_are_plain_sentences(tables, name):
-    text = captions.CAPTIONS[name](tables, SETTINGS, None)
+    text = caption(name, tables, SETTINGS)
     assert text[0].isupper()
     assert text.endswith(".")
     assert "nan" not in text.lower().replace("finance", "")
@@ -388,14 +394,14 @@ def test_captions_are_plain_sentences(tables, name):
 
 def test_captions_follow_the_settings(tables):
     other = Settings(n_boot=123, seed=99, alpha=0.01, level=0.9)
-    text = captions.volumes_globals(tables, other)
+    text = caption("volumes_globals", tables, other)
     assert "p < 0.01" in text
     assert "90 %, percentile bootstrap over participants (123 resamples, seed 99)" in text
 
 
 def test_quality_caption_follows_the_thresholds(tables):
     config = {"thresholds": {"face_left": 0.125, "brain_removed_share": 0.01}}
-    text = captions.quality(tables, SETTINGS, None, config)
+    text = caption("quality", tables, SETTINGS, None, config)
     assert "more than 12.5 % of the original" in text
     assert "more than 1 % of the brain" in text
 
@@ -403,13 +409,13 @@ def test_quality_caption_follows_the_thresholds(tables):
 def test_volume_caption_says_how_large_the_families_are(tables):
     table = tables["volumes"]
     size = int((table["family"] == "regions").sum())
-    assert f"{size} tests (17 regions and TIV x variants)" in captions.volumes(tables, SETTINGS)
+    assert f"{size} tests (17 regions and TIV x variants)" in caption("volumes", tables, SETTINGS)
 
 
 def test_margin_says_where_it_comes_from(tables):
-    assert "mean scan-rescan difference" in captions.volumes(tables, SETTINGS)
+    assert "mean scan-rescan difference" in caption("volumes", tables, SETTINGS)
     config = tables["volumes"].assign(margin_source="config", margin_pct=2.0)
-    text = captions.volumes({**tables, "volumes": config}, SETTINGS)
+    text = caption("volumes", {**tables, "volumes": config}, SETTINGS)
     assert "margin of 2 %, a setting" in text
 
 
@@ -451,41 +457,40 @@ CHANGED = "grey, white, CSF or TIV"
     ],
 )  # fmt: skip
 def test_captions_say_what_counts(flowed, name, facts):
-    text = captions.CAPTIONS[name](flowed, Settings(n_boot=200))
+    text = caption(name, flowed, Settings(n_boot=200))
     for fact in facts:
         assert fact in text, (fact, text)
 
 
 def test_every_table_has_a_caption(flowed):
-    assert set(columns.TABLES) <= set(captions.CAPTIONS)
-    for name in columns.TABLES:
+    for name in TABLE_COLUMNS:
         bare = {key: table.iloc[:0] for key, table in flowed.items()}
-        text = captions.CAPTIONS[name](bare, SETTINGS)
+        text = caption(name, bare, SETTINGS)
         assert text.endswith("."), name
         assert " ." not in text
 
 
 def test_captions_of_two_segmenters_name_both():
     two = factories.tables(segmenters=("one", "two"))
-    assert "Model of one:" in captions.brainage(two, SETTINGS)
-    assert "Model of two:" in captions.brainage(two, SETTINGS)
+    assert "Model of one:" in caption("brainage", two, SETTINGS)
+    assert "Model of two:" in caption("brainage", two, SETTINGS)
     table = two["volumes"]
     fewer = table["family_size"].where(table["segmenter"] == "one", 80)
-    text = captions.volumes({**two, "volumes": table.assign(family_size=fewer)}, SETTINGS)
+    text = caption("volumes", {**two, "volumes": table.assign(family_size=fewer)}, SETTINGS)
     assert "90 (one), 80 (two) tests" in text
 
 
 def test_margins_of_both_sources_are_named(tables):
     table = tables["volumes"].copy()
     table.loc[table.index[0], "margin_source"] = "config"
-    text = captions.volumes({**tables, "volumes": table}, SETTINGS)
+    text = caption("volumes", {**tables, "volumes": table}, SETTINGS)
     assert "mean scan-rescan difference (up to 6 participants) or a setting" in text
 
 
 def test_limits_name_what_is_missing(tables):
     look = look_of(tables)
-    found = " ".join(report.limitations(tables, SETTINGS, "", look))
+    found = " ".join(limitations(tables, SETTINGS, "", look))
     assert "takes an attack" in found
     assert "null control" not in found
     bare = look_of({"quality": tables["quality"][tables["quality"]["variant"] != "null"]})
-    assert "No null control" in " ".join(report.limitations({}, SETTINGS, "", bare))
+    assert "No null control" in " ".join(limitations({}, SETTINGS, "", bare))

@@ -8,9 +8,13 @@ import pandas as pd
 import pytest
 
 import browser
-from refacebench import kit
 from refacebench import manifest
-from refacebench import raters
+from refacebench import raters as program
+from refacebench.kit import page as kit_page
+from refacebench.kit import questions
+from refacebench.results import answers
+from refacebench.results import raters as results_raters
+from refacebench.results.raters import compute as raters_table
 from refacebench.statistics.settings import Settings
 
 SETTINGS = Settings(n_boot=400, seed=3)
@@ -29,13 +33,14 @@ def cohort(n=7, variants=VARIANTS, sessions=("ses-1", "ses-2")):
 
 @pytest.fixture(scope="module")
 def key():
-    return kit.questions(cohort(), VARIANTS, count=105, block=20, seed=5)
+    return questions.questions(cohort(), VARIANTS, count=105, block=20, seed=5)
 
 
 def pictures(key):
     """Return pictures that can be told apart: brightness by place in the list."""
     return {
-        place: np.full((16, 16), 10 + i, dtype=np.uint8) for i, place in enumerate(kit.used(key))
+        place: np.full((16, 16), 10 + i, dtype=np.uint8)
+        for i, place in enumerate(questions.used(key))
     }
 
 
@@ -58,7 +63,7 @@ def test_questions_are_balanced_over_variants_persons_and_places(key):
 
 
 def test_uneven_numbers_are_balanced_to_within_one():
-    key = kit.questions(cohort(), VARIANTS, count=50, block=20, seed=1)
+    key = questions.questions(cohort(), VARIANTS, count=50, block=20, seed=1)
     counts = key["variant"].value_counts()
     assert len(key) == 50
     assert counts.max() - counts.min() <= 1
@@ -83,14 +88,14 @@ def test_the_right_option_is_the_person_from_another_session_and_the_others_are_
 
 
 def test_one_session_asks_with_the_same_scan():
-    key = kit.questions(cohort(sessions=("",)), ["a"], count=14)
+    key = questions.questions(cohort(sessions=("",)), ["a"], count=14)
     assert set(key["setting"]) == {"same_scan"}
 
 
 def test_measured_scans_are_asked_with_the_rescans_of_the_originals():
     table = cohort(variants=["a"], sessions=("ses-1",))
     originals = cohort(variants=["original"])
-    key = kit.questions(table, ["a"], originals=originals, count=14)
+    key = questions.questions(table, ["a"], originals=originals, count=14)
     assert set(key["setting"]) == {"other_session"}
     assert set(key["query"].str[7:]) == {"ses-2"}
     assert set(option_columns(key).stack().str[7:]) == {"ses-1"}
@@ -98,23 +103,23 @@ def test_measured_scans_are_asked_with_the_rescans_of_the_originals():
 
 def test_too_few_persons_is_an_error():
     with pytest.raises(ValueError, match="4 persons of variant a"):
-        kit.questions(cohort(n=4), ["a"], count=10)
+        questions.questions(cohort(n=4), ["a"], count=10)
 
 
 def test_same_seed_same_questions(key):
     shuffled = cohort().sample(frac=1, random_state=0)
-    again = kit.questions(shuffled, VARIANTS, count=105, block=20, seed=5)
+    again = questions.questions(shuffled, VARIANTS, count=105, block=20, seed=5)
     pd.testing.assert_frame_equal(again, key)
-    other = kit.questions(cohort(), VARIANTS, count=105, block=20, seed=6)
+    other = questions.questions(cohort(), VARIANTS, count=105, block=20, seed=6)
     assert not other.equals(key)
 
 
 def test_an_unknown_variant_in_the_config_is_named():
     config = {"privacy": {"kit": {"variants": ["a", "zzz"]}}}
     with pytest.raises(ValueError, match="no variant zzz"):
-        kit.asked(config, VARIANTS)
-    assert kit.asked({}, ["original", "null", "a"]) == ["original", "a"]
-    assert kit.variants({"privacy": {"kit": {"variants": ["a", "black"]}}}, VARIANTS) == [
+        questions.asked(config, VARIANTS)
+    assert questions.asked({}, ["original", "null", "a"]) == ["original", "a"]
+    assert questions.variants({"privacy": {"kit": {"variants": ["a", "black"]}}}, VARIANTS) == [
         "original",
         "a",
     ]
@@ -125,7 +130,7 @@ def test_an_unknown_variant_in_the_config_is_named():
 
 def test_no_page_of_private_faces(key):
     with pytest.raises(ValueError, match="not public"):
-        kit.page(key, pictures(key), dataset="d", faces="private")
+        kit_page.page(key, pictures(key), dataset="d", faces="private")
 
 
 def document_of(page):
@@ -134,31 +139,31 @@ def document_of(page):
 
 
 def test_the_page_needs_nothing_and_gives_no_answer_away(key):
-    page = kit.page(key, pictures(key), dataset="d<i>", faces="public", note="a & b")
+    page = kit_page.page(key, pictures(key), dataset="d<i>", faces="public", note="a & b")
     assert not re.search(r"https?:|src=[\"'](?!data:)|<link|@import|url\(", page)
     assert "sub-0" not in page
     assert "ses-1" not in page
     assert "<i>" not in page
     found = document_of(page)
-    assert found["kit"] == kit.identity(key)
+    assert found["kit"] == questions.identity(key)
     assert sorted(q for block in found["blocks"].values() for q in block) == sorted(key["question"])
     assert set(found["questions"][0]) == {"id", "query", "options"}
 
 
 def test_the_page_shows_the_pictures_of_the_key(key):
     shown = pictures(key)
-    found = document_of(kit.page(key, shown, dataset="d", faces="public"))
+    found = document_of(kit_page.page(key, shown, dataset="d", faces="public"))
     for asked, row in zip(found["questions"], key.to_dict("records"), strict=True):
         assert asked["id"] == row["question"]
         right = asked["options"][row["right"] - 1]
         place = (row["variant"], row[f"option_{row['right']}"])
-        assert found["pictures"][right] == kit.encode(shown[place])
-        assert found["pictures"][asked["query"]] == kit.encode(shown["original", row["query"]])
+        assert found["pictures"][right] == kit_page.encode(shown[place])
+        assert found["pictures"][asked["query"]] == kit_page.encode(shown["original", row["query"]])
 
 
 def test_a_picture_that_is_none_is_an_error():
     with pytest.raises(ValueError, match="not 2-D uint8"):
-        kit.encode(np.zeros((4, 4)))
+        kit_page.encode(np.zeros((4, 4)))
 
 
 needs_browser = pytest.mark.skipif(browser.find() is None, reason="no Chromium on this machine")
@@ -176,7 +181,7 @@ def chromium(tmp_path):
 @needs_browser
 def test_a_rater_answers_stops_comes_back_and_saves(chromium, key, tmp_path):
     path = tmp_path / "index.html"
-    path.write_text(kit.page(key, pictures(key), dataset="demo", faces="public"))
+    path.write_text(kit_page.page(key, pictures(key), dataset="demo", faces="public"))
     part = list(key.loc[key["block"] == 6, "question"])
     assert len(part) == 5
     begin = """
@@ -230,13 +235,13 @@ def test_a_rater_answers_stops_comes_back_and_saves(chromium, key, tmp_path):
             break
         chromium.run("new Promise(done => setTimeout(done, 20))")
     for file in files:
-        answers, problems = raters.read_answers([file], key)
+        found, problems = answers.read_answers([file], key)
         assert problems.empty
-        assert list(answers["question"]) == part
-        assert list(answers["choice"]) == [3, 5, 1, 4, 5]
-        assert (answers["ms"] >= 0).all()
+        assert list(found["question"]) == part
+        assert list(found["choice"]) == [3, 5, 1, 4, 5]
+        assert (found["ms"] >= 0).all()
     # The same part saved twice counts once.
-    assert len(raters.read_answers(files, key)[0]) == 5
+    assert len(answers.read_answers(files, key)[0]) == 5
     asked = {
         event["params"]["request"]["url"].split(":")[0]
         for event in chromium.events
@@ -257,7 +262,7 @@ def saved(tmp_path, key):
         content = {
             "format": "refacebench-answers",
             "version": 1,
-            "kit": kit.identity(key),
+            "kit": questions.identity(key),
             "rater": "r1",
             "answers": answers,
             **changes,
@@ -294,7 +299,7 @@ def one(question="q0001", choice=2):
 )
 def test_a_bad_answer_is_a_row_with_a_reason(saved, key, answers, changes, reason):
     path = saved("x.json", answers, **changes)
-    found, problems = raters.read_answers([path], key)
+    found, problems = answers.read_answers([path], key)
     assert found.empty
     assert len(problems) == (len(answers) if isinstance(answers, list) else 1)
     assert set(problems["file"]) == {"x.json"}
@@ -321,7 +326,7 @@ def test_a_bad_file_is_a_row_with_a_reason_and_the_others_are_read(
     if content is not None:
         path.write_bytes(content)
     good = saved("good.json", [one()])
-    found, problems = raters.read_answers([path, good], key)
+    found, problems = answers.read_answers([path, good], key)
     assert len(found) == 1
     assert list(problems["line"]) == [0]
     assert reason in problems["reason"].iloc[0]
@@ -329,23 +334,23 @@ def test_a_bad_file_is_a_row_with_a_reason_and_the_others_are_read(
 
 def test_a_bad_line_leaves_the_others(tmp_path, key):
     path = tmp_path / "x.csv"
-    name = kit.identity(key)
+    name = questions.identity(key)
     path.write_text(
         f"kit,rater,block,question,choice,ms\n{name},r,1,q0001,2,5\n{name},r,1,q0002,7,5\n"
         f"{name},r,1\n{name},r,1,q0003,1,\n"
     )
-    found, problems = raters.read_answers([path], key)
+    found, problems = answers.read_answers([path], key)
     assert list(found["question"]) == ["q0001", "q0003"]
     assert list(problems["line"]) == [3, 4]
 
 
 def test_key_written_and_read_is_the_same_kit(key, tmp_path):
     manifest.write(key, tmp_path / "key.tsv")
-    again = raters.read_key(tmp_path / "key.tsv")
-    assert kit.identity(again) == kit.identity(key)
+    again = answers.read_key(tmp_path / "key.tsv")
+    assert questions.identity(again) == questions.identity(key)
     manifest.write(key.drop(columns="right"), tmp_path / "no.tsv")
     with pytest.raises(ValueError, match="lacks right"):
-        raters.read_key(tmp_path / "no.tsv")
+        answers.read_key(tmp_path / "no.tsv")
 
 
 # rates --------------------------------------------------------------------------------------
@@ -373,7 +378,7 @@ def test_rates_by_hand(key):
             "choice": [*mine["right"][:1], *wrong[1:]],
         }
     )
-    table = raters.rates(answers, key, SETTINGS).set_index("variant")
+    table = raters_table(answers, key, SETTINGS).set_index("variant")
     assert table.loc["a", "rate"] == 0.25
     assert (table.loc["a", ["n_answers", "n_right", "n_raters", "n_asked"]] == [4, 1, 1, 35]).all()
     assert table.loc["a+m", "n_answers"] == 0
@@ -384,7 +389,7 @@ def test_rates_by_hand(key):
 
 def test_nobody_right_still_has_a_wide_interval(key):
     answers = key.assign(rater="r", choice=key["right"] % 5 + 1)[["rater", "question", "choice"]]
-    table = raters.rates(answers, key, SETTINGS)
+    table = raters_table(answers, key, SETTINGS)
     assert (table["rate"] == 0).all()
     # Clopper-Pearson of 0 of 7 persons.
     assert np.allclose(table["high"], 1 - 0.025 ** (1 / 7))
@@ -393,13 +398,13 @@ def test_nobody_right_still_has_a_wide_interval(key):
 
 def test_raters_who_know_are_above_chance_and_guessers_are_not(key):
     truth = {"original": 0.95, "a": 0.0, "a+m": 0.7}
-    table = raters.rates(answered(key, truth), key, SETTINGS).set_index("variant")
+    table = raters_table(answered(key, truth), key, SETTINGS).set_index("variant")
     assert table["above_chance"].to_dict() == {"original": 1.0, "a": 0.0, "a+m": 1.0}
     for variant, known in truth.items():
         expected = known + (1 - known) / 5
         assert table.loc[variant, "low"] <= expected <= table.loc[variant, "high"]
         assert table.loc[variant, "low"] <= table.loc[variant, "rate"] <= table.loc[variant, "high"]
-    again = raters.rates(answered(key, truth), key, SETTINGS).set_index("variant")
+    again = raters_table(answered(key, truth), key, SETTINGS).set_index("variant")
     pd.testing.assert_frame_equal(table, again)
 
 
@@ -417,7 +422,7 @@ def test_raters_who_differ_widen_the_interval(key):
         table = pd.DataFrame(rows_, columns=["rater", "question", "choice"])
         hits = table.merge(key, on="question")
         hits["hit"] = (hits["choice"] == hits["right"]).astype(float)
-        low, high = raters._bootstrap(hits, SETTINGS)
+        low, high = results_raters._bootstrap(hits, SETTINGS)
         widths.append(high - low)
     assert widths[1] > 2 * widths[0]
 
@@ -425,9 +430,9 @@ def test_raters_who_differ_widen_the_interval(key):
 def test_program_writes_both_tables(key, saved, tmp_path, capsys):
     manifest.write(key, tmp_path / "key.tsv")
     good, bad = saved("good.json", [one()]), saved("bad.json", [one(choice=0)])
-    raters.main([str(good), str(bad), "--key", str(tmp_path / "key.tsv"), "--out", str(tmp_path)])
+    program.main([str(good), str(bad), "--key", str(tmp_path / "key.tsv"), "--out", str(tmp_path)])
     assert "1 answers of 1 raters in 2 files; 1 rows of problems" in capsys.readouterr().out
     assert len(pd.read_csv(tmp_path / "raters.tsv", sep="\t")) == 3
     assert len(pd.read_csv(tmp_path / "raters_problems.tsv", sep="\t")) == 1
     with pytest.raises(SystemExit, match="raters: "):
-        raters.main([str(good), "--key", str(tmp_path / "none.tsv")])
+        program.main([str(good), "--key", str(tmp_path / "none.tsv")])

@@ -15,6 +15,7 @@ import pytest
 from refacebench import contracts, files, manifest
 from refacebench.image import nifti
 from refacebench.run import batch
+from refacebench.run.stage import Stage, StageError
 
 
 def rows(tmp_path, n=3):
@@ -40,9 +41,12 @@ def rows(tmp_path, n=3):
     return pd.DataFrame(table)
 
 
-def run(table, work, tmp_path, **kwargs):
-    options = {"stage": "s", "method": "m", "version": "1", **kwargs}
-    return batch.run_batch(table, work, tmp_path / "out" / "batch.tsv", **options)
+STAGE = Stage("s", reads=("scan", "path"), may_add={"path": "a file", "value": "a number"})
+
+
+def run(table, work, tmp_path, stage=STAGE, **kwargs):
+    options = {"method": "m", "version": "1", **kwargs}
+    return batch.run_batch(stage, table, work, tmp_path / "out" / "batch.tsv", **options)
 
 
 def test_every_way_to_fail_becomes_a_row(tmp_path):
@@ -272,7 +276,7 @@ def test_a_record_that_cannot_be_written_is_a_failure_of_that_scan_alone(tmp_pat
             raise OSError(errno.EDQUOT, "Disk quota exceeded")
         write(text, path)
 
-    monkeypatch.setattr(manifest, "write_text", full)
+    monkeypatch.setattr(batch, "write_text", full)
     seen = run(rows(tmp_path), counting(tmp_path), tmp_path)
     assert list(seen["status"]) == ["ok", "failed", "ok"]
     assert "quota" in seen["reason"][1]
@@ -321,3 +325,41 @@ def test_a_checksum_that_looks_like_a_huge_exponent_stays_text(tmp_path):
     assert table["count"].tolist() == [1400123]
     assert table["count"].dtype == "int64"
     assert table["age"].isna().all()
+
+
+# what a stage says of its columns ------------------------------------------------------------
+
+
+def test_a_column_that_is_read_and_not_there_is_an_error_before_any_work(tmp_path):
+    stage = Stage("deface", reads=("scan", "brain_path", "head_path"))
+    table = rows(tmp_path).assign(head_path="h")
+    with pytest.raises(StageError, match="stage deface: its rows lack brain_path$"):
+        run(table, counting(tmp_path), tmp_path, stage)
+    assert calls(tmp_path) == []
+    assert not (tmp_path / "out" / "batch.tsv").exists()
+    # Where no scan came so far, columns that only finished scans have may be missing.
+    lost = run(table.assign(status="excluded"), counting(tmp_path), tmp_path, stage)
+    assert list(lost["status"]) == ["excluded"] * 3
+
+
+def test_the_work_sees_the_declared_columns_and_the_key_alone(tmp_path):
+    stage = Stage("s", reads=("scan",), may_read=("present_*", "gone"), may_add={"saw": ""})
+    table = rows(tmp_path).assign(present_nose=1.0, secret="x")
+    seen = run(table, lambda row: {"saw": " ".join(row)}, tmp_path, stage)
+    assert set(seen["saw"][0].split()) == {"scan", "present_nose", "key"}
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        ({"value": 1, "more": 2}, "stage s: adds more without saying so"),
+        ({}, "stage s: did not add value"),
+        ({"value": 1, "q_a": 2, "status": "ok"}, ""),
+        ({"status": "failed", "reason": "no brain"}, "no brain"),
+    ],
+)
+def test_a_result_with_other_columns_than_declared_is_a_failed_row(tmp_path, result, reason):
+    stage = Stage("s", reads=("scan",), adds={"value": "a number"}, may_add={"q_*": "quality"})
+    seen = run(rows(tmp_path, 1), lambda row: result, tmp_path, stage).iloc[0]
+    assert seen["status"] == ("failed" if reason else "ok")
+    assert seen["reason"].endswith(reason)

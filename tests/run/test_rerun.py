@@ -9,7 +9,8 @@ from refacebench import files as files_
 from refacebench import manifest
 from refacebench.contracts import Attacker, Subject
 from refacebench.run import failures, plan, stamps
-from refacebench.stages import attack
+from refacebench.run.failures import Place
+from refacebench.stages import enrol
 from running import bids, job_counts, snakemake
 
 NONE = stamps.Stamps({}, {})
@@ -176,12 +177,13 @@ def test_a_lost_output_is_noticed_where_files_are_looked_for(home):
 
 
 def test_failures_are_counted_for_each_stage_and_method_over_all_batches(home):
+    null, other = Place("deface", "d", "", "null"), Place("deface", "d", "", "other")
     outs = [
-        stage("deface", ["", "killed", "excluded", "no chin"], batch=0),
-        stage("deface", ["", "excluded"], batch=1),
-        stage("deface", ["", ""], variant="other"),
-        "results/report.html",
-        "results/tables/costs.tsv",
+        (null, stage("deface", ["", "killed", "excluded", "no chin"], batch=0)),
+        (null, stage("deface", ["", "excluded"], batch=1)),
+        (other, stage("deface", ["", ""], variant="other")),
+        (Place("page", ""), "results/report.html"),
+        (Place("costs", ""), "results/tables/costs.tsv"),
     ]
     (found,) = failures.collect(outs)
     assert (found.place.stage, found.place.variant) == ("deface", "null")
@@ -198,12 +200,14 @@ def test_failures_are_counted_for_each_stage_and_method_over_all_batches(home):
 
 
 def test_excluded_scans_hide_no_method_that_failed_on_all_others(home):
-    (found,) = failures.collect([stage("deface", ["no chin", *["excluded"] * 9])])
+    (found,) = failures.collect(
+        [(Place("deface", "d"), stage("deface", ["no chin", *["excluded"] * 9]))]
+    )
     assert not failures.within([found], 0.99)
 
 
 def test_an_attacker_says_whom_another_try_may_help(tmp_path):
-    def enrol(subject, options):
+    def look(subject, options):
         if subject.scan == "sub-1":
             raise OSError(116, "Stale file handle")
         if subject.scan == "sub-2":
@@ -212,8 +216,8 @@ def test_an_attacker_says_whom_another_try_may_help(tmp_path):
 
     people = [Subject(f"sub-{n}", f"sub-{n}", "", "") for n in range(3)]
     again = {}
-    kept, lost = attack.enrol(
-        Attacker(version="1", enrol=enrol, score=lambda *given: None), people, {}, again=again
+    kept, lost = enrol.enrol(
+        Attacker(version="1", enrol=look, score=lambda *given: None), people, {}, again=again
     )
     assert list(kept.scan) == ["sub-0"]
     assert set(lost) == {"sub-1", "sub-2"}
@@ -224,7 +228,12 @@ def test_attacks_are_named_by_attacker_and_variant(home):
     out = "results/attack/d/surface/null.npz"
     files_.write_text("", out)
     manifest.note_failures(out, {"sub-1": "Stale file handle"}, {}, 8)
-    (found,) = failures.collect([out, "results/attack/d/surface/other.npz"])
+    places = [
+        Place.of("attack", {"dataset": "d", "attacker": "surface", "target": target})
+        for target in ("null", "other")
+    ]
+    outs = [out, "results/attack/d/surface/other.npz"]
+    (found,) = failures.collect(zip(places, outs, strict=True))
     assert "attack (surface, null), dataset d: 1 of 8 failed" in failures.summary([found])
 
 

@@ -5,12 +5,14 @@ import pandas as pd
 import pytest
 
 import factories
-from refacebench import captions, report
-from refacebench.figures.style import look_of
+from factories import make_tables
+from reading import caption
+from refacebench.plot.style import look_of
+from refacebench.report import summary as summary_module
+from refacebench.report.limits import limitations
+from refacebench.results.flow import StageManifest, follow, scan_numbers, without_age
+from refacebench.results.volume_tests import FAMILIES
 from refacebench.run import configuration, plan
-from refacebench.statistics import flow as flows
-from refacebench.statistics import tables as tables_of
-from refacebench.statistics.columns import FAMILIES
 from refacebench.statistics.settings import Settings
 from running import ROOT, bids, job_counts, snakemake
 
@@ -96,8 +98,8 @@ def test_ages_of_rescans_and_follow_ups(tmp_path):
     assert table["age"].tolist()[:2] == [40, 40]
     assert np.isnan(table["age"].iloc[2])
     assert table["age_note"].tolist()[:2] == ["", ""]
-    flow = flows.flow(table, [], ["original"])
-    reason = flows.without_age(table, flow.assign(status="ok"))["reason"]
+    flow = follow(table, [], ["original"])
+    reason = without_age(table, flow.assign(status="ok"))["reason"]
     assert reason.tolist() == [f"{table['age_note'].iloc[2]}, so not in the brain-age results"]
     assert "later session" in reason.iloc[0]
 
@@ -181,7 +183,7 @@ def measured(table, gap_years, seed=0):
 
 def results(folder, gap_years, **entry):
     rows = measured(scans(folder, **entry), gap_years)
-    made = tables_of.tables(rows, SETTINGS)
+    made = make_tables(rows, SETTINGS)
     return made, made["volumes"].set_index("variant")
 
 
@@ -221,19 +223,19 @@ def test_declared_rescans_make_the_margin_as_before(cohort_folder, sessions):
 def test_texts_say_which_margin_and_why(cohort_folder):
     settings = Settings(n_boot=100, equivalence_margin_pct=1.5)
     rows = measured(scans(cohort_folder, sessions_measured=1), YEARS)
-    made = tables_of.tables(rows, settings)
+    made = make_tables(rows, settings)
     for name in ("volumes", "repeatability"):
-        text = captions.CAPTIONS[name](made, settings)
+        text = caption(name, made, settings)
         assert "margin of 1.5 %, a setting, as no participant has a declared rescan" in text
         assert "mean scan-rescan difference" not in text
-    limits = " ".join(report.limitations(made, settings, "", look_of(made)))
+    limits = " ".join(limitations(made, settings, "", look_of(made)))
     assert "1.5 %, a setting, as no participant has a declared rescan" in limits
     few = factories.tables(n_rescans=3)
-    text = captions.volumes(few, Settings(n_boot=100))
+    text = caption("volumes", few, Settings(n_boot=100))
     assert "for want of enough rescans (3 participants, 5 are needed)" in text
     enough = factories.tables(n_rescans=6)
-    assert "a setting" not in captions.volumes(enough, Settings(n_boot=100))
-    limits = " ".join(report.limitations(enough, SETTINGS, "", look_of(enough)))
+    assert "a setting" not in caption("volumes", enough, Settings(n_boot=100))
+    limits = " ".join(limitations(enough, SETTINGS, "", look_of(enough)))
     assert "equivalence margin is" not in limits
 
 
@@ -241,14 +243,14 @@ def test_the_flow_says_what_follow_ups_are_for(cohort_folder):
     table = scans(cohort_folder, sessions_measured=1)
     inventory = table.assign(stage="inventory")
     done = table[table["role"] == "measured"].assign(stage="measure")
-    stages = [flows.StageManifest("measure", v, done.assign(variant=v)) for v in ("original", "a")]
-    found = flows.flow(inventory, stages)
+    stages = [StageManifest("measure", v, done.assign(variant=v)) for v in ("original", "a")]
+    found = follow(inventory, stages)
     later = found[found["role"] == "followup"]
     assert len(later) == 2 * 60
     assert set(later["status"]) == {"not_used"}
     assert later["reason"].str.contains("no declared rescan").all()
-    assert "60 used for training, validation or as later sessions" in report._scans_line(
+    assert "60 used for training, validation or as later sessions" in summary_module._scans_line(
         {"flow": found}
     )
-    numbers = report.flow_numbers(found)
+    numbers = scan_numbers(found)
     assert (numbers["compared"], numbers["other"], numbers["left_out"]) == (60, 60, 0)

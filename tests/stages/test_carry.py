@@ -18,8 +18,8 @@ from refacebench.datasets import bids
 from refacebench.head import masks, space
 from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
-from refacebench.stages import carry
-from refacebench.statistics import verdicts
+from refacebench.results.carried import compute as carried_table
+from refacebench.stages import align, carry
 
 # index --------------------------------------------------------------------------------------
 
@@ -54,7 +54,7 @@ def test_companions_are_those_of_the_session_and_never_scans(tmp_path):
     )
     table = bids.index({**options, "carry": ["T2w", "FLAIR"]}, 1).set_index("scan")
     assert list(table.index) == ["sub-1_ses-a", "sub-1_ses-b"]
-    first, second = (carry.companions(table.loc[scan]) for scan in table.index)
+    first, second = (manifest.companions(table.loc[scan]) for scan in table.index)
     assert [(c["name"], c["reason"]) for c in first] == [
         ("sub-1_ses-a_acq-x_T2w", ""),
         ("sub-1_ses-a_run-2_T2w", ""),
@@ -69,11 +69,11 @@ def test_only_the_first_t1w_of_a_session_has_companions(tmp_path):
     options = tree(tmp_path, *names)
     table = bids.index({**options, "carry": ["T2w"]}, 1)
     assert list(table["status"]) == ["ok", "ok"]
-    assert [len(carry.companions(row)) for row in table.to_dict("records")] == [1, 0]
+    assert [len(manifest.companions(row)) for row in table.to_dict("records")] == [1, 0]
     table = bids.index({**options, "carry": ["T2w", "T1w"]}, 1)
     assert list(table["status"]) == ["ok", "excluded"]
     assert table["reason"].iloc[1] == "carried along with sub-1_run-1 (carry: T1w)"
-    found = [c["name"] for c in carry.companions(table.iloc[0])]
+    found = [c["name"] for c in manifest.companions(table.iloc[0])]
     assert found == ["sub-1_T2w", "sub-1_run-2_T1w"]
 
 
@@ -86,7 +86,7 @@ def test_what_cannot_be_carried_is_a_row_with_a_reason(tmp_path):
         "sub-1_ses-b_T2w.nii.gz",
     )
     table = bids.index({**options, "carry": ["T2w"]}, 1)
-    (twin,) = carry.companions(table.iloc[0])
+    (twin,) = manifest.companions(table.iloc[0])
     assert twin["path"] == ""
     assert "both as .nii and as .nii.gz" in twin["reason"]
     lost = table.iloc[1]
@@ -107,7 +107,7 @@ def test_companions_survive_the_manifest(tmp_path):
     options = tree(tmp_path / "b", "sub-1_T1w.nii.gz", "sub-1_acq-3_T2w.nii.gz")
     table = bids.index({**options, "carry": ["T2w"]}, 1)
     manifest.write(table, tmp_path / "m.tsv")
-    rows = carry.rows_of(manifest.read(tmp_path / "m.tsv"))
+    rows = align.rows_of(manifest.read(tmp_path / "m.tsv"))
     assert list(rows["scan"]) == ["sub-1_acq-3_T2w"]
     assert rows["t1w"].iloc[0] == "sub-1"
     assert rows["t1w_path"].iloc[0].endswith("sub-1_T1w.nii.gz")
@@ -274,12 +274,12 @@ def test_the_table_counts_every_companion():
             {**base, "status": "failed", "reason": "killed"},
         ]
     )
-    row = verdicts.carried(rows, ["original", "d"]).iloc[0]
+    row = carried_table(rows, ["original", "d"]).iloc[0]
     counts = ("n", "n_ok", "n_absent", "n_excluded", "n_failed", "n_unchanged")
     assert [row[c] for c in counts] == [5, 2, 1, 1, 1, 1]
     assert (row["n_by_header"], row["n_by_registration"]) == (1, 1)
     assert "1 x cannot be aligned" in row["reason"]
-    assert verdicts.carried(None, ["d"]).empty
+    assert carried_table(None, ["d"]).empty
 
 
 # alignment ----------------------------------------------------------------------------------
@@ -322,9 +322,9 @@ def test_a_moved_companion_is_registered_and_its_face_found(head):
     t1w, mask = head
     true = rigid((6, -4, 3), (3, -8, 5))
     companion = t2_like(t1w, mask, true, (2.0, 2.0, 4.0))
-    matrix, facts = carry.rigid(t1w, mask, companion)
+    matrix, facts = align.rigid(t1w, mask, companion)
     assert facts["aligned_by"] == "registration"
-    assert facts["contrast_nmi"] > carry.LEAST_CONTRAST
+    assert facts["contrast_nmi"] > align.LEAST_CONTRAST
     points = np.argwhere(mask)[::50] @ t1w.affine[:3, :3].T + t1w.affine[:3, 3]
     points = np.c_[points, np.ones(len(points))].T
     off = (np.linalg.inv(true) - np.linalg.inv(matrix)) @ points
@@ -343,7 +343,7 @@ def test_a_moved_companion_is_registered_and_its_face_found(head):
 def test_a_good_header_is_kept(head):
     t1w, mask = head
     companion = t2_like(t1w, mask, np.eye(4), (2.5, 2.5, 3.0))
-    matrix, facts = carry.rigid(t1w, mask, companion)
+    matrix, facts = align.rigid(t1w, mask, companion)
     assert facts["aligned_by"] == "header"
     assert np.array_equal(matrix, np.eye(4))
     assert facts["shift_mm"] == facts["rotation_deg"] == 0
@@ -353,13 +353,13 @@ def test_what_is_no_head_is_excluded(head):
     t1w, mask = head
     noise = np.random.default_rng(0).random(t1w.shape).astype(np.float32)
     with pytest.raises(ScanExcluded, match="cannot be aligned"):
-        carry.rigid(t1w, mask, t1w.with_data(noise))
+        align.rigid(t1w, mask, t1w.with_data(noise))
     with pytest.raises(ScanExcluded, match="no head"):
-        carry.rigid(t1w, mask, t1w.with_data(0 * noise))
+        align.rigid(t1w, mask, t1w.with_data(0 * noise))
 
 
 def test_a_damaged_companion_is_excluded(tmp_path):
     path = tmp_path / "sub-1_T2w.nii.gz"
     path.write_bytes(b"no image")
     with pytest.raises(ScanExcluded, match="cannot be read"):
-        carry.align({"scan": "sub-1_T2w", "path": str(path)}, tmp_path)
+        align.run({"scan": "sub-1_T2w", "path": str(path)}, tmp_path)

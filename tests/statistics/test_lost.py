@@ -7,11 +7,25 @@ import pandas as pd
 import pytest
 
 import factories
-from refacebench import captions, report
+from attacks import rates_table
+from factories import TABLE_COLUMNS, flow_tables
+from reading import caption
 from refacebench.contracts import Context, Enrolled, Scores
-from refacebench.stages import attack as _run
-from refacebench.statistics import attacked, columns, flow, losses, privacy, scores, tradeoff
+from refacebench.report.page import build
+from refacebench.report.summary import summary_lines
+from refacebench.results.attacked import attacked
+from refacebench.results.flow import scan_numbers
+from refacebench.results.flow import summary as flow_summary
+from refacebench.results.flow_counts import compute as flow_counts_table
+from refacebench.results.tradeoff import compute as tradeoff_table
+from refacebench.stages.attack import compare, reasons_of
+from refacebench.stages.enrol import at, record
+from refacebench.statistics import losses
+from refacebench.statistics.attacks import evaluate_all
+from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.protocol import Protocol
 from refacebench.statistics.settings import Settings
+from refacebench.vocabulary import ATTACKING
 
 SETTINGS = Settings(n_boot=100)
 UNREGISTERED = "the scan could not be registered to the template head (scale 0.96-1.29)"
@@ -48,7 +62,7 @@ def manifests(attackers=("a", "b"), unfit=None, variants=("original", "x", "blac
     enrolled, asked = [], []
     for name in attackers:
         gallery = rendered(**lost)
-        enrolled.append(_run.record(gallery, "enrol", {}, attacker=name))
+        enrolled.append(record(gallery, "enrol", {}, attacker=name))
         for variant in variants:
             rows = gallery[gallery["role"] == "measured"]
             if variant == "x":
@@ -58,13 +72,13 @@ def manifests(attackers=("a", "b"), unfit=None, variants=("original", "x", "blac
                 for (who, what, scan), end in (unfit or {}).items()
                 if (who, what) == (name, variant)
             }
-            asked.append(_run.record(rows, "attack", failed, attacker=name, variant=variant))
+            asked.append(record(rows, "attack", failed, attacker=name, variant=variant))
     return pd.concat(enrolled), pd.concat(asked)
 
 
 def branch(enrolled, asked, inventory=None):
     scans = rendered().assign(stage="inventory") if inventory is None else inventory
-    return attacked.attacked(scans, pd.concat([enrolled, asked]))
+    return attacked(scans, pd.concat([enrolled, asked]))
 
 
 def ends(table, **where):
@@ -80,7 +94,7 @@ def test_nothing_is_lost_where_nothing_is_lost():
     later = ends(table, scan="sub-3_ses-2")
     assert [stage for stage, _, _ in later] == ["enrol"]
     assert "only its original is in the gallery" in later[0][2]
-    counts = flow.flow_counts(table, flow.ATTACKING)
+    counts = flow_counts_table(table, ATTACKING)
     original = counts[counts["variant"] == "original"].set_index("stage")
     assert original["n_in"].tolist() == [10, 10, 5]
     assert original.loc["enrol", "n_not_used"] == 5
@@ -91,7 +105,7 @@ def test_a_second_session_that_could_not_be_registered_is_a_row():
     assert ends(table, scan="sub-3_ses-2") == [["render", "failed", UNREGISTERED]]
     # Its first session is attacked all the same.
     assert ends(table, scan="sub-3_ses-1", variant="original") == [["attack", "ok", ""]]
-    counts = flow.flow_counts(table, flow.ATTACKING).set_index(["variant", "stage"])
+    counts = flow_counts_table(table, ATTACKING).set_index(["variant", "stage"])
     assert counts.loc[("original", "render"), "n_failed"] == 1
     assert counts.loc[("x", "render"), "n_failed"] == 0
     sums = counts[["n_ok", "n_excluded", "n_failed", "n_unavailable"]].sum(axis=1)
@@ -138,12 +152,12 @@ def test_what_was_stopped_before_its_rendering_has_one_row_only():
 def test_an_attacker_that_is_not_installed_loses_nothing_by_itself():
     enrolled, asked = manifests(attackers=("a",))
     rows = rendered(sessions=(1,), variant="x")
-    gone = _run.record(rows, "attack", {}, attacker="c", unavailable="install c")
+    gone = record(rows, "attack", {}, attacker="c", unavailable="install c")
     table = branch(enrolled, pd.concat([asked, gone]))
     assert set(table["status"]) == {"ok"}
-    alone = attacked.attacked(rendered(), gone)
+    alone = attacked(rendered(), gone)
     assert set(alone["status"]) == {"unavailable"}
-    assert flow.flow_counts(alone, flow.ATTACKING)["n_unavailable"].sum() == PEOPLE
+    assert flow_counts_table(alone, ATTACKING)["n_unavailable"].sum() == PEOPLE
 
 
 def test_a_training_scan_that_was_lost_is_a_row():
@@ -151,7 +165,7 @@ def test_a_training_scan_that_was_lost_is_a_row():
     inventory = pd.concat([rendered(), train], ignore_index=True).assign(stage="inventory")
     enrolled, asked = manifests(attackers=("a",))
     why = {"sub-t1_ses-1": ("enrol", "no surface")}
-    more = _run.record(train, "enrol", why, attacker="a")
+    more = record(train, "enrol", why, attacker="a")
     table = branch(enrolled, pd.concat([asked, more]), inventory)
     assert ends(table, scan="sub-t1_ses-1") == [["enrol", "failed", "a: no surface"]]
     assert ends(table, scan="sub-t2_ses-1") == [
@@ -162,13 +176,13 @@ def test_a_training_scan_that_was_lost_is_a_row():
 def test_the_flow_keeps_its_rows_and_gets_those_of_lost_scans():
     made = factories.measurements(4, n_train=2, n_rescans=2)
     inventory, stages = factories.manifests(made)
-    before = attacked.flow_tables(inventory, stages, None, factories.VARIANTS)
+    before = flow_tables(inventory, stages, None, factories.VARIANTS)
     scans = inventory[(inventory["split"] == "test") & (inventory["scan"] != "sub-999")]
-    ok = _run.record(scans, "enrol", {}, attacker="a", variant="original")
+    ok = record(scans, "enrol", {}, attacker="a", variant="original")
     ok.loc[ok["scan"] == "sub-001_ses-2", ["status", "stage", "reason"]] = [
         *("failed", "render", UNREGISTERED)
     ]
-    after = attacked.flow_tables(inventory, stages, ok, factories.VARIANTS)
+    after = flow_tables(inventory, stages, ok, factories.VARIANTS)
     assert len(after["flow"]) == len(before["flow"]) + 1
     pd.testing.assert_frame_equal(after["flow"].iloc[:-1], before["flow"])
     assert after["flow"].iloc[-1]["scan"] == "sub-001_ses-2"
@@ -177,13 +191,13 @@ def test_the_flow_keeps_its_rows_and_gets_those_of_lost_scans():
     assert after["flow_counts"]["stage"].iloc[n:].tolist() == ["render", "enrol"]
     said = "1 scan lost on the way to the attacks in at least one variant: 1 second session "
     said += "could not be registered (sub-001_ses-2)"
-    assert said in flow.summary(after["flow"])
-    assert said in captions.flow(after, SETTINGS)
-    assert said in report.summary_lines(after, SETTINGS)[0]
-    numbers = report.flow_numbers(after["flow"])
+    assert said in flow_summary(after["flow"])
+    assert said in caption("flow", after, SETTINGS)
+    assert said in summary_lines(after, SETTINGS)[0]
+    numbers = scan_numbers(after["flow"])
     assert numbers["not_attacked"] == 1
-    assert numbers | {"not_attacked": 0} == report.flow_numbers(before["flow"])
-    page = report.build({"title": "t", "datasets": [dataset(after)]})
+    assert numbers | {"not_attacked": 0} == scan_numbers(before["flow"])
+    page = build({"title": "t", "datasets": [dataset(after)]})
     assert "<b>1</b> lost on the way to the attacks" in page
     assert UNREGISTERED in page
 
@@ -192,9 +206,9 @@ def test_a_lost_control_does_not_make_every_variant_a_list():
     inventory, stages = factories.manifests(factories.measurements(3, n_train=0, n_rescans=0))
     scans = inventory[inventory["scan"] != "sub-999"]
     why = {"sub-002": ("attack", "nothing to compare")}
-    rows = _run.record(scans, "attack", why, attacker="a", variant="black")
-    tables = attacked.flow_tables(inventory, stages, rows, factories.VARIANTS)
-    page = report.build({"title": "t", "datasets": [dataset(tables)]})
+    rows = record(scans, "attack", why, attacker="a", variant="black")
+    tables = flow_tables(inventory, stages, rows, factories.VARIANTS)
+    page = build({"title": "t", "datasets": [dataset(tables)]})
     assert "every variant" in page
     assert "a: nothing to compare" in page
 
@@ -223,15 +237,15 @@ def attack(variant="original", missing=(), unscored=(), attacker="a"):
     same = query["participant"].to_numpy()[:, None] == gallery["participant"].to_numpy()
     distance = np.where(same, 0.0, 1.0 + 0.01 * np.arange(len(gallery)))
     distance[query["scan"].isin(unscored)] = np.nan
-    return scores.Scores(attacker, variant, distance, query, gallery, {"version": "1"})
+    return Comparisons(attacker, variant, distance, query, gallery, {"version": "1"})
 
 
 def explained(found, enrolled, asked):
-    protocol = privacy.Protocol()
-    results = privacy.evaluate_all(found, protocol, SETTINGS)
-    table = losses.explained(privacy.privacy(results), enrolled, asked)
-    volumes = pd.DataFrame(columns=list(columns.TABLES["volumes"]))
-    plane = losses.passed_on(tradeoff.tradeoff(results, volumes, protocol, SETTINGS), table)
+    protocol = Protocol()
+    results = evaluate_all(found, protocol, SETTINGS)
+    table = losses.explained(rates_table(results), enrolled, asked)
+    volumes = pd.DataFrame(columns=list(TABLE_COLUMNS["volumes"]))
+    plane = losses.passed_on(tradeoff_table(results, volumes, protocol, SETTINGS), table)
     return {"privacy": table, "tradeoff": plane}
 
 
@@ -247,10 +261,10 @@ def test_a_lost_second_session_is_named_behind_every_count():
     plane = tables["tradeoff"].set_index("setting")
     assert plane["shortfall"].tolist() == [said, ""]
     assert plane["n_expected"].tolist() == [5, 5]
-    assert said in captions.privacy(tables, SETTINGS)
-    assert said in captions.tradeoff(tables, SETTINGS)
-    assert said in " ".join(report.summary_lines(tables, SETTINGS))
-    assert f"4 ({said})" in report.build({"title": "t", "datasets": [dataset(tables)]})
+    assert said in caption("privacy", tables, SETTINGS)
+    assert said in caption("tradeoff", tables, SETTINGS)
+    assert said in " ".join(summary_lines(tables, SETTINGS))
+    assert f"4 ({said})" in build({"title": "t", "datasets": [dataset(tables)]})
 
 
 def test_a_lost_query_and_a_lost_person_are_named():
@@ -302,10 +316,10 @@ def enrolled_of(table):
 def test_a_training_that_fails_in_any_way_is_a_reason(error, tmp_path):
     rows = rendered(sessions=(1,))
     people = enrolled_of(rows)
-    found, _ = _run.attack(Attacker(error), rows, people, people, {}, Context(1, tmp_path), {})
+    found, _ = compare(Attacker(error), rows, people, people, {}, Context(1, tmp_path), {})
     assert np.isnan(found["distance"]).all()
     assert all(str(error) in reason for reason in found["query_reason"])
-    table = _run.record(rows, "attack", _run.at("attack", _run.reasons_of(found)), attacker="a")
+    table = record(rows, "attack", at("attack", reasons_of(found)), attacker="a")
     assert set(table["status"]) == {"failed"}
     assert set(table["stage"]) == {"attack"}
 
@@ -314,7 +328,7 @@ def test_too_little_memory_ends_the_job_for_the_next_attempt_has_more(tmp_path):
     rows = rendered(sessions=(1,))
     people = enrolled_of(rows)
     with pytest.raises(MemoryError):
-        _run.attack(Attacker(MemoryError()), rows, people, people, {}, Context(1, tmp_path), {})
+        compare(Attacker(MemoryError()), rows, people, people, {}, Context(1, tmp_path), {})
 
 
 def test_a_query_without_any_distance_has_a_reason(tmp_path):
@@ -323,16 +337,16 @@ def test_a_query_without_any_distance_has_a_reason(tmp_path):
     distance = np.ones((PEOPLE, PEOPLE))
     distance[1] = np.nan
     module = Attacker(distance=distance)
-    found, _ = _run.attack(module, rows, people, people, {}, Context(1, tmp_path), {})
-    assert _run.reasons_of(found) == {"sub-2_ses-1": "no distance to anyone in the gallery"}
-    assert json.dumps(_run.reasons_of(found))
+    found, _ = compare(module, rows, people, people, {}, Context(1, tmp_path), {})
+    assert reasons_of(found) == {"sub-2_ses-1": "no distance to anyone in the gallery"}
+    assert json.dumps(reasons_of(found))
 
 
 def test_a_record_keeps_earlier_ends_and_names_the_control():
     rows = rendered(2, sub1_ses1=("excluded", "prepare", "no brain"))
-    table = _run.record(rows, "enrol", {}, attacker="a", version="2", variant="black")
+    table = record(rows, "enrol", {}, attacker="a", version="2", variant="black")
     first = table.iloc[0]
     assert (first["status"], first["stage"], first["reason"]) == ("excluded", "prepare", "no brain")
     assert set(table["variant"]) == {"black"}
     assert set(table["method"]) == {"a"}
-    assert _run.record(rows.iloc[:0], "enrol", {}, attacker="a").empty
+    assert record(rows.iloc[:0], "enrol", {}, attacker="a").empty

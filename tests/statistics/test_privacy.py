@@ -14,19 +14,48 @@ from scipy import stats
 
 import factories
 import layout
-from attacks import PROTOCOL, SETTINGS, by_rank, controlled, kinds, make, resplit_scores, scans
-from refacebench import captions, figures, manifest, report, vocabulary
-from refacebench.figures import privacy as pictures
-from refacebench.figures import privacy_utility, style
-from refacebench.statistics import columns, intervals, likeness, privacy, scores, tradeoff
-from refacebench.statistics.privacy import OTHER_SESSION, SAME_SCAN, Protocol
-from refacebench.statistics.scores import Scores
+from attacks import (
+    PROTOCOL,
+    SETTINGS,
+    by_rank,
+    controlled,
+    kinds,
+    make,
+    rates_table,
+    resplit_scores,
+    scans,
+)
+from factories import ATTACK_COLUMNS, draw_attacks
+from reading import caption
+from refacebench import faces, manifest, vocabulary
+from refacebench.plot import privacy_utility, style
+from refacebench.report.limits import limitations
+from refacebench.report.page import build
+from refacebench.report.summary import REMINDER, reminder, summary_lines
+from refacebench.results import catalogue, privacy_warnings
+from refacebench.results import privacy as pictures
+from refacebench.results.privacy import MEASURED
+from refacebench.results.privacy_curves import compute as privacy_curves_table
+from refacebench.results.privacy_likeness import compute as privacy_likeness_table
+from refacebench.results.privacy_warnings import compute as privacy_warnings_table
+from refacebench.results.privacy_warnings import warning_lines
+from refacebench.results.tradeoff import compute as tradeoff_table
+from refacebench.results.tradeoff import volume_change
+from refacebench.statistics import attacks as attacks_module
+from refacebench.statistics import chance, comparisons, intervals
+from refacebench.statistics.attacks import evaluate, evaluate_all
+from refacebench.statistics.chance import detectable, poisson_binomial_tail, rank_sum_tail
+from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.protocol import Protocol
+from refacebench.statistics.roc import Roc, equal_error_rate, roc_area, true_accepts
 from refacebench.statistics.settings import Settings
-from refacebench.vocabulary import REGIONS
+from refacebench.statistics.trials import trials
+from refacebench.vocabulary import OTHER_SESSION, REGIONS, SAME_SCAN
+from refacebench.vocabulary import SETTINGS as ATTACK_SETTINGS
 
 
 def one(found, setting=OTHER_SESSION, protocol=PROTOCOL, settings=SETTINGS):
-    return privacy.evaluate(found, setting, protocol, settings)
+    return evaluate(found, setting, protocol, settings)
 
 
 # intervals ----------------------------------------------------------------------------------
@@ -91,7 +120,7 @@ def test_choice_is_hypergeometric():
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 13])
-@pytest.mark.parametrize("setting", privacy.PROTOCOLS)
+@pytest.mark.parametrize("setting", ATTACK_SETTINGS)
 def test_an_attacker_who_sees_nothing_scores_exactly_chance(n, setting):
     query = scans(n)
     row = one(make(np.full((2 * n, 2 * n), 0.7), query), setting).row
@@ -140,20 +169,20 @@ def test_another_session_means_neither_the_same_scan_nor_the_same_session():
     distance = rng.uniform(1, 2, (2 * n, 2 * n))
     np.fill_diagonal(distance, 0)  # the same scan is recognised, nothing else is
     assert one(make(distance, query), SAME_SCAN).row["rank1"] == 1
-    other = privacy.trials(make(distance, query), OTHER_SESSION)
+    other = trials(make(distance, query), OTHER_SESSION)
     assert len(other) == 2 * n
     assert (other.match > 0).all()
     # Two runs of one session are no two sessions.
     runs = pd.concat([query, query.assign(scan=query["scan"] + "r2")], ignore_index=True)
-    trials = privacy.trials(make(np.ones((4 * n, 4 * n)), runs), OTHER_SESSION)
-    assert len(trials) == 4 * n * 2
+    found = trials(make(np.ones((4 * n, 4 * n)), runs), OTHER_SESSION)
+    assert len(found) == 4 * n * 2
 
 
 def test_everybody_is_in_the_gallery_once_and_by_the_matchs_place():
     query = scans(3, 2)
     # Session 0 queries: distances name the gallery scan's session in their first digit.
     distance = np.tile([[10.0, 20, 11, 21, 12, 22]], (6, 1))
-    t = privacy.trials(make(distance, query), OTHER_SESSION)
+    t = trials(make(distance, query), OTHER_SESSION)
     for i in range(len(t)):
         seen = t.others[i][np.isfinite(t.others[i])]
         assert len(seen) == 2
@@ -162,7 +191,7 @@ def test_everybody_is_in_the_gallery_once_and_by_the_matchs_place():
 
 def test_people_with_fewer_sessions_keep_the_chance_exact():
     query = scans(6, 2).iloc[[0, 1, 2, 4, 6, 7, 8, 10]].reset_index(drop=True)
-    t = privacy.trials(make(np.ones((8, 8)), query), OTHER_SESSION)
+    t = trials(make(np.ones((8, 8)), query), OTHER_SESSION)
     assert set(t.size) == {6}
     row = one(make(np.ones((8, 8)), query)).row
     assert row["n"] == 2
@@ -197,7 +226,7 @@ def test_unscored_queries_count_as_not_identified_and_are_left_out_of_completers
     distance[0, 3] = np.nan
     detected = np.array([True, False, True, False])
     query = found.query.assign(detected=detected)
-    row = one(Scores("x", "a", distance, query, found.gallery)).row
+    row = one(Comparisons("x", "a", distance, query, found.gallery)).row
     assert row["rank1"] == 0.75
     assert row["rank1_completers"] == 1
     assert row["rank1_detected"] == 1
@@ -222,9 +251,9 @@ def test_an_attack_that_never_was_has_no_rate():
     assert "rank1" not in result.row
     assert result.row["note"] == "no dlib here"
     assert result.row["n_failed"] == 10
-    table = privacy.privacy(privacy.evaluate_all([found], PROTOCOL, SETTINGS))
+    table = rates_table(evaluate_all([found], PROTOCOL, SETTINGS))
     assert table["rank1"].isna().all()
-    warned = privacy.warnings(privacy.evaluate_all([found], PROTOCOL, SETTINGS), PROTOCOL, SETTINGS)
+    warned = privacy_warnings_table(evaluate_all([found], PROTOCOL, SETTINGS), PROTOCOL, SETTINGS)
     assert "no dlib here" in " ".join(warned["message"])
 
 
@@ -232,7 +261,7 @@ def test_a_gallery_scan_without_distances_is_no_candidate():
     found = by_rank([2, 2, 2], 5)
     distance = found.distance.copy()
     distance[:, :, 4] = np.nan
-    t = privacy.trials(Scores("x", "a", distance, found.query, found.gallery), OTHER_SESSION)
+    t = trials(Comparisons("x", "a", distance, found.query, found.gallery), OTHER_SESSION)
     assert set(t.size) == {4}
 
 
@@ -249,7 +278,7 @@ def test_scores_that_do_not_fit_are_an_error(change, message):
     good = {"distance": np.ones((3, 3)), "query": scans(3, 1), "gallery": scans(3, 1)}
     good["query"] = good["query"].assign(detected=True, reason="")
     with pytest.raises(ValueError, match=message):
-        Scores("x", "a", **{**good, **change})
+        Comparisons("x", "a", **{**good, **change})
 
 
 # receiver operating characteristic ----------------------------------------------------------
@@ -263,33 +292,33 @@ def test_roc_is_sklearns(levels):
     n = 12
     distance = rng.integers(0, levels, (n, n)).astype(float)
     distance[np.diag_indices(n)] *= 0.6
-    roc = privacy.Roc(privacy.trials(make(distance, scans(n, 1)), SAME_SCAN))
+    roc = Roc(trials(make(distance, scans(n, 1)), SAME_SCAN))
     match = np.eye(n, dtype=bool).ravel()
     expected = roc_auc_score(match, -distance.ravel())
     false, true = roc.path()
-    assert privacy.roc_area(false, true)[0] == pytest.approx(expected)
+    assert roc_area(false, true)[0] == pytest.approx(expected)
     fa, ta, _ = roc_curve(match, -distance.ravel(), drop_intermediate=False)
     for level in (0.01, 0.05, 0.2, 0.7):
-        at = privacy.true_accepts(false, true, level)[0]
+        at = true_accepts(false, true, level)[0]
         last = np.flatnonzero(fa <= level + 1e-12)[-1]
         step = (level - fa[last]) / (fa[last + 1] - fa[last])
         # Between two corners of matches sklearn has corners of false accepts: flat, as here.
         expected = ta[last] + step * (ta[last + 1] - ta[last])
         assert at == pytest.approx(expected)
     # The equal error rate lies where sklearn's curve crosses the falling diagonal.
-    eer = privacy.equal_error_rate(false, true)[0]
+    eer = equal_error_rate(false, true)[0]
     assert eer == pytest.approx(np.interp(0, fa + ta - 1, fa))
 
 
 def test_equal_error_rate_by_hand():
     # Matches 1, 3; others 2, 4 each: accepting up to 2.x: one false of two, one miss of two.
     distance = [[1.0, 2], [4, 3]]
-    roc = privacy.Roc(privacy.trials(make(distance, scans(2, 1)), SAME_SCAN))
-    assert privacy.equal_error_rate(*roc.path())[0] == pytest.approx(0.5)
-    assert privacy.roc_area(*roc.path())[0] == pytest.approx(0.75)
-    perfect = privacy.Roc(privacy.trials(make([[0.0, 1], [1, 0]], scans(2, 1)), SAME_SCAN))
-    assert privacy.equal_error_rate(*perfect.path())[0] == 0
-    assert privacy.true_accepts(*perfect.path(), 0.01)[0] == 1
+    roc = Roc(trials(make(distance, scans(2, 1)), SAME_SCAN))
+    assert equal_error_rate(*roc.path())[0] == pytest.approx(0.5)
+    assert roc_area(*roc.path())[0] == pytest.approx(0.75)
+    perfect = Roc(trials(make([[0.0, 1], [1, 0]], scans(2, 1)), SAME_SCAN))
+    assert equal_error_rate(*perfect.path())[0] == 0
+    assert true_accepts(*perfect.path(), 0.01)[0] == 1
 
 
 def test_no_verification_rate_where_no_false_accept_fits():
@@ -303,7 +332,7 @@ def test_no_verification_rate_where_no_false_accept_fits():
 def test_the_exact_test_is_the_binomial_one_where_galleries_are_equal():
     for hits in (0, 1, 3, 13):
         expected = stats.binomtest(hits, 13, 1 / 13, alternative="greater").pvalue
-        found = privacy.poisson_binomial_tail(hits, np.full(13, 1 / 13))
+        found = poisson_binomial_tail(hits, np.full(13, 1 / 13))
         assert found == pytest.approx(expected)
     row = one(by_rank([1, 1, 1] + [2] * 10, 13)).row
     assert row["p"] == pytest.approx(stats.binomtest(3, 13, 1 / 13, alternative="greater").pvalue)
@@ -315,9 +344,9 @@ def test_unequal_chances_by_enumeration():
     for outcome in itertools.product([0, 1], repeat=3):
         if sum(outcome) >= 2:
             exact += math.prod(c if hit else 1 - c for hit, c in zip(outcome, chances, strict=True))
-    assert privacy.poisson_binomial_tail(2, chances) == pytest.approx(exact)
-    assert privacy.poisson_binomial_tail(2.9, chances) == pytest.approx(exact)
-    assert privacy.poisson_binomial_tail(0, chances) == pytest.approx(1)
+    assert poisson_binomial_tail(2, chances) == pytest.approx(exact)
+    assert poisson_binomial_tail(2.9, chances) == pytest.approx(exact)
+    assert poisson_binomial_tail(0, chances) == pytest.approx(1)
 
 
 def test_rank_sums_by_enumeration():
@@ -326,15 +355,15 @@ def test_rank_sums_by_enumeration():
     for total in range(3, 10):
         ranks = [1, 1, total - 2]
         expected = np.mean([s <= total for s in sums])
-        assert privacy.rank_sum_tail(ranks, sizes) == pytest.approx(expected)
+        assert rank_sum_tail(ranks, sizes) == pytest.approx(expected)
 
 
 def test_rank_sums_of_many_are_normal(monkeypatch):
     sizes = np.full(60, 50)
     ranks = np.full(60, 22)
-    exact = privacy.rank_sum_tail(ranks, sizes)
-    monkeypatch.setattr(privacy, "_EXACT_RANKS", 0)
-    assert privacy.rank_sum_tail(ranks, sizes) == pytest.approx(exact, rel=0.01)
+    exact = rank_sum_tail(ranks, sizes)
+    monkeypatch.setattr(chance, "_EXACT_RANKS", 0)
+    assert rank_sum_tail(ranks, sizes) == pytest.approx(exact, rel=0.01)
 
 
 def test_tests_hold_their_level_under_ignorance():
@@ -342,7 +371,7 @@ def test_tests_hold_their_level_under_ignorance():
     found = []
     for _ in range(400):
         ranks = rng.integers(1, 10, 9)
-        found.append(privacy._tests(privacy.trials(by_rank(ranks, 9), OTHER_SESSION)))
+        found.append(attacks_module._tests(trials(by_rank(ranks, 9), OTHER_SESSION)))
     for name in ("p", "p_area"):
         share = np.mean([f[name] < 0.05 for f in found])
         # Two standard errors of a share of 0.05.
@@ -352,17 +381,17 @@ def test_tests_hold_their_level_under_ignorance():
 
 def test_detectable_is_the_smallest_number_that_passes():
     chances = np.full(13, 1 / 13)
-    share = privacy.detectable(chances, 0.05 / 18)
+    share = detectable(chances, 0.05 / 18)
     hits = round(13 * share)
-    assert privacy.poisson_binomial_tail(hits, chances) < 0.05 / 18
-    assert privacy.poisson_binomial_tail(hits - 1, chances) >= 0.05 / 18
-    assert privacy.detectable(np.full(2, 0.5), 0.05) == np.inf
+    assert poisson_binomial_tail(hits, chances) < 0.05 / 18
+    assert poisson_binomial_tail(hits - 1, chances) >= 0.05 / 18
+    assert detectable(np.full(2, 0.5), 0.05) == np.inf
 
 
 def test_holm_runs_over_all_attackers_and_variants_of_a_setting():
     found = [by_rank([1] * 8, 8, v, a) for v in ("original", "a") for a in ("x", "y")]
-    results = privacy.evaluate_all(found, PROTOCOL, SETTINGS)
-    table = privacy.privacy(results)
+    results = evaluate_all(found, PROTOCOL, SETTINGS)
+    table = rates_table(results)
     mine = table[table["setting"] == OTHER_SESSION]
     assert set(mine["family_size"]) == {4}
     assert np.allclose(mine["p_holm"], 4 * mine["p"])
@@ -406,7 +435,7 @@ def test_top_alpha_area_is_the_area_under_its_curve():
 
 def test_resplits_rank_among_the_evaluation_part_and_have_bands():
     found = resplit_scores()
-    t = privacy.trials(found, OTHER_SESSION)
+    t = trials(found, OTHER_SESSION)
     assert set(t.size) == {6}
     row = one(found).row
     per_resplit = [
@@ -468,11 +497,11 @@ def test_missing_controls_and_blind_attacks_are_named():
     table = kinds([by_rank([1] * 13, 13, "a")])
     assert list(table["kind"]) == ["missing_control"] * 2 + ["no_landmark"] * 2
     assert list(table["control"]) == ["original", "black", "blurred", "skull_strip"]
-    assert not set(table["kind"]) <= set(report.LOUD)
+    assert not set(table["kind"]) <= set(privacy_warnings.LOUD)
     found = controlled()
     distance = found[0].distance.copy()
     distance[0, :8] = np.nan
-    found[0] = Scores("x", "original", distance, found[0].query, found[0].gallery)
+    found[0] = Comparisons("x", "original", distance, found[0].query, found[0].gallery)
     assert "blind_attack" in set(kinds(found)["kind"])
 
 
@@ -500,8 +529,8 @@ def volume_table(changes):
 
 
 def plane(found, changes):
-    results = privacy.evaluate_all(found, PROTOCOL, SETTINGS)
-    table = tradeoff.tradeoff(results, volume_table(changes), PROTOCOL, SETTINGS)
+    results = evaluate_all(found, PROTOCOL, SETTINGS)
+    table = tradeoff_table(results, volume_table(changes), PROTOCOL, SETTINGS)
     return table[table["setting"] == OTHER_SESSION].set_index("variant")
 
 
@@ -570,28 +599,28 @@ def test_who_looks_at_no_face_is_a_floor_and_not_the_worst_case():
         by_rank([5] * 13, 13, "a", "face"),
         by_rank([1] * 13, 13, "a", "skull"),
     ]
-    results = privacy.evaluate_all(found, PROTOCOL, SETTINGS)
+    results = evaluate_all(found, PROTOCOL, SETTINGS)
     volumes = volume_table({"a": 2.0})
-    row = tradeoff.tradeoff(results, volumes, PROTOCOL, SETTINGS, ["skull"]).iloc[0]
+    row = tradeoff_table(results, volumes, PROTOCOL, SETTINGS, ["skull"]).iloc[0]
     assert (row["worst_attacker"], row["n_attackers"]) == ("face", 1)
     assert row["identification"] < 1
     assert (row["floor_attacker"], row["floor"], row["floor_high"]) == ("skull", 1.0, 1.0)
-    counted = tradeoff.tradeoff(results, volumes, PROTOCOL, SETTINGS).iloc[0]
+    counted = tradeoff_table(results, volumes, PROTOCOL, SETTINGS).iloc[0]
     assert (counted["worst_attacker"], counted["identification"]) == ("skull", 1.0)
     assert np.isnan(counted["floor"])
-    alone = tradeoff.tradeoff(results[1:], volumes, PROTOCOL, SETTINGS, ["skull"]).iloc[0]
+    alone = tradeoff_table(results[1:], volumes, PROTOCOL, SETTINGS, ["skull"]).iloc[0]
     assert (alone["worst_attacker"], alone["floor"]) == ("skull", 1.0)
 
 
 def test_volume_change_by_hand():
     table = volume_table({"a": 2.0, "n": 0.2})
-    found = tradeoff.volume_change(table, "s", "a")
+    found = volume_change(table, "s", "a")
     assert found["volume_change_pct"] == 2.0
     assert (found["volume_low"], found["volume_high"]) == (1.5, 2.5)
-    noise = tradeoff.volume_change(table, "s", "n")
+    noise = volume_change(table, "s", "n")
     assert noise["volume_low"] == 0
     assert noise["volume_high"] == pytest.approx(0.7)
-    assert "volume_change_pct" not in tradeoff.volume_change(table, "s", "b")
+    assert "volume_change_pct" not in volume_change(table, "s", "b")
 
 
 # likeness -----------------------------------------------------------------------------------
@@ -604,7 +633,7 @@ def test_likeness_by_hand():
         "query_average_mm": np.array([2.0, 2, 2, 2, 1, 2]),
     }
     found = make(np.ones((6, 6)), query, extra=extra)
-    row = likeness.likeness([found, make(np.ones((6, 6)), query)], SETTINGS).iloc[0]
+    row = privacy_likeness_table([found, make(np.ones((6, 6)), query)], SETTINGS).iloc[0]
     assert (row["n"], row["n_failed"]) == (5, 1)
     assert row["true_mm"] == pytest.approx(1.2)
     assert row["average_mm"] == pytest.approx(1.8)
@@ -638,7 +667,7 @@ def save(found, folder, **more):
 def test_scores_are_read_as_they_were_written(tmp_path):
     found = resplit_scores()
     path = save(found, tmp_path, resplit=found.resplit.astype(np.int16), average_depth=np.ones(3))
-    again = scores.read(path)
+    again = comparisons.read(path)
     assert (again.attacker, again.variant, again.resplits) == ("x", "a", 6)
     assert again.meta["version"] == "1.10"
     assert set(again.extra) == {"average_depth"}
@@ -650,10 +679,10 @@ def test_a_file_that_is_no_attack_is_named(tmp_path):
     path = tmp_path / "a.npz"
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"a\.npz: cannot be used"):
-        scores.read(path)
+        comparisons.read(path)
     np.savez(path, distance=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match=r"a\.npz: cannot be used"):
-        scores.read(path)
+        comparisons.read(path)
 
 
 @pytest.fixture(scope="module")
@@ -667,34 +696,34 @@ def cohort():
             ranks = np.clip(rng.integers(1, 14, 13) - skill, 1, 13)
             found.append(by_rank(ranks, 13, variant, attacker))
     found.append(resplit_scores("original", n=13))
-    found[-1] = Scores("z", "original", *(getattr(found[-1], n) for n in (
+    found[-1] = Comparisons("z", "original", *(getattr(found[-1], n) for n in (
         "distance", "query", "gallery", "meta", "resplit")))  # fmt: skip
     tables = factories.tables(12)
-    results = privacy.evaluate_all(found, PROTOCOL, SETTINGS)
+    results = evaluate_all(found, PROTOCOL, SETTINGS)
     return tables | {
-        "privacy": privacy.privacy(results),
-        "privacy_curves": privacy.curves(results),
-        "privacy_warnings": privacy.warnings(results, PROTOCOL, SETTINGS),
-        "privacy_likeness": likeness.likeness(found, SETTINGS),
-        "tradeoff": tradeoff.tradeoff(results, tables["volumes"], PROTOCOL, SETTINGS),
+        "privacy": rates_table(results),
+        "privacy_curves": privacy_curves_table(results),
+        "privacy_warnings": privacy_warnings_table(results, PROTOCOL, SETTINGS),
+        "privacy_likeness": privacy_likeness_table(found, SETTINGS),
+        "tradeoff": tradeoff_table(results, tables["volumes"], PROTOCOL, SETTINGS),
     }
 
 
 def test_tables_have_their_columns_and_survive_a_file(cohort, tmp_path):
-    for name, wanted in columns.PRIVACY.items():
+    for name, wanted in ATTACK_COLUMNS.items():
         assert list(cohort[name]) == list(wanted)
         manifest.write(cohort[name], tmp_path / f"{name}.tsv")
-    again = {n: columns.read(tmp_path / f"{n}.tsv") for n in columns.PRIVACY}
+    again = {n: catalogue.read(tmp_path / f"{n}.tsv") for n in ATTACK_COLUMNS}
     assert set(again["privacy"]["variant"]) == set(cohort["privacy"]["variant"])
     assert again["privacy"]["version"].dtype == object
-    assert report.warning_lines(again) == report.warning_lines(cohort)
+    assert warning_lines(again) == warning_lines(cohort)
 
 
 def test_figures_of_attacks(cohort):
     look = style.look_of(cohort)
     assert look.defacers == ["pydeface", "quickshear"], "controls take no defacer's colour"
-    drawn = figures.draw_privacy(cohort, look)
-    assert list(drawn) == list(figures.PRIVACY)
+    drawn = draw_attacks(cohort, look)
+    assert list(drawn) == list(catalogue.attack_figure_names())
     panels = drawn["privacy"].axes
     bars = [round(p.get_width(), 6) for p in panels[0].patches]
     mine = cohort["privacy"][
@@ -702,14 +731,14 @@ def test_figures_of_attacks(cohort):
     ].set_index("variant")
     order = look.sort(mine.index)
     assert bars == [round(100 * mine.loc[v, "choice"], 6) for v in order]
-    assert drawn["privacy_map"].get_label() == style.MESSAGE_ONLY
-    assert drawn["privacy_undetected"].get_label() == style.MESSAGE_ONLY
+    assert drawn["privacy_map"].get_label() == faces.MESSAGE_ONLY
+    assert drawn["privacy_undetected"].get_label() == faces.MESSAGE_ONLY
 
 
 def test_the_plane_marks_the_front_green_and_what_an_attack_beats_red(cohort):
     look = style.look_of(cohort)
     table = pictures.main_rows(cohort["tradeoff"])
-    axes = figures.draw_privacy(cohort, look)["privacy_utility"].axes[0]
+    axes = draw_attacks(cohort, look)["privacy_utility"].axes[0]
 
     def marked(colour):
         return {
@@ -731,9 +760,9 @@ def test_the_plane_marks_the_front_green_and_what_an_attack_beats_red(cohort):
 
 
 def test_nothing_scored_gives_messages_not_crashes():
-    empty = {name: pd.DataFrame(columns=list(c)) for name, c in columns.PRIVACY.items()}
-    for figure in figures.draw_privacy(empty, style.look_of({})).values():
-        assert figure.get_label() == style.MESSAGE_ONLY
+    empty = {name: pd.DataFrame(columns=list(c)) for name, c in ATTACK_COLUMNS.items()}
+    for figure in draw_attacks(empty, style.look_of({})).values():
+        assert figure.get_label() == faces.MESSAGE_ONLY
 
 
 def test_the_map_shows_the_distance_of_each_variant():
@@ -746,19 +775,19 @@ def test_the_map_shows_the_distance_of_each_variant():
 
 
 def test_the_summary_and_the_reminder_say_what_was_measured(cohort):
-    assert report.reminder(cohort) == report.MEASURED
-    assert report.reminder({}) == report.REMINDER
-    lines = report.summary_lines(cohort, SETTINGS)
+    assert reminder(cohort) == MEASURED
+    assert reminder({}) == REMINDER
+    lines = summary_lines(cohort, SETTINGS)
     defacers = style.look_of(cohort).defacers
     assert sum(line.split(":")[0] in defacers for line in lines) == len(defacers)
     assert all("attack" in line for line in lines if line.split(":")[0] in defacers)
-    assert report.REMINDER not in " ".join(lines)
-    assert all("not measure" not in line for line in report.limitations(
+    assert REMINDER not in " ".join(lines)
+    assert all("not measure" not in line for line in limitations(
         cohort, SETTINGS, "", style.look_of(cohort)))  # fmt: skip
 
 
 def test_nothing_lies_on_anything_else_in_the_saved_figures(cohort, tmp_path):
-    drawn = figures.draw_privacy(cohort, style.look_of(cohort))
+    drawn = draw_attacks(cohort, style.look_of(cohort))
     del drawn["privacy_utility"]  # its labels are spread by a rule of their own
     found = {n: layout.faults(f, tmp_path, vocabulary.SYNTHETIC_NOTE) for n, f in drawn.items()}
     assert not {name: faults for name, faults in found.items() if faults}
@@ -771,12 +800,12 @@ def test_loud_warnings_stand_in_a_banner(cohort, tmp_path):
         "tables": cohort | {"privacy_warnings": weak}, "settings": SETTINGS,
         "config": {"segmenters": {"deepbet_gmm": {}}}, "methods": [], "costs": None,
     }  # fmt: skip
-    page = report.build({"title": "t", "datasets": [dataset]})
+    page = build({"title": "t", "datasets": [dataset]})
     assert 'role="alert"' in page
     assert "its numbers protect nobody" in page
-    assert report.MEASURED in page
+    assert MEASURED in page
     assert "Recognisability" in page
-    calm = report.build(
+    calm = build(
         {"title": "t", "datasets": [{**dataset, "tables": cohort | {"privacy_warnings": weak[:0]}}]}
     )
     assert 'role="alert"' not in calm
@@ -784,8 +813,8 @@ def test_loud_warnings_stand_in_a_banner(cohort, tmp_path):
 
 def test_captions_are_sentences(cohort):
     cohort = cohort | {"raters": pd.DataFrame()}
-    for name, caption in captions.PRIVACY.items():
-        text = caption(cohort, SETTINGS, config={})
+    for name in [*ATTACK_COLUMNS, *catalogue.attack_figure_names(), "raters"]:
+        text = caption(name, cohort, SETTINGS)
         assert text.endswith("."), name
         assert "nan" not in text.split(), name
         assert "  " not in text, name

@@ -1,6 +1,7 @@
 """Statistics: tests and intervals against other libraries and by hand, tables by rule."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,14 +11,30 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import factories
+from factories import TABLE_COLUMNS, make_tables
 from refacebench import manifest
-from refacebench.statistics import cohort, intervals, latex, paired
-from refacebench.statistics import flow as flows
-from refacebench.statistics import tables as tables_of
-from refacebench.statistics.columns import FAMILIES, PRIVACY, TABLES
+from refacebench.report import latex
+from refacebench.report.tables import write as write_tables
+from refacebench.results import catalogue
+from refacebench.results.changes import compute as changes_table
+from refacebench.results.flow import StageManifest, follow
+from refacebench.results.flow import summary as flow_summary
+from refacebench.results.overlap import compute as overlap_table
+from refacebench.results.quality import compute as quality_table
+from refacebench.results.repeatability import compute as repeatability_table
+from refacebench.results.result import View
+from refacebench.results.runtime import compute as runtime_table
+from refacebench.results.similarity import compute as similarity_table
+from refacebench.results.truth import compute as truth_table
+from refacebench.results.volume_tests import FAMILIES
+from refacebench.results.volumes import compute as volumes_table
+from refacebench.results.volumes_over import compute as volumes_over_table
+from refacebench.statistics import cohort, intervals, paired
+from refacebench.statistics.cohort import once
 from refacebench.statistics.settings import Settings
 from refacebench.vocabulary import GLOBALS, REGIONS
 
+everything = {result.name: result for result in catalogue.everything()}
 QUICK = Settings(n_boot=200)
 BOOT = {"n_boot": 1000, "seed": 1}
 
@@ -36,7 +53,7 @@ def only(table, **where):
 
 def volumes_of(table, settings=QUICK):
     order = cohort.variants_of(table)
-    return tables_of.volumes(table, settings, order, tables_of.repeatability(table, settings))
+    return volumes_table(table, settings, order, repeatability_table(table, settings))
 
 
 # intervals ----------------------------------------------------------------------------------
@@ -279,12 +296,12 @@ def test_repeatability_by_hand():
 
 
 def test_columns_of_every_table(made):
-    assert set(made) == set(TABLES)
+    assert set(made) == set(TABLE_COLUMNS)
     for name, table in made.items():
-        assert tuple(table.columns) == TABLES[name], name
+        assert tuple(table.columns) == TABLE_COLUMNS[name], name
         assert len(table), name
         for column in set(table) - {"participant", "version", "session"}:
-            assert column in TABLES[name]
+            assert column in TABLE_COLUMNS[name]
 
 
 def test_volumes_against_plain_scipy(made):
@@ -345,10 +362,10 @@ def test_margin_comes_from_the_rescans_or_the_config():
             for i in range(1, 7)
         ]
     )
-    row = only(tables_of.repeatability(table, QUICK), region="gm")
+    row = only(repeatability_table(table, QUICK), region="gm")
     assert (row["n"], row["margin_source"]) == (6, "rescan")
     assert row["mean_abs_pct"] == row["margin_pct"] == pytest.approx(expected)
-    few = tables_of.repeatability(table, Settings(min_rescans=7, equivalence_margin_pct=3))
+    few = repeatability_table(table, Settings(min_rescans=7, equivalence_margin_pct=3))
     assert set(few["margin_source"]) == {"config"}
     assert set(few["margin_pct"]) == {3.0}
     assert few["mean_abs_pct"].notna().all()
@@ -372,7 +389,7 @@ def test_a_failure_counts_against_its_method(made):
 def test_a_missing_row_is_a_failure_too():
     table = factories.measurements(failures=False)
     gone = (table["variant"] == "pydeface") & (table["participant"] == "sub-003")
-    made = tables_of.tables(table[~gone], QUICK)
+    made = make_tables(table[~gone], QUICK)
     assert only(made["overlap"], variant="pydeface", structure="gm", measure="iou")["n_failed"] == 1
     assert only(made["quality"], variant="pydeface")["crash"] == 1
     lost = made["flow"][made["flow"]["status"] == "missing"]
@@ -384,11 +401,11 @@ def test_an_original_that_failed_is_in_no_denominator():
     hit = (table["variant"] == "original") & (table["scan"] == "sub-002_ses-1")
     table.loc[hit, "status"] = "failed"
     order = factories.VARIANTS
-    assert set(tables_of.quality(table, QUICK, order)["n"]) == {11}
-    overlap = tables_of.overlap(table, QUICK, order)
+    assert set(quality_table(table, QUICK, order)["n"]) == {11}
+    overlap = overlap_table(table, QUICK, order)
     assert set(overlap["n"]) == {11}
     assert set(overlap["n_failed"]) == {0}
-    assert set(tables_of.changes(table, QUICK, order)["n_scans"]) == {11}
+    assert set(changes_table(table, QUICK, order)["n_scans"]) == {11}
 
 
 def test_changed_scans_by_hand():
@@ -398,7 +415,7 @@ def test_changed_scans_by_hand():
     null = table["variant"] == "null"
     table.loc[null, "vol_wm"] = [100.0, 105.0, 94.9, 105.1]  # exactly 5 % is not over
     table.loc[null, "vol_brain"] = 1.0  # not one of the four
-    row = only(tables_of.changes(table, QUICK, ["original", "null"]), variant="null")
+    row = only(changes_table(table, QUICK, ["original", "null"]), variant="null")
     assert (row["n_over"], row["share_over"]) == (2, 0.5)
     assert row["share_over_low"] == pytest.approx(intervals.wilson(2, 4)[0])
 
@@ -414,8 +431,8 @@ def test_tests_on_the_scans_that_a_defacer_changed():
     spoilt = table["participant"].isin(["sub-002", "sub-005", "sub-009"])
     table.loc[spoilt & (table["variant"] == "pydeface"), "vol_csf"] *= 1.2
     order = cohort.variants_of(table)
-    margins = tables_of.repeatability(table, QUICK)
-    made = tables_of.volumes_over(table, QUICK, order, margins)
+    margins = repeatability_table(table, QUICK)
+    made = volumes_over_table(table, QUICK, order, margins)
     assert set(made["selected_by"]) == {"pydeface"}
     assert set(made["n"]) == {3}
     before = only(made, variant="pydeface", region="csf")
@@ -450,11 +467,11 @@ def test_similarity_is_pooled_and_by_site(made):
 
 
 def test_similarity_counts_a_scan_once_with_two_segmenters():
-    one = tables_of.similarity(factories.measurements(), QUICK, factories.VARIANTS)
+    one = similarity_table(once(factories.measurements()), QUICK, factories.VARIANTS)
     table = factories.measurements()
     second = table.assign(segmenter="other")
     second.loc[second["variant"] == "null", ["status", "corr_front"]] = ["failed", np.nan]
-    two = tables_of.similarity(pd.concat([second, table]), QUICK, factories.VARIANTS)
+    two = similarity_table(once(pd.concat([second, table])), QUICK, factories.VARIANTS)
     pd.testing.assert_frame_equal(one, two)
 
 
@@ -466,7 +483,7 @@ def test_truth_has_the_original_and_vanishes_without_labels(made):
     used &= table["role"] == "measured"
     assert row["mean"] == pytest.approx(table.loc[used, "truth_dice_gm"].mean())
     bare = table.assign(**{f"truth_dice_{s}": np.nan for s in factories.STRUCTURES})
-    assert tables_of.truth(bare, QUICK, factories.VARIANTS).empty
+    assert truth_table(bare, QUICK, factories.VARIANTS).empty
 
 
 def test_runtime_adds_up_over_the_compared_scans():
@@ -477,7 +494,7 @@ def test_runtime_adds_up_over_the_compared_scans():
     gone = (table["variant"] == "pydeface") & (table["stage"] == "deface")
     assert gone.sum() == 1
     table.loc[gone, "deface_seconds"] = 3600.0
-    made = tables_of.runtime(pd.concat([table, spare]), QUICK, factories.VARIANTS)
+    made = runtime_table(once(pd.concat([table, spare])), {}, QUICK, factories.VARIANTS)
     defaced, refaced = ["prepare", "deface", "total"], ["prepare", "deface", "reface", "total"]
     # Of the null control no times are known: its line says that no scan counts.
     assert list(made["step"]) == ["total", *defaced * 2, *refaced * 2]
@@ -502,7 +519,7 @@ def test_runtime_adds_up_over_the_compared_scans():
 def test_runtime_counts_an_image_that_only_the_segmenter_failed_on():
     table = factories.measurements()
     assert (table.loc[table["variant"] == "quickshear", "stage"] == "segment").sum() == 1
-    made = tables_of.runtime(table, QUICK, factories.VARIANTS)
+    made = runtime_table(once(table), {}, QUICK, factories.VARIANTS)
     assert only(made, variant="quickshear", step="deface")["n"] == 12
 
 
@@ -510,7 +527,7 @@ def test_a_scan_that_came_without_a_face_is_no_success_and_no_failure():
     scans = factories.measurements(failures=False)
     rows = scans[scans["variant"] == "pydeface"].index
     scans.loc[rows, "quality"] = ["no_face", "failure_1", *["success"] * (len(rows) - 2)]
-    row = only(tables_of.quality(scans, QUICK, factories.VARIANTS), variant="pydeface")
+    row = only(quality_table(scans, QUICK, factories.VARIANTS), variant="pydeface")
     assert (row["n"], row["n_with_face"], row["no_face"]) == (12, 11, 1)
     assert row["success_share"] == pytest.approx(10 / 11)
     low, high = intervals.wilson(10, 11, QUICK.level)
@@ -524,14 +541,14 @@ def test_quality_classes_sum_to_the_scans(made):
     bad = factories.measurements()
     bad.loc[bad["variant"] == "null", "quality"] = "fine"
     with pytest.raises(ValueError, match="'fine'"):
-        tables_of.quality(bad, QUICK, factories.VARIANTS)
+        quality_table(bad, QUICK, factories.VARIANTS)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_tiny_cohorts(n):
     made = factories.tables(n, n_train=n, n_rescans=n, variants=factories.VARIANTS[:5])
     for name, table in made.items():
-        assert tuple(table.columns) == TABLES[name]
+        assert tuple(table.columns) == TABLE_COLUMNS[name]
     assert len(made["volumes"]) == 4 * len(FAMILIES)
     assert made["brainage"]["note"].str.contains("training participants").all()
 
@@ -540,7 +557,7 @@ def test_a_variant_without_any_result_has_nan_rows():
     table = factories.measurements()
     hit = table["variant"] == "pydeface"
     factories._blank(table, hit, "deface", "crashed")
-    made = tables_of.tables(table, QUICK, variants=[*factories.VARIANTS, "absent"])
+    made = make_tables(table, QUICK, variants=[*factories.VARIANTS, "absent"])
     for variant in ("pydeface", "absent"):
         row = only(made["volumes"], variant=variant, region="gm")
         assert (row["n"], row["n_failed"], row["share_over"]) == (0, 12, 1.0)
@@ -553,7 +570,7 @@ def test_a_variant_without_any_result_has_nan_rows():
 
 def test_a_segmenter_without_regions_gives_nan():
     table = factories.measurements().drop(columns=[f"vol_{r}" for r in REGIONS] + ["vol_csf"])
-    made = tables_of.tables(table, QUICK)
+    made = make_tables(table, QUICK)
     row = only(made["volumes"], variant="null", region="frontal")
     assert (row["n"], row["n_failed"]) == (0, 0)
     assert np.isnan(row["p"])
@@ -564,8 +581,8 @@ def test_a_segmenter_without_regions_gives_nan():
 def test_only_failures_and_no_columns_at_all():
     table = factories.measurements(2)
     bare = table[["dataset", "participant", "scan", "variant", "segmenter"]].assign(status="failed")
-    for name, made in tables_of.tables(bare, QUICK).items():
-        assert tuple(made.columns) == TABLES[name]
+    for name, made in make_tables(bare, QUICK).items():
+        assert tuple(made.columns) == TABLE_COLUMNS[name]
 
 
 def test_two_segmenters_have_families_of_their_own():
@@ -582,8 +599,8 @@ def test_row_order_does_not_matter():
     few = ("original", "null", "pydeface", "pydeface+m")
     table = factories.measurements(5, few, n_train=3)
     shuffled = table.sample(frac=1, random_state=0)
-    first = tables_of.tables(table, QUICK, variants=few)
-    second = tables_of.tables(shuffled, QUICK, variants=few)
+    first = make_tables(table, QUICK, variants=few)
+    second = make_tables(shuffled, QUICK, variants=few)
     for name in first:
         assert manifest.to_text(first[name]) == manifest.to_text(second[name]), name
 
@@ -602,11 +619,11 @@ def test_tables_survive_the_manifest_round_trip(tmp_path):
 def test_bad_tables_are_named():
     table = factories.measurements()
     with pytest.raises(ValueError, match="sub-001_ses-1 has more than one row"):
-        tables_of.tables(pd.concat([table, table]), QUICK)
+        make_tables(pd.concat([table, table]), QUICK)
     with pytest.raises(ValueError, match="per dataset"):
-        tables_of.tables(pd.concat([table, table.assign(dataset="b")]), QUICK)
+        make_tables(pd.concat([table, table.assign(dataset="b")]), QUICK)
     with pytest.raises(ValueError, match="lacks the columns scan"):
-        tables_of.tables(table.drop(columns="scan"), QUICK)
+        make_tables(table.drop(columns="scan"), QUICK)
 
 
 def test_assemble_takes_the_variant_from_the_manifest():
@@ -618,7 +635,7 @@ def test_assemble_takes_the_variant_from_the_manifest():
             early = rows["scan"] == "sub-002_ses-1"
             rows.loc[early, ["variant", "status", "quality"]] = ["original", "failed", ""]
         parts.append(("seg", variant, rows))
-    made = tables_of.tables(cohort.assemble(parts), QUICK)
+    made = make_tables(cohort.assemble(parts), QUICK)
     assert only(made["quality"], variant="pydeface")["crash"] == 1
     assert only(made["changes"], variant="pydeface")["n_failed"] == 1
 
@@ -673,7 +690,7 @@ def test_where_scans_end(made):
 def test_a_job_that_died_leaves_missing_scans():
     inventory, stages = factories.manifests(factories.measurements(4, n_train=0, n_rescans=0))
     stages = [s for s in stages if (s.stage, s.variant) != ("measure", "null")]
-    table = flows.flow(inventory, stages, factories.VARIANTS)
+    table = follow(inventory, stages, factories.VARIANTS)
     lost = table[table["status"] == "missing"]
     assert set(lost["variant"]) == {"null"}
     assert len(lost) == 4
@@ -685,8 +702,8 @@ def test_several_segmenters_in_the_flow():
     table = factories.measurements(2, ("original",), n_train=0, n_rescans=0)
     other = table.assign(segmenter="other", status=["failed", "ok"], reason=["no brain", ""])
     inventory = table.assign(stage="inventory")
-    stages = [flows.StageManifest("measure", "original", pd.concat([table, other]))]
-    found = flows.flow(inventory, stages)
+    stages = [StageManifest("measure", "original", pd.concat([table, other]))]
+    found = follow(inventory, stages)
     assert list(found["status"]) == ["failed", "ok"]
     assert found["reason"][0] == "other: no brain; other segmenters ok"
 
@@ -705,17 +722,17 @@ def test_flow_counts_add_up(made):
 
 
 def test_flow_summary(made):
-    text = flows.summary(made["flow"])
+    text = flow_summary(made["flow"])
     assert text.startswith("39 scans of 33 participants; 1 excluded in at least one variant (1 in")
     assert "2 failed in at least one variant (0 in every one)" in text
     assert text.endswith("10 measured in every variant.")
-    assert flows.summary(made["flow"].iloc[:0]) == "no scans"
+    assert flow_summary(made["flow"].iloc[:0]) == "no scans"
 
 
 def test_unknown_stage():
     table = factories.measurements(1)
     with pytest.raises(ValueError, match="unknown stage 'cook'"):
-        flows.flow(table, [flows.StageManifest("cook", "null", table)])
+        follow(table, [StageManifest("cook", "null", table)])
 
 
 # LaTeX --------------------------------------------------------------------------------------
@@ -743,14 +760,22 @@ def test_latex_escapes_and_is_the_same_twice(tmp_path):
         assert text.count(f"\\{rule}") == 1
 
 
-def test_tables_are_written_with_their_captions_and_points_of_figures_are_not_printed(tmp_path):
+def _without_caption(name):
+    """Return a result whose caption needs no whole table."""
+    return replace(everything[name], caption=lambda view: f"Of {name}.")
+
+
+def test_tables_are_written_with_their_captions_and_points_of_figures_are_not_printed(
+    tmp_path, monkeypatch
+):
     tables = {
         "runtime": pd.DataFrame({"n": [3]}),
         "overlap": pd.DataFrame({"variant": ["a"], "unprinted": [1]}),
         "privacy_curves": pd.DataFrame({"x": [1]}),
     }
     paths = [tmp_path / f"{name}.tsv" for name in tables]
-    latex.write_all(tables, paths, lambda name: f"Of {name}.", "Synthetic.")
+    monkeypatch.setattr(catalogue, "find", _without_caption)
+    write_tables(tables, paths, View(tables), "Synthetic.")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "overlap.tex",
         "overlap.tsv",
@@ -784,8 +809,8 @@ def test_escaped_text_has_no_bare_special_character(text):
 
 
 def test_printed_columns_exist():
-    for name, columns in latex.PRINTED.items():
-        assert set(columns) <= set({**TABLES, **PRIVACY}[name])
+    for result in catalogue.everything():
+        assert set(result.latex) <= set(result.columns), result.name
 
 
 def test_same_seed_same_bytes():

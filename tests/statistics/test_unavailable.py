@@ -5,11 +5,17 @@ import pandas as pd
 import pytest
 
 import factories
-from refacebench import captions, figures, report
-from refacebench.figures.style import look_of
-from refacebench.statistics import latex, unavailable
+from factories import TABLE_COLUMNS
+from reading import caption
+from refacebench.plot.style import look_of
+from refacebench.report import latex
+from refacebench.report.kit import make
+from refacebench.report.page import build
+from refacebench.report.summary import summary_lines
+from refacebench.results import catalogue
+from refacebench.results.result import View
+from refacebench.statistics import unavailable
 from refacebench.statistics.settings import Settings
-from refacebench.statistics.tables import tables as make
 
 GONE = {"mideface": "no program mideface", "mideface+pix2pix25d": "no program mideface"}
 SETTINGS = Settings(n_boot=50)
@@ -88,16 +94,16 @@ def test_an_excluded_original_is_excluded_here_too(both):
 
 
 def test_captions_and_summary_name_it_once_and_count_without_it(both):
-    for name, function in captions.CAPTIONS.items():
+    for name in TABLE_COLUMNS:
         if name not in both[0]:
             continue
-        before, after = (function(tables, SETTINGS) for tables in both)
+        before, after = (caption(name, tables, SETTINGS) for tables in both)
         said = after.replace(before.rstrip("."), "")
         assert before.rstrip(".") in after or "unavailable" in said.lower(), name
-    assert captions.quality(both[1], SETTINGS).endswith(
+    assert caption("quality", both[1], SETTINGS).endswith(
         "Unavailable on the machine of this run, so without numbers: mideface."
     )
-    before, after = (report.summary_lines(tables, SETTINGS) for tables in both)
+    before, after = (summary_lines(tables, SETTINGS) for tables in both)
     line = "mideface: unavailable on the machine of this run, so nothing of it was measured."
     assert [text for text in after if text != line] == before
     assert after.count(line) == 1
@@ -107,11 +113,11 @@ def test_figures_and_report_show_the_line(both, tmp_path):
     tables = both[1]
     look = look_of(tables, ["pydeface", "quickshear", "mideface"])
     assert look.label("mideface") == "mideface (unavailable)"
-    drawn = figures.draw_all(tables, look, SEGMENTERS)
+    drawn = catalogue.draw(View(tables, look=look), SEGMENTERS)
     for name in ("quality", "overlap", "volumes_globals"):
         texts = [text.get_text() for axes in drawn[name].axes for text in axes.texts]
         assert "unavailable" in texts, name
-    page = report.build(
+    page = build(
         {
             "title": "t",
             "datasets": [

@@ -9,15 +9,24 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from attacks import by_rank, controlled, kinds, make, resplit_scores, scans
-from refacebench import captions, report
-from refacebench.figures import privacy as pictures
-from refacebench.figures import privacy_utility, style
-from refacebench.statistics import front, intervals, privacy, tables, tradeoff, worst
-from refacebench.statistics.columns import FAMILIES
-from refacebench.statistics.privacy import OTHER_SESSION, Protocol
-from refacebench.statistics.scores import Scores
+from attacks import by_rank, controlled, kinds, make, rates_table, resplit_scores, scans
+from factories import make_tables
+from reading import caption
+from refacebench.plot import privacy_utility, style
+from refacebench.report.summary import front_words
+from refacebench.results import privacy as pictures
+from refacebench.results.tradeoff import compute as tradeoff_table
+from refacebench.results.tradeoff import volume_change
+from refacebench.results.volume_tests import FAMILIES
+from refacebench.statistics import front, intervals, worst
+from refacebench.statistics.attack_tables import is_unranked
+from refacebench.statistics.attacks import evaluate, evaluate_all
+from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.protocol import Protocol
 from refacebench.statistics.settings import Settings
+from refacebench.statistics.swaps import as_others, shuffled_rates
+from refacebench.statistics.trials import by_person, trials, within
+from refacebench.vocabulary import OTHER_SESSION
 
 SETTINGS = Settings(n_boot=300, seed=2)
 PROTOCOL = Protocol()
@@ -140,7 +149,7 @@ def test_the_exact_interval_of_a_median():
 
 
 def only_trials(found):
-    return privacy.trials(found, OTHER_SESSION)
+    return trials(found, OTHER_SESSION)
 
 
 def test_a_swap_is_what_another_gallery_label_would_give():
@@ -149,7 +158,7 @@ def test_a_swap_is_what_another_gallery_label_would_give():
     n = 6
     distance = rng.integers(0, 4, (n, n)).astype(float)
     gallery = scans(n, 1).assign(scan=lambda t: t["scan"] + "b", session="later")
-    swapped = privacy.as_others(only_trials(make(distance, scans(n, 1), gallery)))
+    swapped = as_others(only_trials(make(distance, scans(n, 1), gallery)))
     for shift in range(n):
         order = np.roll(np.arange(n), shift)
         t = only_trials(make(distance[:, order], scans(n, 1), gallery))
@@ -162,8 +171,8 @@ def test_the_draws_are_all_permutations_alike():
     distance = np.array([[1.0, 2, 3], [2, 1, 3], [1, 2, 3]])
     gallery = scans(3, 1).assign(scan=lambda t: t["scan"] + "b", session="later")
     t = only_trials(make(distance, scans(3, 1), gallery))
-    worth = {"rank1": lambda u: privacy.within(u, 1)}
-    drawn = privacy.shuffled_rates(t, worth, Settings(n_boot=6000))["rank1"]
+    worth = {"rank1": lambda u: within(u, 1)}
+    drawn = shuffled_rates(t, worth, Settings(n_boot=6000))["rank1"]
     nearest = distance.argmin(axis=1)
     exact = [np.mean(nearest == np.array(p)) for p in itertools.permutations(range(3))]
     for value in set(exact):
@@ -176,7 +185,7 @@ def test_a_hub_is_named_once_in_every_draw():
     n = 9
     row = np.arange(n, dtype=float)
     gallery = scans(n, 1).assign(scan=lambda t: t["scan"] + "b", session="later")
-    result = privacy.evaluate(
+    result = evaluate(
         make(np.tile(row, (n, 1)), scans(n, 1), gallery), OTHER_SESSION, PROTOCOL, SETTINGS
     )
     assert result.shuffled["rank1"] == pytest.approx(np.full(300, 1 / n))
@@ -185,7 +194,7 @@ def test_a_hub_is_named_once_in_every_draw():
 
 def test_attacks_on_the_same_people_see_the_same_draws():
     first, second = (
-        privacy.evaluate(by_rank([3, 1, 2, 9, 5, 6, 7, 8, 4], 9, "a", name), OTHER_SESSION,
+        evaluate(by_rank([3, 1, 2, 9, 5, 6, 7, 8, 4], 9, "a", name), OTHER_SESSION,
                          PROTOCOL, SETTINGS)
         for name in "xy"
     )  # fmt: skip
@@ -214,11 +223,11 @@ def test_resplits_keep_the_level_though_their_models_agree():
         shared = rng.normal(size=found.distance.shape[1:])
         noise = shared + 0.1 * rng.normal(size=found.distance.shape)
         noise = np.where(np.isfinite(found.distance), noise, np.nan)
-        guess = Scores("x", "a", noise, found.query, found.gallery, {}, found.resplit)
-        t = privacy.trials(guess, OTHER_SESSION)
-        worth = {"rank1": lambda u: privacy.within(u, 1)}
-        draws = privacy.shuffled_rates(t, worth, SETTINGS)["rank1"]
-        rate = privacy.by_person(privacy.within(t, 1), t, t.scored).mean()
+        guess = Comparisons("x", "a", noise, found.query, found.gallery, {}, found.resplit)
+        t = trials(guess, OTHER_SESSION)
+        worth = {"rank1": lambda u: within(u, 1)}
+        draws = shuffled_rates(t, worth, SETTINGS)["rank1"]
+        rate = by_person(within(t, 1), t, t.scored).mean()
         above += worst.any_above_chance([rate], draws[:, None]) < 0.05
         means.append(draws.mean())
     assert above / 120 <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 120)
@@ -253,7 +262,9 @@ def crashed(found, people):
     """Return scores in which these queries have no score."""
     distance = found.distance.copy()
     distance[0, list(people)] = np.nan
-    return Scores(found.attacker, found.variant, distance, found.query, found.gallery, found.meta)
+    return Comparisons(
+        found.attacker, found.variant, distance, found.query, found.gallery, found.meta
+    )
 
 
 def volume_table(changes, n=13):
@@ -270,8 +281,8 @@ def volume_table(changes, n=13):
 
 
 def plane(found, changes, protocol=PROTOCOL, floors=(), n=13):
-    results = privacy.evaluate_all(found, protocol, SETTINGS)
-    table = tradeoff.tradeoff(results, volume_table(changes, n), protocol, SETTINGS, floors)
+    results = evaluate_all(found, protocol, SETTINGS)
+    table = tradeoff_table(results, volume_table(changes, n), protocol, SETTINGS, floors)
     return table[table["setting"] == OTHER_SESSION].set_index("variant")
 
 
@@ -307,9 +318,9 @@ def test_some_failures_count_as_identified_in_comparisons():
 
 
 def test_a_crash_does_not_lower_the_rate_or_the_evidence():
-    whole = privacy.evaluate(by_rank([1] * 8, 13), OTHER_SESSION, PROTOCOL, SETTINGS).row
+    whole = evaluate(by_rank([1] * 8, 13), OTHER_SESSION, PROTOCOL, SETTINGS).row
     part = crashed(by_rank([1] * 8 + [7] * 5, 13), range(8, 13))
-    row = privacy.evaluate(part, OTHER_SESSION, PROTOCOL, SETTINGS).row
+    row = evaluate(part, OTHER_SESSION, PROTOCOL, SETTINGS).row
     assert row["rank1"] == pytest.approx(8 / 13)
     assert row["n_completers"] == 8
     for name in ("rank1_completers", "rank1_completers_low", "choice_completers", "p", "p_area"):
@@ -335,9 +346,9 @@ def test_a_variant_without_any_scan_left_stays_a_row():
 
 def test_undetected_faces_and_absent_attackers_are_no_failures():
     seen = by_rank([4] * 13, 13, "a", "x")
-    blind = Scores("y", "a", np.full((13, 13), np.nan), seen.query, seen.gallery,
+    blind = Comparisons("y", "a", np.full((13, 13), np.nan), seen.query, seen.gallery,
                    {"unavailable": "not here"})  # fmt: skip
-    unseen = Scores("x", "a", seen.distance, seen.query.assign(detected=False), seen.gallery)
+    unseen = Comparisons("x", "a", seen.distance, seen.query.assign(detected=False), seen.gallery)
     table = plane([unseen, blind], {"a": 1.0})
     assert table.loc["a", ["n_failed", "n_completers", "n_attackers"]].tolist() == [0, 13, 1]
 
@@ -350,10 +361,10 @@ def test_failed_refacing_is_no_failure_of_the_defacer():
 
 
 def test_failed_volumes_make_a_variant_incomparable():
-    results = privacy.evaluate_all([by_rank([8] * 13, 13, v) for v in "ab"], PROTOCOL, SETTINGS)
+    results = evaluate_all([by_rank([8] * 13, 13, v) for v in "ab"], PROTOCOL, SETTINGS)
     volumes = volume_table({"a": 1.0, "b": 1.0})
     volumes.loc[volumes["variant"] == "a", ["n_scans", "n_failed"]] = [6, 7]
-    table = tradeoff.tradeoff(results, volumes, PROTOCOL, SETTINGS).set_index("variant")
+    table = tradeoff_table(results, volumes, PROTOCOL, SETTINGS).set_index("variant")
     assert table.loc[["a", "b"], "comparable"].tolist() == [0, 1]
 
 
@@ -362,11 +373,11 @@ def test_failed_volumes_make_a_variant_incomparable():
 
 def test_whole_brain_volumes_count():
     """Quickshear's intracranial volume, skull stripping's CSF: no region shows them."""
-    found = tradeoff.volume_change(volume_table({"a": {"csf": -22.0, "tiv": -3.0}}), "s", "a")
+    found = volume_change(volume_table({"a": {"csf": -22.0, "tiv": -3.0}}), "s", "a")
     assert (found["worst_volume"], found["volume_change_pct"]) == ("csf", 22.0)
     assert found["volume_low"] == pytest.approx(21.6)
     assert found["volume_high"] == pytest.approx(22.2)
-    noise = tradeoff.volume_change(volume_table({"null": 0.1}), "s", "null")
+    noise = volume_change(volume_table({"null": 0.1}), "s", "null")
     assert (noise["volume_low"], noise["volume_change_pct"]) == (0.0, 0.1)
 
 
@@ -381,9 +392,9 @@ def test_the_largest_of_many_noisy_volumes_is_not_called_a_change():
         rows[["low", "high"]] = [intervals.exact_median(c) for c in changes]
         rows["median_change_pct"] = np.median(changes, axis=1)
         rows = rows.assign(region=list(FAMILIES), segmenter="s", variant="a", n_failed=0)
-        joint.append(tradeoff.volume_change(rows, "s", "a")["volume_low"] > 0)
+        joint.append(volume_change(rows, "s", "a")["volume_low"] > 0)
         bare = rows.drop(columns=["low_joint", "high_joint"])
-        single.append(tradeoff.volume_change(bare, "s", "a")["volume_low"] > 0)
+        single.append(volume_change(bare, "s", "a")["volume_low"] > 0)
     assert np.mean(joint) <= 0.05
     assert np.mean(single) > 0.2
 
@@ -391,7 +402,7 @@ def test_the_largest_of_many_noisy_volumes_is_not_called_a_change():
 def test_volumes_have_intervals_that_hold_at_once():
     import factories
 
-    table = tables.tables(factories.measurements(13), SETTINGS)["volumes"]
+    table = make_tables(factories.measurements(13), SETTINGS)["volumes"]
     known = table[table["low_joint"].notna()]
     assert len(known)
     assert (known["low_joint"] <= known["median_change_pct"]).all()
@@ -405,10 +416,10 @@ def test_what_cannot_be_told_apart_shares_a_rank_and_is_said():
     found = [by_rank(rng.integers(1, 14, 13), 13, v, a) for v in ("a", "b", "c") for a in "xyz"]
     table = plane(found, {"a": 1.0, "b": 1.1, "c": 1.05})
     assert (table["rank"] == 1).all()
-    assert tradeoff.is_unranked(table)
+    assert is_unranked(table)
     look = style.look_of({"t": table.reset_index()})
-    assert "no method is shown to be better" in report.front_words(table, look)[0]
-    assert "do not separate" in captions.tradeoff({"tradeoff": table.reset_index()}, SETTINGS)
+    assert "no method is shown to be better" in front_words(table, look)[0]
+    assert "do not separate" in caption("tradeoff", {"tradeoff": table.reset_index()}, SETTINGS)
     axes = privacy_utility.draw(table.reset_index(), look).axes[0]
     assert axes.get_title(loc="left") == privacy_utility.UNRANKED
 
@@ -420,8 +431,8 @@ def test_what_is_shown_to_be_better_is_ranked():
     assert table["rank"].to_dict() == {"a": 2, "b": 1, "c": 2}
     assert table["pareto"].to_dict() == {"a": 0, "b": 1, "c": 0}
     look = style.look_of({"t": table.reset_index()})
-    assert report.front_words(table, look)[0].endswith("(Pareto front): b.")
-    assert "do not separate" not in captions.tradeoff({"tradeoff": table.reset_index()}, SETTINGS)
+    assert front_words(table, look)[0].endswith("(Pareto front): b.")
+    assert "do not separate" not in caption("tradeoff", {"tradeoff": table.reset_index()}, SETTINGS)
 
 
 def test_better_in_one_and_worse_in_the_other_is_not_ahead():
@@ -482,7 +493,7 @@ def test_the_plane_names_what_has_no_point():
 
 def test_bars_are_of_those_who_could_be_compared():
     found = [crashed(by_rank([1] * 13, 13, "a"), range(3))]
-    table = privacy.privacy(privacy.evaluate_all(found, PROTOCOL, SETTINGS))
+    table = rates_table(evaluate_all(found, PROTOCOL, SETTINGS))
     axes = pictures.draw(table, style.look_of({"t": table})).axes[0]
     assert axes.patches[0].get_width() == 100
     assert "3 of 13 failed" in words_of(axes)

@@ -24,7 +24,7 @@ import yaml
 from refacebench import faces
 from refacebench.datasets import demo
 from refacebench.image import nifti
-from refacebench.statistics import columns
+from refacebench.results import catalogue
 from running import SNAKEFILE, job_counts, snakemake
 
 TOKEN, NAMED_TOKEN = "tk-9f31c7Zq", "by-name-5b20Xw"
@@ -262,7 +262,7 @@ def test_a_changed_token_makes_that_program_run_again(run, monkeypatch):
 
 def test_rows_say_where_a_programs_own_words_are(run):
     home, _, _ = run
-    flow = columns.read(home / "results/tables/mine/flow.tsv").set_index(["variant", "scan"])
+    flow = catalogue.read(home / "results/tables/mine/flow.tsv").set_index(["variant", "scan"])
     row = flow.loc[("program", "sub-odd")]
     told = re.search(r"the program failed \(exit 1\); its own words are in (\S+)", row["reason"])
     assert row["reason"].startswith("the program failed")

@@ -19,7 +19,7 @@ import yaml
 from PIL import Image
 
 from refacebench import files
-from refacebench.statistics import columns
+from refacebench.results import catalogue
 from running import SNAKEFILE, job_counts, snakemake
 
 pytestmark = pytest.mark.pipeline
@@ -89,7 +89,7 @@ def test_the_run_ends_with_a_report_and_a_summary(finished):
 
 def test_every_scan_of_every_variant_is_in_the_flow(finished):
     folder, _, _ = finished
-    flow = columns.read(folder / "results/tables/tiny/flow.tsv")
+    flow = catalogue.read(folder / "results/tables/tiny/flow.tsv")
     test = flow[(flow["split"] == "test") & (flow["role"] == "measured")]
     assert set(test["variant"]) == VARIANTS
     assert not test.duplicated(["scan", "variant"]).any()
@@ -99,7 +99,7 @@ def test_every_scan_of_every_variant_is_in_the_flow(finished):
 
 def test_every_variant_and_control_is_attacked(finished):
     folder, _, _ = finished
-    privacy = columns.read(folder / "results/tables/tiny/privacy.tsv")
+    privacy = catalogue.read(folder / "results/tables/tiny/privacy.tsv")
     for _, rows in privacy.groupby("setting"):
         assert set(rows["variant"]) == VARIANTS | {"blurred", "black"}
     black = privacy[(privacy["variant"] == "black") & (privacy["setting"] == "same_scan")]
@@ -110,7 +110,7 @@ def test_every_variant_and_control_is_attacked(finished):
 
 def test_the_way_to_the_attacks_is_in_the_flow(finished):
     folder, _, _ = finished
-    counts = columns.read(folder / "results/tables/tiny/flow_counts.tsv")
+    counts = catalogue.read(folder / "results/tables/tiny/flow_counts.tsv")
     first = counts[counts["stage"] == "render"].set_index("variant")
     assert set(first.index) == VARIANTS | {"blurred", "black"}
     # Of the originals both sessions of both people, the gallery.
@@ -122,7 +122,7 @@ def test_the_way_to_the_attacks_is_in_the_flow(finished):
 
 def test_every_method_says_what_ran(finished):
     folder, _, _ = finished
-    quality = columns.read(folder / "results/tables/tiny/quality.tsv").set_index("variant")
+    quality = catalogue.read(folder / "results/tables/tiny/quality.tsv").set_index("variant")
     assert quality["engine"].to_dict() == {
         "null": "native",
         "quickshear": "official",
@@ -316,7 +316,7 @@ def bad_run(bad_folder):
 def test_bad_scans_are_rows_with_reasons_and_the_run_succeeds(bad_run):
     folder, run = bad_run
     assert run.returncode == 0, run.stderr[-5000:]
-    flow = columns.read(folder / "results/tables/bad/flow.tsv")
+    flow = catalogue.read(folder / "results/tables/bad/flow.tsv")
     original = flow[flow["variant"] == "original"].drop_duplicates("scan").set_index("scan")
     for name, word in {
         "sub-truncated": "truncated",
@@ -339,7 +339,7 @@ def test_a_defacer_from_outside_is_in_every_table(bad_run):
     folder, run = bad_run
     assert run.returncode == 0, run.stderr[-5000:]
     for name in ("quality", "overlap", "volumes", "similarity", "runtime"):
-        table = columns.read(folder / f"results/tables/bad/{name}.tsv")
+        table = catalogue.read(folder / f"results/tables/bad/{name}.tsv")
         assert {"corner", "program", "gone"} <= set(table["variant"]), name
     page = (folder / "results" / "report.html").read_text()
     assert "corner" in page
@@ -348,12 +348,12 @@ def test_a_defacer_from_outside_is_in_every_table(bad_run):
 
 def test_a_program_by_config_alone_runs_and_a_missing_one_is_a_line(bad_run):
     folder, _ = bad_run
-    quality = columns.read(folder / "results/tables/bad/quality.tsv").set_index("variant")
+    quality = catalogue.read(folder / "results/tables/bad/quality.tsv").set_index("variant")
     program, gone = quality.loc["program"], quality.loc["gone"]
     assert (program["engine"], program["version"], program["n"]) == ("official", "3.14", 4)
     assert program["crash"] == 0
     # The same operation as the Python file's, but for the brain, which a program may cut.
-    volumes = columns.read(folder / "results/tables/bad/volumes.tsv")
+    volumes = catalogue.read(folder / "results/tables/bad/volumes.tsv")
     assert volumes[volumes["variant"] == "program"]["n"].max() == 4
     assert (gone["engine"], gone["n"], gone["crash"]) == ("unavailable", 0, 0)
     assert "no_such_tool" in gone["note"]
@@ -503,7 +503,7 @@ def test_the_next_runs_try_what_may_pass_and_nothing_else(fickle):
     said = run.stderr[run.stderr.index("Some scans failed") :]
     assert "1 of 3 failed; reason: ValueError: no chin" in said
     assert "--config retry=true" in said
-    flow = columns.read(home / "results/tables/mine/flow.tsv")
+    flow = catalogue.read(home / "results/tables/mine/flow.tsv")
     scans = flow.groupby("variant")["scan"].nunique()
     assert scans.to_dict() == {"original": 4, "fickle": 4}
     assert (home / "results/report.html").is_file()

@@ -97,6 +97,16 @@ def _natural(label: str) -> tuple:
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], label
 
 
+def split_suffix(name: str) -> tuple[str, str]:
+    """Return the entities and the suffix of a file's name.
+
+    >>> split_suffix("sub-1_acq-x_FLAIR")
+    ('sub-1_acq-x', 'FLAIR')
+    """
+    stem, _, suffix = name.rpartition("_")
+    return stem, suffix
+
+
 def derivative(root: str | Path, scan: str, suffix: str, desc: str = "") -> Path:
     """Return the path of a derivative of a scan.
 

@@ -1,4 +1,4 @@
-"""Whole files or none: atomic writes, checksums, keys, JSON that may be missing.
+"""Whole files or none: atomic writes, checksums, keys, arrays, JSON that may be missing.
 
 Writes where it is told to; knows nothing of scans.
 """
@@ -11,8 +11,10 @@ import hashlib
 import importlib.util
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import numpy as np
 
 
 def write_text(text: str, path: str | Path) -> None:
@@ -110,3 +112,23 @@ def replacing(path: str | Path):
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise
+
+
+def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as a compressed ``.npz``, all or nothing; the same arrays, the same bytes."""
+    with replacing(path) as part, open(part, "wb") as handle:
+        np.savez_compressed(handle, **arrays)
+
+
+def kept_arrays(path: Path, key: str, make: Callable[[], Mapping[str, np.ndarray]]) -> dict:
+    """Return arrays from a file whose key matches; else make and write them."""
+    if path.is_file():
+        try:
+            with np.load(path, allow_pickle=False) as found:
+                if str(found["key"]) == key:
+                    return {name: found[name] for name in found.files if name != "key"}
+        except (OSError, ValueError, KeyError):
+            pass  # damaged or of another format: made again
+    arrays = dict(make())
+    save_arrays(path, {**arrays, "key": np.array(key)})
+    return arrays

@@ -14,12 +14,38 @@ import pandas as pd
 
 from refacebench.files import read_json, write_text
 
-#: Columns that every manifest has, in this order; a stage adds its own behind them.
-COLUMNS = [
-    *("dataset", "participant", "session", "scan", "split", "role", "site", "age", "sex"),
-    *("variant", "path", "status", "stage", "reason", "seconds", "peak_mb"),
-    *("engine", "method", "version", "key"),
-]
+#: Columns that every manifest has, in this order, and what they say of a scan; a stage adds
+#: its own behind them.
+MEANINGS = {
+    "dataset": "name of the dataset in the config",
+    "participant": "sub-...",
+    "session": "ses-..., or empty",
+    "scan": "the scan's id, see refacebench.bids.scan_id",
+    "split": "train, validation or test; empty for a scan that cannot be used",
+    "role": "measured, rescan or followup; empty for a scan that cannot be used",
+    "site": "site or scanner, as the dataset's tables say",
+    "age": "years at the session, or nothing",
+    "sex": "as the dataset's tables say",
+    "variant": "original, a defacer, or defacer+refacer",
+    "path": "the image: the scan's, or what the stage made of it",
+    "status": "ok, excluded, failed or unavailable",
+    "stage": "the last stage that worked on the scan",
+    "reason": "why the scan is not ok, in one line",
+    "seconds": "seconds that this stage took",
+    "peak_mb": "its peak memory, megabytes",
+    "engine": "native, or official where the released program ran",
+    "method": "the method's name in the config",
+    "version": "version of the method, or of the program behind it",
+    "key": "of method, version, options and input files; another key, another result",
+}
+COLUMNS = list(MEANINGS)
+#: What the batch lists say beside them, where a dataset knows it.
+LISTED = {
+    "days": "days between the session and the participant's first one",
+    "age_note": "why there is no age",
+    "rescan_of": "the session that this one repeats, or nothing",
+    "companions": "the session's other images, as JSON (see companions)",
+}
 
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
@@ -62,6 +88,12 @@ def numbers(texts: pd.Series) -> pd.Series:
 def read_many(paths) -> pd.DataFrame:
     """Read several manifests into one table."""
     return pd.concat([read(path) for path in paths], ignore_index=True)
+
+
+def companions(row: Mapping) -> list[dict]:
+    """Return a scan's companions: dicts with ``contrast``, ``name``, ``path``, ``reason``."""
+    text = row.get("companions", "")
+    return json.loads(text) if isinstance(text, str) and text else []
 
 
 def to_text(table: pd.DataFrame) -> str:

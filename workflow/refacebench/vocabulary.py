@@ -10,6 +10,21 @@ OK, EXCLUDED, FAILED = "ok", "excluded", "failed"
 #: Of a scan that a method was not run on because its program is not on this machine.
 UNAVAILABLE = "unavailable"
 
+#: Further values of ``status`` in the table ``flow``: left out on purpose, and lost without a
+#: trace (a job that died and left no manifest).
+NOT_USED, MISSING = "not_used", "missing"
+
+#: Stages in the order in which a scan goes through them, to where it is measured ...
+MEASURING = ("inventory", "prepare", "deface", "reface", "segment", "measure")
+#: ... and, from the same image on, to where it is attacked.
+ATTACKING = ("render", "enrol", "attack")
+STAGES = (*MEASURING, *ATTACKING)
+#: Stages that all variants share; their manifests carry no variant.
+SHARED = ("inventory", "prepare")
+#: Stages of which each scan's time and memory is kept, and what stands for all together.
+TIMED = ("prepare", "deface", "reface")
+TOTAL = "total"
+
 SPLITS = ("train", "validation", "test")
 #: Roles of a scan, by its session: it goes through all variants; it is segmented as it is, for
 #: what two scans of one person differ by; only the attacks look at it.
@@ -20,6 +35,11 @@ ORIGINAL, NULL = UNDEFACED = ("original", "null")
 #: Names of the two pictures that are made from the original's and stand for no method:
 #: a blurred one, and one on which there is nothing to see.
 PICTURE_CONTROLS = ("blurred", "black")
+
+#: The defacer that is a control of the attacks: what is left without any face.
+SKULL_STRIP = "skull_strip"
+#: Settings of an attack: the gallery holds another session of the person, or the very same scan.
+OTHER_SESSION, SAME_SCAN = SETTINGS = ("other_session", "same_scan")
 
 #: Stands with every figure and printed table of a cohort that was grown at run time.
 SYNTHETIC_NOTE = "Synthetic cohort: no evidence about real people."

@@ -1,12 +1,19 @@
-# Attacks: in <- render manifests; out -> results/enrol (the gallery), results/attack.
-# Beside each file stands a manifest: what became of every scan that it was made from.
+# Set every attacker on every variant.
+#
+# Inputs:
+#   results/render/{dataset}/{variant}/{batch}.tsv               of originals all sessions
+#   results/segment/{dataset}/{segmenter}/{variant}/{batch}.tsv  where brain masks are wanted
+# Outputs:
+#   results/enrol/{dataset}/{attacker}.npz               the gallery: originals
+#   results/attack/{dataset}/{attacker}/{target}.npz     distances of queries and gallery
+#   and beside each a .tsv: what became of every scan that it was made from
 
 
 rule enrol:
     """Let one attacker look at the gallery: originals of all sessions of the test split."""
     input:
-        gallery=attack_renderings("original"),
-        brains=attack_brains("original"),
+        gallery=lambda w: RUN.renderings(w.dataset),
+        brains=lambda w: RUN.brains(w.dataset, w.attacker),
     output:
         gallery="results/enrol/{dataset}/{attacker}.npz",
         manifest="results/enrol/{dataset}/{attacker}.tsv",
@@ -23,8 +30,8 @@ rule enrol:
     params:
         name="{attacker}",
         attempt=attempt("results/enrol/{dataset}/{attacker}.npz"),
-        entry=lambda w: entry("attackers", w.attacker),
-        version=lambda w: version("attackers", w.attacker),
+        entry=lambda w: RUN.entry("attackers", w.attacker),
+        version=lambda w: RUN.version("attackers", w.attacker),
     script:
         "../scripts/enrol.py"
 
@@ -33,10 +40,10 @@ rule attack:
     """Let one attacker name the people behind one variant's scans."""
     input:
         gallery=rules.enrol.output.gallery,
-        originals=attack_renderings("original"),
-        queries=attack_renderings("target"),
-        brains=attack_brains("target"),
-        trained=attack_training,
+        originals=lambda w: RUN.renderings(w.dataset),
+        queries=lambda w: RUN.renderings(w.dataset, w.target),
+        brains=lambda w: RUN.brains(w.dataset, w.attacker, w.target),
+        trained=lambda w: RUN.attack_training(w.dataset, w.attacker, w.target),
     output:
         scores="results/attack/{dataset}/{attacker}/{target}.npz",
         manifest="results/attack/{dataset}/{attacker}/{target}.tsv",
@@ -54,8 +61,8 @@ rule attack:
         name="{attacker}",
         target="{target}",
         attempt=attempt("results/attack/{dataset}/{attacker}/{target}.npz"),
-        entry=lambda w: entry("attackers", w.attacker),
-        version=lambda w: version("attackers", w.attacker),
+        entry=lambda w: RUN.entry("attackers", w.attacker),
+        version=lambda w: RUN.version("attackers", w.attacker),
         blur_mm=config["rendering"]["blur_mm"],
         seed=config["seed"],
         # What an interrupted attack goes on from.

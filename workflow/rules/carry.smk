@@ -1,5 +1,13 @@
-# Other contrasts of a session, only for datasets with the option `carry`.
-# in <- prepare and deface manifests; out -> results/{align,carry} manifests, images in derivatives.
+# Take the face from the other images of a session; only for datasets with the option `carry`.
+#
+# Inputs:
+#   results/prepare/{dataset}/{batch}.tsv
+#   results/deface/{dataset}/{defacer}/{batch}.tsv
+# Outputs:
+#   results/align/{dataset}/{batch}.tsv              manifest: a row a companion
+#   results/carry/{dataset}/{defacer}/{batch}.tsv    manifest: a row a companion
+#   results/derivatives/{dataset}/original/          transforms to the T1w scan
+#   results/derivatives/{dataset}/{defacer}/         images without a face, their masks
 
 
 rule align:
@@ -21,8 +29,8 @@ rule align:
     params:
         derivatives="results/derivatives/{dataset}/original",
         attempt=attempt("results/align/{dataset}/{batch}.tsv"),
-        version=carry.VERSION,
-        timeout=config["scan_timeout_s"],
+        version=align.VERSION,
+        timeout=untracked(SCAN_TIMEOUT_S),
     script:
         "../scripts/align.py"
 
@@ -51,6 +59,6 @@ rule carry:
         margin_mm=lambda w: config["datasets"][w.dataset].get("carry_margin_mm", 1.0),
         version=carry.VERSION,
         headers=nifti.HEADER_VERSION,
-        timeout=config["scan_timeout_s"],
+        timeout=untracked(SCAN_TIMEOUT_S),
     script:
         "../scripts/carry.py"

@@ -1,4 +1,11 @@
-# Synthetic cohorts: in <- config; out -> results/cohort/{dataset} and results/grow manifests.
+# Grow the scans of synthetic cohorts; datasets of files need none of this.
+#
+# Inputs:
+#   none but the config, and results/plan/{dataset}/{batch}.tsv (the batch lists)
+# Outputs:
+#   results/cohort/{dataset}/base/               what all scans of a cohort share
+#   results/cohort/{dataset}/bids/               the cohort as a BIDS folder
+#   results/grow/{dataset}/{batch}.tsv           manifest: a row a scan
 
 
 rule base:
@@ -17,8 +24,8 @@ rule base:
         runtime=60,
     params:
         dataset="{dataset}",
-        entry=lambda w: entry("datasets", w.dataset),
-        version=lambda w: version("datasets", w.dataset),
+        entry=lambda w: RUN.entry("datasets", w.dataset),
+        version=lambda w: RUN.version("datasets", w.dataset),
         seed=config["seed"],
     script:
         "../scripts/base.py"
@@ -42,14 +49,14 @@ rule grow:
         runtime=240,
     params:
         dataset="{dataset}",
-        entry=lambda w: entry("datasets", w.dataset),
-        version=lambda w: version("datasets", w.dataset),
+        entry=lambda w: RUN.entry("datasets", w.dataset),
+        version=lambda w: RUN.version("datasets", w.dataset),
         seed=config["seed"],
         base=lambda w, input: str(Path(input.base).parent),
         scans="results/plan/{dataset}/{batch}.tsv",
-        digest=digest,
+        digest=lambda w: RUN.digest(w.dataset, w.batch),
         attempt=attempt("results/grow/{dataset}/{batch}.tsv"),
         bids="results/cohort/{dataset}/bids",
-        timeout=config["scan_timeout_s"],
+        timeout=untracked(SCAN_TIMEOUT_S),
     script:
         "../scripts/grow.py"

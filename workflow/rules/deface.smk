@@ -1,4 +1,10 @@
-# Defacing: in <- prepare manifests; out -> results/deface manifests, images in derivatives.
+# Deface each prepared scan with each defacer.
+#
+# Inputs:
+#   results/prepare/{dataset}/{batch}.tsv
+# Outputs:
+#   results/deface/{dataset}/{defacer}/{batch}.tsv   manifest: a row a scan
+#   results/derivatives/{dataset}/{defacer}/         defaced images, masks of changed voxels
 
 
 rule deface:
@@ -20,13 +26,13 @@ rule deface:
     params:
         name="{defacer}",
         attempt=attempt("results/deface/{dataset}/{defacer}/{batch}.tsv"),
-        entry=lambda w: entry("defacers", w.defacer),
-        version=lambda w: version("defacers", w.defacer),
-        program=lambda w: PROGRAMS[w.defacer],
+        entry=lambda w: RUN.entry("defacers", w.defacer),
+        version=lambda w: RUN.version("defacers", w.defacer),
+        program=lambda w: RUN.programs[w.defacer],
         seed=config["seed"],
         derivatives="results/derivatives/{dataset}/{defacer}",
         scratch="results/scratch/{dataset}/{defacer}/{batch}",
         headers=nifti.HEADER_VERSION,
-        timeout=config["scan_timeout_s"],
+        timeout=untracked(SCAN_TIMEOUT_S),
     script:
         "../scripts/deface.py"

@@ -1,11 +1,18 @@
-# Inventory and preparation of the originals.
-# in <- batch lists or grown scans; out -> results/{inventory,prepare} manifests, masks in derivatives/original.
+# Check the originals, and find what every later stage needs to know about them.
+#
+# Inputs:
+#   results/plan/{dataset}/{batch}.tsv           the batch lists, or, of synthetic cohorts,
+#   results/grow/{dataset}/{batch}.tsv
+# Outputs:
+#   results/inventory/{dataset}/{batch}.tsv      manifest of the check: a row a scan
+#   results/prepare/{dataset}/{batch}.tsv        manifest of what was found
+#   results/derivatives/{dataset}/original/      masks, face labels, transforms to the template
 
 
 rule inventory:
     """Check each scan of a batch: readable, 3-D, finite, plausible, a head."""
     input:
-        grown_scans,
+        lambda w: RUN.grown_scans(w.dataset, w.batch),
     output:
         "results/inventory/{dataset}/{batch}.tsv",
     log:
@@ -20,11 +27,11 @@ rule inventory:
         runtime=60,
     params:
         scans="results/plan/{dataset}/{batch}.tsv",
-        digest=digest,
+        digest=lambda w: RUN.digest(w.dataset, w.batch),
         attempt=attempt("results/inventory/{dataset}/{batch}.tsv"),
         limits=config["checks"],
         version=inventory.VERSION,
-        timeout=config["scan_timeout_s"],
+        timeout=untracked(SCAN_TIMEOUT_S),
     script:
         "../scripts/inventory.py"
 
@@ -49,6 +56,6 @@ rule prepare:
         derivatives="results/derivatives/{dataset}/original",
         attempt=attempt("results/prepare/{dataset}/{batch}.tsv"),
         version=prepare.VERSION,
-        timeout=config["scan_timeout_s"],
+        timeout=untracked(SCAN_TIMEOUT_S),
     script:
         "../scripts/prepare.py"

@@ -1,4 +1,10 @@
-# Measures of one variant against its originals: in <- two segment manifests; out -> results/measure.
+# Measure every variant against its originals.
+#
+# Inputs:
+#   results/segment/{dataset}/{segmenter}/{variant}/{batch}.tsv
+#   results/segment/{dataset}/{segmenter}/original/{batch}.tsv
+# Outputs:
+#   results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv   manifest with all measures
 
 
 rule measure:
@@ -22,6 +28,6 @@ rule measure:
         attempt=attempt("results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv"),
         thresholds=configuration.quality_thresholds(config),
         version=measure.VERSION,
-        timeout=config["scan_timeout_s"],
+        timeout=untracked(SCAN_TIMEOUT_S),
     script:
         "../scripts/measure.py"

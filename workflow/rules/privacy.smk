@@ -1,29 +1,31 @@
-# Recognisability: in <- attacks, volumes; out -> results/tables, results/figures.
-# Human raters: in <- renderings, answer files; out -> results/kit, results/tables.
+# Recognisability: tables of the attacks; questions for human raters and their answers.
+#
+# in:   results/attack/{dataset}/{attacker}/{target}.npz, .tsv
+#       results/enrol/{dataset}/{attacker}.tsv
+#       results/tables/{dataset}/volumes.tsv
+#       results/render/{dataset}/{variant}/{batch}.tsv      for the raters' page
+#       {answers}/{dataset}/*.json, *.csv                   the folder that the config names
+# out:  results/tables/{dataset}/{table}.tsv, .tex
+#       results/kit/{dataset}/page/index.html, key.tsv
 
 
 rule privacy:
-    """Turn the attackers' scores into tables and figures, with the warnings of the controls."""
+    """Turn the attackers' scores into tables, with the warnings of the controls."""
     input:
-        attacks=attack_files,
-        enrolled=enrol_manifests,
-        attacked=attack_manifests,
+        attacks=lambda w: RUN.attack_files(w.dataset),
+        enrolled=lambda w: RUN.enrol_manifests(w.dataset),
+        attacked=lambda w: RUN.attack_manifests(w.dataset),
         volumes="results/tables/{dataset}/volumes.tsv",
-        quality="results/tables/{dataset}/quality.tsv",
     output:
-        tables=report(
-            expand("results/tables/{{dataset}}/{table}.tsv", table=PRIVACY),
+        report(
+            expand(
+                "results/tables/{{dataset}}/{table}.tsv",
+                table=catalogue.tables(ATTACKS),
+            ),
             caption="../report/table.rst",
             category="{dataset}",
             subcategory="tables",
         ),
-        figures=report(
-            expand("results/figures/{{dataset}}/{figure}.png", figure=PRIVACY_FIGURES),
-            caption="../report/figure.rst",
-            category="{dataset}",
-            subcategory="figures",
-        ),
-        svg=expand("results/figures/{{dataset}}/{figure}.svg", figure=PRIVACY_FIGURES),
     log:
         "results/logs/privacy/{dataset}.log",
     benchmark:
@@ -35,11 +37,10 @@ rule privacy:
         mem_mb=growing(4000),
         runtime=60,
     params:
-        config_key=CONFIG_KEY,
-        variants=VARIANTS,
-        floors=[name for name in ATTACKERS if is_floor(name)],
-        version=STATISTICS_VERSION,
-        note=synthetic_note,
+        config=of_config("statistics", "privacy", "seed"),
+        floors=RUN.floors(),
+        version=RESULTS_VERSION,
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/privacy.py"
 
@@ -47,7 +48,7 @@ rule privacy:
 rule kit_page:
     """Make the page with a dataset's questions for raters, and the key to them."""
     input:
-        kit_renderings,
+        lambda w: RUN.kit_renderings(w.dataset, questions.variants(config, RUN.variants)),
     output:
         page="results/kit/{dataset}/page/index.html",
         key="results/kit/{dataset}/key.tsv",
@@ -62,10 +63,12 @@ rule kit_page:
         mem_mb=growing(4000),
         runtime=30,
     params:
-        config_key=CONFIG_KEY,
-        faces=lambda w: config["datasets"][w.dataset]["faces"],
-        version=kit.VERSION,
-        note=synthetic_note,
+        kit={k: v for k, v in questions.options(config).items() if k != "answers"},
+        blur_mm=rendering.check_options(config.get("rendering"))["blur_mm"],
+        seed=config["seed"],
+        faces=lambda w: RUN.faces(w.dataset),
+        version=KIT_VERSION,
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/kit.py"
 
@@ -81,7 +84,7 @@ rule raters:
     input:
         key=rules.kit_page.output.key,
     output:
-        expand("results/tables/{{dataset}}/{table}.tsv", table=RATERS),
+        expand("results/tables/{{dataset}}/{table}.tsv", table=catalogue.tables(RATERS)),
     log:
         "results/logs/raters/{dataset}.log",
     conda:
@@ -91,7 +94,8 @@ rule raters:
         mem_mb=growing(2000),
         runtime=30,
     params:
-        config_key=CONFIG_KEY,
-        note=synthetic_note,
+        config=of_config("statistics", "seed"),
+        answers=questions.options(config)["answers"],
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/raters.py"

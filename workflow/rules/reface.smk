@@ -1,12 +1,18 @@
-# Refacing models: in <- deface manifests of the train and validation splits;
-# out -> results/train/{dataset}/{defacer}+{refacer}, results/reface manifests, images in derivatives.
+# Train models that put a face back, and apply them.
+#
+# Inputs:
+#   results/deface/{dataset}/{defacer}/{batch}.tsv   train and validation split; those to reface
+# Outputs:
+#   results/train/{dataset}/{defacer}+{refacer}/             model, card, curves, samples
+#   results/reface/{dataset}/{defacer}+{refacer}/{batch}.tsv manifest: a row a scan
+#   results/derivatives/{dataset}/{defacer}+{refacer}/       refaced images
 
 
 rule train:
     """Train one model on one defacer's output; goes on where it was interrupted."""
     input:
-        train=training_manifests("train"),
-        validation=training_manifests("validation"),
+        train=lambda w: RUN.training_manifests(w.dataset, w.defacer, "train"),
+        validation=lambda w: RUN.training_manifests(w.dataset, w.defacer, "validation"),
     output:
         card="results/train/{dataset}/{defacer}+{refacer}/card.json",
     log:
@@ -17,14 +23,14 @@ rule train:
         "../../envs/training.yaml"
     threads: config["training_threads"]
     resources:
-        mem_mb=training_memory,
+        mem_mb=lambda w, attempt: attempt * RUN.training_mb(w.dataset, w.refacer),
         runtime=2880,
         gpu=config["gpus_per_training"],
     params:
         name="{refacer}",
         attempt=attempt("results/train/{dataset}/{defacer}+{refacer}/card.json"),
-        entry=lambda w: entry("refacers", w.refacer),
-        version=lambda w: version("refacers", w.refacer),
+        entry=lambda w: RUN.entry("refacers", w.refacer),
+        version=lambda w: RUN.version("refacers", w.refacer),
         seed=config["seed"],
     script:
         "../scripts/train.py"
@@ -34,8 +40,7 @@ rule reface:
     """Put a face back on the defaced scans of one batch."""
     input:
         manifest="results/deface/{dataset}/{defacer}/{batch}.tsv",
-        card=lambda w: f"results/train/{w.dataset}/{w.defacer}"
-        f"+{configuration.trained_as(config, w.refacer)}/card.json",
+        card=lambda w: RUN.card(w.dataset, w.defacer, w.refacer),
     output:
         "results/reface/{dataset}/{defacer}+{refacer}/{batch}.tsv",
     log:
@@ -53,11 +58,11 @@ rule reface:
         name="{refacer}",
         variant="{defacer}+{refacer}",
         attempt=attempt("results/reface/{dataset}/{defacer}+{refacer}/{batch}.tsv"),
-        entry=lambda w: entry("refacers", w.refacer),
-        version=lambda w: version("refacers", w.refacer),
+        entry=lambda w: RUN.entry("refacers", w.refacer),
+        version=lambda w: RUN.version("refacers", w.refacer),
         derivatives="results/derivatives/{dataset}/{defacer}+{refacer}",
         headers=nifti.HEADER_VERSION,
-        timeout=config["scan_timeout_s"],
+        timeout=untracked(SCAN_TIMEOUT_S),
         gpu=config["gpus_per_training"],
     script:
         "../scripts/reface.py"

@@ -1,11 +1,18 @@
-# Rendering: in <- a variant's manifest; out -> results/render manifests and views.
-# Views show faces: they stay below results/, whatever the dataset's config says.
+# Look at the heads of every variant.  Views show faces: they stay below results/,
+# whatever the dataset's config says.
+#
+# Inputs:
+#   results/{prepare,inventory}/{dataset}/{batch}.tsv        originals; later sessions of them
+#   results/{deface,reface}/{dataset}/{variant}/{batch}.tsv  the other variants
+# Outputs:
+#   results/render/{dataset}/{variant}/{batch}.tsv           manifest: a row a scan
+#   results/render/{dataset}/{variant}/views/                pictures and depth maps
 
 
 rule render:
     """Look at the head surface of one variant of one batch: pictures and depth maps."""
     input:
-        variant_manifest,
+        lambda w: RUN.variant_manifest(w.dataset, w.variant, w.batch),
     output:
         "results/render/{dataset}/{variant}/{batch}.tsv",
     log:
@@ -24,6 +31,6 @@ rule render:
         options=config["rendering"],
         version=rendering.VERSION,
         views="results/render/{dataset}/{variant}/views",
-        timeout=config["scan_timeout_s"],
+        timeout=untracked(SCAN_TIMEOUT_S),
     script:
         "../scripts/render.py"

@@ -1,19 +1,31 @@
-# Figures and report: in <- tables, measure manifests; out -> results/figures, results/report.html.
+# Figures, costs and the page.
+#
+# in:   results/tables/{dataset}/{table}.tsv
+#       results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv
+#       results/segment/{dataset}/{segmenter}/{variant}/{batch}.tsv
+#       results/attack/{dataset}/{attacker}/{target}.npz    where there are attackers
+#       results/train/{dataset}/{variant}/                  cards, curves and samples
+#       results/benchmarks/
+# out:  results/figures/{dataset}/{figure}.png, .svg
+#       results/tables/costs.tsv
+#       results/report.html, results/summary.txt, results/finished.txt
 
 
 rule figures:
-    """Draw what needs only tables: overlap, volumes, brain age, similarity, quality, run time."""
+    """Draw the figures of measurements and, where there are attackers, of attacks."""
     input:
         tables=rules.statistics.output,
-        measured=stage_manifests("measure", "test", vocabulary.MEASURED, VARIANTS),
+        privacy=rules.privacy.output if RUN.attackers else [],
+        attacks=lambda w: RUN.attack_files(w.dataset),
+        measured=lambda w: RUN.measurements(w.dataset),
     output:
         report(
-            expand("results/figures/{{dataset}}/{figure}.png", figure=FIGURES),
+            expand("results/figures/{{dataset}}/{figure}.png", figure=DRAWN),
             caption="../report/figure.rst",
             category="{dataset}",
             subcategory="figures",
         ),
-        expand("results/figures/{{dataset}}/{figure}.svg", figure=FIGURES),
+        expand("results/figures/{{dataset}}/{figure}.svg", figure=DRAWN),
     log:
         "results/logs/figures/{dataset}.log",
     benchmark:
@@ -25,9 +37,14 @@ rule figures:
         mem_mb=growing(2000),
         runtime=30,
     params:
-        config_key=CONFIG_KEY,
-        variants=VARIANTS,
-        note=synthetic_note,
+        alpha=SETTINGS.alpha,
+        level=SETTINGS.level,
+        threshold_pct=SETTINGS.threshold_pct,
+        defacers=list(config["defacers"]),
+        segmenters=RUN.segmenters,
+        faces=lambda w: RUN.faces(w.dataset),
+        variants=RUN.variants,
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/figures.py"
 
@@ -35,7 +52,7 @@ rule figures:
 rule slices:
     """Show one participant of the test split in all variants; faces only if they are public."""
     input:
-        stage_manifests("segment", "test", vocabulary.MEASURED, VARIANTS),
+        lambda w: RUN.segmentations(w.dataset),
     output:
         report(
             "results/figures/{dataset}/slices.png",
@@ -55,11 +72,11 @@ rule slices:
         mem_mb=growing(4000),
         runtime=30,
     params:
-        faces=lambda w: config["datasets"][w.dataset]["faces"],
-        title=lambda w: example_title(w.dataset),
+        faces=lambda w: RUN.faces(w.dataset),
+        title=lambda w: RUN.example_title(w.dataset),
         defacers=list(config["defacers"]),
-        variants=VARIANTS,
-        note=synthetic_note,
+        variants=RUN.variants,
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/slices.py"
 
@@ -94,8 +111,8 @@ rule curves:
         mem_mb=growing(1000),
         runtime=30,
     params:
-        faces=lambda w: config["datasets"][w.dataset]["faces"],
-        note=synthetic_note,
+        faces=lambda w: RUN.faces(w.dataset),
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/curves.py"
 
@@ -104,7 +121,7 @@ rule costs:
     """Sum up what every stage cost, from the benchmarks of the jobs."""
     input:
         FIGURE_FILES,
-        expand(rules.flow.output, dataset=DATASETS),
+        expand(rules.flow.output, dataset=RUN.datasets),
     output:
         "results/tables/costs.tsv",
     log:
@@ -124,8 +141,8 @@ rule costs:
 rule page:
     """Write the page that a data steward reads, and the summary that the run ends with."""
     input:
-        tables=expand([*rules.statistics.output, *rules.flow.output], dataset=DATASETS),
-        privacy=PRIVACY_TABLES,
+        tables=expand([*rules.statistics.output, *rules.flow.output], dataset=RUN.datasets),
+        privacy=ATTACK_TABLES,
         figures=FIGURE_FILES,
         costs=rules.costs.output[0],
     output:
@@ -140,8 +157,18 @@ rule page:
         mem_mb=growing(2000),
         runtime=30,
     params:
-        config_key=CONFIG_KEY,
-        programs=PROGRAMS,
+        config={
+            **of_config("seed", "splits", "thresholds", "statistics", "privacy"),
+            "defacers": list(config["defacers"]),
+            "segmenters": RUN.segmenters,
+            "attackers": RUN.attackers,
+        },
+        faces={name: RUN.faces(name) for name in RUN.datasets},
+        statements={
+            name: configuration.statement(name, entry)
+            for name, entry in config["datasets"].items()
+        },
+        methods=taking_part(config, RUN.programs),
         version=SOFTWARE_VERSION,
     script:
         "../scripts/report.py"
@@ -152,7 +179,7 @@ rule finished:
     input:
         rules.page.output,
     output:
-        FINISHED,
+        ending.FINISHED,
     log:
         "results/logs/finished.log",
     conda:

@@ -1,11 +1,18 @@
-# Segmentation of every variant from scratch.
-# in <- the variant's manifest; out -> results/segment manifests, label images in derivatives.
+# Segment every variant from scratch, knowing nothing of the original.
+#
+# Inputs:
+#   results/{prepare,inventory}/{dataset}/{batch}.tsv        originals; later sessions of them
+#   results/{deface,reface}/{dataset}/{variant}/{batch}.tsv  the other variants
+# Outputs:
+#   results/segment/{dataset}/{segmenter}/{variant}/{batch}.tsv   manifest with volumes
+#   results/derivatives/{dataset}/{variant}/                      brain masks, tissues, regions
+#   results/segment/{dataset}/{segmenter}/shared/                 what all batches share
 
 
 rule segment:
     """Segment one variant of one batch, knowing nothing of the original."""
     input:
-        variant_manifest,
+        lambda w: RUN.variant_manifest(w.dataset, w.variant, w.batch),
     output:
         "results/segment/{dataset}/{segmenter}/{variant}/{batch}.tsv",
     log:
@@ -22,10 +29,10 @@ rule segment:
         name="{segmenter}",
         variant="{variant}",
         attempt=attempt("results/segment/{dataset}/{segmenter}/{variant}/{batch}.tsv"),
-        entry=lambda w: entry("segmenters", w.segmenter),
-        version=lambda w: version("segmenters", w.segmenter),
+        entry=lambda w: RUN.entry("segmenters", w.segmenter),
+        version=lambda w: RUN.version("segmenters", w.segmenter),
         derivatives="results/derivatives/{dataset}/{variant}",
         shared="results/segment/{dataset}/{segmenter}/shared",
-        timeout=config["scan_timeout_s"],
+        timeout=untracked(SCAN_TIMEOUT_S),
     script:
         "../scripts/segment.py"

@@ -1,11 +1,20 @@
-# Statistics: in <- measure and segment manifests; out -> results/tables/{dataset}.
-# The scans' flow: these and the manifests of enrolment and attack.
+# Statistics: tables of measurements, brain-age models, and where each scan ended.
+#
+# in:   results/inventory/{dataset}/{batch}.tsv
+#       results/segment/{dataset}/{segmenter}/original/{batch}.tsv
+#       results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv
+#       results/deface/{dataset}/{defacer}/{batch}.tsv      of trainings
+#       results/carry/{dataset}/{defacer}/{batch}.tsv       where there are companions
+#       results/enrol/{dataset}/{attacker}.tsv              where there are attackers
+#       results/attack/{dataset}/{attacker}/{target}.tsv    where there are attackers
+# out:  results/brainage/{dataset}.json
+#       results/tables/{dataset}/{table}.tsv, .tex          tables of refacebench.results
 
 
 rule brain_age:
     """Fit the brain-age model on the train split's originals."""
     input:
-        stage_manifests("segment", "train", vocabulary.MEASURED),
+        lambda w: RUN.training_segmentations(w.dataset),
     output:
         "results/brainage/{dataset}.json",
     log:
@@ -20,7 +29,7 @@ rule brain_age:
         runtime=30,
     params:
         entry=config["brain_age"],
-        segmenters=SEGMENTERS,
+        segmenters=RUN.segmenters,
         version=methods.version("brainage", configuration.BRAIN_AGE, config["brain_age"]),
         seed=config["seed"],
     script:
@@ -30,18 +39,18 @@ rule brain_age:
 rule statistics:
     """Turn the measurements of a dataset into its tables."""
     input:
-        measured=stage_manifests("measure", "test", vocabulary.MEASURED, VARIANTS),
-        rescans=stage_manifests("segment", "test", vocabulary.RESCAN),
-        training=stage_manifests("segment", "train", vocabulary.MEASURED),
-        inventory=checked_scans,
-        refacing=refacing_manifests,
-        carried=carry_manifests,
+        measured=lambda w: RUN.measurements(w.dataset),
+        rescans=lambda w: RUN.rescan_segmentations(w.dataset),
+        training=lambda w: RUN.training_segmentations(w.dataset),
+        inventory=lambda w: RUN.checked_scans(w.dataset),
+        refacing=lambda w: RUN.refacing_manifests(w.dataset),
+        carried=lambda w: RUN.carry_manifests(w.dataset),
         brain_age=rules.brain_age.output[0],
     output:
         report(
             expand(
                 "results/tables/{{dataset}}/{table}.tsv",
-                table=[name for name in TABLES if name not in FLOW],
+                table=catalogue.tables(STATISTICS),
             ),
             caption="../report/table.rst",
             category="{dataset}",
@@ -58,13 +67,13 @@ rule statistics:
         mem_mb=growing(4000),
         runtime=60,
     params:
-        config_key=CONFIG_KEY,
-        unused=unused_lists,
-        digests=lambda w: [PLANS[w.dataset].digest(batch) for batch in unused_batches(w)],
-        variants=LISTED,
-        unavailable=UNAVAILABLE,
-        version=STATISTICS_VERSION,
-        note=synthetic_note,
+        config=of_config("statistics", "thresholds", "seed", "brain_age"),
+        unused=lambda w: RUN.unused_lists(w.dataset),
+        digests=lambda w: RUN.unused_digests(w.dataset),
+        variants=RUN.listed,
+        unavailable=RUN.unavailable,
+        version=RESULTS_VERSION,
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/statistics.py"
 
@@ -72,16 +81,16 @@ rule statistics:
 rule flow:
     """Say where each scan ended, on the way to the measures and to the attacks."""
     input:
-        measured=stage_manifests("measure", "test", vocabulary.MEASURED, VARIANTS),
-        rescans=stage_manifests("segment", "test", vocabulary.RESCAN),
-        training=stage_manifests("segment", "train", vocabulary.MEASURED),
-        inventory=checked_scans,
-        refacing=refacing_manifests,
-        enrolled=enrol_manifests,
-        attacked=attack_manifests,
+        measured=lambda w: RUN.measurements(w.dataset),
+        rescans=lambda w: RUN.rescan_segmentations(w.dataset),
+        training=lambda w: RUN.training_segmentations(w.dataset),
+        inventory=lambda w: RUN.checked_scans(w.dataset),
+        refacing=lambda w: RUN.refacing_manifests(w.dataset),
+        enrolled=lambda w: RUN.enrol_manifests(w.dataset),
+        attacked=lambda w: RUN.attack_manifests(w.dataset),
     output:
         report(
-            expand("results/tables/{{dataset}}/{table}.tsv", table=FLOW),
+            expand("results/tables/{{dataset}}/{table}.tsv", table=catalogue.tables(FLOW)),
             caption="../report/table.rst",
             category="{dataset}",
             subcategory="tables",
@@ -97,12 +106,11 @@ rule flow:
         mem_mb=growing(2000),
         runtime=30,
     params:
-        config_key=CONFIG_KEY,
-        unused=unused_lists,
-        digests=lambda w: [PLANS[w.dataset].digest(batch) for batch in unused_batches(w)],
-        variants=LISTED,
-        unavailable=UNAVAILABLE,
-        version=STATISTICS_VERSION,
-        note=synthetic_note,
+        unused=lambda w: RUN.unused_lists(w.dataset),
+        digests=lambda w: RUN.unused_digests(w.dataset),
+        variants=RUN.listed,
+        unavailable=RUN.unavailable,
+        version=RESULTS_VERSION,
+        note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/flow.py"

@@ -1,25 +1,16 @@
 """Find how the companions of each T1w scan of one batch lie to it."""
 
 from refacebench import manifest
-from refacebench.run import batch, log
-from refacebench.stages import carry
+from refacebench.run import log
+from refacebench.stages import align
 
 
 def main(snakemake):
     """Align each companion; writes transforms and the manifest, one row a companion."""
     log.start(snakemake.log[0])
     p = snakemake.params
-    batch.run_batch(
-        carry.rows_of(manifest.read(snakemake.input[0])),
-        lambda row: carry.align(row, p.derivatives),
-        snakemake.output[0],
-        stage="align",
-        method="rigid",
-        version=p.version,
-        inputs=lambda row: [row[k] for k in ("path", "t1w_path", "head_path")],
-        timeout=p.timeout,
-        preload=("ants", "scipy.ndimage", "skimage.metrics"),
-    )
+    scans, out = manifest.read(snakemake.input[0]), snakemake.output[0]
+    align.run_batch(scans, out, p.derivatives, version=p.version, timeout=p.timeout)
 
 
 if __name__ == "__main__":

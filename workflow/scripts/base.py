@@ -1,10 +1,7 @@
 """Make what all scans of a synthetic cohort share; writes below results/cohort."""
 
-from pathlib import Path
-
-from refacebench import bids as bids_
-from refacebench import files, manifest
-from refacebench.run import configuration, log, methods
+from refacebench.run import log, methods
+from refacebench.stages import grow
 
 
 def main(snakemake):
@@ -12,15 +9,7 @@ def main(snakemake):
     log.start(snakemake.log[0])
     p = snakemake.params
     chosen = methods.choose("datasets", p.dataset, p.entry)
-    method, options = chosen.method, chosen.options
-    folder = Path(snakemake.output[0]).parent
-    method.base(options, p.seed, folder)
-    bids = folder.parent / "bids"
-    bids_.describe(bids, f"synthetic cohort '{p.dataset}'")
-    people = method.index(options, p.seed).drop_duplicates("participant")
-    people = people.rename(columns={"participant": "participant_id"})
-    manifest.write(people[["participant_id", "age", "sex", "site"]], bids / "participants.tsv")
-    files.write_text(configuration.statement(p.dataset, p.entry) + "\n", snakemake.output[0])
+    grow.make_base(chosen, p.entry, snakemake.output[0], p.seed)
 
 
 if __name__ == "__main__":

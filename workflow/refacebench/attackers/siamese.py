@@ -30,6 +30,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from refacebench import files
 from refacebench.contracts import Attacker, AttackFailed, Context, Enrolled, Option, Scores, Subject
 
 VERSION = "1"
@@ -149,7 +150,6 @@ def _trained_elsewhere(queries, gallery, options, context) -> Scores:
 
 def _kept(queries, gallery, chosen, number, options, context) -> np.ndarray:
     """Return one resplit's distances, from its file when that belongs to this very attack."""
-    from refacebench.stages import attack
 
     def make():
         network = train(queries, gallery, chosen, options, [context.seed, 6, number])
@@ -157,7 +157,8 @@ def _kept(queries, gallery, chosen, number, options, context) -> np.ndarray:
         return {"distance": _distances(network, queries, gallery).astype(np.float32)}
 
     key = _key(queries, gallery, {**options, "resplits": 0}, context.seed, list(map(str, chosen)))
-    return attack.cached(context.folder / f"resplit-{number:03d}.npz", key, make)["distance"].copy()
+    path = context.folder / f"resplit-{number:03d}.npz"
+    return files.kept_arrays(path, key, make)["distance"].copy()
 
 
 def _key(queries: Enrolled, gallery: Enrolled, *parts) -> str:

@@ -15,10 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from refacebench import files
-from refacebench.head import masks, matrices, registration, template
+from refacebench.head import template
 from refacebench.head.camera import LIGHTS, REACH_MM, VIEWS, look, shade
 from refacebench.head.surface import Field, surface_field, trace
-from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.vocabulary import PICTURE_CONTROLS
 
@@ -193,7 +192,7 @@ def _blur_depth(depth: np.ndarray, sigma: float) -> np.ndarray:
 
 def write(rendering: Rendering, path: str | Path) -> None:
     """Write a rendering, all or nothing; depth is stored to 0.06 mm (float16)."""
-    save_arrays(
+    files.save_arrays(
         path,
         {
             "views": rendering.views,
@@ -213,44 +212,3 @@ def read(path: str | Path) -> Rendering:
             found["vault"].astype(np.float32),
             float(found["pixel_mm"]),
         )
-
-
-def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays as a compressed ``.npz``, all or nothing; the same arrays, the same bytes."""
-    with files.replacing(path) as part, open(part, "wb") as handle:
-        np.savez_compressed(handle, **arrays)
-
-
-def render_row(row: Mapping, out_folder: str | Path, options: Mapping) -> dict:
-    """Render the image of a manifest row and write the result.
-
-    Parameters
-    ----------
-    row : mapping
-        ``path`` (the variant's image), ``scan``, and ``template_path`` (the original's
-        matrix).  A rescan has none, for only its picture is needed: its pose is registered
-        here, quickly (thoroughly where that fails, see
-        :func:`refacebench.head.registration.register`), and written beside the rendering.
-    out_folder : str or Path
-        Gets ``<scan>.npz``.
-
-    Returns
-    -------
-    dict
-        ``views_path``, ``template_path``, and ``surface_share``: the share of the frontal
-        view's pixels that show a surface.
-    """
-    path = Path(out_folder) / f"{row['scan']}.npz"
-    volume = nifti.read(row["path"])
-    matrix_path = row.get("template_path") or path.with_name(f"{row['scan']}_pose.json")
-    if not row.get("template_path"):
-        head = masks.head_mask(volume)
-        matrices.write_matrix(registration.register(volume, head, schedule="quick"), matrix_path)
-    seen = render(volume, matrices.read_matrix(matrix_path), options)
-    write(seen, path)
-    share = float(np.isfinite(seen.depth[0]).mean())
-    return {
-        "views_path": str(path),
-        "template_path": str(matrix_path),
-        "surface_share": round(share, 5),
-    }

@@ -27,6 +27,7 @@ from refacebench import manifest, reasons
 from refacebench.files import checksum, key_of, read_json, write_text
 from refacebench.reasons import WORDS, one_line
 from refacebench.run.sandbox import AGAIN, in_child, in_process
+from refacebench.run.stage import Stage
 from refacebench.vocabulary import FAILED, OK
 
 #: The reason of a scan whose file is no longer the one that was checked.
@@ -34,11 +35,11 @@ CHANGED = "the file changed after it was checked; run again to start over with t
 
 
 def run_batch(
+    stage: Stage,
     rows: pd.DataFrame,
     work: Callable[[dict], dict],
     out: str | Path,
     *,
-    stage: str,
     method: str,
     version: str,
     engine: str = "native",
@@ -52,17 +53,19 @@ def run_batch(
 
     Parameters
     ----------
+    stage : Stage
+        What the work reads and adds.
     rows : pandas.DataFrame
         The incoming manifest.  Rows whose status is not ``ok`` pass through.
     work : callable
-        Takes a row as a dict (its new key included) and returns the columns that it sets (``path``
-        among them when it writes an image).  Names that end in ``_path`` or
-        equal ``path`` are files that must exist for a later skip.
+        Takes the declared part of a row as a dict (its new key included) and returns the columns
+        that it adds (``path`` among them when it writes an image).  Names that end in ``_path``
+        or equal ``path`` are files that must exist for a later skip.
     out : str or Path
         The manifest.  Records go to a folder of the same name without suffix, and
         failures of this stage to :func:`failures_path`.
-    stage, method, version, engine, params
-        What is done, by what; all of it is in the key.
+    method, version, engine, params
+        By what it is done; all of it is in the key, with the stage's name.
     inputs : callable
         The files that a row's result depends on.
     timeout : float
@@ -77,28 +80,41 @@ def run_batch(
     -------
     pandas.DataFrame
         The manifest that was written.
+
+    Raises
+    ------
+    StageError
+        If there is work to do and the rows lack a column that the stage reads.
     """
+    if (rows["status"] == OK).any():
+        stage.check_rows(rows.columns)
     for package in preload:
         importlib.import_module(package)
     out = Path(out)
     records = out.with_suffix("")
     records.mkdir(parents=True, exist_ok=True)
-    parts = {"stage": stage, "method": method, "version": version, "engine": engine}
+    parts = {"stage": stage.name, "method": method, "version": version, "engine": engine}
     parts["params"] = dict(params or {})
+
+    def checked(row: dict) -> dict:
+        result = work(stage.seen(row))
+        stage.check_result(result)
+        return result
+
     results, total = [], 0
     failures = {True: {}, False: {}}
     todo = rows.to_dict("records")
     for number, row in enumerate(todo, start=1):
         if row["status"] == OK:
             source = row
-            row, again = _one_scan(row, work, records, parts, inputs, timeout, isolate)
+            row, again = _one_scan(row, checked, records, parts, inputs, timeout, isolate)
             row["reason"] = row["reason"] and reasons.clean(row["reason"], source)
-            failed = row["status"] == FAILED and row["stage"] == stage
+            failed = row["status"] == FAILED and row["stage"] == stage.name
             total += failed or row["status"] == OK
             if failed:
                 failures[again][row["scan"]] = row["reason"]
             print(
-                f"{stage} {method} {number}/{len(todo)} {row['scan']}: {row['status']}"
+                f"{stage.name} {method} {number}/{len(todo)} {row['scan']}: {row['status']}"
                 + (f" ({row['reason']})" if row["reason"] else "")
                 + f", {float(row['seconds']):.1f} s",
                 file=sys.stderr,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from refacebench import files, reasons
 from refacebench.run import methods
-from refacebench.vocabulary import ORIGINAL, SYNTHETIC_NOTE, UNAVAILABLE, split_variant
+from refacebench.vocabulary import ORIGINAL, SKULL_STRIP, SYNTHETIC_NOTE, UNAVAILABLE, split_variant
 
 #: The brain-age model where the config names none.
 BRAIN_AGE = "ridge"
@@ -145,8 +145,6 @@ def with_controls(config: Mapping) -> dict:
     >>> variants(found)
     ['original', 'a', 'a+m', 'skull_strip']
     """
-    from refacebench.statistics.privacy import SKULL_STRIP
-
     if not config.get("attackers") or SKULL_STRIP in config["defacers"]:
         return dict(config)
     fixed = {
@@ -263,10 +261,10 @@ def unavailable(names: Iterable[str], found: Mapping[str, dict]) -> dict[str, st
 
 def _check_settings(config: Mapping) -> None:
     """Check the keys whose names live in the modules that use them."""
-    from refacebench import kit
+    from refacebench.head import checks
+    from refacebench.kit import questions
     from refacebench.metrics.verdict import thresholds
-    from refacebench.stages import inventory as checks
-    from refacebench.statistics.privacy import Protocol
+    from refacebench.statistics.protocol import Protocol
     from refacebench.statistics.settings import Settings
 
     try:
@@ -274,7 +272,7 @@ def _check_settings(config: Mapping) -> None:
         thresholds(quality_thresholds(config))
         Settings.from_config(config)
         Protocol.from_config(config)
-        kit.asked(config, variants(config))
+        questions.asked(config, variants(config))
     except (methods.MethodError, TypeError, ValueError) as error:
         raise ConfigError(f"config: {error}") from None
     unknown = sorted(set(config.get("checks") or {}) - set(checks.LIMITS))

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from refacebench import manifest
-from refacebench.run import paths as paths_
 from refacebench.vocabulary import OK
 
 #: With more scans x variants than this, output files are looked for only when all failed scans
@@ -102,12 +101,43 @@ def rows(path: str | Path) -> list[dict[str, str]]:
         return list(csv.DictReader(handle, delimiter="\t"))
 
 
+class Place(NamedTuple):
+    """Where scans failed: what the job's rule and wildcards say; empty where there is no such part.
+
+    Attributes
+    ----------
+    stage, dataset, segmenter : str
+    variant : str
+        Or the attacker, and the variant that it is set on.
+    """
+
+    stage: str
+    dataset: str
+    segmenter: str = ""
+    variant: str = ""
+
+    @classmethod
+    def of(cls, rule: str, wildcards: Mapping[str, str]) -> Place:
+        """Return the place of a job.
+
+        >>> Place.of("attack", {"dataset": "d", "attacker": "surface", "target": "null"}).variant
+        'surface, null'
+        >>> Place.of("train", {"dataset": "d", "defacer": "a", "refacer": "m"}).variant
+        'a+m'
+        """
+        w = dict(wildcards)
+        made = "+".join(w[name] for name in ("defacer", "refacer") if name in w)
+        attack = ", ".join(w[name] for name in ("attacker", "target") if name in w)
+        variant = w.get("variant") or made or attack
+        return cls(rule, w.get("dataset", ""), w.get("segmenter", ""), variant)
+
+
 class Failed(NamedTuple):
     """What failed in one stage of one method.
 
     Attributes
     ----------
-    place : refacebench.run.paths.Place
+    place : Place
         Stage, dataset, segmenter, variant.
     again, final : dict of str to str
         Reason by scan, of failures that may pass and of the others.
@@ -115,7 +145,7 @@ class Failed(NamedTuple):
         Scans that the stage worked on, excluded ones aside.
     """
 
-    place: paths_.Place
+    place: Place
     again: dict[str, str]
     final: dict[str, str]
     total: int
@@ -138,13 +168,12 @@ class Failed(NamedTuple):
         )
 
 
-def collect(outputs: Iterable[str]) -> list[Failed]:
+def collect(outputs: Iterable[tuple[Place, str]]) -> list[Failed]:
     """Return what failed in the stages and methods that a run's outputs belong to."""
     look = functools.lru_cache(None)(listed)
-    groups: dict[paths_.Place, list[str]] = {}
-    for out in outputs:
-        if len(Path(out).parts) > 3:  # results/{stage}/{dataset}/...
-            groups.setdefault(_place(out), []).append(out)
+    groups: dict[Place, list[str]] = {}
+    for place, out in outputs:
+        groups.setdefault(place, []).append(out)
     found = []
     for place, paths in groups.items():
         hit = {
@@ -161,14 +190,6 @@ def collect(outputs: Iterable[str]) -> list[Failed]:
             total = passed + sum(failed["total"] for failed in hit.values())
             found.append(Failed(place, again, final, total))
     return found
-
-
-def _place(out: str) -> paths_.Place:
-    """Return the stage and method behind an output; attacks have a file each, no batches."""
-    place = paths_.manifest_place(out)
-    if not out.endswith(".npz"):
-        return place
-    return place._replace(variant=", ".join(filter(None, [place.variant, Path(out).stem])))
 
 
 def _passed(path: str) -> int:

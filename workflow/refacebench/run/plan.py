@@ -21,10 +21,12 @@ from refacebench import files, manifest, reasons, vocabulary
 from refacebench.bids import in_order
 from refacebench.run import methods, splits, stamps
 from refacebench.run.configuration import ConfigError
-from refacebench.vocabulary import FOLLOWUP, MEASURED, RESCAN
+from refacebench.vocabulary import FOLLOWUP, MEASURED, RESCAN, SPLITS
 
 #: The list of the scans that the index has left out: no job opens them.
 LEFT_OUT = "excluded-000"
+#: The names of the others, as a regular expression: split, role and number.
+BATCH = rf"({'|'.join(SPLITS)})-({MEASURED}|{RESCAN}|{FOLLOWUP})-\d+"
 
 
 def scans(config: Mapping, dataset: str) -> pd.DataFrame:

@@ -18,8 +18,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from refacebench import files
-from refacebench.stages import carry
+from refacebench import files, manifest
 
 
 class Stamps(NamedTuple):
@@ -49,7 +48,7 @@ def stamp(path: str) -> str:
 
 def of_row(row: Mapping) -> str:
     """Return the stamp of a scan, with those of its companions behind it."""
-    paths = [row["path"], *(found["path"] for found in carry.companions(row))]
+    paths = [row["path"], *(found["path"] for found in manifest.companions(row))]
     return ";".join(stamp(path) if path else "" for path in paths)
 
 

@@ -1,7 +1,7 @@
-"""From manifests to an attack's file: who is compared with whom, and what came of it.
+"""Let an attacker compare the scans of a variant with its gallery.
 
-Reads manifests and renderings, writes ``.npz`` files without pickled objects.  What became of
-each scan goes into manifests of its own (:func:`record`), one row a scan like those of any stage.
+Reads manifests and renderings, writes ``.npz`` files without pickled objects, and, beside each,
+a manifest of what became of the scans (:func:`refacebench.stages.enrol.record`).
 """
 
 from __future__ import annotations
@@ -9,135 +9,148 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from refacebench import reasons, vocabulary
-from refacebench.contracts import Attacker, AttackFailed, Context, Enrolled, Scores, Subject
-from refacebench.head import rendering
+from refacebench import files, manifest, reasons
+from refacebench.contracts import Attacker, AttackFailed, Context, Enrolled, Scores
 from refacebench.run import sandbox
+from refacebench.run.methods import Chosen
+from refacebench.run.stage import Stage
+from refacebench.stages.enrol import (
+    IDS,
+    at,
+    enrol,
+    load_enrolled,
+    read_brains,
+    record,
+    subjects,
+)
+from refacebench.vocabulary import ORIGINAL, PICTURE_CONTROLS
 
-_IDS = ("scan", "participant", "session")
-#: What manifests of enrolment and attack keep of a render manifest's rows.
-_KEPT = (
-    *("dataset", "participant", "session", "scan", "split", "role", "site", "age", "sex"),
-    *("variant", "status", "stage", "reason"),
+STAGE = Stage(
+    "attack",
+    follows=("enrol", "render", "segment"),
+    reads=(*IDS, "views_path"),
+    # The second of the manifests of brain masks.
+    may_read=("template_path", "brainseg_path"),
 )
 
 
-def subjects(
-    rows: pd.DataFrame,
-    brains: pd.DataFrame | None = None,
-    control: str = "",
-    blur_mm: float = rendering.OPTIONS["blur_mm"],
-) -> tuple[list[Subject], dict[str, str]]:
-    """Turn render manifests into subjects.
+@dataclass(frozen=True)
+class Given:
+    """What an attack is made from: files of earlier stages.
+
+    Attributes
+    ----------
+    gallery : str or Path
+        What the attacker keeps of the originals.
+    originals, queries : iterable of str or Path
+        Manifests of the renderings of the gallery and of the attacked variant.
+    brains : iterable of str or Path
+        Manifests of the queries' brain masks, where the attacker wants them.
+    trained : iterable of str or Path
+        Manifests of the train split's renderings, where it is trained on them.
+    """
+
+    gallery: str | Path
+    originals: Iterable[str | Path]
+    queries: Iterable[str | Path]
+    brains: Iterable[str | Path] | None = None
+    trained: Iterable[str | Path] | None = None
+
+
+def run(
+    given: Given,
+    chosen: Chosen,
+    target: str,
+    out: str | Path,
+    ledger: str | Path,
+    *,
+    folder: str | Path,
+    blur_mm: float,
+    seed: int,
+    version: str,
+) -> None:
+    """Enrol the queries, score them, and write the attack and what became of each scan.
 
     Parameters
     ----------
-    rows : pandas.DataFrame
-        Rows of render manifests, one a scan.
-    brains : pandas.DataFrame, optional
-        The segmentations of the same images, for attackers that want brain masks.
-    control, blur_mm
-        As in :class:`refacebench.contracts.Subject`.
-
-    Returns
-    -------
-    list of Subject
-        In the order of the scans' names; rows that failed earlier are left out.
-    dict
-        Reason by scan, for those.
+    given : Given
+        Files of earlier stages.
+    chosen : Chosen
+        The attacker.
+    target : str
+        The variant or control that it is set on.
+    out, ledger : str or Path
+        The attack (:func:`save_attack`), and the manifest of what became of each scan.
+    folder : str or Path
+        What an interrupted attack goes on from.
+    blur_mm : float
+        Width of the blurred control.
+    seed : int
+        Of the run.
+    version : str
+        The attacker's.
     """
-    masks_ = {}
-    if brains is not None and "brainseg_path" in brains:
-        usable = brains[brains["status"] == vocabulary.OK]
-        masks_ = dict(zip(usable["scan"], usable["brainseg_path"], strict=True))
-    found, lost = [], {}
-    for row in rows.sort_values("scan", kind="stable").to_dict("records"):
-        if row["status"] != vocabulary.OK:
-            lost[row["scan"]] = row["reason"] or row["status"]
-            continue
-        found.append(
-            Subject(
-                *(row[name] for name in _IDS),
-                views_path=row["views_path"],
-                control=control,
-                blur_mm=blur_mm,
-                template_path=row.get("template_path", ""),
-                brain_path="" if control else masks_.get(row["scan"], ""),
-            )
-        )
-    return found, lost
+    method, options = chosen.method, chosen.options
+    control = target if target in PICTURE_CONTROLS else ""
+    rows = manifest.read_many(given.queries)
+    who = {"attacker": chosen.name, "version": version}
+    missing = reasons.clean(method.missing(options))
+    meta = {**who, "options": options, "variant": target, "trained_on": "", "unavailable": missing}
+    if missing:
+        print(f"WARNING: no attack by {chosen.name}: {missing}", file=sys.stderr, flush=True)
+        gallery = manifest.read_many(given.originals)
+        save_attack(unavailable(rows, gallery, missing), meta, out)
+        table = record(rows, STAGE.name, {}, variant=control, unavailable=missing, **who)
+        manifest.write(table, ledger)
+        return
+    people, lost = subjects(rows, read_brains(given.brains), control, blur_mm)
+    gallery, _ = load_enrolled(given.gallery)
+    known, again = gallery if target == ORIGINAL else None, {}
+    queries, unfit = enrol(method, people, options, known, again)
+    sides, notes = training(chosen, given.trained, target, control, blur_mm)
+    context = Context(seed, Path(folder), *sides)
+    arrays, meta["trained_on"] = compare(
+        method, rows, queries, gallery, options, context, lost | unfit, again
+    )
+    save_attack(arrays, meta, out)
+    failed = at("attack", reasons_of(arrays)) | at("enrol", unfit)
+    parts = [record(rows, STAGE.name, failed, variant=control, **who)]
+    for side, why, shown in notes:
+        parts.append(record(side, "enrol", at("enrol", why), variant=shown, **who))
+    manifest.write(pd.concat(parts, ignore_index=True), ledger)
+    manifest.note_failures(out, again, {}, len(people))
 
 
-def enrol(
-    attacker: Attacker,
-    people: Sequence[Subject],
-    options: Mapping,
-    known: Enrolled | None = None,
-    again: dict[str, str] | None = None,
-) -> tuple[Enrolled, dict[str, str]]:
-    """Let an attacker look at each scan; a scan that gives it nothing becomes a reason.
+def training(
+    chosen: Chosen, paths: Iterable[str | Path] | None, target: str, control: str, blur_mm: float
+) -> tuple[tuple, list]:
+    """Return the train split's scans of the variant and their originals, enrolled.
 
-    Parameters
-    ----------
-    known : Enrolled, optional
-        Scans that the attacker has looked at already (the gallery, when the
-        originals themselves are the queries).
-    again : dict, optional
-        Gets the reasons of scans that another try may succeed with, by scan.
+    Beside them the rows of each side with the reasons of those that were not enrolled.
     """
-    places = {} if known is None else {scan: n for n, scan in enumerate(known.scan)}
-    kept, features, lost = [], [], {}
-    for subject in people:
-        try:
-            if subject.scan in places:
-                row = places[subject.scan]
-                found = {name: values[row] for name, values in known.features.items()}
-            else:
-                found = {k: np.asarray(v) for k, v in attacker.enrol(subject, options).items()}
-        except Exception as error:  # any failure of a scan is a reason, never a crash
-            if not isinstance(error, ValueError):
-                traceback.print_exc()
-            lost[subject.scan] = reasons.clean(error)
-            if again is not None and sandbox.may_pass(error):
-                again[subject.scan] = lost[subject.scan]
-            continue
-        kept.append(subject)
-        features.append(found)
-    return _stack(kept, features), lost
+    paths = list(paths or ())
+    if not paths:
+        return (None, None), []
+    rows = manifest.read_many(paths)
+    originals = rows[rows["variant"] == ORIGINAL]
+    attacked = originals if control else rows[rows["variant"] == target]
+    sides, notes = [], []
+    for side, shown in ((attacked, control), (originals, "")):
+        people, _ = subjects(side, control=shown, blur_mm=blur_mm)
+        enrolled, unfit = enrol(chosen.method, people, chosen.options)
+        sides.append(enrolled)
+        notes.append((side, unfit, shown))
+    return tuple(sides), notes
 
 
-def _stack(kept: Sequence[Subject], features: Sequence[Mapping]) -> Enrolled:
-    ids = {name: np.array([getattr(s, name) for s in kept], dtype=str) for name in _IDS}
-    names = list(features[0]) if features else []
-    return Enrolled(**ids, features={n: np.stack([f[n] for f in features]) for n in names})
-
-
-def save_enrolled(enrolled: Enrolled, lost: Mapping[str, str], path: str | Path) -> None:
-    """Write what an attacker keeps of the gallery."""
-    arrays = {f"feature_{name}": values for name, values in enrolled.features.items()}
-    arrays |= {name: getattr(enrolled, name) for name in _IDS}
-    rendering.save_arrays(path, {**arrays, "lost": np.array(json.dumps(dict(lost)))})
-
-
-def load_enrolled(path: str | Path) -> tuple[Enrolled, dict[str, str]]:
-    """Read what :func:`save_enrolled` wrote; executes no code from the file."""
-    with np.load(path, allow_pickle=False) as found:
-        features = {
-            name.removeprefix("feature_"): found[name]
-            for name in found.files
-            if name.startswith("feature_")
-        }
-        ids = {name: found[name] for name in _IDS}
-        return Enrolled(**ids, features=features), json.loads(str(found["lost"]))
-
-
-def attack(
+def compare(
     attacker: Attacker,
     rows: pd.DataFrame,
     queries: Enrolled,
@@ -188,8 +201,8 @@ def attack(
     if "detected" in queries.features and len(at):
         detected[:] = False
         detected[at] = queries.features["detected"]
-    result |= {f"query_{n}": rows[n].to_numpy(dtype=str) for n in _IDS}
-    result |= {f"gallery_{n}": getattr(gallery, n) for n in _IDS}
+    result |= {f"query_{n}": rows[n].to_numpy(dtype=str) for n in IDS}
+    result |= {f"gallery_{n}": getattr(gallery, n) for n in IDS}
     return result | {"detected": detected, "query_reason": reason}, scores.trained_on
 
 
@@ -211,51 +224,6 @@ def _score(attacker, queries, gallery, options, context, again) -> tuple[Scores,
         if again is not None and sandbox.may_pass(error):
             again["attack"] = why
         return Scores(np.empty((0, len(gallery)))), why
-
-
-def record(
-    rows: pd.DataFrame,
-    stage: str,
-    failed: Mapping[str, tuple[str, str]],
-    *,
-    attacker: str,
-    version: str = "",
-    variant: str = "",
-    unavailable: str = "",
-) -> pd.DataFrame:
-    """Return an attacker's manifest: what became of each scan of a render manifest.
-
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-        Rows of render manifests; those that are not ``ok`` stay as they are.
-    stage : str
-        The stage that the others passed.
-    failed : mapping
-        Stage and reason, by scan, of those that did not.
-    variant : str
-        In place of the rows' own: a control's pictures are made from the original's.
-    unavailable : str
-        Why the attacker did not run at all.
-    """
-    kept = []
-    for row in rows.sort_values("scan", kind="stable").to_dict("records"):
-        line = {name: row[name] for name in _KEPT if name in row}
-        if row["status"] == vocabulary.OK:
-            end = (vocabulary.OK, stage, "")
-            if unavailable:
-                end = (vocabulary.UNAVAILABLE, stage, unavailable)
-            elif row["scan"] in failed:
-                end = (vocabulary.FAILED, *failed[row["scan"]])
-            line |= dict(zip(("status", "stage", "reason"), end, strict=True))
-        kept.append(line | ({"variant": variant} if variant else {}))
-    table = pd.DataFrame(kept, columns=[c for c in _KEPT if c in rows] if not kept else None)
-    return table.assign(method=attacker, version=str(version))
-
-
-def at(stage: str, reasons: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Return the stage with each scan's reason, as :func:`record` wants it."""
-    return {scan: (stage, reason) for scan, reason in reasons.items()}
 
 
 def reasons_of(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
@@ -286,8 +254,8 @@ def unavailable(rows: pd.DataFrame, gallery: pd.DataFrame, reason: str) -> dict:
     """Return the arrays of an attack that could not be run at all."""
     rows = rows.sort_values("scan", kind="stable")
     gallery = gallery.sort_values("scan", kind="stable")
-    ids = {f"query_{n}": rows[n].to_numpy(dtype=str) for n in _IDS}
-    ids |= {f"gallery_{n}": gallery[n].to_numpy(dtype=str) for n in _IDS}
+    ids = {f"query_{n}": rows[n].to_numpy(dtype=str) for n in IDS}
+    ids |= {f"gallery_{n}": gallery[n].to_numpy(dtype=str) for n in IDS}
     return {
         **ids,
         "distance": np.full((len(rows), len(gallery)), np.nan, np.float32),
@@ -320,7 +288,7 @@ def save_attack(arrays: Mapping[str, np.ndarray], meta: Mapping, path: str | Pat
     and what the attacker adds (see his module).
     """
     text = json.dumps(dict(meta), sort_keys=True, default=str)
-    rendering.save_arrays(path, {**arrays, "meta": np.array(text)})
+    files.save_arrays(path, {**arrays, "meta": np.array(text)})
 
 
 def load_attack(path: str | Path) -> tuple[dict[str, np.ndarray], dict]:
@@ -328,17 +296,3 @@ def load_attack(path: str | Path) -> tuple[dict[str, np.ndarray], dict]:
     with np.load(path, allow_pickle=False) as found:
         arrays = {name: found[name] for name in found.files}
     return arrays, json.loads(str(arrays.pop("meta")))
-
-
-def cached(path: Path, key: str, make: Callable[[], Mapping[str, np.ndarray]]) -> dict:
-    """Return arrays from a file whose key matches; else make and write them."""
-    if path.is_file():
-        try:
-            with np.load(path, allow_pickle=False) as found:
-                if str(found["key"]) == key:
-                    return {name: found[name] for name in found.files if name != "key"}
-        except (OSError, ValueError, KeyError):
-            pass  # damaged or of another format: made again
-    arrays = dict(make())
-    rendering.save_arrays(path, {**arrays, "key": np.array(key)})
-    return arrays

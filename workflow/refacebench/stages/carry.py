@@ -1,10 +1,9 @@
 """Carry a scan's mask of changed voxels over to the other images of its session.
 
 A defacer works on the T1w scan.  Its companions (T2w, FLAIR, a second T1w on
-another grid, found by :mod:`refacebench.datasets.bids`) show the same face and
-have to lose it too.  :func:`align` finds, once for all defacers, the rigid
-transform from a companion to its T1w scan; :func:`apply` lays a defacer's mask
-on the companion's own grid and sets what it covers to zero.
+another grid) show the same face and have to lose it too.
+:mod:`refacebench.stages.align` finds, once for all defacers, how they lie; :func:`apply` lays a
+defacer's mask on the companion's own grid and sets what it covers to zero.
 
 Zero, also where the defacer itself fills in something else: an average face or
 noise is made for the T1w contrast and means nothing in another one.  What follows:
@@ -21,259 +20,93 @@ Reads and writes the files that it is told to and touches nothing else.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from refacebench import bids, files, reasons
-from refacebench.contracts import ScanExcluded
+from refacebench import bids
 from refacebench.head import matrices
-from refacebench.image import geometry, linear, nifti
+from refacebench.image import nifti
 from refacebench.image.geometry import grow
 from refacebench.image.nifti import Volume
+from refacebench.run import batch
+from refacebench.run.stage import Stage
 from refacebench.stages.deface import stored_difference
 from refacebench.vocabulary import EXCLUDED, OK
 
-#: Raise it when an alignment or a carried mask changes.
+#: Raise it when a carried mask changes.
 VERSION = "1"
 
-#: Registration and its judgement work on voxels of about this size.
-VOXEL_MM = 2.0
-#: Shrink factors, smoothing sigmas (voxels) and most iterations of the registration's levels.
-SCHEDULE = ((4, 2, 1), (3, 1, 0), (500, 250, 100))
-#: Bins of the joint histogram.
-BINS = 48
-#: The header's alignment is kept unless a registration has this much more mutual information.
-LEAST_GAIN = 0.01
-#: An alignment must have this many times the mutual information of the same image pushed aside:
-#: simulated T2w of the same head reach 3.7 (noisy, biased, 4 mm slices) to 9, another head 1.5.
-LEAST_CONTRAST = 1.8
-#: How far it is pushed aside, along each axis in both directions.
-PUSH_MM = 16.0
-#: Voxels of the head that both images must show.
-LEAST_OVERLAP = 2000
+#: Columns with the files of a companion that its result depends on.
+ALIGNED = ("path", "align_path", "changed_path", "brain_path")
+
+STAGE = Stage(
+    "carry",
+    follows=("align", "deface"),
+    given={
+        "changed_path": "the defacer's mask on the T1w scan",
+        "brain_path": "the T1w scan's brain mask",
+    },
+    reads=("scan", "t1w_path", "aligned_by", *ALIGNED),
+    adds={
+        "variant": "the defacer",
+        "path": "the companion without a face",
+        "changed_path": "mask of what was set to zero",
+        "masked_voxels": "voxels of that mask",
+        "changed_voxels": "voxels whose stored number is another one now",
+        "brain_voxels": "voxels of the protected brain",
+        "brain_changed": "those of them whose stored number is another one now",
+    },
+)
+
 #: Interpolated share of a mask from which a voxel counts as touched; less is rounding.
 TOUCHED = 1e-3
 
 
-def companions(row: Mapping) -> list[dict]:
-    """Return a scan's companions: dicts with ``contrast``, ``name``, ``path``, ``reason``."""
-    text = row.get("companions", "")
-    return json.loads(text) if isinstance(text, str) and text else []
-
-
-def split_name(name: str) -> tuple[str, str]:
-    """Return the entities and the suffix of a companion's name.
-
-    >>> split_name("sub-1_acq-x_FLAIR")
-    ('sub-1_acq-x', 'FLAIR')
-    """
-    stem, _, suffix = name.rpartition("_")
-    return stem, suffix
-
-
-def rows_of(scans: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a companion from a manifest with one row a T1w scan.
-
-    ``scan`` becomes the companion's name and ``path`` its file; ``t1w`` keeps
-    the scan's id and ``t1w_path`` its file.  A companion that is not there is
-    ``excluded`` with its reason; a scan that is not ``ok`` hands its own status
-    and reason on.
-    """
-    rows = []
-    for row in scans.to_dict("records"):
-        for companion in companions(row):
-            mine = {
-                **row,
-                "t1w": row["scan"],
-                "t1w_path": row["path"],
-                "scan": companion["name"],
-                "contrast": companion["contrast"],
-                "path": companion["path"],
-            }
-            mine.pop("companions")
-            if companion["reason"]:
-                mine |= {"status": EXCLUDED, "stage": "align", "reason": companion["reason"]}
-            rows.append(mine)
-    if rows:
-        return pd.DataFrame(rows)
-    kept = [name for name in scans if name != "companions"]
-    return pd.DataFrame(columns=[*kept, "t1w", "t1w_path", "contrast"])
-
-
-# alignment ----------------------------------------------------------------------------------
-
-
-def align(row: Mapping, out_folder: str | Path) -> dict:
-    """Find how a companion lies to its T1w scan, and write the transform.
-
-    Parameters
-    ----------
-    row : mapping
-        Of :func:`rows_of` a prepare manifest: ``scan``, ``path``, ``contrast``,
-        ``t1w_path`` and ``head_path``.
-    out_folder : str or Path
-        Root of the derivatives.
-
-    Returns
-    -------
-    dict
-        ``align_path`` (JSON with the 4 x 4 matrix companion mm -> T1w mm) and
-        what :func:`rigid` says of it.
-
-    Raises
-    ------
-    ScanExcluded
-        If the companion is no 3-D image or cannot be aligned.
-    """
-    try:
-        companion = nifti.read(row["path"])
-    except Exception as error:  # nibabel raises half a dozen kinds
-        # The system's own errors have a number, what nibabel says of the content has none.
-        if isinstance(error, MemoryError) or getattr(error, "errno", None):
-            raise
-        # Without its path, so that a table can count equal reasons.
-        reason = reasons.one_line(str(error).replace(str(row["path"]), "it"), 120)
-        raise ScanExcluded(f"cannot be read: {reason}") from None
-    t1w = nifti.read(row["t1w_path"])
-    head = nifti.read_mask(row["head_path"])
-    matrix, facts = rigid(t1w, head, companion)
-    stem, contrast = split_name(row["scan"])
-    path = bids.derivative(out_folder, stem, "xfm").with_name(
-        f"{stem}_from-{contrast}_to-T1w_mode-image_xfm.json"
+def run(
+    row: Mapping, defacer: str, out_folder: str | Path, margin_mm: float, *, version: str = VERSION
+) -> dict:
+    """Take the face from one companion: image, mask, sidecar; see :func:`apply`."""
+    facts = apply(row, out_folder, margin_mm)
+    bids.write_sidecar(
+        facts["path"],
+        [row["path"], row["t1w_path"]],
+        method=f"{defacer}, mask of the T1w scan carried over and set to zero",
+        version=version,
+        parameters={"carry_margin_mm": margin_mm},
+        key=row.get("key", ""),
+        AlignedBy=row["aligned_by"],
     )
-    document = {
-        "from": f"RAS+ millimetres of {Path(row['path']).name}",
-        "to": f"RAS+ millimetres of {Path(row['t1w_path']).name}",
-        "matrix": matrix.tolist(),
-        **facts,
-    }
-    files.write_text(json.dumps(document, indent=1) + "\n", path)
-    return {"align_path": str(path), **facts}
+    return {"variant": defacer, **facts}
 
 
-def rigid(t1w: Volume, head: np.ndarray, companion: Volume) -> tuple[np.ndarray, dict]:
-    """Align a companion with its T1w scan: by their headers or rigidly, what fits better.
-
-    Both were scanned in one session, so that the headers usually agree; a head
-    that moved in between needs a registration (ANTs, rigid, mutual information,
-    from the headers; if that fails, from the centres of mass).
-
-    Parameters
-    ----------
-    t1w, companion : Volume
-        Intensities, any orientation, voxel size and field of view.
-    head : numpy.ndarray of bool
-        Head mask of the T1w scan: where the fit is judged.
-
-    Returns
-    -------
-    matrix : numpy.ndarray
-        4 x 4, the companion's RAS+ mm -> the T1w scan's.
-    facts : dict
-        ``aligned_by`` (``header`` or ``registration``); ``nmi``, normalised mutual
-        information of the alignment, ``nmi_header`` of the headers (1 = none);
-        ``contrast_nmi``, how many times more than with the image pushed aside;
-        ``shift_mm`` (of the head's centre) and ``rotation_deg`` against the headers.
-
-    Raises
-    ------
-    ScanExcluded
-        If the two do not show the same head or no alignment is a clear optimum.
-    """
-    fixed = geometry.coarse(nifti.reorient(t1w), VOXEL_MM)
-    region = geometry.coarse(nifti.reorient(t1w.with_data(head)), VOXEL_MM).data > 0.5
-    center = geometry.mask_center(region, fixed.affine)
-    moving = geometry.coarse(nifti.reorient(companion), VOXEL_MM)
-    if not (_varied(fixed) and _varied(moving)):
-        raise ScanExcluded("holds no varied positive intensity: there is no head in it")
-    fixed, moving = linear.clipped(fixed), linear.clipped(moving)
-    header = np.eye(4)
-    candidates = {"header": header, "registration": _register(fixed, moving, header)}
-    place, found = _best(fixed, region, moving, candidates)
-    if found["contrast_nmi"] < LEAST_CONTRAST:
-        weights = moving.data > 0.25 * moving.data.max()
-        start = np.eye(4)
-        start[:3, 3] = center - geometry.mask_center(weights, moving.affine)
-        candidates["registration"] = _register(fixed, moving, start)
-        place, found = _best(fixed, region, moving, candidates)
-    if found["contrast_nmi"] < LEAST_CONTRAST:
-        raise ScanExcluded(
-            "cannot be aligned with its T1w scan (mutual information "
-            f"{found['contrast_nmi']:.2f} times that of the image pushed {PUSH_MM:g} mm aside, "
-            f"{LEAST_CONTRAST:g} is needed): another person, another body part, or a wrong header?"
-        )
-    matrix = candidates[place]
-    moved = matrix[:3, :3] @ center + matrix[:3, 3] - center
-    turn = np.degrees(np.arccos(np.clip((np.trace(matrix[:3, :3]) - 1) / 2, -1, 1)))
-    facts = {name: round(value, 4) for name, value in found.items()}
-    return matrix, {
-        "aligned_by": place,
-        **facts,
-        "shift_mm": round(float(np.linalg.norm(moved)), 3),
-        "rotation_deg": round(float(turn), 3),
-    }
-
-
-def _varied(volume: Volume) -> bool:
-    positive = volume.data[np.isfinite(volume.data) & (volume.data > 0)]
-    return positive.size > 0 and positive.min() < positive.max()
-
-
-def _register(fixed: Volume, moving: Volume, start: np.ndarray) -> np.ndarray:
-    return linear.linear_stage("Rigid", fixed, moving, start, *SCHEDULE)
-
-
-def _best(fixed: Volume, region: np.ndarray, moving: Volume, candidates: Mapping):
-    """Return the better alignment's name and how good it is.
-
-    All are compared over the voxels that every one of them shows.
-    """
-    placed = {name: _resampled(fixed, moving, matrix) for name, matrix in candidates.items()}
-    common = region & np.logical_and.reduce([np.isfinite(p) for p in placed.values()])
-    if np.count_nonzero(common) < LEAST_OVERLAP:
-        raise ScanExcluded("shows too little of the T1w scan's head to be aligned with it")
-    scores = {name: _information(fixed.data, p, common) for name, p in placed.items()}
-    gain = (scores["registration"] - 1) > (1 + LEAST_GAIN) * (scores["header"] - 1)
-    name = "registration" if gain else "header"
-    aside = max(_pushed(fixed, region, moving, candidates[name]))
-    contrast = (scores[name] - 1) / max(aside - 1, 1e-6)
-    return name, {
-        "nmi": scores[name],
-        "nmi_header": scores["header"],
-        "contrast_nmi": float(contrast),
-    }
-
-
-def _resampled(fixed: Volume, moving: Volume, matrix: np.ndarray) -> np.ndarray:
-    """Return the moving image on the fixed grid, NaN outside its field of view."""
-    placed = Volume(moving.data, matrix @ moving.affine)
-    return nifti.resample(placed, fixed, order=1, cval=np.nan).data
-
-
-def _information(fixed: np.ndarray, moved: np.ndarray, where: np.ndarray) -> float:
-    """Return normalised mutual information, (H(a) + H(b)) / H(a, b), over some voxels."""
-    from skimage.metrics import normalized_mutual_information
-
-    return float(normalized_mutual_information(fixed[where], moved[where], bins=BINS))
-
-
-def _pushed(fixed: Volume, region: np.ndarray, moving: Volume, matrix: np.ndarray):
-    """Yield the mutual information of an alignment pushed aside along each axis."""
-    for axis, direction in itertools.product(range(3), (-1, 1)):
-        push = np.eye(4)
-        push[axis, 3] = direction * PUSH_MM
-        moved = _resampled(fixed, moving, push @ matrix)
-        there = region & np.isfinite(moved)
-        if np.count_nonzero(there) >= LEAST_OVERLAP / 2:
-            yield _information(fixed.data, moved, there)
-    yield 1.0  # a slab that no push keeps in view
-
-
-# masks --------------------------------------------------------------------------------------
+def run_batch(
+    defaced: pd.DataFrame,
+    aligned: pd.DataFrame,
+    out: str | Path,
+    defacer: str,
+    out_folder: str | Path,
+    *,
+    margin_mm: float,
+    version: str = VERSION,
+    timeout: float = 3600.0,
+) -> pd.DataFrame:
+    """Take the face from the companions of one batch and write the manifest."""
+    bids.describe(out_folder, defacer)
+    return batch.run_batch(
+        STAGE,
+        join(defaced, aligned),
+        lambda row: run(row, defacer, out_folder, margin_mm, version=version),
+        out,
+        method=defacer,
+        version=version,
+        params={"carry_margin_mm": margin_mm, "headers": nifti.HEADER_VERSION},
+        inputs=lambda row: [row[name] for name in ALIGNED],
+        timeout=timeout,
+        preload=("scipy.ndimage",),
+    )
 
 
 def touched(
@@ -350,7 +183,7 @@ def paths(out_folder: str | Path, name: str) -> tuple[Path, Path]:
     >>> [p.name for p in paths("d", "sub-1_acq-x_FLAIR")]
     ['sub-1_acq-x_desc-defaced_FLAIR.nii.gz', 'sub-1_acq-x_space-FLAIR_desc-changed_mask.nii.gz']
     """
-    stem, contrast = split_name(name)
+    stem, contrast = bids.split_suffix(name)
     image = bids.derivative(out_folder, stem, contrast, "defaced")
     mask = bids.derivative(out_folder, f"{stem}_space-{contrast}", "mask", "changed")
     return image, mask
@@ -415,7 +248,7 @@ def join(defaced: pd.DataFrame, aligned: pd.DataFrame) -> pd.DataFrame:
     defaced : pandas.DataFrame
         The manifest of the deface stage.
     aligned : pandas.DataFrame
-        The manifest of :func:`align`.
+        The manifest of the align stage.
 
     Returns
     -------

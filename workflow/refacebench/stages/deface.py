@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 
 from refacebench import bids
 from refacebench.contracts import Defaced, Defacer, PreparedScan
@@ -21,6 +22,104 @@ from refacebench.image import nifti
 from refacebench.image.geometry import grow
 from refacebench.image.nifti import Volume
 from refacebench.metrics.brain import brain_integrity, brain_level, matched
+from refacebench.run import batch
+from refacebench.run.methods import Chosen
+from refacebench.run.stage import Stage
+
+#: Columns with the files of a scan that its defaced image depends on.
+PREPARED = ("path", "brain_path", "head_path", "template_path")
+
+STAGE = Stage(
+    "deface",
+    follows=("prepare",),
+    given={"variant": "the defacer"},
+    reads=("scan", "original_path", *PREPARED),
+    adds={
+        "variant": "the defacer",
+        "path": "the defaced image",
+        "changed_path": "mask of the voxels that the method overwrote",
+        "engine": "native, or official where the released program ran",
+        "version": "of the program that ran; of the method where there is none",
+        "brain_voxels": "voxels of the original's brain mask",
+        "changed_voxels": "voxels of the image whose stored number is another one now",
+        "brain_changed": "those of them in the brain mask",
+        "brain_removed": "those of them in the brain mask that held tissue and are air now",
+        "brain_rounded": "brain voxels that differ in the program's own output alone",
+    },
+)
+
+
+def run(
+    row: Mapping, chosen: Chosen, out_folder: str | Path, *, version: str = "", seed: int = 0
+) -> dict:
+    """Deface one scan: image, mask of changed voxels, sidecar.
+
+    Parameters
+    ----------
+    row : mapping
+        Of the prepare stage's manifest.
+    chosen : Chosen
+        The defacer.
+    out_folder : str or Path
+        Root of its derivatives.
+    version : str
+        What ran; by default the program behind the method, or the method.
+    seed : int
+        Of the run.
+
+    Returns
+    -------
+    dict
+        The columns of :data:`STAGE`, see :func:`apply`.
+    """
+    method, options = chosen.method, chosen.options
+    image = bids.derivative(out_folder, row["scan"], "T1w", "defaced")
+    mask = bids.derivative(out_folder, row["scan"], "mask", "changed")
+    version = version or method.program_version(options) or chosen.version
+    facts = apply(prepared(row, seed), method, options, image, mask)
+    bids.write_sidecar(
+        image,
+        [row["original_path"]],
+        method=chosen.name,
+        version=version,
+        parameters=method.public(options),
+        key=row.get("key", ""),
+        Engine=chosen.engine,
+    )
+    paths = {"path": str(image), "changed_path": str(mask)}
+    return {"variant": chosen.name, **paths, "version": version, **facts}
+
+
+def run_batch(
+    rows: pd.DataFrame,
+    out: str | Path,
+    chosen: Chosen,
+    out_folder: str | Path,
+    *,
+    version: str,
+    seed: int,
+    timeout: float = 3600.0,
+) -> pd.DataFrame:
+    """Deface the scans of one batch and write the manifest."""
+    method, options = chosen.method, chosen.options
+    own = method.inputs(options)
+    bids.describe(out_folder, chosen.name)
+    method.prepare(options)
+    program = method.program_version(options)
+    ran = program or version
+    return batch.run_batch(
+        STAGE,
+        rows.assign(variant=chosen.name),
+        lambda row: run(row, chosen, out_folder, version=ran, seed=seed),
+        out,
+        method=chosen.name,
+        version=version,
+        engine=chosen.engine,
+        params={**options, "seed": seed, "program": program, "headers": nifti.HEADER_VERSION},
+        inputs=lambda row: [*(row[name] for name in PREPARED), *own],
+        timeout=timeout,
+        preload=("scipy.ndimage", *method.preload),
+    )
 
 
 def scan_seed(scan: str, seed: int = 0) -> int:

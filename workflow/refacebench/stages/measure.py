@@ -1,28 +1,157 @@
-"""All measures of one variant of one scan: reads the files that a row names.
+"""Measure one variant of a scan against its original: reads the files that a row names.
 
-The only module of the metrics that opens files; it writes none.  The numbers
-come from :mod:`.overlap`, :mod:`.similarity` and :mod:`.quality`.
+Writes none.  The numbers come from :mod:`refacebench.metrics`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from refacebench.contracts import ScanExcluded
 from refacebench.head import face_parts, matrices
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.metrics import overlap, similarity, truth
 from refacebench.metrics.brain import brain_integrity, brain_level, is_resampled, matched
 from refacebench.metrics.face import EARS, face_left
+from refacebench.metrics.overlap import STRUCTURES
 from refacebench.metrics.verdict import THRESHOLDS, already_defaced, classify, is_usable, thresholds
+from refacebench.run import batch
+from refacebench.run.stage import Stage
+from refacebench.vocabulary import OK, ORIGINAL
 
 #: Raise it when a measure changes; it is part of every key.
 VERSION = "2"
 
 #: The parts of :func:`refacebench.head.face_parts.face_region` with the ears, and their labels.
 PARTS = {**face_parts.FACE_LABELS, EARS: face_parts.EAR_LABEL}
+
+#: Columns of the original's segmentation that the comparison needs.
+_OF_ORIGINAL = {"seg_path": "original_seg_path", "brainseg_path": "original_brainseg_path"}
+
+_OVERLAPS = {
+    **{f"dice_{name}": f"Dice coefficient of {name}" for name in STRUCTURES},
+    **{f"iou_{name}": f"intersection over union of {name}" for name in STRUCTURES},
+}
+
+STAGE = Stage(
+    "measure",
+    follows=("segment",),
+    given={
+        "original_seg_path": "the original's tissue labels",
+        "original_brainseg_path": "brain mask that the segmenter found in the original",
+        "segment_status": "empty, or how the segmentation of an image ended that can be judged",
+    },
+    reads=(
+        *("path", "original_path", "variant", "reason"),
+        *("brain_path", "head_path", "face_path", "template_path"),
+        *("original_seg_path", "original_brainseg_path", "segment_status"),
+    ),
+    may_read=("seg_path", "brainseg_path", "truth_path", "present_*"),
+    adds={
+        **_OVERLAPS,
+        "corr_front": "correlation with the original, front half of sagittal slices",
+        "corr_full": "the same, full slices",
+        "ssim_front": "structural similarity, front half",
+        "ssim_full": "the same, full slices",
+        "face_left": "share of the original face's surface that is left; NaN without a face",
+        **{f"face_left_{part}": f"the same of the {part}" for part in PARTS},
+        "face_tissue_left": "share of the face region's tissue that is the same",
+        "brain_voxels": "voxels of the original's brain mask",
+        "brain_changed": "those of them with any difference",
+        "brain_removed": "those of them that held tissue and are air now",
+        "brain_replaced": "those of them amid a block that became another tissue's",
+        "brain_core_lost": "removed or replaced below the mask's outer rim",
+        "changed_voxels": "voxels of the whole image with any difference",
+        "quality": "the verdict, see metrics.verdict.CLASSES; empty for a whole original",
+    },
+    may_add={
+        **{f"truth_{name}": f"{text}, against true labels" for name, text in _OVERLAPS.items()},
+        **{name: "the verdict from true labels, see metrics.truth" for name in truth.COLUMNS},
+    },
+)
+
+
+def run(row: Mapping, limits: Mapping | None = None) -> dict:
+    """Measure one variant of a scan.
+
+    Parameters
+    ----------
+    row : mapping
+        Of :func:`rows_of`.
+    limits : mapping, optional
+        The config's ``thresholds``.
+
+    Returns
+    -------
+    dict
+        The columns of :data:`STAGE`.  Of an image on which only the segmenter failed what can
+        be said without a segmentation, and that failure.
+
+    Raises
+    ------
+    ScanExcluded
+        If the original has no segmentation to compare with.
+    """
+    if not row["original_seg_path"]:
+        raise ScanExcluded("the original could not be segmented")
+    if row["segment_status"]:
+        kept = {"status": row["segment_status"], "stage": "segment", "reason": row["reason"]}
+        return {**judge(row, limits), **kept}
+    return measure(row, limits)
+
+
+def run_batch(
+    rows: pd.DataFrame,
+    originals: pd.DataFrame,
+    out: str | Path,
+    limits: Mapping,
+    *,
+    version: str = VERSION,
+    timeout: float = 3600.0,
+) -> pd.DataFrame:
+    """Measure the scans of one variant and batch and write the manifest."""
+
+    def inputs(row):
+        names = ("path", "original_path", *(n for n in row if n.endswith("_path")))
+        return sorted({row[name] for name in names if row[name]})
+
+    return batch.run_batch(
+        STAGE,
+        rows_of(rows, originals),
+        lambda row: run(row, limits),
+        out,
+        method="measures",
+        version=version,
+        params=limits,
+        inputs=inputs,
+        timeout=timeout,
+        preload=("scipy.ndimage", "skimage.metrics"),
+    )
+
+
+def rows_of(rows: pd.DataFrame, originals: pd.DataFrame) -> pd.DataFrame:
+    """Return a variant's rows of the segment stage, each with its original's segmentation.
+
+    Images that only the segmenter failed on are open again, so that no crash hides in them:
+    their status is kept in ``segment_status`` and comes back with the verdict.
+    """
+    if "seg_path" not in originals:  # not one scan of the batch could be segmented
+        originals = originals.assign(**dict.fromkeys(_OF_ORIGINAL, ""))
+    usable = originals[originals["status"] == OK]
+    columns = usable[["scan", *_OF_ORIGINAL]].rename(columns=_OF_ORIGINAL)
+    nothing = dict.fromkeys(_OF_ORIGINAL.values(), "")
+    rows = rows.merge(columns, on="scan", how="left").fillna(nothing)
+    image = rows["path"].fillna("").map(lambda path: bool(path) and Path(path).is_file())
+    lost = (rows["stage"] == "segment") & (rows["status"] != OK) & image
+    lost &= rows["variant"] != ORIGINAL
+    rows = rows.assign(segment_status=rows["status"].where(lost, ""))
+    rows.loc[lost, "status"] = OK
+    return rows
 
 
 def measure(row: Mapping, limits: Mapping | None = None) -> dict:

@@ -11,14 +11,36 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from refacebench import bids
 from refacebench.contracts import ScanExcluded
 from refacebench.head import extraction, face_parts, masks, matrices, pose, registration
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
+from refacebench.run import batch
+from refacebench.run.stage import Stage
 
+#: Raise it when the stage's output changes.
 VERSION = "3"
+
+STAGE = Stage(
+    "prepare",
+    follows=("inventory",),
+    reads=("scan", "path"),
+    adds={
+        "brain_path": "brain mask of the original",
+        "head_path": "its head mask: everything that is not air, holes filled",
+        "face_path": "its face's parts, labels as in refacebench.head.face_parts",
+        "template_path": "JSON with the 4 x 4 matrix from the scan to the template head, mm",
+        "brain_ml": "volume of the brain mask",
+        "head_ml": "volume of the head mask",
+        **{
+            f"present_{part}": f"share of an average face's {part} that the scan holds"
+            for part in face_parts.FACE_LABELS
+        },
+    },
+)
 
 #: A brain mask outside this range, in ml, is not that of a living person's whole brain.
 BRAIN_RANGE_ML = (600.0, 2500.0)
@@ -30,7 +52,7 @@ MIN_AGREEMENT = 0.80
 MAX_CUT = 0.10
 
 
-def prepare(row: Mapping, out_folder: str | Path) -> dict:
+def run(row: Mapping, out_folder: str | Path) -> dict:
     """Prepare one original scan and write what was found.
 
     Parameters
@@ -44,11 +66,7 @@ def prepare(row: Mapping, out_folder: str | Path) -> dict:
     Returns
     -------
     dict
-        ``brain_path``, ``head_path`` (uint8 masks), ``face_path`` (uint8
-        labels, :func:`refacebench.head.face_parts.face_region`), ``template_path``
-        (JSON with the 4 x 4 matrix), ``brain_ml``, ``head_ml``, and
-        ``present_<part>``: how much of an average face's part the scan holds
-        (:func:`refacebench.head.face_parts.face_present`).
+        The columns of :data:`STAGE`; masks and labels are uint8 images.
 
     Raises
     ------
@@ -69,6 +87,32 @@ def prepare(row: Mapping, out_folder: str | Path) -> dict:
     }
 
 
+def run_batch(
+    rows: pd.DataFrame,
+    out: str | Path,
+    out_folder: str | Path,
+    *,
+    version: str = VERSION,
+    timeout: float = 3600.0,
+) -> pd.DataFrame:
+    """Prepare the scans of one batch and write the manifest."""
+    # Before the scans' processes fork, so that they share it.
+    extraction.load_brain_extractor()
+    registration.load()
+    face_parts.load()
+    pose.load()
+    return batch.run_batch(
+        STAGE,
+        rows,
+        lambda row: run(row, out_folder),
+        out,
+        method="deepbet",
+        version=version,
+        timeout=timeout,
+        preload=("ants", "scipy.ndimage", "skimage.filters"),
+    )
+
+
 def examine(volume: Volume) -> dict:
     """Find brain, head, registration and face of a scan (no file).
 
@@ -81,7 +125,7 @@ def examine(volume: Volume) -> dict:
     Raises
     ------
     ScanExcluded
-        As :func:`prepare`.
+        As :func:`run`.
     """
     try:
         head = masks.head_mask(volume)

@@ -195,3 +195,24 @@ def rescan_pairs(measurements: pd.DataFrame, segmenter: str, splits=None) -> pd.
         both = both[(both["repeats"] == "") | (both["repeats"] == both["session"])]
     both = both.drop(columns=["repeats", "session"], errors="ignore")
     return both.sort_values(["scan_1", "scan_2"], kind="stable").reset_index(drop=True)
+
+
+def each(measurements, settings, variants):
+    """Yield segmenter, variant and pairs, in the order of the tables."""
+    for segmenter in segmenters_of(measurements):
+        for variant in variants:
+            yield segmenter, variant, pairs(measurements, segmenter, variant, settings)
+
+
+def has_reference(table: pd.DataFrame, structure: str) -> pd.Series:
+    """Tell for which pairs the original has the structure at all (Dice is undefined else)."""
+    name = f"ref_vol_{structure}"
+    if name not in table:
+        return pd.Series(True, index=table.index)
+    return table[name] > 0
+
+
+def once(measurements: pd.DataFrame) -> pd.DataFrame:
+    """Keep one row a scan and variant for measures that no segmenter touches, an ok one first."""
+    order = np.argsort(measurements["status"].to_numpy() != OK, kind="stable")
+    return measurements.iloc[order].drop_duplicates(["scan", "variant"]).assign(segmenter="any")

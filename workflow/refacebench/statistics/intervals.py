@@ -32,13 +32,29 @@ def resample_counts(n: int, n_boot: int, seed: int) -> np.ndarray:
     return counts
 
 
-def _quantiles(replicates: np.ndarray, level: float) -> tuple[float, float]:
+def quantiles(replicates: np.ndarray, level: float) -> tuple[float, float]:
+    """Return the ends of a percentile interval of a level."""
+    """Return the ends of a percentile interval of a level."""
+    """Return the ends of a percentile interval of a level."""
+    """Return the ends of a percentile interval of a level."""
+    """Return the ends of a percentile interval of a level."""
+    """Return the ends of a percentile interval of a level."""
+    """Return the ends of a percentile interval of a level."""
+    """Return the ends of a percentile interval of a level."""
     tail = (1 - level) / 2
     low, high = np.quantile(replicates, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def _finite(values) -> np.ndarray:
+def finite(values) -> np.ndarray:
+    """Return the finite values."""
+    """Return the finite values."""
+    """Return the finite values."""
+    """Return the finite values."""
+    """Return the finite values."""
+    """Return the finite values."""
+    """Return the finite values."""
+    """Return the finite values."""
     values = np.asarray(values, dtype=float)
     return values[np.isfinite(values)]
 
@@ -49,22 +65,22 @@ def bootstrap_mean(values, *, n_boot: int, seed: int, level: float = 0.95) -> tu
     Fewer than two finite values give ``(nan, nan)``: one person says nothing
     about the spread between persons.
     """
-    values = _finite(values)
+    values = finite(values)
     if len(values) < 2:
         return NO_INTERVAL
     counts = resample_counts(len(values), n_boot, seed)
-    return _quantiles(counts @ values / len(values), level)
+    return quantiles(counts @ values / len(values), level)
 
 
 def bootstrap_median(values, *, n_boot: int, seed: int, level: float = 0.95) -> tuple[float, float]:
     """Return the percentile bootstrap interval of the median; see :func:`bootstrap_mean`."""
-    values = np.sort(_finite(values))
+    values = np.sort(finite(values))
     n = len(values)
     if n < 2:
         return NO_INTERVAL
     reached = np.cumsum(resample_counts(n, n_boot, seed), axis=1)
     middle = [values[np.argmax(reached > place, axis=1)] for place in ((n - 1) // 2, n // 2)]
-    return _quantiles((middle[0] + middle[1]) / 2, level)
+    return quantiles((middle[0] + middle[1]) / 2, level)
 
 
 def wilson(successes: float, n: float, level: float = 0.95) -> tuple[float, float]:
@@ -139,7 +155,7 @@ def bounded_mean(values, *, level: float = 0.95, seed: int = 0) -> tuple[float, 
     That the bounds hold for every distribution is conjectured, not proved; for rates of choice
     it is simulated (``benchmarks/worst_case.py``).
     """
-    values = _finite(values)
+    values = finite(values)
     if not len(values):
         return NO_INTERVAL
     tail = (1 - level) / 2
@@ -179,7 +195,7 @@ def median_order(n: int, level: float) -> int:
 
 def exact_median(values, level: float = 0.95) -> tuple[float, float]:
     """Return the exact interval of the median for any distribution; none for too few values."""
-    values = np.sort(_finite(values))
+    values = np.sort(finite(values))
     k = median_order(len(values), level)
     return (float(values[k - 1]), float(values[-k])) if k else NO_INTERVAL
 

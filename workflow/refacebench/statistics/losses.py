@@ -10,9 +10,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from refacebench.statistics.privacy import OTHER_SESSION
-from refacebench.statistics.tradeoff import DIRECT, TAKEN_OFF
-from refacebench.vocabulary import OK, UNAVAILABLE, split_variant
+from refacebench.statistics.attack_tables import DIRECT, TAKEN_OFF
+from refacebench.vocabulary import OK, OTHER_SESSION, UNAVAILABLE, split_variant
 
 #: What became of a scan at each stage.
 _VERBS = {

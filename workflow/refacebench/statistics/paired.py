@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from refacebench.statistics.intervals import NO_INTERVAL, _finite, _quantiles, resample_counts
+from refacebench.statistics.intervals import NO_INTERVAL, finite, quantiles, resample_counts
 
 #: Asymptotic relative efficiency of the signed-rank test to the t test under
 #: normal differences, 3/pi (Hodges & Lehmann 1956).
@@ -23,7 +23,7 @@ MOST_PERMUTED = 13
 
 
 def _clean(differences) -> np.ndarray:
-    return np.round(_finite(differences), DECIMALS)
+    return np.round(finite(differences), DECIMALS)
 
 
 def wilcoxon(
@@ -127,7 +127,7 @@ def rank_biserial_interval(
     if len(values) < 2:
         return NO_INTERVAL
     counts = resample_counts(len(values), n_boot, seed)
-    return _quantiles(_rank_biserial(values, counts), level)
+    return quantiles(_rank_biserial(values, counts), level)
 
 
 def tost(differences_pct, margin_pct: float, zero_method: str = "pratt") -> float:
@@ -137,7 +137,7 @@ def tost(differences_pct, margin_pct: float, zero_method: str = "pratt") -> floa
     (Schuirmann 1987; Wellek 2010, sec. 5.1).  It is the larger of the two
     one-sided p values.  NaN without data or margin.
     """
-    values = _finite(differences_pct)
+    values = finite(differences_pct)
     if len(values) == 0 or not np.isfinite(margin_pct):
         return np.nan
     _, above = wilcoxon(values + margin_pct, zero_method, "greater")

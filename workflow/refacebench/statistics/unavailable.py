@@ -11,9 +11,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from refacebench.statistics.cohort import RESCAN
-from refacebench.statistics.flow import SHARED, StageManifest
-from refacebench.vocabulary import OK, UNAVAILABLE, split_variant
+from refacebench.vocabulary import OK, RESCAN, SHARED, UNAVAILABLE
 
 #: Begins the note of every such row.
 PREFIX = "unavailable: "
@@ -48,15 +46,6 @@ def rows(measurements: pd.DataFrame, reasons: Mapping[str, str]) -> pd.DataFrame
         part.loc[~lost, "reason"] = PREFIX + reason
         parts.append(part)
     return pd.concat(parts, ignore_index=True) if parts else originals.iloc[:0].assign(variant="")
-
-
-def manifests(added: pd.DataFrame) -> list[StageManifest]:
-    """Return what :func:`rows` made as manifests of the deface stage, for the scans' flow."""
-    return [
-        StageManifest("deface", variant, part.drop_duplicates("scan"))
-        for variant, part in added.groupby("variant", sort=False)
-        if split_variant(variant)[1] is None
-    ]
 
 
 def reasons_of(measurements: pd.DataFrame) -> dict[str, str]:

@@ -1,0 +1,299 @@
+"""Check whether a file is a scan of a head that can be worked with.
+
+Reads one file and writes nothing.  :func:`check_scan` refuses what later
+stages cannot use, with one reason, and returns what it saw otherwise.
+
+What it cannot tell: the contrast (T1w or not), the side (left and right
+swapped in the header), whose head it is, whether the brain is all there (the
+prepare stage looks for the brain and registers the head), nor a phantom or a
+body part that is as large, as surrounded by air and as varied inside as a head.
+A skull-stripped brain passes here; the prepare stage finds that it has no face.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from refacebench import files, reasons
+from refacebench.head import masks
+from refacebench.image import geometry, nifti
+from refacebench.image.nifti import Volume
+
+#: Raise it when a scan is judged in another way.
+VERSION = "1"
+
+#: Defaults; the config's ``checks`` may override any.
+LIMITS = {
+    # Voxel edges, field of view (mm, from-to) and voxels along every axis.
+    "voxel_mm": (0.3, 8.0),
+    "fov_mm": (100.0, 500.0),
+    "min_voxels": 16,
+    # Largest cosine between two axes that should be perpendicular.
+    "max_shear": 0.02,
+    # The head mask's volume (with neck and shoulders) and its extent along every axis.
+    "head_litres": (1.0, 9.0),
+    "head_extent_mm": (90.0, 350.0),
+    # The median outside the head is below this share of the median inside.
+    "max_air": 0.6,
+    # Standard deviation inside the head after a 12 mm high-pass, in medians: heads, even
+    # skull-stripped or averaged ones, have 0.15 to 0.5; liquid phantoms and boxes 0.02.
+    "min_structure": 0.08,
+    # The outermost slice cuts the object when its area exceeds this share of the largest.
+    "cut_share": 0.4,
+}
+
+#: How a file begins whose content git-annex or Git LFS has not brought yet.
+_POINTERS = (b"/annex/objects/", b"version https://git-lfs")
+#: Voxel edge at which the head is looked at.
+_COARSE_MM = 4.0
+
+
+def check_scan(path: str | Path, limits: Mapping | None = None) -> dict:
+    """Check one scan.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.nii`` or ``.nii.gz`` file.
+    limits : mapping, optional
+        Any of :data:`LIMITS`.
+
+    Returns
+    -------
+    dict
+        ``shape`` and ``spacing`` (as ``256x256x176``, mm), ``axis_codes``,
+        ``dtype`` (stored), ``head_ml``, ``checksum`` (SHA-256 of the file),
+        and two warnings, 0 or 1: ``orientation_unknown`` (the header has
+        neither an sform nor a qform, so that left and right are a guess) and
+        ``forms_disagree`` (it has both and they differ: programs that read the
+        other one see another orientation).
+
+    Raises
+    ------
+    Unfit
+        With the reason, if the scan cannot be used.
+    ValueError
+        If a limit is not known.
+    """
+    unknown = sorted(set(limits or {}) - set(LIMITS))
+    if unknown:
+        raise ValueError(f"limits: unknown {', '.join(unknown)} (known: {', '.join(LIMITS)})")
+    limits = {**LIMITS, **(limits or {})}
+    path = Path(path)
+    try:
+        image = _open(path)
+        _check_header(image, limits)
+        volume = Volume(_values(image), np.asarray(image.affine, dtype=float))
+        head_ml = check_head(volume, limits)
+    except Unfit as reason:
+        raise Unfit(f"{path.name}: {reason}") from None
+    return {
+        "shape": "x".join(str(n) for n in volume.shape),
+        "spacing": "x".join(f"{s:.4g}" for s in volume.spacing),
+        "axis_codes": nifti.axis_codes(volume.affine),
+        "dtype": str(image.get_data_dtype()),
+        "head_ml": round(head_ml, 1),
+        "checksum": files.checksum(path),
+        **_orientation_warnings(image),
+    }
+
+
+class Unfit(Exception):
+    """A scan cannot be used; the message is the reason."""
+
+
+def _open(path: Path) -> nib.Nifti1Image:
+    """Read a file in full, so that a damaged archive is noticed by its own check sum."""
+    if not path.is_file():
+        raise Unfit("no such file" if not path.exists() else "not a file")
+    content = path.read_bytes()
+    if not content:
+        raise Unfit("the file is empty")
+    if content.startswith(_POINTERS):
+        raise Unfit("a pointer to the image, not the image itself: `datalad get` the file")
+    packed = content[:2] == b"\x1f\x8b"
+    if packed != (path.suffix == ".gz"):
+        raise Unfit(
+            "its name ends in .gz but it is no gzip file"
+            if not packed
+            else "it is a gzip file whose name does not end in .gz"
+        )
+    if packed:
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, OSError, zlib.error) as error:
+            raise Unfit(f"truncated or damaged gzip file ({error}); copy it again") from None
+    sizes = {int.from_bytes(content[:4], order) for order in ("little", "big")}
+    kind = nib.Nifti2Image if 540 in sizes else nib.Nifti1Image
+    try:
+        if not sizes & {348, 540}:
+            raise ValueError("no NIfTI header")
+        return kind.from_bytes(content)
+    except MemoryError:
+        raise  # says nothing of the file
+    except Exception as error:  # nibabel raises half a dozen kinds here
+        raise Unfit(f"not a NIfTI image ({reasons.one_line(error, 120)})") from None
+
+
+def _check_header(image: nib.Nifti1Image, limits: Mapping) -> None:
+    shape = image.shape
+    if len(shape) > 3 and np.prod(shape[3:]) > 1:
+        raise Unfit(f"{len(shape)}-D image with {np.prod(shape[3:])} volumes; one is needed")
+    if len(shape) < 3 or 1 in shape[:3]:
+        raise Unfit(f"not 3-D: {'x'.join(str(n) for n in shape)} voxels")
+    dtype = image.get_data_dtype()
+    if dtype.names or not (np.issubdtype(dtype, np.integer) or np.issubdtype(dtype, np.floating)):
+        raise Unfit(f"voxels of type {dtype} are no intensities (colour or complex image)")
+    affine = np.asarray(image.affine, dtype=float)
+    _check_affine(affine, limits)
+    _check_size(np.array(shape[:3]), np.sqrt((affine[:3, :3] ** 2).sum(axis=0)), limits)
+
+
+def _check_affine(affine: np.ndarray, limits: Mapping) -> None:
+    if not np.isfinite(affine).all():
+        raise Unfit("the header's affine holds NaN or infinity")
+    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    if not (spacing > 0).all():
+        raise Unfit("the header's affine is singular: it gives an axis no direction")
+    axes = affine[:3, :3] / spacing
+    if abs(np.linalg.det(axes)) < 1e-3:
+        raise Unfit("the header's affine is singular: two axes have one direction")
+    shear = float(np.abs(axes.T @ axes - np.eye(3)).max())
+    if shear > limits["max_shear"]:
+        raise Unfit(f"the header's affine is sheared (cosine {shear:.3f} between two axes)")
+
+
+def _check_size(shape: np.ndarray, spacing: np.ndarray, limits: Mapping) -> None:
+    low, high = limits["voxel_mm"]
+    if spacing.min() < low or spacing.max() > high:
+        sizes = " x ".join(f"{s:.3g}" for s in spacing)
+        raise Unfit(f"voxels of {sizes} mm; {low:g} to {high:g} mm are plausible")
+    if shape.min() < limits["min_voxels"]:
+        raise Unfit(f"only {shape.min()} voxels along an axis (at least {limits['min_voxels']})")
+    low, high = limits["fov_mm"]
+    fov = shape * spacing
+    if fov.min() < low or fov.max() > high:
+        sizes = " x ".join(f"{s:.0f}" for s in fov)
+        raise Unfit(f"field of view of {sizes} mm; {low:g} to {high:g} mm are plausible")
+
+
+def _values(image: nib.Nifti1Image) -> np.ndarray:
+    try:
+        data = image.get_fdata(dtype=np.float32, caching="unchanged")
+    except (OSError, ValueError, EOFError) as error:
+        raise Unfit(
+            f"its voxels cannot be read, truncated? ({reasons.one_line(error, 120)})"
+        ) from None
+    data = data.reshape(data.shape[:3])
+    low, high = float(data.min()), float(data.max())  # NaN anywhere makes both NaN
+    if not (np.isfinite(low) and np.isfinite(high)):
+        bad = np.count_nonzero(~np.isfinite(data))
+        raise Unfit(f"{bad} voxels are NaN or infinite")
+    if low == high:
+        raise Unfit("all voxels are zero" if low == 0 else f"all voxels are {low:g}")
+    return data
+
+
+def _orientation_warnings(image: nib.Nifti1Image) -> dict[str, int]:
+    sform, sform_code = image.header.get_sform(coded=True)
+    qform, qform_code = image.header.get_qform(coded=True)
+    both = sform is not None and qform is not None
+    differ = both and not np.allclose(sform[:3, :3], qform[:3, :3], atol=0.05)
+    return {
+        "orientation_unknown": int(sform_code == 0 and qform_code == 0),
+        "forms_disagree": int(differ),
+    }
+
+
+def check_head(volume: Volume, limits: Mapping) -> float:
+    """Check that a volume shows something like a head.
+
+    A head is an object of one to nine litres, surrounded by air, that leaves
+    the field of view on one side at most of each axis (a torso, a limb or a
+    neck leaves on two), and that is varied inside.  Looked at in voxels of
+    about 4 mm.
+
+    Parameters
+    ----------
+    volume : Volume
+        Intensities, any orientation.
+    limits : mapping
+        All of :data:`LIMITS`.
+
+    Returns
+    -------
+    float
+        Volume of the head mask in ml.
+
+    Raises
+    ------
+    Unfit
+        With the reason, if it does not.
+    """
+    small = geometry.coarse(volume, _COARSE_MM)
+    try:
+        head = masks.head_mask(small)
+    except ValueError as error:
+        raise Unfit(f"not a head: {error}") from None
+    litres = float(head.sum()) * small.voxel_ml / 1000.0
+    low, high = limits["head_litres"]
+    if not low <= litres <= high:
+        raise Unfit(f"not a head: {litres:.2f} litres in front of air, not {low:g} to {high:g}")
+    _check_surroundings(small, head, limits)
+    _check_extent(small, head, limits)
+    structure = interior_structure(small, head)
+    if structure < limits["min_structure"]:
+        raise Unfit(f"not a head: nearly uniform inside ({structure:.3f}), a phantom?")
+    return 1000.0 * litres
+
+
+def _check_surroundings(small: Volume, head: np.ndarray, limits: Mapping) -> None:
+    inside = float(np.median(small.data[head]))
+    outside = float(np.median(small.data[~head])) if not head.all() else inside
+    if not outside < limits["max_air"] * inside:
+        raise Unfit("not a head: no air around it, or only noise")
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        area = head.sum(axis=others)
+        if min(area[0], area[-1]) > limits["cut_share"] * area.max():
+            code = nifti.axis_codes(small.affine)[axis]
+            name = {"L": "left-right", "R": "left-right", "A": "front-back", "P": "front-back"}
+            raise Unfit(
+                "not a whole head: it leaves the field of view on both sides "
+                f"({name.get(code, 'top-bottom')})"
+            )
+
+
+def _check_extent(small: Volume, head: np.ndarray, limits: Mapping) -> None:
+    low, high = limits["head_extent_mm"]
+    hits = [head.any(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
+    extent = [
+        (np.flatnonzero(h)[-1] - np.flatnonzero(h)[0] + 1) * s
+        for h, s in zip(hits, small.spacing, strict=True)
+    ]
+    if min(extent) < low or max(extent) > high:
+        sizes = " x ".join(f"{e:.0f}" for e in extent)
+        raise Unfit(f"not a head: the object measures {sizes} mm ({low:g} to {high:g} mm)")
+
+
+def interior_structure(volume: Volume, mask: np.ndarray) -> float:
+    """Return how varied an object is inside: 12 mm high-pass, SD in medians.
+
+    A slow change of intensity (receive coil) does not count.
+    """
+    from scipy.ndimage import binary_erosion, gaussian_filter
+
+    inner = binary_erosion(mask, iterations=2, border_value=1)
+    if not inner.any():
+        return 0.0
+    sigma = 12.0 / volume.spacing
+    weight = gaussian_filter(mask.astype(np.float32), sigma)
+    smooth = gaussian_filter(volume.data * mask, sigma) / np.maximum(weight, 1e-3)
+    median = float(np.median(volume.data[inner]))
+    return float((volume.data - smooth)[inner].std() / median) if median > 0 else 0.0

@@ -1,0 +1,66 @@
+"""Training curves of a refacing model, with the epoch that was picked on validation."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from refacebench.plot.style import HUES, INK, message_figure, new_figure, styled
+from refacebench.plot.volumes import is_true
+
+NAMES = {
+    "train_g_gan": "generator, adversarial",
+    "train_g_cycle": "generator, cycle",
+    "train_squared": "squared error of the clean image",
+    "train_g_l1": "generator, L1",
+    "train_d": "discriminator",
+    "val_l1": "L1, whole frame",
+    "val_l1_changed": "L1, removed voxels",
+    "val_l1_hull": "L1, in the hull",
+    "val_swd": "distance of patches",
+}
+TITLES = {"train_": "Training split", "val_": "Validation split"}
+
+
+@styled
+def draw(curves: pd.DataFrame, title: str = ""):
+    """Draw every ``train_*`` and ``val_*`` column of ``curves.tsv`` against the epoch.
+
+    Parameters
+    ----------
+    curves : pandas.DataFrame
+        One row an epoch; ``picked`` marks the one whose weights were kept.
+    title : str
+        Defacer and refacer, for example.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    groups = {
+        prefix: [c for c in curves.columns if c.startswith(prefix) and curves[c].notna().any()]
+        for prefix in TITLES
+    }
+    groups = {prefix: columns for prefix, columns in groups.items() if columns}
+    if curves.empty or not groups:
+        return message_figure("No training curve was recorded.")
+    figure = new_figure(height=2.9)
+    axes = figure.subplots(1, len(groups), squeeze=False)[0]
+    picked = curves.loc[is_true(curves["picked"]), "epoch"] if "picked" in curves else []
+    for panel, (prefix, columns) in zip(axes, groups.items(), strict=True):
+        for place, column in enumerate(columns):
+            rows = curves[["epoch", column]].dropna()
+            panel.plot(rows["epoch"], rows[column], color=HUES[place % len(HUES)], linewidth=1.6,
+                       marker="o" if len(rows) <= 30 else "", markersize=3,
+                       label=NAMES.get(column, column.removeprefix(prefix)))  # fmt: skip
+        for epoch in picked:
+            panel.axvline(epoch, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=0,
+                          label=f"picked: epoch {epoch:g}")  # fmt: skip
+        panel.set_title(f"{title}: {TITLES[prefix].lower()}" if title else TITLES[prefix],
+                        loc="left")  # fmt: skip
+        panel.set_xlabel("epoch")
+        panel.set_ylabel("loss")
+        panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        # On paper: the line of the picked epoch runs behind it.
+        panel.legend(loc="upper right", frameon=True, framealpha=1.0, edgecolor="none")
+    return figure

@@ -1,0 +1,130 @@
+"""Rows of variants with a point and its interval: the form that most figures share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from refacebench.plot.style import BAND, CONTROL_LABELS, FAINT, INK, WIDTH, Look, new_figure
+from refacebench.statistics.unavailable import present
+from refacebench.vocabulary import split_variant
+
+#: Height of a row in inches, and the extra gap (in rows) between two defacers.
+ROW, GAP = 0.24, 0.4
+
+
+def positions(variants: Sequence[str]) -> dict[str, float]:
+    """Return the y coordinate of each variant, top to bottom, defacers set apart.
+
+    >>> positions(["null", "a", "a+m", "b"])
+    {'null': 0.0, 'a': 1.4, 'a+m': 2.4, 'b': 3.8}
+    """
+    places, y, above = {}, 0.0, None
+    for variant in variants:
+        group = "" if variant in CONTROL_LABELS else split_variant(variant)[0]
+        if above is not None:
+            y = round(y + (1.0 if group == above else 1.0 + GAP), 6)
+        places[variant] = y
+        above = group
+    return places
+
+
+def panels(variants: Sequence[str], look: Look, titles: Sequence[str], width_ratios=None,
+           row: float = ROW, extra: float = 1.0):  # fmt: skip
+    """Return a figure with one panel a title, all over the same rows.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    axes : list of matplotlib.axes.Axes
+    places : dict of str to float
+        The y coordinate of each variant.
+    """
+    places = positions(variants)
+    bottom = max(places.values(), default=0.0)
+    figure = new_figure(WIDTH, extra + row * (bottom + 1.6))
+    axes = figure.subplots(1, len(titles), sharey=True, squeeze=False, width_ratios=width_ratios)
+    for panel, title in zip(axes[0], titles, strict=True):
+        panel.set_title(title, loc="left")
+        panel.tick_params(axis="y", length=0)
+        panel.spines["left"].set_visible(False)
+        for y in places.values():
+            # Row lines carry the eye from the label to the point.
+            panel.axhline(y, color="#efefef", linewidth=0.8, zorder=0)
+    first = axes[0][0]
+    first.set_yticks(list(places.values()), look.row_labels(list(places)))
+    first.set_ylim(bottom + 0.8, -0.8)
+    return figure, list(axes[0]), places
+
+
+def interval(axes, y: float, look: Look, variant: str, value, low, high, *,
+             filled: bool = True, size: float = 6.5) -> None:  # fmt: skip
+    """Draw one value with its interval; nothing if the value is missing."""
+    if not np.isfinite(value):
+        axes.text(0.02, y, "no value", transform=axes.get_yaxis_transform(), fontsize=7,
+                  color=FAINT, va="center")  # fmt: skip
+        return
+    colour = look.colour(variant)
+    if np.isfinite(low) and np.isfinite(high):
+        axes.plot([low, high], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt", zorder=3)
+    axes.plot([value], [y], marker=look.mark(variant), markersize=size, color=colour,
+              markerfacecolor=colour if filled else "white", markeredgewidth=1.4,
+              linestyle="none", zorder=4)  # fmt: skip
+
+
+def scans(axes, y: float, values: np.ndarray, colour: str, spread: float = 0.26) -> None:
+    """Draw one small point a scan, fanned out by rank so that ties stay visible."""
+    # A measure that no scan of a batch has is read back as empty texts.
+    values = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(dtype=float)
+    values = np.sort(values[np.isfinite(values)])
+    if not len(values):
+        return
+    # A fixed low-discrepancy sequence in place of random jitter: the same bytes every time.
+    golden = (np.arange(1, len(values) + 1) * 0.6180339887) % 1.0
+    axes.plot(values, y + (golden - 0.5) * 2 * spread, linestyle="none", marker="o",
+              markersize=2.6, color=colour, alpha=0.45, markeredgewidth=0, zorder=2)  # fmt: skip
+
+
+def counts(axes, places: Mapping[str, float], table: pd.DataFrame) -> None:
+    """Write the number of participants, and of failed scans, right of the last panel."""
+    numbers = table.drop_duplicates("variant").set_index("variant")
+    gone = set(table["variant"]) - set(present(table)["variant"])
+    for variant, y in places.items():
+        if variant not in numbers.index:
+            continue
+        n = numbers.loc[variant, "n"]
+        failed = numbers.loc[variant].get("n_failed", 0)
+        text = f"{int(n)}" if np.isfinite(n) else "0"
+        if variant in gone:
+            text = "unavailable"
+        if np.isfinite(failed) and failed > 0:
+            text += f", {int(failed)} failed"
+        axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), fontsize=7.5,
+                  va="center", color=INK)  # fmt: skip
+    axes.text(1.02, 1.0, "n", transform=axes.transAxes, fontsize=8, va="bottom", color=INK)
+
+
+def reference(axes, value: float, label: str = "", **options) -> None:
+    """Draw a thin vertical line; nothing if the value is missing."""
+    if np.isfinite(value):
+        style = {"color": CONTROL_LINE, "linewidth": 0.9, "linestyle": (0, (4, 2)), "zorder": 1}
+        axes.axvline(value, label=label or None, **(style | options))
+
+
+def band(axes, half_width: float, label: str = "") -> None:
+    """Shade the range from minus to plus a margin; nothing if it is missing."""
+    if np.isfinite(half_width):
+        axes.axvspan(-half_width, half_width, color=BAND, zorder=0, label=label or None)
+
+
+def cell(rows: pd.DataFrame, column: str) -> float:
+    """Return a column of a one-row selection, NaN if there is no row or no column."""
+    if rows.empty or column not in rows:
+        return float("nan")
+    value = pd.to_numeric(rows[column], errors="coerce").iloc[0]
+    return float(value)
+
+
+CONTROL_LINE = FAINT

@@ -1,0 +1,60 @@
+"""Validation slices of a refacing model over the epochs of its training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from refacebench.faces import SHOWN, may_show
+from refacebench.plot.style import INK, WIDTH, message_figure, new_figure, styled
+
+HIDDEN = "The data set's faces are private: samples of the training are not shown."
+
+
+@styled
+def draw(samples: Mapping[str, np.ndarray], picked: int, faces: str = "private", title: str = ""):
+    """Draw defaced slices, what the model made of them epoch by epoch, and the originals.
+
+    Parameters
+    ----------
+    samples : mapping of str to numpy.ndarray
+        ``defaced``, ``original`` and ``epoch-0001`` ..., each uint8 of shape
+        (slices, rows, columns); rows and columns in increasing anatomical order.
+    picked : int
+        The epoch whose weights were kept.
+    faces : str
+        The dataset's; where they may not be shown, the figure is a sentence.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    if not may_show(faces):
+        return message_figure(f"{title}: {HIDDEN}" if title else HIDDEN)
+    epochs = sorted(name for name in samples if name.startswith("epoch-"))
+    columns = ["defaced", *epochs, "original"]
+    if not epochs or any(name not in samples for name in columns):
+        return message_figure("No samples were recorded.")
+    count = len(samples["original"])
+    figure = new_figure(WIDTH, WIDTH / len(columns) * count + 0.5)
+    axes = figure.subplots(count, len(columns), squeeze=False)
+    for column, name in enumerate(columns):
+        for row in range(count):
+            panel = axes[row, column]
+            panel.set_axis_off()
+            panel.imshow(samples[name][row].T, cmap="gray", vmin=0, vmax=255, origin="lower",
+                         interpolation="nearest")  # fmt: skip
+        axes[0, column].set_title(_heading(name, picked), fontsize=8, color=INK, pad=3)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
+    if title:
+        figure.suptitle(title, fontsize=9.5, x=0.01, ha="left")
+    figure.set_label(SHOWN)
+    return figure
+
+
+def _heading(name: str, picked: int) -> str:
+    if not name.startswith("epoch-"):
+        return name
+    epoch = int(name.removeprefix("epoch-"))
+    return f"epoch {epoch}, picked" if epoch == picked else f"epoch {epoch}"

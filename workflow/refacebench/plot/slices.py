@@ -1,0 +1,238 @@
+"""Example slices of one scan in all its variants.
+
+Privacy: unless a dataset's faces are public, everything outside the dilated
+brain is replaced by the flat silhouette of a heavily smoothed head, in the
+original as well as in every variant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from refacebench.faces import label, may_show
+from refacebench.image.nifti import Volume, grid, reorient, resample
+from refacebench.plot.style import INK, WIDTH, Look, new_figure, styled
+from refacebench.vocabulary import UNDEFACED, split_variant
+
+#: Standard deviation of the smoothing that takes a profile out of a silhouette, in mm.
+SILHOUETTE_MM = 14.0
+#: Voxels of the grid on which that is done.
+_COARSE_MM = 4.0
+#: Grey of the silhouette; brain and its rim are drawn as they are.
+SILHOUETTE_GREY = 0.30
+#: How far beyond the brain mask the image is shown, in mm.
+BRAIN_RIM_MM = 3.0
+#: How far below the frontal lobe the eyes lie, in mm.
+EYES_BELOW_MM = 7.0
+_WINDOW = (0.5, 99.5)
+_PLAIN_COLUMNS = 4
+
+
+@styled
+def draw(
+    original: Volume,
+    variants: Mapping[str, Volume],
+    brain: np.ndarray,
+    look: Look,
+    *,
+    faces: str = "private",
+    title: str = "",
+):
+    """Draw a mid-sagittal and an eye-level axial slice of every variant.
+
+    Parameters
+    ----------
+    original : Volume
+        The scan as it was acquired, any orientation.
+    variants : mapping of str to Volume
+        Other variants of that scan on the same grid (``original`` itself may
+        be among them).
+    brain : numpy.ndarray of bool
+        Brain mask of the original, same grid.
+    look : Look
+        Order and names of the variants.
+    faces : str
+        The dataset's; where they may not be shown, all that lies outside the brain is hidden.
+    title : str
+        Above the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Images are in RAS orientation, left of the participant on the left,
+        nose to the right in the sagittal slices, and share one grey scale.
+
+    Raises
+    ------
+    ValueError
+        If a variant or the brain mask is on another grid, or the mask is empty.
+    """
+    everything = {"original": original, **variants}
+    for name, volume in everything.items():
+        if volume.shape != original.shape or not np.allclose(
+            volume.affine, original.affine, atol=1e-3
+        ):
+            raise ValueError(f"variant '{name}' is not on the grid of its original")
+    if brain.shape != original.shape:
+        raise ValueError(f"brain mask {brain.shape} is not on the scan's grid {original.shape}")
+    if not brain.any():
+        raise ValueError("the brain mask is empty")
+    mask = reorient(original.with_data(brain.astype(np.uint8)), "RAS")
+    places = slice_places(mask.data > 0, mask.spacing)
+    window = grey_window(original.data)
+    order = look.sort(everything)
+    tiles = {
+        name: _tiles(reorient(everything[name], "RAS"), mask, places, window, faces)
+        for name in order
+    }
+    figure = _compose(_grid(order), tiles, mask, look, title)
+    figure.set_label(label(faces))
+    return figure
+
+
+def slice_places(brain: np.ndarray, spacing: np.ndarray) -> tuple[int, int]:
+    """Return the sagittal index of the midline and the axial index of the eyes.
+
+    Parameters
+    ----------
+    brain : numpy.ndarray of bool
+        Brain mask, RAS orientation.
+    spacing : array_like
+        Voxel edges in mm.
+
+    Returns
+    -------
+    tuple of int
+        The midline is the centre of the brain from left to right; the eyes lie
+        a fixed way below the lowest voxel of the brain's foremost sixth.
+    """
+    where = np.argwhere(brain)
+    sagittal = int(round(where[:, 0].mean()))
+    back, front = where[:, 1].min(), where[:, 1].max()
+    frontal = where[where[:, 1] > front - (front - back) / 6]
+    axial = frontal[:, 2].min() - EYES_BELOW_MM / spacing[2]
+    return sagittal, int(np.clip(round(axial), 0, brain.shape[2] - 1))
+
+
+def grey_window(values: np.ndarray) -> tuple[float, float]:
+    """Return the intensities that are drawn black and white."""
+    low, high = np.percentile(values[np.isfinite(values)], _WINDOW)
+    return float(low), float(high if high > low else low + 1.0)
+
+
+def head_share(volume: Volume, brain: np.ndarray, window: tuple[float, float]) -> Volume:
+    """Return how much of the neighbourhood of each place is head, on a coarse grid.
+
+    Smoothing runs over all three dimensions: over a slice alone a nose would
+    keep its profile, in space it is thin and goes.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    low, high = window
+    head = (np.nan_to_num(volume.data) > low + 0.1 * (high - low)) | brain
+    coarse = resample(
+        volume.with_data(head.astype(np.float32)), grid(volume.shape, volume.affine, _COARSE_MM)
+    )
+    share = gaussian_filter(coarse.data, SILHOUETTE_MM / coarse.spacing, mode="nearest")
+    return coarse.with_data(share)
+
+
+def hide_outside(image: np.ndarray, brain: np.ndarray, share: np.ndarray, spacing) -> np.ndarray:
+    """Return a slice with all that lies outside the brain as a flat silhouette.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        A slice, 0 (black) to 1 (white).
+    brain : numpy.ndarray of bool
+        Brain mask of that slice.
+    share : numpy.ndarray
+        :func:`head_share` in that slice.
+    spacing : sequence of float
+        Pixel edges in mm.
+
+    Returns
+    -------
+    numpy.ndarray
+        Inside the dilated brain the slice itself; outside nothing but 0 or
+        :data:`SILHOUETTE_GREY`: no intensity survives, and the outline is that
+        of the smoothed head, cut at one half (a smoothed image that is not cut
+        could be sharpened again).
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    hidden = np.where(share > 0.5, SILHOUETTE_GREY, 0.0)
+    if brain.any():
+        shown = distance_transform_edt(~brain, sampling=spacing) <= BRAIN_RIM_MM
+        hidden = np.where(shown, image, hidden)
+    return hidden
+
+
+def _tiles(volume: Volume, mask: Volume, places, window, faces) -> list[np.ndarray]:
+    """Return the two slices of a variant, 0..1, rows along the first axis of each."""
+    low, high = window
+    share = head_share(volume, mask.data > 0, window) if not may_show(faces) else None
+    tiles = []
+    for axis, place in zip((0, 2), places, strict=True):
+        image = np.take(volume.data, place, axis)
+        image = np.clip((np.nan_to_num(image) - low) / (high - low), 0.0, 1.0)
+        if share is not None:
+            fraction = resample(share, _plane(volume, axis, place)).data.squeeze(axis)
+            brain = np.take(mask.data, place, axis) > 0
+            image = hide_outside(image, brain, fraction, np.delete(volume.spacing, axis))
+        tiles.append(image)
+    return tiles
+
+
+def _plane(volume: Volume, axis: int, place: int) -> Volume:
+    """Return the empty one-voxel-thick grid of a slice."""
+    shape = tuple(1 if i == axis else n for i, n in enumerate(volume.shape))
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, axis] * place
+    return Volume(np.zeros(shape, dtype=np.float32), affine)
+
+
+def _grid(order: list[str]) -> list[list[str]]:
+    """Return the variants row by row: a defacer and its refaced ones side by side."""
+    controls = [v for v in order if v in UNDEFACED]
+    others = [v for v in order if v not in UNDEFACED]
+    if not any(split_variant(v)[1] for v in others):
+        return [order[i : i + _PLAIN_COLUMNS] for i in range(0, len(order), _PLAIN_COLUMNS)]
+    rows = [controls]
+    for defacer in dict.fromkeys(split_variant(v)[0] for v in others):
+        rows.append([v for v in others if split_variant(v)[0] == defacer])
+    return rows
+
+
+def _compose(rows, tiles, mask: Volume, look, title):
+    spacing = mask.spacing
+    sizes = np.asarray(mask.shape) * spacing
+    columns = max(len(row) for row in rows)
+    # One pair is a sagittal slice (y by z) beside an axial one (x by y).
+    pair_width, pair_height = sizes[1] + sizes[0], max(sizes[2], sizes[1])
+    width = min(WIDTH, 4.6 * columns)
+    row_height = width / columns * pair_height / pair_width + 0.26
+    figure = new_figure(width, row_height * len(rows) + (0.3 if title else 0.0))
+    axes = figure.subplots(len(rows), 2 * columns, squeeze=False,
+                           width_ratios=[sizes[1], sizes[0]] * columns)  # fmt: skip
+    for panel in axes.flat:
+        panel.set_axis_off()
+    for row, names in zip(axes, rows, strict=False):
+        for place, name in enumerate(names):
+            sagittal, axial = tiles[name]
+            _show(row[2 * place], sagittal, spacing[2] / spacing[1])
+            _show(row[2 * place + 1], axial, spacing[1] / spacing[0])
+            heading = look.label(name, full=place == 0)  # its defacer leads the row
+            row[2 * place].set_title(heading, loc="left", fontsize=8, color=INK, pad=3)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.03, wspace=0.01, hspace=0.01)
+    if title:
+        figure.suptitle(title, fontsize=9.5, x=0.01, ha="left")
+    return figure
+
+
+def _show(axes, image: np.ndarray, aspect: float) -> None:
+    axes.set_anchor("N")
+    axes.imshow(image.T, cmap="gray", vmin=0.0, vmax=1.0, origin="lower", aspect=aspect,
+                interpolation="nearest")  # fmt: skip

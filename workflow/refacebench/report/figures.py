@@ -1,0 +1,148 @@
+"""Draws and writes the figures of one dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from refacebench import manifest
+from refacebench.image import nifti
+from refacebench.plot import curves, samples, slices, style
+from refacebench.results import catalogue, privacy_map
+from refacebench.results.result import View
+from refacebench.statistics import comparisons
+from refacebench.statistics.settings import Settings
+from refacebench.vocabulary import OK
+
+
+def write(drawn: Mapping, paths: Iterable[str | Path], note: str = "") -> None:
+    """Write figures as PNG and SVG.
+
+    Parameters
+    ----------
+    drawn : mapping
+        By name.
+    paths : iterable of path
+        The PNG files; the stem of each names its figure.
+    note : str
+        What must be seen with every figure.
+    """
+    for path in map(Path, paths):
+        if path.suffix == ".png":
+            style.save(drawn[path.stem], path.with_suffix(""), note)
+
+
+def of_measurements(
+    given, settings: Settings, defacers: Sequence[str], segmenters: Sequence[str]
+) -> dict:
+    """Draw the figures of measurements.
+
+    Parameters
+    ----------
+    given
+        Paths: ``tables``, and ``measured``, the manifests of the measure stage.
+    settings : Settings
+    defacers, segmenters : sequence of str
+        In the order of the config.
+    """
+    tables = _read(given.tables)
+    look = style.look_of(tables, defacers)
+    measures = manifest.read_many(given.measured)
+    return catalogue.draw(View(tables, settings, look=look, measures=measures), segmenters)
+
+
+def of_attacks(given, defacers: Sequence[str], faces: str) -> dict:
+    """Draw the figures of attacks.
+
+    Parameters
+    ----------
+    given
+        Paths: ``tables``, ``privacy``, the tables of attacks, and ``attacks``, what attackers
+        compared.
+    defacers : sequence of str
+        In the order of the config.
+    faces : str
+        The dataset's.
+    """
+    tables, others = _read(given.privacy), _read(given.tables)
+    # The volumes' variants too, so that a variant has the same colour in all figures.
+    known = {**tables, "volumes": others["volumes"], "quality": others["quality"]}
+    look = style.look_of(known, defacers)
+    maps = privacy_map.surface_maps(_with_more(given.attacks), faces)
+    return catalogue.draw(View(tables, faces=faces, look=look, maps=maps), (), attacks=True)
+
+
+def _with_more(paths: Iterable[str]) -> list[comparisons.Comparisons]:
+    found = map(comparisons.read, paths)
+    return [item for item in found if item.extra]
+
+
+def _read(paths: Iterable[str]) -> dict[str, pd.DataFrame]:
+    return {Path(path).stem: catalogue.read(path) for path in paths}
+
+
+# one scan, one training ---------------------------------------------------------------------
+
+
+def of_example(paths: Iterable[str], defacers: Sequence[str], faces: str, title: str):
+    """Draw one scan in all variants, or a figure that says that there is none.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        The manifests of the segment stage.
+    defacers : sequence of str
+        In the order of the config.
+    faces : str
+        The dataset's.
+    title : str
+        Above the figure.
+    """
+    table = manifest.read_many(paths)
+    scan = example(table)
+    if not scan:
+        return style.message_figure("no scan came through: nothing to show")
+    rows = table[(table["scan"] == scan) & (table["status"] == OK)]
+    rows = rows.drop_duplicates("variant").set_index("variant")
+    volumes = {variant: nifti.read(rows.loc[variant, "path"]) for variant in rows.index}
+    return slices.draw(
+        nifti.read(rows["original_path"].iloc[0]),
+        volumes,
+        nifti.read_mask(rows["brain_path"].iloc[0]),
+        style.look_of({"variants": rows.reset_index()}, defacers),
+        faces=faces,
+        title=title,
+    )
+
+
+def example(table: pd.DataFrame) -> str:
+    """Return the first scan that every variant has; else the one that most have."""
+    counts = table[table["status"] == OK].groupby("scan")["variant"].nunique()
+    best = counts[counts == counts.max()]
+    return "" if counts.empty else sorted(best.index)[0]
+
+
+def of_training(card: str | Path, faces: str) -> list:
+    """Draw the losses and the slices of a training, or two figures that say why there is no model.
+
+    Parameters
+    ----------
+    card : path
+        The model's card, beside its curves and samples.
+    faces : str
+        The dataset's.
+    """
+    card = Path(card)
+    facts, name = json.loads(card.read_text()), card.parent.name
+    if facts.get("status", OK) != OK:
+        return [style.message_figure(f"{name}: {facts['reason']}") for _ in range(2)]
+    files = sorted((card.parent / "samples").glob("[!.]*.npy"))
+    shown = {path.stem: np.load(path, allow_pickle=False) for path in files}
+    return [
+        curves.draw(pd.read_csv(card.with_name("curves.tsv"), sep="\t"), name),
+        samples.draw(shown, facts["picked"]["epoch"], faces, name),
+    ]

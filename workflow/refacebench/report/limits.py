@@ -1,0 +1,57 @@
+"""What the page does not show, as far as it can be told from its inputs."""
+
+from __future__ import annotations
+
+from refacebench.plot.style import Look
+from refacebench.report.summary import REMINDER
+from refacebench.results.privacy import MEASURED, is_measured
+from refacebench.results.volume_tests import margin_from_settings
+from refacebench.statistics.settings import Settings
+
+
+def limitations(tables, settings: Settings, statement: str, look: Look) -> list[str]:
+    """Return what the page does not show, as far as it can be told from its inputs."""
+    found = [
+        *_privacy_limits(tables),
+        "The checks of face and brain follow thresholds on the face's surface and on an estimated "
+        "brain mask, not the eye of a rater. Brain that the mask misses is not looked at.",
+        "A native method is a re-implementation of a published one. Its results are not those of "
+        "the released program of that name.",
+        "Segmentation serves as the measure of utility; lesions, cortical thickness, other "
+        "contrasts and other software are not covered.",
+    ]
+    if statement:
+        found.insert(0, f"{statement} Nothing here carries over to scans of patients or volunteers "
+                        "without a run on such scans.")  # fmt: skip
+    if "null" not in look.order:
+        found.append(
+            "No null control was run: how much of a difference is noise of the segmenter is "
+            "unknown."
+        )
+    repeat = tables.get("repeatability")
+    if repeat is not None and len(repeat) and (repeat["margin_source"] == "config").any():
+        found.append(
+            f"The equivalence margin is {settings.equivalence_margin_pct:g} %, a setting, "
+            f"{margin_from_settings(repeat, settings)}: whether an effect of that size "
+            "matters is for the reader to say."
+        )
+    return found
+
+
+def _privacy_limits(tables) -> list[str]:
+    if not is_measured(tables):
+        return [
+            REMINDER + " Measuring it takes "
+            "an attack (face recognition on renderings, reconstruction first), which this run did "
+            "not make (the config has no attackers, or none could be scored). Not one number here "
+            "is evidence of privacy.",
+            "A face that is visibly gone may still be inferred from what is left; a refaced scan "
+            "shows a face that looks real, whose likeness to the person is not measured here.",
+        ]
+    return [
+        MEASURED,
+        "Attacks work on renderings of the surface and on the shape of the head; what the brain, "
+        "the teeth, the ears or the rest of the record give away is not attacked. Galleries here "
+        "are as small as the test split: identification among thousands is harder, a choice among "
+        "few is not.",
+    ]

@@ -1,0 +1,302 @@
+"""The page: an assembler of what the results declare.
+
+:func:`build` reads the PNG files that it is given and fills its template; it writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+
+import pandas as pd
+
+from refacebench.faces import check_figure
+from refacebench.plot.html import embed, fill
+from refacebench.plot.numbers import NO_VALUE
+from refacebench.plot.style import look_of
+from refacebench.report.blocks import Picture, Section, Table
+from refacebench.report.limits import limitations
+from refacebench.report.summary import reminder, summary_lines
+from refacebench.results import catalogue, costs, flow, flow_counts, words
+from refacebench.results.catalogue import name_of
+from refacebench.results.privacy_warnings import warning_lines
+from refacebench.results.result import Figure, Result, View
+from refacebench.statistics.settings import Settings
+
+TEMPLATE = Path(__file__).with_name("page.html")
+#: A page must stay small enough to be mailed.
+MOST_BYTES = 8_000_000
+
+
+def build(context: Mapping) -> str:
+    """Return the report page.
+
+    Parameters
+    ----------
+    context : mapping
+        ``title`` : str.
+        ``version`` : str, of the software (may be empty).
+        ``datasets`` : list of mappings, one a dataset, with
+
+        ``name`` : str.
+        ``statement`` : str or None
+            What must be known about a synthetic dataset; shown as a banner.
+        ``faces`` : str
+            The config's ``faces``; see :func:`refacebench.faces.check_figure`.
+        ``tables`` : dict of str to DataFrame
+            Result tables; missing ones and empty ones leave their section out.
+        ``figures`` : dict of str to path
+            PNG files by name, those of several segmenters, ``slices`` and all ``curves-*`` and
+            ``samples-*`` among them.
+        ``settings`` : :class:`refacebench.statistics.settings.Settings`.
+        ``config`` : mapping
+            The run's config; ``seed``, ``splits``, ``thresholds`` and the order
+            of ``defacers`` and ``segmenters`` are used.
+        ``methods`` : list of mappings
+            ``kind``, ``name``, ``title``, ``engine``, ``version``.
+        ``costs`` : DataFrame or None
+            One row a stage, the columns as they are to be printed.
+        ``tables_href`` : str, optional
+            Folder of the TSV files, relative to the page; ``tables/{name}``
+            by default.
+
+    Returns
+    -------
+    str
+        HTML without any external resource.
+
+    Raises
+    ------
+    ValueError
+        If a figure shows faces that must not be shown, or the page would be
+        larger than :data:`MOST_BYTES`.
+    """
+    page = fill(
+        TEMPLATE,
+        title=context["title"],
+        version=context.get("version", ""),
+        datasets=[_dataset(dataset) for dataset in context["datasets"]],
+        reminder=" ".join(dict.fromkeys(reminder(d["tables"]) for d in context["datasets"])),
+    )
+    if len(page.encode()) > MOST_BYTES:
+        raise ValueError(
+            f"the report would have {len(page.encode()) / 1e6:.1f} MB (limit "
+            f"{MOST_BYTES / 1e6:g} MB); make one report for each dataset"
+        )
+    return page
+
+
+def _dataset(dataset: Mapping) -> dict:
+    """Return what the template needs of one dataset."""
+    tables = dataset["tables"]
+    settings = dataset["settings"]
+    config = dataset.get("config") or {}
+    view = View(
+        tables,
+        settings,
+        thresholds=config.get("thresholds") or {},
+        faces=dataset["faces"],
+        look=look_of(tables, list(config.get("defacers") or {})),
+    )
+    statement = dataset.get("statement") or ""
+    return {
+        "name": dataset["name"],
+        "statement": statement,
+        "warnings": warning_lines(tables),
+        "notes": warning_lines(tables, loud=False),
+        "summary": summary_lines(tables, settings, look=view.look),
+        "flow": _flow(dataset, view),
+        "methods": _methods(dataset["methods"]),
+        "sections": [s for s in _sections(dataset, view) if s.pictures or s.tables],
+        "costs": _costs(dataset.get("costs")),
+        "limits": limitations(tables, settings, statement, view.look),
+        "parameters": _parameters(settings, config),
+    }
+
+
+# sections -----------------------------------------------------------------------------------
+
+
+def _sections(dataset: Mapping, view: View) -> list[Section]:
+    """Return the sections in their order; those of segmenters in turn, segmenter by segmenter."""
+    segmenters = _segmenters(dataset["tables"], dataset.get("config") or {})
+    found = []
+    for several, group in groupby(catalogue.headings(), lambda item: item[0].by_segmenter):
+        group = list(group)
+        for segmenter in segmenters if several else [None]:
+            by = f" ({segmenter})" if several and len(segmenters) > 1 else ""
+            suffix = name_of("", segmenter, segmenters) if several else ""
+            for heading, results in group:
+                pictures = [
+                    p for r in results for p in _pictures(dataset, view, r, segmenter, segmenters)
+                ]
+                tables = [t for r in results for t in _tables(dataset, view.of(segmenter), r)]
+                found.append(
+                    Section(heading.id + suffix, heading.title + by, heading.lead, pictures, tables)
+                )
+    return found
+
+
+def _pictures(dataset, view: View, result: Result, segmenter, segmenters) -> list[Picture]:
+    """Return the pictures of a result's figures that are there."""
+    found = []
+    for figure in result.figures:
+        if figure.draw is None:
+            found += _loose(dataset, view, result, figure)
+            continue
+        first = figure.first_segmenter and segmenters
+        mine = view.of(segmenters[0] if first else segmenter)
+        name = name_of(figure.name, segmenter, segmenters) if segmenter else figure.name
+        path = dataset["figures"].get(name)
+        if path is not None and len(mine.rows(result.source or result.name)):
+            found.append(Picture(name, embed(path), result.words(figure)(mine), figure.alt))
+    return found
+
+
+def _loose(dataset, view: View, result: Result, figure: Figure) -> list[Picture]:
+    """Return all pictures whose name begins with that of a figure which a rule of its own draws."""
+    found = []
+    for name, path in dataset["figures"].items():
+        if name.startswith(figure.name):
+            if figure.heads:
+                check_figure(path, view.faces)
+            which = name.removeprefix(figure.name).strip("-_ ")
+            caption = result.words(figure)(view, which)
+            found.append(Picture(name, embed(path), caption, figure.alt))
+    return found
+
+
+def _tables(dataset, view: View, result: Result) -> list[Table]:
+    """Return the compact form of a result's table; none if it is empty or has no such form."""
+    if result.printed is None or view.rows(result.name).empty:
+        return []
+    columns, rows = result.printed(view)
+    if not rows:
+        return []
+    figures = dataset["figures"]
+    if result.name in figures or f"{result.name}-{view.segmenter}" in figures:
+        caption = (result.numbers or words.numbers)(view)
+    else:
+        caption = result.caption(view)
+    return [Table(caption, columns, rows, _link(dataset, result.name))]
+
+
+def _segmenters(tables, config: Mapping) -> list[str]:
+    """Return the segmenters in the config's order, by which figures are named."""
+    if config.get("segmenters"):
+        return list(config["segmenters"])
+    for name in ("overlap", "volumes", "brainage"):
+        table = tables.get(name)
+        if table is not None and len(table):
+            return [str(s) for s in dict.fromkeys(table["segmenter"])]
+    return []
+
+
+def _link(dataset: Mapping, name: str) -> str:
+    folder = dataset.get("tables_href", f"tables/{dataset['name']}").rstrip("/")
+    return f"{folder}/{name}.tsv"
+
+
+def _flow(dataset: Mapping, view: View) -> dict:
+    """Return what became of the scans: numbers, counts by stage, and those that were left out."""
+    table = view.rows("flow")
+    if table.empty:
+        return {"numbers": None, "counts": None, "left_out": None}
+    columns, rows = flow.printed(view)
+    rest = len(rows) - flow.MOST_LEFT_OUT
+    caption = f"Scans that were left out, and why: {words.plural(len(rows), 'row')}"
+    caption += f", the first {flow.MOST_LEFT_OUT} of them." if rest > 0 else "."
+    counts = None
+    if len(view.rows("flow_counts")):
+        result = flow_counts.RESULT
+        counts = Table(result.numbers(view), *result.printed(view), _link(dataset, result.name))
+    shown = rows[: flow.MOST_LEFT_OUT]
+    return {
+        "numbers": flow.scan_numbers(table),
+        "counts": counts,
+        "left_out": Table(caption, columns, shown, _link(dataset, "flow")),
+    }
+
+
+# methods, settings, costs --------------------------------------------------------------------
+
+
+def _methods(methods: Sequence[Mapping]) -> Table:
+    rows = [
+        [m["name"], m["kind"], m.get("title") or "", _engine(m.get("engine"), m.get("reason")),
+         str(m.get("version") or NO_VALUE)]
+        for m in methods
+    ]  # fmt: skip
+    caption = (
+        "What was run. Native: re-implementation of the published method; official: the released "
+        "program itself."
+    )
+    return Table(caption, ["Name", "Kind", "What it does", "Engine", "Version"], rows)
+
+
+def _engine(engine, reason=None) -> str:
+    names = {"native": "native (re-implementation)", "official": "official program"}
+    name = names.get(engine, str(engine or NO_VALUE))
+    return f"{name}: {reason}" if reason else name
+
+
+def _parameters(settings: Settings, config: Mapping) -> Table:
+    rows = [[f"statistics: {key}", _plain(value)] for key, value in asdict(settings).items()]
+    for key in ("privacy", "thresholds", "splits", "seed"):
+        if key in config and (key != "privacy" or config.get("attackers")):
+            rows.insert(0, [key, _plain(config[key])])
+    return Table("Settings of this run.", ["Setting", "Value"], rows)
+
+
+def _plain(value) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_plain(v)}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(v) for v in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _costs(table: pd.DataFrame | None) -> Table | None:
+    if table is None or table.empty:
+        return None
+    view = View({"costs": table})
+    return Table(costs.caption(view), *costs.printed(view))
+
+
+# reading ------------------------------------------------------------------------------------
+
+
+def read(given, asked) -> list[dict]:
+    """Read what the page is made of, as :func:`build` takes it.
+
+    Parameters
+    ----------
+    given
+        Paths: ``tables``, ``privacy``, ``figures`` and ``costs``.
+    asked
+        ``config``; ``methods``; ``statements`` and ``faces`` by dataset.
+    """
+    spent = pd.read_csv(given.costs, sep="\t")
+    return [
+        {
+            "name": name,
+            "statement": statement,
+            "faces": asked.faces[name],
+            "tables": {
+                f.stem: catalogue.read(f) for f in _under([*given.tables, *given.privacy], name)
+            },
+            "figures": {f.stem: f for f in _under(given.figures, name)},
+            "settings": Settings.from_config(asked.config),
+            "config": asked.config,
+            "methods": asked.methods,
+            "costs": spent[spent["dataset"] == name].drop(columns="dataset"),
+        }
+        for name, statement in asked.statements.items()
+    ]
+
+
+def _under(paths, dataset: str) -> list[Path]:
+    """Return the paths of one dataset's folder."""
+    return [Path(p) for p in paths if Path(p).parent.name == dataset]

@@ -1,0 +1,377 @@
+"""The summary that a run ends with: a few lines that say what the tables show, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from refacebench.plot.numbers import number
+from refacebench.plot.style import Look, look_of
+from refacebench.plot.volumes import region_label
+from refacebench.results import findings, words
+from refacebench.results.flow import scan_numbers
+from refacebench.results.privacy import MEASURED, is_measured
+from refacebench.results.privacy_warnings import warning_lines
+from refacebench.results.result import of_segmenter
+from refacebench.results.volume_tests import out_of_reach
+from refacebench.results.volumes import significant_regions
+from refacebench.results.words import plural
+from refacebench.statistics import losses
+from refacebench.statistics.attack_tables import is_beaten, is_unranked, main_rows
+from refacebench.statistics.settings import Settings
+from refacebench.statistics.unavailable import present
+from refacebench.vocabulary import ATTACKING, FOLLOWUP, GLOBALS, REGIONS, UNDEFACED, split_variant
+
+REMINDER = (
+    "Whether people can be recognised was not measured: this report shows what became of the "
+    "face's surface, the brain mask and the measures of science."
+)
+
+
+def reminder(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Return the sentence that must stand beside the results on privacy."""
+    return MEASURED if is_measured(tables) else REMINDER
+
+
+def summary_lines(
+    tables: Mapping[str, pd.DataFrame],
+    settings: Settings | None = None,
+    *,
+    segmenter: str | None = None,
+    look: Look | None = None,
+) -> list[str]:
+    """Return few lines that say what the tables show, and no more: one a method at most.
+
+    Parameters
+    ----------
+    tables : mapping of str to pandas.DataFrame
+        The tables of one dataset; missing or empty ones are named as such.
+    settings : Settings, optional
+        Those of the tables.
+    segmenter : str, optional
+        The first one of the tables if left out.
+    look : Look, optional
+        Order of the variants.
+
+    Returns
+    -------
+    list of str
+        Scans; how far the checks can be trusted; what an attack reaches on the
+        originals, where attacks were scored; a line a defacer
+        (:func:`refacebench.findings.line`); overlap; volumes and brain age;
+        utility and what was not measured.
+    """
+    settings = settings or Settings()
+    look = look or look_of(tables)
+    everything = tables
+    tables = {name: present(table) for name, table in tables.items()}
+    segmenter = segmenter or _first_segmenter(tables)
+    return [
+        _scans_line(tables),
+        *_method_lines(everything, settings, look),
+        *_recognition_lines(tables, settings, look),
+        _overlap_line(tables, segmenter, look),
+        f"{_volumes_line(tables, settings, segmenter, look)} {_age_line(tables, segmenter, look)}",
+        f"{_utility_line(tables, segmenter, look)} {reminder(tables)}",
+    ]
+
+
+def _method_lines(tables, settings: Settings, look: Look) -> list[str]:
+    """Return how far the checks can be trusted, what attacks reach, and a line a defacer."""
+    if _get(tables, "quality").empty:
+        return ["Methods: not judged."]
+    first = findings.originals_line(tables, settings.level)
+    lines = [findings.line(findings.finding(tables, name)) for name in look.defacers]
+    return [findings.checks_line(tables), *([first] if first else []), *lines]
+
+
+def _first_segmenter(tables) -> str | None:
+    for name in ("overlap", "volumes"):
+        table = tables.get(name)
+        if table is not None and len(table):
+            return str(table["segmenter"].iloc[0])
+    return None
+
+
+def _get(tables, name: str, segmenter: str | None = None) -> pd.DataFrame:
+    table = tables.get(name)
+    return pd.DataFrame() if table is None else of_segmenter(table, segmenter)
+
+
+def _scans_line(tables) -> str:
+    flow = _get(tables, "flow")
+    if flow.empty:
+        return "Scans: the flow of scans was not recorded."
+    n = scan_numbers(flow)
+    text = (
+        f"Scans: {plural(n['scans'], 'scan')} of {plural(n['participants'], 'participant')} went "
+        f"in; {n['left_out']} left out, {n['compared']} compared"
+    )
+    if n["other"]:
+        later = "later sessions" if FOLLOWUP in set(flow.get("role", ())) else "rescans"
+        used = f", {n['other'] - n['unused']} used for training, validation or as {later}"
+        text += used + (f", {n['unused']} not used" if n["unused"] else "")
+    if n["incomplete"]:
+        text += f"; at least one method failed on {n['incomplete']} of those compared"
+    lost = losses.on_the_way(flow[flow["stage"].isin(ATTACKING)], flow)
+    return text + (f"; {lost}." if lost else ".")
+
+
+def _recognition_lines(tables, settings: Settings, look: Look) -> list[str]:
+    """Return a line on the plane of attacks and volumes; none where no attack was scored."""
+    if not is_measured(tables):
+        return []
+    table = _get(tables, "tradeoff")
+    if table.empty:
+        return ["Recognition: attacks were scored, but no worst case could be taken."]
+    table = main_rows(table)
+    table = table.drop_duplicates("variant").set_index("variant")
+    shown = ["original", *look.defacers]
+    short = words.shortfalls(table.reset_index())
+    parts = [
+        *([f"Attacked: {shorten(short, 4, '; ')}."] if short else []),
+        *_failure_words(table, shown),
+        *front_words(table, look),
+    ]
+    return [" ".join(parts)] if parts else []
+
+
+def _failure_words(table: pd.DataFrame, shown: Sequence[str]) -> list[str]:
+    """Return a sentence on participants who could not be attacked; none where there are none."""
+    rows = table.loc[[v for v in shown if v in table.index]]
+    lost = [
+        f"{v} {int(row['n_failed'])} of {int(row['n'])}"
+        + (" (not comparable)" if row["comparable"] == 0 else "")
+        for v, row in rows[rows["n_failed"] > 0].iterrows()
+    ]
+    return [f"Of participants that could be attacked; failed: {shorten(lost)}."] if lost else []
+
+
+def front_words(table: pd.DataFrame, look: Look) -> list[str]:
+    """Return a sentence on the Pareto front of one segmenter, ``table`` by variant."""
+    if is_unranked(table):
+        return [
+            "Weighed against the change in volumes, no method is shown to be better than another "
+            "with so few participants."
+        ]
+    front = [v for v in table.index if table.loc[v, "pareto"] == 1]
+    if not front:
+        return []
+    beaten = [v for v in look.sort(front) if is_beaten(table.loc[v].to_dict() | {"variant": v})]
+    others = [v for v in look.sort(front) if v not in beaten]
+    words = "Weighed against the change in volumes, no other method is shown to be better than"
+    return [
+        *([f"{words} these (Pareto front): {', '.join(others)}."] if others else []),
+        *(
+            [
+                f"An attack beats {', '.join(beaten)}; that no other method is shown to be better "
+                "says only that there are too few participants."
+            ]
+            if beaten
+            else []
+        ),
+    ]
+
+
+def shorten(parts: Sequence[str], most: int = 6, mark: str = ", ") -> str:
+    """Join parts; of a long list only both ends."""
+    if len(parts) > most:
+        half = most // 2
+        rest = f"... {len(parts) - 2 * half} more ..."
+        parts = [*parts[:half], rest, *parts[-half:]]
+    return mark.join(parts)
+
+
+def brain_dice(overlap: pd.DataFrame) -> pd.Series:
+    """Return the mean Dice of the brain by variant, over the scans that were measured."""
+    rows = overlap[(overlap["structure"] == "brain") & (overlap["measure"] == "dice")]
+    return rows.set_index("variant")["mean"].dropna()
+
+
+def _overlap_line(tables, segmenter, look: Look) -> str:
+    table = _get(tables, "overlap", segmenter)
+    dice = brain_dice(table) if len(table) else pd.Series(dtype=float)
+    if dice.empty:
+        return "Overlap: not measured."
+    parts = []
+    if "null" in dice:
+        parts.append(f"null control {dice['null']:.3f}")
+    methods = dice.drop(labels=[v for v in UNDEFACED if v in dice])
+    refaced = methods.index.to_series().str.contains("+", regex=False)
+    for word, values in (("defaced", methods[~refaced]), ("refaced", methods[refaced])):
+        if len(values):
+            parts.append(f"{word} {_range(values, look)}")
+    pairs = [(v, split_variant(v)[0]) for v in methods.index[refaced]]
+    pairs = [(new, old) for new, old in pairs if old in methods]
+    if pairs:
+        higher = sum(methods[new] > methods[old] for new, old in pairs)
+        parts.append(f"mean higher after refacing in {higher} of {len(pairs)} pairs")
+    return f"Overlap (mean brain Dice with the original's segmentation): {'; '.join(parts)}."
+
+
+def _range(values: pd.Series, look: Look) -> str:
+    """Return the lowest and the highest value with their variants."""
+    low, high = values.idxmin(), values.idxmax()
+    if len(values) == 1:
+        return f"{values[low]:.3f} ({low})"
+    return f"{values[low]:.3f} ({low}) to {values[high]:.3f} ({high})"
+
+
+def _volumes_line(tables, settings: Settings, segmenter, look: Look) -> str:
+    table = _get(tables, "volumes", segmenter)
+    counts = significant_regions(table, settings.alpha) if len(table) else pd.DataFrame()
+    if counts.empty or not counts["tested"].any():
+        return "Volumes: not measured."
+    counts = counts[counts["tested"] > 0]
+    hopeless = out_of_reach(table, settings.alpha)
+    if set(hopeless) >= set(counts.index):
+        most = int(table["n"].max())
+        return (
+            f"Volumes: with {plural(most, 'participant')} no regional difference could pass "
+            "Holm's correction, so nothing follows from finding none."
+        )
+    shown = counts["differ"].astype(str)
+    shown[[v in hopeless and counts.loc[v, "differ"] == 0 for v in shown.index]] += " (n too small)"
+    parts = [f"null control {shown['null']}"] if "null" in shown.index else []
+    methods = []
+    for defacer in look.defacers:
+        kin = look.sort(v for v in shown.index if split_variant(v)[0] == defacer)
+        found = [shown[v] + (f" after {split_variant(v)[1]}" if v != defacer else "") for v in kin]
+        if found:
+            methods.append(f"{defacer} {', '.join(found)}")
+    listed = shorten([*parts, *methods], 8, "; ")
+    return (
+        f"Volumes (regions of {len(REGIONS)} that differ from the original, Holm p < "
+        f"{settings.alpha:g}): {listed}.{_globals_line(table, settings, look)}"
+    )
+
+
+def _globals_line(table: pd.DataFrame, settings: Settings, look: Look) -> str:
+    """Return which whole-brain volumes differ, TIV among them, and the change that is largest."""
+    rows = table[table["region"].isin(GLOBALS) & table["p_holm"].notna()]
+    rows = rows[~rows["variant"].isin(UNDEFACED)]
+    tested = rows["region"].nunique()
+    if not tested:
+        return ""
+    rows = rows[rows["p_holm"] < settings.alpha]
+    parts = []
+    for variant in look.sort(rows["variant"]):
+        mine = rows[rows["variant"] == variant]
+        most = mine.loc[mine["median_change_pct"].abs().idxmax()]
+        change = number(most["median_change_pct"], 1, True)
+        parts.append(f"{variant} {len(mine)} ({region_label(most['region'])} {change} %)")
+    if not parts:
+        return f" Whole-brain volumes that differ, of {tested}: none."
+    listed = shorten(parts, 8, "; ")
+    return f" Whole-brain volumes that differ, of {tested} (largest change): {listed}."
+
+
+def _age_line(tables, segmenter, look: Look) -> str:
+    table = _get(tables, "brainage", segmenter)
+    if len(table):
+        table = table[~table["variant"].isin(UNDEFACED)]
+        table = table[table["shift"].notna()]
+    if table.empty:
+        return "Brain age: not measured."
+    worst = table.loc[table["shift"].abs().idxmax()]
+    text = (
+        f"Brain age: largest mean shift {number(worst['shift'], 2, True)} years "
+        f"({worst['variant']}, interval {number(worst['shift_low'], 2, True)} to "
+        f"{number(worst['shift_high'], 2, True)})"
+    )
+    rescan = table["rescan_shift_abs"].dropna()
+    if len(rescan):
+        largest = table["shift_abs"].max()
+        text += (
+            f"; mean absolute shift up to {largest:.2f}, between two scans of one person "
+            f"{rescan.iloc[0]:.2f}"
+        )
+    return text + "."
+
+
+def utility_ranking(tables: Mapping[str, pd.DataFrame], segmenter: str | None) -> pd.DataFrame:
+    """Rank the de-identified variants by three measures of utility, equally weighted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index variant, best first.  ``dice``: mean over the four structures,
+        failed scans counting as zero; ``volume_change_pct``: mean over the 17
+        regions of the absolute median change; ``age_shift``: mean absolute
+        shift of predicted brain age in years; ``mean_rank``: mean of the
+        ranks in those that were measured for all variants; ``low`` and
+        ``high``: interval of the brain's Dice.  Empty if nothing was measured.
+    """
+    overlap = _get(tables, "overlap", segmenter)
+    if overlap.empty:
+        return pd.DataFrame()
+    dice = overlap[(overlap["measure"] == "dice") & ~overlap["variant"].isin(UNDEFACED)]
+    table = pd.DataFrame({"dice": dice.groupby("variant", sort=False)["mean_all"].mean()})
+    brain = dice[dice["structure"] == "brain"].set_index("variant")
+    table["low"], table["high"] = brain["low_all"], brain["high_all"]
+    volumes = _get(tables, "volumes", segmenter)
+    if len(volumes):
+        rows = volumes[volumes["region"].isin(REGIONS)]
+        table["volume_change_pct"] = rows["median_change_pct"].abs().groupby(rows["variant"]).mean()
+    ages = _get(tables, "brainage", segmenter)
+    if len(ages):
+        table["age_shift"] = ages.set_index("variant")["shift_abs"]
+    ranks = pd.DataFrame(index=table.index)
+    for name, better in (("dice", False), ("volume_change_pct", True), ("age_shift", True)):
+        if name in table and table[name].notna().all():
+            ranks[name] = table[name].rank(ascending=better)
+    if ranks.empty or not len(ranks.columns):
+        return pd.DataFrame()
+    table["mean_rank"], table["measures"] = ranks.mean(axis=1), len(ranks.columns)
+    return table.sort_values(["mean_rank", "dice"], ascending=[True, False], kind="stable")
+
+
+def _utility_line(tables, segmenter, look: Look) -> str:
+    table = utility_ranking(tables, segmenter)
+    if table.empty:
+        return "Utility: not measured for all variants, so none is named first."
+    if len(table) == 1:
+        return f"Utility: only one variant ({table.index[0]}), so there is nothing to rank."
+    best = table.iloc[0]
+    names = list(table.index[table["mean_rank"] == best["mean_rank"]])
+    others = table.drop(index=names)
+    overlapping = int(((others["high"] >= best["low"]) & (others["low"] <= best["high"])).sum())
+    text = (
+        "Utility, whatever the attacks: first by mean rank over "
+        f"{plural(int(best['measures']), 'measure')} (Dice, volumes, brain age) of {len(table)} "
+        f"variants: {' and '.join(_with_caution(tables, name) for name in names)}"
+    )
+    if overlapping:
+        text += (
+            f"; but the interval of its brain Dice overlaps those of {overlapping} other"
+            f"{'' if overlapping == 1 else 's'}, so that lead is not established"
+        )
+    return f"{text}."
+
+
+def _with_caution(tables, variant: str) -> str:
+    """Name a variant with what was found of face and attack: utility alone decides nothing."""
+    if _get(tables, "quality").empty:
+        return variant
+    return f"{variant} ({findings.short(findings.finding(tables, variant))})"
+
+
+def closing(datasets: Sequence[Mapping], page: str | Path) -> str:
+    """Return the text that a run ends with: a few lines a dataset, and where the report is.
+
+    Parameters
+    ----------
+    datasets : sequence of mapping
+        As for :func:`refacebench.report.page.build`.
+    page : path
+        The report.
+    """
+    found = []
+    for dataset in datasets:
+        synthetic = " (SYNTHETIC, no evidence about real people)" if dataset["statement"] else ""
+        found.append(f"\nDataset {dataset['name']}{synthetic}")
+        found += [f"WARNING: {line}" for line in warning_lines(dataset["tables"])]
+        found += summary_lines(dataset["tables"], dataset["settings"])
+    return "\n".join([*found, f"\nReport: {page}", ""])

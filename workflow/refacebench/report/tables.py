@@ -1,0 +1,45 @@
+"""Writes result tables: as TSV, and beside it as LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from refacebench import manifest
+from refacebench.report.latex import write_latex
+from refacebench.results import catalogue
+from refacebench.results.result import View
+
+
+def write(
+    tables: Mapping[str, pd.DataFrame],
+    paths: Iterable[str | Path],
+    view: View,
+    note: str = "",
+) -> None:
+    """Write tables as TSV and, where the result says so, beside it as LaTeX.
+
+    Parameters
+    ----------
+    tables : mapping of str to pandas.DataFrame
+        By name.
+    paths : iterable of str or Path
+        The TSV files; the stem of each names its table.
+    view : View
+        What captions are made from.
+    note : str
+        Stands before every caption.
+    """
+    for path in map(Path, paths):
+        manifest.write(tables[path.stem], path)
+        print_latex(tables[path.stem], path, view, note)
+
+
+def print_latex(table: pd.DataFrame, path: Path, view: View, note: str = "") -> None:
+    """Write one table as LaTeX beside its TSV file, unless it is not to be printed."""
+    result = catalogue.find(path.stem)
+    if result.in_latex:
+        words = f"{note} {result.caption(view)}".strip()
+        write_latex(table, words, path.with_suffix(".tex"), result.latex or None, result.name)

@@ -1,0 +1,312 @@
+"""What a variant does to predicted brain age.
+
+``mae`` is that of predictions *before* the age-bias correction
+(the correction uses the age and would flatter any model); ``shift`` is
+predicted(variant) - predicted(original) in corrected years, ``shift_abs`` the
+mean of its absolute values, ``rescan_shift_abs`` the same between two sessions
+of a person; ``gap`` is corrected prediction - age; ``mae_change`` is against the
+original on the same scans; ``r2_train_cv`` and ``mae_train_cv`` are out-of-fold
+by participant, uncorrected; ``note`` says why there is no model.
+
+Takes the measurement table with the columns of
+:func:`refacebench.brainage.add_predictions`; knows nothing of the models but
+their accuracy on their own training data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from refacebench.plot import dots
+from refacebench.plot.numbers import number
+from refacebench.plot.style import BAND, INK, Look, message_figure, pick_segmenter, styled
+from refacebench.results import words
+from refacebench.results.cells import by_variant, count, with_interval
+from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
+from refacebench.statistics import paired
+from refacebench.statistics.cohort import (
+    by_participant,
+    measure,
+    pairs,
+    rescan_pairs,
+    segmenters_of,
+)
+from refacebench.statistics.intervals import bootstrap_mean
+from refacebench.statistics.settings import Settings
+from refacebench.statistics.summaries import draws
+
+
+def compute(
+    measurements: pd.DataFrame,
+    settings: Settings,
+    variants: Sequence[str],
+    models: Mapping[str, dict],
+) -> pd.DataFrame:
+    """Return the error and the shift of predicted age of every variant, the original too.
+
+    ``mae`` is that of the predictions before the age-bias correction: the
+    correction uses the chronological age and would flatter any model.
+    ``shift`` is predicted(variant) - predicted(original) in corrected years,
+    ``shift_abs`` the mean of its absolute values, to be held against
+    ``rescan_shift_abs``; ``gap`` is corrected prediction minus chronological
+    age.  Family of ``p_holm``: all variants of one segmenter.
+    """
+    rows = []
+    for segmenter in segmenters_of(measurements):
+        model = models.get(segmenter, {"note": "no brain-age model"})
+        rescan = _rescan_shift(measurements, segmenter, settings)
+        for variant in variants:
+            table = pairs(measurements, segmenter, variant, settings)
+            rows.append(
+                {
+                    "variant": variant,
+                    "segmenter": segmenter,
+                    **_row(table, variant, settings),
+                    **rescan,
+                    **_training(model),
+                }
+            )
+    result = RESULT.frame(rows)
+    result["p_holm"] = np.nan
+    result["family_size"] = np.nan
+    for _, family in result.groupby("segmenter", sort=False):
+        result.loc[family.index, "p_holm"] = paired.correct(family["p"], "holm")
+        result.loc[family.index, "family_size"] = int(family["p"].notna().sum())
+    return result
+
+
+def _row(table: pd.DataFrame, variant: str, settings: Settings) -> dict:
+    options = draws(settings)
+    persons = table["participant"]
+    reference = _reference(table, "brainage_raw")
+    new = measure(table, "brainage_raw").where(reference.notna())
+    age = pd.to_numeric(table["age"], errors="coerce") if "age" in table else reference * np.nan
+    error = by_participant((new - age).abs(), persons)
+    worse = by_participant((new - age).abs() - (reference - age).abs(), persons)
+    gap = by_participant(measure(table, "brainage") - age, persons)
+    row = {
+        "n": persons[new.notna()].nunique(),
+        "n_scans": int(new.notna().sum()),
+        "n_failed": int((reference.notna() & new.isna()).sum()),
+        **_mean("mae", error, options),
+        **_mean("gap", gap, options),
+    }
+    if variant == "original":
+        return row
+    change = measure(table, "brainage_shiftable") - _reference(table, "brainage_shiftable")
+    shift = by_participant(change, persons)
+    return {
+        **row,
+        **_mean("shift", shift, options),
+        "shift_sd": shift.std(ddof=1) if len(shift) > 1 else np.nan,
+        **_mean("shift_abs", by_participant(change.abs(), persons), options),
+        "p": paired.wilcoxon(shift, settings.zero_method)[1],
+        **_mean("mae_change", worse, options),
+    }
+
+
+def _reference(table: pd.DataFrame, name: str) -> pd.Series:
+    if f"ref_{name}" not in table:
+        return pd.Series(np.nan, index=table.index)
+    return table[f"ref_{name}"]
+
+
+def _mean(name: str, values: pd.Series, options: dict) -> dict:
+    low, high = bootstrap_mean(values, **options)
+    mean = float(values.mean()) if len(values) else np.nan
+    return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def _rescan_shift(measurements, segmenter, settings) -> dict:
+    """Return the yardstick: the mean absolute difference between a person's two sessions.
+
+    Only persons of the compared splits: the model has seen the others.
+    """
+    both = rescan_pairs(measurements, segmenter, settings.splits)
+    if "brainage_shiftable_1" not in both:
+        return {"rescan_shift_abs": np.nan, "n_rescan": 0}
+    change = (both["brainage_shiftable_2"] - both["brainage_shiftable_1"]).abs()
+    persons = by_participant(change, both["participant"])
+    return {
+        "rescan_shift_abs": float(persons.mean()) if len(persons) else np.nan,
+        "n_rescan": len(persons),
+    }
+
+
+def _training(model: Mapping) -> dict:
+    accuracy = model.get("out_of_fold", {})
+    return {
+        "r2_train_cv": accuracy.get("r2", np.nan),
+        "mae_train_cv": accuracy.get("mae", np.nan),
+        "n_train": model.get("n_participants", 0),
+        "correction": model.get("correction", {}).get("type", ""),
+        "note": model.get("note", ""),
+    }
+
+
+def caption(view: View) -> str:
+    """Return the caption of the brain-age figure and table."""
+    table = view.rows("brainage")
+    return words.join(
+        f"Predicted brain age of each variant{view.by}. Shift: prediction on the variant "
+        "minus prediction on the original, in corrected years. Grey in figures (rescan_shift_abs): "
+        "mean absolute shift between a scan of a person and a declared rescan, if there is one. "
+        "Error (MAE): against chronological "
+        "age, before the age-bias correction. Wilcoxon signed-rank tests of the shift, "
+        "Holm-corrected over the variants of a segmenter.",
+        *_models(table),
+        words.rests(view, table),
+        words.intervals(view.settings),
+        words.engines(view.tables.get("quality")),
+    )
+
+
+def _models(table: pd.DataFrame) -> list[str]:
+    """Return what each segmenter's brain-age model is, or why there is none."""
+    firsts = table.drop_duplicates("segmenter").to_dict("records")
+    found = []
+    for first in firsts:
+        whose = f" of {first['segmenter']}" if len(firsts) > 1 else ""
+        if pd.notna(first["n_train"]) and pd.notna(first["r2_train_cv"]):
+            text = (
+                f"Model{whose}: trained on the originals of {int(first['n_train'])} other "
+                "participants; cross-validated by participant, before the correction: R2 "
+                f"{first['r2_train_cv']:.2f}"
+            )
+            if pd.notna(first["mae_train_cv"]):
+                text += f", error {first['mae_train_cv']:.1f} years"
+            correction = words.text(first["correction"])
+            found.append(text + (f"; age-bias correction: {correction}." if correction else "."))
+        note = words.text(first["note"])
+        if note:
+            found.append(f"Note{whose}: {note}" if whose else note)
+    return found
+
+
+TITLES = {
+    "shift": "Mean shift of predicted age",
+    "shift_abs": "Mean absolute shift",
+    "mae": "Mean absolute error",
+}
+
+
+@styled
+def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None):
+    """Draw the mean shift of predicted age, and the error of the prediction, by variant.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The table ``brainage``.
+    look : Look
+        Order, names and colours of the variants.
+    segmenter : str, optional
+        The first one of the table if left out.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Left: mean of (predicted on the variant - predicted on the original) in
+        years.  Middle: mean of its absolute values, beside that between two
+        scans of one person (grey).  Right: mean absolute error against true
+        age; the line is the original's.
+    """
+    table, _ = pick_segmenter(table, segmenter)
+    if table.empty or table["mae"].isna().all():
+        return message_figure("No brain age was predicted.")
+    variants = look.sort(table["variant"])
+    figure, axes, places = dots.panels(variants, look, list(TITLES.values()), extra=1.2)
+    _yardsticks(axes, table)
+    for panel, name in zip(axes, TITLES, strict=True):
+        for variant, y in places.items():
+            if variant == "original" and name != "mae":
+                continue
+            one = table[table["variant"] == variant]
+            values = [dots.cell(one, c) for c in (name, f"{name}_low", f"{name}_high")]
+            dots.interval(panel, y, look, variant, *values)
+        panel.set_xlabel("years")
+        panel.margins(x=0.1)
+    axes[1].set_xlim(left=0.0)
+    if any(panel.get_legend_handles_labels()[0] for panel in axes):
+        figure.legend(loc="outside lower left", ncols=2)
+    dots.counts(axes[-1], places, table)
+    return figure
+
+
+def _yardsticks(axes, table: pd.DataFrame) -> None:
+    """Draw zero, the shift between two scans of one person, and the error on the originals."""
+    axes[0].axvline(0.0, color=INK, linewidth=0.8, zorder=1)
+    rescan = table["rescan_shift_abs"].dropna()
+    if len(rescan):
+        width = float(rescan.iloc[0])
+        axes[1].axvspan(0.0, width, color=BAND, zorder=0,
+                        label=f"between two scans of a person: {width:.2f} years")  # fmt: skip
+    error = dots.cell(table[table["variant"] == "original"], "mae")
+    dots.reference(axes[2], error, "error on the originals")
+
+
+def printed(view: View) -> Printed:
+    """Return one row a variant; none where no age was predicted."""
+    table, look = view.rows("brainage"), view.look
+    if table["mae"].isna().all():
+        return [], []
+    columns = ["Variant", "n (failed)", "Mean shift (years)", "Mean absolute shift", "p (Holm)",
+               "Mean absolute error (years)", "Change of error"]  # fmt: skip
+    rows = []
+    for label, mine in by_variant(table, look):
+        row = mine.iloc[0]
+        rows.append(
+            [
+                label,
+                count(row),
+                with_interval(row, "shift", "shift_low", "shift_high", 2, True),
+                with_interval(row, "shift_abs", "shift_abs_low", "shift_abs_high", 2),
+                number(row["p_holm"], 3),
+                with_interval(row, "mae", "mae_low", "mae_high", 2),
+                number(row["mae_change"], 2, True),
+            ]
+        )
+    return columns, rows
+
+
+RESULT = Result(
+    "brainage",
+    about=__doc__,
+    job=STATISTICS,
+    columns="""
+        variant segmenter n n_scans n_failed mae mae_low mae_high
+        shift shift_low shift_high shift_sd shift_abs shift_abs_low shift_abs_high
+        p p_holm family_size mae_change mae_change_low mae_change_high
+        gap gap_low gap_high rescan_shift_abs n_rescan
+        r2_train_cv mae_train_cv n_train correction note
+    """,
+    compute=lambda given, _: compute(
+        given.measurements, given.settings, given.variants, given.brainage_models
+    ),
+    caption=caption,
+    latex="""
+        variant segmenter n n_failed mae shift shift_low shift_high p_holm shift_abs
+        rescan_shift_abs mae_change
+    """,
+    heading=Heading(
+        "brainage",
+        "Brain age",
+        "Would a later user predict the same age?",
+        order=620,
+        by_segmenter=True,
+    ),
+    order=620,
+    printed=printed,
+    figures=[
+        Figure(
+            "brainage",
+            "Dots with intervals: mean and absolute shift and error of predicted brain age, "
+            "one row a variant.",
+            lambda view: draw(view.rows("brainage"), view.look),
+            by_segmenter=True,
+        )
+    ],
+)

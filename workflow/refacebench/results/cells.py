@@ -1,0 +1,32 @@
+"""Cells of the page's tables: a value with its interval, a count with the failed."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from refacebench.plot.numbers import NO_VALUE, number
+from refacebench.plot.style import Look
+
+
+def by_variant(table: pd.DataFrame, look: Look):
+    """Yield the label and the rows of each variant, in the order of all figures."""
+    for variant in look.sort(table["variant"]):
+        yield look.label(variant), table[table["variant"] == variant]
+
+
+def with_interval(row, name: str, low: str, high: str, digits: int, signed=False, scale=1.0) -> str:
+    """Return ``value [low, high]``."""
+    value, below, above = (
+        number(scale * row[c] if pd.notna(row[c]) else None, digits, signed)
+        for c in (name, low, high)
+    )
+    if value == NO_VALUE:
+        return NO_VALUE
+    return value if below == NO_VALUE else f"{value} [{below}, {above}]"
+
+
+def count(row) -> str:
+    """Return the participants of a row, the failed scans in brackets."""
+    failed = row.get("n_failed", 0)
+    text = str(int(row["n"])) if pd.notna(row["n"]) else "0"
+    return f"{text} ({int(failed)})" if pd.notna(failed) and failed > 0 else text

@@ -1,0 +1,72 @@
+"""What each stage cost, summed up from the benchmarks of its jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from refacebench.plot.numbers import NO_VALUE, number
+from refacebench.results.result import COSTS, Printed, Result, View
+
+
+def compute(folder: str | Path) -> pd.DataFrame:
+    """Sum up the benchmark files below ``results/benchmarks``, one row a stage and dataset."""
+    rows = []
+    for path in sorted(Path(folder).rglob("*.tsv")):
+        stage, dataset = path.relative_to(folder).parts[:2]
+        found = pd.read_csv(path, sep="\t", na_values=["-", "NA"]).iloc[0]
+        rows.append(
+            {
+                "stage": stage,
+                "dataset": dataset.removesuffix(".tsv"),
+                "s": found["s"],
+                "peak_mb": found.get("max_rss"),
+            }
+        )
+    if not rows:
+        return RESULT.frame([])
+    groups = pd.DataFrame(rows).groupby(["stage", "dataset"], sort=False)
+    table = groups.agg(
+        jobs=("s", "size"),
+        total_s=("s", "sum"),
+        longest_job_s=("s", "max"),
+        peak_mb=("peak_mb", "max"),
+    )
+    table = table.reset_index().sort_values("total_s", ascending=False, kind="stable")
+    return table[list(RESULT.columns)]
+
+
+def caption(view: View) -> str:
+    """Return the caption of the costs."""
+    return (
+        "What each stage cost in this run, from the workflow's benchmark files. Jobs that were "
+        "skipped because their results were there cost nothing here."
+    )
+
+
+def printed(view: View) -> Printed:
+    """Return the table as it is: numbers with one decimal, counts without."""
+    table = view.rows("costs")
+    rows = [[_cell(value) for value in row] for _, row in table.iterrows()]
+    return [str(c).replace("_", " ") for c in table.columns], rows
+
+
+def _cell(value) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return number(value, 0 if value == int(value) else 1) if np.isfinite(value) else NO_VALUE
+
+
+RESULT = Result(
+    "costs",
+    about=__doc__,
+    job=COSTS,
+    columns="stage dataset jobs total_s longest_job_s peak_mb",
+    compute=lambda given, _: compute(given),
+    caption=caption,
+    in_latex=False,
+    order=1000,
+    printed=printed,
+)

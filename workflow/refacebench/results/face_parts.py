@@ -1,0 +1,151 @@
+"""In how many scans nose, eyes, mouth or ears are left, by variant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from refacebench.metrics.verdict import THRESHOLDS
+from refacebench.plot import dots
+from refacebench.plot.numbers import number
+from refacebench.plot.style import Look, message_figure, styled
+from refacebench.results import words
+from refacebench.results.cells import by_variant
+from refacebench.results.quality import HEADING
+from refacebench.results.result import STATISTICS, Figure, Printed, Result, View
+from refacebench.statistics.cohort import measure, pairs
+from refacebench.statistics.intervals import share
+from refacebench.statistics.settings import Settings
+from refacebench.vocabulary import UNDEFACED
+
+#: Parts of the face in the order of the table, the ears apart.
+PARTS = ("nose", "eyes", "mouth", "ears")
+
+
+def compute(once: pd.DataFrame, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+    """Return in how many scans each part of the face is left.
+
+    A part is left if more than ``settings.part_left`` of its surface is.  Only
+    scans count that have the part in view and were judged; the others are in
+    ``n_without``.
+
+    Parameters
+    ----------
+    once : pandas.DataFrame
+        The measurement table with one row a scan and variant, segmenter ``any``.
+    """
+    rows = []
+    for variant in variants:
+        if variant == "original":
+            continue
+        table = pairs(once, "any", variant, settings)
+        for part in PARTS:
+            values = measure(table, f"face_left_{part}")
+            known = values.dropna()
+            left = known > settings.part_left
+            value, low, high = share(left, table.loc[known.index, "participant"], settings.level)
+            rows.append(
+                {
+                    "variant": variant,
+                    "part": part,
+                    "n": len(known),
+                    "n_without": int(values.isna().sum()),
+                    "n_left": int(left.sum()),
+                    "left_share": value,
+                    "low": low,
+                    "high": high,
+                    "median_left": float(known.median()) if len(known) else np.nan,
+                }
+            )
+    return RESULT.frame(rows)
+
+
+def caption(view: View) -> str:
+    """Return the caption of the parts of the face that are left."""
+    limit = {**THRESHOLDS, **view.thresholds}
+    return words.join(
+        f"Scans in which a part of the original's own face is left: more than "
+        f"{100 * view.settings.part_left:g} % of its surface. Scans that have the part in view and "
+        f"were judged; ears are shown for information{_ears_note(limit)}.",
+        words.shares(view.settings),
+        words.left_out(view),
+        words.engines(view.tables.get("quality")),
+    )
+
+
+def _ears_note(limit: Mapping) -> str:
+    if limit["ears_left"] >= 1:
+        return " and are no Failure I (threshold ears_left)"
+    return f", and are a Failure I above {100 * limit['ears_left']:g} %"
+
+
+#: The parts in the order of the panels, with their names.
+TITLES = {"nose": "Nose left", "eyes": "Eyes left", "mouth": "Mouth left", "ears": "Ears left"}
+
+
+@styled
+def draw(table: pd.DataFrame, look: Look):
+    """Draw, for each part of the face, the share of scans in which it is left.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The table ``face_parts``.
+    look : Look
+        Order, names and colours of the variants.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    table = table[~table["variant"].isin(UNDEFACED)]
+    if table.empty or not (table["n"] > 0).any():
+        return message_figure("No de-identified scan was checked.")
+    variants = look.sort(table["variant"])
+    figure, panels, places = dots.panels(variants, look, list(TITLES.values()))
+    for axes, part in zip(panels, TITLES, strict=True):
+        here = table[table["part"] == part]
+        for _, row in here.iterrows():
+            values = (100 * row[c] for c in ("left_share", "low", "high"))
+            dots.interval(axes, places[row["variant"]], look, row["variant"], *values)
+        axes.set_xlim(-4, 104)
+        axes.set_xlabel("share of scans (%)")
+    return figure
+
+
+def printed(view: View) -> Printed:
+    """Return one row a variant: scans with each part left, and how much of it."""
+    table, look = view.rows("face_parts"), view.look
+    parts = list(dict.fromkeys(table["part"]))
+    columns = ["Variant", *[f"{p.capitalize()}: left in" for p in parts],
+               *[f"{p.capitalize()}: median left (%)" for p in parts]]  # fmt: skip
+    rows = []
+    for label, mine in by_variant(table, look):
+        by = mine.set_index("part")
+        counts = [f"{int(by.loc[p, 'n_left'])}/{int(by.loc[p, 'n'])}" for p in parts]
+        medians = [number(100 * by.loc[p, "median_left"], 0) for p in parts]
+        rows.append([label, *counts, *medians])
+    return columns, rows
+
+
+RESULT = Result(
+    "face_parts",
+    about=__doc__,
+    job=STATISTICS,
+    columns="variant part n n_without n_left left_share low high median_left",
+    compute=lambda given, _: compute(given.once, given.settings, given.variants),
+    caption=caption,
+    heading=HEADING,
+    order=210,
+    printed=printed,
+    figures=[
+        Figure(
+            "face_parts",
+            "Dots with intervals: share of scans in which nose, eyes, mouth and ears are "
+            "left, one row a variant.",
+            lambda view: draw(view.rows("face_parts"), view.look),
+        )
+    ],
+)

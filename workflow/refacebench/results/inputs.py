@@ -1,0 +1,261 @@
+"""What the results of each rule are computed from, and how it is read from manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pandas as pd
+
+from refacebench import brainage, manifest
+from refacebench.results import catalogue
+from refacebench.results.attacked import attacked
+from refacebench.results.flow import LOST, StageManifest, absent_manifests, follow, without_age
+from refacebench.run import configuration, methods, plan
+from refacebench.run.paths import manifest_place
+from refacebench.statistics import comparisons, unavailable
+from refacebench.statistics.attacks import Evaluation, evaluate_all
+from refacebench.statistics.cohort import assemble, check, once, variants_of
+from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.protocol import Protocol
+from refacebench.statistics.settings import Settings
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The measurements of one dataset, for the results of the rule ``statistics``.
+
+    Attributes
+    ----------
+    measurements : pandas.DataFrame
+        The measurement table; with the columns of
+        :func:`refacebench.brainage.add_predictions` where models are given, and rows of
+        unavailable variants (:func:`refacebench.statistics.unavailable.rows`).
+    settings : Settings
+    variants : sequence of str
+        The variants that there should be; see
+        :func:`refacebench.statistics.cohort.variants_of`.
+    brainage_models : mapping of str to dict
+        The model of each segmenter, or ``{"note": why there is none}``.
+    carried : pandas.DataFrame, optional
+        One row a companion, with ``made_by``, the defacer.
+    inventory : pandas.DataFrame, optional
+        All scans of the dataset.
+
+    Raises
+    ------
+    ValueError
+        If the table mixes datasets or has a scan twice.
+    """
+
+    measurements: pd.DataFrame
+    settings: Settings = field(default_factory=Settings)
+    variants: Sequence[str] | None = None
+    brainage_models: Mapping[str, dict] = field(default_factory=dict)
+    carried: pd.DataFrame | None = None
+    inventory: pd.DataFrame | None = None
+
+    def __post_init__(self):
+        """Check the rows and order the variants."""
+        check(self.measurements)
+        object.__setattr__(self, "variants", variants_of(self.measurements, self.variants))
+
+    @cached_property
+    def once(self) -> pd.DataFrame:
+        """The table with one row a scan and variant, segmenter ``any``."""
+        return once(self.measurements)
+
+    @cached_property
+    def absent(self) -> dict[str, str]:
+        """Why variants are unavailable, by variant."""
+        return unavailable.reasons_of(self.measurements)
+
+
+@dataclass(frozen=True)
+class Followed:
+    """The manifests of all stages of one dataset, for the results of the rule ``flow``.
+
+    Attributes
+    ----------
+    inventory : pandas.DataFrame
+        Every scan that was found.
+    manifests : sequence of StageManifest
+    variants : sequence of str
+    attacks : pandas.DataFrame, optional
+        The manifests of enrolment and attack; none where no attacker is configured.
+    absent : mapping of str to str
+        Why variants are unavailable, by variant.
+    """
+
+    inventory: pd.DataFrame
+    manifests: Sequence[StageManifest]
+    variants: Sequence[str] | None = None
+    attacks: pd.DataFrame | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def measured(self) -> pd.DataFrame:
+        """Where scans ended on the way to the measures."""
+        return follow(self.inventory, self.manifests, self.variants)
+
+    @cached_property
+    def branch(self) -> pd.DataFrame:
+        """Where scans ended on the way to the attacks."""
+        return attacked(self.inventory, self.attacks, self.variants or ())
+
+    @property
+    def flow(self) -> pd.DataFrame:
+        """Both, of the second way the lost scans alone, and scans without an age."""
+        parts = [self.measured, without_age(self.inventory, self.measured)]
+        if self.attacks is not None:
+            parts.append(self.branch[self.branch["status"].isin(LOST)])
+        return pd.concat(parts, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What attackers did to one dataset, for the results of the rule ``privacy``.
+
+    Attributes
+    ----------
+    evaluations : sequence of Evaluation
+        Of all attackers, variants and settings.
+    more : sequence of Comparisons
+        Those that say more than distances.
+    gallery, queries : pandas.DataFrame
+        The manifests of enrolment and of all attacks.
+    volumes : pandas.DataFrame
+        The table ``volumes``.
+    protocol : Protocol
+    settings : Settings
+    floors : collection of str
+        The attackers that look at no face.
+    absent : mapping
+        Empty: what is unavailable was not attacked.
+    """
+
+    evaluations: Sequence[Evaluation]
+    more: Sequence[Comparisons]
+    gallery: pd.DataFrame
+    queries: pd.DataFrame
+    volumes: pd.DataFrame
+    protocol: Protocol
+    settings: Settings
+    floors: Collection[str] = ()
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What human raters answered, for the results of the rule ``raters``."""
+
+    answers: pd.DataFrame
+    problems: pd.DataFrame
+    key: pd.DataFrame
+    settings: Settings
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+
+# reading ------------------------------------------------------------------------------------
+
+
+def measurements(paths: Iterable[str]) -> pd.DataFrame:
+    """Return the measurement table from manifests; no rows without any."""
+    places = [(manifest_place(path), path) for path in paths]
+    if not places:
+        return pd.DataFrame(columns=[*manifest.COLUMNS, "segmenter"])
+    return assemble((at.segmenter, at.variant, manifest.read(path)) for at, path in places)
+
+
+def read_measured(given, settings: Settings, asked) -> Measured:
+    """Read what the rule ``statistics`` is given.
+
+    Parameters
+    ----------
+    given
+        Paths: ``measured``, ``rescans``, ``inventory``, ``carried`` and ``brain_age``.
+    settings : Settings
+    asked
+        ``config`` with the ``brain_age``; ``variants``; ``unavailable``, reasons by variant; and
+        ``unused``, the lists of scans that nothing uses.
+    """
+    method = methods.declared("brainage", configuration.BRAIN_AGE, asked.config["brain_age"])
+    models = brainage.load(given.brain_age)
+    table = measurements([*given.measured, *given.rescans])
+    added = unavailable.rows(table, asked.unavailable)
+    table = brainage.add_predictions(table, method, models)
+    companions = [
+        manifest.read(path).assign(made_by=manifest_place(path).variant)
+        for path in given.get("carried", [])
+    ]
+    return Measured(
+        pd.concat([table, added], ignore_index=True),
+        settings,
+        asked.variants,
+        models,
+        pd.concat(companions, ignore_index=True) if companions else None,
+        plan.read_all(given.inventory, asked.unused),
+    )
+
+
+def read_followed(given, asked) -> Followed:
+    """Read what the rule ``flow`` is given.
+
+    Parameters
+    ----------
+    given
+        Paths: ``measured``, ``rescans``, ``training``, ``refacing``, ``inventory``, ``enrolled``
+        and ``attacked``.
+    asked
+        ``variants``, ``unavailable`` and ``unused`` as for :func:`read_measured`.
+    """
+    paths = [*given.measured, *given.rescans, *given.training, *given.refacing]
+    places = [(manifest_place(path), manifest.read(path)) for path in paths]
+    originals = [
+        (at.segmenter, at.variant, table) for at, table in places if at.variant == "original"
+    ]
+    added = unavailable.rows(assemble(originals), asked.unavailable)
+    stages = [StageManifest(at.stage, at.variant, table) for at, table in places]
+    ledgers = [manifest.read(path) for path in [*given.enrolled, *given.attacked]]
+    return Followed(
+        plan.read_all(given.inventory, asked.unused),
+        [*stages, *absent_manifests(added)],
+        asked.variants,
+        pd.concat(ledgers, ignore_index=True) if ledgers else None,
+        unavailable.reasons_of(added),
+    )
+
+
+def read_attacked(
+    given, protocol: Protocol, settings: Settings, floors: Collection[str]
+) -> Attacked:
+    """Read what the rule ``privacy`` is given.
+
+    Parameters
+    ----------
+    given
+        Paths: ``attacks``, ``enrolled``, ``attacked`` and ``volumes``.
+    protocol, settings, floors
+        As for :class:`Attacked`.
+    """
+    more: list[Comparisons] = []
+    return Attacked(
+        evaluate_all(_each(given.attacks, more), protocol, settings),
+        more,
+        manifest.read_many(given.enrolled),
+        manifest.read_many(given.attacked),
+        catalogue.read(given.volumes),
+        protocol,
+        settings,
+        floors,
+    )
+
+
+def _each(paths: Iterable[str], more: list[Comparisons]) -> Iterator[Comparisons]:
+    """Read what attackers compared, one file at a time; those that say more are kept in a list."""
+    for path in paths:
+        item = comparisons.read(path)
+        if item.extra:
+            more.append(item)
+        yield item

@@ -1,0 +1,118 @@
+"""Overlap of every variant's segmentation with that of the original.
+
+Structure x measure (dice, iou): completers, and ``*_all`` with failed scans as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from refacebench.metrics.overlap import STRUCTURES
+from refacebench.plot.numbers import number
+from refacebench.plot.overlap import TITLES, draw
+from refacebench.plot.style import Look
+from refacebench.results import words
+from refacebench.results.cells import by_variant, count, with_interval
+from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
+from refacebench.statistics.cohort import by_participant, each, has_reference, measure
+from refacebench.statistics.settings import Settings
+from refacebench.statistics.summaries import median, summary
+
+
+def compute(measurements, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+    """Return Dice and IoU with the original's segmentation; a failed scan is 0 in ``*_all``."""
+    rows = []
+    for segmenter, variant, table in each(measurements, settings, variants):
+        if variant == "original":
+            continue
+        for structure in STRUCTURES:
+            here = table[has_reference(table, structure)]
+            for name in ("dice", "iou"):
+                values = measure(here, f"{name}_{structure}")
+                everyone = summary(values.fillna(0.0), here["participant"], settings)
+                rows.append(
+                    {
+                        "variant": variant,
+                        "segmenter": segmenter,
+                        "structure": structure,
+                        "measure": name,
+                        **summary(values, here["participant"], settings),
+                        "n_failed": int(values.isna().sum()),
+                        "median": median(by_participant(values, here["participant"])),
+                        "mean_all": everyone["mean"],
+                        "low_all": everyone["low"],
+                        "high_all": everyone["high"],
+                    }
+                )
+    return RESULT.frame(rows)
+
+
+def caption(view: View) -> str:
+    """Return the caption of the overlap with the original's segmentation."""
+    table = view.rows("overlap")
+    return words.join(
+        "Dice of each variant's segmentation with that of the original scan, both made from "
+        f"scratch{view.by}. Mean and interval over participants. In figures small points "
+        "are scans and the dashed line is the mean of the null control, the noise of the "
+        "measuring stick. In the column 'all' (mean_all) a failed scan counts as zero; the other "
+        "columns are of completers.",
+        words.rests(view, table),
+        words.intervals(view.settings),
+        words.engines(view.tables.get("quality")),
+    )
+
+
+def printed(view: View) -> Printed:
+    """Return one row a variant, one column a structure."""
+    return print_structures(view.rows("overlap"), view.look)
+
+
+def print_structures(table: pd.DataFrame, look: Look) -> Printed:
+    """Return means of Dice with intervals; of all scans too, where some failed."""
+    structures = [s for s in TITLES if s in set(table["structure"])]
+    columns = ["Variant", "n (failed)", *[TITLES[s] for s in structures]]
+    failed = "mean_all" in table and (table["n_failed"] > 0).any()
+    columns += [f"{TITLES[s]}, all" for s in structures] if failed else []
+    if "measure" in table:
+        table = table[table["measure"] == "dice"]
+    rows = []
+    for label, mine in by_variant(table, look):
+        by = mine.set_index("structure")
+        cells = [with_interval(by.loc[s], "mean", "low", "high", 3) for s in structures]
+        cells += [number(by.loc[s, "mean_all"], 3) for s in structures] if failed else []
+        rows.append([label, count(mine.iloc[0]), *cells])
+    return columns, rows
+
+
+RESULT = Result(
+    "overlap",
+    about=__doc__,
+    job=STATISTICS,
+    columns="""
+        variant segmenter structure measure n n_scans n_failed
+        mean sd median low high mean_all low_all high_all
+    """,
+    compute=lambda given, _: compute(given.measurements, given.settings, given.variants),
+    caption=caption,
+    latex="variant segmenter structure measure n n_failed mean low high mean_all",
+    heading=Heading(
+        "overlap",
+        "Segmentation overlap",
+        "Would a later user find the same brain?",
+        order=600,
+        by_segmenter=True,
+    ),
+    order=600,
+    printed=printed,
+    figures=[
+        Figure(
+            "overlap",
+            "Dots with intervals: Dice of brain, ventricular CSF, white and grey matter with "
+            "the original's segmentation, one row a variant.",
+            lambda view: draw(view.rows("overlap"), view.look, view.measures),
+            by_segmenter=True,
+        )
+    ],
+)

@@ -1,0 +1,301 @@
+"""How often attackers name the person behind a scan, one row a variant, attacker and setting.
+
+How people are counted, ties, tests and intervals: :mod:`~refacebench.statistics.attacks`.
+``rank1``, ``rank_k`` and ``choice`` are of all participants, those without a score
+counted as not named; ``*_completers`` are of the ``n_completers`` with a score, and so are the
+tests.  ``n_failed`` counts queries.  ``n_expected`` participants were planned, ``shortfall``
+says why there are fewer, or fewer queries or people in the gallery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from refacebench.plot import dots
+from refacebench.plot.numbers import NO_VALUE
+from refacebench.plot.style import FAINT, INK, WIDTH, Look, message_figure, new_figure, styled
+from refacebench.results import words
+from refacebench.results.cells import by_variant, with_interval
+from refacebench.results.result import ATTACKS, Figure, Heading, Printed, Result, View
+from refacebench.statistics.attack_tables import SETTING_WORDS, attackers, main_rows, main_setting
+from refacebench.statistics.attacks import Evaluation
+from refacebench.statistics.losses import explained
+from refacebench.statistics.settings import Settings
+
+#: What stands beside all that was measured of recognisability.
+MEASURED = (
+    "Recognisability was measured with the attacks that are named here and no others: not above "
+    "chance is not safe, and a stronger attack may come."
+)
+NOTHING = "No attack was scored."
+HEADING = Heading(
+    "privacy",
+    "Recognisability",
+    "Does an attacker who owns originals of known people name the person? " + MEASURED,
+    order=100,
+)
+
+
+def compute(evaluations: Sequence[Evaluation], gallery: pd.DataFrame, queries: pd.DataFrame):
+    """Return one row a setting, attacker and variant.
+
+    Parameters
+    ----------
+    evaluations : sequence of Evaluation
+    gallery, queries : pandas.DataFrame
+        The manifests of enrolment and of all attacks.
+    """
+    return explained(RESULT.frame([e.row for e in evaluations]), gallery, queries)
+
+
+def caption(view: View) -> str:
+    """Return the caption of the identification rates."""
+    table = view.tables["privacy"]
+    if table.empty or table["rank1"].isna().all():
+        return "How often attackers name the person: no attack was scored."
+    first = table.iloc[0]
+    options, k = int(first["n_options"]), int(first["k"])
+    return words.join(
+        "How often attackers name the person behind a scan. Query: a scan of the variant; gallery: "
+        "one original of every participant of the test split "
+        f"({_galleries(table)}; chance of rank 1: {_chances(table)}). other_session: the person's "
+        "original is from another session; same_scan: from the very same scan, which is easier. "
+        f"choice: picked from {options} (chance {100 / options:.0f} %), in expectation over all "
+        "sets of distractors; choice_reverse: the other way round, one original and "
+        f"{options} scans of the variant (as in CP-GAN); rank_k: among the first {k}; area: under "
+        "the top-alpha curve (ignorance: 0.5); verified: true accepts at "
+        f"{100 * first['false_accept']:g} % false ones.",
+        "Bars, tests, rankings and *_completers are of the participants who could be compared; a "
+        "crash is no privacy. rank1, rank_k and choice are of all, those without a score as not "
+        "named. Undetected: no face was found, which is no failure and not the same as safe.",
+        words.missing_people(table),
+        "p: exact tests against chance, more than chance, one trial a participant; Holm-corrected "
+        "over all variants and attackers of a setting. rank1_detectable: the smallest rate that "
+        "would have passed. Not above chance is not safe.",
+        _resplits(table),
+        words.intervals(view.settings),
+        "Intervals of rank 1 and rank k are widened to Clopper-Pearson's; those of choices are "
+        "Gaffke's bounds, which are the same for plain hits.",
+    )
+
+
+def _galleries(table: pd.DataFrame) -> str:
+    low, high = table["n_gallery"].min(), table["n_gallery"].max()
+    if low == high:
+        return f"{low:g} people"
+    return f"{low:g} to {high:g} people, by attacker"
+
+
+def _chances(table: pd.DataFrame) -> str:
+    low, high = 100 * table["chance"].min(), 100 * table["chance"].max()
+    return f"{low:.2g} %" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g} %"
+
+
+def _resplits(table: pd.DataFrame) -> str:
+    rows = table[table["n_resplits"] > 0]
+    if rows.empty:
+        return ""
+    names = ", ".join(dict.fromkeys(rows["attacker"]))
+    return (
+        f"Trained attackers ({names}) are evaluated in {int(rows['n_resplits'].max())} resplits of "
+        "the participants, on those that they were not trained on: smaller galleries, bands over "
+        "the resplits."
+    )
+
+
+def is_measured(tables: Mapping[str, pd.DataFrame]) -> bool:
+    """Tell whether any attack was scored."""
+    table = tables.get("privacy")
+    return table is not None and bool(len(table)) and bool(table["rank1"].notna().any())
+
+
+@styled
+def draw(table: pd.DataFrame, look: Look):
+    """Draw identification rates as bars, one panel an attacker (CP-GAN, fig. 4 left).
+
+    Upper panels: choice among several pictures; lower panels: named first
+    among all; both of the participants who could be compared, with the number of
+    those who could not.  Bars with intervals of the main setting, a hollow mark for
+    the easier one; the dashed line is chance.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The table ``privacy``.
+    look : Look
+        Order, names and colours of the variants.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    if table.empty or table["rank1"].isna().all():
+        return message_figure(NOTHING)
+    names = attackers(table)
+    variants = look.sort(table["variant"])
+    places = dots.positions(variants)
+    options = int(table["n_options"].iloc[0])
+    rows = [("rank1_completers", "chance", "named first")]
+    if table["choice_completers"].notna().any():
+        rows.insert(0, ("choice_completers", "choice_chance", f"picked from {options}"))
+    bottom = max(places.values())
+    height = 1.1 + len(rows) * (0.75 + 0.2 * (bottom + 1.6))
+    figure = new_figure(max(WIDTH, 2.0 + 2.1 * len(names)), height)
+    axes = figure.subplots(len(rows), len(names), sharex=True, sharey=True, squeeze=False)
+    setting = main_setting(table)
+    for line, (measure, chance, what) in zip(axes, rows, strict=True):
+        for panel, attacker in zip(line, names, strict=True):
+            mine = table[table["attacker"] == attacker]
+            _rates(panel, places, mine, measure, chance, setting, look)
+            panel.set_title(f"{attacker}: {what}", loc="left", fontsize=8.5)
+        line[0].set_yticks(list(places.values()), look.row_labels(variants))
+    axes[0][0].set_ylim(bottom + 0.8, -0.8)
+    axes[0][0].set_xlim(0, 100)
+    for panel in axes[-1]:
+        panel.set_xlabel("identified (%)")
+    _rates_legend(figure, setting, table)
+    return figure
+
+
+def _rates(axes, places, table, measure, chance, setting, look) -> None:
+    axes.tick_params(axis="y", length=0)
+    main = table[table["setting"] == setting].set_index("variant")
+    easy = table[table["setting"] != setting].set_index("variant")
+    chances = main[chance].dropna()
+    for variant, y in places.items():
+        if variant not in main.index or not np.isfinite(main.loc[variant, measure]):
+            axes.text(1, y, "no score", fontsize=6.5, color=FAINT, va="center")
+        else:
+            row = main.loc[variant]
+            axes.barh(y, 100 * row[measure], height=0.66, color=look.colour(variant),
+                      alpha=0.55 if "+" in variant else 0.9, linewidth=0)  # fmt: skip
+            low, high = row[f"{measure}_low"], row[f"{measure}_high"]
+            if np.isfinite(low) and np.isfinite(high):
+                # On a white line, so that it shows on dark bars too.
+                for colour, width in (("white", 2.6), (INK, 1.0)):
+                    axes.plot([100 * low, 100 * high], [y, y], color=colour, linewidth=width,
+                              zorder=3)  # fmt: skip
+            failed = int(row["n"] - row["n_completers"])
+            if failed:
+                axes.text(99, y, f"{failed} of {int(row['n'])} failed", fontsize=6.5, color=INK,
+                          ha="right", va="center", zorder=5)  # fmt: skip
+        if variant in easy.index and np.isfinite(easy.loc[variant, measure]):
+            axes.plot([100 * easy.loc[variant, measure]], [y], marker="o", markersize=4.2,
+                      markerfacecolor="white", markeredgecolor=INK, markeredgewidth=0.8,
+                      linestyle="none", zorder=4, clip_on=False)  # fmt: skip
+    if len(chances):
+        dots.reference(axes, 100 * float(chances.median()), color="#B00020", linewidth=1.1,
+                       zorder=2)  # fmt: skip
+
+
+def _rates_legend(figure, setting, table) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(color=FAINT, label=f"{SETTING_WORDS[setting]}, with interval"),
+        Line2D([], [], color="#B00020", linestyle=(0, (4, 2)), label="chance"),
+    ]
+    if table["setting"].nunique() > 1 and setting != "same_scan":
+        handles.insert(1, Line2D([], [], marker="o", markerfacecolor="white", markersize=4.2,
+                                 markeredgecolor=INK, linestyle="none",
+                                 label=SETTING_WORDS["same_scan"]))  # fmt: skip
+    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles))
+
+
+def printed(view: View) -> Printed:
+    """Return one row a variant, one column an attacker, in the setting that counts."""
+    table, look, settings = view.rows("privacy"), view.look, view.settings
+    table = main_rows(table)
+    attackers = list(dict.fromkeys(table["attacker"]))
+    first = "rank1_completers"
+    name = "choice_completers" if table["choice_completers"].notna().any() else first
+    what = f"picked from {int(table['n_options'].iloc[0])}" if name != first else "named first"
+    columns = ["Variant", "n (failed)", *[f"{a}: {what} (%)" for a in attackers],
+               *[f"{a}: named first (%)" for a in attackers if name != first]]  # fmt: skip
+    rows = []
+    for label, mine in by_variant(table, look):
+        by = mine.set_index("attacker")
+        cells = [_attack_cell(by, a, name, settings) for a in attackers]
+        if name != first:
+            cells += [_attack_cell(by, a, first, settings) for a in attackers]
+        failed = int((mine["n"] - mine["n_completers"]).max())
+        rows.append([label, _of_planned(mine) + (f" ({failed})" if failed else ""), *cells])
+    return columns, rows
+
+
+def _of_planned(mine: pd.DataFrame) -> str:
+    """Return the participants of some attacks, with the reasons where there should be more."""
+    texts = words.shortfalls(mine)
+    number = str(int(mine["n"].max()))
+    return f"{number} ({'; '.join(texts)})" if texts else number
+
+
+def _attack_cell(by, attacker: str, name: str, settings: Settings) -> str:
+    if attacker not in by.index:
+        return NO_VALUE
+    row = by.loc[attacker]
+    text = with_interval(row, name, f"{name}_low", f"{name}_high", 0, scale=100)
+    rank1 = name == "rank1_completers"
+    if rank1 and row["p_holm"] < settings.alpha:
+        text = text.replace(" [", "* [", 1)
+    if row["n_undetected"] > 0 and not rank1:
+        text += f"; no face {int(row['n_undetected'])}/{int(row['n_queries'])}"
+    return text
+
+
+def _numbers(view: View) -> str:
+    """Return the caption of the page's table below the figure."""
+    return (
+        f"The numbers of the figure in percent; {words.brackets(view)}; n: participants; "
+        "(failed): those "
+        "whom an attacker could not compare, in none of its rates; *: named first more often "
+        f"than chance (exact test, Holm p < {view.settings.alpha:g})."
+    )
+
+
+RESULT = Result(
+    "privacy",
+    about=__doc__,
+    job=ATTACKS,
+    columns="""
+        variant attacker version trained_on setting
+        n n_expected n_completers n_queries n_failed n_no_match n_gallery n_resplits
+        n_undetected undetected_share undetected_low undetected_high
+        chance rank1 rank1_low rank1_high rank1_band_low rank1_band_high
+        rank1_completers rank1_completers_low rank1_completers_high
+        rank1_detected p p_holm rank1_detectable
+        k chance_k rank_k rank_k_low rank_k_high
+        rank_k_completers rank_k_completers_low rank_k_completers_high
+        n_options choice_chance choice choice_low choice_high choice_band_low choice_band_high
+        choice_completers choice_completers_low choice_completers_high
+        choice_reverse choice_reverse_low choice_reverse_high
+        median_rank area area_low area_high area_band_low area_band_high p_area p_area_holm
+        n_impostor roc_area roc_area_low roc_area_high roc_area_band_low roc_area_band_high
+        eer eer_low eer_high eer_band_low eer_band_high
+        false_accept verified verified_low verified_high verified_band_low verified_band_high
+        family_size shortfall note
+    """,
+    compute=lambda given, _: compute(given.evaluations, given.gallery, given.queries),
+    caption=caption,
+    latex="""
+        variant attacker setting n n_failed n_gallery n_undetected chance
+        rank1_completers rank1_completers_low rank1_completers_high p_holm
+        choice_completers choice_completers_low choice_completers_high area eer verified
+    """,
+    heading=HEADING,
+    order=110,
+    printed=printed,
+    numbers=_numbers,
+    figures=[
+        Figure(
+            "privacy",
+            "Bars with intervals: share of participants identified by each attacker, one bar a "
+            "variant, chance as a line.",
+            lambda view: draw(view.rows("privacy"), view.look),
+        )
+    ],
+)

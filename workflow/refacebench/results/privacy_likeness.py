@@ -1,0 +1,138 @@
+"""Whether a variant's face is closer to the true one than an average face is (Gao et al. 2025).
+
+The attacker measured two distances of every query's person: ``query_true_mm``, from the
+query's surface to the true one, and ``query_average_mm``, from the average face
+of all other participants to the true one.  A variant that is closer than the
+average face gives away something of this very person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from refacebench.plot.numbers import NO_VALUE, number
+from refacebench.results import words
+from refacebench.results.cells import by_variant, count, with_interval
+from refacebench.results.privacy import HEADING
+from refacebench.results.result import ATTACKS, Printed, Result, View
+from refacebench.statistics import paired
+from refacebench.statistics.cohort import by_participant
+from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.intervals import bootstrap_mean, share
+from refacebench.statistics.settings import Settings
+from refacebench.vocabulary import ORIGINAL, PICTURE_CONTROLS
+
+DISTANCES = {"true": "query_true_mm", "average": "query_average_mm"}
+
+
+def compute(found: Sequence[Comparisons], settings: Settings) -> pd.DataFrame:
+    """Return the table ``privacy_likeness``: one row an attacker and variant that has both.
+
+    ``difference_mm`` is true minus average: below zero the variant is closer.
+    Wilcoxon signed-rank over participants' means; Holm's family: all rows.
+    ``closer_share``: participants whose variant is closer than the average face.
+    """
+    rows = [
+        _row(scores, settings)
+        for scores in found
+        if scores.variant not in (ORIGINAL, *PICTURE_CONTROLS)
+        and set(DISTANCES.values()) <= set(scores.extra)
+    ]
+    table = RESULT.frame(rows)
+    if len(table):
+        table["p_holm"] = paired.correct(table["p"], "holm")
+        table["family_size"] = int(table["p"].notna().sum())
+    return table
+
+
+def _row(scores: Comparisons, settings: Settings) -> dict:
+    persons = scores.query["participant"]
+    true, average = (
+        pd.Series(np.asarray(scores.extra[name], dtype=float)) for name in DISTANCES.values()
+    )
+    both = true.notna() & average.notna()
+    values = {
+        "true": by_participant(true.where(both), persons),
+        "average": by_participant(average.where(both), persons),
+        "difference": by_participant((true - average).where(both), persons),
+    }
+    row = {
+        "variant": scores.variant,
+        "attacker": scores.attacker,
+        "n": len(values["true"]),
+        "n_queries": int(both.sum()),
+        "n_failed": int((~both).sum()),
+        "p": paired.wilcoxon(values["difference"], settings.zero_method)[1],
+    }
+    for name, series in values.items():
+        low, high = bootstrap_mean(
+            series, n_boot=settings.n_boot, seed=settings.seed, level=settings.level
+        )
+        mean = float(series.mean()) if len(series) else np.nan
+        row |= {f"{name}_mm": mean, f"{name}_low": low, f"{name}_high": high}
+    closer = values["difference"] < 0
+    row["closer_share"], row["closer_low"], row["closer_high"] = share(
+        closer, closer.index, settings.level
+    )
+    return row
+
+
+def caption(view: View) -> str:
+    """Return the caption of the distances to the true face."""
+    return words.join(
+        "Distance in mm of each variant's face to the true one, against that of the average face "
+        "of all other participants (Gao et al. 2025), each capped (`cap_mm` of the attacker). A "
+        "difference below zero: the variant is nearer to this very person than to others. One "
+        "above zero does not mean that nobody is recognised: the attacks say that. Wilcoxon "
+        "signed-rank over participants, Holm-corrected over all rows.",
+        words.cohort(view.tables["privacy_likeness"]),
+        words.intervals(view.settings),
+    )
+
+
+def printed(view: View) -> Printed:
+    """Return one row a variant."""
+    table, look = view.rows("privacy_likeness"), view.look
+    columns = ["Variant", "n (failed)", "Distance to the true face (mm)",
+               "of the average face (mm)", "Difference (mm)", "Closer than the average face",
+               "p (Holm)"]  # fmt: skip
+    rows = []
+    for label, mine in by_variant(table, look):
+        row = mine.iloc[0]
+        closer = with_interval(row, "closer_share", "closer_low", "closer_high", 0, scale=100)
+        rows.append(
+            [
+                label,
+                count(row),
+                with_interval(row, "true_mm", "true_low", "true_high", 2),
+                with_interval(row, "average_mm", "average_low", "average_high", 2),
+                with_interval(row, "difference_mm", "difference_low", "difference_high", 2, True),
+                closer if closer == NO_VALUE else closer.replace(" [", " % [", 1),
+                number(row["p_holm"], 3),
+            ]
+        )
+    return columns, rows
+
+
+RESULT = Result(
+    "privacy_likeness",
+    about=__doc__,
+    job=ATTACKS,
+    columns="""
+        variant attacker n n_queries n_failed true_mm true_low true_high
+        average_mm average_low average_high difference_mm difference_low difference_high
+        closer_share closer_low closer_high p p_holm family_size
+    """,
+    compute=lambda given, _: compute(given.more, given.settings),
+    caption=caption,
+    latex="""
+        variant attacker n true_mm average_mm difference_mm difference_low difference_high
+        closer_share p_holm
+    """,
+    heading=HEADING,
+    order=150,
+    printed=printed,
+)

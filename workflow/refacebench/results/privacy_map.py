@@ -1,0 +1,165 @@
+"""How far each variant's surface lies from the true one, on the average face: a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from refacebench.faces import may_show_average
+from refacebench.plot.style import WIDTH, Look, message_figure, new_figure, styled
+from refacebench.results.privacy import HEADING
+from refacebench.results.result import ATTACKS, Figure, Result, View
+from refacebench.statistics.comparisons import Comparisons
+from refacebench.vocabulary import ORIGINAL, PICTURE_CONTROLS
+
+#: What an attacker adds to its file that measures surfaces.
+SURFACE = {"changed_mm", "changed_n", "average_depth"}
+
+
+def surface_maps(found: Sequence[Comparisons], faces: str) -> dict:
+    """Return the surface distances on the average face, by variant.
+
+    Where faces are private and the gallery is small, the average face is left
+    flat: only the distances are shown.
+    """
+    maps = {}
+    before = {
+        i.attacker: _seen(i) for i in found if i.variant == ORIGINAL and set(i.extra) >= SURFACE
+    }
+    for item in found:
+        if not set(item.extra) >= SURFACE:
+            continue
+        depth = np.asarray(item.extra["average_depth"], dtype=float)
+        if not may_show_average(faces, item.gallery["participant"].nunique()):
+            depth = np.where(np.isfinite(depth), 0.0, np.nan)
+        if item.variant not in (ORIGINAL, *PICTURE_CONTROLS) and np.isfinite(depth).any():
+            distance = np.asarray(item.extra["changed_mm"], dtype=float)
+            seen = _seen(item)
+            own = before.get(item.attacker, np.ones_like(seen))
+            seen = np.divide(seen, own, out=np.zeros_like(seen), where=own > 0)
+            maps.setdefault(item.variant, {"distance_mm": distance, "depth": depth, "seen": seen})
+    return maps
+
+
+def _seen(item) -> np.ndarray:
+    """Return the share of the scans that were compared which have a surface, by pixel."""
+    compared = np.isfinite(item.distance).any(axis=(0, 2)).sum()
+    return np.asarray(item.extra["changed_n"], dtype=float) / max(compared, 1)
+
+
+def caption(view: View) -> str:
+    """Return the caption of the surface distances."""
+    return (
+        "Mean distance in mm between the surface of a variant and that of its own original, on "
+        "the average face of the participants; in the titles its mean where there is a surface. No "
+        "colour: unchanged. Blue: the face is missing; most scans have no surface there any more, "
+        "which is the largest change of all and has no distance. A distance is no measure of "
+        "privacy: a face may be recognised at the same mean distance at which another is not."
+    )
+
+
+#: Distance that has the brightest colour of the map, in millimetres.
+FULL_COLOUR_MM = 10.0
+#: The colour of a place where the average face has a surface and the variant has none.
+NO_SURFACE = "#4f8fd0"
+
+
+@styled
+def draw(maps: Mapping[str, Mapping[str, np.ndarray]], look: Look):
+    """Draw the mean distance of each variant's surface from the true one, on the average face.
+
+    Parameters
+    ----------
+    maps : mapping of str to mapping
+        By variant: ``distance_mm`` and ``depth``, 2-D arrays of the same frontal
+        view of the average head; NaN where there is no surface.  ``seen`` (optional): the
+        share of scans that have a surface there, of those that had one before.  No person's
+        face is shown.
+    look : Look
+        Order and names of the variants.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    known = {v: m for v, m in maps.items() if np.isfinite(m["depth"]).any()}
+    if not any(np.isfinite(m["distance_mm"]).any() for m in known.values()):
+        return message_figure("No surface distances were measured.")
+    variants = look.sort(known)
+    across = min(len(variants), 5)
+    down = -(-len(variants) // across)
+    figure = new_figure(WIDTH, 0.9 + 2.35 * down)
+    axes = figure.subplots(down, across, squeeze=False).ravel()
+    for panel in axes:
+        panel.set_axis_off()
+    image = None
+    for panel, variant in zip(axes, variants, strict=False):
+        image = _map_panel(panel, known[variant])
+        panel.set_title(f"{look.label(variant)}\n{map_words(known[variant])}", fontsize=7.5,
+                        fontweight="normal")  # fmt: skip
+    bar = figure.colorbar(image, ax=list(axes), shrink=0.8, aspect=25, extend="max", pad=0.01)
+    bar.solids.set_alpha(1.0)
+    bar.set_label("distance from the\ntrue surface (mm)")
+    if any(is_lost(m).any() for m in known.values()):
+        from matplotlib.patches import Patch
+
+        label = "no surface left: the face is missing"
+        figure.legend(handles=[Patch(color=NO_SURFACE, label=label)], loc="outside lower left")
+    return figure
+
+
+def is_lost(found: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Tell where the average face has a surface and most scans of the variant have none."""
+    seen = found.get("seen", np.isfinite(found["distance_mm"]).astype(float))
+    return np.isfinite(found["depth"]) & ~(seen >= 0.5)
+
+
+def map_words(found: Mapping[str, np.ndarray]) -> str:
+    """Return the mean distance where there is a surface, and the share where there is none."""
+    surface = np.isfinite(found["depth"])
+    lost = is_lost(found).sum() / surface.sum()
+    known = found["distance_mm"][np.isfinite(found["distance_mm"]) & ~is_lost(found)]
+    parts = [f"mean {known.mean():.1f} mm"] if len(known) else []
+    # Single pixels at the rim of the head are no missing face.
+    parts += [f"{100 * lost:.0f} % missing"] if lost >= 0.005 else []
+    return ", ".join(parts)
+
+
+def _map_panel(panel, found: Mapping[str, np.ndarray]):
+    """Draw one variant and return the image that has the colour scale."""
+    from matplotlib.colors import ListedColormap
+
+    panel.imshow(_relief(found["depth"]), cmap="gray", vmin=0, vmax=1)
+    distance = np.ma.masked_invalid(np.where(is_lost(found), np.nan, found["distance_mm"]))
+    # What did not move keeps the grey of the face.
+    alpha = 0.8 * np.clip(distance.filled(0.0) / 1.5, 0, 1)
+    image = panel.imshow(distance, cmap="inferno", vmin=0, vmax=FULL_COLOUR_MM, alpha=alpha)
+    lost = np.ma.masked_equal(is_lost(found), False)
+    panel.imshow(lost, cmap=ListedColormap([NO_SURFACE]), alpha=0.8, interpolation="nearest")
+    return image
+
+
+def _relief(depth: np.ndarray) -> np.ndarray:
+    """Return a depth map shaded from the front, 0 to 1; white where there is no surface."""
+    filled = np.where(np.isfinite(depth), depth, np.nanmin(depth))
+    down, right = np.gradient(filled)
+    shade = 1.0 / np.sqrt(1.0 + down**2 + right**2)
+    return np.where(np.isfinite(depth), 0.25 + 0.75 * shade, 1.0)
+
+
+RESULT = Result(
+    "privacy_map",
+    job=ATTACKS,
+    caption=caption,
+    source="privacy",
+    heading=HEADING,
+    order=140,
+    figures=[
+        Figure(
+            "privacy_map",
+            "Average faces coloured by the distance of each variant's surface from the true one.",
+            lambda view: draw(view.maps, view.look),
+        )
+    ],
+)

@@ -1,0 +1,211 @@
+"""What the controls of the attacks say; read it first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from refacebench.results.result import ATTACKS, Result, View
+from refacebench.statistics import paired
+from refacebench.statistics.attacks import Evaluation
+from refacebench.statistics.protocol import Protocol
+from refacebench.statistics.settings import Settings
+from refacebench.vocabulary import ORIGINAL, OTHER_SESSION, PICTURE_CONTROLS, SKULL_STRIP
+
+BLURRED, BLACK = PICTURE_CONTROLS
+#: What a warning is about.
+LEAK, WEAK, BLIND, NOT_RUN, MISSING, SMALL, EASY, NO_LANDMARK = (
+    "leak",
+    "weak_attack",
+    "blind_attack",
+    "not_attacked",
+    "missing_control",
+    "small_gallery",
+    "same_scan_only",
+    "no_landmark",
+)
+#: Warnings that are shown in a banner; the others are notes.
+LOUD = ("leak", "weak_attack", "blind_attack", "not_attacked", "missing_control")
+
+
+def compute(results: Sequence[Evaluation], protocol: Protocol, settings: Settings) -> pd.DataFrame:
+    """Return the table ``privacy_warnings``: what a reader must know before any number.
+
+    ``weak_attack``: the attacker does not name the ORIGINAL first significantly
+    more often than chance (Holm).  ``leak``: the attacker names the person from
+    BLACK images, by either test (Holm over both tests and all attackers and
+    settings).  ``blind_attack``: more than half of the ORIGINAL could not be
+    compared.  ``not_attacked``: an attacker has no score at all on a variant.
+    ``missing_control``, ``same_scan_only``, ``small_gallery`` and
+    ``no_landmark`` say what could not be checked or compared.
+    """
+    rows = []
+    attackers = list(dict.fromkeys(r.row["attacker"] for r in results))
+    for attacker in attackers:
+        mine = [r.row for r in results if r.row["attacker"] == attacker]
+        for name in (ORIGINAL, BLACK):
+            if not any(row["variant"] == name and row["n_queries"] for row in mine):
+                rows.append(_warning(MISSING, attacker, name, "", {}, _missing(attacker, name)))
+        for row in mine:
+            if row["variant"] == ORIGINAL and _attacked(row):
+                rows += _original_warnings(row, settings)
+        rows += _not_run(attacker, mine)
+        rows += _sessions_warning(attacker, mine)
+        rows += _gallery_warning(attacker, mine, protocol)
+    rows += _leaks(results, settings) + _landmarks(results)
+    order = (LEAK, WEAK, BLIND, NOT_RUN, MISSING, SMALL, EASY, NO_LANDMARK)
+    place = {kind: i for i, kind in enumerate(order)}
+    return RESULT.frame(sorted(rows, key=lambda row: place[row["kind"]]))
+
+
+def _missing(attacker: str, control: str) -> str:
+    unknown = "whether it recognises anybody" if control == ORIGINAL else "whether it leaks"
+    return f"{attacker} was not run on {control.upper()}: {unknown} is unknown."
+
+
+def _landmarks(results: Sequence[Evaluation]) -> list[dict]:
+    """Name the controls of which nobody's numbers are there to compare with."""
+    seen = {r.row["variant"] for r in results}
+    messages = {
+        BLURRED: "no attacker was run on BLURRED pictures",
+        SKULL_STRIP: f"no attacker was run on skull-stripped scans ({SKULL_STRIP}): what the "
+        "brain alone gives away, below which no defacer can go, is unknown",
+    }
+    return [
+        _warning(NO_LANDMARK, "", name, "", {}, f"{message}.")
+        for name, message in messages.items()
+        if name not in seen
+    ]
+
+
+def _attacked(row: Mapping) -> bool:
+    return row["n_queries"] > row["n_failed"]
+
+
+def _not_run(attacker: str, rows: Sequence[Mapping]) -> list[dict]:
+    """Return one warning a reason for which variants have no score at all."""
+    by_reason = {}
+    for row in rows:
+        if row["n_queries"] and not _attacked(row):
+            by_reason.setdefault(row["note"], {})[row["variant"]] = None
+    return [
+        _warning(
+            NOT_RUN,
+            attacker,
+            "",
+            "",
+            {},
+            f"{attacker} has no score for {', '.join(variants)} ({reason}): nothing is known of "
+            "what it would recognise there.",
+        )
+        for reason, variants in by_reason.items()
+    ]
+
+
+def _warning(kind, attacker, control, setting, row, message) -> dict:
+    return {
+        "kind": kind,
+        "attacker": attacker,
+        "control": control,
+        "setting": setting,
+        "n": row.get("n_completers", np.nan),
+        "rank1": row.get("rank1_completers", np.nan),
+        "chance": row.get("chance", np.nan),
+        "p_holm": row.get("p_holm", np.nan),
+        "message": message,
+    }
+
+
+def _original_warnings(row: Mapping, settings: Settings) -> list[dict]:
+    found = []
+    attacker, setting = row["attacker"], row["setting"]
+    in_words = setting.replace("_", " ")
+    if not row.get("p_holm", np.nan) < settings.alpha:
+        message = (
+            f"this attack is weak: its numbers protect nobody. {attacker} ({in_words}) names "
+            f"{100 * row['rank1_completers']:.0f} % of {row['n_completers']} participants from "
+            "their ORIGINAL scans, "
+            f"which is not shown to be above chance ({100 * row['chance']:.0f} %)"
+        )
+        if not np.isfinite(row.get("rank1_detectable", np.nan)):
+            message += "; with so few participants even naming all of them would not be"
+        found.append(_warning(WEAK, attacker, ORIGINAL, setting, row, message + "."))
+    if 2 * row["n_failed"] > row["n_queries"]:
+        message = (
+            f"{attacker} ({in_words}) could not compare {row['n_failed']} of {row['n_queries']} "
+            "ORIGINAL scans: what it does not see it cannot recognise."
+        )
+        found.append(_warning(BLIND, attacker, ORIGINAL, setting, row, message))
+    return found
+
+
+def _sessions_warning(attacker: str, rows: Sequence[Mapping]) -> list[dict]:
+    other = [row for row in rows if row["setting"] == OTHER_SESSION]
+    if not other or any(row["n_queries"] for row in other):
+        return []
+    message = (
+        f"{attacker}: no participant has two sessions, so queries are compared with the original "
+        "of the very same scan (the setting same_scan), which is easier than reality."
+    )
+    return [_warning(EASY, attacker, "", OTHER_SESSION, {}, message)]
+
+
+def _gallery_warning(attacker: str, rows: Sequence[Mapping], protocol: Protocol) -> list[dict]:
+    sizes = [row["n_gallery"] for row in rows if _attacked(row)]
+    if not sizes or min(sizes) >= protocol.options:
+        return []
+    message = (
+        f"{attacker}: a gallery of {min(sizes):g} people is too small for a choice among "
+        f"{protocol.options}."
+    )
+    return [_warning(SMALL, attacker, "", "", {}, message)]
+
+
+def _leaks(results: Sequence[Evaluation], settings: Settings) -> list[dict]:
+    black = [r.row for r in results if r.row["variant"] == BLACK and _attacked(r.row)]
+    p_values = [row.get(name, np.nan) for row in black for name in ("p", "p_area")]
+    corrected = np.reshape(paired.correct(p_values, "holm"), (-1, 2))
+    found = []
+    for row, pair in zip(black, corrected, strict=True):
+        if not (pair < settings.alpha).any():
+            continue
+        message = (
+            f"the protocol leaks: {row['attacker']} ({row['setting'].replace('_', ' ')}) names "
+            f"{100 * row['rank1_completers']:.0f} % of {row['n_completers']} participants from "
+            f"BLACK images (chance {100 * row['chance']:.0f} %, mean place in the "
+            f"ranking {1 - row['area']:.2f}, chance 0.5). Something other than the "
+            "picture gives them away: trust no number of this attacker."
+        )
+        found.append(_warning(LEAK, row["attacker"], BLACK, row["setting"], row, message))
+    return found
+
+
+def caption(view: View) -> str:
+    """Return the caption of the warnings."""
+    return (
+        "What the controls of the attacks say: read this before any rate. An attack that does "
+        "not recognise the ORIGINAL protects nobody; one that names people from BLACK pictures "
+        "leaks."
+    )
+
+
+def warning_lines(tables: Mapping[str, pd.DataFrame], loud: bool = True) -> list[str]:
+    """Return what the controls of the attacks say; the quieter notes with ``loud=False``."""
+    table = tables.get("privacy_warnings")
+    if table is None or table.empty:
+        return []
+    return [str(m) for m in table.loc[table["kind"].isin(LOUD) == loud, "message"]]
+
+
+RESULT = Result(
+    "privacy_warnings",
+    about=__doc__,
+    job=ATTACKS,
+    columns="kind attacker control setting n rank1 chance p_holm message",
+    compute=lambda given, _: compute(given.evaluations, given.protocol, given.settings),
+    caption=caption,
+    latex="kind attacker control setting message",
+    order=160,
+)

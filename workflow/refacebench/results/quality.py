@@ -1,0 +1,333 @@
+"""How automatic checks judged face and brain of every variant.
+
+Scans in each class; ``unrated``: ok but without a class; engine and version of the defacer;
+``face_removed`` of ``n_face`` scans are no Failure I, in ``brain_unchanged`` of ``n_brain``
+outputs no voxel of the brain mask differs; brain voxels removed and changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from refacebench.metrics.verdict import CLASSES, THRESHOLDS
+from refacebench.plot import dots
+from refacebench.plot.numbers import NO_VALUE, number, percent
+from refacebench.plot.style import INK, Look, message_figure, styled
+from refacebench.results import findings, words
+from refacebench.results.cells import by_variant, with_interval
+from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, Tables, View
+from refacebench.statistics.cohort import each, measure
+from refacebench.statistics.intervals import share
+from refacebench.statistics.settings import Settings
+from refacebench.statistics.summaries import joined, largest, median
+from refacebench.vocabulary import UNAVAILABLE, UNDEFACED
+
+HEADING = Heading(
+    "quality",
+    "Face surface and brain mask",
+    "Was the original's face surface removed, and the brain mask left as it was? Whether "
+    "anybody can be recognised is another question.",
+    order=200,
+)
+
+
+def compute(measurements, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+    """Return how many scans fall into which quality class, of all scans with an original.
+
+    A scan without an output (the variant failed before it was judged) is a
+    crash.  A scan that is ``ok`` but has no class is ``unrated``, and so is one
+    that only the segmenter failed on, unless its image was judged all the same.
+
+    ``success_share`` is of ``n_with_face``: what came without a face says nothing
+    of a defacer.  ``n_face``, ``face_removed``, ``n_brain`` and ``brain_unchanged``
+    are those of :func:`judged`.
+
+    Raises
+    ------
+    ValueError
+        If a row has a class that :mod:`refacebench.metrics.verdict` does not know.
+    """
+    rows = []
+    for segmenter, variant, table in each(measurements, settings, variants):
+        if variant == "original":
+            continue
+        classes = _quality_classes(table)
+        counts = {name: int((classes == name).sum()) for name in (*CLASSES, "unrated")}
+        face = classes != "no_face"
+        # An image that only the segmenter failed on was looked at all the same.
+        looked_at = table.assign(ok=table["ok"] | classes.isin(set(CLASSES) - {"crash"}))
+        success = share(classes[face] == "success", table.loc[face, "participant"], settings.level)
+        rows.append(
+            {
+                "variant": variant,
+                "segmenter": segmenter,
+                "engine": joined(table, "defacer_engine"),
+                "version": joined(table, "defacer_version"),
+                "n": len(table),
+                "n_with_face": int(face.sum()),
+                **counts,
+                **dict(zip(("success_share", "success_low", "success_high"), success, strict=True)),
+                **judged(looked_at, classes),
+                **_brain_counts(looked_at),
+            }
+        )
+    return RESULT.frame(rows)
+
+
+def _quality_classes(table: pd.DataFrame) -> pd.Series:
+    if "quality" in table:
+        given = table["quality"].fillna("").astype(str)
+    else:
+        given = pd.Series("", index=table.index)
+    unknown = sorted(set(given) - {"", *CLASSES})
+    if unknown:
+        raise ValueError(f"unknown quality class {unknown[0]!r} (known: {', '.join(CLASSES)})")
+    later = table["stage"] == "segment" if "stage" in table else False
+    return given.mask(given == "", np.where(table["ok"] | later, "unrated", "crash"))
+
+
+def _brain_counts(table: pd.DataFrame) -> dict:
+    removed, changed = measure(table, "brain_removed"), measure(table, "brain_changed")
+    percent = removed / measure(table, "brain_voxels").replace(0, np.nan) * 100
+    return {
+        "face_left_median": median(measure(table, "face_left")),
+        "brain_removed_median": median(removed),
+        "brain_removed_max": largest(removed),
+        "brain_removed_max_pct": largest(percent),
+        "brain_changed_median": median(changed),
+        "brain_changed_max": largest(changed),
+        "scans_with_brain_loss": int((removed > 0).sum()),
+        "scans_with_brain_change": int((changed > 0).sum()),
+        "scans_identical": int((measure(table, "changed_voxels") == 0).sum()),
+    }
+
+
+def judged(table: pd.DataFrame, classes: pd.Series) -> dict:
+    """Return in how many scans face and brain came out as they should, and out of how many.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row a scan with ``ok``, ``face_left`` and ``brain_changed``.
+    classes : pandas.Series
+        The quality class of each row.
+
+    Returns
+    -------
+    dict
+        ``n_face``, scans that came with a face, a failed one among them;
+        ``face_removed``, those that are no Failure I; ``n_brain``, outputs
+        whose brain was compared with the original's; ``brain_unchanged``,
+        those in which not one voxel of the brain mask is another one.
+    """
+    # A scan that came without a face and lost brain is a Failure II, but has no face to lose.
+    faceless = (classes == "no_face") | (
+        (classes == "failure_2") & measure(table, "face_left").isna()
+    )
+    changed = measure(table, "brain_changed")
+    return {
+        "n_face": int((~faceless).sum()),
+        "face_removed": int((classes.isin(("success", "failure_2")) & ~faceless).sum()),
+        "n_brain": int(changed.notna().sum()),
+        "brain_unchanged": int((changed == 0).sum()),
+    }
+
+
+def caption(view: View) -> str:
+    """Return the caption of the quality classes."""
+    table = view.tables["quality"]
+    limit = {**THRESHOLDS, **view.thresholds}
+    n = int(table["n"].max()) if len(table) else 0
+    return words.join(
+        f"What automatic checks found on {words.plural(n, 'scan')} a variant (classes after Gao et "
+        "al. 2023). Failure I: more than "
+        f"{100 * limit['face_left']:g} % of the original's own face surface is left (another face "
+        "in its place does not count as left)"
+        f"{_ears(limit)}. Failure II: more than "
+        f"{100 * limit['brain_removed_share']:g} % of the brain mask is removed or replaced below "
+        f"its outer {limit['brain_rim_mm']:g} mm, or more than "
+        f"{100 * limit['brain_rim_share']:g} % in all. Untouched: a Failure I in which "
+        f"{100 * limit['untouched']:g} % of the face surface or more is as it was. No face: the "
+        "scan came without one. A scan without a usable output is a crash ('no output'). Neither "
+        "failure (class 'success'): no more than that; it does not say that nobody can be "
+        "recognised. Its share is of the scans that came with a face, crashes among them. 'Cannot "
+        "fail': the method spares the very brain mask by which it is judged, so that only true "
+        "labels could show a loss.",
+        words.shares(view.settings),
+        _worst(view.tables),
+        words.left_out(view),
+        words.engines(table),
+    )
+
+
+def _worst(tables: Tables) -> str:
+    """Return what the worst attack beside the checks is, or that there was none."""
+    if tables.get("tradeoff") is None or tables["tradeoff"].empty:
+        return "Whether people can be recognised was not measured."
+    return "Worst attack: over all attackers, also after a face was put back (table tradeoff)."
+
+
+def _ears(limit: Mapping) -> str:
+    """Return whether ears count towards a Failure I."""
+    if limit["ears_left"] >= 1:
+        return "; ears do not count"
+    return f" or more than {100 * limit['ears_left']:g} % of that of the ears"
+
+
+#: Classes in the order of the bars, their names and colours (Okabe & Ito).  No green: that
+#: a check found no failure does not mean that nobody can be recognised.
+BARS = {
+    "success": ("neither failure found", "#0072B2"),
+    "failure_1": ("failure I: face surface kept", "#E69F00"),
+    "failure_2": ("failure II: brain mask cut", "#D55E00"),
+    "failure_1+2": ("failure I and II", "#882255"),
+    "untouched": ("face untouched", "#56B4E9"),
+    "no_face": ("no face in the original", "#bbbbbb"),
+    "crash": ("no output", "#333333"),
+    "unrated": ("not rated", "#e3e3e3"),
+}
+
+
+def class_counts(row: pd.Series) -> dict[str, float]:
+    """Return the number of scans of each class of a row of the table ``quality``.
+
+    Raises
+    ------
+    ValueError
+        If the classes do not add up to ``n``: a bar would be wrong.
+    """
+    found = {name: float(row[name]) for name in BARS if name in row and row[name] == row[name]}
+    if sum(found.values()) != float(row["n"]):
+        raise ValueError(
+            f"quality of {row['variant']}: classes add up to {sum(found.values()):g}, "
+            f"n is {row['n']}"
+        )
+    return found
+
+
+_LIGHT = ("no_face", "failure_1", "untouched", "unrated")
+
+
+@styled
+def draw(table: pd.DataFrame, look: Look, *, level: float = 0.95):
+    """Draw one stacked bar a variant, with the share without failure and its interval.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The table ``quality``.
+    look : Look
+        Order, names and colours of the variants.
+    level : float
+        Of the intervals.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    # Judged on the images, so every segmenter has the same row.
+    table = table[~table["variant"].isin(UNDEFACED)].drop_duplicates("variant")
+    if table.empty:
+        return message_figure("No de-identified scan was checked.")
+    variants = look.sort(table["variant"])
+    figure, (axes,), places = dots.panels(
+        variants, look, ["What the automatic checks of face and brain found"], extra=1.4
+    )
+    for _, row in table.iterrows():
+        _bar(axes, places[row["variant"]], row)
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("share of scans (%)")
+    title = f"neither failure, of scans\nwith a face ({100 * level:g} % interval)"
+    axes.text(1.02, 1.0, title, transform=axes.transAxes, va="bottom", fontsize=8)
+    seen = [c for c in BARS if c in table and (table[c] > 0).any()]
+    _legend(figure, seen or ["success"])
+    return figure
+
+
+def _bar(axes, y, row) -> None:
+    start = 0.0
+    for name, scans in class_counts(row).items():
+        if scans <= 0 or not row["n"]:
+            continue
+        part = 100.0 * scans / row["n"]
+        axes.barh(y, part, left=start, height=0.68, color=BARS[name][1],
+                  edgecolor="white", linewidth=0.8)  # fmt: skip
+        if part >= 4:
+            axes.text(start + part / 2, y, f"{scans:.0f}", ha="center", va="center", fontsize=7.5,
+                      color=INK if name in _LIGHT else "white")  # fmt: skip
+        start += part
+    text = f"{int(row['success'])}/{int(row['n_with_face'])}"
+    if row.get("engine") == UNAVAILABLE:
+        text = UNAVAILABLE
+    elif row["n_with_face"]:
+        shares = [percent(row[c]) for c in ("success_share", "success_low", "success_high")]
+        text += " = {} % ({} to {})".format(*shares)
+    axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5)
+
+
+def _legend(figure, seen) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=BARS[name][1], label=BARS[name][0]) for name in seen]
+    figure.legend(handles=handles, loc="outside lower left", ncols=min(3, len(handles)))
+
+
+def printed(view: View) -> Printed:
+    """Return one row a variant; what the checks cannot see and the worst attack stand beside it."""
+    table, look = view.rows("quality"), view.look
+    columns = ["Variant", "Face surface removed", "Brain mask unchanged", "Labels agree on",
+               "Worst attack", "Neither failure", "I", "II", "I and II", "Untouched", "No face",
+               "No output", "Face left (median)", "Brain voxels removed (max)"]  # fmt: skip
+    rows = []
+    for label, mine in by_variant(table, look):
+        row = mine.iloc[0]
+        found = findings.finding(view.tables, row["variant"])
+        counts = [str(int(row[c])) for c in ("failure_1", "failure_2", "failure_1+2", "untouched",
+                                             "no_face", "crash")]  # fmt: skip
+        success = with_interval(row, "success_share", "success_low", "success_high", 0, scale=100)
+        neither = (
+            f"{int(row['success'])}/{int(row['n_with_face'])}: {success.replace(' [', ' % [')}"
+        )
+        left = number(100 * row["face_left_median"], 0)
+        removed = number(row["brain_removed_max"], 0)
+        if pd.notna(row["brain_removed_max_pct"]) and row["brain_removed_max"] > 0:
+            removed += f" ({row['brain_removed_max_pct']:.2g} %)"
+        left = left if left == NO_VALUE else f"{left} %"
+        rows.append([label, *findings.cells(found), neither, *counts, left, removed])
+    return columns, rows
+
+
+RESULT = Result(
+    "quality",
+    about=__doc__,
+    job=STATISTICS,
+    columns="""
+        variant segmenter engine version n n_with_face
+        success failure_1 failure_2 failure_1+2 untouched no_face crash unrated
+        success_share success_low success_high
+        n_face face_removed n_brain brain_unchanged face_left_median
+        brain_removed_median brain_removed_max brain_removed_max_pct
+        brain_changed_median brain_changed_max scans_with_brain_loss scans_with_brain_change
+        scans_identical
+    """,
+    compute=lambda given, _: compute(given.measurements, given.settings, given.variants),
+    caption=caption,
+    latex="""
+        variant segmenter engine version n n_with_face success failure_1 failure_2 failure_1+2 crash
+        success_low success_high
+    """,
+    heading=HEADING,
+    order=200,
+    printed=printed,
+    figures=[
+        Figure(
+            "quality",
+            "Stacked bars: share of scans in each class of the automatic checks, one bar a "
+            "variant.",
+            lambda view: draw(view.rows("quality"), view.look, level=view.settings.level),
+        )
+    ],
+)

@@ -1,0 +1,307 @@
+"""The privacy-utility plane: the worst that any attacker does, against the change in volumes.
+
+The worst case over attackers and reconstructions (:mod:`~refacebench.statistics.routes`)
+against the largest change of a volume, with the Pareto front.  Attackers that look at no face
+are set apart: what they reach is a *floor* that no defacer goes under, and counting it would
+hide what defacing does achieve.  What "better beyond uncertainty" means:
+:mod:`~refacebench.statistics.front`.
+
+``identification`` is how often the worst attack identifies ``n_completers``
+participants, picked on some and judged on others; ``low`` and ``high`` hold the true worst case,
+whatever the number of ``n_routes``, so that ``low`` above ``chance`` says that an attack beats
+chance.  ``worst_attacker`` and ``worst_route`` name the attack that looks worst and
+``worst_rate`` is what it reached, too high on average.  ``p`` tests whether any route is above
+chance (:mod:`~refacebench.statistics.worst`), ``p_holm`` is corrected over a setting's variants.
+``n_failed`` counts participants without any score on the variant; ``identification_all``
+counts them as identified.  ``volume_change_pct`` is the largest absolute median change over
+all volumes, that of ``worst_volume``.  ``comparable`` is 0 where half or more failed; such a
+variant has no ``rank``.  Variants that nothing separates share a ``rank``; ``pareto`` is 1 for
+rank 1, else 0, and missing for controls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from refacebench.plot.privacy_utility import draw
+from refacebench.results import words
+from refacebench.results.privacy import HEADING
+from refacebench.results.result import ATTACKS, Figure, Result, View
+from refacebench.results.volume_tests import FAMILIES
+from refacebench.statistics import front, paired
+from refacebench.statistics.attack_tables import is_unranked, main_rows
+from refacebench.statistics.attacks import Evaluation
+from refacebench.statistics.losses import passed_on
+from refacebench.statistics.protocol import Protocol
+from refacebench.statistics.routes import against, spread_of_chances, worst_case
+from refacebench.statistics.settings import Settings
+from refacebench.vocabulary import PICTURE_CONTROLS, SETTINGS, UNDEFACED
+
+#: The variants that are no candidates: they stand in the plane as landmarks.
+LANDMARKS = UNDEFACED
+#: Columns of the floor, and what they are called in a worst case.
+FLOOR = {
+    "floor_attacker": "worst_attacker",
+    "floor": "identification",
+    "floor_low": "low",
+    "floor_high": "high",
+}
+#: Failures at which a variant is no longer comparable, as a share of the participants or scans.
+MOST_FAILED = 0.5
+
+
+def compute(
+    results: Sequence[Evaluation],
+    volumes: pd.DataFrame,
+    protocol: Protocol,
+    settings: Settings,
+    floors: Collection[str] = (),
+) -> pd.DataFrame:
+    """Return the table ``tradeoff``: one row a setting, segmenter and variant.
+
+    ``floors`` names the attackers that look at no face.  Their worst case stands
+    in the columns ``floor...``; it counts as the worst case itself only where
+    nobody else attacks.
+
+    ``rank`` is 1 (and ``pareto`` 1) where no other variant of the same setting and
+    segmenter is shown to be better in identification or volumes and looks no worse in the
+    other (rates below chance count as chance); landmarks (original, null control) and variants
+    that are not comparable do not compete.
+    """
+    measure = _measure(results, protocol)
+    segmenters = list(dict.fromkeys(volumes["segmenter"])) or [""]
+    rows, attacked, spread = [], {}, {}
+    for setting in SETTINGS:
+        mine = [r for r in results if r.row["setting"] == setting]
+        variants = [
+            v for v in dict.fromkeys(r.row["variant"] for r in mine) if v not in PICTURE_CONTROLS
+        ]
+        apart = [r for r in mine if r.row["attacker"] in floors]
+        faces = [r for r in mine if r.row["attacker"] not in floors] or apart
+        found = {v: worst_case(faces, v, measure, settings) for v in variants}
+        found = _corrected({v: row for v, row in found.items() if row is not None})
+        attacked[setting] = {v: against(faces, v, measure) for v in found}
+        spread[setting] = spread_of_chances(faces, measure)
+        for variant, row in found.items():
+            floor = worst_case(apart, variant, measure, settings) or {}
+            for segmenter in segmenters:
+                rows.append(
+                    {
+                        "variant": variant,
+                        "setting": setting,
+                        "segmenter": segmenter,
+                        **row,
+                        **{column: floor.get(name, np.nan) for column, name in FLOOR.items()},
+                        **volume_change(volumes, segmenter, variant),
+                    }
+                )
+    table = RESULT.frame(rows)
+    table["comparable"] = _comparable(table)
+    table[["rank", "pareto"]] = np.nan
+    table.loc[table["comparable"] == 0, "pareto"] = 0.0
+    for (setting, _), group in table.groupby(["setting", "segmenter"], sort=False):
+        rivals = group[group["comparable"] == 1]
+        rivals = rivals[rivals["volume_change_pct"].notna()]
+        ranks = _ranks(rivals, attacked[setting], spread[setting], settings)
+        table.loc[rivals.index, "rank"] = ranks.astype(float)
+        table.loc[rivals.index, "pareto"] = (ranks == 1).astype(float)
+    return table
+
+
+def _measure(results: Sequence[Evaluation], protocol: Protocol) -> str:
+    """Return the measure of the worst case; rank 1 where galleries are too small for a choice."""
+    values = [r.row.get(protocol.measure, np.nan) for r in results]
+    return protocol.measure if np.isfinite(values).any() else "rank1"
+
+
+def _corrected(found: dict[str, dict]) -> dict[str, dict]:
+    """Add the p values corrected over the variants of a setting."""
+    p_values = paired.correct([row["p"] for row in found.values()], "holm")
+    return {
+        variant: {**row, "p_holm": float(p)}
+        for (variant, row), p in zip(found.items(), p_values, strict=True)
+    }
+
+
+def _comparable(table: pd.DataFrame) -> pd.Series:
+    """Return 1 for variants that compete, 0 where too many failed, NaN for landmarks."""
+    few = table["n_failed"] >= MOST_FAILED * table["n"]
+    few |= table["identification"].isna()
+    # Where nothing is known of the volumes there is no place in the plane, but no fault either.
+    few |= table["volume_failed_share"].fillna(0.0) >= MOST_FAILED
+    found = (~few).astype(float)
+    return found.mask(table["variant"].isin(LANDMARKS))
+
+
+def _ranks(
+    rivals: pd.DataFrame, attacked: Mapping, spread: float, settings: Settings
+) -> np.ndarray:
+    """Return the rank of each rival; who failed counts as identified."""
+    routes = {variant: attacked[variant] for variant in rivals["variant"]}
+    # Below chance is luck and no better than chance.
+    risk = (rivals["identification_all"] - rivals["chance"]).clip(lower=0.0)
+    change = rivals["volume_change_pct"].to_numpy(dtype=float)
+    # Being safer matters only where the volumes look no worse: no other pair need be tested.
+    asked = change[:, None] <= change[None, :]
+    better = [
+        front.safer(routes, asked, settings.alpha, spread, settings.seed),
+        front.nearer(rivals["volume_low"], rivals["volume_high"]),
+    ]
+    points = np.column_stack([risk, change])
+    return front.layers(points, np.array(better))
+
+
+def volume_change(volumes: pd.DataFrame, segmenter: str, variant: str) -> dict:
+    """Return the change of the volume that changes most: the largest absolute median change.
+
+    Over all volumes, whole-brain ones included.  The interval is honest about having picked
+    the largest: at its lower end stands the largest of the volumes' lower ends where all
+    of their intervals hold at once (``low_joint``, ``high_joint``), at its upper end the
+    largest of their own upper ends, since the truly largest change lies below its own.  Noise alone
+    makes a largest change above zero: the null control's says how large.
+    """
+    if variant == "original":
+        return {
+            "n_volumes": 0,
+            "volume_change_pct": 0.0,
+            "volume_low": 0.0,
+            "volume_high": 0.0,
+        }
+    rows = volumes[
+        (volumes["segmenter"] == segmenter)
+        & (volumes["variant"] == variant)
+        & volumes["region"].isin(FAMILIES)
+    ]
+    failures = _volume_failures(rows)
+    rows = rows[rows["median_change_pct"].notna()]
+    if rows.empty:
+        return {"n_volumes": 0, **failures}
+    change = rows["median_change_pct"].abs()
+    joint = [f"{end}_joint" if f"{end}_joint" in rows else end for end in ("low", "high")]
+    far = rows[["low", "high"]].abs().max(axis=1, skipna=False)
+    known = bool(far.notna().all())
+    return {
+        "n_volumes": len(rows),
+        "worst_volume": str(rows.loc[change.idxmax(), "region"]),
+        "volume_change_pct": float(change.max()),
+        "volume_low": float(_nearest(*(rows[name] for name in joint)).max()) if known else np.nan,
+        "volume_high": float(far.max()) if known else np.nan,
+        **failures,
+    }
+
+
+def _nearest(low: pd.Series, high: pd.Series) -> pd.Series:
+    """Return the smallest absolute value between two ends; 0 where an end is not known."""
+    return low.abs().where(low.abs() < high.abs(), high.abs()).where(low * high > 0, 0.0)
+
+
+def _volume_failures(rows: pd.DataFrame) -> dict:
+    """Return how many scans have no volumes, and their share where it can be told."""
+    if rows.empty:
+        return {}
+    count = int(rows["n_failed"].max())
+    if "n_scans" not in rows:
+        return {"n_volume_failed": count}
+    share = rows["n_failed"] / (rows["n_failed"] + rows["n_scans"])
+    return {"n_volume_failed": count, "volume_failed_share": float(share.max())}
+
+
+def caption(view: View) -> str:
+    """Return the caption of the privacy-utility plane."""
+    table = view.rows("tradeoff")
+    measure = "picked from several" if (table["measure"] == "choice").all() else "named first"
+    return words.join(
+        f"How often the worst attack identifies people ({measure}), against the change of the "
+        f"volume that changes most{view.by}: the largest absolute median change over all "
+        "volumes, whole brain and regions (worst_volume).",
+        "The worst attack is the one that looks worst among several, and of several attacks that "
+        "guess one always looks good. So it is picked on some participants and judged on the "
+        "others: the point does not rise with the number of attacks (n_routes) alone. With few "
+        "participants it may be too low; its interval holds the true worst case however many "
+        "attacks there are, so read the interval, not the point. p: is any attack above "
+        "chance? The largest success against the largest ones after people swapped identities, in "
+        "all attacks at once; p_holm: over all variants of a setting.",
+        "Attacks on a defaced scan include those that put a face back first (worst_route). A "
+        "refaced scan counts as no safer than its defaced one (taken_off): a face that was put "
+        "where one was removed can be taken off again; where the defacer blurs, this is an upper "
+        "bound. What each attack does to each variant as it is stands in the table privacy.",
+        "Rates are of participants that could be attacked. Who failed is counted beside the point "
+        "(n_failed), and as identified where methods are compared and in identification_all. Where "
+        "half or more failed, the variant is not comparable (crossed out) and does not compete.",
+        "Pareto front (rank 1): no other variant is shown to be better in one and looks no worse "
+        f"in the other. Shown means beyond uncertainty: p < {view.settings.alpha:g} for the same "
+        "participants, Holm-corrected over the pairs, or intervals of the volumes that do "
+        "not overlap. Variants that nothing separates share a rank. Below chance is no better than "
+        "chance. Controls do not compete. Red ring: an attack beats the method; its interval lies "
+        "above chance.",
+        unseparated(table),
+        "Grey: changes no larger than the null control's. Noise alone gives every variant a "
+        "largest change above zero: read the others against the null control.",
+        _floor(table),
+        words.missing_people(table),
+        f"Intervals ({100 * view.settings.level:g} %): identification, small-sample bounds of the "
+        "routes (Clopper-Pearson for hits, Gaffke's for choices), the lower ones "
+        "Bonferroni-corrected over the routes; volumes, from the largest of the lower ends (exact, "
+        "corrected over all volumes) to the largest of the upper ends (percentile bootstrap over "
+        f"participants). {view.settings.n_boot} resamples and swaps, seed {view.settings.seed}.",
+    )
+
+
+def unseparated(table) -> str:
+    """Return a sentence where nothing separates the methods in the plane; else nothing."""
+    if not len(table) or not is_unranked(main_rows(table)):
+        return ""
+    return (
+        "These data do not separate the methods: none is shown to be better than another, and "
+        "all share rank 1."
+    )
+
+
+def _floor(table) -> str:
+    """Return what the line of the attackers is that look at no face; empty without one."""
+    names = sorted(set(table["floor_attacker"].dropna()))
+    if not names:
+        return ""
+    return (
+        f"Floor: {', '.join(names)}, from skull and brain alone, no part of the worst case; "
+        "no defacing that keeps them goes under it (column floor, by variant)."
+    )
+
+
+RESULT = Result(
+    "tradeoff",
+    about=__doc__,
+    job=ATTACKS,
+    columns="""
+        variant setting segmenter n n_expected n_completers n_failed n_attackers n_routes
+        worst_attacker worst_route measure identification low high chance
+        identification_all worst_rate p p_holm
+        floor_attacker floor floor_low floor_high
+        n_volumes n_volume_failed volume_failed_share
+        worst_volume volume_change_pct volume_low volume_high comparable rank pareto shortfall
+    """,
+    compute=lambda given, made: passed_on(
+        compute(given.evaluations, given.volumes, given.protocol, given.settings, given.floors),
+        made["privacy"],
+    ),
+    needs=("privacy",),
+    caption=caption,
+    latex="""
+        variant setting n n_failed worst_attacker worst_route identification low high chance
+        p_holm floor worst_volume volume_change_pct volume_low volume_high rank
+    """,
+    heading=HEADING,
+    order=100,
+    figures=[
+        Figure(
+            "privacy_utility",
+            "Points with intervals: worst-case identification against the change of the "
+            "volume that changes most, one point a variant, the Pareto front marked.",
+            lambda view: draw(view.rows("tradeoff"), view.look),
+            first_segmenter=True,
+        )
+    ],
+)

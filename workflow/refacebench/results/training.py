@@ -1,0 +1,39 @@
+"""How refacing models were trained: curves of losses, and slices over the epochs; figures."""
+
+from __future__ import annotations
+
+from refacebench.results.result import Figure, Heading, Result, View
+
+
+def caption_curves(view: View, name: str) -> str:
+    """Return the caption of training curves."""
+    which = f" of {name}" if name else ""
+    return (
+        f"Training{which}: losses by epoch. The epoch was picked on the validation split; no scan "
+        "of the test split took part."
+    )
+
+
+def caption_samples(view: View, name: str) -> str:
+    """Return the caption of validation slices over the epochs of a training."""
+    which = f" of {name}" if name else ""
+    return (
+        f"Training{which}: slices of validation participants as they were defaced, as the model "
+        "refaced them after a few epochs, and in the original."
+    )
+
+
+RESULT = Result(
+    "training",
+    heading=Heading("training", "Training of refacing models", order=800),
+    order=800,
+    figures=[
+        Figure("curves", "Training and validation losses by epoch.", caption=caption_curves),
+        Figure(
+            "samples",
+            "Validation slices: defaced, refaced at a few epochs, original.",
+            caption=caption_samples,
+            heads=True,
+        ),
+    ],
+)

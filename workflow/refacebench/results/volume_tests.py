@@ -1,0 +1,251 @@
+"""The tests of volumes: of one region, their families, what they could find, and their words.
+
+Shared by the results ``volumes``, ``volumes_over`` and ``changes``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from refacebench.results import words
+from refacebench.results.result import Tables
+from refacebench.statistics import paired
+from refacebench.statistics.cohort import by_participant, has_reference, measure
+from refacebench.statistics.intervals import bootstrap_median, exact_median, share
+from refacebench.statistics.settings import Settings
+from refacebench.statistics.summaries import draws, median
+from refacebench.statistics.unavailable import present
+from refacebench.vocabulary import GLOBALS, REGIONS
+
+#: Volumes of which a change above the threshold makes a scan a changed one
+#: (Huelnhagen et al.: grey, white, CSF and total intracranial volume).
+CHANGED_IF_ANY = ("gm", "wm", "csf", "tiv")
+#: The declared family of the volume tests: 17 regions and TIV; the other
+#: whole-brain measures are a family of their own.
+FAMILIES = {
+    **dict.fromkeys((*REGIONS, "tiv"), "regions"),
+    **dict.fromkeys([name for name in GLOBALS if name != "tiv"], "globals"),
+}
+#: The volumes of :data:`CHANGED_IF_ANY` in words.
+CHANGED = "grey, white, CSF or TIV"
+
+
+def tested(table, segmenter, variant, settings, margins) -> list[dict]:
+    """Return a row a volume; the corrections follow when the families are complete."""
+    of_segmenter = margins[margins["segmenter"] == segmenter].set_index("region")
+    return [
+        {
+            "variant": variant,
+            "segmenter": segmenter,
+            "region": region,
+            "family": family,
+            **_volume_row(table, region, of_segmenter.loc[region], settings),
+        }
+        for region, family in FAMILIES.items()
+    ]
+
+
+def _volume_row(table, region, margin, settings) -> dict:
+    """Return one region's columns; the corrections follow when the family is complete."""
+    table = table[has_reference(table, region)]
+    if f"ref_vol_{region}" not in table:
+        table = table.iloc[:0]
+    persons = table["participant"]
+    new = measure(table, f"vol_{region}")
+    old = table.get(f"ref_vol_{region}", new).where(new.notna())
+    change = by_participant((new - old) / old * 100, persons).to_numpy()
+    difference = by_participant(new - old, persons).to_numpy()
+    low, high = bootstrap_median(change, **draws(settings))
+    at_once = 1 - (1 - settings.level) / len(FAMILIES)
+    low_joint, high_joint = exact_median(change, at_once)
+    statistic, p = paired.wilcoxon(difference, settings.zero_method)
+    rb_low, rb_high = paired.rank_biserial_interval(difference, **draws(settings))
+    over = (new - old).abs() > old * settings.threshold_pct / 100
+    return {
+        "n": len(difference),
+        "n_scans": int(new.notna().sum()),
+        "n_failed": int(new.isna().sum()),
+        "median_original_ml": median(by_participant(old, persons)),
+        "median_variant_ml": median(by_participant(new, persons)),
+        "median_change_pct": median(change),
+        "low": low,
+        "high": high,
+        "low_joint": low_joint,
+        "high_joint": high_joint,
+        "sd_change_pct": change.std(ddof=1) if len(change) > 1 else np.nan,
+        "W": statistic,
+        "p": p,
+        "rank_biserial": paired.rank_biserial(difference),
+        "rb_low": rb_low,
+        "rb_high": rb_high,
+        "n_zero": int((np.round(difference, paired.DECIMALS) == 0).sum()),
+        **share_over(over, new.isna(), persons, settings),
+        "margin_pct": margin["margin_pct"],
+        "margin_source": margin["margin_source"],
+        "p_tost": paired.tost(change, margin["margin_pct"], settings.zero_method),
+    }
+
+
+def share_over(over: pd.Series, failed: pd.Series, persons: pd.Series, settings) -> dict:
+    """Return how many scans changed, of all and of those that did not fail."""
+    value, low, high = share(over | failed, persons, settings.level)
+    return {
+        "n_over": int((over & ~failed).sum()),
+        "share_over": value,
+        "share_over_low": low,
+        "share_over_high": high,
+        "share_over_completers": float(over[~failed].mean()) if (~failed).any() else np.nan,
+    }
+
+
+def with_families(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Fill in what depends on all tests of a family."""
+    for name in ("p_holm", "p_bh", "p_tost_holm", "family_size", "equivalent", "mde_pct"):
+        table[name] = np.nan
+    for _, family in table.groupby(["segmenter", "family"], sort=False):
+        where = family.index
+        size = int(family["p"].notna().sum())
+        table.loc[where, "family_size"] = size
+        table.loc[where, "p_holm"] = paired.correct(family["p"], "holm")
+        table.loc[where, "p_bh"] = paired.correct(family["p"], "fdr_bh")
+        table.loc[where, "p_tost_holm"] = paired.correct(family["p_tost"], "holm")
+        table.loc[where, "mde_pct"] = [
+            paired.minimum_detectable(n, sd, settings.alpha / max(size, 1), settings.power)
+            for n, sd in zip(family["n"], family["sd_change_pct"], strict=True)
+        ]
+    tested = table["p_tost_holm"].notna()
+    table.loc[tested, "equivalent"] = (table["p_tost_holm"] < settings.alpha).astype(float)
+    return table
+
+
+def changed_scans(table: pd.DataFrame, settings: Settings) -> pd.Series:
+    """Tell which scans changed beyond the threshold in any volume: 1, 0, NaN for failed.
+
+    Volumes that the original has not (a segmenter without CSF) do not take part.
+    """
+    worst = pd.Series(0.0, index=table.index)
+    for name in CHANGED_IF_ANY:
+        known = has_reference(table, name) & (f"ref_vol_{name}" in table)
+        if not known.any():
+            continue
+        new, old = measure(table, f"vol_{name}"), table[f"ref_vol_{name}"]
+        over = ((new - old).abs() > old * settings.threshold_pct / 100).astype(float)
+        worst = worst.where(~known, np.maximum(worst, over.where(new.notna())))
+    return worst.where(table["ok"])
+
+
+def tests(tables: Tables, table: pd.DataFrame, settings: Settings) -> str:
+    """Return which tests of volumes were made and how they were corrected."""
+    return (
+        "Paired Wilcoxon signed-rank tests on participants' mean differences (zeros: "
+        f"{settings.zero_method}) with matched rank-biserial correlation; significant: "
+        f"Holm-corrected p < {settings.alpha:g}{families(table)} (p_bh: Benjamini-Hochberg). "
+        "Equivalent to no change: two one-sided signed-rank tests (Holm-corrected as well) "
+        f"within {margins(table, tables.get('repeatability'), settings)}."
+    )
+
+
+def families(table: pd.DataFrame) -> str:
+    """Return the size of each family of tests that Holm's correction runs over."""
+    kinds = {"regions": "17 regions and TIV", "globals": "the other whole-brain volumes"}
+    parts = []
+    for name, rows in table.groupby("family", sort=False) if len(table) else ():
+        sizes = rows.groupby("segmenter", sort=False)["family_size"].first().dropna().astype(int)
+        if sizes.empty:
+            continue
+        number = f"{sizes.iloc[0]}"
+        if sizes.nunique() > 1:
+            number = ", ".join(f"{size} ({segmenter})" for segmenter, size in sizes.items())
+        parts.append(f"{number} tests ({kinds.get(name, name)} x variants)")
+    return f" in each segmenter's families of {' and '.join(parts)}" if parts else ""
+
+
+def margins(table: pd.DataFrame, rescans: pd.DataFrame | None, settings: Settings) -> str:
+    """Return the equivalence margin and where it comes from."""
+    if table.empty or "margin_pct" not in table or table["margin_pct"].isna().all():
+        return "the equivalence margin (none is known)"
+    low, high = table["margin_pct"].min(), table["margin_pct"].max()
+    size = f"{low:.2g} %" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g} %"
+    sources = set(table.get("margin_source", pd.Series(dtype=str)).dropna())
+    where = []
+    if "rescan" in sources:
+        where.append("each region's mean scan-rescan difference" + _rescanned(rescans))
+    if "config" in sources:
+        why = "" if rescans is None else margin_from_settings(rescans, settings)
+        where.append("a setting" + f", {why}" * bool(why))
+    return ", ".join([f"the margin of {size}", " or ".join(where)]).removesuffix(", ")
+
+
+def _rescanned(rescans: pd.DataFrame | None) -> str:
+    """Return how many participants the scan-rescan differences rest on."""
+    if rescans is None or rescans.empty:
+        return ""
+    return f" (up to {words.plural(int(rescans['n'].max()), 'participant')})"
+
+
+def margin_from_settings(rescans: pd.DataFrame, settings: Settings) -> str:
+    """Return why a margin is not that of the rescans; empty where all of them are.
+
+    Parameters
+    ----------
+    rescans : pandas.DataFrame
+        The table ``repeatability``.
+    """
+    rows = rescans[rescans["margin_source"] == "config"]
+    if rows.empty:
+        return ""
+    found = int(rows["n"].max())
+    if not found:
+        return "as no participant has a declared rescan"
+    number = words.plural(found, "participant")
+    return f"for want of enough rescans ({number}, {settings.min_rescans} are needed)"
+
+
+def smallest_p(n: int) -> float:
+    """Return the smallest two-sided p that a signed-rank test of n pairs can give.
+
+    >>> smallest_p(6)
+    0.03125
+    """
+    return min(1.0, 2.0 ** (1 - n))
+
+
+def out_of_reach(table: pd.DataFrame, alpha: float) -> list[str]:
+    """Return the variants none of whose regions could pass Holm's correction.
+
+    Holm's first step multiplies the smallest p by the size of the family: with
+    few participants even a change in the same direction in everyone fails it.
+    """
+    rows = present(table[table["region"].isin(REGIONS)])
+    best = rows["n"].map(smallest_p) * rows["family_size"]
+    reachable = (best < alpha).groupby(rows["variant"], sort=False).any()
+    return list(reachable.index[~reachable])
+
+
+def minimum(table: pd.DataFrame, settings: Settings) -> str:
+    """Return what regional change the tests could have found at all."""
+    rows = present(table[table["region"].isin(REGIONS)]) if len(table) else table
+    if rows.empty:
+        return ""
+    hopeless = out_of_reach(table, settings.alpha)
+    if len(hopeless) == rows["variant"].nunique():
+        return (
+            f"With {words.plural(int(rows['n'].max()), 'participant')} no regional change, however "
+            "large, could pass the correction: that none is significant says nothing here."
+        )
+    text = ""
+    if hopeless:
+        text = (
+            f"With their number of participants no regional change of {', '.join(hopeless)} could "
+            "pass the correction's first step, however large. "
+        )
+    finite = rows.loc[np.isfinite(rows["mde_pct"]), "mde_pct"]
+    if finite.empty:
+        return text.strip()
+    others = "the other variants" if hopeless else "variants"
+    return text + (
+        f"Change that would be found with {100 * settings.power:g} % power at level "
+        f"{settings.alpha:g} / family size (median over regions and {others}): "
+        f"{finite.median():.2g} %."
+    )

@@ -1,0 +1,209 @@
+"""How much every variant changes the volumes: region x variant, with paired tests.
+
+``median_change_pct`` has its interval in ``low`` and ``high``, and in
+``low_joint`` and ``high_joint`` one that all volumes of a variant hold at once (exact for the
+median, Bonferroni; missing where there are too few participants for it);
+``W``, ``p`` and ``rank_biserial`` are those of the differences in ml (Wilcoxon
+signed-rank, ``n_zero`` participants without any); ``p_holm`` and ``p_bh`` are
+corrected within ``family``: ``regions`` = 17 regions and TIV x all variants but
+the original, of one segmenter (``family_size`` tests), ``globals`` = the other
+whole-brain volumes, likewise.  ``p_tost`` is that of two one-sided signed-rank
+tests of the percent changes against ``margin_pct`` (``margin_source``: rescan or
+config); ``equivalent`` is 1 if ``p_tost_holm`` is below alpha, else 0.
+``mde_pct`` is the shift that would have been detected with the wanted power at
+alpha / family size; ``inf`` where so few participants cannot reach that level.
+``share_over`` counts failed scans as changed, ``share_over_completers`` leaves them out,
+``n_over`` counts the completers that changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from refacebench.plot.numbers import NO_VALUE, number
+from refacebench.plot.volumes import draw, draw_globals, is_true, region_label
+from refacebench.results import words
+from refacebench.results.cells import by_variant, count, with_interval
+from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
+from refacebench.results.volume_tests import (
+    families,
+    margins,
+    minimum,
+    tested,
+    tests,
+    with_families,
+)
+from refacebench.statistics.cohort import each
+from refacebench.statistics.settings import Settings
+from refacebench.vocabulary import REGIONS
+
+COLUMNS = """
+    variant segmenter region family n n_scans n_failed
+    median_original_ml median_variant_ml median_change_pct low high low_joint high_joint
+    sd_change_pct
+    W p p_holm p_bh rank_biserial rb_low rb_high n_zero
+    n_over share_over share_over_low share_over_high share_over_completers
+    margin_pct margin_source p_tost p_tost_holm equivalent mde_pct family_size
+"""
+
+
+def compute(
+    measurements, settings: Settings, variants: Sequence[str], margins: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the paired tests of every volume of every variant against the original.
+
+    Wilcoxon signed-rank on the participants' mean differences in ml, with its
+    rank-biserial effect size; two one-sided signed-rank tests on the percent
+    changes.  Family: one segmenter's regions and TIV x all variants except the
+    original; the other globals are a family of their own.
+    """
+    rows = []
+    for segmenter, variant, table in each(measurements, settings, variants):
+        if variant != "original":
+            rows += tested(table, segmenter, variant, settings, margins)
+    return with_families(RESULT.frame(rows), settings)
+
+
+def significant_regions(volumes: pd.DataFrame, alpha: float) -> pd.DataFrame:
+    """Count for each variant the regions (of 17) that changed, and those shown equivalent.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index variant; ``tested``, ``differ`` (Holm), ``differ_bh``, ``equivalent``.
+    """
+    rows = volumes[volumes["region"].isin(REGIONS) & (volumes["variant"] != "original")]
+    counts = pd.DataFrame(
+        {
+            "variant": rows["variant"],
+            "tested": rows["p"].notna(),
+            "differ": rows["p_holm"] < alpha,
+            "differ_bh": rows["p_bh"] < alpha,
+            "equivalent": is_true(rows["equivalent"]),
+        }
+    )
+    return counts.groupby("variant", sort=False).sum().astype(int)
+
+
+def caption(view: View) -> str:
+    """Return the caption of the map of volume changes."""
+    table = view.rows("volumes")
+    return words.join(
+        f"Median change of volume in percent of the original{view.by}.",
+        tests(view.tables, table, view.settings),
+        "In figures an asterisk marks such a p, a frame such an equivalence. Share over: scans "
+        f"that changed by more than {view.settings.threshold_pct:g} %, failed scans counted in.",
+        words.rests(view, table),
+        minimum(table, view.settings),
+        words.intervals(view.settings),
+        words.shares(view.settings),
+        words.engines(view.tables.get("quality")),
+    )
+
+
+def caption_globals(view: View) -> str:
+    """Return the caption of the whole-brain volume changes."""
+    table = view.rows("volumes")
+    return words.join(
+        f"Median change of whole-brain volumes in percent of the original{view.by}. "
+        f"Filled marks: Holm-corrected p < {view.settings.alpha:g}{families(table)}; hollow marks: "
+        "not shown to differ, which is not the same as equal. Grey band: "
+        f"{margins(table, view.tables.get('repeatability'), view.settings)}.",
+        words.cohort(table),
+        words.intervals(view.settings),
+    )
+
+
+def printed(view: View) -> Printed:
+    """Return one row a variant: tests that differ, the largest change, and the whole brain's."""
+    table, look, settings = view.rows("volumes"), view.look, view.settings
+    shown = ("tiv", "gm", "wm", "csf")
+    counts = significant_regions(table, settings.alpha)
+    columns = ["Variant", "n (failed)", f"Regions of {len(REGIONS)}: differ (Holm)",
+               "differ (Benjamini-Hochberg)", "equivalent", "Largest regional change",
+               *[f"{region_label(r)} (%)" for r in shown]]  # fmt: skip
+    rows = []
+    for label, mine in by_variant(table[table["variant"] != "original"], look):
+        by = mine.set_index("region")
+        regional = by[by.index.isin(REGIONS)]["median_change_pct"].dropna()
+        largest = NO_VALUE
+        if len(regional):
+            name = regional.abs().idxmax()
+            largest = f"{number(regional[name], 1, True)} % ({region_label(name)})"
+        tests = counts.loc[mine["variant"].iloc[0]]
+        cells = [
+            with_interval(by.loc[r], "median_change_pct", "low", "high", 1, True)
+            if r in by.index
+            else NO_VALUE
+            for r in shown
+        ]
+        numbers = [str(tests[c]) for c in ("differ", "differ_bh", "equivalent")]
+        if not tests["tested"]:
+            numbers = [NO_VALUE] * 3
+        rows.append([label, count(mine.iloc[0]), *numbers, largest, *cells])
+    return _with_changes(columns, rows, view.rows("changes"), look)
+
+
+def _with_changes(columns, rows, changes, look) -> Printed:
+    """Add the share of scans with a large change to the rows of the volumes table."""
+    if changes.empty:
+        return columns, rows
+    threshold = changes["threshold_pct"].iloc[0]
+    columns = [*columns, f"Scans with > {threshold:g} % in TIV, GM, WM or CSF"]
+    cells = {}
+    for label, mine in by_variant(changes, look):
+        row = mine.iloc[0]
+        total = int(row["n_scans"] + row["n_failed"])
+        text = f"{int(row['n_over'])}/{total}"
+        failed = int(row["n_failed"])
+        cells[label] = text + (f" (and {failed} failed)" if failed else "")
+    return columns, [[*row, cells.get(row[0], NO_VALUE)] for row in rows]
+
+
+RESULT = Result(
+    "volumes",
+    about=__doc__,
+    job=STATISTICS,
+    columns=COLUMNS,
+    compute=lambda given, made: compute(
+        given.measurements, given.settings, given.variants, made["repeatability"]
+    ),
+    needs=("repeatability",),
+    caption=caption,
+    latex="""
+        variant region n n_failed median_change_pct low high p_holm p_bh rank_biserial
+        share_over margin_pct p_tost_holm mde_pct
+    """,
+    heading=Heading(
+        "volumes",
+        "Volumes",
+        "Would a later user measure the same volumes?",
+        order=610,
+        by_segmenter=True,
+    ),
+    order=610,
+    printed=printed,
+    figures=[
+        Figure(
+            "volumes",
+            "Map of median volume changes in percent, one column a region, one row a variant.",
+            lambda view: draw(
+                view.rows("volumes"),
+                view.look,
+                alpha=view.settings.alpha,
+                full_colour_pct=view.settings.threshold_pct,
+            ),
+            by_segmenter=True,
+        ),
+        Figure(
+            "volumes_globals",
+            "Dots with intervals: median change of intracranial, grey, white and CSF "
+            "volume, one row a variant.",
+            lambda view: draw_globals(view.rows("volumes"), view.look, alpha=view.settings.alpha),
+            caption_globals,
+            by_segmenter=True,
+        ),
+    ],
+)

@@ -1,0 +1,87 @@
+"""The tests of volumes on the scans that defacing changed, to see if refacing repaired them.
+
+Columns as in ``volumes``; ``selected_by`` is the defacer that changed a scan by more than the
+threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from refacebench.results import words
+from refacebench.results.result import STATISTICS, Result, View
+from refacebench.results.volume_tests import (
+    CHANGED,
+    changed_scans,
+    minimum,
+    tested,
+    tests,
+    with_families,
+)
+from refacebench.results.volumes import COLUMNS
+from refacebench.statistics.cohort import pairs, segmenters_of
+from refacebench.statistics.settings import Settings
+from refacebench.vocabulary import split_variant
+
+
+def compute(
+    measurements, settings: Settings, variants: Sequence[str], margins: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the same tests on the scans that a defacer changed by more than the threshold.
+
+    A refaced variant is tested on the scans of its defacer (``selected_by``),
+    as Huelnhagen et al. do: were those that defacing spoilt repaired?  The
+    scans are selected by the outcome, so that the defacer's own tests are
+    biased towards a difference, and its refacers' away from it (regression to
+    the mean).
+    """
+    rows = []
+    for segmenter in segmenters_of(measurements):
+        selected = {}
+        for variant in variants:
+            if variant == "original":
+                continue
+            defacer = split_variant(variant)[0]
+            if defacer not in selected:
+                table = pairs(measurements, segmenter, defacer, settings)
+                selected[defacer] = set(table["scan"][changed_scans(table, settings) == 1])
+            table = pairs(measurements, segmenter, variant, settings)
+            table = table[table["scan"].isin(selected[defacer])]
+            found = tested(table, segmenter, variant, settings, margins)
+            rows += [{"selected_by": defacer, **row} for row in found]
+    return with_families(RESULT.frame(rows), settings)
+
+
+def caption(view: View) -> str:
+    """Return the caption of the tests on the scans that a defacer changed."""
+    table = view.rows("volumes_over")
+    return words.join(
+        f"Median change of volume in percent of the original{view.by}, only scans in which "
+        f"defacing (selected_by) changed {CHANGED} by more than {view.settings.threshold_pct:g} %. "
+        "Selected by outcome: the defacer's own tests are biased towards a difference, its "
+        "refacers' away from it (regression to the mean).",
+        tests(view.tables, table, view.settings),
+        words.cohort(table),
+        minimum(table, view.settings),
+        words.intervals(view.settings),
+        words.engines(view.tables.get("quality")),
+    )
+
+
+RESULT = Result(
+    "volumes_over",
+    about=__doc__,
+    job=STATISTICS,
+    columns="selected_by " + COLUMNS,
+    compute=lambda given, made: compute(
+        given.measurements, given.settings, given.variants, made["repeatability"]
+    ),
+    needs=("repeatability",),
+    caption=caption,
+    latex="""
+        selected_by variant region n n_failed median_change_pct low high p_holm p_bh rank_biserial
+    """,
+    order=611,
+)

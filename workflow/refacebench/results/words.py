@@ -1,0 +1,143 @@
+"""Phrases that captions share, made from the tables and the settings, never typed.
+
+Plain text; whoever prints a caption escapes it for its format.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from refacebench.results.result import View, of_segmenter
+from refacebench.statistics.settings import Settings
+from refacebench.statistics.unavailable import present
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "scan"), plural(3, "scan")
+    ('1 scan', '3 scans')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def cohort(table: pd.DataFrame) -> str:
+    """Return how many participants and scans a table rests on at most, and how many failed."""
+    if table.empty or "n" not in table or not table["n"].max() > 0:
+        return "No scan was measured."
+    text = f"Up to {plural(int(table['n'].max()), 'participant')}"
+    if "n_scans" in table:
+        text += f" ({plural(int(table['n_scans'].max()), 'scan')})"
+    text += " a row"
+    failed = int(table["n_failed"].max()) if "n_failed" in table else 0
+    if failed:
+        text += f", at most {failed} failed"
+    return text + "."
+
+
+def left_out(view: View) -> str:
+    """Return how many scans of the data set are not compared; empty where the flow is unknown.
+
+    Compared are the scans whose original was measured: those that were
+    measured in a variant and those that failed in it.
+    """
+    everything = view.tables.get("flow") if view.scans is None else view.scans
+    changed = view.tables.get("changes")
+    if everything is None or changed is None or everything.empty or changed.empty:
+        return ""
+    changed = present(of_segmenter(changed, view.segmenter))
+    total, people = everything["scan"].nunique(), everything["participant"].nunique()
+    left = total - (changed["n_scans"] + changed["n_failed"])
+    if left.empty:
+        return ""
+    low, high = int(left.min()), int(left.max())
+    number = f"{low}" if low == high else f"{low} to {high}, by segmenter,"
+    return (
+        f"Of {plural(total, 'scan')} of {plural(people, 'participant')} in "
+        f"the data set, {number} are not compared (other splits, later sessions, excluded or "
+        "failed originals)."
+    )
+
+
+def rests(view: View, table: pd.DataFrame) -> str:
+    """Return what a table rests on: its participants and scans, and which scans are not in it."""
+    return join(cohort(table), left_out(view))
+
+
+def shares(settings: Settings) -> str:
+    """Return how the intervals of shares were made."""
+    return (
+        f"Shares with {100 * settings.level:g} % Wilson intervals, widened where a participant "
+        "has several sessions."
+    )
+
+
+def intervals(settings: Settings) -> str:
+    """Return how the intervals of means and medians were made."""
+    return (
+        f"Intervals: {100 * settings.level:g} %, percentile bootstrap over participants "
+        f"({settings.n_boot} resamples, seed {settings.seed})."
+    )
+
+
+def engines(table: pd.DataFrame | None) -> str:
+    """Return which engine and version stands behind each defacer of the quality table."""
+    if table is None or table.empty:
+        return ""
+    rows = table.drop_duplicates("variant")
+    rows = rows[~rows["variant"].str.contains("+", regex=False)]
+    named = []
+    for _, row in present(rows).iterrows():
+        engine, version = text(row.get("engine")), text(row.get("version"))
+        if engine and row["variant"] != "null":
+            named.append(f"{row['variant']} {engine} {version}".strip())
+    said = (
+        "Engines (native: re-implementation of the published method; official: the released "
+        f"program): {'; '.join(named)}."
+    )
+    return join(said if named else "", missing_programs(rows))
+
+
+def missing_programs(table: pd.DataFrame) -> str:
+    """Return which variants are lines without numbers because their programs are missing."""
+    there = set(present(table)["variant"])
+    names = [name for name in dict.fromkeys(table["variant"]) if name not in there]
+    if not names:
+        return ""
+    return f"Unavailable on the machine of this run, so without numbers: {', '.join(names)}."
+
+
+def text(value) -> str:
+    """Return a cell of text; empty for none."""
+    return "" if value is None or pd.isna(value) else str(value)
+
+
+def join(*parts: str) -> str:
+    """Join sentences; empty ones are left out."""
+    return " ".join(part for part in parts if part)
+
+
+def shortfalls(table: pd.DataFrame) -> list[str]:
+    """Return why attacks rest on fewer people or scans than planned, each text once."""
+    if "shortfall" not in table:
+        return []
+    return [text for text in dict.fromkeys(table["shortfall"].fillna("")) if text]
+
+
+def missing_people(table: pd.DataFrame) -> str:
+    """Return the shortfalls as a sentence; empty for none."""
+    texts = shortfalls(table)
+    if not texts:
+        return ""
+    more = f"; {len(texts) - 5} more in the column shortfall" if len(texts) > 5 else ""
+    return f"Fewer than planned: {'; '.join(texts[:5])}{more}."
+
+
+def numbers(view: View) -> str:
+    """Return the caption of a page's table that stands below its figure."""
+    return f"The numbers of the figure; {brackets(view)}; n: participants; (failed): scans."
+
+
+def brackets(view: View) -> str:
+    """Return what stands in the brackets of such a table."""
+    return f"[brackets]: {100 * view.settings.level:g} % intervals"

@@ -1,0 +1,258 @@
+"""Which files a config asks for, and from which others each is made: what the rules ask for.
+
+:class:`Run` knows what every stage is called; it knows nothing of Snakemake.  Its methods take
+names (of a dataset, a variant, a batch) and return paths below ``results``, in the order in
+which they are read.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from refacebench.run import configuration, paths, plan
+from refacebench.run.scope import Scope
+from refacebench.vocabulary import (
+    MEASURED,
+    NULL,
+    ORIGINAL,
+    PICTURE_CONTROLS,
+    RESCAN,
+    split_variant,
+)
+
+
+class Run(Scope):
+    """A config, and the files that follow from it."""
+
+    # manifests ----------------------------------------------------------------------------
+
+    def manifests(
+        self,
+        stage: str,
+        dataset: str,
+        name: str,
+        split: str | None = None,
+        role: str | None = None,
+    ) -> list[str]:
+        """Return a stage's manifests of a dataset's batches; the name is the variant's folder."""
+        batches = self.batches(dataset, split, role)
+        return [f"results/{stage}/{dataset}/{name}/{batch}.tsv" for batch in batches]
+
+    def grown_scans(self, dataset: str, batch: str) -> list[str]:
+        """Return the grown scans that the inventory checks; a folder's are in the batch list."""
+        grown = configuration.is_synthetic(self.config, dataset)
+        return [f"results/grow/{dataset}/{batch}.tsv"] if grown else []
+
+    def variant_manifest(self, dataset: str, variant: str, batch: str) -> str:
+        """Return the manifest of a variant's images: originals, defaced or refaced ones."""
+        if variant == ORIGINAL:
+            # A later session is segmented or looked at as it is: nothing needs its masks and
+            # its registration.
+            stage = "prepare" if f"-{MEASURED}-" in batch else "inventory"
+            return f"results/{stage}/{dataset}/{batch}.tsv"
+        stage = "reface" if split_variant(variant)[1] else "deface"
+        return f"results/{stage}/{dataset}/{variant}/{batch}.tsv"
+
+    def stage_manifests(
+        self,
+        stage: str,
+        dataset: str,
+        split: str | None = None,
+        role: str | None = None,
+        variants: Sequence[str] = (ORIGINAL,),
+    ) -> list[str]:
+        """Return a stage's manifests of some variants of a dataset, for all segmenters."""
+        return [
+            path
+            for segmenter in self.segmenters
+            for variant in variants
+            for path in self.manifests(stage, dataset, f"{segmenter}/{variant}", split, role)
+        ]
+
+    def measurements(self, dataset: str) -> list[str]:
+        """Return the measures of all variants of the test split."""
+        return self.stage_manifests("measure", dataset, "test", MEASURED, self.variants)
+
+    def segmentations(self, dataset: str) -> list[str]:
+        """Return the segmentations of all variants of the test split."""
+        return self.stage_manifests("segment", dataset, "test", MEASURED, self.variants)
+
+    def rescan_segmentations(self, dataset: str) -> list[str]:
+        """Return the segmentations of the test split's declared rescans."""
+        return self.stage_manifests("segment", dataset, "test", RESCAN)
+
+    def training_segmentations(self, dataset: str) -> list[str]:
+        """Return the segmentations of the train split's originals, for the brain-age model."""
+        return self.stage_manifests("segment", dataset, "train", MEASURED)
+
+    # refacing and companions --------------------------------------------------------------
+
+    def training_manifests(self, dataset: str, defacer: str, split: str) -> list[str]:
+        """Return the defaced scans of a split that a model is trained on."""
+        return self.manifests("deface", dataset, defacer, split, MEASURED)
+
+    def card(self, dataset: str, defacer: str, refacer: str) -> str:
+        """Return the card of the model that a refacer applies: its own, or another entry's."""
+        trained = configuration.trained_as(self.config, refacer)
+        return f"results/train/{dataset}/{defacer}+{trained}/card.json"
+
+    def refacing_manifests(self, dataset: str) -> list[str]:
+        """Return all defaced scans that models are trained and picked on."""
+        return [
+            path
+            for defacer in self.config["defacers"]
+            if any(v.startswith(f"{defacer}+") for v in self.variants)
+            for split in ("train", "validation")
+            for path in self.training_manifests(dataset, defacer, split)
+        ]
+
+    def carry_manifests(self, dataset: str) -> list[str]:
+        """Return the companions of the compared scans; none without `carry` in the config.
+
+        The null control is for measuring alone: its noise is not carried anywhere.
+        """
+        return [
+            path
+            for defacer in self.carried_defacers(dataset)
+            for path in self.manifests("carry", dataset, defacer, "test", MEASURED)
+        ]
+
+    def carried_defacers(self, dataset: str) -> list[str]:
+        """Return the defacers whose masks companions get; none without `carry` in the config."""
+        if not self.config["datasets"][dataset].get("carry"):
+            return []
+        return [d for d in self.config["defacers"] if d != NULL and d in self.variants]
+
+    # attacks ------------------------------------------------------------------------------
+
+    def attacked(self, attacker: str) -> list[str]:
+        """Return the variants that an attacker is set on, and pictures of the original."""
+        return [*self.variants, *self.chosen("attackers", attacker).method.controls]
+
+    def floors(self) -> list[str]:
+        """Return the attackers that look at no face: their rates are no failure of a defacer."""
+        return [a for a in self.attackers if self.chosen("attackers", a).method.floor]
+
+    def attack_files(self, dataset: str) -> list[str]:
+        """Return what every attacker found on every variant and control of a dataset."""
+        return [
+            f"results/attack/{dataset}/{attacker}/{variant}.npz"
+            for attacker in self.attackers
+            for variant in self.attacked(attacker)
+        ]
+
+    def attack_manifests(self, dataset: str) -> list[str]:
+        """Return what became of the scans that every attacker was set on."""
+        return [path.removesuffix(".npz") + ".tsv" for path in self.attack_files(dataset)]
+
+    def enrol_manifests(self, dataset: str) -> list[str]:
+        """Return what became of the originals that every attacker was to enrol."""
+        return [f"results/enrol/{dataset}/{attacker}.tsv" for attacker in self.attackers]
+
+    def renderings(self, dataset: str, shown: str | None = None, split: str = "test") -> list[str]:
+        """Return the renderings of a split that an attacker looks at.
+
+        Of the gallery (``shown`` is None) originals of all sessions; of an attacked variant
+        its scans that are measured; the pictures of a control are the original's.
+        """
+        return self.manifests("render", dataset, *_pictured(shown, split))
+
+    def brains(self, dataset: str, attacker: str, shown: str | None = None) -> list[str]:
+        """Return the brain masks found in the same images, where an attacker wants them."""
+        if shown in PICTURE_CONTROLS or not self.chosen("attackers", attacker).method.brains:
+            return []
+        name, split, role = _pictured(shown, "test")
+        return self.manifests("segment", dataset, f"{self.segmenters[0]}/{name}", split, role)
+
+    def attack_training(self, dataset: str, attacker: str, target: str) -> list[str]:
+        """Return renderings of the train split, where an attacker is trained on them."""
+        chosen = self.chosen("attackers", attacker)
+        if not chosen.method.training(chosen.options):
+            return []
+        name, split, role = _pictured(target, "train")
+        return [
+            path
+            for shown in dict.fromkeys([ORIGINAL, name])
+            for path in self.manifests("render", dataset, shown, split, role)
+        ]
+
+    def kit_renderings(self, dataset: str, shown: Iterable[str]) -> list[str]:
+        """Return the renderings that raters are asked with: of the originals all sessions."""
+        return [
+            path
+            for variant in shown
+            for path in self.renderings(dataset, None if variant == ORIGINAL else variant)
+        ]
+
+    def kit_pages(self) -> list[str]:
+        """Return the raters' kits of all datasets whose faces may be shown; name the others.
+
+        Raises
+        ------
+        ConfigError
+            If there is none.
+        """
+        public = [name for name in self.datasets if self.faces(name) == "public"]
+        private = [name for name in self.datasets if name not in public]
+        if private:
+            print(f"kit: left out {', '.join(private)}: faces are not public", file=sys.stderr)
+        if not public:
+            raise configuration.ConfigError(
+                "kit: raters would see faces, and no dataset of this config says `faces: public`"
+            )
+        return [f"results/kit/{name}/page/index.html" for name in public]
+
+    # what the main job makes --------------------------------------------------------------
+
+    def figure_files(self, figures: Iterable[str], of_attacks: Iterable[str]) -> list[str]:
+        """Return all figures: those of every dataset, of every model, and of the attacks."""
+        models = [f"{kind}-{v}" for v in self.trainings for kind in ("curves", "samples")]
+        names = [*figures, *models, *(of_attacks if self.attackers else ())]
+        return [f"results/figures/{d}/{name}.png" for d in self.datasets for name in names]
+
+    def attack_tables(self, tables: Iterable[str]) -> list[str]:
+        """Return the tables of the attacks; none where there are no attackers."""
+        names = list(tables) if self.attackers else []
+        return [f"results/tables/{d}/{name}.tsv" for d in self.datasets for name in names]
+
+    # the scans' flow ----------------------------------------------------------------------
+
+    def unused_batches(self, dataset: str) -> list[str]:
+        """Return the batches that nothing uses, as later sessions of who models are fitted on."""
+        attacked = bool(self.attackers)
+        return [b for b in self.batches(dataset) if not plan.is_opened(b, attacked)]
+
+    def unused_lists(self, dataset: str) -> list[str]:
+        """Return the lists of the scans that nothing uses."""
+        return [f"results/plan/{dataset}/{b}.tsv" for b in self.unused_batches(dataset)]
+
+    def unused_digests(self, dataset: str) -> list[str]:
+        """Return what changes with the lists of the scans that nothing uses."""
+        return [self.digest(dataset, batch) for batch in self.unused_batches(dataset)]
+
+    def checked_scans(self, dataset: str) -> list[str]:
+        """Return the inventory of all scans that something uses."""
+        unused = self.unused_batches(dataset)
+        used = [batch for batch in self.batches(dataset) if batch not in unused]
+        return [f"results/inventory/{dataset}/{batch}.tsv" for batch in used]
+
+    def wildcards(self) -> dict[str, str]:
+        """Return a regular expression for each wildcard of the rules."""
+        named = {
+            "dataset": self.datasets,
+            "defacer": self.config["defacers"],
+            "refacer": self.config["refacers"],
+            "segmenter": self.segmenters,
+            "variant": self.variants,
+            "attacker": self.attackers,
+            "target": [*self.variants, *PICTURE_CONTROLS],
+        }
+        return {**{k: paths.alternatives(v) for k, v in named.items()}, "batch": plan.BATCH}
+
+
+def _pictured(shown: str | None, split: str) -> tuple[str, str, str | None]:
+    """Return whose images an attacker looks at: variant, split, and role of the scans."""
+    if shown is None:
+        return ORIGINAL, split, None
+    return (ORIGINAL if shown in PICTURE_CONTROLS else shown), split, MEASURED

@@ -1,0 +1,169 @@
+"""What a config asks for: its datasets, methods, variants and batches.
+
+:class:`Scope` is the ground that :class:`refacebench.run.graph.Run` stands on.  Reads the lists
+and decisions below ``results/plan``, and writes them when a run starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+from refacebench.run import configuration, failures, methods, plan
+from refacebench.vocabulary import MEASURED, SYNTHETIC_NOTE
+
+#: Where it is written down how often each output is to be made.
+ATTEMPTS = "results/plan/attempts.json"
+
+#: Keys of a method's entry that only the plan follows.
+_FOR_THE_PLAN = {
+    "refacers": ("defacers",),
+    "datasets": ("faces", "sessions_measured", "rescan_sessions", "rescan_max_days"),
+}
+
+
+class Scope:
+    """A config, and what follows from it.
+
+    Parameters
+    ----------
+    config : mapping
+        Checked and filled up.
+    programs : mapping
+        What runs behind each defacer (:func:`refacebench.run.configuration.programs`).
+    lists : mapping of str to refacebench.run.plan.Lists
+        The batch lists of each dataset.
+    attempts : refacebench.run.failures.Attempts
+        How often each output is to be made.
+
+    Attributes
+    ----------
+    datasets, segmenters, attackers : list of str
+        By their names in the config.
+    listed : list of str
+        All variants that the config asks for.
+    unavailable : dict of str to str
+        Those whose programs are not there, with the reason.
+    variants : list of str
+        Those that run.
+    trainings : list of str
+        Those of them for which a model is trained.
+    """
+
+    def __init__(
+        self,
+        config: Mapping,
+        programs: Mapping[str, dict],
+        lists: Mapping[str, plan.Lists],
+        attempts: failures.Attempts,
+    ):
+        self.config, self.programs, self.lists = config, programs, lists
+        self.attempts = attempts
+        self.datasets = list(config["datasets"])
+        self.segmenters = list(config["segmenters"])
+        self.attackers = list(config.get("attackers") or {})
+        self.listed = configuration.variants(config)
+        self.unavailable = configuration.unavailable(self.listed, programs)
+        self.variants = [name for name in self.listed if name not in self.unavailable]
+        self.trainings = [v for v in configuration.trainings(config) if v in self.variants]
+
+    @classmethod
+    def load(cls, config: Mapping, look: bool, retry: bool = False) -> Self:
+        """Return the run of a config.
+
+        Parameters
+        ----------
+        config : mapping
+            Checked and filled up.
+        look : bool
+            Look at the data and for the programs, as the main process does.  Without (in a
+            job, which may run on another machine) what it found is read.
+        retry : bool
+            Try all failed scans again, not only those whose failure may pass.
+
+        Raises
+        ------
+        ConfigError
+            If a dataset or a program is not as the config says.
+        """
+        programs = configuration.programs(config, look)
+        lists = {name: plan.load(config, name, look) for name in config["datasets"]}
+        attempts = failures.Attempts(failures.saved(ATTEMPTS), look=False)
+        run = cls(config, programs, lists, attempts)
+        if look:
+            size = len(run.variants) * sum(found.count(found.names) for found in lists.values())
+            files = retry or size <= failures.MOST_LOOKED_FOR
+            run.attempts = failures.Attempts(attempts.counts, retry=retry, files=files)
+        return run
+
+    def write_plan(self) -> None:
+        """Write down, before the first job starts, what jobs need to know."""
+        for lists in self.lists.values():
+            lists.write()
+        plan.write_json(self.programs, "results/plan/programs.json")
+        plan.write_json(self.attempts.counts, ATTEMPTS)
+        self.attempts.forget()
+
+    # methods ------------------------------------------------------------------------------
+
+    def entry(self, kind: str, name: str) -> dict:
+        """Return a method's entry of the config, never None; an engine is the one decided on.
+
+        Without what the method itself is not told: a further defacer in a refacer's list must
+        not train the others again.
+        """
+        given = self.config[kind][name] or {}
+        chosen = {k: v for k, v in given.items() if k not in _FOR_THE_PLAN.get(kind, ())}
+        if kind == "defacers":
+            return configuration.decided(name, chosen, self.programs)
+        return chosen
+
+    def chosen(self, kind: str, name: str) -> methods.Chosen:
+        """Return a method with all its options."""
+        return methods.choose(kind, name, self.entry(kind, name))
+
+    def version(self, kind: str, name: str) -> str:
+        """Return a method's version: as a rule's parameter it makes old output run again."""
+        own = methods.version(kind, name, self.config[kind][name])
+        program = self.programs[name]["version"] if kind == "defacers" else ""
+        return f"{own} {program}".strip()
+
+    def training_mb(self, dataset: str, refacer: str) -> int:
+        """Return the memory that a training asks for, by its number of scans."""
+        chosen = self.chosen("refacers", refacer)
+        used = [b for s in ("train", "validation") for b in self.batches(dataset, s, MEASURED)]
+        return chosen.method.memory_mb(chosen.options, self.lists[dataset].count(used))
+
+    # batches ------------------------------------------------------------------------------
+
+    def batches(self, dataset: str, split: str | None = None, role: str | None = None) -> list[str]:
+        """Return the batches of a dataset, of one split or role only."""
+        wanted = [split or "", role or ""]
+        return [
+            batch
+            for batch in self.lists[dataset].names
+            if all(part in ("", have) for part, have in zip(wanted, batch.split("-"), strict=False))
+        ]
+
+    def digest(self, dataset: str, batch: str) -> str:
+        """Return what changes with a batch list, files that were replaced included."""
+        return self.lists[dataset].digest(batch)
+
+    def attempt(self, output: str) -> str:
+        """Return what changes when an output is to be made again because scans failed in it."""
+        return self.attempts.of(output)
+
+    # what is said of a dataset ------------------------------------------------------------
+
+    def faces(self, dataset: str) -> str:
+        """Return ``public`` or ``private``: whether a dataset's faces may be shown."""
+        return self.config["datasets"][dataset]["faces"]
+
+    def synthetic_note(self, dataset: str) -> str:
+        """Return what all figures and tables of a synthetic dataset say; empty for real ones."""
+        return SYNTHETIC_NOTE if configuration.is_synthetic(self.config, dataset) else ""
+
+    def example_title(self, dataset: str) -> str:
+        """Return what stands above the example slices; a synthetic participant is called one."""
+        synthetic = configuration.is_synthetic(self.config, dataset)
+        return f"{dataset}: one {'synthetic ' if synthetic else ''}participant of the test split"

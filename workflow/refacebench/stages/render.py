@@ -1,0 +1,90 @@
+"""Look at the head surface of a variant: pictures and depth maps, which show faces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from refacebench.head import masks, matrices, registration, rendering
+from refacebench.image import nifti
+from refacebench.run import batch
+from refacebench.run.stage import Stage
+
+STAGE = Stage(
+    "render",
+    follows=("inventory", "prepare", "deface", "reface"),
+    given={"variant": "what is looked at", "template_path": "empty for a later session"},
+    reads=("scan", "path", "template_path"),
+    adds={
+        "views_path": "pictures and depth maps, see refacebench.head.rendering",
+        "template_path": "JSON with the 4 x 4 matrix from the scan to the template head, mm",
+        "surface_share": "share of the frontal view's pixels that show a surface",
+    },
+)
+
+
+def run(row: Mapping, out_folder: str | Path, options: Mapping) -> dict:
+    """Render one image and write the result.
+
+    Parameters
+    ----------
+    row : mapping
+        ``template_path`` is the original's matrix.  A rescan has none, for only its picture
+        is needed: its pose is registered here, quickly (thoroughly where that fails, see
+        :func:`refacebench.head.registration.register`), and written beside the rendering.
+    out_folder : str or Path
+        Gets ``<scan>.npz``.
+    options : mapping
+        Any of :data:`refacebench.head.rendering.OPTIONS`.
+
+    Returns
+    -------
+    dict
+        The columns of :data:`STAGE`.
+    """
+    path = Path(out_folder) / f"{row['scan']}.npz"
+    volume = nifti.read(row["path"])
+    matrix_path = row["template_path"] or path.with_name(f"{row['scan']}_pose.json")
+    if not row["template_path"]:
+        head = masks.head_mask(volume)
+        matrices.write_matrix(registration.register(volume, head, schedule="quick"), matrix_path)
+    seen = rendering.render(volume, matrices.read_matrix(matrix_path), options)
+    rendering.write(seen, path)
+    share = float(np.isfinite(seen.depth[0]).mean())
+    return {
+        "views_path": str(path),
+        "template_path": str(matrix_path),
+        "surface_share": round(share, 5),
+    }
+
+
+def run_batch(
+    rows: pd.DataFrame,
+    out: str | Path,
+    out_folder: str | Path,
+    *,
+    variant: str,
+    options: Mapping,
+    version: str = rendering.VERSION,
+    timeout: float = 3600.0,
+) -> pd.DataFrame:
+    """Render the images of one variant and batch and write the manifest."""
+    rows = rows.assign(variant=variant)
+    if "template_path" not in rows:  # rescans come from the inventory: their pose is found here
+        rows["template_path"] = ""
+        registration.load()
+    return batch.run_batch(
+        STAGE,
+        rows,
+        lambda row: run(row, out_folder, options),
+        out,
+        method="rendering",
+        version=version,
+        params=options,
+        inputs=lambda row: [row[name] for name in ("path", "template_path") if row[name]],
+        timeout=timeout,
+        preload=("scipy.ndimage", "skimage.filters"),
+    )

@@ -1,0 +1,104 @@
+"""Train one refacing model on one defacer's output of one dataset.
+
+No stage of scans: it reads manifests and leaves a folder with one model, or, in the model's
+card, the reason why there is none.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+from refacebench import files, manifest, reasons
+from refacebench.contracts import Pair, ScanInterrupted, TrainingFailed
+from refacebench.run import batch, sandbox
+from refacebench.run.methods import Chosen
+from refacebench.run.stage import Stage
+from refacebench.vocabulary import FAILED, OK
+
+STAGE = Stage(
+    "train",
+    follows=("deface",),
+    reads=("scan", "path", "original_path", "changed_path", "brain_path", "site"),
+    may_read=("checksum",),
+)
+
+
+def pairs(paths: Iterable[str | Path], sites: Iterable = ()) -> list[Pair]:
+    """Return the usable scans of defaced manifests, of some sites only, as training pairs.
+
+    Raises
+    ------
+    ScanInterrupted
+        If an original is another file than the one that was checked and defaced.
+    """
+    paths = list(paths)
+    if not paths:
+        return []
+    rows = manifest.read_many(paths)
+    rows = rows[rows["status"] == OK].sort_values("scan")
+    if len(rows):
+        STAGE.check_rows(rows.columns)
+    if sites:
+        rows = rows[rows["site"].astype(str).isin([str(site) for site in sites])]
+    for row in rows.to_dict("records"):
+        checked = row.get("checksum", "")
+        if checked and batch.is_another(checked, files.checksum(row["original_path"])):
+            raise ScanInterrupted(f"{row['scan']}: {batch.CHANGED}")
+    return [
+        Pair(
+            row["scan"],
+            row["original_path"],
+            row["path"],
+            row["changed_path"],
+            row["brain_path"],
+            str(row["site"]),
+        )
+        for row in rows.to_dict("records")
+    ]
+
+
+def run(
+    card: str | Path,
+    chosen: Chosen,
+    train: Iterable[str | Path],
+    validation: Iterable[str | Path],
+    *,
+    sites: Iterable = (),
+    seed: int = 0,
+) -> None:
+    """Train, or say in the card why there is no model; the run goes on either way.
+
+    Parameters
+    ----------
+    card : str or Path
+        Where the method describes its model; its folder gets all other files.
+    chosen : Chosen
+        The refacer.
+    train, validation : iterable of str or Path
+        Manifests of the deface stage.
+    sites : iterable
+        Sites whose scans are used; all if none are named.
+    seed : int
+        Of the run.
+    """
+    again, final = {}, {}
+    try:
+        sides = [pairs(paths, sites) for paths in (train, validation)]
+        if not all(sides):
+            of = f" of site {', '.join(map(str, sites))}" if sites else ""
+            raise TrainingFailed(
+                f"{len(sides[0])} training and {len(sides[1])} validation scans{of}"
+            )
+        chosen.method.train(*sides, Path(card).parent, chosen.options, seed)
+    except Exception as error:
+        passing = sandbox.may_pass(error)
+        if not passing and not isinstance(error, TrainingFailed):
+            raise
+        traceback.print_exc()
+        reason = reasons.clean(f"no model: {str(error) or 'out of memory'}")
+        (again if passing else final)["training"] = reason
+        files.write_text(json.dumps({"status": FAILED, "reason": reason}) + "\n", card)
+    manifest.note_failures(card, again, final, total=1)

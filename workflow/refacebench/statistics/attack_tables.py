@@ -1,0 +1,50 @@
+"""How tables of attacks are read: which setting counts, what an attack beats, what is ranked."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from refacebench.vocabulary import PICTURE_CONTROLS, UNDEFACED
+
+#: Routes beside the names of models: the variant as it is; its new face taken off.
+DIRECT, TAKEN_OFF = "direct", "taken_off"
+#: The settings as a reader meets them, the one that counts first.
+SETTING_WORDS = {"other_session": "other session", "same_scan": "same scan (easier)"}
+
+
+def main_setting(table: pd.DataFrame) -> str:
+    """Return the setting that figures show: another session where anybody has one."""
+    scored = table[table["rank1"].notna()] if "rank1" in table else table
+    found = [s for s in SETTING_WORDS if s in set(scored["setting"])]
+    return found[0] if found else next(iter(SETTING_WORDS))
+
+
+def main_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of that setting (:func:`main_setting`)."""
+    return table[table["setting"] == main_setting(table)]
+
+
+def attackers(table: pd.DataFrame) -> list[str]:
+    """Return the attackers in order of appearance."""
+    return list(dict.fromkeys(table["attacker"].dropna()))
+
+
+def beats_chance(low: float, chance: float) -> bool:
+    """Tell whether an attack is shown to do better than chance: its whole interval lies above."""
+    return low > chance
+
+
+def is_landmark(variant: str) -> bool:
+    """Tell whether a variant is a control and no candidate."""
+    return variant in (*UNDEFACED, *PICTURE_CONTROLS)
+
+
+def is_beaten(row) -> bool:
+    """Tell whether an attack on a method is shown to do better than chance."""
+    return not is_landmark(row["variant"]) and beats_chance(row["low"], row["chance"])
+
+
+def is_unranked(table: pd.DataFrame) -> bool:
+    """Tell whether nothing separates the methods of one setting and segmenter: all have rank 1."""
+    ranks = table["rank"].dropna()
+    return len(ranks) > 1 and bool((ranks == 1).all())

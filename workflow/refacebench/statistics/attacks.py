@@ -1,0 +1,362 @@
+"""How often attackers name the person: one attacker, variant and setting at a time.
+
+Pure functions of :class:`~refacebench.statistics.comparisons.Comparisons`; what a trial is:
+:mod:`~refacebench.statistics.trials`.
+
+**Intervals** are over the participants as queries; the gallery stays as it is.  Rates of
+identification (rank 1, rank k) have percentile bootstraps, widened to the Clopper-Pearson
+interval of as many participants, since the bootstrap of "nobody" has no width;
+choices have the bounds of :func:`~refacebench.statistics.intervals.bounded_mean`.
+
+**No score.**  A query that could not be compared says nothing about what would
+have been recognised: it is no success of the method that hid the face.
+``*_completers``, all tests, the choice from the other side, rankings (``area``,
+ROC) and the worst case (:mod:`~refacebench.statistics.worst`) are of those that
+could be compared.  ``rank1``, ``rank_k`` and ``choice`` are of all, those without
+a score not named: what was named of all that was tried, and no lower bound of
+what is recognisable.  A face that was not *detected* may still have a score (of a
+fixed crop) and is no failure; ``rank1_detected`` is of the detected alone.
+
+**Tests** (:mod:`~refacebench.statistics.chance`).  From one trial a participant, the first by
+session that has a score: the number named first against a sum of Bernoulli variables with
+1 / gallery size (binomial where galleries are equal), and the sum of ranks against a sum of
+uniform ones.  Participants count as independent.  Holm's family: all variants and attackers
+of one setting.  For the worst case people swap identities instead
+(:func:`~refacebench.statistics.swaps.shuffled_rates`), which takes nobody as independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from refacebench.statistics import paired
+from refacebench.statistics.chance import detectable, poisson_binomial_tail, rank_sum_tail
+from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.curves import points
+from refacebench.statistics.intervals import (
+    bootstrap_mean,
+    bounded_mean,
+    clopper_pearson,
+    quantiles,
+    share,
+    wider,
+)
+from refacebench.statistics.protocol import Protocol
+from refacebench.statistics.roc import (
+    equal_error_rate,
+    of_resplits,
+    resampled,
+    roc_area,
+    true_accepts,
+)
+from refacebench.statistics.settings import Settings
+from refacebench.statistics.swaps import shuffled_rates
+from refacebench.statistics.trials import (
+    Trials,
+    by_person,
+    by_resplit,
+    choice,
+    percentile,
+    trials,
+    within,
+)
+from refacebench.vocabulary import OTHER_SESSION, SETTINGS
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one attacker did to one variant in one setting.
+
+    Attributes
+    ----------
+    row : dict
+        Its row of the table ``privacy``.
+    persons : dict of str to pandas.Series
+        ``choice`` and ``rank1`` of each participant, NaN for those without a score;
+        ``choice`` is empty where no gallery is large enough.
+    shuffled : dict of str to numpy.ndarray
+        The rates of both where people swap identities (:func:`shuffled_rates`).
+    curves : pandas.DataFrame
+        Its rows of the table ``privacy_curves``.
+    chances : numpy.ndarray
+        Chance of the test trial of each participant with a score.
+    """
+
+    row: dict
+    persons: dict = field(default_factory=dict)
+    shuffled: dict = field(default_factory=dict)
+    curves: pd.DataFrame | None = None
+    chances: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+
+def evaluate_all(
+    found: Iterable[Comparisons], protocol: Protocol, settings: Settings
+) -> list[Evaluation]:
+    """Return the results of all scores in both settings, with the corrected tests.
+
+    ``found`` is gone through once, so that not all scores need be held together.
+    """
+    results = [evaluate(s, setting, protocol, settings) for s in found for setting in SETTINGS]
+    results.sort(key=lambda result: SETTINGS.index(result.row["setting"]))
+    for setting in SETTINGS:
+        family = [r for r in results if r.row["setting"] == setting]
+        for name in ("p", "p_area"):
+            corrected = paired.correct([r.row.get(name, np.nan) for r in family], "holm")
+            for result, value in zip(family, corrected, strict=True):
+                result.row[f"{name}_holm"] = float(value)
+        size = sum(np.isfinite(r.row.get("p", np.nan)) for r in family)
+        for result in family:
+            result.row["family_size"] = size
+            level = settings.alpha / max(size, 1)
+            result.row["rank1_detectable"] = detectable(result.chances, level)
+    return results
+
+
+def evaluate(
+    scores: Comparisons, setting: str, protocol: Protocol, settings: Settings
+) -> Evaluation:
+    """Return everything that one attacker did to one variant in one setting."""
+    t = trials(scores, setting)
+    identity = {
+        "variant": scores.variant,
+        "attacker": scores.attacker,
+        "version": str(scores.meta.get("version", "")),
+        "trained_on": _plain(scores.meta.get("trained_on", "")),
+        "setting": setting,
+        "k": protocol.rank_k,
+        "n_options": protocol.options,
+        "false_accept": protocol.false_accept,
+        "n_resplits": scores.resplits,
+        **_queries(scores, t),
+    }
+    undetected = _undetected(scores, t, settings) if len(t) else {}
+    if not t.scored.any():
+        # No rate at all: "not one was identified" would be a claim about an attack that never was.
+        row = {**identity, **undetected, "n_completers": 0, "note": _why_none(scores, t, setting)}
+        return Evaluation(row, {"rank1": pd.Series(np.nan, index=np.unique(t.participant))})
+    row, persons = _rates(t, scores, setting, protocol, settings)
+    row |= _rankings(t, protocol, settings)
+    row |= _tests(t)
+    chances = _first(t.only(t.scored)).groupby("person")["chance"].mean().to_numpy()
+    curves = points(t, identity, protocol, settings)
+    worth = {"rank1": lambda u: within(u, 1), "choice": lambda u: choice(u, protocol.options)}
+    return Evaluation(
+        {**identity, **undetected, **row, "note": ""},
+        persons,
+        shuffled_rates(t, worth, settings),
+        curves,
+        chances,
+    )
+
+
+def _plain(value) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _why_none(scores: Comparisons, t: Trials, setting: str) -> str:
+    unavailable = _plain(scores.meta.get("unavailable", ""))
+    if unavailable:
+        return unavailable
+    if len(t):
+        reasons = scores.query["reason"].iloc[np.unique(t.query)].fillna("")
+        given = reasons[reasons != ""]
+        return given.mode().iloc[0] if len(given) else "no query could be compared"
+    if not len(scores.query):
+        return "no query"
+    if setting == OTHER_SESSION:
+        return "no participant has a query and an original of another session"
+    return "no query has its own original in the gallery"
+
+
+def _queries(scores: Comparisons, t: Trials) -> dict:
+    used = np.unique(t.query)
+    scored = np.unique(t.query[t.scored])
+    return {
+        "n": len(np.unique(t.participant)),
+        "n_queries": len(used),
+        "n_failed": len(used) - len(scored),
+        "n_no_match": len(scores.query) - len(used),
+        "n_gallery": float(np.median(t.size)) if len(t) else np.nan,
+    }
+
+
+def _undetected(scores: Comparisons, t: Trials, settings: Settings) -> dict:
+    used = scores.query.iloc[np.unique(t.query)]
+    missing = ~used["detected"].to_numpy(dtype=bool)
+    value, low, high = share(missing, used["participant"], settings.level)
+    return {
+        "n_undetected": int(missing.sum()),
+        "undetected_share": value,
+        "undetected_low": low,
+        "undetected_high": high,
+    }
+
+
+def _all(values: np.ndarray, t: Trials) -> np.ndarray:
+    """Return the values with 0 where there is no score: not identified."""
+    return np.where(t.scored, values, 0.0)
+
+
+def _rates(t: Trials, scores, setting, protocol, settings) -> tuple[dict, dict]:
+    """Return rates of identification and each completer's, for the worst case."""
+    values = {
+        "rank1": within(t, 1),
+        "rank_k": within(t, protocol.rank_k),
+        "choice": choice(t, protocol.options),
+    }
+    completers = {name: by_person(found, t, t.scored) for name, found in values.items()}
+    everybody = {name: by_person(_all(found, t), t) for name, found in values.items()}
+    if not len(completers["choice"]):
+        everybody["choice"] = completers["choice"]
+    row = {
+        "n_completers": len(completers["rank1"]),
+        "chance": by_person(1.0 / t.size, t, t.scored).mean(),
+        "chance_k": by_person(np.minimum(protocol.rank_k / t.size, 1.0), t, t.scored).mean(),
+        "choice_chance": 1.0 / protocol.options,
+        "rank1_detected": _mean(by_person(values["rank1"], t, t.scored & t.detected)),
+    }
+    for name in values:
+        interval = choice_interval if name == "choice" else rate_interval
+        for label, persons in ((name, everybody), (f"{name}_completers", completers)):
+            row[label] = _mean(persons[name])
+            row[f"{label}_low"], row[f"{label}_high"] = interval(persons[name], settings)
+    for name in ("rank1", "choice"):
+        band = _band(_all(values[name], t), t, settings)
+        row[f"{name}_band_low"], row[f"{name}_band_high"] = band
+    row |= _reverse_choice(scores, setting, protocol, settings)
+    people = everybody["rank1"].index
+    return row, {
+        name: found.reindex(people) if len(found) else found
+        for name, found in completers.items()
+        if name != "rank_k"
+    }
+
+
+def rate_interval(values: pd.Series, settings: Settings) -> tuple[float, float]:
+    """Return the interval of a rate of identification over participants.
+
+    Percentile bootstrap, widened to Clopper-Pearson's (conservative where a
+    participant's value is a fraction): the bootstrap of "nobody" or "everybody"
+    has no width.
+    """
+    n = len(values)
+    exact = clopper_pearson(float(values.sum()), n, settings.level)
+    return wider(_boot(values, settings), exact)
+
+
+def choice_interval(values: pd.Series, settings: Settings) -> tuple[float, float]:
+    """Return the interval of a mean of values between 0 and 1."""
+    return bounded_mean(values, level=settings.level, seed=settings.seed)
+
+
+def _boot(values: pd.Series, settings: Settings) -> tuple[float, float]:
+    return bootstrap_mean(values, n_boot=settings.n_boot, seed=settings.seed, level=settings.level)
+
+
+def _reverse_choice(scores, setting, protocol: Protocol, settings: Settings) -> dict:
+    """Return the question of CP-GAN: one original, ``options`` de-identified scans of a method.
+
+    A match without a score is left out.
+    """
+    t = trials(scores.reversed(), setting)
+    values = by_person(choice(t, protocol.options), t, t.scored)
+    low, high = choice_interval(values, settings)
+    return {
+        "choice_reverse": _mean(values),
+        "choice_reverse_low": low,
+        "choice_reverse_high": high,
+    }
+
+
+def _mean(values: pd.Series) -> float:
+    return float(values.mean()) if len(values) else np.nan
+
+
+def _band(values, t: Trials, settings: Settings, keep=None) -> tuple[float, float]:
+    """Return the range over resplits; NaN without resplits."""
+    found = by_resplit(values, t, keep)
+    return quantiles(found, settings.level) if len(found) > 1 else (np.nan, np.nan)
+
+
+def _rankings(t: Trials, protocol: Protocol, settings: Settings) -> dict:
+    """Return the area under the top-alpha curve and the ROC's numbers, of completers."""
+    place = 1.0 - percentile(t)
+    persons = by_person(place, t, t.scored)
+    low, high = _boot(persons, settings)
+    band = _band(place, t, settings, t.scored)
+    ranks = by_person(t.less + t.tied / 2 + 1, t, t.scored)
+    return {
+        "median_rank": float(ranks.median()) if len(ranks) else np.nan,
+        "area": _mean(persons),
+        "area_low": low,
+        "area_high": high,
+        "area_band_low": band[0],
+        "area_band_high": band[1],
+        **_roc_numbers(t, protocol, settings),
+    }
+
+
+def _roc_numbers(t: Trials, protocol: Protocol, settings: Settings) -> dict:
+    """Return ROC area, equal error rate and verification rate.
+
+    Distances of different resplits come from different models and are never
+    pooled: with resplits the numbers are means over them, without a bootstrap.
+    """
+    curves = of_resplits(t)
+    row = {"n_impostor": curves[0].n_pairs}
+    statistics = _roc_statistics(protocol)
+    for name, statistic in statistics.items():
+        values = np.array([statistic(*roc.path())[0] for roc in curves])
+        row[name] = float(values.mean())
+        if len(curves) > 1:
+            row[f"{name}_band_low"], row[f"{name}_band_high"] = quantiles(values, settings.level)
+    if len(curves) == 1 and len(curves[0].people) > 1:
+        replicates = resampled(curves[0], statistics.values(), settings)
+        for name, values in zip(statistics, replicates, strict=True):
+            row[f"{name}_low"], row[f"{name}_high"] = quantiles(values, settings.level)
+    if row["n_impostor"] * protocol.false_accept < 1:
+        # Not one false accept fits below the level: the threshold would be a guess.
+        row |= dict.fromkeys([n for n in row if n.startswith("verified")], np.nan)
+    return row
+
+
+def _roc_statistics(protocol: Protocol) -> dict:
+    return {
+        "roc_area": roc_area,
+        "eer": equal_error_rate,
+        "verified": lambda f, t: true_accepts(f, t, protocol.false_accept),
+    }
+
+
+def _first(t: Trials) -> pd.DataFrame:
+    """Return one trial a participant and resplit, the first by session."""
+    table = pd.DataFrame(
+        {
+            "person": t.participant,
+            "resplit": t.resplit,
+            "hit": within(t, 1),
+            "chance": 1.0 / t.size,
+            "rank": t.less + t.tied / 2 + 1,
+            "size": t.size,
+        }
+    ).drop_duplicates(["person", "resplit"])
+    return table
+
+
+def _tests(t: Trials) -> dict:
+    """Return the exact tests against chance, of participants with a score.
+
+    With resplits a participant's hit is its mean over the resplits, rounded
+    down in sum; ranks are tested in the first resplit of each participant.
+    """
+    first = _first(t.only(t.scored))
+    people = first.groupby("person", sort=True)[["hit", "chance"]].mean()
+    ranked = first.drop_duplicates("person")
+    return {
+        "p": poisson_binomial_tail(people["hit"].sum(), people["chance"]),
+        "p_area": rank_sum_tail(ranked["rank"], ranked["size"]),
+    }

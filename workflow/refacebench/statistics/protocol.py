@@ -1,0 +1,54 @@
+"""What is asked of the attackers: how many pictures to choose from, which rates, which points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is asked of the attackers; config keys below ``privacy``.
+
+    Attributes
+    ----------
+    options : int
+        Pictures to choose from, the match among them.
+    rank_k : int
+        The k of rank-k.
+    false_accept : float
+        Share of false accepts at which verification is measured.
+    measure : str
+        What the worst case is taken of: ``choice`` does not depend on the
+        gallery's size, ``rank1`` does.
+    most_ranks : int
+        Ranks up to which the cumulative match characteristic is written.
+    """
+
+    options: int = 5
+    rank_k: int = 5
+    false_accept: float = 0.01
+    measure: str = "choice"
+    most_ranks: int = 50
+
+    @classmethod
+    def from_config(cls, config: Mapping) -> Protocol:
+        """Return the protocol of a workflow's config."""
+        given = {k: v for k, v in (config.get("privacy") or {}).items() if k != "kit"}
+        return cls(**given)
+
+    def __post_init__(self):
+        """Check the ranges.
+
+        Raises
+        ------
+        ValueError
+            Names the key.
+        """
+        for name, least in (("options", 2), ("rank_k", 2), ("most_ranks", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"privacy.{name} must be at least {least}")
+        if not 0 < self.false_accept < 1:
+            raise ValueError("privacy.false_accept must lie between 0 and 1")
+        if self.measure not in ("choice", "rank1"):
+            raise ValueError(f"privacy.measure: unknown '{self.measure}' (choice or rank1)")

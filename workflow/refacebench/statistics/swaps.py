@@ -1,0 +1,87 @@
+"""Rates of an attacker if people swapped identities: chance that takes nobody as independent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from refacebench.statistics.settings import Settings
+from refacebench.statistics.trials import Trials, nested
+
+
+@lru_cache(maxsize=4)
+def _swaps(people: int, count: int, seed: int) -> np.ndarray:
+    """Return permutations of so many people, shape (count, people); the same for all attacks."""
+    rng = np.random.default_rng(seed)
+    swaps = rng.permuted(np.tile(np.arange(people), (count, 1)), axis=1)
+    swaps.setflags(write=False)
+    return swaps
+
+
+def as_others(t: Trials) -> Trials:
+    """Return what each trial would be if its person were another one of the gallery.
+
+    Returns
+    -------
+    Trials
+        ``less`` and ``tied`` of shape (n_trials, n_people), one column a person that the
+        query is taken for; ``size`` of shape (n_trials, 1).  Not for trials without a score.
+    """
+    near = t.others.copy()
+    near[np.arange(len(t)), t.own] = t.match
+    less, tied = np.zeros(near.shape, dtype=int), np.zeros(near.shape, dtype=int)
+    for row, distances in enumerate(near):
+        order = np.sort(distances[np.isfinite(distances)])
+        less[row] = np.searchsorted(order, distances, side="left")
+        tied[row] = np.searchsorted(order, distances, side="right") - less[row] - 1
+    return replace(t, less=less, tied=np.maximum(tied, 0), size=t.size[:, None], others=near)
+
+
+def shuffled_rates(
+    t: Trials, worth: Mapping[str, Callable[[Trials], np.ndarray]], settings: Settings
+) -> dict[str, np.ndarray]:
+    """Return the rates of completers where people swap identities, one of each draw.
+
+    A draw says of everybody who of the gallery they are, in all their trials.  Attacks
+    whose gallery has the same people see the same draws, so that what their rates have
+    in common is kept.  That queries share a gallery is kept too: a face that is near to
+    everybody's is named first once in every draw.
+
+    Parameters
+    ----------
+    worth : mapping of str to callable
+        What a trial is worth, by the name of the rate.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        Shape (n_boot,) each.
+
+    Notes
+    -----
+    Under ignorance all assignments of identities are equally likely, so that the observed
+    rate is one draw among these.  With resplits a draw that makes two people one counts in
+    those resplits alone that have both: fewer than those of the observed rate, so that the
+    draws vary more and the test is conservative.
+    """
+    t = t.only(t.scored)
+    swaps = _swaps(t.others.shape[1], settings.n_boot, settings.seed)
+    swapped = as_others(t)
+    present = np.isfinite(swapped.others)
+    people, mean = nested(t, np.ones(len(t), dtype=bool), (t.resplit, t.query), t.participant)
+    own = t.own[np.unique(t.participant, return_index=True)[1]]
+    rates = {}
+    for name, value in worth.items():
+        found = value(swapped)
+        known = present & np.isfinite(found)
+        weight = mean @ known.astype(float)
+        total = mean @ np.where(known, found, 0.0)
+        table = np.divide(total, weight, out=np.full(total.shape, np.nan), where=weight > 0)
+        drawn = table[np.arange(len(people)), swaps[:, own]]
+        count = np.isfinite(drawn).sum(axis=1)
+        total = np.nansum(drawn, axis=1)
+        rates[name] = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    return rates
