@@ -146,7 +146,7 @@ def nobody(head, **changes) -> _people.Person:
     return dataclasses.replace(person, **changes)
 
 
-def seen_by(head, displacement, options, proportions=None, seed=0) -> _scanner.View:
+def seen_by(head, displacement, options, proportions=None, seed=0) -> _scanner.ScannerView:
     """Scan a displacement at the first site."""
     site = _people.Site("s")
     proportions = np.ones(3) if proportions is None else proportions

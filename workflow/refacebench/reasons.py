@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 
-from refacebench import bids, environment
+from refacebench import environment
 
 #: What stands for a folder, and for a header's text, that a reason names.
 FOLDER = "[folder]"
@@ -70,6 +70,17 @@ def clean(text: object, row: Mapping | None = None, limit: int = 300) -> str:
     return " ".join(words.split())[:limit]
 
 
+def in_dataset(path: str | Path) -> str:
+    """Return a path from the participant's folder on: what lies above is nobody's business.
+
+    >>> in_dataset("/data/Jane/sub-01/anat/sub-01_T1w.nii.gz"), in_dataset("/home/jane/a.nii")
+    ('sub-01/anat/sub-01_T1w.nii.gz', 'a.nii')
+    """
+    parts = PurePath(path).parts
+    starts = [n for n, part in enumerate(parts[:-1]) if part.startswith("sub-")]
+    return "/".join(parts[starts[-1] :] if starts else parts[-1:])
+
+
 def shorten(path: str) -> str:
     """Return a path as it may be shared: within its data set or our results, or the file's name.
 
@@ -80,7 +91,7 @@ def shorten(path: str) -> str:
     """
     parts = PurePath(path).parts
     if any(part.startswith("sub-") for part in parts):
-        return bids.in_dataset(path)
+        return in_dataset(path)
     if parts[:1] == ("results",):
         return path
     here = f"{Path.cwd()}/"
@@ -131,7 +142,7 @@ def _folders(files: Iterable[str]) -> list[str]:
     """Return the folders above data sets, and this machine's home, the deepest first."""
     found = {os.path.expanduser("~")}
     for path in files:
-        root = PurePath(path.removesuffix(bids.in_dataset(path)))
+        root = PurePath(path.removesuffix(in_dataset(path)))
         found |= {str(folder) for folder in (root, *root.parents)}
     # A single short name may be a word of the message.
     return sorted((f for f in found if f.count("/") > 1 or f.startswith("..")), key=len)[::-1]

@@ -24,7 +24,7 @@ from refacebench.image.nifti import Volume
 
 
 @dataclass(frozen=True)
-class View:
+class ScannerView:
     """A scan's grid and where each voxel lies in the base head.
 
     Attributes
@@ -49,7 +49,7 @@ def view(
     site: Site,
     options: Mapping,
     rng: np.random.Generator,
-) -> View:
+) -> ScannerView:
     """Put the person into the scanner: a small rigid pose, and the site's grid."""
     spacing = np.array(site.voxel) * float(options["voxel_mm"])
     to_head = np.linalg.inv(head.to_voxel)
@@ -70,7 +70,7 @@ def view(
     points += _fields.sample(displacement, head.frame, points)
     matrix = head.to_voxel.astype(np.float32)
     voxels = np.tensordot(matrix[:3, :3], points, 1) + matrix[:3, 3][:, None, None, None]
-    return View(Volume(np.zeros(shape, np.float32), affine), voxels, points)
+    return ScannerView(Volume(np.zeros(shape, np.float32), affine), voxels, points)
 
 
 def _pose(rng: np.random.Generator, degrees: float, shift_mm: float) -> np.ndarray:
@@ -106,7 +106,7 @@ def gather(array: np.ndarray, indices: np.ndarray) -> np.ndarray:
     return array.reshape(-1)[flat]
 
 
-def truth(head: BaseHead, seen: View, n: int = 3) -> np.ndarray:
+def truth(head: BaseHead, seen: ScannerView, n: int = 3) -> np.ndarray:
     """Return the reference labels of a scan: the label that most of each voxel holds.
 
     Each voxel in and around the brain is cut into n^3 parts; each part takes
@@ -172,8 +172,8 @@ def scan(
     site: Site,
     options: Mapping,
     seed: int,
-    signal: Callable[[View], np.ndarray],
-) -> tuple[View, np.ndarray, np.ndarray]:
+    signal: Callable[[ScannerView], np.ndarray],
+) -> tuple[ScannerView, np.ndarray, np.ndarray]:
     """Grow one scan; the person's own randomness does not depend on the session.
 
     Parameters

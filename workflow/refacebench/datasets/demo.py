@@ -109,7 +109,7 @@ def grow(row: Mapping, options: Mapping, seed: int, folder: str | Path, out: str
     return _scanner.write_scan(row, seen.grid, scan, labels, site, Path(out))
 
 
-def _signal(head: _base.BaseHead, seen: _scanner.View) -> np.ndarray:
+def _signal(head: _base.BaseHead, seen: _scanner.ScannerView) -> np.ndarray:
     """Sample the base's brightness; white matter becomes 1."""
     from scipy.ndimage import map_coordinates
 
