@@ -143,7 +143,8 @@ def task_of(name: str, options: dict, device, precision: str):
     """Return a training task on random data; the same options give the same start."""
     data, _ = data_of(name, options, device)
     if name == "cpgan3d":
-        return cpgan.CPGAN(data, data, options, 0, device, precision)
+        criterion = cpgan3d.CRITERIA[options["criterion"]]
+        return cpgan.CPGAN(data, data, options, 0, device, precision, criterion)
     method = SLICEWISE[name]
     return method.task(method, data, data, options, 0, device, precision)
 

@@ -142,7 +142,7 @@ def stack():
 def test_a_step_by_hand(monkeypatch):
     made = iter([Plus(0.25), Plus(-0.5)])
     monkeypatch.setattr(cyclegan2d, "network", lambda options: next(made))
-    monkeypatch.setattr(cyclegan2d, "_discriminator", lambda options: Mean())
+    monkeypatch.setattr(cyclegan2d, "discriminator", lambda options: Mean())
     options = {**TINY, "accelerate": "none", "learning_rate": 0.0, "pool": 0}
     task = cyclegan2d.CycleGAN(
         cyclegan2d.SLICEWISE, stack(), stack(), options, 0, torch.device("cpu"), "float32"
@@ -311,7 +311,7 @@ def test_composited_output_computes_only_changed_slices(trained, monkeypatch):
         counts.append(len(x))
         return original(model, x, *rest)
 
-    monkeypatch.setattr(slicewise, "forward", counted)
+    monkeypatch.setattr(slice_task, "forward", counted)
     model = cyclegan2d.METHOD.load(trained, options)
     cyclegan2d.METHOD.run(model, defaced, changed, options)
     cyclegan2d.METHOD.run(model, defaced, changed, {**options, "composite": False})

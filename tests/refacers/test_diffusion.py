@@ -152,7 +152,7 @@ def test_steps_take_the_triples_in_turns_and_the_last_one_all(monkeypatch):
         seen.append(sorted(place.tolist()))
         return torch.zeros_like(image)
 
-    monkeypatch.setattr(diffusion25d, "_denoised", denoised)
+    monkeypatch.setattr(diffusion25d, "denoised", denoised)
     _, images = sampled([scan([0.5] * 12)], {**TINY, "sampling_steps": 4})
     assert [len(places) for places in seen] == [5, 5, 6, 12]
     assert set(seen[0]) | set(seen[1]) | set(seen[2]) == set(seen[3])

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from refacebench.image import nifti  # noqa: E402
 from refacebench.refacers import cyclegan2d, pix2pix25d  # noqa: E402
 from refacebench.run import methods  # noqa: E402
-from refacebench.training import devices, loop, networks, slice_stack, working_grid  # noqa: E402
+from refacebench.training import devices, loop, networks, outputs, slice_stack, working_grid  # noqa: E402
 from refacebench.training import slices as _slices  # noqa: E402
 from refacebench.training.task import Schedule  # noqa: E402
 
@@ -283,7 +283,7 @@ def test_state_of_another_training_is_not_taken_up(pairs, trained, tmp_path, mon
     def train(**other):
         pix2pix25d.METHOD.train(pairs[:3], pairs[3:4], tmp_path, {**TINY, **other}, seed=3)
 
-    interrupt(lambda: train(batch=3), monkeypatch, loop, "write_outputs", 1, done=False)
+    interrupt(lambda: train(batch=3), monkeypatch, outputs, "write_outputs", 1, done=False)
     train()
     assert "starting over" in capsys.readouterr().err
     assert_same_files(tmp_path, trained, ["model.safetensors"])

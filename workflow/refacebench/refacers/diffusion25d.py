@@ -186,7 +186,7 @@ def predict(model, stack, items, seed: int):
     image = torch.where(mask, noise, source)
     shares = torch.cat([schedule[times], torch.ones_like(schedule[:1])])
     for number, chosen in enumerate([*tiles, place]):
-        clean = _denoised(model, image, source, mask, chosen, times[number])
+        clean = denoised(model, image, source, mask, chosen, times[number])
         share, following = shares[number : number + 2]
         image = torch.where(mask, ddim_step(image, clean, share, following), source)
     return image[place][:, None]
@@ -225,7 +225,7 @@ def tiling(slices, centres, number: int):
     return torch.isin(centres, torch.cat([regular, extra])).nonzero().flatten()
 
 
-def _denoised(model, image, source, mask, place, time):
+def denoised(model, image, source, mask, place, time):
     """Return the clean image that the network sees in these triples, overlaps averaged."""
     import torch
 
