@@ -68,10 +68,11 @@ def untracked(value):
 
 
 def made():
-    """The first output of each job of this run, and where it belongs."""
-    jobs = [job for job in workflow.dag.jobs if job.output]
+    """All outputs of this run's jobs, and where each belongs."""
     return [
-        (failures.Place.of(job.rule.name, job.wildcards_dict), str(job.output[0])) for job in jobs
+        (failures.Place.of(job.rule.name, job.wildcards_dict), str(path))
+        for job in workflow.dag.jobs
+        for path in job.output
     ]
 
 
