@@ -184,7 +184,8 @@ def collect(outputs: Iterable[tuple[Place, str]]) -> list[Failed]:
             for path in paths
             if manifest.failures_path(path).name in look(os.path.dirname(path))
         }
-        again, final = ({} for _ in range(2))
+        again: dict[str, str] = {}
+        final: dict[str, str] = {}
         for failed in hit.values():
             again |= failed["again"]
             final |= failed["final"]
