@@ -18,8 +18,8 @@ def caption(name, tables, settings=SETTINGS, segmenter=None, **view):
     given = View(tables, settings, segmenter, **view)
     for result in catalogue.everything():
         for figure in result.figures:
-            if figure.name == name and figure.caption:
-                return figure.caption(given)
+            if figure.name == name:
+                return result.words(figure)(given)
     return catalogue.caption(name, given)
 
 

@@ -32,7 +32,7 @@ from refacebench.plot import privacy_utility, style
 from refacebench.report.limits import limitations
 from refacebench.report.page import build
 from refacebench.report.summary import REMINDER, reminder, summary_lines
-from refacebench.results import catalogue, privacy_warnings
+from refacebench.results import catalogue, privacy_map, privacy_warnings
 from refacebench.results import privacy as pictures
 from refacebench.results.privacy import MEASURED
 from refacebench.results.privacy_curves import compute as privacy_curves_table
@@ -770,7 +770,7 @@ def test_the_map_shows_the_distance_of_each_variant():
     depth[2:6, 2:6] = 3.0
     distance = np.where(np.isfinite(depth), 4.0, np.nan)
     maps = {"a": {"distance_mm": distance, "depth": depth}}
-    figure = pictures.draw_map(maps, style.look_of({"t": pd.DataFrame({"variant": ["a"]})}))
+    figure = privacy_map.draw(maps, style.look_of({"t": pd.DataFrame({"variant": ["a"]})}))
     assert "mean 4.0 mm" in figure.axes[0].get_title()
 
 

@@ -15,6 +15,7 @@ from reading import caption
 from refacebench.plot import privacy_utility, style
 from refacebench.report.summary import front_words
 from refacebench.results import privacy as pictures
+from refacebench.results import privacy_map
 from refacebench.results.tradeoff import compute as tradeoff_table
 from refacebench.results.tradeoff import volume_change
 from refacebench.results.volume_tests import FAMILIES
@@ -510,14 +511,14 @@ def test_a_missing_face_is_not_drawn_as_an_unchanged_one():
     seen[1, 1] = 0.2  # most scans have lost it, though some give a distance
     moved = {"distance_mm": np.where(np.isfinite(depth), 2.0, np.nan), "depth": depth}
     maps = {"a": {"distance_mm": distance, "depth": depth, "seen": seen}, "b": moved}
-    figure = pictures.draw_map(maps, style.look_of({"t": pd.DataFrame({"variant": ["a", "b"]})}))
-    assert pictures.is_lost(maps["a"]).sum() == 9
+    figure = privacy_map.draw(maps, style.look_of({"t": pd.DataFrame({"variant": ["a", "b"]})}))
+    assert privacy_map.is_lost(maps["a"]).sum() == 9
     assert "mean 0.0 mm, 25 % missing" in figure.axes[0].get_title()
     assert "missing" not in figure.axes[1].get_title()
     image = figure.axes[0].images[-1]
     colours = image.cmap(image.norm(image.get_array()))
-    assert colours[4, 3, :3] == pytest.approx(to_rgba(pictures.NO_SURFACE)[:3])
+    assert colours[4, 3, :3] == pytest.approx(to_rgba(privacy_map.NO_SURFACE)[:3])
     assert colours[3, 3, 3] == 0
     assert "missing" in figure.legends[0].get_texts()[0].get_text()
     look = style.look_of({"t": pd.DataFrame({"variant": ["b"]})})
-    assert not pictures.draw_map({"b": moved}, look).legends
+    assert not privacy_map.draw({"b": moved}, look).legends

@@ -124,11 +124,12 @@ def _sections(dataset: Mapping, view: View) -> list[Section]:
     segmenters = _segmenters(dataset["tables"], dataset.get("config") or {})
     found = []
     for several, group in groupby(catalogue.headings(), lambda item: item[0].by_segmenter):
-        group = list(group)
-        for segmenter in segmenters if several else [None]:
+        headed = list(group)
+        of: list[str | None] = [*segmenters] if several else [None]
+        for segmenter in of:
             by = f" ({segmenter})" if several and len(segmenters) > 1 else ""
-            suffix = name_of("", segmenter, segmenters) if several else ""
-            for heading, results in group:
+            suffix = name_of("", segmenter, segmenters) if segmenter else ""
+            for heading, results in headed:
                 pictures = [
                     p for r in results for p in _pictures(dataset, view, r, segmenter, segmenters)
                 ]
@@ -179,7 +180,7 @@ def _tables(dataset, view: View, result: Result) -> list[Table]:
     if result.name in figures or f"{result.name}-{view.segmenter}" in figures:
         caption = (result.numbers or words.numbers)(view)
     else:
-        caption = result.caption(view)
+        caption = result.said(view)
     return [Table(caption, columns, rows, _link(dataset, result.name))]
 
 
@@ -210,8 +211,8 @@ def _flow(dataset: Mapping, view: View) -> dict:
     caption += f", the first {flow.MOST_LEFT_OUT} of them." if rest > 0 else "."
     counts = None
     if len(view.rows("flow_counts")):
-        result = flow_counts.RESULT
-        counts = Table(result.numbers(view), *result.printed(view), _link(dataset, result.name))
+        address = _link(dataset, "flow_counts")
+        counts = Table(flow_counts.PAGE_CAPTION, *flow_counts.printed(view), address)
     shown = rows[: flow.MOST_LEFT_OUT]
     return {
         "numbers": flow.scan_numbers(table),

@@ -16,6 +16,7 @@ their accuracy on their own training data.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,7 +44,7 @@ def compute(
     measurements: pd.DataFrame,
     settings: Settings,
     variants: Sequence[str],
-    models: Mapping[str, dict],
+    models: Mapping[str, dict[str, Any]],
 ) -> pd.DataFrame:
     """Return the error and the shift of predicted age of every variant, the original too.
 
@@ -78,7 +79,7 @@ def compute(
     return result
 
 
-def _row(table: pd.DataFrame, variant: str, settings: Settings) -> dict:
+def _row(table: pd.DataFrame, variant: str, settings: Settings) -> dict[str, Any]:
     options = draws(settings)
     persons = table["participant"]
     reference = _reference(table, "brainage_raw")
@@ -114,13 +115,13 @@ def _reference(table: pd.DataFrame, name: str) -> pd.Series:
     return table[f"ref_{name}"]
 
 
-def _mean(name: str, values: pd.Series, options: dict) -> dict:
+def _mean(name: str, values: pd.Series, options: dict[str, Any]) -> dict[str, Any]:
     low, high = bootstrap_mean(values, **options)
     mean = float(values.mean()) if len(values) else np.nan
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
-def _rescan_shift(measurements, segmenter, settings) -> dict:
+def _rescan_shift(measurements: pd.DataFrame, segmenter: str, settings: Settings) -> dict[str, Any]:
     """Return the yardstick: the mean absolute difference between a person's two sessions.
 
     Only persons of the compared splits: the model has seen the others.
@@ -136,7 +137,7 @@ def _rescan_shift(measurements, segmenter, settings) -> dict:
     }
 
 
-def _training(model: Mapping) -> dict:
+def _training(model: Mapping[str, Any]) -> dict[str, Any]:
     accuracy = model.get("out_of_fold", {})
     return {
         "r2_train_cv": accuracy.get("r2", np.nan),
@@ -194,7 +195,7 @@ TITLES = {
 
 
 @styled
-def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None):
+def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None) -> Any:
     """Draw the mean shift of predicted age, and the error of the prediction, by variant.
 
     Parameters
@@ -236,7 +237,7 @@ def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None):
     return figure
 
 
-def _yardsticks(axes, table: pd.DataFrame) -> None:
+def _yardsticks(axes: Any, table: pd.DataFrame) -> None:
     """Draw zero, the shift between two scans of one person, and the error on the originals."""
     axes[0].axvline(0.0, color=INK, linewidth=0.8, zorder=1)
     rescan = table["rescan_shift_abs"].dropna()

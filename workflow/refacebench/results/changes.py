@@ -17,7 +17,9 @@ from refacebench.statistics.intervals import share
 from refacebench.statistics.settings import Settings
 
 
-def compute(measurements, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+def compute(
+    measurements: pd.DataFrame, settings: Settings, variants: Sequence[str]
+) -> pd.DataFrame:
     """Return the share of scans with a change above the threshold in grey, white, CSF or TIV."""
     rows = []
     for segmenter, variant, table in each(measurements, settings, variants):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,7 +76,7 @@ def caption(view: View) -> str:
     )
 
 
-def _ears_note(limit: Mapping) -> str:
+def _ears_note(limit: Mapping[str, Any]) -> str:
     if limit["ears_left"] >= 1:
         return " and are no Failure I (threshold ears_left)"
     return f", and are a Failure I above {100 * limit['ears_left']:g} %"
@@ -86,7 +87,7 @@ TITLES = {"nose": "Nose left", "eyes": "Eyes left", "mouth": "Mouth left", "ears
 
 
 @styled
-def draw(table: pd.DataFrame, look: Look):
+def draw(table: pd.DataFrame, look: Look) -> Any:
     """Draw, for each part of the face, the share of scans in which it is left.
 
     Parameters

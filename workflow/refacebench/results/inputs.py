@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -52,11 +53,11 @@ class Measured:
     measurements: pd.DataFrame
     settings: Settings = field(default_factory=Settings)
     variants: Sequence[str] | None = None
-    brainage_models: Mapping[str, dict] = field(default_factory=dict)
+    brainage_models: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     carried: pd.DataFrame | None = None
     inventory: pd.DataFrame | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check the rows and order the variants."""
         check(self.measurements)
         object.__setattr__(self, "variants", variants_of(self.measurements, self.variants))
@@ -100,15 +101,17 @@ class Followed:
         return follow(self.inventory, self.manifests, self.variants)
 
     @cached_property
-    def branch(self) -> pd.DataFrame:
-        """Where scans ended on the way to the attacks."""
+    def branch(self) -> pd.DataFrame | None:
+        """Where scans ended on the way to the attacks; None without any."""
+        if self.attacks is None:
+            return None
         return attacked(self.inventory, self.attacks, self.variants or ())
 
     @property
     def flow(self) -> pd.DataFrame:
         """Both, of the second way the lost scans alone, and scans without an age."""
         parts = [self.measured, without_age(self.inventory, self.measured)]
-        if self.attacks is not None:
+        if self.branch is not None:
             parts.append(self.branch[self.branch["status"].isin(LOST)])
         return pd.concat(parts, ignore_index=True)
 
@@ -168,7 +171,7 @@ def measurements(paths: Iterable[str]) -> pd.DataFrame:
     return assemble((at.segmenter, at.variant, manifest.read(path)) for at, path in places)
 
 
-def read_measured(given, settings: Settings, asked) -> Measured:
+def read_measured(given: Any, settings: Settings, asked: Any) -> Measured:
     """Read what the rule ``statistics`` is given.
 
     Parameters
@@ -199,7 +202,7 @@ def read_measured(given, settings: Settings, asked) -> Measured:
     )
 
 
-def read_followed(given, asked) -> Followed:
+def read_followed(given: Any, asked: Any) -> Followed:
     """Read what the rule ``flow`` is given.
 
     Parameters
@@ -228,7 +231,7 @@ def read_followed(given, asked) -> Followed:
 
 
 def read_attacked(
-    given, protocol: Protocol, settings: Settings, floors: Collection[str]
+    given: Any, protocol: Protocol, settings: Settings, floors: Collection[str]
 ) -> Attacked:
     """Read what the rule ``privacy`` is given.
 

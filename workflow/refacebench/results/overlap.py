@@ -21,7 +21,9 @@ from refacebench.statistics.settings import Settings
 from refacebench.statistics.summaries import median, summary
 
 
-def compute(measurements, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+def compute(
+    measurements: pd.DataFrame, settings: Settings, variants: Sequence[str]
+) -> pd.DataFrame:
     """Return Dice and IoU with the original's segmentation; a failed scan is 0 in ``*_all``."""
     rows = []
     for segmenter, variant, table in each(measurements, settings, variants):

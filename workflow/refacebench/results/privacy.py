@@ -10,6 +10,7 @@ says why there are fewer, or fewer queries or people in the gallery.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,9 @@ HEADING = Heading(
 )
 
 
-def compute(evaluations: Sequence[Evaluation], gallery: pd.DataFrame, queries: pd.DataFrame):
+def compute(
+    evaluations: Sequence[Evaluation], gallery: pd.DataFrame, queries: pd.DataFrame
+) -> pd.DataFrame:
     """Return one row a setting, attacker and variant.
 
     Parameters
@@ -113,7 +116,7 @@ def is_measured(tables: Mapping[str, pd.DataFrame]) -> bool:
 
 
 @styled
-def draw(table: pd.DataFrame, look: Look):
+def draw(table: pd.DataFrame, look: Look) -> Any:
     """Draw identification rates as bars, one panel an attacker (CP-GAN, fig. 4 left).
 
     Upper panels: choice among several pictures; lower panels: named first
@@ -160,7 +163,15 @@ def draw(table: pd.DataFrame, look: Look):
     return figure
 
 
-def _rates(axes, places, table, measure, chance, setting, look) -> None:
+def _rates(
+    axes: Any,
+    places: Mapping[str, float],
+    table: pd.DataFrame,
+    measure: str,
+    chance: str,
+    setting: str,
+    look: Look,
+) -> None:
     axes.tick_params(axis="y", length=0)
     main = table[table["setting"] == setting].set_index("variant")
     easy = table[table["setting"] != setting].set_index("variant")
@@ -191,7 +202,7 @@ def _rates(axes, places, table, measure, chance, setting, look) -> None:
                        zorder=2)  # fmt: skip
 
 
-def _rates_legend(figure, setting, table) -> None:
+def _rates_legend(figure: Any, setting: str, table: pd.DataFrame) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -234,7 +245,7 @@ def _of_planned(mine: pd.DataFrame) -> str:
     return f"{number} ({'; '.join(texts)})" if texts else number
 
 
-def _attack_cell(by, attacker: str, name: str, settings: Settings) -> str:
+def _attack_cell(by: pd.DataFrame, attacker: str, name: str, settings: Settings) -> str:
     if attacker not in by.index:
         return NO_VALUE
     row = by.loc[attacker]

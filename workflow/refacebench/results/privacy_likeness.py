@@ -9,6 +9,7 @@ average face gives away something of this very person.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,7 +49,7 @@ def compute(found: Sequence[Comparisons], settings: Settings) -> pd.DataFrame:
     return table
 
 
-def _row(scores: Comparisons, settings: Settings) -> dict:
+def _row(scores: Comparisons, settings: Settings) -> dict[str, Any]:
     persons = scores.query["participant"]
     true, average = (
         pd.Series(np.asarray(scores.extra[name], dtype=float)) for name in DISTANCES.values()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -24,7 +26,7 @@ def caption(view: View) -> str:
 
 
 @styled
-def draw(table: pd.DataFrame, look: Look):
+def draw(table: pd.DataFrame, look: Look) -> Any:
     """Draw the share of scans on which an attacker found no face, one panel an attacker.
 
     Attackers that found one everywhere (or look for none) are left out.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,7 +66,7 @@ def _missing(attacker: str, control: str) -> str:
     return f"{attacker} was not run on {control.upper()}: {unknown} is unknown."
 
 
-def _landmarks(results: Sequence[Evaluation]) -> list[dict]:
+def _landmarks(results: Sequence[Evaluation]) -> list[dict[str, Any]]:
     """Name the controls of which nobody's numbers are there to compare with."""
     seen = {r.row["variant"] for r in results}
     messages = {
@@ -80,13 +81,13 @@ def _landmarks(results: Sequence[Evaluation]) -> list[dict]:
     ]
 
 
-def _attacked(row: Mapping) -> bool:
+def _attacked(row: Mapping[str, Any]) -> bool:
     return row["n_queries"] > row["n_failed"]
 
 
-def _not_run(attacker: str, rows: Sequence[Mapping]) -> list[dict]:
+def _not_run(attacker: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return one warning a reason for which variants have no score at all."""
-    by_reason = {}
+    by_reason: dict[str, dict[str, None]] = {}
     for row in rows:
         if row["n_queries"] and not _attacked(row):
             by_reason.setdefault(row["note"], {})[row["variant"]] = None
@@ -104,7 +105,9 @@ def _not_run(attacker: str, rows: Sequence[Mapping]) -> list[dict]:
     ]
 
 
-def _warning(kind, attacker, control, setting, row, message) -> dict:
+def _warning(
+    kind: str, attacker: str, control: str, setting: str, row: pd.Series, message: str
+) -> dict[str, Any]:
     return {
         "kind": kind,
         "attacker": attacker,
@@ -118,7 +121,7 @@ def _warning(kind, attacker, control, setting, row, message) -> dict:
     }
 
 
-def _original_warnings(row: Mapping, settings: Settings) -> list[dict]:
+def _original_warnings(row: Mapping[str, Any], settings: Settings) -> list[dict[str, Any]]:
     found = []
     attacker, setting = row["attacker"], row["setting"]
     in_words = setting.replace("_", " ")
@@ -141,7 +144,7 @@ def _original_warnings(row: Mapping, settings: Settings) -> list[dict]:
     return found
 
 
-def _sessions_warning(attacker: str, rows: Sequence[Mapping]) -> list[dict]:
+def _sessions_warning(attacker: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     other = [row for row in rows if row["setting"] == OTHER_SESSION]
     if not other or any(row["n_queries"] for row in other):
         return []
@@ -152,7 +155,9 @@ def _sessions_warning(attacker: str, rows: Sequence[Mapping]) -> list[dict]:
     return [_warning(EASY, attacker, "", OTHER_SESSION, {}, message)]
 
 
-def _gallery_warning(attacker: str, rows: Sequence[Mapping], protocol: Protocol) -> list[dict]:
+def _gallery_warning(
+    attacker: str, rows: Sequence[Mapping[str, Any]], protocol: Protocol
+) -> list[dict[str, Any]]:
     sizes = [row["n_gallery"] for row in rows if _attacked(row)]
     if not sizes or min(sizes) >= protocol.options:
         return []
@@ -163,7 +168,7 @@ def _gallery_warning(attacker: str, rows: Sequence[Mapping], protocol: Protocol)
     return [_warning(SMALL, attacker, "", "", {}, message)]
 
 
-def _leaks(results: Sequence[Evaluation], settings: Settings) -> list[dict]:
+def _leaks(results: Sequence[Evaluation], settings: Settings) -> list[dict[str, Any]]:
     black = [r.row for r in results if r.row["variant"] == BLACK and _attacked(r.row)]
     p_values = [row.get(name, np.nan) for row in black for name in ("p", "p_area")]
     corrected = np.reshape(paired.correct(p_values, "holm"), (-1, 2))

@@ -8,6 +8,7 @@ outputs no voxel of the brain mask differs; brain voxels removed and changed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,9 @@ HEADING = Heading(
 )
 
 
-def compute(measurements, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+def compute(
+    measurements: pd.DataFrame, settings: Settings, variants: Sequence[str]
+) -> pd.DataFrame:
     """Return how many scans fall into which quality class, of all scans with an original.
 
     A scan without an output (the variant failed before it was judged) is a
@@ -89,7 +92,7 @@ def _quality_classes(table: pd.DataFrame) -> pd.Series:
     return given.mask(given == "", np.where(table["ok"] | later, "unrated", "crash"))
 
 
-def _brain_counts(table: pd.DataFrame) -> dict:
+def _brain_counts(table: pd.DataFrame) -> dict[str, Any]:
     removed, changed = measure(table, "brain_removed"), measure(table, "brain_changed")
     percent = removed / measure(table, "brain_voxels").replace(0, np.nan) * 100
     return {
@@ -105,7 +108,7 @@ def _brain_counts(table: pd.DataFrame) -> dict:
     }
 
 
-def judged(table: pd.DataFrame, classes: pd.Series) -> dict:
+def judged(table: pd.DataFrame, classes: pd.Series) -> dict[str, Any]:
     """Return in how many scans face and brain came out as they should, and out of how many.
 
     Parameters
@@ -170,7 +173,7 @@ def _worst(tables: Tables) -> str:
     return "Worst attack: over all attackers, also after a face was put back (table tradeoff)."
 
 
-def _ears(limit: Mapping) -> str:
+def _ears(limit: Mapping[str, Any]) -> str:
     """Return whether ears count towards a Failure I."""
     if limit["ears_left"] >= 1:
         return "; ears do not count"
@@ -212,7 +215,7 @@ _LIGHT = ("no_face", "failure_1", "untouched", "unrated")
 
 
 @styled
-def draw(table: pd.DataFrame, look: Look, *, level: float = 0.95):
+def draw(table: pd.DataFrame, look: Look, *, level: float = 0.95) -> Any:
     """Draw one stacked bar a variant, with the share without failure and its interval.
 
     Parameters
@@ -247,7 +250,7 @@ def draw(table: pd.DataFrame, look: Look, *, level: float = 0.95):
     return figure
 
 
-def _bar(axes, y, row) -> None:
+def _bar(axes: Any, y: float, row: pd.Series) -> None:
     start = 0.0
     for name, scans in class_counts(row).items():
         if scans <= 0 or not row["n"]:
@@ -268,7 +271,7 @@ def _bar(axes, y, row) -> None:
     axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5)
 
 
-def _legend(figure, seen) -> None:
+def _legend(figure: Any, seen: Sequence[str]) -> None:
     from matplotlib.patches import Patch
 
     handles = [Patch(color=BARS[name][1], label=BARS[name][0]) for name in seen]

@@ -76,7 +76,7 @@ def _bootstrap(table: pd.DataFrame, settings: Settings) -> tuple[float, float]:
     return quantiles(right[drawn] / asked[drawn], settings.level)
 
 
-def _draws(n: int, n_boot: int, rng) -> np.ndarray:
+def _draws(n: int, n_boot: int, rng: np.random.Generator) -> np.ndarray:
     if n == 1:
         return np.ones((n_boot, 1))
     return rng.multinomial(n, np.full(n, 1 / n), size=n_boot).astype(float)

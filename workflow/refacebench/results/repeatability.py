@@ -15,7 +15,7 @@ from refacebench.statistics.settings import Settings
 from refacebench.statistics.summaries import draws
 
 
-def compute(measurements, settings: Settings) -> pd.DataFrame:
+def compute(measurements: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """Return the scan-rescan difference of each volume and the margin that follows from it.
 
     The margin of a region is the mean over participants of the absolute

@@ -6,6 +6,7 @@ Measure (corr, ssim) x region (front, full) x site, ``all`` pools sites.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -20,7 +21,7 @@ from refacebench.statistics.settings import Settings
 from refacebench.statistics.summaries import summary
 
 
-def compute(once, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+def compute(once: pd.DataFrame, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
     """Return correlation and SSIM with the original image, by site and for all sites."""
     rows = []
     for variant in variants:
@@ -67,7 +68,7 @@ ALL_SITES = ("", "all", "all sites")
 
 
 @styled
-def draw(table: pd.DataFrame, look: Look, measures: pd.DataFrame | None = None):
+def draw(table: pd.DataFrame, look: Look, measures: pd.DataFrame | None = None) -> Any:
     """Draw correlation and SSIM with the original, defaced next to refaced.
 
     Small points are scans, larger marks with an interval are the means of
@@ -125,7 +126,18 @@ def _one_segmenter(points: pd.DataFrame) -> pd.DataFrame:
     return points
 
 
-def _site(axes, y, variant, site, place, sites, rows, look, points, column) -> None:
+def _site(
+    axes: Any,
+    y: float,
+    variant: str,
+    site: str,
+    place: int,
+    sites: Sequence[str],
+    rows: pd.DataFrame,
+    look: Look,
+    points: pd.DataFrame,
+    column: str,
+) -> None:
     colour = look.colour(variant)
     spread = 0.3 / max(len(sites), 1)
     if column in points:
@@ -144,7 +156,7 @@ def _site(axes, y, variant, site, place, sites, rows, look, points, column) -> N
               zorder=4)  # fmt: skip
 
 
-def _legend(figure, sites) -> None:
+def _legend(figure: Any, sites: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [

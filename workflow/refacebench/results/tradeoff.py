@@ -22,6 +22,7 @@ rank 1, else 0, and missing for controls.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,8 +82,8 @@ def compute(
         ]
         apart = [r for r in mine if r.row["attacker"] in floors]
         faces = [r for r in mine if r.row["attacker"] not in floors] or apart
-        found = {v: worst_case(faces, v, measure, settings) for v in variants}
-        found = _corrected({v: row for v, row in found.items() if row is not None})
+        cases = {v: worst_case(faces, v, measure, settings) for v in variants}
+        found = _corrected({v: row for v, row in cases.items() if row is not None})
         attacked[setting] = {v: against(faces, v, measure) for v in found}
         spread[setting] = spread_of_chances(faces, measure)
         for variant, row in found.items():
@@ -117,7 +118,7 @@ def _measure(results: Sequence[Evaluation], protocol: Protocol) -> str:
     return protocol.measure if np.isfinite(values).any() else "rank1"
 
 
-def _corrected(found: dict[str, dict]) -> dict[str, dict]:
+def _corrected(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Add the p values corrected over the variants of a setting."""
     p_values = paired.correct([row["p"] for row in found.values()], "holm")
     return {
@@ -137,7 +138,7 @@ def _comparable(table: pd.DataFrame) -> pd.Series:
 
 
 def _ranks(
-    rivals: pd.DataFrame, attacked: Mapping, spread: float, settings: Settings
+    rivals: pd.DataFrame, attacked: Mapping[str, Any], spread: float, settings: Settings
 ) -> np.ndarray:
     """Return the rank of each rival; who failed counts as identified."""
     routes = {variant: attacked[variant] for variant in rivals["variant"]}
@@ -154,7 +155,7 @@ def _ranks(
     return front.layers(points, np.array(better))
 
 
-def volume_change(volumes: pd.DataFrame, segmenter: str, variant: str) -> dict:
+def volume_change(volumes: pd.DataFrame, segmenter: str, variant: str) -> dict[str, Any]:
     """Return the change of the volume that changes most: the largest absolute median change.
 
     Over all volumes, whole-brain ones included.  The interval is honest about having picked
@@ -198,7 +199,7 @@ def _nearest(low: pd.Series, high: pd.Series) -> pd.Series:
     return low.abs().where(low.abs() < high.abs(), high.abs()).where(low * high > 0, 0.0)
 
 
-def _volume_failures(rows: pd.DataFrame) -> dict:
+def _volume_failures(rows: pd.DataFrame) -> dict[str, Any]:
     """Return how many scans have no volumes, and their share where it can be told."""
     if rows.empty:
         return {}
@@ -250,7 +251,7 @@ def caption(view: View) -> str:
     )
 
 
-def unseparated(table) -> str:
+def unseparated(table: pd.DataFrame) -> str:
     """Return a sentence where nothing separates the methods in the plane; else nothing."""
     if not len(table) or not is_unranked(main_rows(table)):
         return ""
@@ -260,7 +261,7 @@ def unseparated(table) -> str:
     )
 
 
-def _floor(table) -> str:
+def _floor(table: pd.DataFrame) -> str:
     """Return what the line of the attackers is that look at no face; empty without one."""
     names = sorted(set(table["floor_attacker"].dropna()))
     if not names:

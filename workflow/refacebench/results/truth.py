@@ -15,7 +15,9 @@ from refacebench.statistics.settings import Settings
 from refacebench.statistics.summaries import summary
 
 
-def compute(measurements, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+def compute(
+    measurements: pd.DataFrame, settings: Settings, variants: Sequence[str]
+) -> pd.DataFrame:
     """Return Dice with true labels, the original's own among them; no rows without truth."""
     structures = [
         name.removeprefix("truth_dice_")

@@ -6,6 +6,7 @@ Sensitivity and specificity, by variant and for all; empty without truth.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,7 +85,7 @@ def agreements(table: pd.DataFrame) -> pd.DataFrame:
     return found[found[list(names)].notna().any(axis=1)]
 
 
-def rates(table: pd.DataFrame, failure: str, settings: Settings) -> dict:
+def rates(table: pd.DataFrame, failure: str, settings: Settings) -> dict[str, Any]:
     """Return the counts, sensitivity and specificity of one failure; see :func:`agreements`."""
     pair = table[[failure, f"truth_{failure}"]].dropna()
     said, true = (pair[name].astype(bool) for name in pair)
@@ -94,7 +95,7 @@ def rates(table: pd.DataFrame, failure: str, settings: Settings) -> dict:
         "true_negative": int((~said & ~true).sum()),
         "false_positive": int((said & ~true).sum()),
     }
-    row = {"n": len(pair), "n_not_judged": len(table) - len(pair), **counts}
+    row: dict[str, Any] = {"n": len(pair), "n_not_judged": len(table) - len(pair), **counts}
     for name, hit, miss in (
         ("sensitivity", "true_positive", "false_negative"),
         ("specificity", "true_negative", "false_positive"),

@@ -5,6 +5,8 @@ Shared by the results ``volumes``, ``volumes_over`` and ``changes``.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -31,7 +33,9 @@ FAMILIES = {
 CHANGED = "grey, white, CSF or TIV"
 
 
-def tested(table, segmenter, variant, settings, margins) -> list[dict]:
+def tested(
+    table: pd.DataFrame, segmenter: str, variant: str, settings: Settings, margins: pd.DataFrame
+) -> list[dict[str, Any]]:
     """Return a row a volume; the corrections follow when the families are complete."""
     of_segmenter = margins[margins["segmenter"] == segmenter].set_index("region")
     return [
@@ -46,7 +50,9 @@ def tested(table, segmenter, variant, settings, margins) -> list[dict]:
     ]
 
 
-def _volume_row(table, region, margin, settings) -> dict:
+def _volume_row(
+    table: pd.DataFrame, region: str, margin: pd.Series, settings: Settings
+) -> dict[str, Any]:
     """Return one region's columns; the corrections follow when the family is complete."""
     table = table[has_reference(table, region)]
     if f"ref_vol_{region}" not in table:
@@ -87,7 +93,9 @@ def _volume_row(table, region, margin, settings) -> dict:
     }
 
 
-def share_over(over: pd.Series, failed: pd.Series, persons: pd.Series, settings) -> dict:
+def share_over(
+    over: pd.Series, failed: pd.Series, persons: pd.Series, settings: Settings
+) -> dict[str, Any]:
     """Return how many scans changed, of all and of those that did not fail."""
     value, low, high = share(over | failed, persons, settings.level)
     return {

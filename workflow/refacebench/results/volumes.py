@@ -23,6 +23,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from refacebench.plot.numbers import NO_VALUE, number
+from refacebench.plot.style import Look
 from refacebench.plot.volumes import draw, draw_globals, is_true, region_label
 from refacebench.results import words
 from refacebench.results.cells import by_variant, count, with_interval
@@ -50,7 +51,7 @@ COLUMNS = """
 
 
 def compute(
-    measurements, settings: Settings, variants: Sequence[str], margins: pd.DataFrame
+    measurements: pd.DataFrame, settings: Settings, variants: Sequence[str], margins: pd.DataFrame
 ) -> pd.DataFrame:
     """Return the paired tests of every volume of every variant against the original.
 
@@ -146,7 +147,9 @@ def printed(view: View) -> Printed:
     return _with_changes(columns, rows, view.rows("changes"), look)
 
 
-def _with_changes(columns, rows, changes, look) -> Printed:
+def _with_changes(
+    columns: list[str], rows: pd.DataFrame, changes: pd.DataFrame, look: Look
+) -> Printed:
     """Add the share of scans with a large change to the rows of the volumes table."""
     if changes.empty:
         return columns, rows

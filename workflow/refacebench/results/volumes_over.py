@@ -27,7 +27,7 @@ from refacebench.vocabulary import split_variant
 
 
 def compute(
-    measurements, settings: Settings, variants: Sequence[str], margins: pd.DataFrame
+    measurements: pd.DataFrame, settings: Settings, variants: Sequence[str], margins: pd.DataFrame
 ) -> pd.DataFrame:
     """Return the same tests on the scans that a defacer changed by more than the threshold.
 

@@ -5,6 +5,8 @@ Plain text; whoever prints a caption escapes it for its format.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from refacebench.results.result import View, of_segmenter
@@ -107,7 +109,7 @@ def missing_programs(table: pd.DataFrame) -> str:
     return f"Unavailable on the machine of this run, so without numbers: {', '.join(names)}."
 
 
-def text(value) -> str:
+def text(value: Any) -> str:
     """Return a cell of text; empty for none."""
     return "" if value is None or pd.isna(value) else str(value)
 

@@ -307,7 +307,7 @@ def _roc_numbers(t: Trials, protocol: Protocol, settings: Settings) -> dict:
     pooled: with resplits the numbers are means over them, without a bootstrap.
     """
     curves = of_resplits(t)
-    row = {"n_impostor": curves[0].n_pairs}
+    row: dict[str, float] = {"n_impostor": curves[0].n_pairs}
     statistics = _roc_statistics(protocol)
     for name, statistic in statistics.items():
         values = np.array([statistic(*roc.path())[0] for roc in curves])

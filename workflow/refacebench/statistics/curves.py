@@ -21,7 +21,7 @@ FALSE_ACCEPTS = np.array([0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, *np.linspace
 def points(t: Trials, identity: Mapping, protocol: Protocol, settings: Settings) -> pd.DataFrame:
     """Return the points of the three curves of completers, with pointwise intervals."""
     ranks = np.arange(1, min(int(t.size.max()), protocol.most_ranks) + 1)
-    hits = np.stack([within(t, k) for k in ranks], axis=1)
+    hits = np.stack([within(t, int(k)) for k in ranks], axis=1)
     parts = [
         _curve("cmc", ranks, hits, t, settings),
         _curve("top_alpha", ALPHAS, top_alpha(t, ALPHAS), t, settings),

@@ -35,9 +35,10 @@ class Roc:
         weight = 1.0 / np.bincount(person)[person]
         for i, p in enumerate(person):
             others = np.sort(t.others[i][np.isfinite(t.others[i])])
-            for side, name in (("left", "fa_lt"), ("right", "fa_le")):
-                found = np.searchsorted(others, self.corners, side=side) / len(others)
-                self.parts[name][p] += weight[i] * found
+            below = np.searchsorted(others, self.corners, side="left") / len(others)
+            self.parts["fa_lt"][p] += weight[i] * below
+            up_to = np.searchsorted(others, self.corners, side="right") / len(others)
+            self.parts["fa_le"][p] += weight[i] * up_to
             self.parts["ta_lt"][p] += weight[i] * (t.match[i] < self.corners)
             self.parts["ta_le"][p] += weight[i] * (t.match[i] <= self.corners)
 
