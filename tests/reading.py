@@ -3,9 +3,7 @@
 from html.parser import HTMLParser
 
 import pandas as pd
-import pytest
 
-from factories import make_tables, measurements
 from refacebench.results import catalogue
 from refacebench.results.result import View
 from refacebench.statistics.settings import Settings
@@ -21,11 +19,6 @@ def caption(name, tables, settings=SETTINGS, segmenter=None, **view):
             if figure.name == name:
                 return result.words(figure)(given)
     return catalogue.caption(name, given)
-
-
-@pytest.fixture(scope="module")
-def tables():
-    return make_tables(measurements(), SETTINGS)
 
 
 def context(tables, figures=(), **changes):

@@ -401,7 +401,7 @@ def test_captions_follow_the_settings(tables):
 
 def test_quality_caption_follows_the_thresholds(tables):
     config = {"thresholds": {"face_left": 0.125, "brain_removed_share": 0.01}}
-    text = caption("quality", tables, SETTINGS, None, config)
+    text = caption("quality", tables, SETTINGS, thresholds=config["thresholds"])
     assert "more than 12.5 % of the original" in text
     assert "more than 1 % of the brain" in text
 

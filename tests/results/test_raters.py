@@ -279,7 +279,7 @@ def one(question="q0001", choice=2):
 
 
 @pytest.mark.parametrize(
-    ("answers", "changes", "reason"),
+    ("given", "changes", "reason"),
     [
         ([one(choice=6)], {}, "number from 1 to 5"),
         ([one(choice="2; x")], {}, "number from 1 to 5"),
@@ -297,11 +297,11 @@ def one(question="q0001", choice=2):
         ([one(), one(choice=3)], {}, "twice, and differently"),
     ],
 )
-def test_a_bad_answer_is_a_row_with_a_reason(saved, key, answers, changes, reason):
-    path = saved("x.json", answers, **changes)
+def test_a_bad_answer_is_a_row_with_a_reason(saved, key, given, changes, reason):
+    path = saved("x.json", given, **changes)
     found, problems = answers.read_answers([path], key)
     assert found.empty
-    assert len(problems) == (len(answers) if isinstance(answers, list) else 1)
+    assert len(problems) == (len(given) if isinstance(given, list) else 1)
     assert set(problems["file"]) == {"x.json"}
     assert problems["reason"].str.contains(reason).all()
 

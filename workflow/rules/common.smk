@@ -96,7 +96,6 @@ def of_config(*keys):
 
 SETTINGS = Settings.from_config(config)
 FIGURES, ATTACK_FIGURES = catalogue.figure_names(RUN.segmenters), catalogue.attack_figure_names()
-DRAWN = [*FIGURES, *(ATTACK_FIGURES if RUN.attackers else [])]
 FIGURE_FILES = RUN.figure_files([*FIGURES, "slices"], ATTACK_FIGURES)
 # Recognisability is measured only where attackers are configured.
 ATTACK_TABLES = RUN.attack_tables(catalogue.tables(ATTACKS))

@@ -1,4 +1,4 @@
-"""Figures of one dataset, from its tables, measurements and attacks."""
+"""Figures of one dataset that need only its tables and measurements."""
 
 from refacebench.report import figures
 from refacebench.run import log
@@ -11,8 +11,6 @@ def main(snakemake):
     p = snakemake.params
     settings = Settings(alpha=p.alpha, level=p.level, threshold_pct=p.threshold_pct)
     drawn = figures.of_measurements(snakemake.input, settings, p.defacers, p.segmenters)
-    if snakemake.input.attacks:
-        drawn |= figures.of_attacks(snakemake.input, p.defacers, p.faces)
     figures.write(drawn, snakemake.output, p.note)
 
 
