@@ -60,7 +60,7 @@ def summary_lines(
     list of str
         Scans; how far the checks can be trusted; what an attack reaches on the
         originals, where attacks were scored; a line a defacer
-        (:func:`refacebench.findings.line`); overlap; volumes and brain age;
+        (:func:`refacebench.results.findings.line`); overlap; volumes and brain age;
         utility and what was not measured.
     """
     settings = settings or Settings()
