@@ -14,7 +14,6 @@ from refacebench.results import catalogue
 from refacebench.results.attacked import attacked
 from refacebench.results.flow import LOST, StageManifest, absent_manifests, follow, without_age
 from refacebench.run import configuration, methods, plan
-from refacebench.run.paths import manifest_place
 from refacebench.statistics import comparisons, unavailable
 from refacebench.statistics.attacks import Evaluation, evaluate_all
 from refacebench.statistics.cohort import assemble, check, once, variants_of
@@ -165,10 +164,15 @@ class Answered:
 
 def measurements(paths: Iterable[str]) -> pd.DataFrame:
     """Return the measurement table from manifests; no rows without any."""
-    places = [(manifest_place(path), path) for path in paths]
-    if not places:
+    tables = [manifest.read(path) for path in paths]
+    if not tables:
         return pd.DataFrame(columns=[*manifest.COLUMNS, "segmenter"])
-    return assemble((at.segmenter, at.variant, manifest.read(path)) for at, path in places)
+    return assemble((_the("segmenter", table), _the("variant", table), table) for table in tables)
+
+
+def _the(column: str, table: pd.DataFrame) -> str:
+    """Return what all rows of a manifest have in common; a batch has one row at least."""
+    return table[column].iloc[0]
 
 
 def read_measured(given: Any, settings: Settings, asked: Any) -> Measured:
@@ -180,8 +184,9 @@ def read_measured(given: Any, settings: Settings, asked: Any) -> Measured:
         Paths: ``measured``, ``rescans``, ``inventory``, ``carried`` and ``brain_age``.
     settings : Settings
     asked
-        ``config`` with the ``brain_age``; ``variants``; ``unavailable``, reasons by variant; and
-        ``unused``, the lists of scans that nothing uses.
+        ``config`` with the ``brain_age``; ``variants``; ``unavailable``, reasons by variant;
+        ``unused``, the lists of scans that nothing uses; and ``carried_by``, the defacer behind
+        each manifest of ``carried``.
     """
     method = methods.declared("brainage", configuration.BRAIN_AGE, asked.config["brain_age"])
     models = brainage.load(given.brain_age)
@@ -189,8 +194,8 @@ def read_measured(given: Any, settings: Settings, asked: Any) -> Measured:
     added = unavailable.rows(table, asked.unavailable)
     table = brainage.add_predictions(table, method, models)
     companions = [
-        manifest.read(path).assign(made_by=manifest_place(path).variant)
-        for path in given.get("carried", [])
+        manifest.read(path).assign(made_by=defacer)
+        for path, defacer in zip(given.get("carried", []), asked.carried_by, strict=True)
     ]
     return Measured(
         pd.concat([table, added], ignore_index=True),
@@ -213,13 +218,19 @@ def read_followed(given: Any, asked: Any) -> Followed:
     asked
         ``variants``, ``unavailable`` and ``unused`` as for :func:`read_measured`.
     """
-    paths = [*given.measured, *given.rescans, *given.training, *given.refacing]
-    places = [(manifest_place(path), manifest.read(path)) for path in paths]
+    made = {"measure": given.measured, "segment": [*given.rescans, *given.training]}
+    made["deface"] = given.refacing
+    stages = [
+        StageManifest(stage, _the("variant", table), table)
+        for stage, paths in made.items()
+        for table in map(manifest.read, paths)
+    ]
     originals = [
-        (at.segmenter, at.variant, table) for at, table in places if at.variant == "original"
+        (_the("segmenter", found.table), found.variant, found.table)
+        for found in stages
+        if found.variant == "original"
     ]
     added = unavailable.rows(assemble(originals), asked.unavailable)
-    stages = [StageManifest(at.stage, at.variant, table) for at, table in places]
     ledgers = [manifest.read(path) for path in [*given.enrolled, *given.attacked]]
     return Followed(
         plan.read_all(given.inventory, asked.unused),

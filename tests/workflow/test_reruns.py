@@ -1,0 +1,113 @@
+"""After a finished run a change of the config runs again what depends on it, and nothing else."""
+
+import re
+
+import pytest
+
+from running import bids, job_counts, snakemake
+
+CONFIG = {
+    "splits": {"train": 1, "validation": 1, "test": 1},
+    "batch_size": 2,
+    "defacers": {"quickshear": {}, "mask_face": {}},
+    "refacers": {"pix2pix25d": {"defacers": ["mask_face"]}},
+    "attackers": {"surface": {}, "head_shape": {}},
+}
+#: The rules that work on scans; their jobs are counted, those of tables and figures are not.
+OF_SCANS = (
+    *("inventory", "prepare", "deface", "train", "reface", "segment", "measure"),
+    *("render", "enrol", "attack", "brain_age"),
+)
+#: Two batches a split.  Variants: original, quickshear, mask_face, mask_face+pix2pix25d and, as
+#: there are attackers, skull_strip.  `head_shape` is not shown the blurred control.
+EVERYTHING = {
+    "inventory": 6,
+    "prepare": 6,
+    # mask_face in all splits, for the refacer is trained on it; two others in the test split.
+    "deface": 6 + 2 + 2,
+    "train": 1,
+    "reface": 2,
+    # Five variants of the test split, and the train split's originals.
+    "segment": 10 + 2,
+    "measure": 10,
+    "render": 10,
+    "enrol": 2,
+    "attack": 7 + 6,
+    "brain_age": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Return the folder of a run whose files are all there and empty, and its config.
+
+    Snakemake notes the parameters of what it touches, as if it had made it.
+    """
+    home = tmp_path_factory.mktemp("finished")
+    config = {"datasets": {"mine": bids(home / "bids", 12)}, **CONFIG}
+    planned = snakemake(home, "-n", config=config)
+    assert of_scans(job_counts(planned)) == EVERYTHING
+    for line in re.findall(r"^    output: (.*)$", planned.stdout, re.M):
+        for path in line.split(", "):
+            (home / path).parent.mkdir(parents=True, exist_ok=True)
+            (home / path).write_text("")
+    touched = snakemake(home, "--touch", "--forceall", config=config)
+    assert touched.returncode == 0, touched.stderr[-3000:]
+    return home, config
+
+
+def of_scans(counts):
+    return {name: counts[name] for name in OF_SCANS if name in counts}
+
+
+def counted(home, config):
+    """Return the jobs that a run would do; none where nothing is to be done."""
+    run = snakemake(home, "-n", config=config)
+    assert run.returncode == 0, run.stderr[-3000:]
+    return {} if "Nothing to be done" in run.stdout + run.stderr else job_counts(run)
+
+
+def test_nothing_changed_and_nothing_runs(finished):
+    home, config = finished
+    assert counted(home, config) == {}
+
+
+def test_a_time_limit_that_was_kept_makes_nothing_run_again(finished):
+    home, config = finished
+    assert counted(home, {**config, "scan_timeout_s": 100}) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        # All lists of scans change.
+        ({"seed": 2}, EVERYTHING),
+        ({"batch_size": 3}, EVERYTHING),
+        # One defacer: its variant, from the image to what two attackers say of it.
+        (
+            {"defacers": {"quickshear": {"buffer": 5}, "mask_face": {}}},
+            {"deface": 2, "segment": 2, "measure": 2, "render": 2, "attack": 2},
+        ),
+        # One model: its training and the same.
+        (
+            {"refacers": {"pix2pix25d": {"defacers": ["mask_face"], "epochs": 3}}},
+            {"train": 1, "reface": 2, "segment": 2, "measure": 2, "render": 2, "attack": 2},
+        ),
+        # One attacker: its gallery and all its attacks.
+        ({"attackers": {"surface": {"rounds": 4}, "head_shape": {}}}, {"enrol": 1, "attack": 7}),
+        # All pictures, and no segmentation.
+        ({"rendering": {"pixels": 64}}, {"render": 10, "enrol": 2, "attack": 13}),
+        ({"thresholds": {"face_left": 0.3}}, {"measure": 10}),
+        ({"brain_age": {"min_train": 30}}, {"brain_age": 1}),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_a_change_runs_what_depends_on_it(finished, changes, expected):
+    home, config = finished
+    assert of_scans(counted(home, {**config, **changes})) == expected
+
+
+def test_who_may_see_faces_is_no_matter_of_scans(finished):
+    home, config = finished
+    mine = {**config["datasets"]["mine"], "faces": "public"}
+    assert of_scans(counted(home, {**config, "datasets": {"mine": mine}})) == {}
