@@ -32,9 +32,10 @@ install-test: $(VENV)/.installed-test
 package: install
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 
-# Says the tag of this version; fails where CITATION.cff, CHANGELOG.md or a tag here disagree.
+# Prints how this version is tagged (with TAG=v1.2.3: compares); fails where CITATION.cff or
+# CHANGELOG.md say another version.
 tag: install
-	$(BIN)/python .ci/tag.py
+	$(BIN)/python .ci/tag.py $(TAG)
 
 # The package itself, from this folder: a change of code needs no new installation, a new version
 # does. Nothing is downloaded here: setuptools is there already.
