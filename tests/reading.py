@@ -6,14 +6,14 @@ import pandas as pd
 
 from refacebench.results import catalogue
 from refacebench.results.result import View
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
-SETTINGS = Settings(n_boot=50, seed=7)
+SETTINGS = Criteria(n_boot=50, seed=7)
 
 
-def caption(name, tables, settings=SETTINGS, segmenter=None, **view):
+def caption(name, tables, criteria=SETTINGS, segmenter=None, **view):
     """Return the caption of a result, or of a figure that has one of its own."""
-    given = View(tables, settings, segmenter, **view)
+    given = View(tables, criteria, segmenter, **view)
     for result in catalogue.everything():
         for figure in result.figures:
             if figure.name == name:
@@ -28,7 +28,7 @@ def context(tables, figures=(), **changes):
         "faces": "private",
         "tables": tables,
         "figures": dict(figures),
-        "settings": SETTINGS,
+        "criteria": SETTINGS,
         "config": {"seed": 41, "splits": {"train": 18, "test": 12}, "defacers": {"quickshear": {}}},
         "methods": [
             {"kind": "defacer", "name": "pydeface", "title": "mask", "engine": "native",

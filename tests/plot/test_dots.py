@@ -5,9 +5,9 @@ import pytest
 
 from factories import make_tables, measurements
 from refacebench.plot import overlap, style
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
-SETTINGS = Settings(n_boot=50)
+SETTINGS = Criteria(n_boot=50)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from refacebench import vocabulary
 from refacebench.plot import curves, style
 from refacebench.results import catalogue
 from refacebench.results.result import View
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 SEVERAL = ("original", "null", "afni_refacer", "quickshear", "cpgan_hull+diffusion25d")
 
@@ -23,7 +23,7 @@ def test_nothing_lies_on_anything_else_in_the_saved_figures(tmp_path):
     measures["brainage_raw"] = measures["age"] + np.random.default_rng(3).normal(
         0, 3, len(measures)
     )
-    tables = make_tables(measures, Settings(n_boot=20))
+    tables = make_tables(measures, Criteria(n_boot=20))
     drawn = catalogue.draw(
         View(tables, look=style.look_of(tables), measures=measures), ["deepbet_gmm"]
     )

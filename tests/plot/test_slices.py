@@ -8,9 +8,9 @@ from factories import VARIANTS, make_tables, measurements
 from refacebench import faces
 from refacebench.image.nifti import Volume, axis_codes, reorient
 from refacebench.plot import slices, style
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
-SETTINGS = Settings(n_boot=50)
+SETTINGS = Criteria(n_boot=50)
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from refacebench import faces, manifest
 from refacebench.plot import overlap, style
 from refacebench.results import catalogue
 from refacebench.results.result import View
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
-SETTINGS = Settings(n_boot=50)
+SETTINGS = Criteria(n_boot=50)
 
 
 @pytest.fixture(scope="module")

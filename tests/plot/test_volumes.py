@@ -5,10 +5,10 @@ import pytest
 
 from factories import make_tables, measurements
 from refacebench.plot import style, volumes
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import GLOBALS, REGIONS
 
-SETTINGS = Settings(n_boot=50)
+SETTINGS = Criteria(n_boot=50)
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,10 @@ from refacebench.results.flow import summary as flow_summary
 from refacebench.results.flow_counts import compute as flow_counts_table
 from refacebench.stages.attack import compare, reasons_of
 from refacebench.stages.enrol import at, record
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import ATTACKING
 
-SETTINGS = Settings(n_boot=100)
+SETTINGS = Criteria(n_boot=100)
 
 
 UNREGISTERED = "the scan could not be registered to the template head (scale 0.96-1.29)"
@@ -217,7 +217,7 @@ def dataset(tables):
         "faces": "private",
         "tables": tables,
         "figures": {},
-        "settings": SETTINGS,
+        "criteria": SETTINGS,
         "config": {},
         "methods": [],
     }

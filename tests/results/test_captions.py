@@ -1,4 +1,4 @@
-"""Captions follow tables and settings."""
+"""Captions follow tables and criteria."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from factories import TABLE_COLUMNS
 from reading import SETTINGS, caption
 from refacebench.plot.style import look_of
 from refacebench.report.limits import limitations
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 
 @pytest.mark.parametrize("name", sorted([*TABLE_COLUMNS, "volumes_globals"]))
@@ -20,7 +20,7 @@ def test_captions_are_plain_sentences(tables, name):
 
 
 def test_captions_follow_the_settings(tables):
-    other = Settings(n_boot=123, seed=99, alpha=0.01, level=0.9)
+    other = Criteria(n_boot=123, seed=99, alpha=0.01, level=0.9)
     text = caption("volumes_globals", tables, other)
     assert "p < 0.01" in text
     assert "90 %, percentile bootstrap over participants (123 resamples, seed 99)" in text
@@ -92,7 +92,7 @@ CHANGED = "grey, white, CSF or TIV"
     ],
 )  # fmt: skip
 def test_captions_say_what_counts(flowed, name, facts):
-    text = caption(name, flowed, Settings(n_boot=200))
+    text = caption(name, flowed, Criteria(n_boot=200))
     for fact in facts:
         assert fact in text, (fact, text)
 

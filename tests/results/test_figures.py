@@ -8,10 +8,10 @@ from factories import TABLE_COLUMNS, make_tables, measurements
 from refacebench.plot import curves, dots, overlap, style, volumes
 from refacebench.results import brainage, catalogue, quality, runtime, similarity
 from refacebench.results.result import View
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import TIMED
 
-SETTINGS = Settings(n_boot=50)
+SETTINGS = Criteria(n_boot=50)
 
 
 @pytest.fixture(scope="module")

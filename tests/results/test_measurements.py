@@ -22,10 +22,10 @@ from refacebench.results.volumes import compute as volumes_table
 from refacebench.results.volumes_over import compute as volumes_over_table
 from refacebench.statistics import cohort, intervals, paired
 from refacebench.statistics.cohort import once
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import GLOBALS, REGIONS
 
-QUICK = Settings(n_boot=200)
+QUICK = Criteria(n_boot=200)
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +40,9 @@ def only(table, **where):
     return table.iloc[0]
 
 
-def volumes_of(table, settings=QUICK):
+def volumes_of(table, criteria=QUICK):
     order = cohort.variants_of(table)
-    return volumes_table(table, settings, order, repeatability_table(table, settings))
+    return volumes_table(table, criteria, order, repeatability_table(table, criteria))
 
 
 def test_columns_of_every_table(made):
@@ -115,7 +115,7 @@ def test_margin_comes_from_the_rescans_or_the_config():
     row = only(repeatability_table(table, QUICK), region="gm")
     assert (row["n"], row["margin_source"]) == (6, "rescan")
     assert row["mean_abs_pct"] == row["margin_pct"] == pytest.approx(expected)
-    few = repeatability_table(table, Settings(min_rescans=7, equivalence_margin_pct=3))
+    few = repeatability_table(table, Criteria(min_rescans=7, equivalence_margin_pct=3))
     assert set(few["margin_source"]) == {"config"}
     assert set(few["margin_pct"]) == {3.0}
     assert few["mean_abs_pct"].notna().all()

@@ -39,8 +39,8 @@ from refacebench.statistics.protocol import Protocol
 from refacebench.vocabulary import OTHER_SESSION
 
 
-def one(found, setting=OTHER_SESSION, protocol=PROTOCOL, settings=SETTINGS):
-    return evaluate(found, setting, protocol, settings)
+def one(found, setting=OTHER_SESSION, protocol=PROTOCOL, criteria=SETTINGS):
+    return evaluate(found, setting, protocol, criteria)
 
 
 def save(found, folder, **more):
@@ -195,7 +195,7 @@ def test_loud_warnings_stand_in_a_banner(cohort, tmp_path):
     weak = kinds(controlled(original=range(1, 14)))
     dataset = {
         "name": "demo", "statement": None, "faces": "private", "figures": {},
-        "tables": cohort | {"privacy_warnings": weak}, "settings": SETTINGS,
+        "tables": cohort | {"privacy_warnings": weak}, "criteria": SETTINGS,
         "config": {"segmenters": {"deepbet_gmm": {}}}, "methods": [], "costs": None,
     }  # fmt: skip
     page = build({"title": "t", "datasets": [dataset]})

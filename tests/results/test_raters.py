@@ -11,9 +11,9 @@ from refacebench import raters as program
 from refacebench.kit import questions
 from refacebench.results import raters as results_raters
 from refacebench.results.raters import compute as raters_table
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
-SETTINGS = Settings(n_boot=400, seed=3)
+SETTINGS = Criteria(n_boot=400, seed=3)
 
 
 VARIANTS = ["original", "a", "a+m"]

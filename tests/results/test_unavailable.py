@@ -15,10 +15,10 @@ from refacebench.results import catalogue
 from refacebench.results.flow import absent_manifests
 from refacebench.results.result import View
 from refacebench.statistics import unavailable
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 GONE = {"mideface": "no program mideface", "mideface+pix2pix25d": "no program mideface"}
-SETTINGS = Settings(n_boot=50)
+SETTINGS = Criteria(n_boot=50)
 SEGMENTERS = ["deepbet_gmm"]
 
 
@@ -126,7 +126,7 @@ def test_figures_and_report_show_the_line(both, tmp_path):
                     "faces": "private",
                     "tables": tables,
                     "figures": {},
-                    "settings": SETTINGS,
+                    "criteria": SETTINGS,
                     "config": {"segmenters": dict.fromkeys(SEGMENTERS, {})},
                     "methods": [
                         {"kind": "defacer", "name": "mideface", "title": "MiDeFace",

@@ -18,11 +18,11 @@ from refacebench.statistics import front, intervals
 from refacebench.statistics.attack_tables import is_unranked
 from refacebench.statistics.attacks import evaluate, evaluate_all
 from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-from refacebench.statistics.settings import Settings
 from refacebench.vocabulary import OTHER_SESSION
 
-SETTINGS = Settings(n_boot=300, seed=2)
+SETTINGS = Criteria(n_boot=300, seed=2)
 
 
 PROTOCOL = Protocol()

@@ -16,13 +16,13 @@ from attacks import (
 from refacebench.results.privacy_warnings import compute as privacy_warnings_table
 from refacebench.statistics.attacks import evaluate, evaluate_all
 from refacebench.statistics.comparisons import Comparisons
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.trials import trials
 from refacebench.vocabulary import OTHER_SESSION, SAME_SCAN
 
 
-def one(found, setting=OTHER_SESSION, protocol=PROTOCOL, settings=SETTINGS):
-    return evaluate(found, setting, protocol, settings)
+def one(found, setting=OTHER_SESSION, protocol=PROTOCOL, criteria=SETTINGS):
+    return evaluate(found, setting, protocol, criteria)
 
 
 def test_unscored_queries_count_as_not_identified_and_are_left_out_of_completers():
@@ -101,7 +101,7 @@ def test_intervals_hold_their_values_and_are_deterministic():
     pd.testing.assert_frame_equal(first.curves, second.curves)
     for name in ("rank1", "rank_k", "choice", "area", "roc_area", "eer", "verified"):
         assert first.row[f"{name}_low"] <= first.row[name] <= first.row[f"{name}_high"]
-    other = one(by_rank(ranks, 13), settings=Settings(n_boot=300, seed=9))
+    other = one(by_rank(ranks, 13), criteria=Criteria(n_boot=300, seed=9))
     assert other.row["area_low"] != first.row["area_low"]
     assert other.row["area"] == first.row["area"]
 

@@ -21,8 +21,8 @@ from refacebench.statistics.trials import trials
 from refacebench.vocabulary import OTHER_SESSION, SAME_SCAN
 
 
-def one(found, setting=OTHER_SESSION, protocol=PROTOCOL, settings=SETTINGS):
-    return evaluate(found, setting, protocol, settings)
+def one(found, setting=OTHER_SESSION, protocol=PROTOCOL, criteria=SETTINGS):
+    return evaluate(found, setting, protocol, criteria)
 
 
 def test_the_exact_test_is_the_binomial_one_where_galleries_are_equal():

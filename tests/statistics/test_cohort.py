@@ -7,9 +7,9 @@ import pytest
 import factories
 from factories import make_tables
 from refacebench.statistics import cohort
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
-QUICK = Settings(n_boot=200)
+QUICK = Criteria(n_boot=200)
 
 
 @pytest.fixture(scope="module")
@@ -61,5 +61,5 @@ def test_only_declared_rescans_are_pairs():
     # A later session alone, at whatever gap, is none.
     assert cohort.rescan_pairs(table.assign(role="measured", rescan_of=""), "s").empty
     assert cohort.rescan_pairs(table.drop(columns="rescan_of").assign(role="measured"), "s").empty
-    compared = cohort.compared(table.assign(split="test"), Settings())
+    compared = cohort.compared(table.assign(split="test"), Criteria())
     assert set("hj").isdisjoint(compared["scan"])

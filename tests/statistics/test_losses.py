@@ -13,10 +13,10 @@ from refacebench.stages.enrol import record
 from refacebench.statistics import losses
 from refacebench.statistics.attacks import evaluate_all
 from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-from refacebench.statistics.settings import Settings
 
-SETTINGS = Settings(n_boot=100)
+SETTINGS = Criteria(n_boot=100)
 
 
 UNREGISTERED = "the scan could not be registered to the template head (scale 0.96-1.29)"
@@ -75,7 +75,7 @@ def dataset(tables):
         "faces": "private",
         "tables": tables,
         "figures": {},
-        "settings": SETTINGS,
+        "criteria": SETTINGS,
         "config": {},
         "methods": [],
     }

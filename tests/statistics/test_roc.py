@@ -16,8 +16,8 @@ from refacebench.statistics.trials import trials
 from refacebench.vocabulary import OTHER_SESSION, SAME_SCAN
 
 
-def one(found, setting=OTHER_SESSION, protocol=PROTOCOL, settings=SETTINGS):
-    return evaluate(found, setting, protocol, settings)
+def one(found, setting=OTHER_SESSION, protocol=PROTOCOL, criteria=SETTINGS):
+    return evaluate(found, setting, protocol, criteria)
 
 
 @pytest.mark.parametrize("levels", [1000, 4])

@@ -9,13 +9,13 @@ from attacks import by_rank, make, resplit_scores, scans
 from refacebench.statistics import worst
 from refacebench.statistics.attacks import evaluate
 from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-from refacebench.statistics.settings import Settings
 from refacebench.statistics.swaps import as_others, shuffled_rates
 from refacebench.statistics.trials import by_person, trials, within
 from refacebench.vocabulary import OTHER_SESSION
 
-SETTINGS = Settings(n_boot=300, seed=2)
+SETTINGS = Criteria(n_boot=300, seed=2)
 
 
 PROTOCOL = Protocol()
@@ -45,7 +45,7 @@ def test_the_draws_are_all_permutations_alike():
     gallery = scans(3, 1).assign(scan=lambda t: t["scan"] + "b", session="later")
     t = only_trials(make(distance, scans(3, 1), gallery))
     worth = {"rank1": lambda u: within(u, 1)}
-    drawn = shuffled_rates(t, worth, Settings(n_boot=6000))["rank1"]
+    drawn = shuffled_rates(t, worth, Criteria(n_boot=6000))["rank1"]
     nearest = distance.argmin(axis=1)
     exact = [np.mean(nearest == np.array(p)) for p in itertools.permutations(range(3))]
     for value in set(exact):

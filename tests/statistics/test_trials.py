@@ -18,15 +18,15 @@ from attacks import (
     scans,
 )
 from refacebench.statistics.attacks import evaluate
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-from refacebench.statistics.settings import Settings
 from refacebench.statistics.trials import trials
 from refacebench.vocabulary import OTHER_SESSION, SAME_SCAN
 from refacebench.vocabulary import SETTINGS as ATTACK_SETTINGS
 
 
-def one(found, setting=OTHER_SESSION, protocol=PROTOCOL, settings=SETTINGS):
-    return evaluate(found, setting, protocol, settings)
+def one(found, setting=OTHER_SESSION, protocol=PROTOCOL, criteria=SETTINGS):
+    return evaluate(found, setting, protocol, criteria)
 
 
 def test_ranks_of_a_tiny_matrix_by_hand():
@@ -111,7 +111,7 @@ def test_ignorance_is_chance_on_average(seed, n, levels):
     gallery = scans(n, 1).assign(scan=lambda t: t["scan"] + "b", session="later")
     query = scans(n, 1)
     # Every person's query has the same distances to everybody: the hub of the gallery.
-    found = one(make(np.tile(row, (n, 1)), query, gallery), settings=Settings(n_boot=10)).row
+    found = one(make(np.tile(row, (n, 1)), query, gallery), criteria=Criteria(n_boot=10)).row
     assert found["rank1"] == pytest.approx(1 / n)
     assert found["choice"] == pytest.approx(0.2)
     assert found["area"] == pytest.approx(0.5)

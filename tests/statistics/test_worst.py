@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 
 from refacebench.statistics import worst
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
-SETTINGS = Settings(n_boot=300, seed=2)
+SETTINGS = Criteria(n_boot=300, seed=2)
 
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,7 +19,7 @@ from refacebench.results import catalogue
 from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
 from refacebench.run import configuration, ending, failures, graph, methods
 from refacebench.stages import align, carry, inventory, measure, prepare
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 # Large arrays come and go all the time. As set here the C library (glibc; others do not look)
 # keeps their memory, instead of asking the system for fresh pages each time: a fifth of the
@@ -94,7 +94,7 @@ def of_config(*keys):
     return found
 
 
-SETTINGS = Settings.from_config(config)
+CRITERIA = Criteria.from_config(config)
 FIGURES, ATTACK_FIGURES = catalogue.figure_names(RUN.segmenters), catalogue.attack_figure_names()
 FIGURE_FILES = RUN.figure_files([*FIGURES, "slices"], ATTACK_FIGURES)
 # Recognisability is measured only where attackers are configured.

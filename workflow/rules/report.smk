@@ -34,9 +34,9 @@ rule figures:
         mem_mb=growing(2000),
         runtime=30,
     params:
-        alpha=SETTINGS.alpha,
-        level=SETTINGS.level,
-        threshold_pct=SETTINGS.threshold_pct,
+        alpha=CRITERIA.alpha,
+        level=CRITERIA.level,
+        threshold_pct=CRITERIA.threshold_pct,
         defacers=list(config["defacers"]),
         segmenters=RUN.segmenters,
         variants=RUN.variants,

@@ -2,15 +2,15 @@
 
 from refacebench.report import figures
 from refacebench.run import log
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 
 def main(snakemake):
     """Draw and write PNG and SVG files."""
     log.start(snakemake.log[0])
     p = snakemake.params
-    settings = Settings(alpha=p.alpha, level=p.level, threshold_pct=p.threshold_pct)
-    drawn = figures.of_measurements(snakemake.input, settings, p.defacers, p.segmenters)
+    criteria = Criteria(alpha=p.alpha, level=p.level, threshold_pct=p.threshold_pct)
+    drawn = figures.of_measurements(snakemake.input, criteria, p.defacers, p.segmenters)
     figures.write(drawn, snakemake.output, p.note)
 
 

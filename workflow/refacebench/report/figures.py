@@ -15,7 +15,7 @@ from refacebench.plot import curves, samples, slices, style
 from refacebench.results import catalogue, privacy_map
 from refacebench.results.result import View
 from refacebench.statistics.comparisons import Comparisons
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import OK
 
 
@@ -37,7 +37,7 @@ def write(drawn: Mapping, paths: Iterable[str | Path], note: str = "") -> None:
 
 
 def of_measurements(
-    given, settings: Settings, defacers: Sequence[str], segmenters: Sequence[str]
+    given, criteria: Criteria, defacers: Sequence[str], segmenters: Sequence[str]
 ) -> dict:
     """Draw the figures of measurements.
 
@@ -45,14 +45,14 @@ def of_measurements(
     ----------
     given
         Paths: ``tables``, and ``measured``, the manifests of the measure stage.
-    settings : Settings
+    criteria : Criteria
     defacers, segmenters : sequence of str
         In the order of the config.
     """
     tables = _read(given.tables)
     look = style.look_of(tables, defacers)
     measures = manifest.read_many(given.measured)
-    return catalogue.draw(View(tables, settings, look=look, measures=measures), segmenters)
+    return catalogue.draw(View(tables, criteria, look=look, measures=measures), segmenters)
 
 
 def of_attacks(

@@ -23,7 +23,7 @@ from refacebench.results import catalogue, costs, flow, flow_counts, words
 from refacebench.results.catalogue import name_of
 from refacebench.results.privacy_warnings import warning_lines
 from refacebench.results.result import Figure, Result, View
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 TEMPLATE = Path(__file__).with_name("page.html")
 #: A page must stay small enough to be mailed.
@@ -50,7 +50,7 @@ def build(context: Mapping) -> str:
         ``figures`` : dict of str to path
             PNG files by name, those of several segmenters, ``slices`` and all ``curves-*`` and
             ``samples-*`` among them.
-        ``settings`` : :class:`refacebench.statistics.settings.Settings`.
+        ``criteria`` : :class:`refacebench.statistics.criteria.Criteria`.
         ``config`` : mapping
             The run's config; ``seed``, ``splits``, ``thresholds`` and the order
             of ``defacers`` and ``segmenters`` are used.
@@ -91,11 +91,11 @@ def build(context: Mapping) -> str:
 def _dataset(dataset: Mapping) -> dict:
     """Return what the template needs of one dataset."""
     tables = dataset["tables"]
-    settings = dataset["settings"]
+    criteria = dataset["criteria"]
     config = dataset.get("config") or {}
     view = View(
         tables,
-        settings,
+        criteria,
         thresholds=config.get("thresholds") or {},
         faces=dataset["faces"],
         look=look_of(tables, list(config.get("defacers") or {})),
@@ -106,13 +106,13 @@ def _dataset(dataset: Mapping) -> dict:
         "statement": statement,
         "warnings": warning_lines(tables),
         "notes": warning_lines(tables, loud=False),
-        "summary": summary_lines(tables, settings, look=view.look),
+        "summary": summary_lines(tables, criteria, look=view.look),
         "flow": _flow(dataset, view),
         "methods": _methods(dataset["methods"]),
         "sections": [s for s in _sections(dataset, view) if s.pictures or s.tables],
         "costs": _costs(dataset.get("costs")),
-        "limits": limitations(tables, settings, statement, view.look),
-        "parameters": _parameters(settings, config),
+        "limits": limitations(tables, criteria, statement, view.look),
+        "parameters": _parameters(criteria, config),
     }
 
 
@@ -243,8 +243,8 @@ def _engine(engine, reason=None) -> str:
     return f"{name}: {reason}" if reason else name
 
 
-def _parameters(settings: Settings, config: Mapping) -> Table:
-    rows = [[f"statistics: {key}", _plain(value)] for key, value in asdict(settings).items()]
+def _parameters(criteria: Criteria, config: Mapping) -> Table:
+    rows = [[f"statistics: {key}", _plain(value)] for key, value in asdict(criteria).items()]
     for key in ("privacy", "thresholds", "splits", "seed"):
         if key in config and (key != "privacy" or config.get("attackers")):
             rows.insert(0, [key, _plain(config[key])])
@@ -289,7 +289,7 @@ def read(given, asked) -> list[dict]:
                 f.stem: catalogue.read(f) for f in _under([*given.tables, *given.privacy], name)
             },
             "figures": {f.stem: f for f in _under(given.figures, name)},
-            "settings": Settings.from_config(asked.config),
+            "criteria": Criteria.from_config(asked.config),
             "config": asked.config,
             "methods": asked.methods,
             "costs": spent[spent["dataset"] == name].drop(columns="dataset"),

@@ -19,7 +19,7 @@ from refacebench.kit.questions import COLUMNS, identity
 from refacebench.reasons import one_line
 from refacebench.results import raters_problems
 from refacebench.results.inputs import Answered
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 FORMAT, FORMAT_VERSION = "refacebench-answers", 1
 _ANSWERS = ("kit", "rater", "question", "choice")
@@ -191,11 +191,11 @@ def _without_contradictions(answers: pd.DataFrame) -> tuple[pd.DataFrame, list[d
     return kept.reset_index(drop=True), twice
 
 
-def collect(paths: Iterable[str | Path], key: str | Path, settings: Settings) -> Answered:
+def collect(paths: Iterable[str | Path], key: str | Path, criteria: Criteria) -> Answered:
     """Return what stands in answer files, for the results of raters."""
     known = read_key(key)
     answers, problems = read_answers(paths, known)
-    return Answered(answers, problems, known, settings)
+    return Answered(answers, problems, known, criteria)
 
 
 def line(given: Answered, files: int) -> str:

@@ -18,8 +18,8 @@ from refacebench.statistics import comparisons, unavailable
 from refacebench.statistics.attacks import Evaluation, evaluate_all
 from refacebench.statistics.cohort import assemble, check, once, variants_of
 from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-from refacebench.statistics.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Measured:
         The measurement table; with the columns of
         :func:`refacebench.brainage.add_predictions` where models are given, and rows of
         unavailable variants (:func:`refacebench.statistics.unavailable.rows`).
-    settings : Settings
+    criteria : Criteria
     variants : sequence of str
         The variants that there should be; see
         :func:`refacebench.statistics.cohort.variants_of`.
@@ -50,7 +50,7 @@ class Measured:
     """
 
     measurements: pd.DataFrame
-    settings: Settings = field(default_factory=Settings)
+    criteria: Criteria = field(default_factory=Criteria)
     variants: Sequence[str] | None = None
     brainage_models: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     carried: pd.DataFrame | None = None
@@ -130,7 +130,7 @@ class Attacked:
     volumes : pandas.DataFrame
         The table ``volumes``.
     protocol : Protocol
-    settings : Settings
+    criteria : Criteria
     floors : collection of str
         The attackers that look at no face.
     absent : mapping
@@ -143,7 +143,7 @@ class Attacked:
     queries: pd.DataFrame
     volumes: pd.DataFrame
     protocol: Protocol
-    settings: Settings
+    criteria: Criteria
     floors: Collection[str] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
 
@@ -155,7 +155,7 @@ class Answered:
     answers: pd.DataFrame
     problems: pd.DataFrame
     key: pd.DataFrame
-    settings: Settings
+    criteria: Criteria
     absent: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -175,14 +175,14 @@ def _the(column: str, table: pd.DataFrame) -> str:
     return table[column].iloc[0]
 
 
-def read_measured(given: Any, settings: Settings, asked: Any) -> Measured:
+def read_measured(given: Any, criteria: Criteria, asked: Any) -> Measured:
     """Read what the rule ``statistics`` is given.
 
     Parameters
     ----------
     given
         Paths: ``measured``, ``rescans``, ``inventory``, ``carried`` and ``brain_age``.
-    settings : Settings
+    criteria : Criteria
     asked
         ``config`` with the ``brain_age``; ``variants``; ``unavailable``, reasons by variant;
         ``unused``, the lists of scans that nothing uses; and ``carried_by``, the defacer behind
@@ -199,7 +199,7 @@ def read_measured(given: Any, settings: Settings, asked: Any) -> Measured:
     ]
     return Measured(
         pd.concat([table, added], ignore_index=True),
-        settings,
+        criteria,
         asked.variants,
         models,
         pd.concat(companions, ignore_index=True) if companions else None,
@@ -242,7 +242,7 @@ def read_followed(given: Any, asked: Any) -> Followed:
 
 
 def read_attacked(
-    given: Any, protocol: Protocol, settings: Settings, floors: Collection[str]
+    given: Any, protocol: Protocol, criteria: Criteria, floors: Collection[str]
 ) -> Attacked:
     """Read what the rule ``privacy`` is given.
 
@@ -250,18 +250,18 @@ def read_attacked(
     ----------
     given
         Paths: ``attacks``, ``enrolled``, ``attacked`` and ``volumes``.
-    protocol, settings, floors
+    protocol, criteria, floors
         As for :class:`Attacked`.
     """
     more: list[Comparisons] = []
     return Attacked(
-        evaluate_all(_each(given.attacks, more), protocol, settings),
+        evaluate_all(_each(given.attacks, more), protocol, criteria),
         more,
         manifest.read_many(given.enrolled),
         manifest.read_many(given.attacked),
         catalogue.read(given.volumes),
         protocol,
-        settings,
+        criteria,
         floors,
     )
 

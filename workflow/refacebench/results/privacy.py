@@ -23,8 +23,8 @@ from refacebench.results.cells import by_variant, with_interval
 from refacebench.results.result import ATTACKS, Figure, Heading, Printed, Result, View
 from refacebench.statistics.attack_tables import SETTING_WORDS, attackers, main_rows, main_setting
 from refacebench.statistics.attacks import Evaluation
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.losses import explained
-from refacebench.statistics.settings import Settings
 
 #: What stands beside all that was measured of recognisability.
 MEASURED = (
@@ -79,7 +79,7 @@ def caption(view: View) -> str:
         "over all variants and attackers of a setting. rank1_detectable: the smallest rate that "
         "would have passed. Not above chance is not safe.",
         _resplits(table),
-        words.intervals(view.settings),
+        words.intervals(view.criteria),
         "Intervals of rank 1 and rank k are widened to Clopper-Pearson's; those of choices are "
         "Gaffke's bounds, which are the same for plain hits.",
     )
@@ -219,7 +219,7 @@ def _rates_legend(figure: Any, setting: str, table: pd.DataFrame) -> None:
 
 def printed(view: View) -> Printed:
     """Return one row a variant, one column an attacker, in the setting that counts."""
-    table, look, settings = view.rows("privacy"), view.look, view.settings
+    table, look, criteria = view.rows("privacy"), view.look, view.criteria
     table = main_rows(table)
     attackers = list(dict.fromkeys(table["attacker"]))
     first = "rank1_completers"
@@ -230,9 +230,9 @@ def printed(view: View) -> Printed:
     rows = []
     for label, mine in by_variant(table, look):
         by = mine.set_index("attacker")
-        cells = [_attack_cell(by, a, name, settings) for a in attackers]
+        cells = [_attack_cell(by, a, name, criteria) for a in attackers]
         if name != first:
-            cells += [_attack_cell(by, a, first, settings) for a in attackers]
+            cells += [_attack_cell(by, a, first, criteria) for a in attackers]
         failed = int((mine["n"] - mine["n_completers"]).max())
         rows.append([label, _of_planned(mine) + (f" ({failed})" if failed else ""), *cells])
     return columns, rows
@@ -245,13 +245,13 @@ def _of_planned(mine: pd.DataFrame) -> str:
     return f"{number} ({'; '.join(texts)})" if texts else number
 
 
-def _attack_cell(by: pd.DataFrame, attacker: str, name: str, settings: Settings) -> str:
+def _attack_cell(by: pd.DataFrame, attacker: str, name: str, criteria: Criteria) -> str:
     if attacker not in by.index:
         return NO_VALUE
     row = by.loc[attacker]
     text = with_interval(row, name, f"{name}_low", f"{name}_high", 0, scale=100)
     rank1 = name == "rank1_completers"
-    if rank1 and row["p_holm"] < settings.alpha:
+    if rank1 and row["p_holm"] < criteria.alpha:
         text = text.replace(" [", "* [", 1)
     if row["n_undetected"] > 0 and not rank1:
         text += f"; no face {int(row['n_undetected'])}/{int(row['n_queries'])}"
@@ -264,7 +264,7 @@ def _numbers(view: View) -> str:
         f"The numbers of the figure in percent; {words.brackets(view)}; n: participants; "
         "(failed): those "
         "whom an attacker could not compare, in none of its rates; *: named first more often "
-        f"than chance (exact test, Holm p < {view.settings.alpha:g})."
+        f"than chance (exact test, Holm p < {view.criteria.alpha:g})."
     )
 
 

@@ -38,7 +38,7 @@ def caption(view: View) -> str:
         "ranking; ignorance gives the diagonal. ROC: true against false accepts over all "
         "thresholds of the distance. Of queries that could be compared. Bands: over resplits "
         "where an attacker is trained, else pointwise bootstrap over participants.",
-        words.intervals(view.settings),
+        words.intervals(view.criteria),
     )
 
 

@@ -21,7 +21,7 @@ def caption(view: View) -> str:
         "Scans in which an attacker that looks for a face found none (or that could not be "
         "rendered). Not detected is not the same as safe: such scans are compared all the same "
         "where the attacker can.",
-        words.shares(view.settings),
+        words.shares(view.criteria),
     )
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 from refacebench.results.result import ATTACKS, Result, View
 from refacebench.statistics import paired
 from refacebench.statistics.attacks import Evaluation
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-from refacebench.statistics.settings import Settings
 from refacebench.vocabulary import ORIGINAL, OTHER_SESSION, PICTURE_CONTROLS, SKULL_STRIP
 
 BLURRED, BLACK = PICTURE_CONTROLS
@@ -31,7 +31,7 @@ LEAK, WEAK, BLIND, NOT_RUN, MISSING, SMALL, EASY, NO_LANDMARK = (
 LOUD = ("leak", "weak_attack", "blind_attack", "not_attacked", "missing_control")
 
 
-def compute(results: Sequence[Evaluation], protocol: Protocol, settings: Settings) -> pd.DataFrame:
+def compute(results: Sequence[Evaluation], protocol: Protocol, criteria: Criteria) -> pd.DataFrame:
     """Return the table ``privacy_warnings``: what a reader must know before any number.
 
     ``weak_attack``: the attacker does not name the ORIGINAL first significantly
@@ -51,11 +51,11 @@ def compute(results: Sequence[Evaluation], protocol: Protocol, settings: Setting
                 rows.append(_warning(MISSING, attacker, name, "", {}, _missing(attacker, name)))
         for row in mine:
             if row["variant"] == ORIGINAL and _attacked(row):
-                rows += _original_warnings(row, settings)
+                rows += _original_warnings(row, criteria)
         rows += _not_run(attacker, mine)
         rows += _sessions_warning(attacker, mine)
         rows += _gallery_warning(attacker, mine, protocol)
-    rows += _leaks(results, settings) + _landmarks(results)
+    rows += _leaks(results, criteria) + _landmarks(results)
     order = (LEAK, WEAK, BLIND, NOT_RUN, MISSING, SMALL, EASY, NO_LANDMARK)
     place = {kind: i for i, kind in enumerate(order)}
     return RESULT.frame(sorted(rows, key=lambda row: place[row["kind"]]))
@@ -121,11 +121,11 @@ def _warning(
     }
 
 
-def _original_warnings(row: Mapping[str, Any], settings: Settings) -> list[dict[str, Any]]:
+def _original_warnings(row: Mapping[str, Any], criteria: Criteria) -> list[dict[str, Any]]:
     found = []
     attacker, setting = row["attacker"], row["setting"]
     in_words = setting.replace("_", " ")
-    if not row.get("p_holm", np.nan) < settings.alpha:
+    if not row.get("p_holm", np.nan) < criteria.alpha:
         message = (
             f"this attack is weak: its numbers protect nobody. {attacker} ({in_words}) names "
             f"{100 * row['rank1_completers']:.0f} % of {row['n_completers']} participants from "
@@ -168,13 +168,13 @@ def _gallery_warning(
     return [_warning(SMALL, attacker, "", "", {}, message)]
 
 
-def _leaks(results: Sequence[Evaluation], settings: Settings) -> list[dict[str, Any]]:
+def _leaks(results: Sequence[Evaluation], criteria: Criteria) -> list[dict[str, Any]]:
     black = [r.row for r in results if r.row["variant"] == BLACK and _attacked(r.row)]
     p_values = [row.get(name, np.nan) for row in black for name in ("p", "p_area")]
     corrected = np.reshape(paired.correct(p_values, "holm"), (-1, 2))
     found = []
     for row, pair in zip(black, corrected, strict=True):
-        if not (pair < settings.alpha).any():
+        if not (pair < criteria.alpha).any():
             continue
         message = (
             f"the protocol leaks: {row['attacker']} ({row['setting'].replace('_', ' ')}) names "
@@ -209,7 +209,7 @@ RESULT = Result(
     about=__doc__,
     job=ATTACKS,
     columns="kind attacker control setting n rank1 chance p_holm message",
-    compute=lambda given, _: compute(given.evaluations, given.protocol, given.settings),
+    compute=lambda given, _: compute(given.evaluations, given.protocol, given.criteria),
     caption=caption,
     latex="kind attacker control setting message",
     order=160,

@@ -21,8 +21,8 @@ from refacebench.results import findings, words
 from refacebench.results.cells import by_variant, with_interval
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, Tables, View
 from refacebench.statistics.cohort import each, measure
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import share
-from refacebench.statistics.settings import Settings
 from refacebench.statistics.summaries import joined, largest, median
 from refacebench.vocabulary import UNAVAILABLE, UNDEFACED
 
@@ -36,7 +36,7 @@ HEADING = Heading(
 
 
 def compute(
-    measurements: pd.DataFrame, settings: Settings, variants: Sequence[str]
+    measurements: pd.DataFrame, criteria: Criteria, variants: Sequence[str]
 ) -> pd.DataFrame:
     """Return how many scans fall into which quality class, of all scans with an original.
 
@@ -54,7 +54,7 @@ def compute(
         If a row has a class that :mod:`refacebench.metrics.verdict` does not know.
     """
     rows = []
-    for segmenter, variant, table in each(measurements, settings, variants):
+    for segmenter, variant, table in each(measurements, criteria, variants):
         if variant == "original":
             continue
         classes = _quality_classes(table)
@@ -62,7 +62,7 @@ def compute(
         face = classes != "no_face"
         # An image that only the segmenter failed on was looked at all the same.
         looked_at = table.assign(ok=table["ok"] | classes.isin(set(CLASSES) - {"crash"}))
-        success = share(classes[face] == "success", table.loc[face, "participant"], settings.level)
+        success = share(classes[face] == "success", table.loc[face, "participant"], criteria.level)
         rows.append(
             {
                 "variant": variant,
@@ -159,7 +159,7 @@ def caption(view: View) -> str:
         "recognised. Its share is of the scans that came with a face, crashes among them. 'Cannot "
         "fail': the method spares the very brain mask by which it is judged, so that only true "
         "labels could show a loss.",
-        words.shares(view.settings),
+        words.shares(view.criteria),
         _worst(view.tables),
         words.left_out(view),
         words.engines(table),
@@ -316,7 +316,7 @@ RESULT = Result(
         brain_changed_median brain_changed_max scans_with_brain_loss scans_with_brain_change
         scans_identical
     """,
-    compute=lambda given, _: compute(given.measurements, given.settings, given.variants),
+    compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),
     caption=caption,
     latex="""
         variant segmenter engine version n n_with_face success failure_1 failure_2 failure_1+2 crash
@@ -330,7 +330,7 @@ RESULT = Result(
             "quality",
             "Stacked bars: share of scans in each class of the automatic checks, one bar a "
             "variant.",
-            lambda view: draw(view.rows("quality"), view.look, level=view.settings.level),
+            lambda view: draw(view.rows("quality"), view.look, level=view.criteria.level),
         )
     ],
 )

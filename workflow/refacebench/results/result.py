@@ -10,7 +10,7 @@ import pandas as pd
 
 from refacebench.faces import may_show
 from refacebench.plot.style import Look, look_of
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 #: The rules that compute results.  Results of measurements, the scans' flow, results of attacks,
 #: answers of human raters, and what the run cost; results without a table are only drawn.
@@ -29,7 +29,7 @@ class View:
     ----------
     tables : mapping of str to pandas.DataFrame
         Result tables of one dataset by name; missing ones were not made.
-    settings : Settings
+    criteria : Criteria
         Those that the tables were made with.
     segmenter : str, optional
         Whose rows are meant; those of all segmenters where it is left out.
@@ -49,7 +49,7 @@ class View:
     """
 
     tables: Tables
-    settings: Settings = field(default_factory=Settings)
+    criteria: Criteria = field(default_factory=Criteria)
     segmenter: str | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     faces: str = "private"

@@ -19,7 +19,7 @@ from refacebench.results import words
 from refacebench.results.cells import by_variant
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
 from refacebench.statistics.cohort import pairs
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.summaries import joined, largest, median
 from refacebench.vocabulary import STAGES, TOTAL, UNAVAILABLE, split_variant
 
@@ -28,7 +28,7 @@ TIMED = ("prepare", "deface", "reface")
 
 
 def compute(
-    once: pd.DataFrame, absent: Mapping[str, str], settings: Settings, variants: Sequence[str]
+    once: pd.DataFrame, absent: Mapping[str, str], criteria: Criteria, variants: Sequence[str]
 ) -> pd.DataFrame:
     """Return seconds and peak memory a scan of each step that makes a variant, and of all.
 
@@ -42,7 +42,7 @@ def compute(
     rows = []
     for variant in variants:
         if variant != "original" and variant not in absent:
-            rows += _runtime_rows(pairs(once, "any", variant, settings), variant)
+            rows += _runtime_rows(pairs(once, "any", variant, criteria), variant)
     for variant in absent:
         nothing = pd.Series(dtype=float)
         rows.append(_runtime_row(variant, TOTAL, UNAVAILABLE, nothing, nothing))
@@ -256,7 +256,7 @@ RESULT = Result(
     columns="""
         variant step engine n seconds_mean seconds_median seconds_max peak_mb_median peak_mb_max
     """,
-    compute=lambda given, _: compute(given.once, given.absent, given.settings, given.variants),
+    compute=lambda given, _: compute(given.once, given.absent, given.criteria, given.variants),
     caption=caption,
     heading=Heading("runtime", "Time and memory", order=900),
     order=900,

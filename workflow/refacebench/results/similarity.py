@@ -17,17 +17,17 @@ from refacebench.results import words
 from refacebench.results.cells import by_variant, count, with_interval
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
 from refacebench.statistics.cohort import measure, pairs
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.summaries import summary
 
 
-def compute(once: pd.DataFrame, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+def compute(once: pd.DataFrame, criteria: Criteria, variants: Sequence[str]) -> pd.DataFrame:
     """Return correlation and SSIM with the original image, by site and for all sites."""
     rows = []
     for variant in variants:
         if variant == "original":
             continue
-        table = pairs(once, "any", variant, settings)
+        table = pairs(once, "any", variant, criteria)
         site = table.get("site", pd.Series("", index=table.index)).fillna("").astype(str)
         sites = sorted(set(site) - {""})
         for place in ("all", *sites):
@@ -41,7 +41,7 @@ def compute(once: pd.DataFrame, settings: Settings, variants: Sequence[str]) -> 
                             "site": place,
                             "measure": name,
                             "region": region,
-                            **summary(values, here["participant"], settings),
+                            **summary(values, here["participant"], criteria),
                             "n_failed": int(values.isna().sum()),
                         }
                     )
@@ -56,7 +56,7 @@ def caption(view: View) -> str:
         "are scans, larger marks the means of sites. High similarity in the face region is no "
         "virtue in itself: it may mean that the face is still there.",
         words.rests(view, view.tables["similarity"]),
-        words.intervals(view.settings),
+        words.intervals(view.criteria),
         words.engines(view.tables.get("quality")),
     )
 
@@ -194,7 +194,7 @@ RESULT = Result(
     about=__doc__,
     job=STATISTICS,
     columns="variant site measure region n n_scans n_failed mean sd low high",
-    compute=lambda given, _: compute(given.once, given.settings, given.variants),
+    compute=lambda given, _: compute(given.once, given.criteria, given.variants),
     caption=caption,
     heading=Heading("similarity", "Similarity to the original image", order=700),
     order=700,

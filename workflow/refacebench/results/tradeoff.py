@@ -35,10 +35,10 @@ from refacebench.results.volume_tests import FAMILIES
 from refacebench.statistics import front, paired
 from refacebench.statistics.attack_tables import is_unranked, main_rows
 from refacebench.statistics.attacks import Evaluation
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.losses import passed_on
 from refacebench.statistics.protocol import Protocol
 from refacebench.statistics.routes import against, spread_of_chances, worst_case
-from refacebench.statistics.settings import Settings
 from refacebench.vocabulary import PICTURE_CONTROLS, SETTINGS, UNDEFACED
 
 #: The variants that are no candidates: they stand in the plane as landmarks.
@@ -58,7 +58,7 @@ def compute(
     results: Sequence[Evaluation],
     volumes: pd.DataFrame,
     protocol: Protocol,
-    settings: Settings,
+    criteria: Criteria,
     floors: Collection[str] = (),
 ) -> pd.DataFrame:
     """Return the table ``tradeoff``: one row a setting, segmenter and variant.
@@ -82,12 +82,12 @@ def compute(
         ]
         apart = [r for r in mine if r.row["attacker"] in floors]
         faces = [r for r in mine if r.row["attacker"] not in floors] or apart
-        cases = {v: worst_case(faces, v, measure, settings) for v in variants}
+        cases = {v: worst_case(faces, v, measure, criteria) for v in variants}
         found = _corrected({v: row for v, row in cases.items() if row is not None})
         attacked[setting] = {v: against(faces, v, measure) for v in found}
         spread[setting] = spread_of_chances(faces, measure)
         for variant, row in found.items():
-            floor = worst_case(apart, variant, measure, settings) or {}
+            floor = worst_case(apart, variant, measure, criteria) or {}
             for segmenter in segmenters:
                 rows.append(
                     {
@@ -106,7 +106,7 @@ def compute(
     for (setting, _), group in table.groupby(["setting", "segmenter"], sort=False):
         rivals = group[group["comparable"] == 1]
         rivals = rivals[rivals["volume_change_pct"].notna()]
-        ranks = _ranks(rivals, attacked[setting], spread[setting], settings)
+        ranks = _ranks(rivals, attacked[setting], spread[setting], criteria)
         table.loc[rivals.index, "rank"] = ranks.astype(float)
         table.loc[rivals.index, "pareto"] = (ranks == 1).astype(float)
     return table
@@ -138,7 +138,7 @@ def _comparable(table: pd.DataFrame) -> pd.Series:
 
 
 def _ranks(
-    rivals: pd.DataFrame, attacked: Mapping[str, Any], spread: float, settings: Settings
+    rivals: pd.DataFrame, attacked: Mapping[str, Any], spread: float, criteria: Criteria
 ) -> np.ndarray:
     """Return the rank of each rival; who failed counts as identified."""
     routes = {variant: attacked[variant] for variant in rivals["variant"]}
@@ -148,7 +148,7 @@ def _ranks(
     # Being safer matters only where the volumes look no worse: no other pair need be tested.
     asked = change[:, None] <= change[None, :]
     better = [
-        front.safer(routes, asked, settings.alpha, spread, settings.seed),
+        front.safer(routes, asked, criteria.alpha, spread, criteria.seed),
         front.nearer(rivals["volume_low"], rivals["volume_high"]),
     ]
     points = np.column_stack([risk, change])
@@ -233,7 +233,7 @@ def caption(view: View) -> str:
         "(n_failed), and as identified where methods are compared and in identification_all. Where "
         "half or more failed, the variant is not comparable (crossed out) and does not compete.",
         "Pareto front (rank 1): no other variant is shown to be better in one and looks no worse "
-        f"in the other. Shown means beyond uncertainty: p < {view.settings.alpha:g} for the same "
+        f"in the other. Shown means beyond uncertainty: p < {view.criteria.alpha:g} for the same "
         "participants, Holm-corrected over the pairs, or intervals of the volumes that do "
         "not overlap. Variants that nothing separates share a rank. Below chance is no better than "
         "chance. Controls do not compete. Red ring: an attack beats the method; its interval lies "
@@ -243,11 +243,11 @@ def caption(view: View) -> str:
         "largest change above zero: read the others against the null control.",
         _floor(table),
         words.missing_people(table),
-        f"Intervals ({100 * view.settings.level:g} %): identification, small-sample bounds of the "
+        f"Intervals ({100 * view.criteria.level:g} %): identification, small-sample bounds of the "
         "routes (Clopper-Pearson for hits, Gaffke's for choices), the lower ones "
         "Bonferroni-corrected over the routes; volumes, from the largest of the lower ends (exact, "
         "corrected over all volumes) to the largest of the upper ends (percentile bootstrap over "
-        f"participants). {view.settings.n_boot} resamples and swaps, seed {view.settings.seed}.",
+        f"participants). {view.criteria.n_boot} resamples and swaps, seed {view.criteria.seed}.",
     )
 
 
@@ -285,7 +285,7 @@ RESULT = Result(
         worst_volume volume_change_pct volume_low volume_high comparable rank pareto shortfall
     """,
     compute=lambda given, made: passed_on(
-        compute(given.evaluations, given.volumes, given.protocol, given.settings, given.floors),
+        compute(given.evaluations, given.volumes, given.protocol, given.criteria, given.floors),
         made["privacy"],
     ),
     needs=("privacy",),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import resample_counts
-from refacebench.statistics.settings import Settings
 from refacebench.statistics.trials import Trials
 
 #: Participants x resamples that are held at once.
@@ -97,9 +97,9 @@ def of_resplits(t: Trials) -> list[Roc]:
     ]
 
 
-def resampled(roc: Roc, statistics, settings: Settings) -> np.ndarray:
+def resampled(roc: Roc, statistics, criteria: Criteria) -> np.ndarray:
     """Return statistics of the resampled curves, shape (n_statistics, n_boot)."""
-    counts = resample_counts(len(roc.people), settings.n_boot, settings.seed)
+    counts = resample_counts(len(roc.people), criteria.n_boot, criteria.seed)
     parts = []
     for start in range(0, len(counts), _CHUNK):
         path = roc.path(counts[start : start + _CHUNK])
