@@ -56,6 +56,14 @@ def finished(tmp_path_factory):
     return home, config
 
 
+#: Those that work on tables, figures and the page.
+OF_RESULTS = ("statistics", "flow", "privacy", "figures", "slices", "curves", "page")
+
+
+def of_results(counts):
+    return {name for name in OF_RESULTS if name in counts}
+
+
 def of_scans(counts):
     return {name: counts[name] for name in OF_SCANS if name in counts}
 
@@ -111,3 +119,28 @@ def test_who_may_see_faces_is_no_matter_of_scans(finished):
     home, config = finished
     mine = {**config["datasets"]["mine"], "faces": "public"}
     assert of_scans(counted(home, {**config, "datasets": {"mine": mine}})) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        # Tables of measurements, and what is made of them.
+        ({"statistics": {"bootstrap": 100}}, {"statistics", "privacy", "figures", "page"}),
+        ({"statistics": {"power": 0.9}}, {"statistics", "privacy", "figures", "page"}),
+        ({"thresholds": {"volume_change_pct": 3}}, {"statistics", "privacy", "figures", "page"}),
+        # Tables of attacks alone.
+        ({"privacy": {"rank_k": 3}}, {"privacy", "page"}),
+        # The kit is a rule of its own; the page says what it was.
+        ({"privacy": {"kit": {"questions": 80}}}, {"page"}),
+        # What is drawn with faces or without.
+        ({"faces": "public"}, {"privacy", "slices", "curves", "page"}),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_a_change_makes_the_results_again_that_depend_on_it(finished, changes, expected):
+    home, config = finished
+    if "faces" in changes:
+        changes = {"datasets": {"mine": {**config["datasets"]["mine"], **changes}}}
+    found = counted(home, {**config, **changes})
+    assert of_scans(found) == {}
+    assert of_results(found) == expected

@@ -88,10 +88,15 @@ def of_config(*keys):
 
     `snakemake --report` prints parameters, so that none may name a folder of this machine.
     """
-    found = {key: config[key] for key in keys if key in config}
-    if "privacy" in found:
-        found["privacy"] = {k: v for k, v in (found["privacy"] or {}).items() if k != "kit"}
-    return found
+    return {key: config[key] for key in keys if key in config}
+
+
+def of_attacks(*keys):
+    """The same with `privacy` as the attacks know it: without the kit for raters."""
+    return {
+        **of_config(*keys),
+        "privacy": {k: v for k, v in (config["privacy"] or {}).items() if k != "kit"},
+    }
 
 
 CRITERIA = Criteria.from_config(config)

@@ -46,7 +46,7 @@ rule privacy:
         mem_mb=growing(4000),
         runtime=60,
     params:
-        config=of_config("statistics", "privacy", "seed"),
+        config=of_attacks("statistics", "seed"),
         floors=RUN.floors(),
         defacers=list(config["defacers"]),
         faces=lambda w: RUN.faces(w.dataset),
