@@ -32,7 +32,7 @@ OF_SCANS = {
 }
 #: What is made from all tables and figures, and the end of a run.
 PAGE = {"costs": 1, "page": 1, "finished": 1, "all": 1}
-#: Tables of measurements, where scans ended, tables of attacks, and their figures.
+#: Tables of measurements, where scans ended, tables and figures of attacks, other figures.
 MEASURES, FLOW, ATTACKS, FIGURES = (
     {name: 1} for name in ("statistics", "flow", "privacy", "figures")
 )
@@ -97,18 +97,21 @@ def test_a_time_limit_that_was_kept_makes_nothing_run_again(finished):
         # One attacker: its gallery and all its attacks, and no measurement.
         (
             {"attackers": {"surface": {"rounds": 4}, "head_shape": {}}},
-            {"enrol": 1, "attack": 7} | (FLOW | ATTACKS | FIGURES | PAGE),
+            {"enrol": 1, "attack": 7} | FLOW | ATTACKS | PAGE,
         ),
         # All pictures, and no segmentation.
         (
             {"rendering": {"pixels": 64}},
-            {"render": 10, "enrol": 2, "attack": 13} | (FLOW | ATTACKS | FIGURES | PAGE),
+            {"render": 10, "enrol": 2, "attack": 13} | FLOW | ATTACKS | PAGE,
         ),
         # All measures, and no image.
         ({"thresholds": {"face_left": 0.3}}, {"measure": 10} | TABLES | PAGE),
         # Tables: the attacks' hold volumes too, so that they and the figures follow.
         ({"brain_age": {"min_train": 30}}, {"brain_age": 1} | MEASURES | ATTACKS | FIGURES | PAGE),
         ({"statistics": {"bootstrap": 300}}, MEASURES | ATTACKS | FIGURES | PAGE),
+        ({"privacy": {"rank_k": 3}}, ATTACKS | PAGE),
+        # The kit is made when it is asked for; the page says what it asks.
+        ({"privacy": {"kit": {"questions": 80}}}, {"page": 1, "finished": 1, "all": 1}),
     ],
     ids=lambda value: "+".join(value),
 )
@@ -121,4 +124,4 @@ def test_who_may_see_faces_is_a_matter_of_figures_alone(finished):
     home, config = finished
     mine = {**config["datasets"]["mine"], "faces": "public"}
     found = counted(home, {**config, "datasets": {"mine": mine}})
-    assert found == FIGURES | {"slices": 1, "curves": 1} | PAGE
+    assert found == ATTACKS | {"slices": 1, "curves": 1} | PAGE
