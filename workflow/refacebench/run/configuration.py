@@ -264,13 +264,13 @@ def _check_settings(config: Mapping) -> None:
     from refacebench.head import checks
     from refacebench.kit import questions
     from refacebench.metrics.verdict import thresholds
+    from refacebench.statistics.criteria import Criteria
     from refacebench.statistics.protocol import Protocol
-    from refacebench.statistics.settings import Settings
 
     try:
         methods.choose("brainage", BRAIN_AGE, config.get("brain_age"))
         thresholds(quality_thresholds(config))
-        Settings.from_config(config)
+        Criteria.from_config(config)
         Protocol.from_config(config)
         questions.asked(config, variants(config))
     except (methods.MethodError, TypeError, ValueError) as error:

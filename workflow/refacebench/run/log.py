@@ -11,7 +11,9 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TextIO
 
 from refacebench import environment, faces
 from refacebench.programs import process
@@ -20,7 +22,7 @@ from refacebench.programs import process
 class _Tee:
     """A text stream that writes to one or more others, without hidden values."""
 
-    def __init__(self, *streams):
+    def __init__(self, *streams: TextIO):
         self.streams = streams
 
     def write(self, text: str) -> int:
@@ -33,12 +35,12 @@ class _Tee:
         for stream in self.streams:
             stream.flush()
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.streams[0], name)
 
 
 @contextlib.contextmanager
-def scratch(folder: str | Path):
+def scratch(folder: str | Path) -> Iterator[None]:
     """Keep all temporary files in a folder of the job, emptied before and deleted after it.
 
     What a killed job left behind holds faces: here the next run removes it, in the
