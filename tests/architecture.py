@@ -261,24 +261,6 @@ def twins(modules: Mapping[str, Module], plan: Plan) -> Iterator[str]:
             yield f"the class name {name} is used by {', '.join(found)}"
 
 
-def _late(modules: Mapping[str, Module]) -> set[str]:
-    """Return the modules that nothing imports when it is itself imported early."""
-    users: dict[str, set[str]] = defaultdict(set)
-    found = set()
-    for name, module in modules.items():
-        for item in module.imports:
-            if item.lazy:
-                found.add(item.module)
-            else:
-                users[item.module].add(name)
-    found -= {name for name in found if users[name] - found}
-    while True:
-        more = {name for name in modules if users[name] and users[name] <= found} - found
-        if not more:
-            return found
-        found |= more
-
-
 HEAVY = """
 import importlib, sys, traceback
 heavy, root, names = sys.argv[1].split(","), sys.argv[2], sys.argv[3:]
@@ -297,13 +279,28 @@ for name in names:
 """
 
 
+def _later(modules: Mapping[str, Module]) -> set[str]:
+    """Modules that are loaded when they are used: bound so, or imported by such ones alone."""
+    later = {item.module for module in modules.values() for item in module.imports if item.lazy}
+    users: dict[str, set[str]] = {}
+    for name, module in modules.items():
+        for item in module.imports:
+            if not item.lazy:
+                users.setdefault(item.module, set()).add(name)
+    while True:
+        more = {name for name, by in users.items() if name not in later and by <= later}
+        if not more:
+            return later
+        later |= more
+
+
 def heavy(modules: Mapping[str, Module], plan: Plan, source: Path) -> Iterator[str]:
     """Modules that need a heavy package as soon as they are imported.
 
-    Only those may that are loaded late: bound with ``lazy.load``, or imported by such alone.
+    Only those may that all others bind with ``lazy.load``, and what these alone import.
     """
-    late = _late(modules)
-    names = [name for name in modules if name not in late]
+    later = _later(modules)
+    names = [name for name in modules if name not in later]
     done = subprocess.run(
         [sys.executable, "-c", HEAVY, ",".join(plan.heavy), str(source), *names],
         env={"PYTHONPATH": str(source), "PATH": "/usr/bin:/bin"},

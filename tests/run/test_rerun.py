@@ -237,6 +237,16 @@ def test_attacks_are_named_by_attacker_and_variant(home):
     assert "attack (surface, null), dataset d: 1 of 8 failed" in failures.summary([found])
 
 
+def test_an_attack_and_its_manifest_are_one_line_and_counted_once(home):
+    place = Place.of("attack", {"dataset": "d", "attacker": "surface", "target": "null"})
+    outs = [f"results/attack/d/surface/null.{ending}" for ending in ("npz", "tsv")]
+    files_.write_text("", outs[0])
+    manifest.write(pd.DataFrame({"scan": ["sub-0", "sub-1"], "status": "ok"}), outs[1])
+    manifest.note_failures(outs[0], {"sub-1": "Stale file handle"}, {}, 2)
+    (found,) = failures.collect((place, out) for out in outs)
+    assert (len(found.again), found.total) == (1, 2)
+
+
 # looking changes nothing --------------------------------------------------------------------
 
 

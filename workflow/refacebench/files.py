@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import importlib.util
 import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +61,32 @@ def read_json(path: Path) -> dict | None:
         return None
 
 
+def packaged(package: str, *parts: str) -> Path | None:
+    """Find a file inside an installed package, which is not imported.
+
+    Parameters
+    ----------
+    package : str
+        Its import name.
+    *parts : str
+        Folders and the file's name below the package's folder.
+
+    Returns
+    -------
+    Path or None
+        None if the package or the file is not there.
+
+    >>> packaged("numpy", "no such file.nii") is None
+    True
+    """
+    spec = importlib.util.find_spec(package)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder, *parts)
+        if path.is_file():
+            return path
+    return None
+
+
 def temporary_name(path: str | Path) -> Path:
     """Return a name in the same folder that nothing else uses, with the same ending.
 
@@ -90,7 +118,7 @@ def replacing(path: str | Path):
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays as a compressed ``.npz``, all or nothing; the same arrays, the same bytes."""
     with replacing(path) as part, open(part, "wb") as handle:
-        np.savez_compressed(handle, **arrays)
+        np.savez_compressed(handle, **dict[str, Any](arrays))
 
 
 def kept_arrays(path: Path, key: str, make: Callable[[], Mapping[str, np.ndarray]]) -> dict:

@@ -10,8 +10,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from refacebench import files, reasons
+from refacebench.head import checks, rendering
+from refacebench.kit import questions
+from refacebench.metrics.verdict import thresholds
 from refacebench.run import methods
-from refacebench.vocabulary import ORIGINAL, SKULL_STRIP, SYNTHETIC_NOTE, UNAVAILABLE, split_variant
+from refacebench.statistics.criteria import Criteria
+from refacebench.statistics.protocol import Protocol
+from refacebench.vocabulary import (
+    ORIGINAL,
+    PICTURE_CONTROLS,
+    SKULL_STRIP,
+    SYNTHETIC_NOTE,
+    UNAVAILABLE,
+    split_variant,
+)
 
 #: The brain-age model where the config names none.
 BRAIN_AGE = "ridge"
@@ -95,14 +107,11 @@ def _check_splits(config: Mapping) -> None:
 
 def _check_rendering(config: Mapping) -> None:
     """Check how heads are rendered, and that no defacer has the name of a control."""
-    from refacebench import vocabulary
-    from refacebench.head import rendering
-
     try:
         rendering.check_options(config.get("rendering"))
     except ValueError as error:
         raise ConfigError(f"config: {error}") from None
-    taken = sorted(set(vocabulary.PICTURE_CONTROLS) & set(config["defacers"]))
+    taken = sorted(set(PICTURE_CONTROLS) & set(config["defacers"]))
     if taken:
         raise ConfigError(f"defacers: '{taken[0]}' is the name of a control; choose another one")
 
@@ -261,16 +270,10 @@ def unavailable(names: Iterable[str], found: Mapping[str, dict]) -> dict[str, st
 
 def _check_settings(config: Mapping) -> None:
     """Check the keys whose names live in the modules that use them."""
-    from refacebench.head import checks
-    from refacebench.kit import questions
-    from refacebench.metrics.verdict import thresholds
-    from refacebench.statistics.protocol import Protocol
-    from refacebench.statistics.settings import Settings
-
     try:
         methods.choose("brainage", BRAIN_AGE, config.get("brain_age"))
         thresholds(quality_thresholds(config))
-        Settings.from_config(config)
+        Criteria.from_config(config)
         Protocol.from_config(config)
         questions.asked(config, variants(config))
     except (methods.MethodError, TypeError, ValueError) as error:

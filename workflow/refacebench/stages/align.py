@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from refacebench import bids, files, manifest, reasons
 from refacebench.contracts import ScanExcluded
-from refacebench.head import template
-from refacebench.image import nifti
+from refacebench.image import geometry, linear, nifti
 from refacebench.image.nifti import Volume
 from refacebench.run import batch
 from refacebench.run.stage import Stage
@@ -94,7 +94,7 @@ def rows_of(scans: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns=[*kept, "t1w", "t1w_path", "contrast"])
 
 
-def run(row: Mapping, out_folder: str | Path) -> dict:
+def run(row: Mapping[str, Any], out_folder: str | Path) -> dict[str, Any]:
     """Find how a companion lies to its T1w scan, and write the transform.
 
     Parameters
@@ -164,7 +164,7 @@ def run_batch(
     )
 
 
-def rigid(t1w: Volume, head: np.ndarray, companion: Volume) -> tuple[np.ndarray, dict]:
+def rigid(t1w: Volume, head: np.ndarray, companion: Volume) -> tuple[np.ndarray, dict[str, Any]]:
     """Align a companion with its T1w scan: by their headers or rigidly, what fits better.
 
     Both were scanned in one session, so that the headers usually agree; a head
@@ -193,20 +193,20 @@ def rigid(t1w: Volume, head: np.ndarray, companion: Volume) -> tuple[np.ndarray,
     ScanExcluded
         If the two do not show the same head or no alignment is a clear optimum.
     """
-    fixed = template.coarse(nifti.reorient(t1w), VOXEL_MM)
-    region = template.coarse(nifti.reorient(t1w.with_data(head)), VOXEL_MM).data > 0.5
-    center = template.mask_center(region, fixed.affine)
-    moving = template.coarse(nifti.reorient(companion), VOXEL_MM)
+    fixed = geometry.coarse(nifti.reorient(t1w), VOXEL_MM)
+    region = geometry.coarse(nifti.reorient(t1w.with_data(head)), VOXEL_MM).data > 0.5
+    center = geometry.mask_center(region, fixed.affine)
+    moving = geometry.coarse(nifti.reorient(companion), VOXEL_MM)
     if not (_varied(fixed) and _varied(moving)):
         raise ScanExcluded("holds no varied positive intensity: there is no head in it")
-    fixed, moving = template.clipped(fixed), template.clipped(moving)
+    fixed, moving = linear.clipped(fixed), linear.clipped(moving)
     header = np.eye(4)
     candidates = {"header": header, "registration": _register(fixed, moving, header)}
     place, found = _best(fixed, region, moving, candidates)
     if found["contrast_nmi"] < LEAST_CONTRAST:
         weights = moving.data > 0.25 * moving.data.max()
         start = np.eye(4)
-        start[:3, 3] = center - template.mask_center(weights, moving.affine)
+        start[:3, 3] = center - geometry.mask_center(weights, moving.affine)
         candidates["registration"] = _register(fixed, moving, start)
         place, found = _best(fixed, region, moving, candidates)
     if found["contrast_nmi"] < LEAST_CONTRAST:
@@ -233,10 +233,12 @@ def _varied(volume: Volume) -> bool:
 
 
 def _register(fixed: Volume, moving: Volume, start: np.ndarray) -> np.ndarray:
-    return template.linear_stage("Rigid", fixed, moving, start, *SCHEDULE)
+    return linear.linear_stage("Rigid", fixed, moving, start, *SCHEDULE)
 
 
-def _best(fixed: Volume, region: np.ndarray, moving: Volume, candidates: Mapping):
+def _best(
+    fixed: Volume, region: np.ndarray, moving: Volume, candidates: Mapping[str, np.ndarray]
+) -> tuple[str, dict[str, float]]:
     """Return the better alignment's name and how good it is.
 
     All are compared over the voxels that every one of them shows.
@@ -270,7 +272,9 @@ def _information(fixed: np.ndarray, moved: np.ndarray, where: np.ndarray) -> flo
     return float(normalized_mutual_information(fixed[where], moved[where], bins=BINS))
 
 
-def _pushed(fixed: Volume, region: np.ndarray, moving: Volume, matrix: np.ndarray):
+def _pushed(
+    fixed: Volume, region: np.ndarray, moving: Volume, matrix: np.ndarray
+) -> Iterator[float]:
     """Yield the mutual information of an alignment pushed aside along each axis."""
     for axis, direction in itertools.product(range(3), (-1, 1)):
         push = np.eye(4)
