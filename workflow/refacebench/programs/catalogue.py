@@ -273,9 +273,12 @@ def _check(program: Program) -> None:
     """Check what can be checked without looking at the machine."""
     if not program.command or not program.command[0]:
         raise ProgramError("command: give the program's command line, or program: a known name")
-    for key, known in (("input_format", INPUT_FORMATS), ("output_is", OUTPUTS)):
-        if getattr(program, key) not in known:
-            raise ProgramError(f"{key}: {getattr(program, key)!r} is none of {', '.join(known)}")
+    for key, value, words in (
+        ("input_format", program.input_format, INPUT_FORMATS),
+        ("output_is", program.output_is, OUTPUTS),
+    ):
+        if value not in words:
+            raise ProgramError(f"{key}: {value!r} is none of {', '.join(words)}")
     for name in (*program.files, *program.values):
         if name in PLACEHOLDERS or name in program.files and name in program.values:
             raise ProgramError(f"files, values: '{name}' is a name that is taken")
