@@ -12,7 +12,7 @@ from refacebench.checking.bench import NotChecked, expect
 from refacebench.contracts import AttackFailed, Context, Enrolled, Scores, Subject
 from refacebench.head import rendering, template
 from refacebench.image import nifti
-from refacebench.stages import attack
+from refacebench.stages import enrol
 
 PEOPLE, SESSIONS = 6, 2
 #: How the heads are rendered: small, which is enough to tell these people apart.
@@ -54,7 +54,7 @@ class Bench(common.Bench):
 
     def enrol(self, people: list[Subject]) -> Enrolled:
         """Enrol scans, all of which must succeed."""
-        found, lost = attack.enrol(self.method, people, self.options)
+        found, lost = enrol.enrol(self.method, people, self.options)
         expect(not lost, f"not enrolled: {next(iter(lost.items()), None)}")
         return found
 
