@@ -23,10 +23,10 @@ import numpy as np
 import pandas as pd
 
 from refacebench import contracts, manifest
-from refacebench.datasets import demo, labelmaps
-from refacebench.head import masks, pose, template
+from refacebench.datasets import _freesurfer, _paint, demo
+from refacebench.head import extraction, pose, registration
 from refacebench.head.labels import is_brain
-from refacebench.image import nifti
+from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 from refacebench.segmenters import deepbet_atlas
 from refacebench.stages import prepare
@@ -85,19 +85,19 @@ def painted(path: Path, priors: Path, voxel_mm: float = 2.0) -> tuple[Volume, np
     rng = np.random.default_rng(0)
     labels = nifti.reorient(nifti.read(path, dtype=None))
     values = np.rint(labels.data).astype(np.int32)
-    paint = labelmaps.read_paint(priors)
+    paint = _paint.read_paint(priors)
     place = np.zeros(int(paint.labels.max()) + 1, np.uint16)
     place[paint.labels] = np.arange(len(paint.labels))
     place = place[values]
     bright = paint.level[place] + 0.5 * paint.texture[place] * rng.standard_normal(
         place.shape, dtype=np.float32
     )
-    image = template.coarse(labels.with_data(bright), voxel_mm)
+    image = geometry.coarse(labels.with_data(bright), voxel_mm)
     field = zoom(rng.standard_normal((4, 4, 4)), np.array(image.shape) / 4, order=3)
     noise = rng.normal(0, 0.03, (2, *image.shape))
     data = 1000 * np.hypot(image.data * np.exp(0.15 * field) + noise[0], noise[1])
-    brain = labels.with_data(is_brain(labelmaps.to_truth(values)).astype(np.float32))
-    return image.with_data(data.astype(np.float32)), template.coarse(brain, voxel_mm).data > 0.5
+    brain = labels.with_data(is_brain(_freesurfer.to_truth(values)).astype(np.float32))
+    return image.with_data(data.astype(np.float32)), geometry.coarse(brain, voxel_mm).data > 0.5
 
 
 def conditions(scan: Volume):
@@ -127,7 +127,7 @@ def decision(scan: Volume, everything: bool) -> tuple[np.ndarray | None, str]:
     try:
         if everything:
             return prepare.examine(scan)["brain"], "ok"
-        return masks.brain_mask(scan), "ok"
+        return extraction.brain_mask(scan), "ok"
     except (ValueError, contracts.ScanExcluded) as reason:
         return None, str(reason)
 
@@ -156,9 +156,9 @@ def table(heads: dict, everything: bool) -> pd.DataFrame:
 def seconds(heads: dict, repeats: int) -> pd.DataFrame:
     """Return CPU seconds of the mask, of prepare and of a segmentation; the smallest of repeats."""
     deepbet_atlas.prepare({})
-    template.load()
+    registration.load()
     work = {
-        "brain_mask": masks.brain_mask,
+        "brain_mask": extraction.brain_mask,
         "prepare": prepare.examine,
         "segment": lambda scan: deepbet_atlas.segment(scan, {}),
     }
@@ -195,7 +195,7 @@ def main():
     heads = {}
     for path in map(Path, given.scans or paths):
         whole = nifti.reorient(nifti.read(path))
-        heads[path.name.split(".")[0]] = (template.coarse(whole, given.voxel_mm), None)
+        heads[path.name.split(".")[0]] = (geometry.coarse(whole, given.voxel_mm), None)
     for path in sorted(given.labelmaps.glob("*.nii.gz")) if given.labelmaps else []:
         number = path.name.split(".")[0][-2:]
         if not given.maps or number in given.maps:

@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from refacebench.datasets import labelmaps
-from refacebench.head import masks, rendering
+from refacebench.datasets import _freesurfer, _paint
+from refacebench.head import extraction, masks, registration, space, surface
 from refacebench.head import template as templates
 from refacebench.head.labels import is_brain
-from refacebench.image import nifti
+from refacebench.image import geometry, linear, nifti
 from refacebench.image.nifti import Volume
 
 VOXEL_MM = 2.0
@@ -31,15 +31,15 @@ VOXEL_MM = 2.0
 MOST_DEGREES, MOST_MM = 3.0, 3.0
 
 
-def paint(path: Path, colours: labelmaps.Paint) -> tuple[Volume, np.ndarray]:
+def paint(path: Path, colours: _paint.Paint) -> tuple[Volume, np.ndarray]:
     """Return a T1w-like scan of a label map and its true brain mask (RAS+ axes)."""
     volume = nifti.reorient(nifti.read(path, dtype=None))
     labels = np.rint(volume.data).astype(np.int32)
     place = np.zeros(int(colours.labels.max()) + 1, np.int32)
     place[colours.labels] = np.arange(len(colours.labels))
-    scan = templates.coarse(volume.with_data(600 * colours.level[place[labels]]), VOXEL_MM)
-    inside = volume.with_data(is_brain(labelmaps.to_truth(labels)).astype(np.float32))
-    brain = templates.coarse(inside, VOXEL_MM).data > 0.5
+    scan = geometry.coarse(volume.with_data(600 * colours.level[place[labels]]), VOXEL_MM)
+    inside = volume.with_data(is_brain(_freesurfer.to_truth(labels)).astype(np.float32))
+    brain = geometry.coarse(inside, VOXEL_MM).data > 0.5
     return scan, brain
 
 
@@ -74,7 +74,7 @@ class Case:
 
     def turned(self, axis: int, degrees: float) -> "Case":
         """Turn the head itself within a grid that holds it."""
-        center = templates.mask_center(self.scan.data > 60, self.scan.affine)
+        center = geometry.mask_center(self.scan.data > 60, self.scan.affine)
         applied = turn(axis, degrees, center)
         padded = self.padded([(15, 15)] * 3)
         scan = nifti.resample(Volume(padded.scan.data, applied @ padded.scan.affine), padded.scan)
@@ -95,7 +95,7 @@ class Case:
         first = int(np.clip(np.rint(place[2]), 0, self.scan.shape[2] - 20))
         box = (slice(0, None), slice(0, None), slice(first, None))
         box = tuple(slice(*s.indices(n)) for s, n in zip(box, self.scan.shape, strict=True))
-        return Case(templates.crop(self.scan, box), self.brain[box], self.matrix)
+        return Case(geometry.crop(self.scan, box), self.brain[box], self.matrix)
 
     def with_shoulders(self) -> "Case":
         """Put a neck and shoulders of 400 mm width below the head."""
@@ -125,7 +125,7 @@ class Case:
 
     def defaced(self) -> "Case":
         """Set everything before and below a slanted plane to zero."""
-        y, z = (templates.template_axis(self.scan, self.matrix, a) for a in (1, 2))
+        y, z = (space.template_axis(self.scan, self.matrix, a) for a in (1, 2))
         gone = (z < -20 + 0.9 * (y - 60)) & (y > 20) & ~self.brain
         return Case(self.scan.with_data(np.where(gone, 0, self.scan.data)),
                     self.brain, self.matrix)  # fmt: skip
@@ -154,9 +154,9 @@ CONDITIONS = {
 
 def error(found: np.ndarray, true: np.ndarray) -> tuple[float, float]:
     """Return degrees between two poses and mm between them at the camera's centre."""
-    between = rendering.rigid(found) @ np.linalg.inv(rendering.rigid(true))
+    between = surface.rigid(found) @ np.linalg.inv(surface.rigid(true))
     cosine = np.clip((np.trace(between[:3, :3]) - 1) / 2, -1, 1)
-    center = np.append(rendering.CENTER, 1.0)
+    center = np.append(surface.CENTER, 1.0)
     return float(np.rad2deg(np.arccos(cosine))), float(
         np.linalg.norm((between @ center - center)[:3])
     )
@@ -166,27 +166,27 @@ def ways(case: Case, scan: Volume) -> dict:
     """Return the ways of calling the registration."""
     head = masks.head_mask(scan)
     return {
-        "quick": lambda: templates.register(scan, head, schedule="quick"),
-        "full": lambda: templates.register(scan, head | case.brain, case.brain),
+        "quick": lambda: registration.register(scan, head, schedule="quick"),
+        "full": lambda: registration.register(scan, head | case.brain, case.brain),
     }
 
 
 def reference(scan: Volume, brain: np.ndarray, template: Volume) -> np.ndarray:
     """Return the pose of an untouched head: its brain, registered to the mean head's brain."""
-    own = templates.coarse(scan.with_data(scan.data * brain), 4.0)
-    center = templates.mask_center(brain, scan.affine)
+    own = geometry.coarse(scan.with_data(scan.data * brain), 4.0)
+    center = geometry.mask_center(brain, scan.affine)
     matrix = np.eye(4)
     matrix[:3, 3] = templates.BRAIN_CENTER - center
     for kind in ("Rigid", "Similarity", "Affine"):
-        steps = templates.SCHEDULES["quick"][1:]
-        matrix = templates.linear_stage(kind, template, own, matrix, *steps)
+        steps = registration.SCHEDULES["quick"][1:]
+        matrix = linear.linear_stage(kind, template, own, matrix, *steps)
     return matrix
 
 
 def mean_brain() -> Volume:
     """Return the mean head without all but its brain, on 4 mm."""
     head = templates.mean_head()
-    return templates.coarse(head.with_data(head.data * masks.brain_mask(head)), 4.0)
+    return geometry.coarse(head.with_data(head.data * extraction.brain_mask(head)), 4.0)
 
 
 def tried(case: Case, seed: int, wanted) -> list[dict]:
@@ -231,7 +231,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=["quick", "full"])
     parser.add_argument("--only", nargs="+", help="these conditions")
     given = parser.parse_args()
-    colours = labelmaps.read_paint(given.folder / "labels_classes_priors")
+    colours = _paint.read_paint(given.folder / "labels_classes_priors")
     rows, template = [], mean_brain()
     for number, path in enumerate(sorted(given.folder.glob("*.nii.gz"))):
         if given.heads and not any(name in path.name for name in given.heads):

@@ -36,10 +36,19 @@ import numpy as np
 import torch
 
 from refacebench.head import hull as privacy_transform
-from refacebench.image import nifti
+from refacebench.image import convex_hull, nifti
 from refacebench.refacers import cpgan3d, cyclegan2d, diffusion25d, pix2pix25d
 from refacebench.run import methods
-from refacebench.training import loop, slicewise
+from refacebench.training import (
+    cpgan,
+    devices,
+    head_stack,
+    loop,
+    slice_task,
+    slicewise,
+    whole_heads,
+    working_grid,
+)
 from refacebench.training import slices as _slices
 
 #: The parts of the methods that work slice by slice.
@@ -66,7 +75,7 @@ def random_slices(size: int, slices: int = 64) -> _slices.Slices:
     source, target = (rng.uniform(-1, 1, shape).astype(np.float16) for _ in range(2))
     changed = np.zeros(shape, bool)
     changed[:, size // 2 :] = True
-    frame = _slices.Frame("RAS", np.zeros(3), np.ones(3), shape, slices // 2)
+    frame = working_grid.WorkingGrid("RAS", np.zeros(3), np.ones(3), shape, slices // 2)
     return _slices.Slices(source, changed, target, frame, 1.0, 1.0)
 
 
@@ -99,7 +108,7 @@ class Items(torch.utils.data.Dataset):
         return [tensor[0] for tensor in self.read(self.stack, item, generator)]
 
 
-def random_heads(options: dict, device, heads: int = 4) -> cpgan3d.Heads:
+def random_heads(options: dict, device, heads: int = 4) -> head_stack.HeadStack:
     """Return scans of noise, a box of brain in a box of head, for cpgan3d."""
     size, rng = options["size"], np.random.default_rng(0)
     shape = (size, size, size)
@@ -110,8 +119,8 @@ def random_heads(options: dict, device, heads: int = 4) -> cpgan3d.Heads:
     for _ in range(heads):
         target = rng.uniform(0, 1, shape).astype(np.float16)
         tissue = np.where(brain, target, np.float16(0))
-        made.append(cpgan3d.Head(hull, brain, tissue, target, None, 1.0, 1.0, 0.0))
-    return cpgan3d.Heads(made, device)
+        made.append(whole_heads.WholeHead(hull, brain, tissue, target, None, 1.0, 1.0, 0.0))
+    return head_stack.HeadStack(made, device)
 
 
 def data_of(name: str, options: dict, device):
@@ -134,7 +143,8 @@ def task_of(name: str, options: dict, device, precision: str):
     """Return a training task on random data; the same options give the same start."""
     data, _ = data_of(name, options, device)
     if name == "cpgan3d":
-        return cpgan3d.CPGAN(data, data, options, 0, device, precision)
+        criterion = cpgan3d.CRITERIA[options["criterion"]]
+        return cpgan.CPGAN(data, data, options, 0, device, precision, criterion)
     method = SLICEWISE[name]
     return method.task(method, data, data, options, 0, device, precision)
 
@@ -196,12 +206,12 @@ def time_refacing(name: str, options: dict, device, precision: str) -> dict[str,
     times = {}
     for composite in (True, False):
         chosen = {**options, "composite": composite}
-        with loop.reproducible(device):
+        with devices.reproducible(device):
             torch.manual_seed(0)
             network = SLICEWISE[name].network(chosen)
             order = torch.channels_last
             network = network.to(device=device, memory_format=order).eval()
-        model = slicewise.Model(network, 1.0, device, precision, chosen)
+        model = slice_task.SliceModel(network, 1.0, device, precision, chosen)
         if device.type == "cuda":  # kernels load at their first use
             methods.declared("refacers", name).run(model, volume, changed, chosen)
         start, wall = clock(device), time.perf_counter()
@@ -220,11 +230,11 @@ def time_hull_refacing(options: dict, device, precision: str) -> dict[str, float
     tissue = np.where(brain, volume.data, 0).astype(np.float32)
     image = volume.with_data(
         privacy_transform.to_image(
-            privacy_transform.Gamma(privacy_transform.convex_hull(inside), brain, tissue)
+            privacy_transform.Gamma(convex_hull.convex_hull(inside), brain, tissue)
         )
     )
-    network, _ = cpgan3d.networks(options)
-    model = cpgan3d.Model(network.to(device).eval(), 0, device, precision)
+    network, _ = cpgan.networks(options)
+    model = cpgan.TrainedGenerator(network.to(device).eval(), 0, device, precision)
     if device.type == "cuda":
         cpgan3d.reface(model, image, ~brain, options)
     start, wall = clock(device), time.perf_counter()
@@ -288,8 +298,8 @@ def measure(name: str, given: dict, steps: int, workers: int, parts, tflops=None
     """Return all measurements of one method."""
     defaults = methods.declared("refacers", name).defaults
     options = {**defaults, **given}
-    device = loop.choose_device(options["device"])
-    precision = loop.choose_precision(options["precision"], device)
+    device = devices.choose_device(options["device"])
+    precision = devices.choose_precision(options["precision"], device)
     batch = options["batch"]
     result = {
         "method": name,
@@ -307,7 +317,7 @@ def measure(name: str, given: dict, steps: int, workers: int, parts, tflops=None
         # Deterministic kernels for ours, as in a training; the plain loop may take any.
         plain = task_of(name, simple, device, "float32")
         plain_step = time_plain(name, plain, steps, batch, workers)
-        with loop.reproducible(device):
+        with devices.reproducible(device):
             own_step = time_ours(task_of(name, options, device, precision), steps, batch)
             pair = [task_of(name, simple, device, "float32")]
             pair.append(task_of(name, options, device, precision))

@@ -18,7 +18,7 @@ import pandas as pd
 
 from refacebench import manifest
 from refacebench.datasets import labelmaps
-from refacebench.head import template
+from refacebench.head import face_parts, space
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.metrics import truth
@@ -43,7 +43,7 @@ class Head:
     def box(self, low, high) -> np.ndarray:
         """Return the voxels of a box in template mm, outside the brain and its CSF."""
         box = tuple(zip(low, high, strict=True))
-        return template.inside_box(self.scan, self.matrix, box) & ~self.inside
+        return space.inside_box(self.scan, self.matrix, box) & ~self.inside
 
     @property
     def face(self) -> np.ndarray:
@@ -52,7 +52,7 @@ class Head:
 
     def part(self, name: str) -> np.ndarray:
         """One part of the face with the air around it."""
-        low, high = np.array(template.FACE_BOXES[name]).transpose(2, 0, 1)
+        low, high = np.array(face_parts.FACE_BOXES[name]).transpose(2, 0, 1)
         return self.box(low.min(axis=0) - 2, high.max(axis=0) + (2, 60, 2))
 
     def with_values(self, where, values=0.0) -> np.ndarray:
@@ -63,14 +63,14 @@ class Head:
 
     def frontmost(self, share: float) -> np.ndarray:
         """Return this share of the brain, from its front end backwards."""
-        place = template.template_axis(self.scan, self.matrix, 1)
+        place = space.template_axis(self.scan, self.matrix, 1)
         return self.brain & (place >= np.quantile(place[self.brain], 1 - share))
 
 
 def outputs(head: Head) -> dict[str, tuple[np.ndarray, float, float]]:
     """Return name -> (image, whether the face is kept, whether brain is removed)."""
     face, none = head.face, np.zeros(head.scan.shape, bool)
-    x = template.template_axis(head.scan, head.matrix, 0)
+    x = space.template_axis(head.scan, head.matrix, 0)
     noise = head.rng.uniform(0, head.level, head.scan.shape)
     faint = head.scan.data + 0.02 * head.level * head.rng.standard_normal(head.scan.shape)
     scan = head.scan.data
@@ -85,7 +85,7 @@ def outputs(head: Head) -> dict[str, tuple[np.ndarray, float, float]]:
         "face removed, rescaled": (0.6 * head.with_values(face), 0, 0),
         "constant": (0 * scan, np.nan, np.nan),
     }
-    for name in template.FACE_BOXES:
+    for name in face_parts.FACE_BOXES:
         found[f"{name} kept"] = (head.with_values(face & ~head.part(name)), 1, 0)
     for share, cut in ((0.0001, 0), (0.002, 1), (0.02, 1)):
         gone = face | head.frontmost(share)

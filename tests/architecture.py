@@ -279,13 +279,28 @@ for name in names:
 """
 
 
+def _later(modules: Mapping[str, Module]) -> set[str]:
+    """Modules that are loaded when they are used: bound so, or imported by such ones alone."""
+    later = {item.module for module in modules.values() for item in module.imports if item.lazy}
+    users: dict[str, set[str]] = {}
+    for name, module in modules.items():
+        for item in module.imports:
+            if not item.lazy:
+                users.setdefault(item.module, set()).add(name)
+    while True:
+        more = {name for name, by in users.items() if name not in later and by <= later}
+        if not more:
+            return later
+        later |= more
+
+
 def heavy(modules: Mapping[str, Module], plan: Plan, source: Path) -> Iterator[str]:
     """Modules that need a heavy package as soon as they are imported.
 
-    Only those may that all others bind with ``lazy.load``.
+    Only those may that all others bind with ``lazy.load``, and what these alone import.
     """
-    lazy = {item.module for module in modules.values() for item in module.imports if item.lazy}
-    names = [name for name in modules if name not in lazy]
+    later = _later(modules)
+    names = [name for name in modules if name not in later]
     done = subprocess.run(
         [sys.executable, "-c", HEAVY, ",".join(plan.heavy), str(source), *names],
         env={"PYTHONPATH": str(source), "PATH": "/usr/bin:/bin"},

@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from refacebench import faces
-from refacebench.run import log as jobs
+from refacebench.programs import process as jobs
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,7 +86,7 @@ def test_a_job_closes_the_folders_it_writes_to_before_it_starts(tmp_path):
 
 
 def test_samples_of_a_training_are_closed(tmp_path):
-    from refacebench.training import loop
+    from refacebench.training import outputs
 
     class Task:
         def samples(self):
@@ -95,7 +95,7 @@ def test_samples_of_a_training_are_closed(tmp_path):
         def references(self):
             return {"original": np.zeros((1, 2, 2), np.float32)}
 
-    loop.write_samples(tmp_path / "samples", Task(), 1)
+    outputs.write_samples(tmp_path / "samples", Task(), 1)
     assert mode(tmp_path / "samples") == 0o700
     assert (tmp_path / "samples" / faces.README).is_file()
 

@@ -10,7 +10,7 @@ import pytest
 from refacebench import vocabulary
 from refacebench.attackers import surface
 from refacebench.contracts import AttackFailed, Context, Enrolled
-from refacebench.head import rendering, template
+from refacebench.head import matrices, rendering
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.run import methods
@@ -61,7 +61,7 @@ def cohort(tmp_path_factory):
     folder = tmp_path_factory.mktemp("heads")
     rng = np.random.default_rng(3)
     rows, brains = [], []
-    template.write_matrix(np.eye(4), folder / "pose.json")
+    matrices.write_matrix(np.eye(4), folder / "pose.json")
     for person in range(PEOPLE):
         for session in (1, 2):
             volume, brain = head(rng, person)

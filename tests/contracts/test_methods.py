@@ -55,10 +55,10 @@ def entry(name, folder):
         (folder / "sub-03").mkdir()
         return {"type": "bids", "path": str(folder)}
     if name == "labelmaps":
-        from refacebench.datasets import labelmaps
+        from refacebench.datasets import _paint
 
         (folder / "labels_classes_priors").mkdir()
-        for file in labelmaps.PRIOR_FILES.values():
+        for file in _paint.PRIOR_FILES.values():
             (folder / "labels_classes_priors" / file).touch()
         for number in range(3):
             (folder / f"map_{number}.nii.gz").touch()

@@ -12,7 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refacebench import contracts, files, vocabulary
-from refacebench.datasets import _fields, _growth, _people, demo, labelmaps
+from refacebench.datasets import (
+    _anatomy,
+    _base,
+    _download,
+    _fields,
+    _freesurfer,
+    _paint,
+    _people,
+    _scanner,
+    demo,
+    labelmaps,
+)
 from refacebench.head.labels import is_brain
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
@@ -100,7 +111,7 @@ def test_receive_field_is_smooth_and_standardised():
 # ---------------------------------------------------------------- a ball for a head
 
 
-def ball_head() -> _growth.Head:
+def ball_head() -> _base.BaseHead:
     """A ball: head of 60 mm, CSF from 40 to 34, cortex to 28, white matter, ventricle of 12 mm."""
     spacing, n = 2.0, 72
     line = (np.arange(n) - (n - 1) / 2) * spacing
@@ -112,14 +123,14 @@ def ball_head() -> _growth.Head:
     affine[:3, 3] = line[0]
     bright = np.array([0, 300, 600, 1000, 300, 500], np.uint16)[labels]
     points = np.array([p.point for p in _people.PUSHES.values()]) * 0.5
-    head = _growth.build(Volume(bright, affine), labels, np.eye(4), points, 0.0)
+    head = _base.build(Volume(bright, affine), labels, np.eye(4), points, 0.0)
     return dataclasses.replace(head, box=np.array([[3.5] * 3, [66.5] * 3]))
 
 
 @pytest.fixture(scope="module")
-def ball() -> _growth.Head:
+def ball() -> _base.BaseHead:
     """The ball with its ageing tables."""
-    return _growth.with_ageing(ball_head())
+    return _anatomy.with_ageing(ball_head())
 
 
 OPTIONS = {**contracts.defaults(_people.OPTIONS), "participants": 3, "voxel_mm": 2.0}
@@ -135,12 +146,12 @@ def nobody(head, **changes) -> _people.Person:
     return dataclasses.replace(person, **changes)
 
 
-def seen_by(head, displacement, options, proportions=None, seed=0) -> _growth.View:
+def seen_by(head, displacement, options, proportions=None, seed=0) -> _scanner.ScannerView:
     """Scan a displacement at the first site."""
     site = _people.Site("s")
     proportions = np.ones(3) if proportions is None else proportions
     rng = np.random.default_rng(seed)
-    return _growth.view(head, displacement, proportions, site, options, rng)
+    return _scanner.view(head, displacement, proportions, site, options, rng)
 
 
 def count(labels, *codes) -> int:
@@ -151,7 +162,7 @@ def count(labels, *codes) -> int:
 def test_without_deformation_and_pose_the_scan_shows_the_base(ball):
     still = np.zeros((3, *ball.frame.shape), np.float32)
     seen = seen_by(ball, still, {**OPTIONS, **STILL})
-    labels = _growth.truth(ball, seen)
+    labels = _scanner.truth(ball, seen)
     # The field of view starts at voxel 4 and has the base's own voxels.
     assert np.allclose(seen.voxels[:, 0, 0, 0], 4.0, atol=1e-3)
     assert (labels == ball.labels[4:67, 4:67, 4:67]).all()
@@ -160,7 +171,7 @@ def test_without_deformation_and_pose_the_scan_shows_the_base(ball):
 def test_a_shift_moves_the_labels_by_whole_voxels(ball):
     shift = np.zeros((3, *ball.frame.shape), np.float32)
     shift[1] = 4.0  # mm = two voxels: the scan shows what lies two voxels in front
-    labels = _growth.truth(ball, seen_by(ball, shift, {**OPTIONS, **STILL}))
+    labels = _scanner.truth(ball, seen_by(ball, shift, {**OPTIONS, **STILL}))
     assert (labels == ball.labels[4:67, 6:69, 4:67]).all()
 
 
@@ -168,7 +179,7 @@ def test_proportions_scale_the_volumes(ball):
     still = np.zeros((3, *ball.frame.shape), np.float32)
     scale = np.array([1.05, 1.0, 0.95])
     seen = seen_by(ball, still, {**OPTIONS, **STILL}, scale)
-    labels = _growth.truth(ball, seen)
+    labels = _scanner.truth(ball, seen)
     brain = is_brain(ball.labels).sum()
     assert is_brain(labels).sum() / brain == pytest.approx(scale.prod(), rel=0.01)
     width, height = (np.ptp(np.argwhere(labels == 1), axis=0) + 1)[[0, 2]]
@@ -179,7 +190,7 @@ def test_proportions_scale_the_volumes(ball):
 def test_labels_survive_coarser_voxels_without_bias(ball):
     still = np.zeros((3, *ball.frame.shape), np.float32)
     seen = seen_by(ball, still, {**OPTIONS, "voxel_mm": 4.0, "rotation_deg": 6.0}, seed=5)
-    labels = _growth.truth(ball, seen)
+    labels = _scanner.truth(ball, seen)
     assert set(np.unique(labels)) <= set(np.unique(ball.labels))
     for code in (3, 4):
         assert 8 * count(labels, code) == pytest.approx(count(ball.labels, code), rel=0.04)
@@ -189,7 +200,7 @@ def test_majority_of_the_parts_decides():
     voxels = np.zeros((3, 1, 1, 4), np.float32)
     voxels[2, 0, 0] = [0.5, 2.5, 4.5, 6.5]  # each scan voxel spans two of the base along z
     voxels = np.repeat(np.repeat(voxels, 2, axis=1), 2, axis=2)
-    parts = list(_growth.subvoxels(voxels, 3))
+    parts = list(_scanner.subvoxels(voxels, 3))
     assert len(parts) == 27
     spread = np.stack([p[2, 0, 0] for p in parts])
     # Thirds of a two-voxel span around 2.5: at 1.83, 2.5 and 3.17.
@@ -198,9 +209,9 @@ def test_majority_of_the_parts_decides():
 
 @pytest.mark.parametrize("target", [-0.3, 0.4, 0.9])
 def test_ageing_makes_the_ventricles_that_it_should(ball, target):
-    field = _growth._factor(target, ball.ventricle_table) * ball.ventricles
+    field = _anatomy._factor(target, ball.ventricle_table) * ball.ventricles
     displacement = _fields.flow(field, ball.frame)
-    labels = _growth.truth(ball, seen_by(ball, displacement, {**OPTIONS, **STILL}))
+    labels = _scanner.truth(ball, seen_by(ball, displacement, {**OPTIONS, **STILL}))
     assert np.log(count(labels, 4) / count(ball.labels, 4)) == pytest.approx(target, abs=0.07)
     # The brain's surface stays where it was.
     assert count(labels, 5) == pytest.approx(count(ball.labels, 5), rel=0.01)
@@ -209,9 +220,9 @@ def test_ageing_makes_the_ventricles_that_it_should(ball, target):
 def test_ageing_thins_the_cortex_and_leaves_the_skull(ball):
     # A pose, because labels on the base's own grid cannot move by half a voxel.
     posed = {**OPTIONS, "rotation_deg": 8.0}
-    field = _growth._factor(-0.15, ball.cortex_table) * ball.cortex
-    young = _growth.truth(ball, seen_by(ball, 0 * field, posed))
-    old = _growth.truth(ball, seen_by(ball, _fields.flow(field, ball.frame), posed))
+    field = _anatomy._factor(-0.15, ball.cortex_table) * ball.cortex
+    young = _scanner.truth(ball, seen_by(ball, 0 * field, posed))
+    old = _scanner.truth(ball, seen_by(ball, _fields.flow(field, ball.frame), posed))
     assert np.log(count(old, 2) / count(young, 2)) == pytest.approx(-0.15, abs=0.03)
     assert count(old, 4) == pytest.approx(count(young, 4), rel=0.05)
     # Some of the room that tissue leaves is CSF's; the outer CSF's edge follows a little.
@@ -228,8 +239,8 @@ def test_people_differ_sessions_share_anatomy_and_nothing_folds(ball):
         rng = _people.random_of(4, "person", row["participant"])
         person = _people.draw_person(rng, OPTIONS, 0, row["sex"], row["age"] - 50)
         shape = _people.random_of(4, "shape", row["participant"])
-        fields[row["scan"]] = _growth.anatomy(ball, person, OPTIONS, shape)
-        seen, _, labels = _growth.scan(
+        fields[row["scan"]] = _anatomy.anatomy(ball, person, OPTIONS, shape)
+        seen, _, labels = _scanner.scan(
             ball, person, row, site, OPTIONS, 4, lambda seen: np.ones(seen.grid.shape)
         )
         volumes[row["scan"]] = np.array([count(labels, c) for c in (2, 3, 4)])
@@ -244,8 +255,8 @@ def test_people_differ_sessions_share_anatomy_and_nothing_folds(ball):
 def test_anatomy_weakens_what_would_fold(ball):
     wild = {**OPTIONS, "face_amplitude": 5.0}
     person = nobody(ball, pushes=np.full(len(_people.PUSHES), 9.0))
-    displacement = _growth.anatomy(ball, person, wild, np.random.default_rng(0))
-    assert _fields.jacobian(displacement, ball.frame).min() > _growth.LEAST_JACOBIAN
+    displacement = _anatomy.anatomy(ball, person, wild, np.random.default_rng(0))
+    assert _fields.jacobian(displacement, ball.frame).min() > _anatomy.LEAST_JACOBIAN
 
 
 # ---------------------------------------------------------------- the scanner
@@ -254,7 +265,7 @@ def test_anatomy_weakens_what_would_fold(ball):
 def test_acquisition_without_noise_is_contrast_alone():
     clean = np.linspace(0, 1.5, 24**3, dtype=np.float32).reshape(24, 24, 24)
     site = _people.Site("s", white=100.0, gamma=1.0)
-    image = _growth.acquire(clean, site, QUIET, np.random.default_rng(0))
+    image = _scanner.acquire(clean, site, QUIET, np.random.default_rng(0))
     assert image.dtype == np.float32
     order = np.argsort(clean.ravel())
     assert (np.diff(image.ravel()[order]) >= 0).all()
@@ -266,7 +277,7 @@ def test_acquisition_without_noise_is_contrast_alone():
 def test_air_has_rayleigh_noise_of_the_sites_level():
     site = _people.Site("s", white=1000.0, noise=0.03)
     options = {"noise": 1.0, "bias": 1.0}
-    image = _growth.acquire(np.zeros((40,) * 3), site, options, np.random.default_rng(2))
+    image = _scanner.acquire(np.zeros((40,) * 3), site, options, np.random.default_rng(2))
     assert image.min() >= 0
     # Mean of a Rayleigh distribution: sigma sqrt(pi / 2); the gain is within 3 x 3 %.
     assert image.mean() == pytest.approx(30 * np.sqrt(np.pi / 2), rel=0.09)
@@ -277,11 +288,11 @@ def test_scans_are_stored_as_the_site_stores_them(tmp_path, ball):
     still = np.zeros((3, *ball.frame.shape), np.float32)
     row = {"scan": "sub-d001_ses-2"}
     for site in _people.SITES:
-        seen = _growth.view(
+        seen = _scanner.view(
             ball, still, np.ones(3), site, {**OPTIONS, **STILL}, np.random.default_rng(0)
         )
-        labels = _growth.truth(ball, seen)
-        answer = _growth.write_scan(row, seen.grid, labels * 20.0, labels, site, tmp_path)
+        labels = _scanner.truth(ball, seen)
+        answer = _scanner.write_scan(row, seen.grid, labels * 20.0, labels, site, tmp_path)
         assert answer["path"] == str(
             tmp_path / "sub-d001" / "ses-2" / "anat" / "sub-d001_ses-2_T1w.nii.gz"
         )
@@ -394,7 +405,7 @@ def test_growing_needs_the_base(tmp_path):
 
 def test_demo_grows_a_scan_the_same_twice(tmp_path, ball):
     blends = np.zeros((2, 3, *ball.frame.shape), np.float32)
-    _growth.save(dataclasses.replace(ball, blends=blends), tmp_path / "base.npz")
+    _base.save(dataclasses.replace(ball, blends=blends), tmp_path / "base.npz")
     options = {**demo.METHOD.defaults, "participants": 2, "voxel_mm": 3.0}
     rows = demo.index(options, 1).to_dict("records")
     first = [demo.grow(row, options, 1, tmp_path, tmp_path / "a") for row in rows[:2]]
@@ -424,22 +435,22 @@ def write_priors(folder: Path) -> None:
 
 def test_paint_is_in_units_of_white_matter(tmp_path):
     write_priors(tmp_path / "p")
-    paint = labelmaps.read_paint(tmp_path / "p")
+    paint = _paint.read_paint(tmp_path / "p")
     assert np.allclose(paint.level, [0, 0.25, 1, 0.625])
     assert np.allclose(paint.spread, [0, 0.05, 0.1, 0.0625])
     assert np.allclose(paint.texture, [0, 0.075, 0.1, 0.1])  # CSF's is capped at 0.3 x 0.25
-    draws = labelmaps._levels(np.random.default_rng(0), paint)
+    draws = _paint._levels(np.random.default_rng(0), paint)
     assert draws[2] == 0
     assert np.abs(draws).max() <= 2
 
 
 def test_missing_or_wrong_priors_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="generation_labels.npy"):
-        labelmaps.read_paint(tmp_path)
+        _paint.read_paint(tmp_path)
     write_priors(tmp_path / "p")
     np.save(tmp_path / "p" / "generation_labels.npy", np.array([0, 24, 2]))
     with pytest.raises(ValueError, match="do not fit"):
-        labelmaps.read_paint(tmp_path / "p")
+        _paint.read_paint(tmp_path / "p")
 
 
 def test_freesurfer_labels_become_truth():
@@ -450,13 +461,13 @@ def test_freesurfer_labels_become_truth():
         85: 5,
     }  # fmt: skip
     labels = np.array(list(known))
-    assert labelmaps.to_truth(labels).tolist() == list(known.values())
+    assert _freesurfer.to_truth(labels).tolist() == list(known.values())
 
 
 def test_csf_of_the_spinal_canal_is_no_brain():
     labels = np.zeros((3, 3, 6), int)
     labels[1, 1] = [24, 24, 16, 24, 2, 24]
-    truth = labelmaps.to_truth(labels)[1, 1].tolist()
+    truth = _freesurfer.to_truth(labels)[1, 1].tolist()
     assert truth == [TRUTH["other_head"], TRUTH["other_head"], 23, 1, 3, 1]
 
 
@@ -504,7 +515,7 @@ def test_label_map_options_are_checked(tmp_path):
         labelmaps.index({**labelmaps.METHOD.defaults, "folder": str(tmp_path / "none")}, 1)
     with pytest.raises(ValueError, match="ages"):
         labelmaps.index(label_options(tmp_path, ages="real"), 1)
-    paint = labelmaps.read_paint(tmp_path / "maps" / "labels_classes_priors")
+    paint = _paint.read_paint(tmp_path / "maps" / "labels_classes_priors")
     wrong = tmp_path / "wrong.nii.gz"
     nifti.write(Volume(np.full((4, 4, 4), 7, np.uint8), np.eye(4)), wrong)
     with pytest.raises(ValueError, match="label 7 has no intensity prior"):
@@ -520,13 +531,13 @@ def test_a_painted_scan_has_exact_partial_volumes(tmp_path, ball):
     )
     folder = tmp_path / "base"
     for name in ("a", "b"):
-        _growth.save(head, folder / f"{name}.npz")
+        _base.save(head, folder / f"{name}.npz")
     row = labelmaps.index(options, 1).to_dict("records")[0]
     row["site"] = "siteC"
     options["sites"] = [{"name": "siteC", "voxel": 1, "dtype": "float32", "gamma": 1.0}]
     seen = seen_by(head, np.zeros((3, *ball.frame.shape), np.float32), options, seed=3)
-    paint = labelmaps.read_paint(Path(options["folder"]) / "labels_classes_priors")
-    signal = labelmaps._signal(head, seen, paint, row, options, 1)
+    paint = _paint.read_paint(Path(options["folder"]) / "labels_classes_priors")
+    signal = _paint.signal(head, seen, paint, row, options, 1)
     assert 8 * signal.sum() == pytest.approx(paint.level[places].sum(), rel=0.01)
     assert len(np.unique(signal.round(4))) > 8  # not only the pure classes
     answer = labelmaps.grow(row, options, 1, folder, tmp_path / "out")
@@ -544,36 +555,36 @@ def test_download_checks_and_keeps(tmp_path, monkeypatch):
     source, folder = tmp_path / "source.bin", tmp_path / "maps"
     source.write_bytes(b"a label map")
     table = table_of(source, source.as_uri())
-    labelmaps.download(folder, table)
+    _download.download(folder, table)
     assert (folder / "sub" / "f.bin").read_bytes() == b"a label map"
 
     def refuse(*args, **kwargs):
         raise AssertionError("fetched again")
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
-    labelmaps.download(folder, table)
+    _download.download(folder, table)
 
 
 def test_download_refuses_other_bytes_and_leaves_nothing(tmp_path):
     source, folder = tmp_path / "source.bin", tmp_path / "maps"
     source.write_bytes(b"not what was promised")
     with pytest.raises(ValueError, match="SHA-256"):
-        labelmaps.download(folder, table_of(source, source.as_uri(), "0" * 64))
+        _download.download(folder, table_of(source, source.as_uri(), "0" * 64))
     with pytest.raises(ConnectionError, match="by hand"):
-        labelmaps.download(folder, table_of(source, (tmp_path / "no").as_uri()))
+        _download.download(folder, table_of(source, (tmp_path / "no").as_uri()))
     assert list((folder / "sub").iterdir()) == []
 
 
 def test_the_download_table_names_maps_and_priors():
-    table = labelmaps.sources()
+    table = _download.sources()
     assert table["sha256"].str.fullmatch("[0-9a-f]{64}").all()
-    assert {f"labels_classes_priors/{n}" for n in labelmaps.PRIOR_FILES.values()} <= set(table.file)
+    assert {f"labels_classes_priors/{n}" for n in _paint.PRIOR_FILES.values()} <= set(table.file)
     assert table["file"].str.endswith(".nii.gz").sum() == 9
 
 
 def test_a_real_label_map_becomes_a_scan(tmp_path, shared):
     maps = shared("data/labelmaps")
-    table = labelmaps.sources()
+    table = _download.sources()
     first = table.iloc[0]
     assert files.checksum(maps / first.file) == first.sha256
     options = {

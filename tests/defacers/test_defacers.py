@@ -15,16 +15,9 @@ from hypothesis import strategies as st
 
 from phantoms import ORIENTATIONS, TYPES, make_scan, oriented, phantom, run
 from refacebench.contracts import Defaced, Defacer, Option, PreparedScan, ScanExcluded
-from refacebench.defacers import (
-    mask_face,
-    mri_reface,
-    null,
-    pydeface,
-    quickshear,
-    skull_strip,
-)
-from refacebench.head import template
-from refacebench.image import nifti
+from refacebench.defacers import mask_face, mri_reface, null, pydeface, quickshear, skull_strip
+from refacebench.head import face_parts, matrices, registration, space, template
+from refacebench.image import geometry, linear, morphology, nifti
 from refacebench.image.nifti import Volume
 from refacebench.stages import prepare
 from refacebench.stages.deface import prepared, stored_difference
@@ -200,7 +193,7 @@ def test_stored_difference_compares_bits(tmp_path):
 
 def test_prepared_reads_what_prepare_wrote(tmp_path):
     scan = make_scan(tmp_path, "ASR")
-    template.write_matrix(np.diag([2.0, 1, 1, 1]), tmp_path / "m.json")
+    matrices.write_matrix(np.diag([2.0, 1, 1, 1]), tmp_path / "m.json")
     nifti.write(scan.volume.with_data(scan.head), tmp_path / "head.nii")
     row = {
         "scan": "sub-1",
@@ -332,11 +325,11 @@ def test_quickshear_refuses_an_empty_brain():
 
 def test_matrix_file_round_trip_and_refusal(tmp_path):
     matrix = np.random.default_rng(0).normal(size=(4, 4))
-    template.write_matrix(matrix, tmp_path / "m.json")
-    assert np.array_equal(template.read_matrix(tmp_path / "m.json"), matrix)
+    matrices.write_matrix(matrix, tmp_path / "m.json")
+    assert np.array_equal(matrices.read_matrix(tmp_path / "m.json"), matrix)
     (tmp_path / "bad.json").write_text(json.dumps({"matrix": [[1]]}))
     with pytest.raises(ValueError, match="bad.json"):
-        template.read_matrix(tmp_path / "bad.json")
+        matrices.read_matrix(tmp_path / "bad.json")
 
 
 def test_itk_matrix_by_hand():
@@ -348,19 +341,19 @@ def test_itk_matrix_by_hand():
 
     expected = np.diag([2.0, 1, 1, 1])
     expected[0, 3] = -5
-    assert np.allclose(template.itk_to_ras(Transform), expected)
+    assert np.allclose(linear.itk_to_ras(Transform), expected)
 
 
 def test_face_region_is_where_the_phantom_has_its_face():
     volume, _, head = phantom()
-    labels = template.face_region(volume, head, np.eye(4))
-    assert set(np.unique(labels)) == {0, 1, 2, 3, template.EAR_LABEL}
+    labels = face_parts.face_region(volume, head, np.eye(4))
+    assert set(np.unique(labels)) == {0, 1, 2, 3, face_parts.EAR_LABEL}
     assert not labels[~head].any()
     tip = np.rint(np.linalg.inv(volume.affine) @ [0, 110, -60, 1]).astype(int)[:3]
-    assert labels[tuple(tip)] == template.FACE_LABELS["nose"]
+    assert labels[tuple(tip)] == face_parts.FACE_LABELS["nose"]
     behind = np.linalg.inv(volume.affine) @ [0, 60, 0, 1]
-    assert set(np.unique(labels[:, : int(behind[1])])) == {0, template.EAR_LABEL}
-    sides = np.argwhere(labels == template.EAR_LABEL) @ volume.affine[:3, :3].T
+    assert set(np.unique(labels[:, : int(behind[1])])) == {0, face_parts.EAR_LABEL}
+    sides = np.argwhere(labels == face_parts.EAR_LABEL) @ volume.affine[:3, :3].T
     sides += volume.affine[:3, 3]
     assert np.abs(sides[:, 0]).min() >= 60
 
@@ -368,9 +361,9 @@ def test_face_region_is_where_the_phantom_has_its_face():
 @pytest.mark.parametrize("codes", ORIENTATIONS)
 def test_face_region_in_any_orientation(codes):
     volume, _, head = phantom()
-    expected = template.face_region(volume, head, np.eye(4))
+    expected = face_parts.face_region(volume, head, np.eye(4))
     turned = oriented(volume, codes)
-    found = template.face_region(turned, oriented(volume.with_data(head), codes).data, np.eye(4))
+    found = face_parts.face_region(turned, oriented(volume.with_data(head), codes).data, np.eye(4))
     assert np.array_equal(oriented(turned.with_data(found), "RAS").data, expected)
 
 
@@ -379,15 +372,15 @@ def test_coarse_keeps_place():
     data = np.zeros((24, 24, 24), np.float32)
     data[10:14, 6:10, 16:20] = 1
     volume = Volume(data, np.diag([1.0, 1.0, 1.0, 1.0]))
-    small = template.coarse(volume, 2.0)
+    small = geometry.coarse(volume, 2.0)
     assert small.shape == (12, 12, 12)
-    before = template.mask_center(data > 0, volume.affine)
-    assert np.allclose(template.mask_center(small.data > 0.5, small.affine), before)
+    before = geometry.mask_center(data > 0, volume.affine)
+    assert np.allclose(geometry.mask_center(small.data > 0.5, small.affine), before)
 
 
 @needs_template
 def test_registration_finds_a_known_affine(monkeypatch):
-    head = template.coarse(template.mean_head(), 4.0)
+    head = geometry.coarse(template.mean_head(), 4.0)
     angle = np.deg2rad(12)
     known = np.eye(4)
     known[1:3, 1:3] = 1.1 * np.array(
@@ -395,29 +388,29 @@ def test_registration_finds_a_known_affine(monkeypatch):
     )
     known[:3, 3] = [15, -20, 25]
     moved = nifti.reorient(Volume(head.data, np.linalg.inv(known) @ head.affine), "LIA")
-    monkeypatch.setattr(template, "REGISTRATION_VOXEL_MM", 4.0)
-    found = template.register(moved)
+    monkeypatch.setattr(registration, "REGISTRATION_VOXEL_MM", 4.0)
+    found = registration.register(moved)
     points = np.array([[0, 100, -70, 1], [-60, 0, 0, 1], [60, -60, 60, 1.0]]).T
     error = np.linalg.norm(((found - known) @ np.linalg.inv(known) @ points)[:3], axis=0)
     assert error.max() < 1.5
-    assert np.array_equal(found, template.register(moved))  # repeatable to the last bit
+    assert np.array_equal(found, registration.register(moved))  # repeatable to the last bit
 
 
 @needs_template
 def test_registration_refuses_what_is_no_head(monkeypatch):
-    monkeypatch.setattr(template, "REGISTRATION_VOXEL_MM", 4.0)
+    monkeypatch.setattr(registration, "REGISTRATION_VOXEL_MM", 4.0)
     noise = np.random.default_rng(0).uniform(0, 100, (40, 40, 40)).astype(np.float32)
     with pytest.raises(ValueError, match="could not be registered"):
-        template.register(Volume(noise, np.diag([5.0, 5, 5, 1])))
+        registration.register(Volume(noise, np.diag([5.0, 5, 5, 1])))
 
 
 @needs_template
 def test_face_present_tells_a_whole_face_from_a_cut_one():
-    head = template.coarse(template.mean_head(), 4.0)
+    head = geometry.coarse(template.mean_head(), 4.0)
     mask = head.data > 60
-    whole = template.face_present(head, mask, np.eye(4))
-    cut = mask & (template.template_axis(head, np.eye(4), 1) < 55)
-    gone = template.face_present(head, cut, np.eye(4))
+    whole = face_parts.face_present(head, mask, np.eye(4))
+    cut = mask & (space.template_axis(head, np.eye(4), 1) < 55)
+    gone = face_parts.face_present(head, cut, np.eye(4))
     assert min(whole.values()) > 0.7
     assert max(gone.values()) < 0.05
 
@@ -434,9 +427,9 @@ def test_the_nose_goes_and_the_back_of_the_head_stays(tmp_path, module, codes):
     if module is mri_reface:
         options = {**options, "ears": False}
     _, path, mask = run(scan, module, tmp_path, **options)
-    y = template.template_axis(scan.volume, np.eye(4), 1)
+    y = space.template_axis(scan.volume, np.eye(4), 1)
     assert not mask[y < 30].any()
-    nose = template.face_region(scan.volume, scan.head, np.eye(4)) == 1
+    nose = face_parts.face_region(scan.volume, scan.head, np.eye(4)) == 1
     assert mask[nose].mean() > (0.6 if module is mask_face else 0.95)
     if module is pydeface:  # the others put tissue of the same brightness there
         assert nifti.read(path).data[nose].max() < 1.0
@@ -445,7 +438,7 @@ def test_the_nose_goes_and_the_back_of_the_head_stays(tmp_path, module, codes):
 @needs_template
 def test_pydeface_is_the_mask_times_the_scan(tmp_path):
     scan = make_scan(tmp_path, "LPS", "float32")
-    weight = template.warp_to_scan(template.face_mask(), scan.volume, np.eye(4), mode="nearest")
+    weight = space.warp_to_scan(template.face_mask(), scan.volume, np.eye(4), mode="nearest")
     result = pydeface.deface(scan, {"engine": "native", "protect_margin_mm": 0.0})
     now = np.where(result.changed, result.values, scan.volume.data)
     assert np.allclose(now, scan.volume.data * weight, atol=1e-3 * scan.volume.data.max())
@@ -495,11 +488,11 @@ def test_mask_face_rounds_the_nose_and_keeps_deep_tissue(tmp_path):
     """The phantom's nose is a block of 28 x 38 mm: a box mean leaves its middle, not its edges."""
     scan = make_scan(tmp_path, "RAS", "float32")
     result = mask_face.deface(scan, mask_face.METHOD.defaults)
-    depth = template.depth_mm(scan.head, scan.volume.spacing)
+    depth = morphology.depth_mm(scan.head, scan.volume.spacing)
     assert not result.changed[depth > 35].any()
     tip = ((-10, 10), (106, 116), (-74, -44))
     edges = [((x, x + 4), (108, 116), (z, z + 4)) for x in (-14, 10) for z in (-77, -46)]
-    tip, *edges = (template.inside_box(scan.volume, np.eye(4), b) for b in (tip, *edges))
+    tip, *edges = (space.inside_box(scan.volume, np.eye(4), b) for b in (tip, *edges))
     edges = np.any(edges, axis=0)
     assert edges.any()
     assert scan.volume.data[edges].mean() > 80
@@ -530,7 +523,7 @@ def test_noise_level_finds_the_noise(tmp_path):
 def test_average_face_is_the_same_for_two_noses(tmp_path):
     """The new face depends on the scan's histogram, not on its nose's shape."""
     scan = make_scan(tmp_path, "RAS", "float32")
-    nose = template.inside_box(scan.volume, np.eye(4), ((-14, 14), (97, 118), (-78, -40)))
+    nose = space.inside_box(scan.volume, np.eye(4), ((-14, 14), (97, 118), (-78, -40)))
     data = scan.volume.data.copy()
     data[nose] = 5.0
     short = PreparedScan(
@@ -565,7 +558,7 @@ def test_a_scan_without_a_brain_is_excluded(monkeypatch):
         raise ValueError("no brain found in the image")
 
     monkeypatch.setattr(prepare.masks, "head_mask", lambda v: head)
-    monkeypatch.setattr(prepare.masks, "brain_mask", no_brain)
+    monkeypatch.setattr(prepare.extraction, "brain_mask", no_brain)
     with pytest.raises(ScanExcluded, match="no brain"):
         prepare.examine(volume)
 
@@ -574,8 +567,8 @@ def test_a_scan_without_a_brain_is_excluded(monkeypatch):
 def test_prepare_writes_all_derivatives(tmp_path, monkeypatch):
     scan = make_scan(tmp_path, "LIA")
     monkeypatch.setattr(prepare.masks, "head_mask", lambda v: scan.head)
-    monkeypatch.setattr(prepare.masks, "brain_mask", lambda v: scan.brain)
-    monkeypatch.setattr(prepare.template, "register", lambda v, h, b: np.eye(4))
+    monkeypatch.setattr(prepare.extraction, "brain_mask", lambda v: scan.brain)
+    monkeypatch.setattr(prepare.registration, "register", lambda v, h, b: np.eye(4))
     row = {"path": str(scan.path), "scan": "sub-01_ses-2"}
     found = prepare.run(row, tmp_path / "out")
     assert np.array_equal(nifti.read_mask(found["brain_path"]), scan.brain)

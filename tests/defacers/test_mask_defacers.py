@@ -9,7 +9,7 @@ import pytest
 from phantoms import ORIENTATIONS, make_scan, oriented, phantom, run
 from refacebench.contracts import PreparedScan
 from refacebench.defacers import afni_refacer, fsl_deface, mri_deface, pydeface
-from refacebench.head import region, template
+from refacebench.head import face_parts, region, space, template
 from refacebench.image import nifti
 from refacebench.image.geometry import grow
 from refacebench.image.nifti import Volume
@@ -88,7 +88,7 @@ def test_ears_are_the_landmarks_ears():
     assert (one(EARS, region.ears()) < 0).all()
     assert (one([NOSE, *EYES, CROWN, BRAINSTEM, NECK], region.ears()) > 0).all()
     for name, point in zip(("ear_left", "ear_right"), EARS, strict=True):
-        bounds = template.EAR_BOXES[name]
+        bounds = face_parts.EAR_BOXES[name]
         assert all(low < p < high for p, (low, high) in zip(point, bounds, strict=True))
         # The inner side leans outwards above, by 0.14 x 36 mm at the top of the landmark's box:
         # what lies 5.1 mm outside the box's own inner side is in the body.
@@ -264,7 +264,7 @@ def test_tissue_model_finds_what_was_drawn():
 def test_mri_deface_keeps_brain_mm_and_in_the_ring_what_looks_like_brain(tmp_path):
     """A block of brain before the face: 7 and 14 mm around it reach into the face's prior."""
     scan = make_scan(tmp_path)
-    brain = template.inside_box(scan.volume, np.eye(4), ((-40, 40), (20, 60), (-80, -50)))
+    brain = space.inside_box(scan.volume, np.eye(4), ((-40, 40), (20, 60), (-80, -50)))
     rng = np.random.default_rng(0)
     data = np.full(brain.shape, 100.0, np.float32)  # exactly grey, everywhere
     data[brain] = rng.choice([40.0, 100.0, 150.0], brain.sum(), p=[0.2, 0.45, 0.35])
@@ -275,7 +275,7 @@ def test_mri_deface_keeps_brain_mm_and_in_the_ring_what_looks_like_brain(tmp_pat
     near, ring = (grow(brain, scan.volume.spacing, mm) for mm in (7, 14))
     options = {**mri_deface.METHOD.defaults}
     prior = mri_deface.face_prior("eyes", False)
-    face = template.warp_to_scan(prior, scan.volume, np.eye(4)) > 1e-4
+    face = space.warp_to_scan(prior, scan.volume, np.eye(4)) > 1e-4
     assert (face & ring & ~near).sum() > 50
     found = mri_deface.deface(grey, options).changed
     assert np.array_equal(found, face & ~ring)
@@ -288,7 +288,7 @@ def test_face_prior_is_a_probability_that_stops_at_its_level():
     prior = mri_deface.face_prior("below_eyes", False)
     assert prior.data.min() >= 0
     assert 0.99 < prior.data.max() <= 1.0001
-    height = template.template_axis(prior, np.eye(4), 2)
+    height = space.template_axis(prior, np.eye(4), 2)
     assert not prior.data[height > -55].any()
     # A chin that reaches 40 mm further forward than the neck under it is a possible face.
     assert prior.data[at(Template(prior), (0, 120, -130), CHIN)] == pytest.approx(1, abs=0.01)
@@ -372,7 +372,7 @@ def test_reface_puts_the_same_face_on_everybody(tmp_path):
     """Two scans with different noses get the same surface under the shell."""
     scan = three_tissues(make_scan(tmp_path))
     data = scan.volume.data.copy()
-    nose = template.inside_box(scan.volume, np.eye(4), ((-14, 14), (85, 130), (-78, -40)))
+    nose = space.inside_box(scan.volume, np.eye(4), ((-14, 14), (85, 130), (-78, -40)))
     data[nose] = 5
     flat = replace(scan, volume=scan.volume.with_data(data))
     options = {**afni_refacer.METHOD.defaults, "mode": "reface"}
@@ -388,9 +388,7 @@ def test_reface_puts_the_same_face_on_everybody(tmp_path):
 def test_pydeface_without_options_is_the_packaged_mask(tmp_path):
     scan = make_scan(tmp_path)
     plain = pydeface.deface(scan, {"engine": "native"})
-    mask = template.warp_to_scan(
-        template.face_mask(), scan.volume, np.eye(4), order=1, mode="nearest"
-    )
+    mask = space.warp_to_scan(template.face_mask(), scan.volume, np.eye(4), order=1, mode="nearest")
     assert np.array_equal(plain.changed, mask < pydeface.FULL_WEIGHT)
     assert np.allclose(plain.values, scan.volume.data * mask)
 

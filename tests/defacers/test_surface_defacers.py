@@ -11,9 +11,9 @@ import pytest
 from phantoms import ORIENTATIONS, make_scan, oriented, phantom, run
 from refacebench import bids
 from refacebench.defacers import deepdefacer, mask_face, mideface, mri_reface
-from refacebench.head import region, template
-from refacebench.head import warp as _warp
-from refacebench.image import nifti
+from refacebench.head import face_parts, matrices, region, space, template, warp
+from refacebench.head.average import clean_mask, extended_mean_head
+from refacebench.image import geometry, morphology, nifti
 from refacebench.image.nifti import Volume
 from refacebench.run import configuration
 from refacebench.stages import deface
@@ -29,8 +29,8 @@ AFFINE = {"nonlinear": False, "wrapped_air": False}
 
 def ear_masks(scan):
     return [
-        template.inside_box(scan.volume, scan.to_template, box) & scan.head
-        for box in template.EAR_BOXES.values()
+        space.inside_box(scan.volume, scan.to_template, box) & scan.head
+        for box in face_parts.EAR_BOXES.values()
     ]
 
 
@@ -42,22 +42,28 @@ def counted(monkeypatch):
     """A registration that takes no time, and how often it was run."""
     calls = []
 
-    def compute(scan):
-        calls.append(scan)
+    def compute(volume, matrix):
+        calls.append(volume)
         data = np.random.default_rng(0).normal(size=(5, 6, 7, 3)).astype(np.float32)
         affine = np.diag([33.3, 37.7, 31.1, 1.0])
         affine[:3, 3] = [-90.1, -100.2, -110.3]
         return Volume(data, affine)
 
-    monkeypatch.setattr(_warp, "compute", compute)
+    monkeypatch.setattr(warp, "compute", compute)
     return calls
+
+
+def field_of(scan):
+    return warp.field(scan.volume, scan.to_template, scan.warp_path)
 
 
 def test_registration_is_computed_once_and_read_by_the_next(tmp_path, counted):
     scan = replace(make_scan(tmp_path), warp_path=tmp_path / "deep" / "warp.nii.gz")
-    one, two = _warp.field(scan), _warp.field(scan)
+    one, two = field_of(scan), field_of(scan)
     assert len(counted) == 1
-    assert np.array_equal(one.data, _warp.compute(scan).data)  # to the last bit
+    assert np.array_equal(
+        one.data, warp.compute(scan.volume, scan.to_template).data
+    )  # to the last bit
     assert np.array_equal(one.data, two.data)
     assert np.array_equal(one.affine, two.affine)
     assert [p.name for p in scan.warp_path.parent.iterdir()] == ["warp.nii.gz"]
@@ -65,25 +71,25 @@ def test_registration_is_computed_once_and_read_by_the_next(tmp_path, counted):
 
 def test_registration_of_another_scan_or_a_broken_file_is_made_again(tmp_path, counted):
     scan = replace(make_scan(tmp_path), warp_path=tmp_path / "warp.nii.gz")
-    _warp.field(scan)
+    field_of(scan)
     moved = scan.to_template.copy()
     moved[0, 3] = 1.0
-    _warp.field(replace(scan, to_template=moved))
+    field_of(replace(scan, to_template=moved))
     brighter = scan.volume.with_data(scan.volume.data + 1)
-    _warp.field(replace(scan, volume=brighter))
+    field_of(replace(scan, volume=brighter))
     assert len(counted) == 3
     scan.warp_path.write_bytes(scan.warp_path.read_bytes()[:100])
-    _warp.field(scan)
+    field_of(scan)
     assert len(counted) == 4
     scan.warp_path.write_bytes(b"nothing")
-    _warp.field(scan)
+    field_of(scan)
     assert len(counted) == 5
-    assert len([None for _ in range(2) if _warp.field(scan)]) == 2
+    assert len([None for _ in range(2) if field_of(scan)]) == 2
     assert len(counted) == 5
 
 
 def test_registration_without_a_path_is_not_written(tmp_path, counted):
-    _warp.field(make_scan(tmp_path))
+    field_of(make_scan(tmp_path))
     assert len(counted) == 1
     assert not list(tmp_path.rglob("*xfm*"))
 
@@ -93,7 +99,7 @@ def test_kept_registration_is_a_displacement_field_for_itk(tmp_path, counted):
     import ants
 
     scan = replace(make_scan(tmp_path), warp_path=tmp_path / "warp.nii.gz")
-    ours = _warp.field(scan)
+    ours = field_of(scan)
     nifti.to_ants(scan.volume)  # ITK's number of threads is set before its first use
     image = ants.image_read(str(scan.warp_path))
     assert image.components == 3
@@ -109,10 +115,10 @@ def test_displacements_on_a_part_of_the_scan_by_hand():
     """A field that grows by 0.5 mm a mm along x, looked up on a shifted, finer grid."""
     data = np.zeros((5, 5, 5, 3), np.float32)
     data[..., 0] = 2.0 * np.arange(5)[:, None, None]
-    warp = Volume(data, np.diag([4.0, 4.0, 4.0, 1.0]))
+    field = Volume(data, np.diag([4.0, 4.0, 4.0, 1.0]))
     affine = np.diag([1.0, 1.0, 1.0, 1.0])
     affine[0, 3] = 3.0
-    x, y, z = _warp.displaced(Volume(np.zeros((6, 3, 3)), affine), warp)
+    x, y, z = warp.displaced(Volume(np.zeros((6, 3, 3)), affine), field)
     assert np.allclose(x[:, 1, 1], 0.5 * (3 + np.arange(6)))
     assert not y.any()
     assert not z.any()
@@ -122,7 +128,7 @@ def test_displacements_on_a_part_of_the_scan_by_hand():
 def test_defacers_of_one_scan_share_the_registration(tmp_path, counted):
     scan = make_scan(tmp_path)
     matrix = tmp_path / "sub-01_from-T1w_to-template_mode-image_xfm.json"
-    template.write_matrix(scan.to_template, matrix)
+    matrices.write_matrix(scan.to_template, matrix)
     head = tmp_path / "head.nii"
     nifti.write(scan.volume.with_data(scan.head), head)
     row = {"scan": "sub-01", "path": scan.path, "brain_path": scan.brain_path}
@@ -138,10 +144,10 @@ def test_defacers_of_one_scan_share_the_registration(tmp_path, counted):
 
 @needs_template
 def test_registration_of_the_mean_head_to_itself_moves_little():
-    head = template.coarse(template.mean_head(), 4.0)
+    head = geometry.coarse(template.mean_head(), 4.0)
     solid = head.data > 60
     scan = _prepared(head, solid)
-    found = _warp.compute(scan)
+    found = warp.compute(scan.volume, scan.to_template)
     size = np.linalg.norm(found.data, axis=-1)
     assert found.data.shape == (*head.shape, 3)
     assert size[solid].mean() < 0.5
@@ -208,10 +214,10 @@ def test_mideface_fills_the_face_and_leaves_the_rest(tmp_path, codes):
     scan = make_scan(tmp_path, codes, "float32")
     facts, path, mask = run(scan, mideface, tmp_path, ears=False)
     assert facts["brain_changed"] == 0
-    y = template.template_axis(scan.volume, np.eye(4), 1)
+    y = space.template_axis(scan.volume, np.eye(4), 1)
     assert not mask[y < 35].any()
-    face = template.face_region(scan.volume, scan.head, np.eye(4))
-    depth = template.depth_mm(scan.head, scan.volume.spacing)
+    face = face_parts.face_region(scan.volume, scan.head, np.eye(4))
+    depth = morphology.depth_mm(scan.head, scan.volume.spacing)
     assert mask[(face == 1) & (depth <= 4)].mean() > 0.95
     assert not mask[depth > 30].any()  # minimally invasive: nothing deep is touched
     _, _, with_ears = run(scan, mideface, tmp_path, ears=True)
@@ -266,10 +272,10 @@ def test_impossible_options_are_refused_when_the_config_is_read(module, options,
 @pytest.mark.parametrize("module", [mideface, mask_face, mri_reface], ids=lambda m: m.__name__)
 def test_a_scan_without_a_face_in_view_is_refused(tmp_path, module):
     scan = make_scan(tmp_path, "RAS", "float32")
-    keep = np.flatnonzero(template.template_axis(scan.volume, np.eye(4), 1)[0, :, 0] < 30)
+    keep = np.flatnonzero(space.template_axis(scan.volume, np.eye(4), 1)[0, :, 0] < 30)
     shape = scan.volume.shape
     box = (slice(0, shape[0]), slice(0, keep[-1] + 1), slice(0, shape[2]))
-    part = template.crop(scan.volume, box)
+    part = geometry.crop(scan.volume, box)
     short = replace(scan, volume=part, head=scan.head[box], brain=scan.brain[box])
     with pytest.raises(ValueError, match="outside the field of view"):
         module.deface(short, module.METHOD.defaults)
@@ -281,7 +287,7 @@ def test_a_scan_without_a_face_in_view_is_refused(tmp_path, module):
 @needs_template
 def test_the_mean_heads_chin_has_no_ledge():
     """Down from the lips the front of the mean head recedes in steps, and narrows to a chin."""
-    solid = mri_reface.extended_mean_head()[1]
+    solid = extended_mean_head()[1]
     grid = region.grid()
     mask = nifti.resample(solid, grid).data > 0.5
     y, z = (grid.affine[a, a] * np.arange(mask.shape[a]) + grid.affine[a, 3] for a in (1, 2))
@@ -305,14 +311,14 @@ def test_the_mean_heads_chin_has_no_ledge():
 
 @needs_template
 def test_refacing_the_mean_head_gives_its_own_surface_back():
-    head = template.coarse(template.mean_head(), 4.0)
-    solid = mri_reface._clean_mask(head)
+    head = geometry.coarse(template.mean_head(), 4.0)
+    solid = clean_mask(head)
     data = np.where(solid, np.maximum(head.data, 90), 2).astype(np.float32)
     result = mri_reface.deface(_prepared(head.with_data(data), solid), {**AFFINE, "noise": False})
     now = np.where(result.changed, result.values, data) > 40
-    z = template.template_axis(head, np.eye(4), 2)
+    z = space.template_axis(head, np.eye(4), 2)
     away = np.minimum(
-        template.depth_mm(solid, head.spacing), template.depth_mm(~solid, head.spacing)
+        morphology.depth_mm(solid, head.spacing), morphology.depth_mm(~solid, head.spacing)
     )
     off = (now != solid) & (away > 5.0) & (z > -95)
     assert off.sum() < 0.002 * solid.sum()
@@ -332,11 +338,11 @@ def test_ears_are_replaced_on_both_sides_and_only_when_asked(tmp_path):
 @needs_template
 def test_an_ear_that_sticks_out_is_gone(tmp_path):
     volume, brain, head = phantom((3.0, 3.0, 3.0))
-    ear = template.inside_box(volume, np.eye(4), ((64, 92), (-16, -8), (-62, -44)))
+    ear = space.inside_box(volume, np.eye(4), ((64, 92), (-16, -8), (-62, -44)))
     data = np.where(ear & ~head, 90, volume.data).astype(np.float32)
     scan = _prepared(volume.with_data(data), head | ear, brain)
     assert (data[ear & ~head] == 90).all()
-    tip = ear & (template.template_axis(volume, np.eye(4), 0) > 82)
+    tip = ear & (space.template_axis(volume, np.eye(4), 0) > 82)
     assert tip.any()
     for module, options in ((mri_reface, {**AFFINE}), (mideface, mideface.METHOD.defaults)):
         result = module.deface(scan, {**options, "ears": True})
@@ -349,8 +355,8 @@ def test_an_ear_that_sticks_out_is_gone(tmp_path):
 def wrapped(codes, place, size=(24, 40)):
     """Return a phantom with a bright block in the air, and the block."""
     volume, brain, head = phantom()
-    y = template.template_axis(volume, np.eye(4), 1)
-    block = template.inside_box(volume, np.eye(4), ((-12, 12), place, (-60, -60 + size[1])))
+    y = space.template_axis(volume, np.eye(4), 1)
+    block = space.inside_box(volume, np.eye(4), ((-12, 12), place, (-60, -60 + size[1])))
     assert not (block & head).any()
     assert y[block].size
     data = np.where(block, 90, volume.data).astype(np.float32)
@@ -388,8 +394,8 @@ def test_what_does_not_reach_the_border_behind_the_head_is_not_wrapped():
 @needs_template
 def test_the_three_filters_differ_and_each_changes_the_surface(tmp_path):
     scan = make_scan(tmp_path, "RAS", "float32")
-    face = template.face_region(scan.volume, scan.head, np.eye(4)) > 0
-    shell = face & (template.depth_mm(scan.head, scan.volume.spacing) <= 4.0)
+    face = face_parts.face_region(scan.volume, scan.head, np.eye(4)) > 0
+    shell = face & (morphology.depth_mm(scan.head, scan.volume.spacing) <= 4.0)
     found = {
         f: mask_face.deface(scan, {**mask_face.METHOD.defaults, "filter": f}).values
         for f in mask_face.FILTERS
@@ -406,7 +412,7 @@ def test_mask_face_filters_ears_when_asked(tmp_path):
     off, on = (
         mask_face.deface(scan, {**mask_face.METHOD.defaults, "ears": e}) for e in (False, True)
     )
-    depth = template.depth_mm(scan.head, scan.volume.spacing)
+    depth = morphology.depth_mm(scan.head, scan.volume.spacing)
     for ear in ear_masks(scan):
         assert not off.changed[ear].any()
         assert on.changed[ear & (depth <= 5)].mean() > 0.8
@@ -563,7 +569,7 @@ def test_deepdefacer_multiplies_with_the_networks_mask(tmp_path, monkeypatch, co
     assert seen[0].shape == (1, 1, 160, 160, 160)
     assert float(seen[0].min()) == 0.0
     assert float(seen[0].max()) == pytest.approx(1.0)
-    y = template.template_axis(scan.volume, np.eye(4), 1)
+    y = space.template_axis(scan.volume, np.eye(4), 1)
     limit = -115 + 107 / 160 * (y.max() + 115)
     assert mask[(y > limit + 6) & ~scan.brain].all()
     assert not mask[y < limit - 6].any()

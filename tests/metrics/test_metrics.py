@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from refacebench.head import masks, template
-from refacebench.image import nifti
+from refacebench.head import face_parts, masks, matrices, registration
+from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 from refacebench.metrics import overlap, similarity
 from refacebench.metrics.brain import brain_integrity, brain_level, is_resampled, matched
@@ -236,7 +236,7 @@ def test_correlation_is_pearsons(pair):
 
 # quality ------------------------------------------------------------------------------------
 
-PARTS = template.FACE_LABELS
+PARTS = face_parts.FACE_LABELS
 
 
 class Phantom:
@@ -548,9 +548,9 @@ def real_heads():
 def test_real_heads_with_and_without_a_face(path, expected):
     if not path.is_file():
         pytest.skip(f"{path.name} is not here")
-    volume = template.coarse(nifti.read(path), 2.0)
+    volume = geometry.coarse(nifti.read(path), 2.0)
     head = masks.head_mask(volume)
-    present = template.face_present(volume, head, template.register(volume, head))
+    present = face_parts.face_present(volume, head, registration.register(volume, head))
     assert already_defaced(present)[0] is expected
 
 
@@ -679,12 +679,12 @@ def test_the_face_can_be_found_by_the_template(row, phantom, tmp_path):
     row["template_path"] = str(tmp_path / "matrix.json")
     nowhere = np.eye(4)
     nowhere[:3, 3] = 1000  # no voxel of the scan lies in the template's face
-    template.write_matrix(nowhere, row["template_path"])
+    matrices.write_matrix(nowhere, row["template_path"])
     assert measure.measure(row)["quality"] == "no_face"
     # Lay the phantom's head over the mean head's face, so that it is filled.
     inside = np.eye(4)
     inside[:3, 3] = (0, 85, -60)
-    template.write_matrix(inside, row["template_path"])
+    matrices.write_matrix(inside, row["template_path"])
     assert measure.measure(row)["quality"] == ""
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binomtest
 
 from factories import measurements
-from refacebench.head import template
+from refacebench.head import face_parts, space
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.metrics import truth
@@ -33,7 +33,7 @@ class Painted:
         self.affine = np.diag([3.0, 3.0, 3.0, 1.0])
         self.affine[:3, 3] = (-105.0, -120.0, lowest)
         shape = (70, 90, int((120 - lowest) / 3))
-        x, y, z = (template.template_axis(Volume(np.zeros(shape), self.affine), np.eye(4), a)
+        x, y, z = (space.template_axis(Volume(np.zeros(shape), self.affine), np.eye(4), a)
                    for a in range(3))  # fmt: skip
         x = x - truth.MIDLINE
         head = (x / 78) ** 2 + (y / 95) ** 2 + ((z + 20) / 120) ** 2 < 1
@@ -66,8 +66,8 @@ class Painted:
         """Return the boxes of parts, with the air before them and a little more depth."""
         found = np.zeros(self.data.shape, bool)
         for part in parts:
-            for x, (y, _), z in template.FACE_BOXES[part]:
-                found |= template.inside_box(self.labels, np.eye(4), (x, (y - 10, 200), z))
+            for x, (y, _), z in face_parts.FACE_BOXES[part]:
+                found |= space.inside_box(self.labels, np.eye(4), (x, (y - 10, 200), z))
         return found
 
     def judge(self, variant, **options):
@@ -169,7 +169,7 @@ def test_ears_count_only_if_they_are_asked_to(painted):
     limits = {"ears_left": 0.25}
     assert painted.judge(variant, limits=limits)["truth_quality"] == "failure_1"
     for box in ((-200, -60), (57, 200)):
-        side = template.inside_box(painted.labels, np.eye(4), (box, (-60, 40), (-90, -10)))
+        side = space.inside_box(painted.labels, np.eye(4), (box, (-60, 40), (-90, -10)))
         variant[side & ~painted.brain] = 0
     assert painted.judge(variant, limits=limits)["truth_face_left_ears"] < 0.25
     assert painted.judge(variant, limits=limits)["truth_quality"] == "success"
@@ -283,7 +283,7 @@ def test_failures_of_a_class(verdict, expected):
 def row(painted, tmp_path):
     head, brain = painted.labels.data > 0, painted.labels.data > 0
     brain = brain & (painted.labels.data != TRUTH["other_head"])
-    face = template.face_region(painted.labels, head, np.eye(4))
+    face = face_parts.face_region(painted.labels, head, np.eye(4))
     files = {"original_path": painted.data, "truth_path": painted.labels.data}
     files |= {"brain_path": brain, "head_path": head, "face_path": face}
     found = {"variant": "x", "scan": "sub-1", "status": "ok", "stage": "segment", "reason": ""}

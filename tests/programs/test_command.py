@@ -19,12 +19,12 @@ from refacebench import environment
 from refacebench.contracts import PreparedScan
 from refacebench.datasets import demo
 from refacebench.defacers import command
-from refacebench.head import template
+from refacebench.head import face_parts
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.programs import catalogue, runner
+from refacebench.programs import process as jobs
 from refacebench.run import configuration, methods, plan, sandbox
-from refacebench.run import log as jobs
 from refacebench.stages import deface, prepare
 from running import bids, job_counts, snakemake
 
@@ -661,7 +661,7 @@ def test_a_released_program_really_runs(head, tmp_path, name):
     assert facts["engine"] == "official"
     changed = volume.data != scan.volume.data
     face, brain = REAL[name]
-    nose = found["face"] == template.FACE_LABELS["nose"]
+    nose = found["face"] == face_parts.FACE_LABELS["nose"]
     assert changed[nose & (scan.volume.data > 100)].mean() > face
     assert facts["brain_removed"] <= brain * facts["brain_voxels"]
     assert not np.array_equal(volume.data, scan.volume.data)

@@ -17,11 +17,20 @@ from hypothesis import strategies as st  # noqa: E402
 from refacebench.contracts import Pair, PreparedScan, TrainingFailed  # noqa: E402
 from refacebench.defacers import cpgan_hull  # noqa: E402
 from refacebench.head import hull as privacy  # noqa: E402
-from refacebench.image import nifti  # noqa: E402
+from refacebench.head import sampled_hull  # noqa: E402
+from refacebench.image import convex_hull, nifti  # noqa: E402
 from refacebench.refacers import cpgan3d  # noqa: E402
 from refacebench.run import methods  # noqa: E402
 from refacebench.stages import deface  # noqa: E402
-from refacebench.training import cpgan_networks, slices  # noqa: E402
+from refacebench.training import (  # noqa: E402
+    cpgan,
+    cpgan_networks,
+    head_stack,
+    pyramid,
+    wasserstein,
+    whole_heads,
+    working_grid,
+)
 from refacebench.training.optimisers import AdamP  # noqa: E402
 
 SHAPE, SPACING = (28, 32, 30), 6.0
@@ -162,10 +171,10 @@ def test_hull_is_exact(corners):
     known = np.argwhere(mask)
     if np.linalg.matrix_rank(known - known[0]) < 3:
         with pytest.raises(ValueError, match="no convex hull"):
-            privacy.convex_hull(mask)
+            convex_hull.convex_hull(mask)
         return
-    filled = privacy.convex_hull(mask)
-    assert np.array_equal(privacy.convex_hull(filled), filled)
+    filled = convex_hull.convex_hull(mask)
+    assert np.array_equal(convex_hull.convex_hull(filled), filled)
     rng = np.random.default_rng(0)
     low, high = known.min(axis=0), known.max(axis=0)
     equal = np.vstack([known.T, np.ones(len(known))])
@@ -179,14 +188,14 @@ def test_hull_agrees_with_scikit_image():
 
     _, head, _ = person(1)
     assert np.array_equal(
-        privacy.convex_hull(head), convex_hull_image(head, offset_coordinates=False)
+        convex_hull.convex_hull(head), convex_hull_image(head, offset_coordinates=False)
     )
 
 
 def test_first_voxels_are_marked_from_six_sides():
     cube = torch.zeros(5, 5, 5, dtype=torch.bool)
     cube[1:4, 1:4, 1:4] = True
-    marks = privacy.first_voxels(cube) * 6
+    marks = sampled_hull.first_voxels(cube) * 6
     assert marks[2, 2, 2] == 0
     assert marks[1, 2, 2] == 1  # a face: seen from one side
     assert marks[1, 1, 2] == 2  # an edge
@@ -198,7 +207,7 @@ def test_first_voxels_are_marked_from_six_sides():
 def test_surface_probability_lies_on_the_surface():
     at = np.indices((32, 32, 32)) - 15.5
     ball = (at**2).sum(axis=0) < 12**2
-    found = privacy.surface_probability(ball, (2, 2, 2), 4, torch.Generator().manual_seed(1))
+    found = sampled_hull.surface_probability(ball, (2, 2, 2), 4, torch.Generator().manual_seed(1))
     radius = np.sqrt((at**2).sum(axis=0))
     assert found.numpy()[radius < 9].max() == 0
     assert found.numpy()[radius > 15].max() == 0
@@ -213,7 +222,7 @@ def test_turns_are_rigid_for_any_voxel_shape():
     """Half as many voxels of double length along one axis: the same ball, the same map."""
     at = np.indices((16, 32, 32)) * np.array([2.0, 1, 1])[:, None, None, None]
     ball = ((at - np.array([15, 15.5, 15.5])[:, None, None, None]) ** 2).sum(axis=0) < 12**2
-    found = privacy.surface_probability(ball, (2, 1, 1), 4, torch.Generator().manual_seed(1))
+    found = sampled_hull.surface_probability(ball, (2, 1, 1), 4, torch.Generator().manual_seed(1))
     near = np.sqrt(((at - np.array([15, 15.5, 15.5])[:, None, None, None]) ** 2).sum(axis=0))
     assert found.numpy()[(near < 8) | (near > 15.5)].max() == 0
     assert found.sum() > 0
@@ -221,15 +230,17 @@ def test_turns_are_rigid_for_any_voxel_shape():
 
 def test_carved_volume_is_the_intersection_of_half_spaces():
     normals, offsets = np.array([[1, 0, 0], [0, 2, -1]]), np.array([2, 3])
-    found = privacy.carve((5, 5, 5), normals, offsets)
+    found = sampled_hull.carve((5, 5, 5), normals, offsets)
     i, j, k = np.indices((5, 5, 5))
     assert np.array_equal(found, (i <= 2) & (2 * j - k <= 3))
 
 
 def test_sampled_hull_holds_the_drawn_head_and_is_drawn_anew_by_each_seed():
     _, head, brain = person(1)
-    exact = privacy.convex_hull(head)
-    one, again, other = (privacy.sampled_hull(exact, (2, 2, 2), 8, 100, seed) for seed in (1, 1, 2))
+    exact = convex_hull.convex_hull(head)
+    one, again, other = (
+        sampled_hull.sampled_hull(exact, (2, 2, 2), 8, 100, seed) for seed in (1, 1, 2)
+    )
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
     assert 2 * (one & exact).sum() / (one.sum() + exact.sum()) > 0.9
@@ -240,7 +251,7 @@ def test_downsampling_reads_averages_as_probabilities():
     mask[..., ::2] = 1
     mask[:, :, :4] = 0
     mask[:, :, -4:] = 1
-    small = privacy.downsample(mask, 4, torch.Generator().manual_seed(0))
+    small = pyramid.downsample(mask, 4, torch.Generator().manual_seed(0))
     assert small.shape[-3:] == (20, 20, 20)
     assert set(small.unique().tolist()) == {0.0, 1.0}
     assert small[:, :, 0].max() == 0
@@ -342,12 +353,12 @@ def test_composition_at_every_scale_is_the_average_of_the_fine_one():
     g = cpgan_networks.Generator(16, 2, 4)
     brain = (torch.rand(1, 1, 16, 16, 16) < 0.4).float()
     tissue = torch.rand(1, 1, 16, 16, 16) * brain
-    batch = cpgan3d.inputs((torch.ones_like(brain), brain, tissue, tissue), g, generator)
+    batch = pyramid.inputs((torch.ones_like(brain), brain, tissue, tissue), g, generator)
     flat = [torch.full((1, 1, e, e, e), 0.7) for e in g.scales]
-    found = cpgan3d.compose(flat, batch)
+    found = pyramid.compose(flat, batch)
     assert torch.equal(found[-1], torch.where(brain > 0, tissue, torch.tensor(0.7)))
     for volume, edge in zip(found, g.scales, strict=True):
-        assert torch.allclose(volume, privacy.pool(found[-1], 16 // edge), atol=1e-6)
+        assert torch.allclose(volume, pyramid.pool(found[-1], 16 // edge), atol=1e-6)
 
 
 # ----------------------------------------------------------------- AdamP
@@ -414,7 +425,7 @@ def test_interrupted_training_ends_in_the_same_bytes(pairs, tmp_path, monkeypatc
         cpgan3d.train(pairs[:3], pairs[3:], tmp_path / name, options, seed=3)
 
     train("whole")
-    interrupt(lambda: train("cut"), monkeypatch, cpgan3d.CPGAN, "validate", 2, done=False)
+    interrupt(lambda: train("cut"), monkeypatch, cpgan.CPGAN, "validate", 2, done=False)
     assert (tmp_path / "cut" / "state.safetensors").is_file()
     train("cut")
     assert_same_files(tmp_path / "cut", tmp_path / "whole", FILES)
@@ -442,39 +453,43 @@ def test_patch_distance_knows_texture_and_place():
     generator = torch.Generator().manual_seed(1)
     real = torch.rand(2, 1, 24, 24, 24, generator=generator)
     around = torch.ones(2, 1, 24, 24, 24, dtype=torch.bool)
-    assert cpgan3d.sliced_wasserstein(real, real, around) == 0
-    assert cpgan3d.sliced_wasserstein(real.flip(0), real, around) < 0.02  # another order of persons
+    assert wasserstein.sliced_wasserstein(real, real, around) == 0
+    assert (
+        wasserstein.sliced_wasserstein(real.flip(0), real, around) < 0.02
+    )  # another order of persons
     flat = torch.full_like(real, 0.5)
-    assert cpgan3d.sliced_wasserstein(flat, real, around) > 0.05  # right mean, no texture
-    assert cpgan3d.sliced_wasserstein(real + 1, real, around) == pytest.approx(0.8, abs=0.2)
+    assert wasserstein.sliced_wasserstein(flat, real, around) > 0.05  # right mean, no texture
+    assert wasserstein.sliced_wasserstein(real + 1, real, around) == pytest.approx(0.8, abs=0.2)
     half = real.clone()
     half[:, :, :, 12:] = 0
     back = half.flip(3)
-    assert cpgan3d.sliced_wasserstein(half, back, around) > 0.2  # at the wrong end
+    assert wasserstein.sliced_wasserstein(half, back, around) > 0.2  # at the wrong end
 
 
 def test_validation_errors_by_hand():
     hull, brain = np.zeros((8, 8, 8), bool), np.zeros((8, 8, 8), bool)
     hull[..., :4] = brain[..., :2] = True
     air = np.zeros((8, 8, 8), np.float32)
-    heads = cpgan3d.Heads([cpgan3d.Head(hull, brain, air, air, None, 1.0, 1.0, 0.0)], "cpu")
+    heads = head_stack.HeadStack(
+        [whole_heads.WholeHead(hull, brain, air, air, None, 1.0, 1.0, 0.0)], "cpu"
+    )
     made = torch.zeros(1, 1, 8, 8, 8)
     made[..., 2:4] = 0.3
-    found = cpgan3d.validation_values(made, heads)
+    found = cpgan.validation_values(made, heads)
     assert found["val_l1_hull"] == pytest.approx(0.3)
     assert found["val_l1_changed"] == pytest.approx(0.1)
 
 
 def test_augmentation_moves_everything_alike(pairs):
-    heads = cpgan3d.Heads(list(cpgan3d.read_pairs(pairs[:2], TINY)[0].values()), "cpu")
+    heads = head_stack.HeadStack(list(cpgan3d.read_pairs(pairs[:2], TINY)[0].values()), "cpu")
     parts = heads.get(torch.arange(2))
-    moved = cpgan3d.move(parts, 0.1, True, torch.Generator().manual_seed(3))
+    moved = head_stack.move(parts, 0.1, True, torch.Generator().manual_seed(3))
     hull, brain, tissue, target = moved
     assert not torch.equal(hull, parts[0])
     assert set(brain.unique().tolist()) == {0.0, 1.0}
     assert torch.equal(tissue, target * brain)
     assert (hull >= brain).all()
-    same = cpgan3d.move(parts, 0.0, False, torch.Generator())
+    same = head_stack.move(parts, 0.0, False, torch.Generator())
     assert all(torch.equal(a, b) for a, b in zip(same, parts, strict=True))
 
 
@@ -524,8 +539,8 @@ def test_restoring_undoes_the_working_grid():
     gamma = privacy.transform(smooth, head, brain, volume.spacing)
     hull_image = volume.with_data(privacy.to_image(gamma))
     options = {**TINY, "size": 32, "voxel_mm": 7.0}
-    made = cpgan3d.prepare(hull_image, ~brain, volume, options)
-    back = cpgan3d.restore(made.target, made, volume, gamma.hull, "cubic")
+    made = whole_heads.prepare(hull_image, ~brain, volume, options)
+    back = whole_heads.restore(made.target, made, volume, gamma.hull, "cubic")
     assert np.abs(back - smooth)[head & ~brain].mean() < 2
     assert made.covered == 1
     assert made.clipped == 0
@@ -536,10 +551,10 @@ def test_beyond_the_working_grid_the_neck_goes_on_and_the_air_is_air():
     volume = nifti.Volume(values, np.diag([6.0, 6, 6, 1]))
     gamma = privacy.transform(values, head, brain, volume.spacing)
     hull_image = volume.with_data(privacy.to_image(gamma))
-    made = cpgan3d.prepare(hull_image, ~brain, volume, {**TINY, "voxel_mm": 8.0})
+    made = whole_heads.prepare(hull_image, ~brain, volume, {**TINY, "voxel_mm": 8.0})
     assert made.covered < 0.98
-    back = cpgan3d.restore(np.full((16, 16, 16), 0.5), made, volume, gamma.hull, "linear")
-    outside = ~slices.covered(made.frame, SHAPE)
+    back = whole_heads.restore(np.full((16, 16, 16), 0.5), made, volume, gamma.hull, "linear")
+    outside = ~working_grid.covered(made.frame, SHAPE)
     assert (outside & gamma.hull).any()
     assert np.allclose(back[gamma.hull], made.scale / 2)
     assert (outside & ~gamma.hull).any()

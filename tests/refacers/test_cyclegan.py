@@ -14,7 +14,16 @@ torch = pytest.importorskip("torch")
 from refacebench import contracts  # noqa: E402
 from refacebench.refacers import cyclegan2d  # noqa: E402
 from refacebench.run import methods  # noqa: E402
-from refacebench.training import loop, networks, slices, slicewise  # noqa: E402
+from refacebench.training import (  # noqa: E402
+    loop,
+    networks,
+    slice_stack,
+    slice_task,
+    slices,
+    slicewise,
+    working_grid,
+)
+from refacebench.training.task import Schedule  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = {
@@ -40,7 +49,7 @@ TINY = {
 @pytest.fixture(scope="module")
 def trained(pairs, tmp_path_factory):
     out = tmp_path_factory.mktemp("model")
-    cyclegan2d.train(pairs[:3], pairs[3:4], out, TINY, seed=3)
+    cyclegan2d.METHOD.train(pairs[:3], pairs[3:4], out, TINY, seed=3)
     return out
 
 
@@ -53,7 +62,7 @@ def convolutions(network) -> list[str]:
 
 
 def test_generator_has_the_published_size():
-    net = cyclegan2d._network(cyclegan2d.METHOD.defaults)
+    net = cyclegan2d.network(cyclegan2d.METHOD.defaults)
     assert len(convolutions(net)) == 24
     assert convolutions(net).count("ConvTranspose2d") == 2
     # Convolutions with bias, and a scale and shift for each of the 23 norms:
@@ -65,7 +74,7 @@ def test_generator_has_the_published_size():
 
 
 def test_discriminator_has_five_convolutions_and_the_strides_of_the_paper():
-    net = cyclegan2d._discriminator(cyclegan2d.METHOD.defaults)
+    net = cyclegan2d.discriminator(cyclegan2d.METHOD.defaults)
     layers = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d)]
     assert [layer.out_channels for layer in layers] == [64, 128, 256, 512, 1]
     assert [layer.stride[0] for layer in layers] == [2, 2, 2, 2, 1]
@@ -125,15 +134,15 @@ class Mean(torch.nn.Module):
 
 def stack():
     data = np.stack([np.full((16, 16), v, np.float32) for v in (0.1, 0.2, 0.3)])
-    frame = slices.Frame("RAS", np.zeros(3), np.ones(3), data.shape, 1)
+    frame = working_grid.WorkingGrid("RAS", np.zeros(3), np.ones(3), data.shape, 1)
     scan = slices.Slices(data, data > 0, data + 0.5, frame, 1.0, 1.0)
-    return slices.Stack([scan], "all", "cpu")
+    return slice_stack.SliceStack([scan], "all", "cpu")
 
 
 def test_a_step_by_hand(monkeypatch):
     made = iter([Plus(0.25), Plus(-0.5)])
-    monkeypatch.setattr(cyclegan2d, "_network", lambda options: next(made))
-    monkeypatch.setattr(cyclegan2d, "_discriminator", lambda options: Mean())
+    monkeypatch.setattr(cyclegan2d, "network", lambda options: next(made))
+    monkeypatch.setattr(cyclegan2d, "discriminator", lambda options: Mean())
     options = {**TINY, "accelerate": "none", "learning_rate": 0.0, "pool": 0}
     task = cyclegan2d.CycleGAN(
         cyclegan2d.SLICEWISE, stack(), stack(), options, 0, torch.device("cpu"), "float32"
@@ -203,7 +212,9 @@ def test_empty_pool_shows_what_comes():
 def test_the_papers_slices_are_21_five_millimetres_apart():
     def scan(count, middle, voxel_mm):
         data = np.zeros((count, 16, 16), np.float32)
-        frame = slices.Frame("RAS", np.zeros(3), np.ones(3), data.shape, middle, voxel_mm)
+        frame = working_grid.WorkingGrid(
+            "RAS", np.zeros(3), np.ones(3), data.shape, middle, voxel_mm
+        )
         return slices.Slices(data, data > 0, None, frame, 1.0, 1.0)
 
     chosen = np.flatnonzero(slices.selected(scan(181, 90, 1.0), "spaced"))
@@ -236,7 +247,7 @@ def test_each_domain_is_scaled_by_itself():
 @pytest.mark.parametrize("after", [1, 3])
 def test_interrupted_training_gives_the_same_bytes(pairs, trained, tmp_path, monkeypatch, after):
     def train():
-        cyclegan2d.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
+        cyclegan2d.METHOD.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
 
     interrupt(train, monkeypatch, loop, "save_state", after)
     torch.manual_seed(99)
@@ -259,7 +270,7 @@ def test_unusable_scan_is_left_out_with_a_reason(pairs, tmp_path):
     broken = dataclasses.replace(pairs[2], scan="sub-y", defaced=str(tmp_path / "none.nii.gz"))
     options = {**TINY, "epochs": 1, "decay_epochs": 0, "steps_per_epoch": 1}
     with pytest.warns(UserWarning, match="sub-y is left out of training"):
-        cyclegan2d.train([pairs[0], broken], pairs[3:4], tmp_path / "m", options, seed=0)
+        cyclegan2d.METHOD.train([pairs[0], broken], pairs[3:4], tmp_path / "m", options, seed=0)
     card = json.loads((tmp_path / "m" / "card.json").read_text())
     assert card["data"]["train"] == ["sub-0"]
     assert list(card["data"]["left_out"]) == ["sub-y"]
@@ -267,14 +278,14 @@ def test_unusable_scan_is_left_out_with_a_reason(pairs, tmp_path):
         pytest.warns(UserWarning, match="left out"),
         pytest.raises(contracts.TrainingFailed, match="0 usable training"),
     ):
-        cyclegan2d.train([broken], pairs[3:4], tmp_path / "n", options, seed=0)
+        cyclegan2d.METHOD.train([broken], pairs[3:4], tmp_path / "n", options, seed=0)
 
 
 def test_whole_output_or_composited(trained):
     _, defaced, changed = ball(4)
     whole = {**TINY, "composite": False}
-    model = cyclegan2d.load(trained, whole)
-    values = cyclegan2d.reface(model, defaced, changed, whole)
+    model = cyclegan2d.METHOD.load(trained, whole)
+    values = cyclegan2d.METHOD.run(model, defaced, changed, whole)
     assert values.shape == SHAPE
     assert values.dtype == np.float32
     assert np.isfinite(values).all()
@@ -283,7 +294,7 @@ def test_whole_output_or_composited(trained):
     assert contracts.taken(changed, whole).all()
     assert np.array_equal(contracts.taken(changed, {**TINY, "composite": True}), changed)
     assert np.array_equal(contracts.taken(changed, {}), changed)
-    again = cyclegan2d.reface(cyclegan2d.load(trained, TINY), defaced, changed, TINY)
+    again = cyclegan2d.METHOD.run(cyclegan2d.METHOD.load(trained, TINY), defaced, changed, TINY)
     assert np.array_equal(values, again)
     assert not np.allclose(values[~changed], defaced.data[~changed], atol=1)
     assert untouched.sum() == 0 or not np.allclose(values[untouched], defaced.data[untouched])
@@ -294,16 +305,16 @@ def test_composited_output_computes_only_changed_slices(trained, monkeypatch):
     changed = changed & (np.indices(SHAPE)[0] < 10)
     options = {**TINY, "composite": True}
     counts = []
-    original = slicewise.forward
+    original = slice_task.forward
 
     def counted(model, x, *rest):
         counts.append(len(x))
         return original(model, x, *rest)
 
-    monkeypatch.setattr(slicewise, "forward", counted)
-    model = cyclegan2d.load(trained, options)
-    cyclegan2d.reface(model, defaced, changed, options)
-    cyclegan2d.reface(model, defaced, changed, {**options, "composite": False})
+    monkeypatch.setattr(slice_task, "forward", counted)
+    model = cyclegan2d.METHOD.load(trained, options)
+    cyclegan2d.METHOD.run(model, defaced, changed, options)
+    cyclegan2d.METHOD.run(model, defaced, changed, {**options, "composite": False})
     assert 0 < counts[0] < counts[1]
 
 
@@ -311,15 +322,15 @@ def test_contract_and_options():
     assert methods.choose("refacers", "cyclegan2d").method is cyclegan2d.METHOD
     assert set(cyclegan2d.METHOD.applied) <= set(cyclegan2d.METHOD.defaults)
     assert not set(cyclegan2d.METHOD.applied) & {*slicewise.BOUND, *cyclegan2d.SLICEWISE.bound}
-    schedule = loop.Schedule(100, 100, 1)
+    schedule = Schedule(100, 100, 1)
     assert (schedule.total, schedule.rate(100), round(schedule.rate(200), 4)) == (200, 1.0, 0.0099)
 
 
 def test_fast_and_plain_steps_learn_the_same():
     data = np.random.default_rng(0).uniform(-1, 1, (4, 16, 16)).astype(np.float32)
-    frame = slices.Frame("RAS", np.zeros(3), np.ones(3), data.shape, 1)
+    frame = working_grid.WorkingGrid("RAS", np.zeros(3), np.ones(3), data.shape, 1)
     scan = slices.Slices(data, data > 0, -data, frame, 1.0, 1.0)
-    noise = slices.Stack([scan], "all", "cpu")
+    noise = slice_stack.SliceStack([scan], "all", "cpu")
     runs = []
     for accelerate in ("auto", "none"):
         options = {**TINY, "accelerate": accelerate, "augment": 0.0}

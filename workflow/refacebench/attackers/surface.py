@@ -28,7 +28,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from refacebench.contracts import Attacker, Context, Enrolled, Option, Scores, Subject
-from refacebench.head import rendering
+from refacebench.head import camera, surface
 
 VERSION = "1"
 OPTIONS = {
@@ -91,8 +91,8 @@ def normals(depth: np.ndarray, pixel_mm: float) -> np.ndarray:
 
 def face_pixels(pixels: int, pixel_mm: float) -> np.ndarray:
     """Return the pixels of the frontal view that show the face region."""
-    right, up = rendering.pixel_grid(pixels, pixels * pixel_mm / 2)
-    x, z = rendering.CENTER[0] - right, rendering.CENTER[2] + up
+    right, up = camera.pixel_grid(pixels, pixels * pixel_mm / 2)
+    x, z = surface.CENTER[0] - right, surface.CENTER[2] + up
     inside = np.ones((pixels, pixels), bool)
     for here, there in zip(FACE, np.roll(FACE, -1, axis=0), strict=True):
         along = there - here
@@ -130,7 +130,7 @@ def compare(
 
 def _places(depth: np.ndarray, pixel_mm: float, stride: int = 1):
     """Return the points (right, up, towards) of a depth map's pixels, (n, 3), NaN off the head."""
-    right, up = rendering.pixel_grid(len(depth), len(depth) * pixel_mm / 2)
+    right, up = camera.pixel_grid(len(depth), len(depth) * pixel_mm / 2)
     points = np.stack([right, up, depth], axis=-1)[stride // 2 :: stride, stride // 2 :: stride]
     return points.reshape(-1, 3)
 
@@ -138,7 +138,7 @@ def _places(depth: np.ndarray, pixel_mm: float, stride: int = 1):
 def _register(depth, targets, slopes, pixel_mm, options) -> np.ndarray:
     """Return the 3 x 4 motions (n, 3, 4) that lay the query on each target."""
     points = _places(depth, pixel_mm, int(options["stride"]))
-    height, front = points[:, 1] + rendering.CENTER[2], points[:, 2] + rendering.CENTER[1]
+    height, front = points[:, 1] + surface.CENTER[2], points[:, 2] + surface.CENTER[1]
     kept = (height > FRONT_Z[0]) & (height < FRONT_Z[1]) & (front > FRONT_Y)
     points = points[kept]
     pose = np.tile(np.eye(3, 4), (len(targets), 1, 1))
@@ -216,7 +216,7 @@ def _rotation(vectors: np.ndarray) -> np.ndarray:
 def _gaps(depth, targets, slopes, pose, pixel_mm) -> np.ndarray:
     """Return each target pixel's distance in mm to the query, along the target's normal."""
     size = len(depth)
-    right, up = rendering.pixel_grid(size, size * pixel_mm / 2)
+    right, up = camera.pixel_grid(size, size * pixel_mm / 2)
     places = np.stack(np.broadcast_arrays(right, up, targets), axis=-1).reshape(len(targets), -1, 3)
     back = pose[:, :, :3]  # rows of the inverse rotation are its columns
     points = (places - pose[:, None, :, 3]) @ back

@@ -10,7 +10,7 @@ from refacebench.checking import bench as common
 from refacebench.checking import heads
 from refacebench.checking.bench import NotChecked, expect
 from refacebench.contracts import AttackFailed, Context, Enrolled, Scores, Subject
-from refacebench.head import rendering, template
+from refacebench.head import matrices, rendering
 from refacebench.image import nifti
 from refacebench.stages import enrol
 
@@ -35,7 +35,7 @@ class Bench(common.Bench):
         if lacks:
             raise NotChecked(lacks)
         pose = self.folder / "pose.json"
-        template.write_matrix(np.eye(4), pose)
+        matrices.write_matrix(np.eye(4), pose)
         return [
             self._subject(person, session, str(pose))
             for session in range(SESSIONS)

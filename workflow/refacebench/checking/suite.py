@@ -95,7 +95,7 @@ def once(check: Callable[[Bench], None], place: Bench) -> Finding:
     except Broken as reason:
         return Finding(FAIL, what, str(reason))
     except Exception as error:
-        return Finding(FAIL, what, _told(error))
+        return Finding(FAIL, what, told(error))
     return Finding(PASS, what)
 
 
@@ -104,7 +104,7 @@ def sentence(check: Callable) -> str:
     return (check.__doc__ or check.__name__).strip().splitlines()[0].rstrip(".")
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
     """Return an exception of a method in one line, with the place in the method's file."""
     own = [
         at

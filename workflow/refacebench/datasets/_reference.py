@@ -7,9 +7,13 @@ because every person's labels are these, deformed exactly like the image.
 
 from __future__ import annotations
 
+import tempfile
+
 import numpy as np
 
-from refacebench.head import template as templates
+from refacebench.head import atlas_labels
+from refacebench.head.atlas import load_atlas
+from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 from refacebench.vocabulary import TRUTH, TRUTH_REGIONS
 
@@ -68,15 +72,13 @@ def label_head(
     """
     from scipy.ndimage import binary_dilation
 
-    from refacebench.head import atlas as _atlas
-
     classes = tissue_classes(volume.data, brain)
-    atlas = _atlas.load_atlas()
+    atlas = load_atlas()
     regions, ventricles = _bring(
         volume,
         brain,
         atlas.intensities,
-        [atlas.regions, atlas.csf == _atlas.VENTRICLE],
+        [atlas.regions, atlas.csf == atlas_labels.VENTRICLE],
         voxel_mm,
     )
     labels = np.where(head, TRUTH["other_head"], 0).astype(np.uint8)
@@ -105,15 +107,11 @@ def _bring(
     volume: Volume, brain: np.ndarray, template: Volume, maps, voxel_mm: float
 ) -> list[np.ndarray]:
     """Register a template brain to a brain and bring label maps along (nearest label)."""
-    import tempfile
-
     import ants
 
-    from refacebench.image import nifti
-
     part = volume.with_data(np.where(brain, volume.data, 0.0).astype(np.float32))
-    fixed = templates.coarse(part, voxel_mm)
-    moving = templates.coarse(template, voxel_mm)
+    fixed = geometry.coarse(part, voxel_mm)
+    moving = geometry.coarse(template, voxel_mm)
     with tempfile.TemporaryDirectory() as folder:
         common = {"fixed": nifti.to_ants(fixed), "moving": nifti.to_ants(moving)}
         affine = ants.registration(

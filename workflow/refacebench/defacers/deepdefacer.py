@@ -17,7 +17,7 @@ As in the release: the array is resampled to 160^3 (linear, voxel axes), scaled 
 by minimum and maximum, the answer cut at 0.5, brought back with linear interpolation and
 multiplied with the scan.  Not as there: the axes are turned to RAS+ first (the release
 takes them as they are stored), an array that is longer than a common scan is cut around the head
-(:func:`refacebench.head.masks.common_field`: the network would see a small head in much air; what
+(:func:`refacebench.head.framing.common_field`: the network would see a small head in much air; what
 lies outside is kept), and the brain is protected.
 """
 
@@ -34,7 +34,7 @@ import numpy as np
 
 from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
 from refacebench.defacers._options import ON_MISSING, PROTECT_MARGIN
-from refacebench.head import masks
+from refacebench.head import framing
 from refacebench.image import nifti
 
 VERSION = "2"
@@ -117,7 +117,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         raise ValueError(lacks)
     canonical = nifti.reorient(scan.volume)
     data = np.asarray(canonical.data, np.float32)
-    box = masks.common_field(canonical)
+    box = framing.common_field(canonical)
     weight = np.ones(data.shape, np.float32)
     weight[box] = _mask(data[box], str(options["weights"]))
     weight = nifti.reorient_like(canonical.with_data(weight), scan.volume).data

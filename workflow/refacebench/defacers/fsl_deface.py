@@ -21,7 +21,7 @@ import numpy as np
 from refacebench.contracts import Defaced, Defacer, PreparedScan
 from refacebench.defacers._options import PROTECT_MARGIN, ears, upper
 from refacebench.head import region as _region
-from refacebench.head import template
+from refacebench.image import geometry
 
 VERSION = "1"
 OPTIONS = {
@@ -58,7 +58,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     changed = np.zeros(scan.volume.shape, bool)
     for region in regions:
         where = _region.box(scan.volume, scan.to_template, [region], TOUCH_MM + 1.0)
-        part = template.crop(scan.volume, where)
+        part = geometry.crop(scan.volume, where)
         changed[where] |= _region.distance(part, scan.to_template, [region]) < TOUCH_MM
     return Defaced(np.zeros(scan.volume.shape, np.float32), changed)
 

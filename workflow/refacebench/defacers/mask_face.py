@@ -18,7 +18,7 @@ import numpy as np
 from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
 from refacebench.defacers._options import PROTECT_MARGIN, ears
 from refacebench.head import region as _region
-from refacebench.head import template
+from refacebench.image import geometry, morphology
 
 VERSION = "2"
 FILTERS = ("normfilter", "blur", "coating")
@@ -93,11 +93,11 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
 
 def _filtered(scan: PreparedScan, box, region, wider, width, options):
     """Return a part's filtered intensities, and their weight: 0 but in the layer."""
-    part, head = template.crop(scan.volume, box), scan.head[box]
+    part, head = geometry.crop(scan.volume, box), scan.head[box]
     blend = max(float(options["blend_mm"]), 1e-3)
     below = _below_reference(head, part.spacing, float(options["opening_mm"]))
     core = scan.brain[box] | (below > float(options["depth_mm"]))
-    near = template.depth_mm(~head, part.spacing) <= width / 2
+    near = morphology.depth_mm(~head, part.spacing) <= width / 2
     inside = wider - _region.distance(part, scan.to_template, [region])
     layer = (inside > 0) & ~core & near
     filtered = _FILTER[options["filter"]](part, below, core, layer & head, width)
@@ -106,11 +106,11 @@ def _filtered(scan: PreparedScan, box, region, wider, width, options):
 
 def _below_reference(head: np.ndarray, spacing: np.ndarray, opening: float) -> np.ndarray:
     """Return the depth in mm under the surface of the head opened by a ball; 0 above it."""
-    eroded = template.depth_mm(head, spacing) > opening
+    eroded = morphology.depth_mm(head, spacing) > opening
     if not eroded.any():
         return np.zeros(head.shape, np.float32)
-    opened = template.depth_mm(~eroded, spacing) <= opening
-    return template.depth_mm(opened, spacing)
+    opened = morphology.depth_mm(~eroded, spacing) <= opening
+    return morphology.depth_mm(opened, spacing)
 
 
 def _mean(values: np.ndarray, spacing: np.ndarray, width: float) -> np.ndarray:
@@ -141,8 +141,6 @@ def _coating(part, below, core, tissue, width):
 
 
 _FILTER = {"normfilter": _normfilter, "blur": _blur, "coating": _coating}
-
-
 METHOD = Defacer(
     version=VERSION,
     title=title,

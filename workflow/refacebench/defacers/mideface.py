@@ -25,7 +25,8 @@ import numpy as np
 
 from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
 from refacebench.defacers._options import PROTECT_MARGIN, ears, upper
-from refacebench.head import region, template
+from refacebench.head import region, space
+from refacebench.image import geometry, morphology
 from refacebench.image.nifti import Volume
 
 VERSION = "1"
@@ -101,7 +102,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         box = region.box(scan.volume, scan.to_template, bodies, wider)
         if any(s.start >= s.stop for s in box) or not scan.head[box].any():
             continue
-        part = template.crop(scan.volume, box)
+        part = geometry.crop(scan.volume, box)
         inside = region.distance(part, scan.to_template, bodies) <= wider
         average = _average_head(part, scan.to_template)
         filled, depth = band(average, scan.head[box], inside, part.spacing, options, deepest)
@@ -116,7 +117,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
 def _average_head(part: Volume, matrix: np.ndarray) -> np.ndarray:
     """Return the average head on a part of the scan."""
     head, solid = region.average()
-    return template.warp_to_scan(head.with_data(solid.astype(np.float32)), part, matrix) > 0.5
+    return space.warp_to_scan(head.with_data(solid.astype(np.float32)), part, matrix) > 0.5
 
 
 def band(
@@ -147,8 +148,8 @@ def band(
     (numpy.ndarray of bool, numpy.ndarray of float32)
         The band; mm, positive within the average head.
     """
-    depth = template.signed_distance(average, spacing)
-    own = template.signed_distance(head, spacing)
+    depth = morphology.signed_distance(average, spacing)
+    own = morphology.signed_distance(head, spacing)
     surface = inside & (depth > 0) & (depth <= float(spacing.max()))
     apart = (own - depth)[surface]  # how far the scan's surface lies before the average's
     to_skin, to_air = np.maximum(-apart, 0), np.maximum(apart, 0)

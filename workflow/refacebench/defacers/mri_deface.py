@@ -26,8 +26,8 @@ import numpy as np
 
 from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
 from refacebench.defacers._options import PROTECT_MARGIN, ears, upper
-from refacebench.head import region, template
-from refacebench.image import tissue
+from refacebench.head import region, space
+from refacebench.image import geometry, morphology, tissue
 from refacebench.image.nifti import Volume
 
 VERSION = "1"
@@ -112,9 +112,9 @@ def brain_distance(
         Distances up to this are exact; a longer one may come out as any longer one.
     """
     result = np.full(brain.shape, np.inf, np.float32)
-    box = region.bounding(where, spacing, reach_mm + float(max(spacing)))
+    box = geometry.box_within(where, spacing, reach_mm + float(max(spacing)))
     if brain[box].any():
-        result[box] = template.depth_mm(~brain[box], spacing)
+        result[box] = morphology.depth_mm(~brain[box], spacing)
     return result
 
 
@@ -154,9 +154,9 @@ def face_prior(upper: str, ears: bool) -> Volume:
     from scipy.ndimage import gaussian_filter
 
     head, solid = region.average()
-    layer = solid & (template.depth_mm(solid, head.spacing) <= LAYER_MM)
+    layer = solid & (morphology.depth_mm(solid, head.spacing) <= LAYER_MM)
     # The mean head ends at the lower lip: below it any place before the neck may be a chin.
-    layer |= template.template_axis(head, np.eye(4), 2) < NO_AVERAGE_MM
+    layer |= space.template_axis(head, np.eye(4), 2) < NO_AVERAGE_MM
 
     def smooth(regions):
         inside = region.distance(head, np.eye(4), regions) <= 0

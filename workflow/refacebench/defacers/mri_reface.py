@@ -18,14 +18,13 @@ the head counts as head and stays.
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
 from refacebench.contracts import Defaced, Defacer, Option, PreparedScan, defaults
 from refacebench.defacers._options import PROTECT_MARGIN, ears, upper
-from refacebench.head import masks, region, template
-from refacebench.head import warp as _warp
+from refacebench.head import region, space, template, warp
+from refacebench.head.average import extended_mean_head, smoothstep
+from refacebench.image import geometry, morphology
 from refacebench.image.nifti import Volume
 
 VERSION = "2"
@@ -44,27 +43,9 @@ OPTIONS = {
 #: The face that is replaced; the seam lies inside it.
 FACE = region.Region(((-92.0, 84.0), (40.0, 175.0), (-240.0, 12.0)), (region.NECK,))
 EAR_BLEND_MM = 12.0
-#: Lowest slice of the mean head that shows a whole head, and how much is put below it.
-CHIN_FROM_MM, CHIN_LENGTH_MM = -104.0, 75.0
-#: The shape below: depth under that slice in mm; how far its front is moved back in mm; how
-#: much narrower it is there (share).  Groove under the lip, chin, floor of the mouth, throat.
-CHIN = np.array(
-    [
-        (0.0, 0.0, 0.0),
-        (8.0, 4.0, 0.10),
-        (20.0, 2.0, 0.28),
-        (30.0, 5.0, 0.42),
-        (38.0, 13.0, 0.50),
-        (46.0, 31.0, 0.50),
-        (56.0, 44.0, 0.45),
-        (75.0, 52.0, 0.40),
-    ]
-)
-#: The average of many faces is dim at lips and lids, where they differ; the new face gets a
-#: closed skin of this thickness, not darker than this quantile of the scan's own tissue.
-SKIN_MM, SKIN_QUANTILE = 5.0, 40.0
-#: Intensity of the mean head's surface, and half the thickness of its ghosts.
-SURFACE, GHOST_MM = 75.0, 4.5
+#: The average of many faces is dim at lips and lids, where they differ; the new face's skin is
+#: not darker than this quantile of the scan's own tissue.
+SKIN_QUANTILE = 40.0
 #: Wrapped signal: behind this plane (template mm), this far from the head, above this share of
 #: the way from air to the head's median, at least this large; cleared with this margin.
 WRAP_BEHIND_MM, WRAP_OFF_MM, WRAP_LEVEL, WRAP_ML, WRAP_MARGIN_MM = -60.0, 4.0, 0.15, 0.3, 6.0
@@ -104,7 +85,9 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     bodies = [(face, 0.0, float(options["blend_mm"]))]
     if options["ears"]:
         bodies += [((ear,), region.EAR_WIDER_MM, EAR_BLEND_MM) for ear in region.ears()]
-    warp = _warp.field(scan) if options["nonlinear"] else None
+    field = None
+    if options["nonlinear"]:
+        field = warp.field(scan.volume, scan.to_template, scan.warp_path)
     rng = np.random.default_rng(scan.seed)
     air, noise = _air(scan), noise_level(scan) if options["noise"] else 0.0
     values = scan.volume.data.copy()
@@ -113,10 +96,10 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         box = region.box(scan.volume, scan.to_template, regions, wider)
         if any(s.start >= s.stop for s in box) or not scan.head[box].any():
             continue
-        part = template.crop(scan.volume.with_data(values), box)
+        part = geometry.crop(scan.volume.with_data(values), box)
         inside = wider - region.distance(part, scan.to_template, regions)
         weight = _weight(inside, scan.brain[box], part.spacing, blend, float(options["keep_mm"]))
-        solid, tissue = _replace(scan, part, box, weight, warp)
+        solid, tissue = _replace(scan, part, box, weight, field)
         background = rng.choice(air, size=part.shape) if options["noise"] else np.median(air)
         mixed = solid * (tissue + rng.normal(0, 1, part.shape) * noise * weight)
         mixed = np.clip(mixed + (1 - solid) * background, *_range(scan))
@@ -141,7 +124,7 @@ def _air(scan: PreparedScan) -> np.ndarray:
     step = np.maximum(1, np.round(2.0 / scan.volume.spacing)).astype(int)
     every = tuple(slice(None, None, s) for s in step)
     head = scan.head[every]
-    far = ~head & (template.depth_mm(~head, scan.volume.spacing * step) > 4.0)
+    far = ~head & (morphology.depth_mm(~head, scan.volume.spacing * step) > 4.0)
     if not far.any():
         return np.zeros(1, np.float32)
     air = scan.volume.data[every][far]
@@ -157,25 +140,25 @@ def _robust(values: np.ndarray) -> tuple[float, float]:
 
 def _weight(inside: np.ndarray, brain: np.ndarray, spacing, blend: float, keep: float):
     """Return 1 deep inside the regions, falling to 0 at their surface and near the brain."""
-    weight = _smoothstep(inside / max(blend, 1e-3))
+    weight = smoothstep(inside / max(blend, 1e-3))
     if brain.any():
-        away = template.depth_mm(~brain, spacing) - keep
-        weight = np.minimum(weight, _smoothstep(away / max(blend / 2, 1e-3)))
+        away = morphology.depth_mm(~brain, spacing) - keep
+        weight = np.minimum(weight, smoothstep(away / max(blend / 2, 1e-3)))
     return weight.astype(np.float32)
 
 
-def _replace(scan: PreparedScan, part: Volume, box, weight, warp):
+def _replace(scan: PreparedScan, part: Volume, box, weight, field):
     """Return the new head's solid share (0..1) and its tissue on a part of the scan.
 
     Its surface is where the weighted mean of the two signed distances, to the
     average head's surface and to the scan's own, is zero.
     """
     head, brain = scan.head[box], scan.brain[box]
-    points = _template_voxels(part, scan.to_template, warp)
+    points = _template_voxels(part, scan.to_template, field)
     average = extended_mean_head()
     intensity, shape, skin = (_sample(volume.data, points) for volume in average)
-    own = template.signed_distance(head, part.spacing)
-    new = template.signed_distance(shape > 0.5, part.spacing)
+    own = morphology.signed_distance(head, part.spacing)
+    new = morphology.signed_distance(shape > 0.5, part.spacing)
     surface = weight * new + (1 - weight) * own
     solid = np.clip(surface / float(part.spacing.max()) + 0.5, 0, 1)
     tissue = head & ~brain
@@ -209,9 +192,9 @@ def wrapped_signal(scan: PreparedScan) -> np.ndarray:
     level, noise = _robust(_air(scan))
     tissue = float(np.median(volume.data[scan.head])) if scan.head.any() else 0.0
     limit = level + max(WRAP_LEVEL * (tissue - level), 5 * noise)
-    behind = template.template_axis(volume, scan.to_template, 1) < WRAP_BEHIND_MM
-    box = region.bounding(behind, volume.spacing, WRAP_OFF_MM)
-    away = template.depth_mm(~scan.head[box], volume.spacing) > WRAP_OFF_MM
+    behind = space.template_axis(volume, scan.to_template, 1) < WRAP_BEHIND_MM
+    box = geometry.box_within(behind, volume.spacing, WRAP_OFF_MM)
+    away = morphology.depth_mm(~scan.head[box], volume.spacing) > WRAP_OFF_MM
     smooth = ndimage.uniform_filter(volume.data[box], size=3)
     labels, _ = ndimage.label((smooth > limit) & away & behind[box])
     edge = last - box[axis].start
@@ -221,14 +204,9 @@ def wrapped_signal(scan: PreparedScan) -> np.ndarray:
     touching = np.unique(labels.take(edge, axis=axis))
     kept = [n for n in touching if n and sizes[n] >= WRAP_ML]
     if kept:
-        near = template.depth_mm(~np.isin(labels, kept), volume.spacing) <= WRAP_MARGIN_MM
+        near = morphology.depth_mm(~np.isin(labels, kept), volume.spacing) <= WRAP_MARGIN_MM
         found[box] = near & (away | (smooth > limit)) & ~scan.head[box] & ~scan.brain[box]
     return found
-
-
-def _smoothstep(x: np.ndarray) -> np.ndarray:
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
 
 
 def match_intensity(
@@ -277,93 +255,12 @@ def noise_level(scan: PreparedScan) -> float:
     return float(1.4826 * np.median(residual) / np.sqrt(7 / 6))
 
 
-@functools.cache
-def extended_mean_head() -> tuple[Volume, Volume, Volume]:
-    """Return the mean head, its soft mask and its skin, continued below the field of view.
-
-    The mean head ends at the lower lip.  Its lowest whole slice is repeated
-    downwards and shaped (:data:`CHIN`) into a chin and the front of the neck.
-
-    Returns
-    -------
-    tuple of Volume
-        Intensities, mask (0..1), and the layer of ``SKIN_MM`` under the mask's
-        surface (0..1); about 2 mm voxels, which is finer than the mean head's blur.
-    """
-    from scipy.ndimage import binary_fill_holes, gaussian_filter
-
-    head = template.coarse(template.mean_head(), 2.0)
-    mask = _clean_mask(head)
-    step = head.spacing[2]
-    first = int(round((CHIN_FROM_MM - head.affine[2, 3]) / step))
-    mask[:, :, first] = binary_fill_holes(mask[:, :, first])
-    extra = int(round(CHIN_LENGTH_MM / step))
-    affine = head.affine.copy()
-    affine[:3, 3] += head.affine[:3, 2] * (first - extra)
-    data, mask = (
-        np.concatenate([_below(x[:, :, first], extra, head), x[:, :, first:]], axis=2)
-        for x in (np.asarray(head.data, np.float32), mask.astype(np.float32))
-    )
-    mask = _faired(mask > 0.5, extra, step)
-    depth = template.depth_mm(mask, head.spacing)
-    skin = ((depth > 0) & (depth <= SKIN_MM)).astype(np.float32)
-    pairs = ((mask.astype(np.float32), 1.0), (skin, 0.5))
-    smooth = [Volume(gaussian_filter(x, s), affine) for x, s in pairs]
-    return Volume(data, affine), *smooth
-
-
-def _faired(mask: np.ndarray, extra: int, step: float) -> np.ndarray:
-    """Smooth a mask's surface where the mean head ends and the shaped part begins."""
-    from scipy.ndimage import gaussian_filter
-
-    reach = int(round(12.0 / step))
-    smooth = gaussian_filter(mask.astype(np.float32), 5.0 / step) > 0.5
-    result = mask.copy()
-    result[:, :, : extra + reach] = smooth[:, :, : extra + reach]
-    return result
-
-
-def _clean_mask(head: Volume) -> np.ndarray:
-    """Return the mean head's mask without the faint ghosts that lie before its eyes.
-
-    The surface is where the average rises above ``SURFACE``; what is thinner than twice
-    ``GHOST_MM`` (ghosts of glasses and coil pads) is opened away.
-    """
-    filled = masks.head_mask(head)
-    inside = template.depth_mm(filled, head.spacing)
-    solid = filled & ((head.data > SURFACE) | (inside > 12.0))
-    core = template.depth_mm(solid, head.spacing) > GHOST_MM
-    opened = template.depth_mm(~core, head.spacing) <= GHOST_MM
-    return masks.fill_holes(masks.largest_component(opened & solid))
-
-
-def _below(slice_: np.ndarray, extra: int, head: Volume) -> np.ndarray:
-    """Continue an axial slice downwards by the shape of :data:`CHIN`; its back stays as it is."""
-    from scipy.interpolate import PchipInterpolator
-    from scipy.ndimage import map_coordinates
-
-    spacing = head.spacing
-    x, y = np.meshgrid(*(np.arange(n, dtype=float) for n in slice_.shape), indexing="ij")
-    center = (slice_.shape[0] - 1) / 2
-    front = _smoothstep((y * spacing[1] + head.affine[1, 3]) / 60.0)
-    shape = PchipInterpolator(CHIN[:, 0], CHIN[:, 1:])
-    slices = []
-    for below in range(extra, 0, -1):
-        back, narrower = shape(min(below * spacing[2], CHIN[-1, 0]))
-        points = (
-            center + (x - center) * (1 + narrower * front),
-            y + back / spacing[1] * front,
-        )
-        slices.append(map_coordinates(slice_, points, order=1, output=np.float32))
-    return np.stack(slices, axis=2)
-
-
-def _template_voxels(part: Volume, matrix: np.ndarray, warp: Volume | None) -> np.ndarray:
+def _template_voxels(part: Volume, matrix: np.ndarray, field: Volume | None) -> np.ndarray:
     """Return, for every voxel, its place in the extended mean head's array, (3, i, j, k)."""
     to_voxel = np.linalg.inv(extended_mean_head()[0].affine)
-    points = [template.template_axis(part, matrix, axis) for axis in range(3)]
-    if warp is not None:
-        moved = _warp.displaced(part, warp)
+    points = [space.template_axis(part, matrix, axis) for axis in range(3)]
+    if field is not None:
+        moved = warp.displaced(part, field)
         rotation = matrix[:3, :3].astype(np.float32)
         points = [
             p + sum(rotation[axis, a] * moved[a] for a in range(3)) for axis, p in enumerate(points)

@@ -12,7 +12,8 @@ import numpy as np
 from refacebench.contracts import Defaced, Defacer, Option, PreparedScan, defaults
 from refacebench.defacers._options import ON_MISSING, PROTECT_MARGIN, ears, upper
 from refacebench.head import region as _region
-from refacebench.head import template
+from refacebench.head import space, template
+from refacebench.image import geometry
 from refacebench.programs import catalogue, runner
 
 VERSION = "1"
@@ -110,7 +111,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     """
     if engine(options) == "official":
         return runner.deface(_program(), scan)
-    weight = template.warp_to_scan(
+    weight = space.warp_to_scan(
         template.face_mask(), scan.volume, scan.to_template, order=1, mode="nearest"
     )
     weight = _adapted(weight, scan, options)
@@ -126,14 +127,14 @@ def _adapted(weight: np.ndarray, scan: PreparedScan, options: dict) -> np.ndarra
     cut = 1 - np.clip(weight, 0, 1)
 
     def soft(where, regions):
-        part = template.crop(scan.volume, where)
+        part = geometry.crop(scan.volume, where)
         return np.clip(0.5 - _region.distance(part, scan.to_template, regions), 0, 1)
 
     added = _region.ears() if options["ears"] else ()
     if options["upper"] != "own":
         if options["upper"] != "below_eyes":
             added = _region.face(options["upper"]) + added
-        where = _region.bounding(cut > 0, scan.volume.spacing, 0.0)
+        where = geometry.box_within(cut > 0, scan.volume.spacing, 0.0)
         cut[where] *= soft(where, _region.under(options["upper"]))
     for region in added:
         where = _region.box(scan.volume, scan.to_template, [region], 2.0)

@@ -21,8 +21,8 @@ import nibabel as nib
 import numpy as np
 
 from refacebench import files, reasons
-from refacebench.head import masks, template
-from refacebench.image import nifti
+from refacebench.head import masks
+from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 
 #: Raise it when a scan is judged in another way.
@@ -236,7 +236,7 @@ def check_head(volume: Volume, limits: Mapping) -> float:
     Unfit
         With the reason, if it does not.
     """
-    small = template.coarse(volume, _COARSE_MM)
+    small = geometry.coarse(volume, _COARSE_MM)
     try:
         head = masks.head_mask(small)
     except ValueError as error:

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refacebench.image.nifti import Volume
+from refacebench.head import atlas
+from refacebench.image import geometry, registration
+from refacebench.image.geometry import blocks
+from refacebench.image.nifti import Volume, resample
 
 #: Voxel edge of the template's shape, and its blur.
 SHAPE_MM, SHAPE_BLUR_MM = 6.0, 10.0
@@ -81,19 +84,14 @@ def template_brain() -> Volume:
     FileNotFoundError
         If nilearn's data files are not installed.
     """
-    from refacebench.head import atlas
-
     return atlas.template_cavity()
 
 
 @functools.cache
 def _shape() -> tuple[Volume, np.ndarray, float]:
     """Return the template's blurred shape with its gradient, its centre (mm) and its ml."""
-    from refacebench.head import atlas
-    from refacebench.image import registration
-
     cavity = template_brain()
-    soft = atlas.at_resolution(cavity, SHAPE_MM, SHAPE_BLUR_MM)
+    soft = geometry.at_resolution(cavity, SHAPE_MM, SHAPE_BLUR_MM)
     slopes = registration.gradient(soft.data[None])[0]
     return (
         soft,
@@ -121,8 +119,6 @@ def fit(mask: Volume, start: np.ndarray | None = None, field: Volume | None = No
     2004).  A general affine would trade a turn for a shear: a brain is nearly an ellipsoid.
     """
     from scipy.spatial.transform import Rotation
-
-    from refacebench.image import registration
 
     small = _small(mask)
     soft, stack, _ = _shape()
@@ -201,10 +197,8 @@ def registered_brain(volume: Volume, matrix: np.ndarray) -> np.ndarray:
         For its grid.
     matrix : numpy.ndarray
         4 x 4, the scan's RAS+ mm -> those of the mean head
-        (:func:`refacebench.head.template.register`).
+        (:func:`refacebench.head.registration.register`).
     """
-    from refacebench.image.nifti import resample
-
     place = np.linalg.inv(matrix) @ ICBM_TO_MEAN_HEAD
     soft = _shape()[0]
     return resample(Volume(soft.data, place @ soft.affine), volume).data > 0.5
@@ -212,30 +206,22 @@ def registered_brain(volume: Volume, matrix: np.ndarray) -> np.ndarray:
 
 def agreement(brain: Volume, matrix: np.ndarray) -> float:
     """Return the Dice of a brain mask and the registered template's brain, on about 4 mm voxels."""
-    from refacebench.head.masks import block_mean
-
     factors = np.maximum(1, np.round(4.0 / brain.spacing)).astype(int)
-    affine = brain.affine.copy()
-    affine[:3, :3] = brain.affine[:3, :3] * factors
-    affine[:3, 3] += brain.affine[:3, :3] @ ((factors - 1) / 2)
-    small = Volume(block_mean(brain.data.astype(np.float32), factors), affine)
+    small = blocks(brain.with_data(brain.data.astype(np.float32)), factors)
     return dice(small.data > 0.5, registered_brain(small, matrix))
 
 
 def _small(mask: Volume) -> Volume:
     """Average a mask in blocks to about :data:`GRID` voxels an edge, with a border of air."""
-    from refacebench.head.masks import block_mean
-
     if max(mask.shape) >= 4 * GRID:  # every second voxel will do
         affine = mask.affine.copy()
         affine[:3, :3] *= 2
         return _small(Volume(mask.data[::2, ::2, ::2], affine))
     factors = np.maximum(1, np.round(np.array(mask.shape) / GRID)).astype(int)
-    affine = mask.affine.copy()
-    affine[:3, :3] = mask.affine[:3, :3] * factors
-    affine[:3, 3] += mask.affine[:3, :3] @ ((factors - 1) / 2)
+    small = blocks(mask.with_data(mask.data.astype(np.float32)), factors)
+    affine = small.affine.copy()
     affine[:3, 3] -= affine[:3, :3].sum(axis=1)
-    return Volume(np.pad(block_mean(mask.data.astype(np.float32), factors), 1), affine)
+    return Volume(np.pad(small.data, 1), affine)
 
 
 def _start(small: Volume) -> np.ndarray:

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refacebench.head import template as templates
+from refacebench.head import space
+from refacebench.head.average import extended_mean_head
+from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 
 #: How far up the face is taken: ``below_eyes`` leaves the eyes with lids and orbits (and the
@@ -140,7 +142,7 @@ def distance(volume: Volume, matrix: np.ndarray, regions: Sequence[Region]) -> n
         Template mm.  Inside, and next to a face of the body, the true distance to
         its surface; beyond an edge a lower bound of it.
     """
-    axes = [templates.template_axis(volume, matrix, axis) for axis in range(3)]
+    axes = [space.template_axis(volume, matrix, axis) for axis in range(3)]
     union = np.full(volume.shape, np.inf, np.float32)
     for region in regions:
         far = np.full(volume.shape, -np.inf, np.float32)
@@ -159,18 +161,7 @@ def distance(volume: Volume, matrix: np.ndarray, regions: Sequence[Region]) -> n
 
 def box(volume: Volume, matrix: np.ndarray, regions: Sequence[Region], margin_mm: float) -> tuple:
     """Return the slices of a scan's grid that hold regions and a margin around them."""
-    return templates.bounding_box(volume, matrix, [r.box for r in regions], margin_mm)
-
-
-def bounding(mask: np.ndarray, spacing: np.ndarray, margin_mm: float) -> tuple:
-    """Return the slices that hold a mask and a margin around it; empty ones if it is empty."""
-    pad = np.ceil(margin_mm / np.asarray(spacing)).astype(int)
-    where = []
-    for axis, margin in enumerate(pad):
-        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        first, last = (used[0], used[-1]) if used.size else (0, -1)
-        where.append(slice(max(0, int(first) - margin), int(last) + 1 + margin * bool(used.size)))
-    return tuple(where)
+    return space.bounding_box(volume, matrix, [r.box for r in regions], margin_mm)
 
 
 def require_face(method: str, volume: Volume, matrix: np.ndarray, head: np.ndarray) -> None:
@@ -184,7 +175,7 @@ def require_face(method: str, volume: Volume, matrix: np.ndarray, head: np.ndarr
     regions = face("eyes")
     where = box(volume, matrix, regions, 0.0)
     if all(s.start < s.stop for s in where) and head[where].any():
-        part = templates.crop(volume, where)
+        part = geometry.crop(volume, where)
         if (head[where] & (distance(part, matrix, regions) <= 0)).any():
             return
     raise ValueError(f"{method}: the face lies outside the field of view")
@@ -209,9 +200,6 @@ def average() -> tuple[Volume, np.ndarray]:
     numpy.ndarray of bool
         Its solid head.
     """
-    from refacebench.defacers.mri_reface import extended_mean_head
-    from refacebench.image import nifti
-
     intensity, solid = extended_mean_head()[:2]
     like = grid()
     data = nifti.resample(intensity, like).data
@@ -233,8 +221,8 @@ def place(template: Volume, volume: Volume, matrix: np.ndarray, order: int = 1):
         template.affine[:3, :3] @ corners[:, end] + template.affine[:3, 3] for end in (0, 1)
     )
     bounds = tuple((min(a, b), max(a, b)) for a, b in zip(low, high, strict=True))
-    where = templates.bounding_box(volume, matrix, [bounds], 0.0)
-    part = templates.crop(volume, where)
+    where = space.bounding_box(volume, matrix, [bounds], 0.0)
+    part = geometry.crop(volume, where)
     if 0 in part.shape:
         return where, np.zeros(part.shape, np.float32)
-    return where, templates.warp_to_scan(template, part, matrix, order=order)
+    return where, space.warp_to_scan(template, part, matrix, order=order)

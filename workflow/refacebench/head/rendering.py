@@ -1,16 +1,8 @@
 """Photograph-like views and depth maps of the surface of a head.
 
-A scan is laid into the frame of the template head (rotation and shift only, so
-that millimetres stay millimetres), turned into a smooth field that crosses 0.5
-at the skin, and looked at by parallel rays that are marched to their first hit.
-The camera and the lights are fixed; the threshold of the surface comes from
-the image itself, for an attacker has nothing else.
-
-Everything here is numpy and scipy on one core.  The module reads and writes
-``.npz`` files without pickled objects and touches nothing else.
-
-Coordinates "head mm" are RAS+ millimetres in the orientation of the template
-head (:mod:`refacebench.head.template`), with :data:`CENTER` where the template has it.
+The surface is found by :mod:`refacebench.head.surface` and looked at by
+:mod:`refacebench.head.camera`; here is what one rendering holds, which options it has,
+how a control's picture is made from it, and its file: ``.npz`` without pickled objects.
 """
 
 from __future__ import annotations
@@ -23,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from refacebench import files
-from refacebench.head import masks, template
-from refacebench.image import nifti
+from refacebench.head import template
+from refacebench.head.camera import LIGHTS, REACH_MM, VIEWS, look, shade
+from refacebench.head.surface import Field, surface_field, trace
 from refacebench.image.nifti import Volume
 from refacebench.vocabulary import PICTURE_CONTROLS
 
@@ -48,24 +41,6 @@ OPTIONS = {
     "blur_mm": 8.0,
 }
 
-#: What the cameras look at, in head mm: between the ears, at the height of the nose's root.
-CENTER = np.array([0.0, 20.0, -30.0])
-#: The part of space that is looked at, head mm (low, high).
-BOX = np.array([[-105.0, -130.0, -165.0], [105.0, 145.0, 115.0]])
-#: Half of the depth, in mm before and behind CENTER, in which a ray looks for the surface.
-REACH_MM = 140.0
-#: Where the camera stands: (degrees to the subject's left, degrees upwards), frontal first.
-VIEWS = tuple((float(yaw), float(up)) for up in (0, 12, -12) for yaw in (0, 25, -25))
-#: Where the light comes from, seen from the camera: (degrees to the right, degrees upwards).
-LIGHTS = tuple((float(side), float(up)) for up in (20, 50, -10) for side in (0, 40, -40))
-AMBIENT = 0.15
-#: Grey of what is no head.
-GROUND = 110
-#: The free path of a ray is known in blocks of so many voxels.
-_BLOCK = 2
-#: Near the surface a ray goes on by so much of a voxel.
-_STEP = np.float32(0.75)
-
 
 @dataclass(frozen=True)
 class Rendering:
@@ -78,7 +53,8 @@ class Rendering:
         the right of the picture is the subject's left, as on a photograph.
     depth : numpy.ndarray of float32
         Shape (views, pixels, pixels): distance in mm of the surface towards the
-        camera from the plane through :data:`CENTER`; NaN where there is none.
+        camera from the plane through :data:`refacebench.head.surface.CENTER`; NaN where
+        there is none.
     vault : numpy.ndarray of float32
         Distance in mm of the surface of forehead and cranial vault from the
         template's brain centre along :func:`vault_directions`; NaN likewise.
@@ -90,16 +66,6 @@ class Rendering:
     depth: np.ndarray
     vault: np.ndarray
     pixel_mm: float
-
-
-@dataclass(frozen=True)
-class Field:
-    """A smooth inside-outside function on an isotropic grid of head mm: 1 inside, 0 outside."""
-
-    data: np.ndarray
-    origin: np.ndarray
-    voxel_mm: float
-    clearance: np.ndarray
 
 
 def check_options(given: Mapping | None) -> dict:
@@ -131,7 +97,7 @@ def render(volume: Volume, matrix: np.ndarray, options: Mapping | None = None) -
         Any variant of a scan, any orientation and voxel size.
     matrix : numpy.ndarray
         4 x 4, the *original's* RAS+ mm -> template mm
-        (:func:`refacebench.head.template.register`): one camera for all variants of
+        (:func:`refacebench.head.registration.register`): one camera for all variants of
         a scan.  It spares the attacker an alignment of his own and so is to his
         advantage.
     options : mapping, optional
@@ -143,7 +109,8 @@ def render(volume: Volume, matrix: np.ndarray, options: Mapping | None = None) -
         If the image is constant or shows no object within the field of view.
     """
     options = check_options(options)
-    field = surface_field(volume, matrix, options)
+    chosen = {name: options[name] for name in ("voxel_mm", "smooth_mm", "threshold")}
+    field = surface_field(volume, matrix, **chosen)
     pixels, half = int(options["pixels"]), float(options["half_field_mm"])
     depths, views = [], []
     for angles in VIEWS[: options["views"]]:
@@ -151,225 +118,6 @@ def render(volume: Volume, matrix: np.ndarray, options: Mapping | None = None) -
         depths.append(depth)
         views.append([shade(normals, angles, light) for light in LIGHTS[: options["lights"]]])
     return Rendering(np.array(views), np.array(depths), _vault(field), 2 * half / pixels)
-
-
-def rigid(matrix: np.ndarray) -> np.ndarray:
-    """Return the rotation and shift, scan mm -> head mm, next to an affine to the template.
-
-    The rotation is the orthogonal polar factor of the affine; what the affine
-    brings to :data:`CENTER` stays there.  Size and proportions of the head are kept.
-
-    >>> rigid(np.diag([2.0, 1.0, 1.0, 1.0]))[:3, :3]
-    array([[1., 0., 0.],
-           [0., 1., 0.],
-           [0., 0., 1.]])
-    """
-    left, _, right = np.linalg.svd(matrix[:3, :3])
-    rotation = left @ right
-    if np.linalg.det(rotation) < 0:
-        raise ValueError("the matrix to the template mirrors the head")
-    result = np.eye(4)
-    result[:3, :3] = rotation
-    here = np.linalg.solve(matrix, np.append(CENTER, 1.0))[:3]
-    result[:3, 3] = CENTER - rotation @ here
-    return result
-
-
-def surface_field(volume: Volume, matrix: np.ndarray, options: Mapping | None = None) -> Field:
-    """Return the field whose 0.5 is the skin (the largest object's surface).
-
-    Intensities are divided by twice the threshold and clipped to 0..1, so that
-    bright fat does not push the surface outwards; what the surface encloses is
-    filled, other objects are taken away, and a Gaussian smooths the rest.
-
-    Raises
-    ------
-    ValueError
-        As :func:`render`.
-    """
-    from scipy import ndimage
-
-    options = check_options(options)
-    step = float(options["voxel_mm"])
-    data = np.nan_to_num(np.asarray(volume.data, np.float32), posinf=0.0, neginf=0.0)
-    volume = volume.with_data(data)
-    # The air around what a defacer zeroed says nothing of the noise: coarse voxels have little.
-    threshold = masks.air_threshold(
-        template.coarse(volume, 2 * masks.HEAD_VOXEL_MM).data, options["threshold"]
-    )
-    grid = _head_grid(step)
-    fine = template.coarse(volume, 2 / 3 * step)
-    part = nifti.resample(Volume(fine.data, rigid(matrix) @ fine.affine), grid).data
-    inside = np.clip(part / (2 * threshold), 0, 1)
-    inside = ndimage.gaussian_filter(inside, 0.5 * options["smooth_mm"] / step, truncate=3)
-    tissue = inside >= 0.5
-    object_ = masks.largest_component(tissue)
-    if not object_.any():
-        raise ValueError("nothing in the image is brighter than air: no surface to look at")
-    solid = masks.fill_holes(object_)
-    inside[solid & ~tissue] = 1.0
-    inside[~ndimage.binary_dilation(solid)] = 0.0
-    inside = ndimage.gaussian_filter(inside, 0.866 * options["smooth_mm"] / step, truncate=3)
-    return Field(inside, grid.affine[:3, 3], step, _clearance(inside >= 0.5))
-
-
-def _head_grid(step: float) -> Volume:
-    shape = np.ceil((BOX[1] - BOX[0]) / step).astype(int) + 1
-    affine = np.diag([step, step, step, 1.0])
-    affine[:3, 3] = BOX[0]
-    return Volume(np.broadcast_to(np.float32(0), shape), affine)
-
-
-def _clearance(solid: np.ndarray) -> np.ndarray:
-    """Return how far, in voxels, any point of a block of voxels is from the object at least."""
-    from scipy import ndimage
-
-    padded = np.pad(solid, [(0, -n % _BLOCK) for n in solid.shape])
-    split = [v for n in padded.shape for v in (n // _BLOCK, _BLOCK)]
-    occupied = padded.reshape(split).any(axis=(1, 3, 5))
-    far = _BLOCK * ndimage.distance_transform_edt(~occupied)
-    # Half a block's diagonal at both ends, and the voxel over which interpolation reaches.
-    return (far - np.sqrt(3) * (_BLOCK + 1)).astype(np.float32)
-
-
-def camera(angles: tuple[float, float]) -> np.ndarray:
-    """Return the camera's axes in head mm as rows: right of the picture, up, towards the camera.
-
-    >>> camera((0.0, 0.0)).round(3) + 0
-    array([[-1.,  0.,  0.],
-           [ 0.,  0.,  1.],
-           [ 0.,  1.,  0.]])
-    """
-    yaw, up = np.deg2rad(angles)
-    towards = np.array([-np.sin(yaw) * np.cos(up), np.cos(yaw) * np.cos(up), np.sin(up)])
-    right = np.array([-np.cos(yaw), -np.sin(yaw), 0.0])
-    return np.stack([right, np.cross(towards, right), towards])
-
-
-def pixel_grid(pixels: int, half_field_mm: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the place of every pixel's centre in mm to the right and up, shape (pixels, pixels).
-
-    >>> right, up = pixel_grid(2, 10.0)
-    >>> right.tolist(), up.tolist()
-    ([[-5.0, 5.0], [-5.0, 5.0]], [[5.0, 5.0], [-5.0, -5.0]])
-    """
-    place = (np.arange(pixels) + 0.5) * (2 * half_field_mm / pixels) - half_field_mm
-    right, down = np.meshgrid(place, place)
-    return right, -down
-
-
-def project(points: np.ndarray, angles, pixels: int, half_field_mm: float) -> np.ndarray:
-    """Return where points of head mm, shape (n, 3), lie in a view: (column, row) in pixels."""
-    right, up, _ = camera(angles) @ (np.asarray(points, float) - CENTER).T
-    scale = pixels / (2 * half_field_mm)
-    return np.stack([(right + half_field_mm) * scale, (half_field_mm - up) * scale], axis=1) - 0.5
-
-
-def look(field: Field, angles, pixels: int, half_field_mm: float):
-    """Return a depth map and the normals of the surface, as one camera sees them.
-
-    Returns
-    -------
-    depth : numpy.ndarray of float32
-        Shape (pixels, pixels), see :class:`Rendering`.
-    normals : numpy.ndarray of float32
-        Shape (pixels, pixels, 3), head mm, outwards, length one; NaN where
-        there is no surface.
-    """
-    axes = camera(angles)
-    right, up = pixel_grid(pixels, half_field_mm)
-    plane = CENTER + right.reshape(-1, 1) * axes[0] + up.reshape(-1, 1) * axes[1]
-    start = plane + REACH_MM * axes[2]
-    path = trace(field, start, np.broadcast_to(-axes[2], start.shape), 2 * REACH_MM)
-    depth = (REACH_MM - path).astype(np.float32)
-    normals = np.full((path.size, 3), np.nan, np.float32)
-    hit = np.isfinite(path)
-    normals[hit] = _normals(field, start[hit] - path[hit, None] * axes[2])
-    shape = (pixels, pixels)
-    return depth.reshape(shape), normals.reshape(*shape, 3)
-
-
-def trace(field: Field, start: np.ndarray, direction: np.ndarray, length_mm: float) -> np.ndarray:
-    """Return how far each ray goes to the surface, in mm; NaN for a ray that misses it.
-
-    Rays go as far as is known to be free, then in steps of three quarters of a
-    voxel, and the crossing is halved in five times (0.04 mm at 1.5 mm voxels).
-
-    Parameters
-    ----------
-    start, direction : numpy.ndarray
-        Shape (n, 3), head mm; directions have length one.
-    """
-    # In voxels from here on, so that a step is one multiplication and one sum.
-    start = ((start - field.origin) / field.voxel_mm).astype(np.float32)
-    direction = direction.astype(np.float32)
-    length = np.float32(length_mm / field.voxel_mm)
-    path = np.zeros(len(start), np.float32)
-    found = np.full(len(start), np.nan, np.float32)
-    active = np.arange(len(start))
-    while active.size:
-        points = start[active] + path[active, None] * direction[active]
-        free = _free(field, points)
-        near = np.flatnonzero(free < _STEP)
-        inside = np.zeros(active.size, bool)
-        inside[near] = _at(field, points[near]) >= 0.5
-        found[active[inside]] = path[active[inside]]
-        path[active] += np.maximum(free, _STEP)
-        active = active[~inside & (path[active] <= length)]
-    hit = np.flatnonzero(np.isfinite(found))
-    found[hit] = _halve(field, start[hit], direction[hit], found[hit])
-    return found * field.voxel_mm
-
-
-def _free(field: Field, places: np.ndarray) -> np.ndarray:
-    block = ((places + 0.5) / _BLOCK).astype(np.int32)
-    block = np.clip(block, 0, np.array(field.clearance.shape, np.int32) - 1)
-    return field.clearance[block[:, 0], block[:, 1], block[:, 2]]
-
-
-def _halve(field: Field, start, direction, far) -> np.ndarray:
-    near = np.maximum(far - _STEP, 0)
-    for _ in range(5):
-        middle = (near + far) / 2
-        inside = _at(field, start + middle[:, None] * direction) >= 0.5
-        near, far = np.where(inside, near, middle), np.where(inside, middle, far)
-    return (near + far) / 2
-
-
-def _at(field: Field, places: np.ndarray) -> np.ndarray:
-    """Return the field at places in voxels, shape (n, 3); 0 outside its box."""
-    from scipy.ndimage import map_coordinates
-
-    return map_coordinates(field.data, places.T, order=1, mode="constant", prefilter=False)
-
-
-def sample(field: Field, points: np.ndarray) -> np.ndarray:
-    """Return the field at points of head mm, shape (n, 3); 0 outside its box."""
-    return _at(field, (points - field.origin) / field.voxel_mm)
-
-
-def _normals(field: Field, points: np.ndarray) -> np.ndarray:
-    shift = field.voxel_mm * np.eye(3)
-    slope = np.stack([sample(field, points - s) - sample(field, points + s) for s in shift], axis=1)
-    length = np.linalg.norm(slope, axis=1, keepdims=True)
-    return slope / np.maximum(length, 1e-6)
-
-
-def shade(normals: np.ndarray, angles, light: tuple[float, float]) -> np.ndarray:
-    """Return the picture of a matt surface under one far light (Lambert), uint8.
-
-    Parameters
-    ----------
-    normals : numpy.ndarray
-        Shape (pixels, pixels, 3), from :func:`look`.
-    angles, light
-        Entries of :data:`VIEWS` and :data:`LIGHTS`.
-    """
-    side, up = np.deg2rad(light)
-    towards = np.array([np.sin(side) * np.cos(up), np.sin(up), np.cos(side) * np.cos(up)])
-    lit = np.clip(normals @ (towards @ camera(angles)), 0, 1)
-    picture = np.rint(255 * (AMBIENT + (1 - AMBIENT) * lit))
-    return np.where(np.isfinite(picture), picture, GROUND).astype(np.uint8)
 
 
 @functools.cache

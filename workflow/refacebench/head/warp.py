@@ -14,16 +14,14 @@ renames its own file to the common name.
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from refacebench import files
-from refacebench.contracts import PreparedScan
-from refacebench.head import template
-from refacebench.image import nifti
+from refacebench.head import space, template
+from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 
 #: Part of the key: raise it when the field changes.
@@ -40,11 +38,20 @@ MARKS = ("intent_p1", "intent_p2", "intent_p3")
 _LPS = np.array([-1, -1, 1], np.float32)
 
 
-def field(scan: PreparedScan) -> Volume:
+def field(volume: Volume, matrix: np.ndarray, path: Path | None = None) -> Volume:
     """Return the displacements of the mean head's registration to a scan.
 
-    They are read from ``scan.warp_path`` if that holds the field of this scan and
-    this registration; otherwise they are computed, and written there if the path is set.
+    They are read from the file if that holds the field of this scan and this
+    registration; otherwise they are computed, and written there if a path is given.
+
+    Parameters
+    ----------
+    volume : Volume
+        The scan.
+    matrix : numpy.ndarray
+        4 x 4, the scan's RAS+ mm -> template mm.
+    path : Path, optional
+        Where the field is kept.
 
     Returns
     -------
@@ -57,23 +64,21 @@ def field(scan: PreparedScan) -> Volume:
     ValueError
         If the scan does not overlap the mean head.
     """
-    if scan.warp_path is None:
-        return compute(scan)
-    name = key(scan)
-    found = _read(scan.warp_path, name)
+    if path is None:
+        return compute(volume, matrix)
+    name = key(volume, matrix)
+    found = _read(path, name)
     if found is None:
-        _write(compute(scan), scan.warp_path, name)
+        _write(compute(volume, matrix), path, name)
         # Read back: who computes and who finds the field get the same numbers.
-        found = _read(scan.warp_path, name)
+        found = _read(path, name)
     return found
 
 
-def key(scan: PreparedScan) -> str:
+def key(volume: Volume, matrix: np.ndarray) -> str:
     """Return 16 hex digits for the scan's intensities, its place, the matrix and this method."""
-    digest = hashlib.sha256(
-        f"{VERSION} {VOXEL_MM} {ITERATIONS} {FACE} {scan.volume.shape}".encode()
-    )
-    for array in (scan.volume.data, scan.volume.affine, scan.to_template):
+    digest = hashlib.sha256(f"{VERSION} {VOXEL_MM} {ITERATIONS} {FACE} {volume.shape}".encode())
+    for array in (volume.data, volume.affine, matrix):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
 
@@ -83,20 +88,18 @@ def _marks(name: str) -> list[float]:
     return [float(int(part, 16)) for part in (name[:5], name[5:10], name[10:])]
 
 
-def compute(scan: PreparedScan) -> Volume:
+def compute(volume: Volume, matrix: np.ndarray) -> Volume:
     """Run the registration; see :func:`field`."""
     import ants
     import nibabel as nib
 
-    fixed = template.coarse(nifti.reorient(scan.volume), VOXEL_MM)
+    fixed = geometry.coarse(nifti.reorient(volume), VOXEL_MM)
     data = np.clip(fixed.data, 0, np.percentile(fixed.data, 99.5))
     fixed = fixed.with_data(data)
-    head = template.coarse(template.mean_head(), VOXEL_MM)
-    moving = fixed.with_data(template.warp_to_scan(head, fixed, scan.to_template))
-    view = template.warp_to_scan(
-        head.with_data(np.ones(head.shape, np.float32)), fixed, scan.to_template
-    )
-    seen = (view > 0.99) & ~template.inside_box(fixed, scan.to_template, FACE)
+    head = geometry.coarse(template.mean_head(), VOXEL_MM)
+    moving = fixed.with_data(space.warp_to_scan(head, fixed, matrix))
+    view = space.warp_to_scan(head.with_data(np.ones(head.shape, np.float32)), fixed, matrix)
+    seen = (view > 0.99) & ~space.inside_box(fixed, matrix, FACE)
     if not seen.any():
         raise ValueError("the scan does not overlap the mean head")
     with tempfile.TemporaryDirectory() as folder:
@@ -137,10 +140,8 @@ def _write(warp: Volume, path: Path, name: str) -> None:
     image.header.set_xyzt_units("mm")
     for field, number in zip(MARKS, _marks(name), strict=True):
         image.header[field] = number
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = files.temporary_name(path)
-    nib.save(image, part)
-    os.replace(part, path)
+    with files.replacing(path) as part:
+        nib.save(image, part)
 
 
 def displaced(part: Volume, warp: Volume) -> list[np.ndarray]:

@@ -8,7 +8,6 @@ exchange with antspyx live here and nowhere else.  This module may write files
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -220,28 +219,6 @@ def clean_header(header: nib.Nifti1Header) -> nib.Nifti1Header:
     clean["dim"][1 + axes :] = 1
     clean["pixdim"][4:] = 1
     return clean
-
-
-def header_texts(path: str | Path, least: int = 4) -> list[str]:
-    """Return what stands as text in an image's header and its extensions; empty if unreadable.
-
-    Parameters
-    ----------
-    least : int
-        Characters of the shortest text that is returned.
-    """
-    try:
-        header = nib.load(path).header
-        raw = [header[name].item() for name in header if header[name].dtype.kind == "S"]
-        raw += [extension.get_content() for extension in getattr(header, "extensions", ())]
-    except Exception:  # a damaged file: nibabel raises half a dozen kinds
-        return []
-    found = []
-    for content in raw:
-        text = content.decode("latin-1") if isinstance(content, bytes) else str(content)
-        parts = [text, *re.split(r"[\x00-\x1f^=;|,\"]+", text)]
-        found += [part.strip() for part in parts if len(part.strip()) >= least]
-    return list(dict.fromkeys(found))
 
 
 def axis_codes(affine: np.ndarray) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from refacebench.head.masks import block_mean
+from refacebench.image.geometry import block_mean, blocks
 from refacebench.image.nifti import Volume, resample, to_ants
 
 #: Voxel size to which the image is averaged for the bias field, and the spacing at which
@@ -55,11 +55,9 @@ def correct_bias(volume: Volume, mask: np.ndarray, iterations: int = 50) -> Volu
 
     factors = np.maximum(1, np.round(BIAS_VOXEL_MM / volume.spacing)).astype(int)
     weight = block_mean(mask.astype(np.float32), factors)
-    mean = block_mean(np.where(mask, volume.data, 0).astype(np.float32), factors)
-    affine = volume.affine.copy()
-    affine[:3, :3] *= factors
-    affine[:3, 3] += volume.affine[:3, :3] @ ((factors - 1) / 2)
-    small = Volume(mean / np.maximum(weight, 1e-6) * (weight > 0), affine)
+    inside = volume.with_data(np.where(mask, volume.data, 0).astype(np.float32))
+    mean = blocks(inside, factors)
+    small = mean.with_data(mean.data / np.maximum(weight, 1e-6) * (weight > 0))
     field = ants.n4_bias_field_correction(
         to_ants(small),
         mask=to_ants(small.with_data((weight > 0.5).astype(np.float32))),

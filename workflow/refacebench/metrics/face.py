@@ -40,7 +40,7 @@ def face_surface(head: np.ndarray, face: np.ndarray) -> np.ndarray:
     head : numpy.ndarray of bool
         Head mask of the original.
     face : numpy.ndarray of int
-        Parts of the face (:func:`refacebench.head.template.face_region`).
+        Parts of the face (:func:`refacebench.head.face_parts.face_region`).
     """
     from scipy.ndimage import binary_erosion
 

@@ -18,7 +18,7 @@ mask, no registration to the template.
 - *Place of the parts*: a similarity transform from two landmarks of the labels
   (centre of the brain in the midsagittal plane, tip of the nose) and the axis
   between left and right deep grey structures.  In that frame the parts are the
-  boxes of :data:`refacebench.head.template.FACE_BOXES`: what counts as nose, eyes and
+  boxes of :data:`refacebench.head.face_parts.FACE_BOXES`: what counts as nose, eyes and
   mouth is one definition, where they are is found independently.
 - *Left*: the step from air to skin still stands at its true place, with at
   least half of its height, and in front of it there still is air; and so it
@@ -37,8 +37,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from refacebench.head import template
-from refacebench.image import nifti
+from refacebench.head import face_parts, template
+from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 from refacebench.metrics import overlap
 from refacebench.metrics.brain import matched
@@ -100,7 +100,7 @@ def to_template(labels: Volume) -> np.ndarray | None:
     if right is None or not brain.any():
         return None
     axis, middle = right
-    center = template.mask_center(brain, labels.affine)
+    center = geometry.mask_center(brain, labels.affine)
     center = center - axis * ((center - middle) @ axis)
     skin = _points(labels, _skin(labels.data > 0))
     skin = skin[np.abs((skin - middle) @ axis) <= STRIP_MM]
@@ -136,7 +136,7 @@ def _side_axis(labels: Volume) -> tuple[np.ndarray, np.ndarray] | None:
         side = name.rpartition("_")[2]
         mask = labels.data == label
         if side in centers and mask.any():
-            centers[side].append(template.mask_center(mask, labels.affine))
+            centers[side].append(geometry.mask_center(mask, labels.affine))
     if not centers["left"] or len(centers["left"]) != len(centers["right"]):
         return None
     left, right = (np.mean(centers[side], axis=0) for side in ("left", "right"))
@@ -203,11 +203,11 @@ def face_left(
         view, and ``face_left_<part>``, ears too; NaN where there is nothing.
     """
     head = labels.data > 0
-    front = _standing(head, labels, original, variant, matrix, 1, True, template.FACE_BOXES)
+    front = _standing(head, labels, original, variant, matrix, 1, True, face_parts.FACE_BOXES)
     shares = {name: _share(found) for name, found in front.items()}
     sides = []
     for from_end, box in ((False, "ear_left"), (True, "ear_right")):
-        boxes = {"ears": [template.EAR_BOXES[box]]}
+        boxes = {"ears": [face_parts.EAR_BOXES[box]]}
         found = _standing(head, labels, original, variant, matrix, 0, from_end, boxes)
         sides.append(found["ears"])
     known = [share for share in shares.values() if np.isfinite(share)]
@@ -292,7 +292,7 @@ def brain_lost(original: np.ndarray, variant: np.ndarray, brain: np.ndarray) -> 
 #: Columns of :func:`judge`.
 COLUMNS = (
     "truth_face_left",
-    *(f"truth_face_left_{part}" for part in (*template.FACE_BOXES, "ears")),
+    *(f"truth_face_left_{part}" for part in (*face_parts.FACE_BOXES, "ears")),
     "truth_brain_voxels",
     "truth_brain_changed",
     "truth_brain_lost",

@@ -94,7 +94,7 @@ def already_defaced(
     ----------
     present : mapping
         How much of an average face's nose and eyes lies inside the scan's head,
-        by part (:func:`refacebench.head.template.face_present`).  The mouth does
+        by part (:func:`refacebench.head.face_parts.face_present`).  The mouth does
         not count: many complete scans end above it.
     limits : mapping, optional
         ``face_present``, see :data:`THRESHOLDS`.

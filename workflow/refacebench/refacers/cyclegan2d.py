@@ -33,8 +33,12 @@ together; which of them did it is not known.
 
 from __future__ import annotations
 
+from refacebench import lazy
 from refacebench.contracts import Option, Refacer, overridden
-from refacebench.training import slicewise
+from refacebench.training import slice_task, slicewise
+
+devices = lazy.load("refacebench.training.devices")
+networks = lazy.load("refacebench.training.networks")
 
 VERSION = "1"
 
@@ -60,21 +64,21 @@ OPTIONS = {
 }
 
 
-def _network(options: dict):
-    from refacebench.training.networks import ResNetGenerator
+def network(options: dict):
+    """Return the network that is kept, with fresh weights."""
+    return networks.ResNetGenerator(1, 1, options["filters"], options["blocks"])
 
-    return ResNetGenerator(1, 1, options["filters"], options["blocks"])
 
-
-def _discriminator(options: dict):
-    from refacebench.training.networks import PatchDiscriminator
-
+def discriminator(options: dict):
+    """Return a discriminator, with fresh weights."""
     layers, stride = options["discriminator_layers"], options["discriminator_stride"]
-    return PatchDiscriminator(1, options["discriminator_filters"], layers, last_stride=stride)
+    return networks.PatchDiscriminator(
+        1, options["discriminator_filters"], layers, last_stride=stride
+    )
 
 
-class CycleGAN(slicewise.SliceTask):
-    """The training step, a :class:`._training.Task`.
+class CycleGAN(slice_task.SliceTask):
+    """The training step, a :class:`refacebench.training.task.Task`.
 
     ``a`` are defaced slices, ``b`` original ones; ``g_ab`` puts a face on and
     is kept, ``g_ba`` takes it off.
@@ -84,14 +88,12 @@ class CycleGAN(slicewise.SliceTask):
         """Make both generators, both discriminators, pools and optimisers."""
         import torch
 
-        from refacebench.training.networks import Pool
-
         options = self.options
-        self.g = torch.nn.ModuleDict({k: _network(options) for k in ("ab", "ba")})
-        self.d = torch.nn.ModuleDict({k: _discriminator(options) for k in ("a", "b")})
+        self.g = torch.nn.ModuleDict({k: network(options) for k in ("ab", "ba")})
+        self.d = torch.nn.ModuleDict({k: discriminator(options) for k in ("a", "b")})
         self.g, self.d = self.place(self.g), self.place(self.d)
         shape = (1, options["size"], options["size"])
-        self.pools = {k: Pool(options["pool"], shape, self.device) for k in ("a", "b")}
+        self.pools = {k: networks.Pool(options["pool"], shape, self.device) for k in ("a", "b")}
         self.networks = {f"g_{k}": net for k, net in self.g.items()}
         self.networks |= {f"d_{k}": net for k, net in self.d.items()}
         self.networks |= {f"pool_{k}": pool for k, pool in self.pools.items()}
@@ -116,9 +118,7 @@ class CycleGAN(slicewise.SliceTask):
 
     def update(self, a, b, plan_a, plan_b):
         """Update both discriminators, then both generators, on one batch."""
-        from refacebench.training.loop import autocast
-
-        with autocast(self.device, self.precision):
+        with devices.autocast(self.device, self.precision):
             fake_b, fake_a = self.g["ab"](a), self.g["ba"](b)
         fake_a, fake_b = fake_a.float(), fake_b.float()
         shown_a = self.pools["a"].exchange(fake_a.detach(), plan_a)
@@ -127,9 +127,8 @@ class CycleGAN(slicewise.SliceTask):
         return {**self._update_generators(a, b, fake_a, fake_b), "d": loss_d}
 
     def _judge(self, side: str, images):
-        from refacebench.training.loop import autocast
 
-        with autocast(self.device, self.precision):
+        with devices.autocast(self.device, self.precision):
             return self.d[side](images).float()
 
     def _update_discriminators(self, a, b, fake_a, fake_b):
@@ -145,19 +144,18 @@ class CycleGAN(slicewise.SliceTask):
         return (sum(losses) / 2).detach()
 
     def _update_generators(self, a, b, fake_a, fake_b):
-        from refacebench.training.loop import autocast
 
         options = self.options
         self.d.requires_grad_(False)
         self.optimisers["g"].zero_grad(set_to_none=True)
-        with autocast(self.device, self.precision):
+        with devices.autocast(self.device, self.precision):
             back_a, back_b = self.g["ba"](fake_b), self.g["ab"](fake_a)
         gan = least_squares(self._judge("b", fake_b), 1)
         gan = gan + least_squares(self._judge("a", fake_a), 1)
         cycle = (back_a.float() - a).abs().mean() + (back_b.float() - b).abs().mean()
         loss = gan + options["cycle_weight"] * cycle
         if options["identity_weight"]:
-            with autocast(self.device, self.precision):
+            with devices.autocast(self.device, self.precision):
                 same_a, same_b = self.g["ba"](a), self.g["ab"](b)
             same = (same_a.float() - a).abs().mean() + (same_b.float() - b).abs().mean()
             loss = loss + options["identity_weight"] * options["cycle_weight"] * same
@@ -176,55 +174,37 @@ def least_squares(scores, label: float):
     return ((scores - label) ** 2).mean()
 
 
-def _predict(model, stack, items, seed: int):
+def predict(model, stack, items, seed: int):
+    """Return predictions of slices, see :class:`refacebench.training.slicewise.SliceMethod`."""
+
     def some(part):
-        return slicewise.forward(model, stack.sources(part))
+        return slice_task.forward(model, stack.sources(part))
 
-    return slicewise.in_batches(some, items, model.options["reface_batch"])
+    return slice_task.in_batches(some, items, model.options["reface_batch"])
 
 
-SLICEWISE = slicewise.Method(
+SLICEWISE = slicewise.SliceMethod(
     name="cyclegan2d",
     version=VERSION,
     statement="A native re-implementation of the refacing model of Abramian & Eklund (2019), "
     "not the authors' program. Every slice is refaced, where the paper refaced 21 a scan.",
-    network=_network,
+    network=network,
     task=CycleGAN,
-    predict=_predict,
+    predict=predict,
     choices={"discriminator_stride": (1, 2)},
     reach=0,
     bound=("filters", "blocks"),
 )
 
 
-def memory_mb(options: dict, scans: int) -> int:
-    """Return what a training asks of a scheduler, see :func:`._slicewise.memory_mb`."""
-    return slicewise.memory_mb(SLICEWISE, options, scans)
-
-
-def train(train, validation, out, options: dict, seed: int) -> None:
-    """Train a model, see :func:`._slicewise.train`."""
-    slicewise.train(SLICEWISE, train, validation, out, options, seed)
-
-
-def load(folder, options: dict) -> slicewise.Model:
-    """Load a trained model, see :func:`._slicewise.load`."""
-    return slicewise.load(SLICEWISE, folder, options)
-
-
-def reface(model, volume, changed, options: dict):
-    """Predict the original's intensities from a defaced scan, see :func:`._slicewise.reface`."""
-    return slicewise.reface(SLICEWISE, model, volume, changed, options)
-
-
 METHOD = Refacer(
     version=VERSION,
     title="2-D CycleGAN (native, after Abramian & Eklund 2019)",
     options=OPTIONS,
-    train=train,
-    load=load,
-    run=reface,
-    memory_mb=memory_mb,
+    train=SLICEWISE.train,
+    load=SLICEWISE.load,
+    run=SLICEWISE.reface,
+    memory_mb=SLICEWISE.memory_mb,
     applied=slicewise.APPLIED,
     sources=("https://doi.org/10.1109/ISBI.2019.8759515", "https://doi.org/10.1109/ICCV.2017.244"),
 )

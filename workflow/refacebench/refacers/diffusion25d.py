@@ -25,8 +25,12 @@ by T // n, so that an image has another noise level than the network is told.
 
 from __future__ import annotations
 
+from refacebench import lazy
 from refacebench.contracts import Option, Refacer, overridden
-from refacebench.training import slicewise
+from refacebench.training import slice_task, slicewise
+
+devices = lazy.load("refacebench.training.devices")
+networks = lazy.load("refacebench.training.networks")
 
 VERSION = "2"
 
@@ -61,10 +65,9 @@ OPTIONS = {
 }
 
 
-def _network(options: dict):
+def network(options: dict):
+    """Return the network that is kept, with fresh weights."""
     from monai.networks.nets import DiffusionModelUNet
-
-    from refacebench.training.networks import Patched
 
     area = options["patch"] ** 2
     channels = [options["filters"] * m for m in options["multipliers"]]
@@ -79,7 +82,7 @@ def _network(options: dict):
         norm_num_groups=8,
         num_head_channels=channels[-1],
     )
-    return Patched(net, options["patch"])
+    return networks.Patched(net, options["patch"])
 
 
 def signal_share(steps: int):
@@ -113,12 +116,12 @@ def sampling_times(steps: int, count: int):
     return torch.linspace(steps - 1, 0, count).round().long()
 
 
-class Diffusion(slicewise.SliceTask):
-    """The training step, a :class:`._training.Task`."""
+class Diffusion(slice_task.SliceTask):
+    """The training step, a :class:`refacebench.training.task.Task`."""
 
     def build(self):
         """Make the network and its optimiser."""
-        self.net = self.place(_network(self.options))
+        self.net = self.place(network(self.options))
         self.networks, self.product = {"net": self.net}, "net"
         self.optimisers = {"net": self.adam(self.net, (0.9, 0.999))}
         self.share = signal_share(self.options["train_steps"]).to(self.device)
@@ -151,15 +154,13 @@ class Diffusion(slicewise.SliceTask):
         """Learn the clean image in the changed voxels of one batch."""
         import torch
 
-        from refacebench.training.loop import autocast
-
         share = self.share[times][:, None, None, None]
         image = torch.where(m > 0, noised(y, noise, share), x)
         self.optimisers["net"].zero_grad(set_to_none=True)
         inputs = torch.cat([image, x, m * 2 - 1], 1)
         if self.fast:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with autocast(self.device, self.precision):
+        with devices.autocast(self.device, self.precision):
             clean = self.net(inputs, times)
         miss = (clean.float() - y) ** 2
         loss = (miss * m).sum() / m.sum().clamp(min=1)
@@ -168,7 +169,7 @@ class Diffusion(slicewise.SliceTask):
         return {"squared": loss.detach()}
 
 
-def _predict(model, stack, items, seed: int):
+def predict(model, stack, items, seed: int):
     """Sample the slices of ``items`` together; unchanged voxels are the defaced scan's."""
     import torch
 
@@ -185,7 +186,7 @@ def _predict(model, stack, items, seed: int):
     image = torch.where(mask, noise, source)
     shares = torch.cat([schedule[times], torch.ones_like(schedule[:1])])
     for number, chosen in enumerate([*tiles, place]):
-        clean = _denoised(model, image, source, mask, chosen, times[number])
+        clean = denoised(model, image, source, mask, chosen, times[number])
         share, following = shares[number : number + 2]
         image = torch.where(mask, ddim_step(image, clean, share, following), source)
     return image[place][:, None]
@@ -224,7 +225,7 @@ def tiling(slices, centres, number: int):
     return torch.isin(centres, torch.cat([regular, extra])).nonzero().flatten()
 
 
-def _denoised(model, image, source, mask, place, time):
+def denoised(model, image, source, mask, place, time):
     """Return the clean image that the network sees in these triples, overlaps averaged."""
     import torch
 
@@ -233,53 +234,33 @@ def _denoised(model, image, source, mask, place, time):
     condition = mask.float() * 2 - 1
     for at in triples.split(model.options["reface_batch"]):
         inputs = torch.cat([image[at], source[at], condition[at]], 1)
-        clean = slicewise.forward(model, inputs, time.expand(len(at)).to(model.device))
+        clean = slice_task.forward(model, inputs, time.expand(len(at)).to(model.device))
         clean = clean.clamp(-1, 1)
         total.index_add_(0, at.flatten(), clean.flatten(0, 1))
         count.index_add_(0, at.flatten(), torch.ones(at.numel(), 1, 1, device=at.device))
     return total / count
 
 
-SLICEWISE = slicewise.Method(
+SLICEWISE = slicewise.SliceMethod(
     name="diffusion25d",
     version=VERSION,
     statement="A diffusion model of this project, in the spirit of published attacks by "
     "diffusion (Gao 2025) and none of them.",
-    network=_network,
+    network=network,
     task=Diffusion,
-    predict=_predict,
+    predict=predict,
     bound=("filters", "multipliers", "patch", "residual_blocks", "train_steps"),
 )
-
-
-def memory_mb(options: dict, scans: int) -> int:
-    """Return what a training asks of a scheduler, see :func:`._slicewise.memory_mb`."""
-    return slicewise.memory_mb(SLICEWISE, options, scans)
-
-
-def train(train, validation, out, options: dict, seed: int) -> None:
-    """Train a model, see :func:`._slicewise.train`."""
-    slicewise.train(SLICEWISE, train, validation, out, options, seed)
-
-
-def load(folder, options: dict) -> slicewise.Model:
-    """Load a trained model, see :func:`._slicewise.load`."""
-    return slicewise.load(SLICEWISE, folder, options)
-
-
-def reface(model, volume, changed, options: dict):
-    """Predict the original's intensities from a defaced scan, see :func:`._slicewise.reface`."""
-    return slicewise.reface(SLICEWISE, model, volume, changed, options)
 
 
 METHOD = Refacer(
     version=VERSION,
     title="2.5-D diffusion, inpainting (native; network of MONAI)",
     options=OPTIONS,
-    train=train,
-    load=load,
-    run=reface,
-    memory_mb=memory_mb,
+    train=SLICEWISE.train,
+    load=SLICEWISE.load,
+    run=SLICEWISE.reface,
+    memory_mb=SLICEWISE.memory_mb,
     applied=(*slicewise.APPLIED, "sampling_steps"),
     sources=("https://arxiv.org/abs/2006.11239", "https://arxiv.org/abs/2010.02502"),
     licence="the network is MONAI's: Apache-2.0",

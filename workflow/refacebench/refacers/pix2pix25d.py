@@ -17,8 +17,12 @@ the best epoch is picked on validation scans.
 
 from __future__ import annotations
 
+from refacebench import lazy
 from refacebench.contracts import Option, Refacer
-from refacebench.training import slicewise
+from refacebench.training import slice_task, slicewise
+
+devices = lazy.load("refacebench.training.devices")
+networks = lazy.load("refacebench.training.networks")
 
 VERSION = "2"
 
@@ -46,25 +50,24 @@ OPTIONS = {
 }
 
 
-def _network(options: dict):
-    from refacebench.training.networks import UNet
-
+def network(options: dict):
+    """Return the network that is kept, with fresh weights."""
     channels = 4 if options["mask_channel"] else 3
-    return UNet(channels, 1, options["size"], options["filters"], options["norm"] == "slice")
+    return networks.UNet(
+        channels, 1, options["size"], options["filters"], options["norm"] == "slice"
+    )
 
 
-class Pix2Pix(slicewise.SliceTask):
-    """The training step, a :class:`._training.Task`."""
+class Pix2Pix(slice_task.SliceTask):
+    """The training step, a :class:`refacebench.training.task.Task`."""
 
     def build(self):
         """Make generator, discriminator and their optimisers."""
-        from refacebench.training.networks import PatchDiscriminator
-
         options = self.options
-        self.g = self.place(_network(options))
+        self.g = self.place(network(options))
         channels = 4 if options["mask_channel"] else 3
         sizes = (channels + 1, options["filters"], options["discriminator_layers"])
-        self.d = self.place(PatchDiscriminator(*sizes, options["norm"] == "slice"))
+        self.d = self.place(networks.PatchDiscriminator(*sizes, options["norm"] == "slice"))
         self.networks, self.product = {"g": self.g, "d": self.d}, "g"
         self.optimisers = {k: self.adam(n, (0.5, 0.999)) for k, n in self.networks.items()}
 
@@ -84,9 +87,7 @@ class Pix2Pix(slicewise.SliceTask):
 
     def update(self, x, y, m):
         """Update the discriminator, then the generator, on one batch."""
-        from refacebench.training.loop import autocast
-
-        with autocast(self.device, self.precision):
+        with devices.autocast(self.device, self.precision):
             fake = self.g(x)
         loss_d = self._update_discriminator(x, y, fake.detach())
         loss_gan, loss_l1 = self._update_generator(x, y, m, fake)
@@ -95,9 +96,7 @@ class Pix2Pix(slicewise.SliceTask):
     def _logits(self, x, y):
         import torch
 
-        from refacebench.training.loop import autocast
-
-        with autocast(self.device, self.precision):
+        with devices.autocast(self.device, self.precision):
             return self.d(torch.cat([x, y], 1)).float()
 
     def _update_discriminator(self, x, y, fake):
@@ -126,54 +125,36 @@ class Pix2Pix(slicewise.SliceTask):
         return gan.detach(), l1.detach()
 
 
-def _predict(model, stack, items, seed: int):
+def predict(model, stack, items, seed: int):
+    """Return predictions of slices, see :class:`refacebench.training.slicewise.SliceMethod`."""
+
     def some(part):
-        return slicewise.forward(model, stack.inputs(part))
+        return slice_task.forward(model, stack.inputs(part))
 
-    return slicewise.in_batches(some, items, model.options["reface_batch"])
+    return slice_task.in_batches(some, items, model.options["reface_batch"])
 
 
-SLICEWISE = slicewise.Method(
+SLICEWISE = slicewise.SliceMethod(
     name="pix2pix25d",
     version=VERSION,
     statement="A native re-implementation of the refacing model of Huelnhagen et al., "
     "not the authors' program.",
-    network=_network,
+    network=network,
     task=Pix2Pix,
-    predict=_predict,
+    predict=predict,
     choices={"norm": ("slice", "batch")},
     bound=("filters", "norm", "mask_channel"),
 )
-
-
-def memory_mb(options: dict, scans: int) -> int:
-    """Return what a training asks of a scheduler, see :func:`._slicewise.memory_mb`."""
-    return slicewise.memory_mb(SLICEWISE, options, scans)
-
-
-def train(train, validation, out, options: dict, seed: int) -> None:
-    """Train a model, see :func:`._slicewise.train`."""
-    slicewise.train(SLICEWISE, train, validation, out, options, seed)
-
-
-def load(folder, options: dict) -> slicewise.Model:
-    """Load a trained model, see :func:`._slicewise.load`."""
-    return slicewise.load(SLICEWISE, folder, options)
-
-
-def reface(model, volume, changed, options: dict):
-    """Predict the original's intensities from a defaced scan, see :func:`._slicewise.reface`."""
-    return slicewise.reface(SLICEWISE, model, volume, changed, options)
 
 
 METHOD = Refacer(
     version=VERSION,
     title="2.5-D pix2pix (native, after Huelnhagen et al.)",
     options=OPTIONS,
-    train=train,
-    load=load,
-    run=reface,
-    memory_mb=memory_mb,
+    train=SLICEWISE.train,
+    load=SLICEWISE.load,
+    run=SLICEWISE.reface,
+    memory_mb=SLICEWISE.memory_mb,
     applied=slicewise.APPLIED,
     sources=("https://doi.org/10.1109/CVPR.2017.632",),
 )

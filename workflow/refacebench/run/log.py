@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from refacebench import environment, faces
-
-#: The log of the job that this process does; empty in none.
-_log = ""
+from refacebench.programs import process
 
 
 class _Tee:
@@ -69,8 +67,7 @@ def start(log: str | Path) -> None:
     Compiled libraries write straight to the file descriptors: their noise ends
     in the log alone.
     """
-    global _log
-    _log = str(log)
+    process.keep_output_in(log)
     faces.protect_for(log)
     # ITK's results differ in the last digits with the number of its threads.
     os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
@@ -81,9 +78,3 @@ def start(log: str | Path) -> None:
     os.dup2(handle.fileno(), 2)
     sys.stdout = _Tee(handle)
     sys.stderr = _Tee(handle, terminal)
-
-
-def log() -> str:
-    """Return this job's log as a reader of a table finds it: below ``results``; empty in no job."""
-    head, found, below = f"/{_log}".rpartition("/results/")
-    return below if found else Path(_log).name

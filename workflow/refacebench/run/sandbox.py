@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from refacebench.contracts import ScanExcluded, ScanFailed, ScanInterrupted
+from refacebench.programs.process import die_with_parent
 from refacebench.reasons import WORDS, one_line
 from refacebench.vocabulary import EXCLUDED, FAILED
 
@@ -110,15 +111,6 @@ def _child(
     finally:
         sys.stderr.flush()
         os._exit(code)
-
-
-def die_with_parent() -> None:
-    """Ask Linux to end this process when its parent is killed; elsewhere do nothing."""
-    if sys.platform == "linux":
-        import ctypes
-
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def _megabytes(ru_maxrss: int) -> float:

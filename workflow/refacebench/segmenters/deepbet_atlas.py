@@ -10,7 +10,7 @@ What the measures mean
     deepbet's: brain with its ventricles, the CSF of the sulci and most of the CSF
     around it, close to the intracranial cavity.  Found in a window around the head and in
     one pose, and refused when it has not the shape of a brain
-    (:func:`refacebench.head.masks.brain_mask`).
+    (:func:`refacebench.head.extraction.brain_mask`).
 ``brain`` (volume)
     Grey plus white matter.
 ``gm``
@@ -45,11 +45,12 @@ from pathlib import Path
 import numpy as np
 
 from refacebench.contracts import Option, Segmentation, Segmenter, defaults
-from refacebench.head import atlas as _atlas
-from refacebench.head import pose
-from refacebench.head.masks import brain_mask, load_brain_extractor
-from refacebench.image import tissue as _tissue
+from refacebench.head import atlas_labels, locating, pose
+from refacebench.head.atlas import load_atlas
+from refacebench.head.extraction import brain_mask, load_brain_extractor
+from refacebench.image import geometry
 from refacebench.image.nifti import Volume, reorient, reorient_like
+from refacebench.image.tissue import correct_bias, tissue_fractions
 from refacebench.vocabulary import GLOBALS, REGIONS, TISSUES
 
 VERSION = "1.1"
@@ -80,7 +81,7 @@ def prepare(options: dict, folder=None) -> None:
     """Load the network's weights, and build the atlas or read it from ``folder``."""
     load_brain_extractor()
     pose.load()
-    _atlas.load_atlas(folder and Path(folder) / f"atlas-{VERSION}.npz")
+    load_atlas(folder and Path(folder) / f"atlas-{VERSION}.npz")
 
 
 def segment(volume: Volume, options: dict, source=None) -> Segmentation:
@@ -106,13 +107,13 @@ def segment(volume: Volume, options: dict, source=None) -> Segmentation:
     brain = brain_mask(canonical, options["network_size"])
     box = _box(brain, canonical.spacing)
     part, mask = _crop(canonical, box), brain[box]
-    corrected = _tissue.correct_bias(part, mask)
-    fractions, model = _tissue.tissue_fractions(
+    corrected = correct_bias(part, mask)
+    fractions, model = tissue_fractions(
         corrected.data, mask, part.spacing, smoothness=options["smoothness"]
     )
     scaled = np.interp(corrected.data, model["means"], (0.0, 0.5, 1.0)).astype(np.float32)
-    atlas = _atlas.load_atlas()
-    place = _atlas.locate(
+    atlas = load_atlas()
+    place = locating.locate(
         atlas,
         part.with_data(scaled * mask),
         part.with_data(fractions[0]),
@@ -122,7 +123,7 @@ def segment(volume: Volume, options: dict, source=None) -> Segmentation:
     scale = float(np.linalg.det(place.affine[:3, :3]))
     if not 0.4 < scale < 3.0:
         raise ValueError(f"the atlas does not fit: its affine scales the brain by {scale:.2f}")
-    labels, csf_labels = _atlas.sample_labels(atlas, place, part, mask)
+    labels, csf_labels = locating.sample_labels(atlas, place, part, mask)
     occupancy = _occupancy(labels)
     fractions = follow_convention(fractions, mask, occupancy)
     vcsf = ventricles(fractions[0], mask, csf_labels, part.spacing, options["ventricle_growth_mm"])
@@ -151,13 +152,14 @@ def segment(volume: Volume, options: dict, source=None) -> Segmentation:
 
 
 def _box(mask: np.ndarray, spacing) -> tuple[slice, ...]:
-    places = np.argwhere(mask)
     margin = np.ceil(MARGIN_MM / np.asarray(spacing)).astype(int)
+    box = []
     # Whole steps, so that a mask that differs by a voxel still gives the same grids.
-    low = np.maximum((places.min(axis=0) - margin) // BOX_STEP * BOX_STEP, 0)
-    high = -(-(places.max(axis=0) + margin + 1) // BOX_STEP) * BOX_STEP
-    high = np.minimum(high, mask.shape)
-    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    for part, more, size in zip(geometry.box_around(mask), margin, mask.shape, strict=True):
+        low = (part.start - int(more)) // BOX_STEP * BOX_STEP
+        high = -(-(part.stop + int(more)) // BOX_STEP) * BOX_STEP
+        box.append(slice(max(low, 0), min(high, size)))
+    return tuple(box)
 
 
 def _crop(volume: Volume, box: tuple[slice, ...]) -> Volume:
@@ -216,8 +218,8 @@ def ventricles(
     from scipy import ndimage
 
     core, outer = (np.zeros(mask.shape, dtype=bool) for _ in range(2))
-    core[mask] = (labels == _atlas.VENTRICLE).mean(axis=0) >= 0.5
-    outer[mask] = (labels == _atlas.OUTER_CSF).mean(axis=0) >= 0.5
+    core[mask] = (labels == atlas_labels.VENTRICLE).mean(axis=0) >= 0.5
+    outer[mask] = (labels == atlas_labels.OUTER_CSF).mean(axis=0) >= 0.5
     if not core.any():
         raise ValueError("the atlas's ventricles lie outside the brain mask: it does not fit")
     to_core = ndimage.distance_transform_edt(~core, sampling=spacing)

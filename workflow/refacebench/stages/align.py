@@ -19,8 +19,7 @@ import pandas as pd
 
 from refacebench import bids, files, manifest, reasons
 from refacebench.contracts import ScanExcluded
-from refacebench.head import template
-from refacebench.image import nifti
+from refacebench.image import geometry, linear, nifti
 from refacebench.image.nifti import Volume
 from refacebench.run import batch
 from refacebench.run.stage import Stage
@@ -194,20 +193,20 @@ def rigid(t1w: Volume, head: np.ndarray, companion: Volume) -> tuple[np.ndarray,
     ScanExcluded
         If the two do not show the same head or no alignment is a clear optimum.
     """
-    fixed = template.coarse(nifti.reorient(t1w), VOXEL_MM)
-    region = template.coarse(nifti.reorient(t1w.with_data(head)), VOXEL_MM).data > 0.5
-    center = template.mask_center(region, fixed.affine)
-    moving = template.coarse(nifti.reorient(companion), VOXEL_MM)
+    fixed = geometry.coarse(nifti.reorient(t1w), VOXEL_MM)
+    region = geometry.coarse(nifti.reorient(t1w.with_data(head)), VOXEL_MM).data > 0.5
+    center = geometry.mask_center(region, fixed.affine)
+    moving = geometry.coarse(nifti.reorient(companion), VOXEL_MM)
     if not (_varied(fixed) and _varied(moving)):
         raise ScanExcluded("holds no varied positive intensity: there is no head in it")
-    fixed, moving = template.clipped(fixed), template.clipped(moving)
+    fixed, moving = linear.clipped(fixed), linear.clipped(moving)
     header = np.eye(4)
     candidates = {"header": header, "registration": _register(fixed, moving, header)}
     place, found = _best(fixed, region, moving, candidates)
     if found["contrast_nmi"] < LEAST_CONTRAST:
         weights = moving.data > 0.25 * moving.data.max()
         start = np.eye(4)
-        start[:3, 3] = center - template.mask_center(weights, moving.affine)
+        start[:3, 3] = center - geometry.mask_center(weights, moving.affine)
         candidates["registration"] = _register(fixed, moving, start)
         place, found = _best(fixed, region, moving, candidates)
     if found["contrast_nmi"] < LEAST_CONTRAST:
@@ -234,7 +233,7 @@ def _varied(volume: Volume) -> bool:
 
 
 def _register(fixed: Volume, moving: Volume, start: np.ndarray) -> np.ndarray:
-    return template.linear_stage("Rigid", fixed, moving, start, *SCHEDULE)
+    return linear.linear_stage("Rigid", fixed, moving, start, *SCHEDULE)
 
 
 def _best(

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench import bids
-from refacebench.head import template
+from refacebench.head import matrices
 from refacebench.image import nifti
 from refacebench.image.geometry import grow
 from refacebench.image.nifti import Volume
@@ -226,7 +226,7 @@ def apply(row: Mapping[str, Any], out_folder: str | Path, margin_mm: float) -> d
         changed.with_data(changed.data > 0),
         brain.with_data(brain.data > 0),
         companion,
-        template.read_matrix(row["align_path"]),
+        matrices.read_matrix(row["align_path"]),
         margin_mm,
     )
     image, mask = paths(out_folder, row["scan"])

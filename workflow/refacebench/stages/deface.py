@@ -18,7 +18,7 @@ import pandas as pd
 
 from refacebench import bids
 from refacebench.contracts import Defaced, Defacer, PreparedScan
-from refacebench.head import template
+from refacebench.head import matrices
 from refacebench.image import nifti
 from refacebench.image.geometry import grow
 from refacebench.image.nifti import Volume
@@ -159,7 +159,7 @@ def prepared(row: Mapping[str, Any], seed: int = 0) -> PreparedScan:
         volume=volume,
         brain=_mask_on(volume, row["brain_path"]),
         head=_mask_on(volume, row["head_path"]),
-        to_template=template.read_matrix(row["template_path"]),
+        to_template=matrices.read_matrix(row["template_path"]),
         path=Path(row["path"]),
         brain_path=Path(row["brain_path"]),
         seed=scan_seed(row["scan"], seed),

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.contracts import ScanExcluded
-from refacebench.head import template
+from refacebench.head import face_parts, matrices
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.metrics import overlap, similarity, truth
@@ -28,8 +28,8 @@ from refacebench.vocabulary import OK, ORIGINAL
 #: Raise it when a measure changes; it is part of every key.
 VERSION = "2"
 
-#: The parts of :func:`refacebench.head.template.face_region` with the ears, and their labels.
-PARTS = {**template.FACE_LABELS, EARS: template.EAR_LABEL}
+#: The parts of :func:`refacebench.head.face_parts.face_region` with the ears, and their labels.
+PARTS = {**face_parts.FACE_LABELS, EARS: face_parts.EAR_LABEL}
 
 #: Columns of the original's segmentation that the comparison needs.
 _OF_ORIGINAL = {"seg_path": "original_seg_path", "brainseg_path": "original_brainseg_path"}
@@ -338,8 +338,8 @@ def _came_defaced(
     if all(row.get(name, "") not in ("", None) for name in names.values()):
         present = {part: float(row[name]) for part, name in names.items()}
     else:
-        matrix = template.read_matrix(row["template_path"])
-        present = template.face_present(original, head, matrix)
+        matrix = matrices.read_matrix(row["template_path"])
+        present = face_parts.face_present(original, head, matrix)
     return already_defaced(present, limits)[0]
 
 

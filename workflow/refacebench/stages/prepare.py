@@ -16,7 +16,7 @@ import pandas as pd
 
 from refacebench import bids
 from refacebench.contracts import ScanExcluded
-from refacebench.head import masks, pose, template
+from refacebench.head import extraction, face_parts, masks, matrices, pose, registration
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.run import batch
@@ -32,13 +32,13 @@ STAGE = Stage(
     adds={
         "brain_path": "brain mask of the original",
         "head_path": "its head mask: everything that is not air, holes filled",
-        "face_path": "its face's parts, labels as in refacebench.head.template",
+        "face_path": "its face's parts, labels as in refacebench.head.face_parts",
         "template_path": "JSON with the 4 x 4 matrix from the scan to the template head, mm",
         "brain_ml": "volume of the brain mask",
         "head_ml": "volume of the head mask",
         **{
             f"present_{part}": f"share of an average face's {part} that the scan holds"
-            for part in template.FACE_LABELS
+            for part in face_parts.FACE_LABELS
         },
     },
 )
@@ -79,7 +79,7 @@ def run(row: Mapping[str, Any], out_folder: str | Path) -> dict[str, Any]:
     paths = _paths(out_folder, row["scan"])
     for name in ("brain", "head", "face"):
         nifti.write(volume.with_data(found[name].astype(np.uint8)), paths[name])
-    template.write_matrix(found["matrix"], paths["template"])
+    matrices.write_matrix(found["matrix"], paths["template"])
     return {
         **{f"{name}_path": str(path) for name, path in paths.items()},
         "brain_ml": round(float(found["brain"].sum()) * volume.voxel_ml, 3),
@@ -98,8 +98,9 @@ def run_batch(
 ) -> pd.DataFrame:
     """Prepare the scans of one batch and write the manifest."""
     # Before the scans' processes fork, so that they share it.
-    masks.load_brain_extractor()
-    template.load()
+    extraction.load_brain_extractor()
+    registration.load()
+    face_parts.load()
     pose.load()
     return batch.run_batch(
         STAGE,
@@ -129,7 +130,7 @@ def examine(volume: Volume) -> dict[str, Any]:
     """
     try:
         head = masks.head_mask(volume)
-        brain = masks.brain_mask(volume)
+        brain = extraction.brain_mask(volume)
     except ValueError as error:
         raise ScanExcluded(str(error)) from None
     check_brain_ml(float(brain.sum()) * volume.voxel_ml)
@@ -143,8 +144,8 @@ def examine(volume: Volume) -> dict[str, Any]:
         "brain": brain,
         "head": head,
         "matrix": matrix,
-        "face": template.face_region(volume, head, matrix),
-        "present": template.face_present(volume, head, matrix),
+        "face": face_parts.face_region(volume, head, matrix),
+        "present": face_parts.face_present(volume, head, matrix),
     }
 
 
@@ -189,7 +190,7 @@ def register(volume: Volume, head: np.ndarray, brain: np.ndarray) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        4 x 4, as :func:`refacebench.head.template.register`.
+        4 x 4, as :func:`refacebench.head.registration.register`.
 
     Raises
     ------
@@ -199,7 +200,7 @@ def register(volume: Volume, head: np.ndarray, brain: np.ndarray) -> np.ndarray:
     found = volume.with_data(brain)
     best = -1.0
     for start in (brain, None):
-        matrix = template.register(volume, head, start)
+        matrix = registration.register(volume, head, start)
         best = max(best, pose.agreement(found, matrix))
         if best >= MIN_AGREEMENT:
             return matrix

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from refacebench.head import masks, rendering, template
+from refacebench.head import masks, matrices, registration, rendering
 from refacebench.image import nifti
 from refacebench.run import batch
 from refacebench.run.stage import Stage
@@ -37,7 +37,7 @@ def run(
     row : mapping
         ``template_path`` is the original's matrix.  A rescan has none, for only its picture
         is needed: its pose is registered here, quickly (thoroughly where that fails, see
-        :func:`refacebench.head.template.register`), and written beside the rendering.
+        :func:`refacebench.head.registration.register`), and written beside the rendering.
     out_folder : str or Path
         Gets ``<scan>.npz``.
     options : mapping
@@ -53,8 +53,8 @@ def run(
     matrix_path = row["template_path"] or path.with_name(f"{row['scan']}_pose.json")
     if not row["template_path"]:
         head = masks.head_mask(volume)
-        template.write_matrix(template.register(volume, head, schedule="quick"), matrix_path)
-    seen = rendering.render(volume, template.read_matrix(matrix_path), options)
+        matrices.write_matrix(registration.register(volume, head, schedule="quick"), matrix_path)
+    seen = rendering.render(volume, matrices.read_matrix(matrix_path), options)
     rendering.write(seen, path)
     share = float(np.isfinite(seen.depth[0]).mean())
     return {
@@ -78,7 +78,7 @@ def run_batch(
     rows = rows.assign(variant=variant)
     if "template_path" not in rows:  # rescans come from the inventory: their pose is found here
         rows["template_path"] = ""
-        template.load()
+        registration.load()
     return batch.run_batch(
         STAGE,
         rows,

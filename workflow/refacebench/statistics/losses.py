@@ -23,7 +23,7 @@ _VERBS = {
     "enrol": "could not be enrolled",
     "attack": "could not be compared",
 }
-#: Words of a registration's error (:func:`refacebench.head.template.register`).
+#: Words of a registration's error (:func:`refacebench.head.registration.register`).
 UNREGISTERED = "could not be registered"
 #: So many scans are named.
 MOST_NAMED = 3

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from refacebench.head.hull import pool
+from refacebench.training.pyramid import pool
 
 #: Edge of the coarsest scale, in voxels.
 BASE = 4

@@ -1,10 +1,11 @@
-"""Optimisers that PyTorch does not have, in torch alone.  Touches no files."""
+"""Optimisers: Adam, one that PyTorch does not have, a running average.  Touches no files."""
 
 from __future__ import annotations
 
 import math
 
 import torch
+from torch import nn
 
 
 class AdamP(torch.optim.Optimizer):
@@ -79,3 +80,27 @@ def project(weight, gradient, move, delta: float, eps: float) -> torch.Tensor:
             m = move.reshape(rows, -1)
             return (m - unit * (unit * m).sum(dim=1, keepdim=True)).reshape(move.shape)
     return move
+
+
+def adam(network: nn.Module, rate: float, betas, device: torch.device, fused: bool = True):
+    """Return Adam over a network's weights; ``fused`` updates them in one pass.
+
+    On CUDA a fused one can be recorded (:class:`refacebench.training.recorded.Recorded`), so
+    its learning rate is a tensor.
+    """
+    betas = tuple(map(float, betas))
+    if not fused:
+        return torch.optim.Adam(network.parameters(), rate, betas)
+    if device.type != "cuda":
+        return torch.optim.Adam(network.parameters(), rate, betas, fused=True)
+    tensor = torch.tensor(rate, device=device)
+    return torch.optim.Adam(network.parameters(), tensor, betas, fused=True, capturable=True)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move a running average of weights towards a network; buffers are copied."""
+    for mean, now in zip(average.parameters(), network.parameters(), strict=True):
+        mean.lerp_(now, 1.0 - decay)
+    for mean, now in zip(average.buffers(), network.buffers(), strict=True):
+        mean.copy_(now)

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from refacebench import __version__, reasons
 from refacebench.contracts import TrainingFailed
+from refacebench.image import nifti
 
 #: Scans between two lines of progress: at full size one takes a second or two.
 TELL_EVERY = 10
@@ -58,9 +60,6 @@ def read(pairs, prepare: Callable, halved: tuple[str, ...]) -> tuple[dict, dict[
     left_out : dict of str to str
         Why a scan cannot be used.
     """
-    from refacebench import reasons
-    from refacebench.image import nifti
-
     ready, left_out = {}, {}
     for number, pair in enumerate(pairs, start=1):
         if number % TELL_EVERY == 0:
@@ -124,8 +123,6 @@ def card(
         The scans, their digests, and what else the method says of them.
     """
     import torch
-
-    from refacebench import __version__
 
     return {
         "method": identity["method"],

@@ -1,0 +1,216 @@
+"""The brain mask of a T1w image: deepbet, in a window and a pose that its networks know.
+
+deepbet (Fisch et al., Computers in Biology and Medicine 2024) is run with the weights
+that its wheel brings.  Reads the weights' files and touches nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+
+import numpy as np
+
+from refacebench.head import pose
+from refacebench.head.framing import NO_BRAIN, head_window
+from refacebench.image.morphology import fill_holes, largest_component
+from refacebench.image.nifti import Volume, reorient, reorient_like
+
+#: A "brain" smaller than this is none: an adult's has more than 800 ml.
+MIN_BRAIN_ML = 200.0
+
+
+@functools.cache
+def load_brain_extractor() -> tuple:
+    """Load deepbet's two networks, once a process.
+
+    Returns
+    -------
+    tuple of torch.jit.ScriptModule
+        The locator (whole image, 128^3) and the extractor (brain's box).
+
+    Raises
+    ------
+    FileNotFoundError
+        If the deepbet package or its weights are not installed.
+
+    Notes
+    -----
+    The weights are read from the installed wheel by name, without importing
+    the package, whose import pulls in a graphical interface.
+    """
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
+    names = ("bbox_model.pt", "model.pt")
+    networks = (torch.jit.load(str(_weights(n)), map_location="cpu").eval() for n in names)
+    # The locator takes half of the time then; answers differ by rounding (2e-4 at most).
+    return tuple(torch.jit.optimize_for_inference(network) for network in networks)
+
+
+def _weights(name: str) -> Path:
+    from importlib import metadata
+
+    try:
+        files = metadata.files("deepbet") or []
+    except metadata.PackageNotFoundError:
+        raise FileNotFoundError(
+            "the brain mask needs deepbet's network weights: pip install deepbet==1.0.2"
+        ) from None
+    found = [Path(str(f.locate())) for f in files if f.name == name]
+    if not found or not found[0].is_file():
+        raise FileNotFoundError(
+            f"deepbet is installed without its weights ({name}); reinstall deepbet==1.0.2"
+        )
+    return found[0]
+
+
+def brain_mask(volume: Volume, size: int = 192) -> np.ndarray:
+    """Return the brain mask of a T1w image (deepbet), however the head lies in it.
+
+    The network answers for what it was trained on: an upright head in a common field of
+    view.  So the first one sees a window that is placed on the head, and the second one the
+    brain in one pose, to which a template's brain is turned (:mod:`refacebench.head.pose`).  Much
+    air, shoulders and a raised chin then change nothing.  A mask that has not the shape of a
+    brain is not returned.
+
+    Parameters
+    ----------
+    volume : Volume
+        T1w intensities, any orientation and voxel size.
+    size : int
+        Edge length in voxels of the box that the second network sees.  The
+        released program uses 256; 192 takes a third of the time, agrees with it
+        (Dice 0.99) and is slightly further from true labels (0.960, 256: 0.966).
+
+    Returns
+    -------
+    numpy.ndarray of bool
+        Mask on the image's own grid, one component, without holes.  It holds
+        brain, cerebellum, brainstem, ventricles and also the CSF of the sulci and
+        around the brain: on painted label maps its volume is 1.00 +- 0.02 of all
+        that lies inside the skull, not of the brain tissue.
+
+    Raises
+    ------
+    ValueError
+        If there is no brain in the image, or only what has not the shape of one.
+
+    References
+    ----------
+    Fisch L et al. deepbet: Fast brain extraction of T1-weighted MRI using
+    convolutional neural networks. Computers in Biology and Medicine 2024.
+    The networks and their normalisation are those of ``deepbet.bet.BrainExtraction`` in
+    release 1.0.2; window and pose are ours.
+    """
+    canonical = reorient(volume, "RAS")
+    data = np.nan_to_num(np.asarray(canonical.data, dtype=np.float32), posinf=0.0, neginf=0.0)
+    canonical = canonical.with_data(data)
+    window, air = head_window(canonical)
+    shifted = canonical.with_data(data - np.float32(air))  # what lies outside is air
+    best = None
+    for turn in pose.TRIALS:
+        found, levels = _locate(shifted, pose.turned(window, turn))
+        if found is not None:
+            fitted = pose.fit(found, field=canonical)
+            if best is None or fitted.dice > best[1].dice:
+                best = found, fitted, levels
+            if fitted.dice >= pose.GOOD_SHAPE:
+                break
+    if best is None:
+        raise ValueError(NO_BRAIN)
+    mask, inner = _extract(shifted, *best, size)
+    if mask.sum() * canonical.voxel_ml < MIN_BRAIN_ML:
+        raise ValueError(NO_BRAIN)
+    dice = pose.fit(inner, best[1].matrix, canonical).dice
+    if dice < pose.MIN_SHAPE:
+        raise ValueError(
+            f"what was found has not the shape of a brain (Dice {dice:.2f} with a template's, at "
+            f"least {pose.MIN_SHAPE:.2f} is expected): is it a whole T1w head with the right "
+            "orientation in its header?"
+        )
+    return reorient_like(canonical.with_data(mask), volume).data
+
+
+def _locate(volume: Volume, window: Volume) -> tuple[Volume | None, tuple[float, float]]:
+    """Find the brain roughly: its mask on the window's grid, and the levels of intensity there."""
+    import torch
+
+    locator, _ = load_brain_extractor()
+    with torch.inference_mode():
+        seen = sample_grid(volume, window.affine, window.shape)
+        low, high = np.percentile(seen.numpy(), [0.5, 99.5]).tolist()
+        if not high > low:
+            return None, (low, high)
+        found = locator(_normalise(seen, low, high))[0, 1].numpy() > 0.5
+    found = largest_component(found)
+    return (window.with_data(found) if found.any() else None), (low, high)
+
+
+def _extract(volume: Volume, found: Volume, fitted, levels, size: int):
+    """Segment the brain in its box, upright; return the mask and the same on the box's grid."""
+    import torch
+
+    _, extractor = load_brain_extractor()
+    box = pose.upright_box(found, fitted, size)
+    with torch.inference_mode():
+        inside = sample_grid(volume, box.affine, box.shape)
+        answer = extractor(_normalise(inside, *levels))[0, 1].numpy()
+    answer = box.with_data(answer)
+    corners = np.array(np.meshgrid(*[(0, size - 1)] * 3)).reshape(3, -1)
+    to_voxel = np.linalg.inv(volume.affine) @ box.affine
+    corners = to_voxel[:3, :3] @ corners + to_voxel[:3, 3:]
+    low = np.clip(np.floor(corners.min(axis=1)), 0, volume.shape).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=1)) + 1, 0, volume.shape).astype(int)
+    mask = np.zeros(volume.shape, dtype=bool)
+    if (high <= low).any():
+        return mask, box.with_data(mask)
+    part = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ low
+    share = sample_grid(answer, affine, tuple(high - low))[0, 0].numpy()
+    mask[part] = fill_holes(largest_component(share > 0.5))
+    return mask, answer.with_data(answer.data > 0.5)
+
+
+def sample_grid(volume: Volume, affine: np.ndarray, shape: tuple[int, int, int]):
+    """Interpolate a volume linearly on any grid; zero outside its field of view.
+
+    Parameters
+    ----------
+    volume : Volume
+        Values of any type.
+    affine : numpy.ndarray
+        4 x 4, the new grid's voxels -> mm.
+    shape : tuple of int
+        Of the new grid.
+
+    Returns
+    -------
+    torch.Tensor
+        float32, shape (1, 1, *shape).
+    """
+    import torch
+    import torch.nn.functional as functional
+
+    to_voxel = np.linalg.inv(volume.affine) @ affine
+    # torch counts from -1 (first voxel's centre) to 1 (last one's), and its axes from the last.
+    scale = 2.0 / np.maximum(1, np.array(volume.shape) - 1)
+    where = torch.empty((1, *(int(n) for n in shape), 3))
+    for axis in range(3):
+        row = scale[axis] * to_voxel[axis] - [0, 0, 0, 1]
+        i, j, k = (
+            torch.from_numpy((row[a] * np.arange(n)).astype(np.float32))
+            for a, n in enumerate(shape)
+        )
+        plane = (i + np.float32(row[3]))[:, None, None] + j[:, None]
+        torch.add(plane, k, out=where[0, ..., 2 - axis])
+    image = torch.from_numpy(np.ascontiguousarray(volume.data, dtype=np.float32))[None, None]
+    return functional.grid_sample(image, where, padding_mode="zeros", align_corners=True)
+
+
+def _normalise(image, low, high):
+    """Clip and standardise as in deepbet's training (``deepbet.utils.normalize``)."""
+    image = ((image - low) / (high - low)).clamp(0, 1)
+    return 0.226 * (image - image.mean()) / image.std() + 0.449

@@ -1,0 +1,121 @@
+"""The parts of the face: where they lie in the template's space, where on a scan, and if at all.
+
+Landmarks are boxes in the template's space, placed by hand on the mean head.  Arrays in,
+arrays out.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from refacebench.head.space import bounding_box, inside_box
+from refacebench.head.template import mean_head, mean_head_mask
+from refacebench.image.geometry import coarse, crop
+from refacebench.image.morphology import depth_mm
+from refacebench.image.nifti import Volume
+
+#: Labels of :func:`face_region`.
+FACE_LABELS = {"nose": 1, "eyes": 2, "mouth": 3}
+#: Label of the ears in :func:`face_region`: a part of its own, not one of the face.
+EAR_LABEL = 4
+#: Boxes (x, y, z from-to in template mm) of the parts of the face, placed by hand on the
+#: mean head: x to the right, y forwards, z upwards.  Later boxes do not overwrite earlier ones.
+FACE_BOXES = {
+    "nose": [((-20.0, 20.0), (90.0, 150.0), (-84.0, -30.0))],
+    "eyes": [
+        ((-56.0, -12.0), (66.0, 150.0), (-54.0, -22.0)),
+        ((12.0, 53.0), (66.0, 150.0), (-54.0, -22.0)),
+    ],
+    "mouth": [((-40.0, 40.0), (72.0, 150.0), (-165.0, -84.0))],
+}
+#: Boxes of the outer ears, as :data:`FACE_BOXES`, with a few millimetres of the skin behind them;
+#: left is the person's own left (negative x).  The mean head's midline lies at x = -4 there.
+EAR_BOXES = {
+    "ear_left": ((-110.0, -66.0), (-45.0, 20.0), (-82.0, -14.0)),
+    "ear_right": ((60.0, 104.0), (-45.0, 20.0), (-82.0, -14.0)),
+}
+#: The face is this layer under the head's surface.
+FACE_DEPTH_MM = 20.0
+
+
+def face_region(volume: Volume, head: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Label the parts of the face on a scan's grid.
+
+    The parts are boxes in template space (:data:`FACE_BOXES`), intersected with
+    the scan's own head to a depth of :data:`FACE_DEPTH_MM` under its surface.
+    The forehead is left out: no defacer takes it away.  Note that pydeface's
+    mask leaves the upper half of the eyes by design.
+
+    Parameters
+    ----------
+    volume : Volume
+        The scan, for its grid.
+    head : numpy.ndarray of bool
+        Head mask of the *original* scan.
+    matrix : numpy.ndarray
+        4 x 4, the scan's RAS+ mm -> template mm.
+
+    Returns
+    -------
+    numpy.ndarray of uint8
+        0 elsewhere, 1 nose, 2 eyes (lids, eyeballs' front, orbital rims),
+        3 mouth and chin, 4 ears (:data:`EAR_BOXES`).  A part outside the field of
+        view has no voxels.
+    """
+    labels = np.zeros(volume.shape, np.uint8)
+    boxes = [box for part in FACE_BOXES.values() for box in part]
+    boxes += EAR_BOXES.values()
+    region = bounding_box(volume, matrix, boxes, FACE_DEPTH_MM + 5.0)
+    if any(s.start >= s.stop for s in region):
+        return labels
+    part = crop(volume, region)
+    layer = head[region] & (depth_mm(head[region], volume.spacing) <= FACE_DEPTH_MM)
+    labels[region] = np.where(layer, _box_labels(part, matrix), 0)
+    return labels
+
+
+def _box_labels(volume: Volume, matrix: np.ndarray) -> np.ndarray:
+    labels = np.zeros(volume.shape, np.uint8)
+    for name, boxes in FACE_BOXES.items():
+        for box in boxes:
+            labels[inside_box(volume, matrix, box) & (labels == 0)] = FACE_LABELS[name]
+    for box in EAR_BOXES.values():
+        labels[inside_box(volume, matrix, box) & (labels == 0)] = EAR_LABEL
+    return labels
+
+
+def load() -> None:
+    """Read what all scans share, once a process and before it forks."""
+    _mean_face()
+
+
+@functools.cache
+def _mean_face() -> Volume:
+    """Return the face region of the mean head itself, on 2 mm voxels."""
+    head = coarse(mean_head().with_data(mean_head_mask().astype(np.float32)), 2.0)
+    return head.with_data(face_region(head, head.data > 0.5, np.eye(4)))
+
+
+def face_present(volume: Volume, head: np.ndarray, matrix: np.ndarray) -> dict[str, float]:
+    """Return, per part, how much of an average face the scan's head fills.
+
+    The mean head's face region is laid on the scan; the share of it inside the
+    scan's head mask is near 1 for a complete face, and far lower where the
+    scan had been defaced before or the face lies outside the field of view.
+
+    Returns
+    -------
+    dict of str to float
+        For each of :data:`FACE_LABELS`, a share in 0..1.
+    """
+    face = _mean_face()
+    points = np.argwhere(face.data > 0)
+    kinds = face.data[tuple(points.T)]
+    to_scan = np.linalg.inv(matrix @ volume.affine) @ face.affine
+    voxels = np.rint(points @ to_scan[:3, :3].T + to_scan[:3, 3]).astype(int)
+    inside = ((voxels >= 0) & (voxels < np.array(volume.shape))).all(axis=1)
+    hit = np.zeros(len(points), bool)
+    hit[inside] = head[tuple(voxels[inside].T)]
+    return {name: float(hit[kinds == label].mean()) for name, label in FACE_LABELS.items()}

@@ -1,0 +1,230 @@
+"""CP-GAN's training step, how it makes a head, and what is said of heads that it made.
+
+The networks are :mod:`refacebench.training.cpgan_networks`, the method as a whole is
+:mod:`refacebench.refacers.cpgan3d`.  Touches no file.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+import numpy as np
+import torch
+
+from refacebench.training.cpgan_networks import Discriminator, Generator, relativistic
+from refacebench.training.devices import autocast
+from refacebench.training.head_stack import HeadStack, move
+from refacebench.training.optimisers import AdamP, adam, update_average
+from refacebench.training.pyramid import compose, inputs
+from refacebench.training.seeds import keyed_seed
+from refacebench.training.wasserstein import sliced_wasserstein
+from refacebench.training.whole_heads import WholeHead
+
+#: Validation scans of which sample slices are kept.
+SAMPLES = 4
+
+
+@dataclasses.dataclass
+class TrainedGenerator:
+    """A trained generator.
+
+    Attributes
+    ----------
+    network : refacebench.training.cpgan_networks.Generator
+        In evaluation mode, on its device.
+    seed : int
+        Of the training; noise is keyed by it and by the scan's transform.
+    """
+
+    network: object
+    seed: int
+    device: object
+    precision: str
+
+
+class CPGAN:
+    """The training step and the validation, a :class:`refacebench.training.task.Task`."""
+
+    def __init__(
+        self,
+        train: HeadStack,
+        validation: HeadStack,
+        options: dict,
+        seed: int,
+        device,
+        precision: str,
+        criterion: str,
+    ):
+
+        torch.manual_seed(keyed_seed(seed, "weights"))
+        self.data, self.held, self.options, self.seed = train, validation, options, seed
+        self.device, self.precision = device, precision
+        self.criterion = criterion
+        self.g, self.d = (n.to(device=device) for n in networks(options))
+        self.networks = {"g": self.g, "d": self.d}
+        rate = options["learning_rate"]
+        self.optimisers = {
+            "g": optimiser(self.g, rate, options, device),
+            "d": optimiser(self.d, rate * options["discriminator_rate"], options, device),
+        }
+        self.product = "g"
+        if options["average"]:
+            self.networks["average"] = copy.deepcopy(self.g)
+            self.product = "average"
+
+    def step(self, items, generator):
+        """Do one optimisation step on these items and return its losses."""
+        return self.learn(self.batch(items, generator))
+
+    def batch(self, items, generator) -> dict:
+        """Return what :meth:`learn` needs to learn from these items."""
+        return self.complete(generator, *self.data.get(items))
+
+    def complete(self, generator, *parts) -> dict:
+        """Return real volumes, transforms and noise of moved training scans at every scale."""
+        parts = move(list(parts), self.options["augment"], self.options["mirror"], generator)
+        return inputs(parts, self.g, generator)
+
+    def learn(self, batch: dict):
+        """Update the discriminator, then the generator, on one batch of pairs."""
+        with autocast(self.device, self.precision):
+            raw = self.g(batch["noise"], batch["gammas"])
+        fake = compose([v.float() for v in raw], batch)
+        loss_d = self._update_discriminator(batch, [v.detach() for v in fake])
+        losses = self._update_generator(batch, fake)
+        if self.options["average"]:
+            update_average(self.networks["average"], self.g, self.options["average"])
+        return {**losses, "d": loss_d}
+
+    def _judge(self, volumes, batch):
+
+        with autocast(self.device, self.precision):
+            return self.d(volumes, batch["gammas"]).float()
+
+    def _update_discriminator(self, batch, fake):
+
+        self.d.requires_grad_(True)
+        self.optimisers["d"].zero_grad(set_to_none=True)
+        loss = relativistic(self._judge(batch["real"], batch), self._judge(fake, batch))
+        loss.backward()
+        self.optimisers["d"].step()
+        return loss.detach()
+
+    def _update_generator(self, batch, fake):
+
+        self.d.requires_grad_(False)
+        self.optimisers["g"].zero_grad(set_to_none=True)
+        with torch.no_grad():
+            on_real = self._judge(batch["real"], batch)
+        gan = relativistic(self._judge(fake, batch), on_real)
+        l1 = (fake[-1] - batch["real"][-1]).abs().sum() / batch["outside"][-1].sum()
+        (gan + self.options["l1_weight"] * l1).backward()
+        self.optimisers["g"].step()
+        return {"g_gan": gan.detach(), "g_l1": l1.detach()}
+
+    def validate(self):
+        """Return :func:`validation_values` of the product."""
+        return validation_values(torch.cat(self._made(range(len(self.held)))), self.held)
+
+    def _made(self, numbers) -> list:
+        """Return generated validation heads; every scan has noise of its own, always the same."""
+        network = self.networks[self.product]
+        seeds = {n: keyed_seed(self.seed, "validation", n) for n in numbers}
+        return [generate(network, self.held, n, seed, self) for n, seed in seeds.items()]
+
+    def samples(self) -> np.ndarray:
+        """Return the middle sagittal slices of a few generated validation heads."""
+        return _middle(self._made(range(min(SAMPLES, len(self.held)))))
+
+    def references(self) -> dict[str, np.ndarray]:
+        """Return those slices of what the network sees and of the originals."""
+        hull, brain, tissue, target = self.held.get(torch.arange(min(SAMPLES, len(self.held))))
+        seen = tissue + 0.25 * (hull - brain)
+        return {"defaced": _middle(seen[:, None]), "original": _middle(target[:, None])}
+
+
+def _middle(volumes) -> np.ndarray:
+    """Return the middle sagittal slice of volumes (1, 1, size, size, size) as numbers 0 .. 255."""
+    slices = [v[0, 0, v.shape[2] // 2].float().cpu().numpy() for v in volumes]
+    return np.clip(np.rint(np.stack(slices) * 255), 0, 255).astype(np.uint8)
+
+
+def networks(options: dict):
+    """Return generator and discriminator, with fresh weights."""
+    layout = [options[k] for k in ("size", "filters", "max_filters", "conv", "expansion")]
+    return Generator(*layout, options["noise_channels"]), Discriminator(*layout)
+
+
+def optimiser(network, rate: float, options: dict, device):
+    """Return the optimiser of a network."""
+    betas = options["betas"]
+    if options["optimiser"] == "adamp":
+        return AdamP(network.parameters(), rate, betas)
+    return adam(network, rate, betas, device)
+
+
+def generate(network, heads: HeadStack, number: int, seed: int, where):
+    """Return one generated head, float32 (1, 1, size, size, size), the brain in it.
+
+    Parameters
+    ----------
+    seed : int
+        Of the noise and of the drawn masks.
+    where : CPGAN or Model
+        For its device and precision.
+    """
+    network.eval()
+    generator = torch.Generator().manual_seed(seed)
+    hull, brain, tissue, _ = heads.get(torch.tensor([number]))
+    with torch.no_grad(), autocast(where.device, where.precision):
+        batch = inputs((hull, brain, tissue, None), network, generator)
+        made = network(batch["noise"], batch["gammas"])[-1].float()
+        return tissue + (1 - brain) * made
+
+
+def validation_values(made, held: HeadStack) -> dict[str, float]:
+    """Return ``val_swd``, ``val_l1_changed`` and ``val_l1_hull`` of generated heads.
+
+    In units of the intensity scale: the patches' distance, and the mean
+    absolute error outside the brain and of that within the hull alone.
+
+    Parameters
+    ----------
+    made : torch.Tensor
+        (scans, 1, size, size, size).
+    """
+    hull, brain, _, real = held.get(torch.arange(len(held)))
+    around = (hull - brain) > 0.5
+    miss = (made - real).abs().double()
+    return {
+        "val_swd": sliced_wasserstein(made, real, around),
+        "val_l1_changed": float(miss[brain < 0.5].mean()),
+        "val_l1_hull": float(miss[around].mean()),
+    }
+
+
+def baselines(train: list[WholeHead], held: HeadStack) -> dict[str, dict[str, float]]:
+    """Return the validation values of what the model must beat.
+
+    ``mean_head``: the average training head; ``other_person``: each time
+    another training head; ``hull``: the transform with the median
+    training intensity in the hull.  All around the validation scan's own brain.
+    """
+    _, brain, tissue, _ = held.get(torch.arange(len(held)))
+    hull = held.hull.float()
+    targets = [torch.from_numpy(h.target).float() for h in train]
+    mean = sum(targets) / len(targets)
+    values = torch.cat(
+        [t[torch.from_numpy(h.hull & ~h.brain)] for t, h in zip(targets, train, strict=True)]
+    )
+    others = torch.stack([targets[n % len(targets)] for n in range(len(held))])
+    guesses = {
+        "mean_head": mean.expand(len(held), *mean.shape),
+        "other_person": others,
+        "hull": values.median() * hull[:, 0].cpu(),
+    }
+    return {
+        name: validation_values(tissue + (1 - brain) * guess[:, None].to(brain.device), held)
+        for name, guess in guesses.items()
+    }
