@@ -11,7 +11,7 @@ from refacebench.checking.bench import Bench, NotChecked, expect
 from refacebench.contracts import AttackFailed, Context, Enrolled, Scores, Subject
 from refacebench.head import matrices, rendering
 from refacebench.image import nifti
-from refacebench.stages import attack
+from refacebench.stages import enrol
 
 PEOPLE, SESSIONS = 6, 2
 #: How the heads are rendered: small, which is enough to tell these people apart.
@@ -53,7 +53,7 @@ class AttackerBench(Bench):
 
     def enrol(self, people: list[Subject]) -> Enrolled:
         """Enrol scans, all of which must succeed."""
-        found, lost = attack.enrol(self.method, people, self.options)
+        found, lost = enrol.enrol(self.method, people, self.options)
         expect(not lost, f"not enrolled: {next(iter(lost.items()), None)}")
         return found
 
