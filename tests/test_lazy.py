@@ -25,8 +25,8 @@ def test_what_is_set_is_set_in_the_module_itself(monkeypatch):
 
     bound = lazy.load("wave")
     with monkeypatch.context() as patch:
-        patch.setattr(bound, "WAVE_FORMAT_PCM", 7)
+        patch.setattr(bound, "Error", OSError)
         patch.setattr(bound, "fresh", 8, raising=False)
-        assert (wave.WAVE_FORMAT_PCM, wave.fresh) == (7, 8)
-    assert wave.WAVE_FORMAT_PCM == 1
+        assert (wave.Error, wave.fresh) == (OSError, 8)
+    assert wave.Error.__name__ == "Error"
     assert not hasattr(wave, "fresh")

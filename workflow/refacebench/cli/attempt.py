@@ -14,7 +14,7 @@ from refacebench import faces, files
 from refacebench.checking import suite
 from refacebench.cli import common
 from refacebench.contracts import ScanExcluded
-from refacebench.head import rendering, template
+from refacebench.head import matrices, rendering
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.run.methods import Chosen
@@ -53,7 +53,8 @@ FINE = ("success", "no_face")
 SCAN = "sub-tried"
 INSIDE = "a scan of a head before and after a defacer, and a picture of both"
 #: How the heads in the picture are rendered: seen from the front and from one side.
-_RENDERING = {"pixels": 192, "views": 2, "lights": 1, "voxel_mm": 1.5}
+PIXELS, VIEWS = 192, 2
+_RENDERING = {"pixels": PIXELS, "views": VIEWS, "lights": 1, "voxel_mm": 1.5}
 
 
 def add(commands) -> None:
@@ -165,7 +166,7 @@ def draw(row: Mapping[str, Any], title: str, path: Path) -> None:
     """Draw the head before and after: from the front, from one side, and cut in the middle."""
     from matplotlib.figure import Figure
 
-    matrix = template.read_matrix(row["template_path"])
+    matrix = matrices.read_matrix(row["template_path"])
     volumes = {"before": nifti.read(row["original_path"]), "after": nifti.read(row["path"])}
     brain = nifti.read_mask(row["brain_path"])
     figure = Figure(figsize=(9, 6.6), layout="constrained")
@@ -186,11 +187,10 @@ def draw(row: Mapping[str, Any], title: str, path: Path) -> None:
 
 def _views(volume: Volume, matrix: np.ndarray) -> list[np.ndarray]:
     """Return the pictures of a head; black where nothing is left to look at."""
-    size = _RENDERING["pixels"]
     try:
         return list(rendering.render(volume, matrix, _RENDERING).views[:, 0])
     except ValueError:
-        return [np.zeros((size, size), np.uint8)] * _RENDERING["views"]
+        return [np.zeros((PIXELS, PIXELS), np.uint8)] * VIEWS
 
 
 def middle(volume: Volume, brain: np.ndarray) -> np.ndarray:

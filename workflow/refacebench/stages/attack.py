@@ -225,7 +225,7 @@ def _score(
     that may pass goes into ``again``.
     """
     try:
-        return attacker.score(queries, gallery, options, context), ""
+        return attacker.score(queries, gallery, dict(options), context), ""
     except AttackFailed as error:
         return Scores(np.empty((0, len(gallery)))), reasons.clean(error)
     except MemoryError:

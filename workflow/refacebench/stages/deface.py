@@ -217,7 +217,7 @@ def apply(
     # A method sees zeros where the scan is not finite; the file keeps what it has there.
     finite = np.nan_to_num(scan.volume.data, posinf=0.0, neginf=0.0)
     scan = replace(scan, volume=scan.volume.with_data(finite))
-    engine = method.engine_of(options)
+    engine = method.engine_of(dict(options))
     result = _checked(method.run(scan, dict(options)), scan)
     changed = result.changed.astype(bool)
     protected = np.zeros(scan.brain.shape, bool)

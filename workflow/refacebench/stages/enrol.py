@@ -159,7 +159,9 @@ def enrol(
                 row = places[subject.scan]
                 found = {name: values[row] for name, values in known.features.items()}
             else:
-                found = {k: np.asarray(v) for k, v in attacker.enrol(subject, options).items()}
+                found = {
+                    k: np.asarray(v) for k, v in attacker.enrol(subject, dict(options)).items()
+                }
         except Exception as error:  # any failure of a scan is a reason, never a crash
             if not isinstance(error, ValueError):
                 traceback.print_exc()
