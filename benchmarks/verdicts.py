@@ -23,7 +23,7 @@ from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.metrics import truth
 from refacebench.stages import measure, prepare
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 
 class Head:
@@ -118,7 +118,7 @@ def rates(table: pd.DataFrame, said: str, true: str) -> pd.DataFrame:
         pair = table[[f"{said}_{failure}", f"{true}_{failure}"]]
         pair.columns = [failure, f"truth_{failure}"]
         rows.append({"said": said, "true": true, "failure": failure,
-                     **rates(pair, failure, Settings())})  # fmt: skip
+                     **rates(pair, failure, Criteria())})  # fmt: skip
     return pd.DataFrame(rows)
 
 

@@ -33,7 +33,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.statistics import front, intervals, worst
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.swaps import shuffled_rates
 from refacebench.statistics.trials import Trials, choice, within
 
@@ -98,26 +98,26 @@ def chance(n: int, measure: str) -> float:
     return 1 / n if measure == "rank1" else 1 / OPTIONS
 
 
-def before(table: pd.DataFrame, settings: Settings) -> float:
+def before(table: pd.DataFrame, criteria: Criteria) -> float:
     """Return the lower end of a percentile bootstrap of the largest rate."""
-    counts = intervals.resample_counts(len(table), settings.n_boot, settings.seed)
+    counts = intervals.resample_counts(len(table), criteria.n_boot, criteria.seed)
     largest = (counts @ table.to_numpy() / len(table)).max(axis=1)
-    return float(np.quantile(largest, (1 - settings.level) / 2))
+    return float(np.quantile(largest, (1 - criteria.level) / 2))
 
 
-def once(rng, n, routes, known, correlation, truths, settings) -> list[dict]:
+def once(rng, n, routes, known, correlation, truths, criteria) -> list[dict]:
     """Return what the library says of one draw, one entry a measure."""
     trials = [trials_of(matrix) for matrix in distances(rng, n, routes, known, correlation)]
     shuffled = None
     if not known:
-        shuffled = [shuffled_rates(t, WORTH, settings) for t in trials]
+        shuffled = [shuffled_rates(t, WORTH, criteria) for t in trials]
     rows = []
     for measure, value in WORTH.items():
         table = pd.DataFrame({k: value(t) for k, t in enumerate(trials)})
         rates, level = table.mean().to_numpy(), chance(n, measure)
         chances = np.full(routes, level)
-        low, high = worst.interval(table, chances, settings)
-        estimate = worst.picked_elsewhere(table, chances, settings)
+        low, high = worst.interval(table, chances, criteria)
+        estimate = worst.picked_elsewhere(table, chances, criteria)
         row = {
             "covered": low <= truths[measure] <= high,
             "bias": estimate - truths[measure],
@@ -125,14 +125,14 @@ def once(rng, n, routes, known, correlation, truths, settings) -> list[dict]:
         }
         if not known:
             draws = np.column_stack([s[measure] for s in shuffled])
-            row["error_test"] = worst.any_above_chance(rates, draws) < settings.alpha
+            row["error_test"] = worst.any_above_chance(rates, draws) < criteria.alpha
             row["error_interval"] = low > level
-            row["error_before"] = before(table, settings) > level
+            row["error_before"] = before(table, criteria) > level
         if known in (0, routes):
             half = [table.iloc[:, ::2] - level, table.iloc[:, 1::2] - level]
             p_values = [front.less_identified(*pair) for pair in (half, half[::-1])]
             # Holm's correction of two.
-            row["error_rank"] = 2 * min(p_values) < settings.alpha
+            row["error_rank"] = 2 * min(p_values) < criteria.alpha
         rows.append({"measure": measure, **row})
     return rows
 
@@ -151,12 +151,12 @@ def table(people, routes, repeats: int, seed: int) -> pd.DataFrame:
 
 def _rows(n, routes, known, correlation, repeats, seed) -> list[dict]:
     rng = np.random.default_rng([seed, n, routes, known, int(10 * correlation)])
-    settings = Settings(n_boot=500, seed=seed)
+    criteria = Criteria(n_boot=500, seed=seed)
     truths = {measure: truth(n, known, measure, rng) for measure in WORTH}
     found = [
         row
         for _ in range(repeats)
-        for row in once(rng, n, routes, known, correlation, truths, settings)
+        for row in once(rng, n, routes, known, correlation, truths, criteria)
     ]
     names = ["error_test", "error_interval", "error_before", "covered", "bias", "bias_largest"]
     means = pd.DataFrame(found).reindex(columns=["measure", *names, "error_rank"])

@@ -6,10 +6,10 @@ import pandas as pd
 from refacebench.results import catalogue, privacy_warnings
 from refacebench.statistics.attacks import evaluate_all
 from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-from refacebench.statistics.settings import Settings
 
-SETTINGS = Settings(n_boot=300, seed=2)
+SETTINGS = Criteria(n_boot=300, seed=2)
 
 
 PROTOCOL = Protocol()

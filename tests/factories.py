@@ -14,7 +14,7 @@ from refacebench.results import catalogue
 from refacebench.results.flow import StageManifest
 from refacebench.results.inputs import Followed, Measured
 from refacebench.results.result import ATTACKS, FLOW, STATISTICS, View
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import GLOBALS, OK, REGIONS, STAGES, split_variant
 
 #: Columns of the tables of measurements and of the scans' flow, and of those of attacks.
@@ -295,7 +295,7 @@ def carried(variants: tuple[str, ...] = VARIANTS) -> pd.DataFrame:
 
 def make_tables(
     table: pd.DataFrame,
-    settings: Settings | None = None,
+    criteria: Criteria | None = None,
     *,
     variants=None,
     inventory=None,
@@ -309,7 +309,7 @@ def make_tables(
     """
     given = Measured(
         table,
-        settings or Settings(),
+        criteria or Criteria(),
         variants,
         brainage_models=brainage_models or {},
         carried=carried,
@@ -345,7 +345,7 @@ def tables(n_participants: int = 12, seed: int = 0, n_boot: int = 200, **options
     inventory, stages = manifests(table)
     return make_tables(
         table,
-        Settings(n_boot=n_boot),
+        Criteria(n_boot=n_boot),
         inventory=inventory,
         manifests=stages,
         brainage_models=models,

@@ -8,7 +8,7 @@ import numpy as np
 from refacebench.contracts import Defacer, PreparedScan
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
-from refacebench.stages import deface
+from refacebench.stages.deface import apply
 
 ORIENTATIONS = ("RAS", "LPS", "LIA", "ASR", "SPL")
 
@@ -85,5 +85,5 @@ def make_scan(folder, codes="RAS", kind="int16_slope", brain=None):
 def run(scan, module, folder, **options):
     image, mask = Path(folder) / "out_T1w.nii.gz", Path(folder) / "out_mask.nii.gz"
     method = module if isinstance(module, Defacer) else module.METHOD
-    facts = deface.apply(scan, method, {**method.defaults, **options}, image, mask)
+    facts = apply(scan, method, {**method.defaults, **options}, image, mask)
     return facts, image, nifti.read_mask(mask)

@@ -3,29 +3,22 @@
 from html.parser import HTMLParser
 
 import pandas as pd
-import pytest
 
-from factories import make_tables, measurements
 from refacebench.results import catalogue
 from refacebench.results.result import View
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
-SETTINGS = Settings(n_boot=50, seed=7)
+SETTINGS = Criteria(n_boot=50, seed=7)
 
 
-def caption(name, tables, settings=SETTINGS, segmenter=None, **view):
+def caption(name, tables, criteria=SETTINGS, segmenter=None, **view):
     """Return the caption of a result, or of a figure that has one of its own."""
-    given = View(tables, settings, segmenter, **view)
+    given = View(tables, criteria, segmenter, **view)
     for result in catalogue.everything():
         for figure in result.figures:
-            if figure.name == name and figure.caption:
-                return figure.caption(given)
+            if figure.name == name:
+                return result.words(figure)(given)
     return catalogue.caption(name, given)
-
-
-@pytest.fixture(scope="module")
-def tables():
-    return make_tables(measurements(), SETTINGS)
 
 
 def context(tables, figures=(), **changes):
@@ -35,7 +28,7 @@ def context(tables, figures=(), **changes):
         "faces": "private",
         "tables": tables,
         "figures": dict(figures),
-        "settings": SETTINGS,
+        "criteria": SETTINGS,
         "config": {"seed": 41, "splits": {"train": 18, "test": 12}, "defacers": {"quickshear": {}}},
         "methods": [
             {"kind": "defacer", "name": "pydeface", "title": "mask", "engine": "native",

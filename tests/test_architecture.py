@@ -184,7 +184,8 @@ def test_heavy_imports_are_found_where_they_stand(tmp_path):
         "low/b.py": "from p.low import a\n",
         "low/c.py": "def f():\n    import heavy\n",
         "low/d.py": "import lazy_loader as lazy\ne = lazy.load('p.low.e', suppress_warning=True)\n",
-        "low/e.py": "import heavy\n",
+        "low/e.py": "from p.low import f\nimport heavy\n",
+        "low/f.py": "import heavy\n",
     }
     found = faults(tmp_path, files, lambda m, p: architecture.heavy(m, p, tmp_path))
     assert [said.split(" when")[0] for said in found] == [

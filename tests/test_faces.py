@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from refacebench import faces
-from refacebench.run import log as jobs
+from refacebench.programs import process as jobs
 
 ROOT = Path(__file__).parents[1]
 

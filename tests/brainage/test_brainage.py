@@ -11,9 +11,9 @@ from refacebench import brainage, contracts
 from refacebench.brainage import ridge
 from refacebench.results.brainage import compute as brainage_table
 from refacebench.statistics import paired
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
-QUICK = Settings(n_boot=200)
+QUICK = Criteria(n_boot=200)
 
 
 @pytest.fixture(scope="module")

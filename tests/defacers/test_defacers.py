@@ -19,8 +19,8 @@ from refacebench.defacers import mask_face, mri_reface, null, pydeface, quickshe
 from refacebench.head import face_parts, matrices, registration, space, template
 from refacebench.image import geometry, linear, morphology, nifti
 from refacebench.image.nifti import Volume
-from refacebench.stages import deface as _apply
 from refacebench.stages import prepare
+from refacebench.stages.deface import prepared, stored_difference
 
 needs_template = pytest.mark.skipif(
     importlib.util.find_spec("pydeface") is None, reason="pydeface is not installed"
@@ -187,7 +187,7 @@ def test_stored_difference_compares_bits(tmp_path):
     b = np.array([[[-0.0, 1.0, np.nan, 5.0]]], np.float32)
     for name, data in (("a", a), ("b", b)):
         nib.save(nib.Nifti1Image(data, np.eye(4)), tmp_path / f"{name}.nii")
-    found = _apply.stored_difference(tmp_path / "a.nii", tmp_path / "b.nii")
+    found = stored_difference(tmp_path / "a.nii", tmp_path / "b.nii")
     assert found.tolist() == [[[True, False, False, True]]]
 
 
@@ -202,14 +202,14 @@ def test_prepared_reads_what_prepare_wrote(tmp_path):
         "head_path": str(tmp_path / "head.nii"),
         "template_path": str(tmp_path / "m.json"),
     }
-    found = _apply.prepared(row, seed=1)
+    found = prepared(row, seed=1)
     assert np.array_equal(found.brain, scan.brain)
     assert np.array_equal(found.head, scan.head)
     assert found.to_template[0, 0] == 2.0
-    assert found.seed == _apply.prepared(row, 1).seed != _apply.prepared(row, 2).seed
+    assert found.seed == prepared(row, 1).seed != prepared(row, 2).seed
     nifti.write(Volume(np.ones((2, 2, 2)), np.eye(4)), tmp_path / "head.nii")
     with pytest.raises(ValueError, match="run prepare again"):
-        _apply.prepared(row)
+        prepared(row)
 
 
 # ---------------------------------------------------------------- null
@@ -575,5 +575,5 @@ def test_prepare_writes_all_derivatives(tmp_path, monkeypatch):
     assert found["brain_ml"] == pytest.approx(scan.brain.sum() * 0.08)
     assert nifti.read(found["face_path"], dtype=None).data.dtype == np.uint8
     assert "sub-01/ses-2/anat" in found["template_path"]
-    again = _apply.prepared({**row, **found})
+    again = prepared({**row, **found})
     assert np.array_equal(again.to_template, np.eye(4))

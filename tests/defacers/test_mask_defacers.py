@@ -10,6 +10,7 @@ from phantoms import ORIENTATIONS, make_scan, oriented, phantom, run
 from refacebench.contracts import PreparedScan
 from refacebench.defacers import afni_refacer, fsl_deface, mri_deface, pydeface
 from refacebench.head import face_parts, region, space, template
+from refacebench.head.shell import signed_shell
 from refacebench.image import nifti
 from refacebench.image.geometry import grow
 from refacebench.image.nifti import Volume
@@ -344,7 +345,7 @@ def test_replacement_by_hand():
 
 @needs_template
 def test_shell_has_three_signs_and_modes_share_it(tmp_path):
-    shell = afni_refacer.signed_shell("reface", "brow", True)
+    shell = signed_shell("reface", "brow", True)
     assert {-1.0, 0.0} <= set(np.unique(shell.data))
     assert shell.data.max() > 50
     scan = three_tissues(make_scan(tmp_path))

@@ -19,7 +19,7 @@ from refacebench.results.face_parts import compute as face_parts_table
 from refacebench.results.quality import compute as quality_table
 from refacebench.results.verdict_agreement import compute as verdict_agreement_table
 from refacebench.stages import measure
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import REGIONS, TRUTH
 
 PARTS = ("nose", "eyes", "mouth")
@@ -342,7 +342,7 @@ def test_a_crash_is_told_from_what_was_not_rated():
         hit = mine & (table["scan"] == scan)
         status = "ok" if verdict == "untouched" else "failed"
         table.loc[hit, ["status", "stage", "quality"]] = [status, stage, verdict]
-    made = quality_table(table, Settings(), ["original", "pydeface"]).iloc[0]
+    made = quality_table(table, Criteria(), ["original", "pydeface"]).iloc[0]
     counts = [int(made[c]) for c in ("n", "crash", "unrated", "untouched")]
     assert counts == [4, 2, 1, 1]
 
@@ -351,7 +351,7 @@ def test_scans_that_are_identical_to_their_original_are_counted():
     table = measurements(4, failures=False, n_rescans=0)
     hit = (table["variant"] == "pydeface") & (table["scan"] == table["scan"].iloc[0])
     table.loc[hit, "changed_voxels"] = 0
-    assert quality_table(table, Settings(), ["original", "pydeface"])["scans_identical"][0] == 1
+    assert quality_table(table, Criteria(), ["original", "pydeface"])["scans_identical"][0] == 1
 
 
 def once(n):
@@ -362,16 +362,16 @@ def test_face_parts_by_hand():
     table = once(4)
     mine = table["variant"] == "pydeface"
     table.loc[mine, "face_left_nose"] = [0.0, 0.25, 0.26, np.nan]
-    made = face_parts_table(table, Settings(), ["original", "pydeface"])
+    made = face_parts_table(table, Criteria(), ["original", "pydeface"])
     row = made[made["part"] == "nose"].iloc[0]
     assert (row["n"], row["n_without"], row["n_left"]) == (3, 1, 1)
     assert row["left_share"] == pytest.approx(1 / 3)
     assert row["median_left"] == 0.25
     assert list(made["part"]) == ["nose", "eyes", "mouth", "ears"]
-    strict = face_parts_table(table, Settings(part_left=0.1), ["original", "pydeface"])
+    strict = face_parts_table(table, Criteria(part_left=0.1), ["original", "pydeface"])
     assert strict["n_left"].iloc[0] == 2
     config = {"thresholds": {"face_left": 0.1}}
-    assert Settings.from_config(config).part_left == 0.1
+    assert Criteria.from_config(config).part_left == 0.1
 
 
 def test_agreement_by_hand():
@@ -384,7 +384,7 @@ def test_agreement_by_hand():
     table.loc[mine, "face_left"] = [1, 0.5, 0.1, 0.1, 0.1, np.nan, np.nan, 0.5]
     table.loc[mine, "truth_failure_1"] = [1, 1, 1, 0, 0, 0, np.nan, 0]
     table.loc[mine, "truth_failure_2"] = [0, 0, 0, 1, 1, 0, np.nan, 0]
-    made = verdict_agreement_table(table, Settings(), ["original", "pydeface"])
+    made = verdict_agreement_table(table, Criteria(), ["original", "pydeface"])
     assert list(made["made_by"]) == ["all", "pydeface"] * 2
     counts = ["true_positive", "false_negative", "true_negative", "false_positive"]
     first, second = made.iloc[1], made.iloc[3]
@@ -402,6 +402,6 @@ def test_agreement_by_hand():
 def test_agreement_without_truth_is_an_empty_table():
     table = once(3)
     bare = table.drop(columns=[c for c in table if c.startswith("truth")])
-    made = verdict_agreement_table(bare, Settings(), ["original", "pydeface"])
+    made = verdict_agreement_table(bare, Criteria(), ["original", "pydeface"])
     assert made.empty
     assert "sensitivity" in made

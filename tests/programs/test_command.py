@@ -23,8 +23,8 @@ from refacebench.head import face_parts
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.programs import catalogue, runner
+from refacebench.programs import process as jobs
 from refacebench.run import configuration, methods, plan, sandbox
-from refacebench.run import log as jobs
 from refacebench.stages import deface, prepare
 from running import bids, job_counts, snakemake
 

@@ -11,14 +11,14 @@ from refacebench.results import words
 from refacebench.results.cells import by_variant
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
 from refacebench.statistics.cohort import pairs
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 
-def compute(once: pd.DataFrame, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+def compute(once: pd.DataFrame, criteria: Criteria, variants: Sequence[str]) -> pd.DataFrame:
     """Return one row a variant and site."""
     rows = []
     for variant in variants:
-        table = pairs(once, "any", variant, settings)
+        table = pairs(once, "any", variant, criteria)
         for site, here in table.groupby("site"):
             rows.append({"variant": variant, "site": site, "n": int(here["ok"].sum())})
     return RESULT.frame(rows)
@@ -52,7 +52,7 @@ RESULT = Result(
     about=__doc__,
     job=STATISTICS,
     columns="variant site n",
-    compute=lambda given, _: compute(given.once, given.settings, given.variants),
+    compute=lambda given, _: compute(given.once, given.criteria, given.variants),
     caption=caption,
     heading=Heading("sites", "Sites", order=710),
     order=710,

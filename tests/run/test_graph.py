@@ -128,7 +128,7 @@ def test_companions_are_carried_where_the_config_says_so_but_not_noise(run):
     assert run().carry_manifests("mine") == []
     found = run()
     found.config["datasets"]["mine"]["carry"] = ["T2w"]
-    assert found.carried_defacers("mine") == ["quickshear", "mask_face"]
+    assert found.carried_by("mine") == ["quickshear", "quickshear", "mask_face", "mask_face"]
     assert found.carry_manifests("mine") == [
         f"results/carry/mine/{defacer}/test-measured-00{n}.tsv"
         for defacer in ("quickshear", "mask_face")

@@ -5,8 +5,7 @@ import os
 import pandas as pd
 import pytest
 
-from refacebench import files as files_
-from refacebench import manifest
+from refacebench import files, manifest
 from refacebench.contracts import Attacker, Subject
 from refacebench.run import failures, plan, stamps
 from refacebench.run.failures import Place
@@ -29,7 +28,7 @@ def scan(tmp_path):
 
 def seen(path):
     """What the inventory knows of a file now."""
-    found = {"sub-1": files_.checksum(path)}
+    found = {"sub-1": files.checksum(path)}
     return lambda: found
 
 
@@ -129,7 +128,7 @@ def stage(name, reasons, variant="null", batch=0):
         status = "excluded" if reason == "excluded" else "failed" if reason else "ok"
         row = {"scan": f"sub-{batch}{number}", "status": status, "stage": name, "reason": reason}
         path = f"results/{batch}{number}.nii"
-        files_.write_text("", path)
+        files.write_text("", path)
         table.append({**row, "path": path, "variant": variant})
     manifest.write(pd.DataFrame(table), out)
     failed = [row for row in table if row["status"] == "failed"]
@@ -226,7 +225,7 @@ def test_an_attacker_says_whom_another_try_may_help(tmp_path):
 
 def test_attacks_are_named_by_attacker_and_variant(home):
     out = "results/attack/d/surface/null.npz"
-    files_.write_text("", out)
+    files.write_text("", out)
     manifest.note_failures(out, {"sub-1": "Stale file handle"}, {}, 8)
     places = [
         Place.of("attack", {"dataset": "d", "attacker": "surface", "target": target})
@@ -237,10 +236,20 @@ def test_attacks_are_named_by_attacker_and_variant(home):
     assert "attack (surface, null), dataset d: 1 of 8 failed" in failures.summary([found])
 
 
+def test_an_attack_and_its_manifest_are_one_line_and_counted_once(home):
+    place = Place.of("attack", {"dataset": "d", "attacker": "surface", "target": "null"})
+    outs = [f"results/attack/d/surface/null.{ending}" for ending in ("npz", "tsv")]
+    files.write_text("", outs[0])
+    manifest.write(pd.DataFrame({"scan": ["sub-0", "sub-1"], "status": "ok"}), outs[1])
+    manifest.note_failures(outs[0], {"sub-1": "Stale file handle"}, {}, 2)
+    (found,) = failures.collect((place, out) for out in outs)
+    assert (len(found.again), found.total) == (1, 2)
+
+
 # looking changes nothing --------------------------------------------------------------------
 
 
-def files(folder):
+def all_files(folder):
     """Names, sizes and times of all files, Snakemake's own aside."""
     return {
         str(path): (path.stat().st_size, path.stat().st_mtime_ns)
@@ -255,7 +264,7 @@ def test_looking_at_a_run_writes_nothing(tmp_path):
         "splits": {"train": 0, "validation": 0, "test": 1},
         "defacers": {"quickshear": {}},
     }
-    before = files(tmp_path)
+    before = all_files(tmp_path)
     assert job_counts(snakemake(tmp_path, "-n", config=config))["inventory"] == 1
     for arguments in (["--summary"], ["--unlock"], ["--lint"], ["--list-rules"]):
         run = snakemake(tmp_path, *arguments, config=config)
@@ -267,4 +276,4 @@ def test_looking_at_a_run_writes_nothing(tmp_path):
     second = snakemake(tmp_path, config=config)
     assert second.returncode != 0
     assert "LockException" in second.stderr
-    assert files(tmp_path) == before
+    assert all_files(tmp_path) == before

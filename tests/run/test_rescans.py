@@ -13,10 +13,10 @@ from refacebench.report.limits import limitations
 from refacebench.results.flow import StageManifest, follow, scan_numbers, without_age
 from refacebench.results.volume_tests import FAMILIES
 from refacebench.run import configuration, plan
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from running import ROOT, bids, job_counts, snakemake
 
-SETTINGS = Settings(n_boot=100)
+SETTINGS = Criteria(n_boot=100)
 
 
 def scans(folder, **entry):
@@ -221,20 +221,20 @@ def test_declared_rescans_make_the_margin_as_before(cohort_folder, sessions):
 
 
 def test_texts_say_which_margin_and_why(cohort_folder):
-    settings = Settings(n_boot=100, equivalence_margin_pct=1.5)
+    criteria = Criteria(n_boot=100, equivalence_margin_pct=1.5)
     rows = measured(scans(cohort_folder, sessions_measured=1), YEARS)
-    made = make_tables(rows, settings)
+    made = make_tables(rows, criteria)
     for name in ("volumes", "repeatability"):
-        text = caption(name, made, settings)
+        text = caption(name, made, criteria)
         assert "margin of 1.5 %, a setting, as no participant has a declared rescan" in text
         assert "mean scan-rescan difference" not in text
-    limits = " ".join(limitations(made, settings, "", look_of(made)))
+    limits = " ".join(limitations(made, criteria, "", look_of(made)))
     assert "1.5 %, a setting, as no participant has a declared rescan" in limits
     few = factories.tables(n_rescans=3)
-    text = caption("volumes", few, Settings(n_boot=100))
+    text = caption("volumes", few, Criteria(n_boot=100))
     assert "for want of enough rescans (3 participants, 5 are needed)" in text
     enough = factories.tables(n_rescans=6)
-    assert "a setting" not in caption("volumes", enough, Settings(n_boot=100))
+    assert "a setting" not in caption("volumes", enough, Criteria(n_boot=100))
     limits = " ".join(limitations(enough, SETTINGS, "", look_of(enough)))
     assert "equivalence margin is" not in limits
 

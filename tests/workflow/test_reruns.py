@@ -13,14 +13,9 @@ CONFIG = {
     "refacers": {"pix2pix25d": {"defacers": ["mask_face"]}},
     "attackers": {"surface": {}, "head_shape": {}},
 }
-#: The rules that work on scans; their jobs are counted, those of tables and figures are not.
-OF_SCANS = (
-    *("inventory", "prepare", "deface", "train", "reface", "segment", "measure"),
-    *("render", "enrol", "attack", "brain_age"),
-)
 #: Two batches a split.  Variants: original, quickshear, mask_face, mask_face+pix2pix25d and, as
 #: there are attackers, skull_strip.  `head_shape` is not shown the blurred control.
-EVERYTHING = {
+OF_SCANS = {
     "inventory": 6,
     "prepare": 6,
     # mask_face in all splits, for the refacer is trained on it; two others in the test split.
@@ -35,6 +30,14 @@ EVERYTHING = {
     "attack": 7 + 6,
     "brain_age": 1,
 }
+#: What is made from all tables and figures, and the end of a run.
+PAGE = {"costs": 1, "page": 1, "finished": 1, "all": 1}
+#: Tables of measurements, where scans ended, tables and figures of attacks, other figures.
+MEASURES, FLOW, ATTACKS, FIGURES = (
+    {name: 1} for name in ("statistics", "flow", "privacy", "figures")
+)
+TABLES = MEASURES | FLOW | ATTACKS | FIGURES
+EVERYTHING = OF_SCANS | TABLES | {"slices": 1, "curves": 1} | PAGE
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ def finished(tmp_path_factory):
     home = tmp_path_factory.mktemp("finished")
     config = {"datasets": {"mine": bids(home / "bids", 12)}, **CONFIG}
     planned = snakemake(home, "-n", config=config)
-    assert of_scans(job_counts(planned)) == EVERYTHING
+    assert job_counts(planned) == EVERYTHING
     for line in re.findall(r"^    output: (.*)$", planned.stdout, re.M):
         for path in line.split(", "):
             (home / path).parent.mkdir(parents=True, exist_ok=True)
@@ -54,10 +57,6 @@ def finished(tmp_path_factory):
     touched = snakemake(home, "--touch", "--forceall", config=config)
     assert touched.returncode == 0, touched.stderr[-3000:]
     return home, config
-
-
-def of_scans(counts):
-    return {name: counts[name] for name in OF_SCANS if name in counts}
 
 
 def counted(home, config):
@@ -86,28 +85,43 @@ def test_a_time_limit_that_was_kept_makes_nothing_run_again(finished):
         # One defacer: its variant, from the image to what two attackers say of it.
         (
             {"defacers": {"quickshear": {"buffer": 5}, "mask_face": {}}},
-            {"deface": 2, "segment": 2, "measure": 2, "render": 2, "attack": 2},
+            {"deface": 2, "segment": 2, "measure": 2, "render": 2, "attack": 2}
+            | (TABLES | {"slices": 1} | PAGE),
         ),
         # One model: its training and the same.
         (
             {"refacers": {"pix2pix25d": {"defacers": ["mask_face"], "epochs": 3}}},
-            {"train": 1, "reface": 2, "segment": 2, "measure": 2, "render": 2, "attack": 2},
+            {"train": 1, "reface": 2, "segment": 2, "measure": 2, "render": 2, "attack": 2}
+            | (TABLES | {"slices": 1, "curves": 1} | PAGE),
         ),
-        # One attacker: its gallery and all its attacks.
-        ({"attackers": {"surface": {"rounds": 4}, "head_shape": {}}}, {"enrol": 1, "attack": 7}),
+        # One attacker: its gallery and all its attacks, and no measurement.
+        (
+            {"attackers": {"surface": {"rounds": 4}, "head_shape": {}}},
+            {"enrol": 1, "attack": 7} | FLOW | ATTACKS | PAGE,
+        ),
         # All pictures, and no segmentation.
-        ({"rendering": {"pixels": 64}}, {"render": 10, "enrol": 2, "attack": 13}),
-        ({"thresholds": {"face_left": 0.3}}, {"measure": 10}),
-        ({"brain_age": {"min_train": 30}}, {"brain_age": 1}),
+        (
+            {"rendering": {"pixels": 64}},
+            {"render": 10, "enrol": 2, "attack": 13} | FLOW | ATTACKS | PAGE,
+        ),
+        # All measures, and no image.
+        ({"thresholds": {"face_left": 0.3}}, {"measure": 10} | TABLES | PAGE),
+        # Tables: the attacks' hold volumes too, so that they and the figures follow.
+        ({"brain_age": {"min_train": 30}}, {"brain_age": 1} | MEASURES | ATTACKS | FIGURES | PAGE),
+        ({"statistics": {"bootstrap": 300}}, MEASURES | ATTACKS | FIGURES | PAGE),
+        ({"privacy": {"rank_k": 3}}, ATTACKS | PAGE),
+        # The kit is made when it is asked for; the page says what it asks.
+        ({"privacy": {"kit": {"questions": 80}}}, {"page": 1, "finished": 1, "all": 1}),
     ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+    ids=lambda value: "+".join(value),
 )
-def test_a_change_runs_what_depends_on_it(finished, changes, expected):
+def test_a_change_runs_what_depends_on_it_and_nothing_else(finished, changes, expected):
     home, config = finished
-    assert of_scans(counted(home, {**config, **changes})) == expected
+    assert counted(home, {**config, **changes}) == expected
 
 
-def test_who_may_see_faces_is_no_matter_of_scans(finished):
+def test_who_may_see_faces_is_a_matter_of_figures_alone(finished):
     home, config = finished
     mine = {**config["datasets"]["mine"], "faces": "public"}
-    assert of_scans(counted(home, {**config, "datasets": {"mine": mine}})) == {}
+    found = counted(home, {**config, "datasets": {"mine": mine}})
+    assert found == ATTACKS | {"slices": 1, "curves": 1} | PAGE

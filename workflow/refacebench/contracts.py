@@ -45,7 +45,7 @@ from refacebench.image.nifti import Volume
 from refacebench.vocabulary import PICTURE_CONTROLS
 
 #: What a method's functions get as options: every option by name, defaults filled in.
-Options = Mapping[str, Any]
+Options = dict[str, Any]
 
 
 class ScanExcluded(Exception):
@@ -163,7 +163,7 @@ class Pair:
     site: str = ""
 
 
-def taken(changed: np.ndarray, options: dict) -> np.ndarray:
+def taken(changed: np.ndarray, options: Mapping[str, Any]) -> np.ndarray:
     """Return the voxels that take a model's values; all others stay the defaced scan's.
 
     Parameters
@@ -236,7 +236,8 @@ class Enrolled:
     @classmethod
     def empty(cls) -> Enrolled:
         """Return what is kept of no scan at all."""
-        return cls(*(np.array([], dtype=str) for _ in range(3)), {})
+        nobody = np.array([], dtype=str)
+        return cls(nobody, nobody, nobody, {})
 
     def take(self, rows: np.ndarray) -> Enrolled:
         """Return some of the scans, by index or boolean mask."""
@@ -310,6 +311,12 @@ def _words(names: Sequence[object]) -> str:
 #: A number that YAML 1.1 takes for text, as it has an exponent and no point: 1e-4.
 _EXPONENT = re.compile(r"[+-]?\d+[eE][+-]?\d+")
 _NONE = type(None)
+#: What else may stand for a kind, in options that are given from Python.
+_LIKE: dict[type, tuple[type, ...]] = {
+    bool: (bool, np.bool_),
+    list: (list, tuple),
+    dict: (Mapping,),
+}
 #: How a value of the wrong type is told.
 _NO = {
     bool: "neither true nor false",
@@ -350,7 +357,7 @@ class Option:
     default: Any
     meaning: str
     unit: str = ""
-    choices: tuple = ()
+    choices: tuple[Any, ...] = ()
     least: float | None = None
     most: float | None = None
     kind: type | tuple[type, ...] | None = None
@@ -422,9 +429,7 @@ def _is(kind: type, value: object) -> bool:
             return False
         number = numbers.Integral if kind is int else numbers.Real
         return isinstance(value, number) and not math.isnan(value)
-    return isinstance(
-        value, {bool: (bool, np.bool_), list: (list, tuple), dict: Mapping}.get(kind, kind)
-    )
+    return isinstance(value, _LIKE.get(kind, (kind,)))
 
 
 def defaults(options: Mapping[str, Option]) -> dict[str, Any]:
@@ -432,7 +437,7 @@ def defaults(options: Mapping[str, Option]) -> dict[str, Any]:
     return {name: copy.deepcopy(option.default) for name, option in options.items()}
 
 
-def choices(options: Mapping[str, Option]) -> dict[str, tuple]:
+def choices(options: Mapping[str, Option]) -> dict[str, tuple[Any, ...]]:
     """Return the options that have a fixed set of values, with these."""
     return {name: option.choices for name, option in options.items() if option.choices}
 
@@ -771,8 +776,8 @@ class BrainAge(Method):
         feature is missing.
     """
 
-    fit: Callable[[pd.DataFrame, Options, int], dict]
-    predict: Callable[[Mapping, pd.DataFrame], np.ndarray]
+    fit: Callable[[pd.DataFrame, Options, int], dict[str, Any]]
+    predict: Callable[[Mapping[str, Any], pd.DataFrame], np.ndarray]
 
     CALLS: ClassVar[dict[str, tuple[str, ...]]] = {
         "fit": ("train", "options", "seed"),
@@ -809,7 +814,7 @@ class Dataset(Method):
     """
 
     index: Callable[[Options, int], pd.DataFrame]
-    grow: Callable[[Mapping, Options, int, Path, Path], Mapping] | None = None
+    grow: Callable[[Mapping[str, Any], Options, int, Path, Path], Mapping[str, Any]] | None = None
     base: Callable[[Options, int, Path], object] | None = None
     statement: str = ""
 

@@ -131,7 +131,7 @@ def check_figure(path: str | Path, faces: str) -> None:
         )
 
 
-def protect(folder: str | Path) -> None:
+def protect(folder: str | Path, inside: str = "") -> None:
     """Make a folder that holds faces, open to its owner alone, with a README.
 
     A folder of an earlier run is closed too; one that has its README already keeps the
@@ -140,7 +140,9 @@ def protect(folder: str | Path) -> None:
     Parameters
     ----------
     folder : str or Path
-        Its name is a key of :data:`FOLDERS`.
+        Its name is a key of :data:`FOLDERS`, or ``inside`` is given.
+    inside : str
+        What is in it, for the README.
     """
     folder = Path(folder)
     readme = folder / README
@@ -151,8 +153,8 @@ def protect(folder: str | Path) -> None:
         # First, so that nothing lies in an open folder; the mask of the process may narrow it.
         folder.mkdir(mode=MODE, exist_ok=True)
         os.chmod(folder, MODE)
-        inside = textwrap.fill(f"Inside: {FOLDERS[folder.name]}.", 90)
-        text = _TEXT.format(inside=inside, further=_FURTHER.get(folder.name, ""))
+        told = textwrap.fill(f"Inside: {inside or FOLDERS[folder.name]}.", 90)
+        text = _TEXT.format(inside=told, further=_FURTHER.get(folder.name, ""))
         write_text(text, readme)
     except PermissionError as error:
         print(f"WARNING: {folder} cannot be closed to others: {error}", file=sys.stderr)

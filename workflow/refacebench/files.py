@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -117,7 +118,7 @@ def replacing(path: str | Path):
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays as a compressed ``.npz``, all or nothing; the same arrays, the same bytes."""
     with replacing(path) as part, open(part, "wb") as handle:
-        np.savez_compressed(handle, **arrays)
+        np.savez_compressed(handle, **dict[str, Any](arrays))
 
 
 def kept_arrays(path: Path, key: str, make: Callable[[], Mapping[str, np.ndarray]]) -> dict:

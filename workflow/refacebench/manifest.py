@@ -48,6 +48,8 @@ LISTED = {
 }
 
 
+#: Columns whose names end so hold text.
+_TEXT = ("_version", "_engine", "_path")
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?|[+-]?inf")
 
@@ -63,7 +65,7 @@ def _numbers(table: pd.DataFrame) -> pd.DataFrame:
     for name in table.columns:
         if name in numeric:
             table[name] = numbers(table[name])
-        elif name not in COLUMNS and not name.endswith(("_version", "_engine", "_path")):
+        elif name not in (*COLUMNS, "segmenter") and not name.endswith(_TEXT):
             filled = table[name] != ""
             found = numbers(table[name])
             if filled.any() and found[filled].notna().all():

@@ -15,12 +15,12 @@ from pathlib import Path
 from refacebench import manifest
 from refacebench.results import answers, catalogue
 from refacebench.results.result import RATERS
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 
-def write(paths: Sequence[str | Path], key: str | Path, folder: str | Path, settings) -> str:
+def write(paths: Sequence[str | Path], key: str | Path, folder: str | Path, criteria) -> str:
     """Read answers and write ``raters.tsv`` and ``raters_problems.tsv``; return a line about it."""
-    given = answers.collect(paths, key, settings)
+    given = answers.collect(paths, key, criteria)
     for name, table in catalogue.compute(RATERS, given).items():
         manifest.write(table, Path(folder) / f"{name}.tsv")
     return answers.line(given, len(list(paths)))
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
     given = parser.parse_args(arguments)
     try:
-        print(write(given.answers, given.key, given.out, Settings(seed=given.seed)))
+        print(write(given.answers, given.key, given.out, Criteria(seed=given.seed)))
     except (OSError, ValueError) as error:
         sys.exit(f"raters: {error}")
 

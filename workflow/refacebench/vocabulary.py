@@ -38,7 +38,7 @@ PICTURE_CONTROLS = ("blurred", "black")
 
 #: The defacer that is a control of the attacks: what is left without any face.
 SKULL_STRIP = "skull_strip"
-#: Settings of an attack: the gallery holds another session of the person, or the very same scan.
+#: Criteria of an attack: the gallery holds another session of the person, or the very same scan.
 OTHER_SESSION, SAME_SCAN = SETTINGS = ("other_session", "same_scan")
 
 #: Stands with every figure and printed table of a cohort that was grown at run time.

@@ -19,7 +19,7 @@ from refacebench.results import catalogue
 from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
 from refacebench.run import configuration, ending, failures, graph, methods
 from refacebench.stages import align, carry, inventory, measure, prepare
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 # Large arrays come and go all the time. As set here the C library (glibc; others do not look)
 # keeps their memory, instead of asking the system for fresh pages each time: a fifth of the
@@ -68,10 +68,11 @@ def untracked(value):
 
 
 def made():
-    """The first output of each job of this run, and where it belongs."""
-    jobs = [job for job in workflow.dag.jobs if job.output]
+    """All outputs of this run's jobs, and where each belongs."""
     return [
-        (failures.Place.of(job.rule.name, job.wildcards_dict), str(job.output[0])) for job in jobs
+        (failures.Place.of(job.rule.name, job.wildcards_dict), str(path))
+        for job in workflow.dag.jobs
+        for path in job.output
     ]
 
 
@@ -88,15 +89,19 @@ def of_config(*keys):
 
     `snakemake --report` prints parameters, so that none may name a folder of this machine.
     """
-    found = {key: config[key] for key in keys if key in config}
-    if "privacy" in found:
-        found["privacy"] = {k: v for k, v in (found["privacy"] or {}).items() if k != "kit"}
-    return found
+    return {key: config[key] for key in keys if key in config}
 
 
-SETTINGS = Settings.from_config(config)
+def of_attacks(*keys):
+    """The same with `privacy` as the attacks know it: without the kit for raters."""
+    return {
+        **of_config(*keys),
+        "privacy": {k: v for k, v in (config["privacy"] or {}).items() if k != "kit"},
+    }
+
+
+CRITERIA = Criteria.from_config(config)
 FIGURES, ATTACK_FIGURES = catalogue.figure_names(RUN.segmenters), catalogue.attack_figure_names()
-DRAWN = [*FIGURES, *(ATTACK_FIGURES if RUN.attackers else [])]
 FIGURE_FILES = RUN.figure_files([*FIGURES, "slices"], ATTACK_FIGURES)
 # Recognisability is measured only where attackers are configured.
 ATTACK_TABLES = RUN.attack_tables(catalogue.tables(ATTACKS))

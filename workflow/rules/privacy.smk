@@ -1,23 +1,25 @@
-# Recognisability: tables of the attacks; questions for human raters and their answers.
+# Recognisability: tables and figures of the attacks; questions for human raters and their answers.
 #
 # in:   results/attack/{dataset}/{attacker}/{target}.npz, .tsv
 #       results/enrol/{dataset}/{attacker}.tsv
-#       results/tables/{dataset}/volumes.tsv
+#       results/tables/{dataset}/volumes.tsv, quality.tsv
 #       results/render/{dataset}/{variant}/{batch}.tsv      for the raters' page
 #       {answers}/{dataset}/*.json, *.csv                   the folder that the config names
 # out:  results/tables/{dataset}/{table}.tsv, .tex
+#       results/figures/{dataset}/{figure}.png, .svg
 #       results/kit/{dataset}/page/index.html, key.tsv
 
 
 rule privacy:
-    """Turn the attackers' scores into tables, with the warnings of the controls."""
+    """Turn the attackers' scores into tables and figures, with the warnings of the controls."""
     input:
         attacks=lambda w: RUN.attack_files(w.dataset),
         enrolled=lambda w: RUN.enrol_manifests(w.dataset),
         attacked=lambda w: RUN.attack_manifests(w.dataset),
         volumes="results/tables/{dataset}/volumes.tsv",
+        quality="results/tables/{dataset}/quality.tsv",
     output:
-        report(
+        tables=report(
             expand(
                 "results/tables/{{dataset}}/{table}.tsv",
                 table=catalogue.tables(ATTACKS),
@@ -26,6 +28,13 @@ rule privacy:
             category="{dataset}",
             subcategory="tables",
         ),
+        figures=report(
+            expand("results/figures/{{dataset}}/{figure}.png", figure=ATTACK_FIGURES),
+            caption="../report/figure.rst",
+            category="{dataset}",
+            subcategory="figures",
+        ),
+        svg=expand("results/figures/{{dataset}}/{figure}.svg", figure=ATTACK_FIGURES),
     log:
         "results/logs/privacy/{dataset}.log",
     benchmark:
@@ -37,8 +46,11 @@ rule privacy:
         mem_mb=growing(4000),
         runtime=60,
     params:
-        config=of_config("statistics", "privacy", "seed"),
+        config=of_attacks("statistics", "seed"),
         floors=RUN.floors(),
+        defacers=list(config["defacers"]),
+        faces=lambda w: RUN.faces(w.dataset),
+        variants=RUN.variants,
         version=RESULTS_VERSION,
         note=lambda w: RUN.synthetic_note(w.dataset),
     script:

@@ -3,7 +3,6 @@
 # in:   results/tables/{dataset}/{table}.tsv
 #       results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv
 #       results/segment/{dataset}/{segmenter}/{variant}/{batch}.tsv
-#       results/attack/{dataset}/{attacker}/{target}.npz    where there are attackers
 #       results/train/{dataset}/{variant}/                  cards, curves and samples
 #       results/benchmarks/
 # out:  results/figures/{dataset}/{figure}.png, .svg
@@ -12,20 +11,18 @@
 
 
 rule figures:
-    """Draw the figures of measurements and, where there are attackers, of attacks."""
+    """Draw what needs only tables and measurements."""
     input:
         tables=rules.statistics.output,
-        privacy=rules.privacy.output if RUN.attackers else [],
-        attacks=lambda w: RUN.attack_files(w.dataset),
         measured=lambda w: RUN.measurements(w.dataset),
     output:
         report(
-            expand("results/figures/{{dataset}}/{figure}.png", figure=DRAWN),
+            expand("results/figures/{{dataset}}/{figure}.png", figure=FIGURES),
             caption="../report/figure.rst",
             category="{dataset}",
             subcategory="figures",
         ),
-        expand("results/figures/{{dataset}}/{figure}.svg", figure=DRAWN),
+        expand("results/figures/{{dataset}}/{figure}.svg", figure=FIGURES),
     log:
         "results/logs/figures/{dataset}.log",
     benchmark:
@@ -37,12 +34,11 @@ rule figures:
         mem_mb=growing(2000),
         runtime=30,
     params:
-        alpha=SETTINGS.alpha,
-        level=SETTINGS.level,
-        threshold_pct=SETTINGS.threshold_pct,
+        alpha=CRITERIA.alpha,
+        level=CRITERIA.level,
+        threshold_pct=CRITERIA.threshold_pct,
         defacers=list(config["defacers"]),
         segmenters=RUN.segmenters,
-        faces=lambda w: RUN.faces(w.dataset),
         variants=RUN.variants,
         note=lambda w: RUN.synthetic_note(w.dataset),
     script:

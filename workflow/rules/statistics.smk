@@ -68,6 +68,7 @@ rule statistics:
         runtime=60,
     params:
         config=of_config("statistics", "thresholds", "seed", "brain_age"),
+        carried_by=lambda w: RUN.carried_by(w.dataset),
         unused=lambda w: RUN.unused_lists(w.dataset),
         digests=lambda w: RUN.unused_digests(w.dataset),
         variants=RUN.listed,

@@ -1,18 +1,16 @@
-"""Figures of one dataset, from its tables, measurements and attacks."""
+"""Figures of one dataset that need only its tables and measurements."""
 
 from refacebench.report import figures
 from refacebench.run import log
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 
 def main(snakemake):
     """Draw and write PNG and SVG files."""
     log.start(snakemake.log[0])
     p = snakemake.params
-    settings = Settings(alpha=p.alpha, level=p.level, threshold_pct=p.threshold_pct)
-    drawn = figures.of_measurements(snakemake.input, settings, p.defacers, p.segmenters)
-    if snakemake.input.attacks:
-        drawn |= figures.of_attacks(snakemake.input, p.defacers, p.faces)
+    criteria = Criteria(alpha=p.alpha, level=p.level, threshold_pct=p.threshold_pct)
+    drawn = figures.of_measurements(snakemake.input, criteria, p.defacers, p.segmenters)
     figures.write(drawn, snakemake.output, p.note)
 
 

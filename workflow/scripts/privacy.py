@@ -1,23 +1,25 @@
-"""Tables of the attacks on one dataset."""
+"""Tables and figures of the attacks on one dataset."""
 
-from refacebench.report import tables
+from refacebench.report import figures, tables
 from refacebench.results import catalogue, inputs
 from refacebench.results.result import ATTACKS, View
 from refacebench.run import log
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-from refacebench.statistics.settings import Settings
 
 
 def main(snakemake):
-    """Write the tables as TSV and LaTeX, and say what the controls say."""
+    """Write tables and figures, and say what the controls say."""
     log.start(snakemake.log[0])
-    p = snakemake.params
-    settings, protocol = Settings.from_config(p.config), Protocol.from_config(p.config)
-    found = catalogue.compute(
-        ATTACKS, inputs.read_attacked(snakemake.input, protocol, settings, p.floors)
-    )
-    tables.write(found, snakemake.output, View(found, settings), p.note)
-    for message in found["privacy_warnings"]["message"]:
+    p, given, out = snakemake.params, snakemake.input, snakemake.output
+    criteria, protocol = Criteria.from_config(p.config), Protocol.from_config(p.config)
+    found = inputs.read_attacked(given, protocol, criteria, p.floors)
+    made = catalogue.compute(ATTACKS, found)
+    tables.write(made, out.tables, View(made, criteria), p.note)
+    others = [given.volumes, given.quality]
+    drawn = figures.of_attacks(made, others, found.more, p.defacers, p.faces)
+    figures.write(drawn, out.figures, p.note)
+    for message in made["privacy_warnings"]["message"]:
         print(f"WARNING: {message}", flush=True)
 
 

@@ -3,7 +3,7 @@
 from refacebench.report import raters
 from refacebench.results.answers import files_of
 from refacebench.run import log
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 
 def main(snakemake):
@@ -11,8 +11,8 @@ def main(snakemake):
     log.start(snakemake.log[0])
     p = snakemake.params
     paths = files_of(p.answers, snakemake.wildcards.dataset)
-    settings = Settings.from_config(p.config)
-    print(raters.write(paths, snakemake.input.key, snakemake.output, settings, p.note), flush=True)
+    criteria = Criteria.from_config(p.config)
+    print(raters.write(paths, snakemake.input.key, snakemake.output, criteria, p.note), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,17 +4,17 @@ from refacebench.report import tables
 from refacebench.results import catalogue, inputs
 from refacebench.results.result import STATISTICS, View
 from refacebench.run import log
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 
 def main(snakemake):
     """Write the tables as TSV and LaTeX."""
     log.start(snakemake.log[0])
     p = snakemake.params
-    settings = Settings.from_config(p.config)
-    given = inputs.read_measured(snakemake.input, settings, p)
+    criteria = Criteria.from_config(p.config)
+    given = inputs.read_measured(snakemake.input, criteria, p)
     found = catalogue.compute(STATISTICS, given)
-    view = View(found, settings, thresholds=p.config["thresholds"], scans=given.inventory)
+    view = View(found, criteria, thresholds=p.config["thresholds"], scans=given.inventory)
     tables.write(found, snakemake.output, view, p.note)
 
 

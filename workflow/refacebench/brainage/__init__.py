@@ -46,7 +46,9 @@ def fit_segmenters(
     models = {}
     for segmenter in [name for name in pd.unique(measurements["segmenter"].fillna("")) if name]:
         try:
-            models[segmenter] = method.fit(training_rows(measurements, segmenter), options, seed)
+            models[segmenter] = method.fit(
+                training_rows(measurements, segmenter), dict(options), seed
+            )
         except NotEnoughTraining as reason:
             models[segmenter] = {"note": str(reason)}
     return models

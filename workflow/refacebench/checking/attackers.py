@@ -6,20 +6,19 @@ from functools import cached_property
 
 import numpy as np
 
-from refacebench.checking import bench as common
 from refacebench.checking import heads
-from refacebench.checking.bench import NotChecked, expect
+from refacebench.checking.bench import Bench, NotChecked, expect
 from refacebench.contracts import AttackFailed, Context, Enrolled, Scores, Subject
 from refacebench.head import matrices, rendering
 from refacebench.image import nifti
-from refacebench.stages import attack
+from refacebench.stages import enrol
 
 PEOPLE, SESSIONS = 6, 2
 #: How the heads are rendered: small, which is enough to tell these people apart.
 RENDERING = {"pixels": 64, "views": 2, "lights": 1, "voxel_mm": 4.0}
 
 
-class Bench(common.Bench):
+class AttackerBench(Bench):
     """An attacker, and two sessions of a few people."""
 
     @cached_property
@@ -54,7 +53,7 @@ class Bench(common.Bench):
 
     def enrol(self, people: list[Subject]) -> Enrolled:
         """Enrol scans, all of which must succeed."""
-        found, lost = attack.enrol(self.method, people, self.options)
+        found, lost = enrol.enrol(self.method, people, self.options)
         expect(not lost, f"not enrolled: {next(iter(lost.items()), None)}")
         return found
 
@@ -72,7 +71,7 @@ class Bench(common.Bench):
         return self.method.score(queries, gallery, self.options, context)
 
 
-def shapes(bench: Bench) -> None:
+def shapes(bench: AttackerBench) -> None:
     """What it keeps of a scan has the same names and shapes for all scans."""
     found = [bench.method.enrol(person, bench.options) for person in bench.people[:3]]
     kinds = [{name: np.shape(value) for name, value in one.items()} for one in found]
@@ -82,7 +81,7 @@ def shapes(bench: Bench) -> None:
         expect(np.asarray(found[0]["detected"]).dtype.kind == "b", "detected must be true or false")
 
 
-def blind(bench: Bench) -> None:
+def blind(bench: AttackerBench) -> None:
     """It does not look at names: the same picture of somebody else is enrolled alike."""
     person = bench.people[0]
     other = Subject(
@@ -96,7 +95,7 @@ def blind(bench: Bench) -> None:
         expect(same, f"{name} depends on the scan's name")
 
 
-def matrix(bench: Bench) -> None:
+def matrix(bench: AttackerBench) -> None:
     """Its distances are one row a query and one column a gallery scan, and finite."""
     later = np.arange(len(bench.enrolled)) >= PEOPLE
     queries, gallery = bench.enrolled.take(~later), bench.enrolled.take(later)
@@ -113,7 +112,7 @@ def matrix(bench: Bench) -> None:
         expect(np.isfinite(distance[inside]).any(axis=1).all(), "a query has no distance at all")
 
 
-def itself(bench: Bench) -> None:
+def itself(bench: AttackerBench) -> None:
     """No gallery scan is closer to a scan than the scan itself."""
     gallery = bench.enrolled.take(np.arange(len(bench.enrolled)) < PEOPLE)
     found = bench.score(gallery, gallery, "itself").distance.reshape(-1, PEOPLE, PEOPLE)
@@ -125,14 +124,14 @@ def itself(bench: Bench) -> None:
         expect(not closer.any(), f"in {int(closer.sum())} of {closer.size} comparisons one is")
 
 
-def same(bench: Bench) -> None:
+def same(bench: AttackerBench) -> None:
     """The same queries, gallery and seed give the same numbers."""
     some = bench.enrolled.take(np.arange(len(bench.enrolled)) < PEOPLE)
     one, two = (bench.score(some, some, f"same{n}").distance for n in range(2))
     expect(np.array_equal(one, two, equal_nan=True), "two runs differ")
 
 
-def small(bench: Bench) -> None:
+def small(bench: AttackerBench) -> None:
     """A gallery of one scan is compared, or refused with AttackFailed in a sentence."""
     one = bench.enrolled.take(np.arange(1))
     try:

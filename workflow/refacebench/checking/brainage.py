@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.brainage import correct
-from refacebench.checking import bench as common
-from refacebench.checking.bench import Broken, expect
+from refacebench.checking.bench import Bench, Broken, expect
 from refacebench.contracts import NotEnoughTraining
 from refacebench.vocabulary import GLOBALS, REGIONS
 
@@ -32,7 +31,7 @@ def table(people: int = PEOPLE) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-class Bench(common.Bench):
+class BrainAgeBench(Bench):
     """A brain-age model and made-up volumes."""
 
     @cached_property
@@ -41,7 +40,7 @@ class Bench(common.Bench):
         return self.method.fit(table(), self.options, SEED)
 
 
-def keys(bench: Bench) -> None:
+def keys(bench: BrainAgeBench) -> None:
     """Its model says how many people it saw, how good it is out of fold, and its correction."""
     model = bench.model
     lacks = {"n_participants", "out_of_fold", "correction", "note"} - set(model)
@@ -56,7 +55,7 @@ def keys(bench: Bench) -> None:
     correct(np.array([50.0]), np.array([50.0]), model["correction"])
 
 
-def readable(bench: Bench) -> None:
+def readable(bench: BrainAgeBench) -> None:
     """JSON holds its model, and what is read back predicts the same."""
     try:
         back = json.loads(json.dumps(bench.model))
@@ -66,7 +65,7 @@ def readable(bench: Bench) -> None:
     expect(np.array_equal(one, two, equal_nan=True), "the predictions differ")
 
 
-def years(bench: Bench) -> None:
+def years(bench: BrainAgeBench) -> None:
     """It predicts one finite number of years a row, and follows age."""
     people = table()
     found = np.asarray(bench.method.predict(bench.model, people))
@@ -75,7 +74,7 @@ def years(bench: Bench) -> None:
     expect(np.corrcoef(found, people["age"])[0, 1] > 0.5, "they do not follow age at all")
 
 
-def missing(bench: Bench) -> None:
+def missing(bench: BrainAgeBench) -> None:
     """A row without its volumes gets NaN, and the other rows what they had."""
     people = table()
     whole = np.asarray(bench.method.predict(bench.model, people))
@@ -85,14 +84,14 @@ def missing(bench: Bench) -> None:
     expect(np.array_equal(found[1:], whole[1:]), "other rows change")
 
 
-def same(bench: Bench) -> None:
+def same(bench: BrainAgeBench) -> None:
     """The same table and seed give the same model."""
     again = bench.method.fit(table(), bench.options, SEED)
     one, two = (json.dumps(model, sort_keys=True) for model in (bench.model, again))
     expect(one == two, "two fits differ")
 
 
-def too_few(bench: Bench) -> None:
+def too_few(bench: BrainAgeBench) -> None:
     """On a single person it raises NotEnoughTraining with a sentence."""
     try:
         bench.method.fit(table(1), bench.options, SEED)

@@ -6,15 +6,14 @@ from functools import cached_property
 
 import pandas as pd
 
-from refacebench.checking import bench as common
-from refacebench.checking.bench import expect
+from refacebench.checking.bench import Bench, expect
 from refacebench.vocabulary import EXCLUDED, OK
 
 SEED = 2
 COLUMNS = (*("participant", "session", "scan", "path", "site", "age", "sex", "status", "reason"),)
 
 
-class Bench(common.Bench):
+class DatasetBench(Bench):
     """A dataset with its options; its scans are listed and not opened."""
 
     @cached_property
@@ -23,7 +22,7 @@ class Bench(common.Bench):
         return self.method.index(self.options, SEED)
 
 
-def columns(bench: Bench) -> None:
+def columns(bench: DatasetBench) -> None:
     """Its index is a table with the columns that a run needs."""
     found = bench.table
     expect(isinstance(found, pd.DataFrame), f"it returns {type(found).__name__}")
@@ -32,7 +31,7 @@ def columns(bench: Bench) -> None:
     expect(len(found), "it has no row")
 
 
-def ids(bench: Bench) -> None:
+def ids(bench: DatasetBench) -> None:
     """No two scans have one id, and ids name their participant."""
     found = bench.table
     twice = found.loc[found["scan"].duplicated(), "scan"]
@@ -43,12 +42,12 @@ def ids(bench: Bench) -> None:
     expect(not wrong, f"a session is called {next(iter(wrong), '')}, not ses-...")
 
 
-def order(bench: Bench) -> None:
+def order(bench: DatasetBench) -> None:
     """Its rows are sorted by scan."""
     expect(bench.table["scan"].is_monotonic_increasing, "sort_values('scan')")
 
 
-def statuses(bench: Bench) -> None:
+def statuses(bench: DatasetBench) -> None:
     """Every row is usable or says why not."""
     found = bench.table
     unknown = set(found["status"]) - {OK, EXCLUDED}
@@ -59,7 +58,7 @@ def statuses(bench: Bench) -> None:
     expect(bench.method.synthetic or lost.empty, f"{len(lost)} usable scans have no path")
 
 
-def same(bench: Bench) -> None:
+def same(bench: DatasetBench) -> None:
     """The same options and seed give the same table."""
     expect(bench.table.equals(bench.method.index(bench.options, SEED)), "two calls differ")
 

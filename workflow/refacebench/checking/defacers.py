@@ -7,9 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from refacebench.checking import bench as common
 from refacebench.checking import heads
-from refacebench.checking.bench import NotChecked, clear_error, expect, untouched
+from refacebench.checking.bench import Bench, NotChecked, clear_error, expect, untouched
 from refacebench.contracts import Defaced, PreparedScan
 from refacebench.image import nifti
 from refacebench.stages import deface
@@ -21,7 +20,7 @@ OTHER = "LIA"
 MOST_APART = 0.02
 
 
-class Bench(common.Bench):
+class DefacerBench(Bench):
     """A defacer and a made-up head."""
 
     def ready(self) -> None:
@@ -53,7 +52,7 @@ class Bench(common.Bench):
         return self.deface(self.scan)
 
 
-def grid(bench: Bench) -> None:
+def grid(bench: DefacerBench) -> None:
     """It returns Defaced, and values and mask lie on the scan's grid."""
     found = bench.result
     expect(isinstance(found, Defaced), f"it returns {type(found).__name__}, not Defaced")
@@ -64,25 +63,25 @@ def grid(bench: Bench) -> None:
         )
 
 
-def mask(bench: Bench) -> None:
+def mask(bench: DefacerBench) -> None:
     """The mask of changed voxels is boolean."""
     kind = np.asarray(bench.result.changed).dtype
     expect(kind.kind == "b", f"changed is of type {kind}; return a boolean array")
 
 
-def finite(bench: Bench) -> None:
+def finite(bench: DefacerBench) -> None:
     """The new values are finite wherever the mask says changed."""
     values = np.asarray(bench.result.values)[np.asarray(bench.result.changed).astype(bool)]
     expect(np.isfinite(values).all(), "some are NaN or infinite")
 
 
-def something(bench: Bench) -> None:
+def something(bench: DefacerBench) -> None:
     """It changes something outside the brain of a head that has a face."""
     changed = np.asarray(bench.result.changed).astype(bool)
     expect((changed & ~bench.scan.brain).any(), "not one voxel is changed")
 
 
-def brain(bench: Bench) -> None:
+def brain(bench: DefacerBench) -> None:
     """In the written file the brain's voxels are the scan's, bit for bit."""
     scan = bench.scan
     out = [bench.folder / f"out_{name}.nii.gz" for name in ("T1w", "mask")]
@@ -99,7 +98,7 @@ def brain(bench: Bench) -> None:
     expect(same, "brain voxels differ in the file")
 
 
-def orientation(bench: Bench) -> None:
+def orientation(bench: DefacerBench) -> None:
     """A scan stored in another orientation gets the same voxels changed."""
     one = np.asarray(bench.result.changed).astype(bool)
     turned = heads.prepared(bench.folder, OTHER)
@@ -113,7 +112,7 @@ def orientation(bench: Bench) -> None:
     )
 
 
-def seed(bench: Bench) -> None:
+def seed(bench: DefacerBench) -> None:
     """The same scan and seed give the same bytes."""
     one, two = bench.result, bench.deface(bench.scan)
     same = np.asarray(one.changed).tobytes() == np.asarray(two.changed).tobytes()
@@ -123,7 +122,7 @@ def seed(bench: Bench) -> None:
     expect(same, "the values of two runs differ; draw random numbers from scan.seed")
 
 
-def reads_only(bench: Bench) -> None:
+def reads_only(bench: DefacerBench) -> None:
     """It does not write into the scan that it is given."""
     scan = copy.deepcopy(bench.scan)
     before = copy.deepcopy(_arrays(scan))
@@ -140,7 +139,7 @@ def _arrays(scan: PreparedScan) -> dict[str, np.ndarray]:
     }
 
 
-def empty(bench: Bench) -> None:
+def empty(bench: DefacerBench) -> None:
     """An empty scan is refused in a clear sentence, or gives a result on its grid."""
     bench.ready()
     scan = heads.prepared(bench.folder, empty=True)

@@ -81,16 +81,16 @@ def prepared(folder: Path, codes: str = "RAS", empty: bool = False) -> PreparedS
     volume, brain, solid = head()
     if empty:
         volume, brain, solid = volume.with_data(volume.data * 0), brain & False, solid & False
-    volume, brain, solid = (
+    volume, inner, outer = (
         nifti.reorient(volume.with_data(data), codes) for data in (volume.data, brain, solid)
     )
     label = f"{codes}{'-empty' if empty else ''}"
     path, brain_path = folder / f"sub-{label}_T1w.nii.gz", folder / f"sub-{label}_mask.nii.gz"
     nifti.write(volume, path, "int16")
-    nifti.write(volume.with_data(brain.data.astype(np.uint8)), brain_path)
+    nifti.write(volume.with_data(inner.data.astype(np.uint8)), brain_path)
     # As in a run: the file's own numbers, rounded to its data type.
     read = nifti.read(path)
-    return PreparedScan(read, brain.data > 0, solid.data > 0, np.eye(4), path, brain_path, seed=7)
+    return PreparedScan(read, inner.data > 0, outer.data > 0, np.eye(4), path, brain_path, seed=7)
 
 
 def pair(folder: Path, person: int) -> Pair:

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from refacebench.checking import bench as common
 from refacebench.checking import heads
-from refacebench.checking.bench import Broken, expect, untouched
+from refacebench.checking.bench import Bench, Broken, expect, untouched
 from refacebench.contracts import Pair, TrainingFailed
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
@@ -22,7 +21,7 @@ TRAIN, VALIDATION = 3, 1
 SEED = 3
 
 
-class Bench(common.Bench):
+class RefacerBench(Bench):
     """A refacer and training pairs of made-up heads."""
 
     @cached_property
@@ -55,7 +54,7 @@ class Bench(common.Bench):
         return self.method.run(self.model, volume, changed, self.options)
 
 
-def outputs(bench: Bench) -> None:
+def outputs(bench: RefacerBench) -> None:
     """Training writes model.safetensors, card.json and curves.tsv."""
     for name in ("model.safetensors", "card.json", "curves.tsv"):
         expect((bench.trained / name).is_file(), f"there is no {name}")
@@ -73,19 +72,19 @@ def outputs(bench: Bench) -> None:
     expect(not lacks, f"curves.tsv has no column {', '.join(sorted(lacks))}")
 
 
-def grid(bench: Bench) -> None:
+def grid(bench: RefacerBench) -> None:
     """The model's output lies on the scan's grid and is finite where defacing changed."""
     values, (volume, changed) = bench.reface(), bench.scan
     expect(np.shape(values) == volume.shape, f"it has the shape {np.shape(values)}")
     expect(np.isfinite(values[changed]).all(), "some values are NaN or infinite")
 
 
-def same(bench: Bench) -> None:
+def same(bench: RefacerBench) -> None:
     """The same model and scan give the same bytes."""
     expect(bench.reface().tobytes() == bench.reface().tobytes(), "two runs differ")
 
 
-def reads_only(bench: Bench) -> None:
+def reads_only(bench: RefacerBench) -> None:
     """It does not write into the scan that it is given."""
     volume, changed = copy.deepcopy(bench.scan)
     bench.method.run(bench.model, volume, changed, bench.options)
@@ -95,7 +94,7 @@ def reads_only(bench: Bench) -> None:
     )
 
 
-def too_few(bench: Bench) -> None:
+def too_few(bench: RefacerBench) -> None:
     """Without a scan to train on it says so, and writes no model."""
     out = bench.folder / "nothing"
     out.mkdir(exist_ok=True)
@@ -108,7 +107,7 @@ def too_few(bench: Bench) -> None:
     expect(not (out / "model.safetensors").exists(), "it wrote a model all the same")
 
 
-def memory(bench: Bench) -> None:
+def memory(bench: RefacerBench) -> None:
     """It asks for some megabytes, and for no fewer where there are more scans."""
     few, many = (bench.method.memory_mb(bench.options, count) for count in (10, 1000))
     expect(0 < few <= many, f"{few} MB for 10 scans, {many} MB for 1000")

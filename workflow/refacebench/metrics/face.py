@@ -96,7 +96,7 @@ def face_left(
             "face_tissue_left": np.nan,
         }
     original, variant, head, face = (x[box] for x in (original, variant, head, face))
-    tolerance = limits["tolerance"] * level
+    tolerance: float | np.ndarray = limits["tolerance"] * level
     if resampled:
         tolerance = np.maximum(tolerance, limits["edge_tolerance"] * _local_range(original))
     same = np.abs(variant.astype(np.float32) - original) <= tolerance

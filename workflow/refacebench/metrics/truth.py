@@ -106,7 +106,7 @@ def to_template(labels: Volume) -> np.ndarray | None:
     skin = skin[np.abs((skin - middle) @ axis) <= STRIP_MM]
     forward = _unit(np.array([0.0, 1.0, 0.0]) - axis * axis[1])
     below = skin[skin[:, 2] < center[2]]
-    matrix = None
+    matrix = np.eye(4)
     for _ in range(3):
         if not len(below):
             return None

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -44,7 +45,7 @@ INK, FAINT, BAND = "#222222", "#8a8a8a", "#e9e9e9"
 DPI = 150
 #: Width of every figure in inches: the width of the report's column.
 WIDTH = 10.5
-RC = {
+RC: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "axes.titlesize": 9.5,

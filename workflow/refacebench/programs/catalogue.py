@@ -20,6 +20,8 @@ import numpy as np
 
 from refacebench import environment
 from refacebench.contracts import Option
+from refacebench.head import region, template
+from refacebench.head.shell import signed_shell
 from refacebench.image.nifti import Volume
 
 CATALOGUE = Path(__file__).parent
@@ -271,9 +273,12 @@ def _check(program: Program) -> None:
     """Check what can be checked without looking at the machine."""
     if not program.command or not program.command[0]:
         raise ProgramError("command: give the program's command line, or program: a known name")
-    for key, known in (("input_format", INPUT_FORMATS), ("output_is", OUTPUTS)):
-        if getattr(program, key) not in known:
-            raise ProgramError(f"{key}: {getattr(program, key)!r} is none of {', '.join(known)}")
+    for key, value, words in (
+        ("input_format", program.input_format, INPUT_FORMATS),
+        ("output_is", program.output_is, OUTPUTS),
+    ):
+        if value not in words:
+            raise ProgramError(f"{key}: {value!r} is none of {', '.join(words)}")
     for name in (*program.files, *program.values):
         if name in PLACEHOLDERS or name in program.files and name in program.values:
             raise ProgramError(f"files, values: '{name}' is a name that is taken")
@@ -359,34 +364,16 @@ def container_of(program: Program) -> tuple[str, str]:
 # files derived from the project's template head ---------------------------------------------
 
 
-def _mean_head() -> Volume:
-    from refacebench.head import template
-
-    return template.mean_head()
-
-
-def _face_mask() -> Volume:
-    from refacebench.head import template
-
-    return template.face_mask()
-
-
 def _average_head() -> Volume:
-    from refacebench.head import region
-
     return region.average()[0]
 
 
 def _shell() -> Volume:
-    from refacebench.defacers import afni_refacer
-
-    return afni_refacer.signed_shell("reface", "brow", True)
+    return signed_shell("reface", "brow", True)
 
 
 def _weight() -> Volume:
     """Return 1 in the average head, 0 in its shell: a face must not steer its replacement."""
-    from refacebench.head import region
-
     head, solid = region.average()
     return head.with_data((solid & (_shell().data == 0)).astype(np.float32))
 
@@ -395,8 +382,8 @@ def _weight() -> Volume:
 #: and face mask; the head continued below its field of view, and on the same grid a signed shell
 #: (negative air, 0 keep, positive face with ears) and a registration weight.
 DERIVATIONS: dict[str, Callable[[], Volume]] = {
-    "mean_head": _mean_head,
-    "face_mask": _face_mask,
+    "mean_head": template.mean_head,
+    "face_mask": template.face_mask,
     "average_head": _average_head,
     "shell": _shell,
     "weight": _weight,

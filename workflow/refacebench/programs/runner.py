@@ -42,8 +42,7 @@ from refacebench.programs.catalogue import (
     specifier,
     unset,
 )
-from refacebench.run import log as jobs
-from refacebench.run.sandbox import die_with_parent
+from refacebench.programs.process import die_with_parent, log
 
 #: Two grids are one where no corner of the field of view moves by more than this (mm).
 SAME_GRID_MM = 0.1
@@ -492,7 +491,7 @@ def _was_interrupted(status: int, text: str) -> bool:
 
 def _place() -> str:
     """Return where the reader of a table finds what a program said."""
-    return f"in {jobs.log()}" if jobs.log() else "in the output of this process"
+    return f"in {log()}" if log() else "in the output of this process"
 
 
 def _end(process, program: Program, call: _Call) -> None:

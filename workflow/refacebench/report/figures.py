@@ -14,8 +14,8 @@ from refacebench.image import nifti
 from refacebench.plot import curves, samples, slices, style
 from refacebench.results import catalogue, privacy_map
 from refacebench.results.result import View
-from refacebench.statistics import comparisons
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import OK
 
 
@@ -37,7 +37,7 @@ def write(drawn: Mapping, paths: Iterable[str | Path], note: str = "") -> None:
 
 
 def of_measurements(
-    given, settings: Settings, defacers: Sequence[str], segmenters: Sequence[str]
+    given, criteria: Criteria, defacers: Sequence[str], segmenters: Sequence[str]
 ) -> dict:
     """Draw the figures of measurements.
 
@@ -45,40 +45,41 @@ def of_measurements(
     ----------
     given
         Paths: ``tables``, and ``measured``, the manifests of the measure stage.
-    settings : Settings
+    criteria : Criteria
     defacers, segmenters : sequence of str
         In the order of the config.
     """
     tables = _read(given.tables)
     look = style.look_of(tables, defacers)
     measures = manifest.read_many(given.measured)
-    return catalogue.draw(View(tables, settings, look=look, measures=measures), segmenters)
+    return catalogue.draw(View(tables, criteria, look=look, measures=measures), segmenters)
 
 
-def of_attacks(given, defacers: Sequence[str], faces: str) -> dict:
+def of_attacks(
+    tables: Mapping[str, pd.DataFrame],
+    others: Iterable[str],
+    more: Sequence[Comparisons],
+    defacers: Sequence[str],
+    faces: str,
+) -> dict:
     """Draw the figures of attacks.
 
     Parameters
     ----------
-    given
-        Paths: ``tables``, ``privacy``, the tables of attacks, and ``attacks``, what attackers
-        compared.
+    tables : mapping of str to pandas.DataFrame
+        Those of attacks.
+    others : iterable of path
+        The tables ``volumes`` and ``quality``: a variant has the same colour in all figures.
+    more : sequence of Comparisons
+        What attackers compared and said more of than distances.
     defacers : sequence of str
         In the order of the config.
     faces : str
         The dataset's.
     """
-    tables, others = _read(given.privacy), _read(given.tables)
-    # The volumes' variants too, so that a variant has the same colour in all figures.
-    known = {**tables, "volumes": others["volumes"], "quality": others["quality"]}
-    look = style.look_of(known, defacers)
-    maps = privacy_map.surface_maps(_with_more(given.attacks), faces)
+    look = style.look_of({**tables, **_read(others)}, defacers)
+    maps = privacy_map.surface_maps(more, faces)
     return catalogue.draw(View(tables, faces=faces, look=look, maps=maps), (), attacks=True)
-
-
-def _with_more(paths: Iterable[str]) -> list[comparisons.Comparisons]:
-    found = map(comparisons.read, paths)
-    return [item for item in found if item.extra]
 
 
 def _read(paths: Iterable[str]) -> dict[str, pd.DataFrame]:

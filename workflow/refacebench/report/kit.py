@@ -9,7 +9,6 @@ import pandas as pd
 from refacebench import manifest
 from refacebench.head import rendering
 from refacebench.kit import page, questions
-from refacebench.run.paths import manifest_place
 from refacebench.vocabulary import OK, PICTURE_CONTROLS
 
 
@@ -43,10 +42,9 @@ def make(
         If the dataset's faces are not public, or too little was rendered.
     """
     page.check_faces(dataset, faces)
-    paths = list(paths)
-    rendered = {manifest_place(path).variant: None for path in paths}
-    asked = list(options["variants"]) or list(rendered)
-    table = shown(paths, [v for v in asked if v in PICTURE_CONTROLS])
+    rows = manifest.read_many(paths)
+    asked = list(options["variants"]) or list(dict.fromkeys(rows["variant"]))
+    table = shown(rows, [v for v in asked if v in PICTURE_CONTROLS])
     # Originals of every session are asked with; only the measured ones are chosen from.
     choice = table[(table["variant"] != "original") | (table["role"] == "measured")]
     key = questions.questions(
@@ -58,19 +56,17 @@ def make(
         block=options["block"],
         seed=seed,
     )
-    rows = {(row["variant"], row["scan"]): row for row in table.to_dict("records")}
-    pictures = {place: picture(rows[place], options, blur_mm) for place in questions.used(key)}
+    seen = {(row["variant"], row["scan"]): row for row in table.to_dict("records")}
+    pictures = {place: picture(seen[place], options, blur_mm) for place in questions.used(key)}
     return key, page.page(key, pictures, dataset=dataset, faces=faces, seed=seed, note=note)
 
 
-def shown(paths: Iterable[str], controls: Iterable[str]) -> pd.DataFrame:
-    """Return what can be shown: one row a rendered scan and variant.
+def shown(rows: pd.DataFrame, controls: Iterable[str]) -> pd.DataFrame:
+    """Return what can be shown of the render stage's rows: one row a scan and variant.
 
     The pictures of controls are made from the originals'.
     """
-    tables = [manifest.read(path).assign(variant=manifest_place(path).variant) for path in paths]
-    table = pd.concat(tables, ignore_index=True)
-    table = table[table["status"] == OK]
+    table = rows[rows["status"] == OK]
     measured = table[(table["variant"] == "original") & (table["role"] == "measured")]
     return pd.concat([table, *(measured.assign(variant=c) for c in controls)], ignore_index=True)
 

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,7 @@ def escape(text: object) -> str:
     return _SPECIAL.sub(lambda hit: _ESCAPES[hit.group()], str(text))
 
 
-def cell(value: object, column: str) -> str:
+def cell(value: Any, column: str) -> str:
     """Return a value as LaTeX, rounded by what its column holds.
 
     >>> cell(0.00001, "p_holm"), cell(float("nan"), "mean"), cell(-1.234, "mde_pct")

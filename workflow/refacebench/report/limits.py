@@ -6,10 +6,10 @@ from refacebench.plot.style import Look
 from refacebench.report.summary import REMINDER
 from refacebench.results.privacy import MEASURED, is_measured
 from refacebench.results.volume_tests import margin_from_settings
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 
-def limitations(tables, settings: Settings, statement: str, look: Look) -> list[str]:
+def limitations(tables, criteria: Criteria, statement: str, look: Look) -> list[str]:
     """Return what the page does not show, as far as it can be told from its inputs."""
     found = [
         *_privacy_limits(tables),
@@ -31,8 +31,8 @@ def limitations(tables, settings: Settings, statement: str, look: Look) -> list[
     repeat = tables.get("repeatability")
     if repeat is not None and len(repeat) and (repeat["margin_source"] == "config").any():
         found.append(
-            f"The equivalence margin is {settings.equivalence_margin_pct:g} %, a setting, "
-            f"{margin_from_settings(repeat, settings)}: whether an effect of that size "
+            f"The equivalence margin is {criteria.equivalence_margin_pct:g} %, a setting, "
+            f"{margin_from_settings(repeat, criteria)}: whether an effect of that size "
             "matters is for the reader to say."
         )
     return found

@@ -23,7 +23,7 @@ from refacebench.results import catalogue, costs, flow, flow_counts, words
 from refacebench.results.catalogue import name_of
 from refacebench.results.privacy_warnings import warning_lines
 from refacebench.results.result import Figure, Result, View
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 TEMPLATE = Path(__file__).with_name("page.html")
 #: A page must stay small enough to be mailed.
@@ -50,7 +50,7 @@ def build(context: Mapping) -> str:
         ``figures`` : dict of str to path
             PNG files by name, those of several segmenters, ``slices`` and all ``curves-*`` and
             ``samples-*`` among them.
-        ``settings`` : :class:`refacebench.statistics.settings.Settings`.
+        ``criteria`` : :class:`refacebench.statistics.criteria.Criteria`.
         ``config`` : mapping
             The run's config; ``seed``, ``splits``, ``thresholds`` and the order
             of ``defacers`` and ``segmenters`` are used.
@@ -91,11 +91,11 @@ def build(context: Mapping) -> str:
 def _dataset(dataset: Mapping) -> dict:
     """Return what the template needs of one dataset."""
     tables = dataset["tables"]
-    settings = dataset["settings"]
+    criteria = dataset["criteria"]
     config = dataset.get("config") or {}
     view = View(
         tables,
-        settings,
+        criteria,
         thresholds=config.get("thresholds") or {},
         faces=dataset["faces"],
         look=look_of(tables, list(config.get("defacers") or {})),
@@ -106,13 +106,13 @@ def _dataset(dataset: Mapping) -> dict:
         "statement": statement,
         "warnings": warning_lines(tables),
         "notes": warning_lines(tables, loud=False),
-        "summary": summary_lines(tables, settings, look=view.look),
+        "summary": summary_lines(tables, criteria, look=view.look),
         "flow": _flow(dataset, view),
         "methods": _methods(dataset["methods"]),
         "sections": [s for s in _sections(dataset, view) if s.pictures or s.tables],
         "costs": _costs(dataset.get("costs")),
-        "limits": limitations(tables, settings, statement, view.look),
-        "parameters": _parameters(settings, config),
+        "limits": limitations(tables, criteria, statement, view.look),
+        "parameters": _parameters(criteria, config),
     }
 
 
@@ -124,11 +124,12 @@ def _sections(dataset: Mapping, view: View) -> list[Section]:
     segmenters = _segmenters(dataset["tables"], dataset.get("config") or {})
     found = []
     for several, group in groupby(catalogue.headings(), lambda item: item[0].by_segmenter):
-        group = list(group)
-        for segmenter in segmenters if several else [None]:
+        headed = list(group)
+        of: list[str | None] = [*segmenters] if several else [None]
+        for segmenter in of:
             by = f" ({segmenter})" if several and len(segmenters) > 1 else ""
-            suffix = name_of("", segmenter, segmenters) if several else ""
-            for heading, results in group:
+            suffix = name_of("", segmenter, segmenters) if segmenter else ""
+            for heading, results in headed:
                 pictures = [
                     p for r in results for p in _pictures(dataset, view, r, segmenter, segmenters)
                 ]
@@ -179,7 +180,7 @@ def _tables(dataset, view: View, result: Result) -> list[Table]:
     if result.name in figures or f"{result.name}-{view.segmenter}" in figures:
         caption = (result.numbers or words.numbers)(view)
     else:
-        caption = result.caption(view)
+        caption = result.said(view)
     return [Table(caption, columns, rows, _link(dataset, result.name))]
 
 
@@ -210,8 +211,8 @@ def _flow(dataset: Mapping, view: View) -> dict:
     caption += f", the first {flow.MOST_LEFT_OUT} of them." if rest > 0 else "."
     counts = None
     if len(view.rows("flow_counts")):
-        result = flow_counts.RESULT
-        counts = Table(result.numbers(view), *result.printed(view), _link(dataset, result.name))
+        address = _link(dataset, "flow_counts")
+        counts = Table(flow_counts.PAGE_CAPTION, *flow_counts.printed(view), address)
     shown = rows[: flow.MOST_LEFT_OUT]
     return {
         "numbers": flow.scan_numbers(table),
@@ -242,8 +243,8 @@ def _engine(engine, reason=None) -> str:
     return f"{name}: {reason}" if reason else name
 
 
-def _parameters(settings: Settings, config: Mapping) -> Table:
-    rows = [[f"statistics: {key}", _plain(value)] for key, value in asdict(settings).items()]
+def _parameters(criteria: Criteria, config: Mapping) -> Table:
+    rows = [[f"statistics: {key}", _plain(value)] for key, value in asdict(criteria).items()]
     for key in ("privacy", "thresholds", "splits", "seed"):
         if key in config and (key != "privacy" or config.get("attackers")):
             rows.insert(0, [key, _plain(config[key])])
@@ -288,7 +289,7 @@ def read(given, asked) -> list[dict]:
                 f.stem: catalogue.read(f) for f in _under([*given.tables, *given.privacy], name)
             },
             "figures": {f.stem: f for f in _under(given.figures, name)},
-            "settings": Settings.from_config(asked.config),
+            "criteria": Criteria.from_config(asked.config),
             "config": asked.config,
             "methods": asked.methods,
             "costs": spent[spent["dataset"] == name].drop(columns="dataset"),

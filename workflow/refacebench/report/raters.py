@@ -9,14 +9,14 @@ from refacebench import manifest
 from refacebench.report import tables
 from refacebench.results import answers, catalogue
 from refacebench.results.result import RATERS, View
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 
 def write(
     paths: Sequence[str | Path],
     key: str | Path,
     out: Iterable[str | Path],
-    settings: Settings,
+    criteria: Criteria,
     note: str = "",
 ) -> str:
     """Read answers and write the tables of raters as TSV and LaTeX; return a line about them.
@@ -29,13 +29,13 @@ def write(
         The kit's key.
     out : iterable of path
         The TSV files; the stem of each names its table.
-    settings : Settings
+    criteria : Criteria
     note : str
         Stands before every caption.
     """
-    given = answers.collect(paths, key, settings)
+    given = answers.collect(paths, key, criteria)
     found = catalogue.compute(RATERS, given)
     for path in map(Path, out):
         manifest.write(found[path.stem], path)
-        tables.print_latex(catalogue.read(path), path, View(found, settings), note)
+        tables.print_latex(catalogue.read(path), path, View(found, criteria), note)
     return answers.line(given, len(paths))

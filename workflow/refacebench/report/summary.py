@@ -20,7 +20,7 @@ from refacebench.results.volumes import significant_regions
 from refacebench.results.words import plural
 from refacebench.statistics import losses
 from refacebench.statistics.attack_tables import is_beaten, is_unranked, main_rows
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.unavailable import present
 from refacebench.vocabulary import ATTACKING, FOLLOWUP, GLOBALS, REGIONS, UNDEFACED, split_variant
 
@@ -37,7 +37,7 @@ def reminder(tables: Mapping[str, pd.DataFrame]) -> str:
 
 def summary_lines(
     tables: Mapping[str, pd.DataFrame],
-    settings: Settings | None = None,
+    criteria: Criteria | None = None,
     *,
     segmenter: str | None = None,
     look: Look | None = None,
@@ -48,7 +48,7 @@ def summary_lines(
     ----------
     tables : mapping of str to pandas.DataFrame
         The tables of one dataset; missing or empty ones are named as such.
-    settings : Settings, optional
+    criteria : Criteria, optional
         Those of the tables.
     segmenter : str, optional
         The first one of the tables if left out.
@@ -60,29 +60,29 @@ def summary_lines(
     list of str
         Scans; how far the checks can be trusted; what an attack reaches on the
         originals, where attacks were scored; a line a defacer
-        (:func:`refacebench.findings.line`); overlap; volumes and brain age;
+        (:func:`refacebench.results.findings.line`); overlap; volumes and brain age;
         utility and what was not measured.
     """
-    settings = settings or Settings()
+    criteria = criteria or Criteria()
     look = look or look_of(tables)
     everything = tables
     tables = {name: present(table) for name, table in tables.items()}
     segmenter = segmenter or _first_segmenter(tables)
     return [
         _scans_line(tables),
-        *_method_lines(everything, settings, look),
-        *_recognition_lines(tables, settings, look),
+        *_method_lines(everything, criteria, look),
+        *_recognition_lines(tables, criteria, look),
         _overlap_line(tables, segmenter, look),
-        f"{_volumes_line(tables, settings, segmenter, look)} {_age_line(tables, segmenter, look)}",
+        f"{_volumes_line(tables, criteria, segmenter, look)} {_age_line(tables, segmenter, look)}",
         f"{_utility_line(tables, segmenter, look)} {reminder(tables)}",
     ]
 
 
-def _method_lines(tables, settings: Settings, look: Look) -> list[str]:
+def _method_lines(tables, criteria: Criteria, look: Look) -> list[str]:
     """Return how far the checks can be trusted, what attacks reach, and a line a defacer."""
     if _get(tables, "quality").empty:
         return ["Methods: not judged."]
-    first = findings.originals_line(tables, settings.level)
+    first = findings.originals_line(tables, criteria.level)
     lines = [findings.line(findings.finding(tables, name)) for name in look.defacers]
     return [findings.checks_line(tables), *([first] if first else []), *lines]
 
@@ -119,7 +119,7 @@ def _scans_line(tables) -> str:
     return text + (f"; {lost}." if lost else ".")
 
 
-def _recognition_lines(tables, settings: Settings, look: Look) -> list[str]:
+def _recognition_lines(tables, criteria: Criteria, look: Look) -> list[str]:
     """Return a line on the plane of attacks and volumes; none where no attack was scored."""
     if not is_measured(tables):
         return []
@@ -219,13 +219,13 @@ def _range(values: pd.Series, look: Look) -> str:
     return f"{values[low]:.3f} ({low}) to {values[high]:.3f} ({high})"
 
 
-def _volumes_line(tables, settings: Settings, segmenter, look: Look) -> str:
+def _volumes_line(tables, criteria: Criteria, segmenter, look: Look) -> str:
     table = _get(tables, "volumes", segmenter)
-    counts = significant_regions(table, settings.alpha) if len(table) else pd.DataFrame()
+    counts = significant_regions(table, criteria.alpha) if len(table) else pd.DataFrame()
     if counts.empty or not counts["tested"].any():
         return "Volumes: not measured."
     counts = counts[counts["tested"] > 0]
-    hopeless = out_of_reach(table, settings.alpha)
+    hopeless = out_of_reach(table, criteria.alpha)
     if set(hopeless) >= set(counts.index):
         most = int(table["n"].max())
         return (
@@ -244,18 +244,18 @@ def _volumes_line(tables, settings: Settings, segmenter, look: Look) -> str:
     listed = shorten([*parts, *methods], 8, "; ")
     return (
         f"Volumes (regions of {len(REGIONS)} that differ from the original, Holm p < "
-        f"{settings.alpha:g}): {listed}.{_globals_line(table, settings, look)}"
+        f"{criteria.alpha:g}): {listed}.{_globals_line(table, criteria, look)}"
     )
 
 
-def _globals_line(table: pd.DataFrame, settings: Settings, look: Look) -> str:
+def _globals_line(table: pd.DataFrame, criteria: Criteria, look: Look) -> str:
     """Return which whole-brain volumes differ, TIV among them, and the change that is largest."""
     rows = table[table["region"].isin(GLOBALS) & table["p_holm"].notna()]
     rows = rows[~rows["variant"].isin(UNDEFACED)]
     tested = rows["region"].nunique()
     if not tested:
         return ""
-    rows = rows[rows["p_holm"] < settings.alpha]
+    rows = rows[rows["p_holm"] < criteria.alpha]
     parts = []
     for variant in look.sort(rows["variant"]):
         mine = rows[rows["variant"] == variant]
@@ -373,5 +373,5 @@ def closing(datasets: Sequence[Mapping], page: str | Path) -> str:
         synthetic = " (SYNTHETIC, no evidence about real people)" if dataset["statement"] else ""
         found.append(f"\nDataset {dataset['name']}{synthetic}")
         found += [f"WARNING: {line}" for line in warning_lines(dataset["tables"])]
-        found += summary_lines(dataset["tables"], dataset["settings"])
+        found += summary_lines(dataset["tables"], dataset["criteria"])
     return "\n".join([*found, f"\nReport: {page}", ""])

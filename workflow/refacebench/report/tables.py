@@ -41,5 +41,5 @@ def print_latex(table: pd.DataFrame, path: Path, view: View, note: str = "") -> 
     """Write one table as LaTeX beside its TSV file, unless it is not to be printed."""
     result = catalogue.find(path.stem)
     if result.in_latex:
-        words = f"{note} {result.caption(view)}".strip()
+        words = f"{note} {result.said(view)}".strip()
         write_latex(table, words, path.with_suffix(".tex"), result.latex or None, result.name)

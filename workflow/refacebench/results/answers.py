@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -18,7 +19,7 @@ from refacebench.kit.questions import COLUMNS, identity
 from refacebench.reasons import one_line
 from refacebench.results import raters_problems
 from refacebench.results.inputs import Answered
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 FORMAT, FORMAT_VERSION = "refacebench-answers", 1
 _ANSWERS = ("kit", "rater", "question", "choice")
@@ -46,7 +47,9 @@ def read_key(path: str | Path) -> pd.DataFrame:
     return key.astype({"block": int, "right": int})
 
 
-def read_answers(paths: Iterable[str | Path], key: pd.DataFrame):
+def read_answers(
+    paths: Iterable[str | Path], key: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read answer files.
 
     A rater's second answer to a question (a part that was saved twice, once as
@@ -88,7 +91,9 @@ def read_answers(paths: Iterable[str | Path], key: pd.DataFrame):
     return kept, raters_problems.RESULT.frame(problems + twice)
 
 
-def _problem(path, line, rater="", question="", *, reason) -> dict:
+def _problem(
+    path: Path, line: int, rater: str = "", question: str = "", *, reason: str
+) -> dict[str, Any]:
     return {
         "file": Path(path).name,
         "line": line,
@@ -98,7 +103,7 @@ def _problem(path, line, rater="", question="", *, reason) -> dict:
     }
 
 
-def _read_file(path: Path) -> list[tuple[int, dict]]:
+def _read_file(path: Path) -> list[tuple[int, dict[str, Any]]]:
     """Return (line or number of the answer, answer) of a file."""
     if path.stat().st_size > _MOST_BYTES:
         raise _Unusable("too large for an answer file")
@@ -115,7 +120,7 @@ def _read_file(path: Path) -> list[tuple[int, dict]]:
     raise _Unusable("neither .json nor .csv")
 
 
-def _read_json(text: str) -> list[tuple[int, dict]]:
+def _read_json(text: str) -> list[tuple[int, dict[str, Any]]]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -134,7 +139,7 @@ def _read_json(text: str) -> list[tuple[int, dict]]:
     ]
 
 
-def _read_csv(text: str) -> list[tuple[int, dict]]:
+def _read_csv(text: str) -> list[tuple[int, dict[str, Any]]]:
     reader = csv.DictReader(text.splitlines())
     missing = [name for name in _ANSWERS if name not in (reader.fieldnames or [])]
     if missing:
@@ -142,7 +147,9 @@ def _read_csv(text: str) -> list[tuple[int, dict]]:
     return [(number, row) for number, row in enumerate(reader, start=2)]
 
 
-def _checked(answer, wanted, known, choices, path, line) -> dict:
+def _checked(
+    answer: Mapping[str, Any], wanted: str, known: Any, choices: int, path: Path, line: int
+) -> dict[str, Any]:
     """Return an answer with its types."""
     if answer.get("kit") != wanted:
         raise _Unusable("answers to another kit (its questions are not those of the key)")
@@ -166,7 +173,7 @@ def _checked(answer, wanted, known, choices, path, line) -> dict:
     }
 
 
-def _without_contradictions(answers: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
+def _without_contradictions(answers: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Keep one of equal answers and none of contradicting ones."""
     groups = answers.groupby(["rater", "question"], sort=False)["choice"]
     contradicting = groups.transform("nunique") > 1 if len(answers) else pd.Series(dtype=bool)
@@ -184,11 +191,11 @@ def _without_contradictions(answers: pd.DataFrame) -> tuple[pd.DataFrame, list[d
     return kept.reset_index(drop=True), twice
 
 
-def collect(paths: Iterable[str | Path], key: str | Path, settings: Settings) -> Answered:
+def collect(paths: Iterable[str | Path], key: str | Path, criteria: Criteria) -> Answered:
     """Return what stands in answer files, for the results of raters."""
     known = read_key(key)
     answers, problems = read_answers(paths, known)
-    return Answered(answers, problems, known, settings)
+    return Answered(answers, problems, known, criteria)
 
 
 def line(given: Answered, files: int) -> str:

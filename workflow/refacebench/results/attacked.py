@@ -10,6 +10,7 @@ flow and none here.  Pure functions of the manifests of enrolment and attack.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -45,11 +46,11 @@ def attacked(
         were stopped alike.  An attacker that is not installed stops no scan unless all are.
     """
     scans = {scan["scan"]: scan for scan in inventory.to_dict("records")}
-    by_key: dict[tuple[str, str], dict[str, list[dict]]] = {}
+    by_key: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
     for row in rows.to_dict("records"):
         key = row["variant"], row["scan"]
         by_key.setdefault(key, {}).setdefault(row["method"], []).append(row)
-    attackers: dict[str, dict] = {}
+    attackers: dict[str, dict[str, Any]] = {}
     for (variant, _), found in by_key.items():
         attackers.setdefault(variant, {}).update(dict.fromkeys(found))
     result = []
@@ -66,14 +67,14 @@ def attacked(
     return flow.RESULT.frame(result)
 
 
-def _expected(scan: dict, variant: str) -> bool:
+def _expected(scan: dict[str, Any], variant: str) -> bool:
     """Tell whether a scan must be in every attacker's manifest of a variant."""
     if scan.get("status", OK) != OK or scan.get("split", "") in _FIT:
         return False
     return variant == "original" or scan.get("role", "") in _MEASURED
 
 
-def _end(scan: dict, found: dict[str, list[dict]]) -> dict | None:
+def _end(scan: dict[str, Any], found: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
     """Return stage, status and reason of one scan; None where it never came to a rendering."""
     if not found:
         return None
@@ -94,7 +95,7 @@ def _end(scan: dict, found: dict[str, list[dict]]) -> dict | None:
     }
 
 
-def _of_attacker(rows: Sequence[dict], attacker: str) -> dict:
+def _of_attacker(rows: Sequence[dict[str, Any]], attacker: str) -> dict[str, Any]:
     """Return where one attacker left a scan, as gallery, query or training scan."""
     if not rows:
         reason = f"in no manifest of {attacker}"
@@ -105,11 +106,11 @@ def _of_attacker(rows: Sequence[dict], attacker: str) -> dict:
     return max(rows, key=_place)
 
 
-def _place(row: dict) -> int:
+def _place(row: dict[str, Any]) -> int:
     return ATTACKING.index(row["stage"]) if row["stage"] in ATTACKING else -1
 
 
-def _reason(stopped: dict[str, dict], total: int) -> str:
+def _reason(stopped: dict[str, dict[str, Any]], total: int) -> str:
     reasons = list(dict.fromkeys(str(end["reason"]) for end in stopped.values()))
     # What happened before anybody looked at the scan has nothing to do with one attacker.
     common = all(end["stage"] == ATTACKING[0] for end in stopped.values())
@@ -120,7 +121,7 @@ def _reason(stopped: dict[str, dict], total: int) -> str:
     return one_line("; ".join(reasons))
 
 
-def _purpose(scan: dict, attackers: list[str]) -> dict:
+def _purpose(scan: dict[str, Any], attackers: list[str]) -> dict[str, Any]:
     """Return status and reason of a scan that nothing stopped."""
     if scan.get("split", "") in _FIT:
         reason = f"{scan['split']} split, serves to train {', '.join(attackers)}"

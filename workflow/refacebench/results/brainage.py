@@ -16,6 +16,7 @@ their accuracy on their own training data.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,16 +35,16 @@ from refacebench.statistics.cohort import (
     rescan_pairs,
     segmenters_of,
 )
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import bootstrap_mean
-from refacebench.statistics.settings import Settings
 from refacebench.statistics.summaries import draws
 
 
 def compute(
     measurements: pd.DataFrame,
-    settings: Settings,
+    criteria: Criteria,
     variants: Sequence[str],
-    models: Mapping[str, dict],
+    models: Mapping[str, dict[str, Any]],
 ) -> pd.DataFrame:
     """Return the error and the shift of predicted age of every variant, the original too.
 
@@ -57,14 +58,14 @@ def compute(
     rows = []
     for segmenter in segmenters_of(measurements):
         model = models.get(segmenter, {"note": "no brain-age model"})
-        rescan = _rescan_shift(measurements, segmenter, settings)
+        rescan = _rescan_shift(measurements, segmenter, criteria)
         for variant in variants:
-            table = pairs(measurements, segmenter, variant, settings)
+            table = pairs(measurements, segmenter, variant, criteria)
             rows.append(
                 {
                     "variant": variant,
                     "segmenter": segmenter,
-                    **_row(table, variant, settings),
+                    **_row(table, variant, criteria),
                     **rescan,
                     **_training(model),
                 }
@@ -78,8 +79,8 @@ def compute(
     return result
 
 
-def _row(table: pd.DataFrame, variant: str, settings: Settings) -> dict:
-    options = draws(settings)
+def _row(table: pd.DataFrame, variant: str, criteria: Criteria) -> dict[str, Any]:
+    options = draws(criteria)
     persons = table["participant"]
     reference = _reference(table, "brainage_raw")
     new = measure(table, "brainage_raw").where(reference.notna())
@@ -103,7 +104,7 @@ def _row(table: pd.DataFrame, variant: str, settings: Settings) -> dict:
         **_mean("shift", shift, options),
         "shift_sd": shift.std(ddof=1) if len(shift) > 1 else np.nan,
         **_mean("shift_abs", by_participant(change.abs(), persons), options),
-        "p": paired.wilcoxon(shift, settings.zero_method)[1],
+        "p": paired.wilcoxon(shift, criteria.zero_method)[1],
         **_mean("mae_change", worse, options),
     }
 
@@ -114,18 +115,18 @@ def _reference(table: pd.DataFrame, name: str) -> pd.Series:
     return table[f"ref_{name}"]
 
 
-def _mean(name: str, values: pd.Series, options: dict) -> dict:
+def _mean(name: str, values: pd.Series, options: dict[str, Any]) -> dict[str, Any]:
     low, high = bootstrap_mean(values, **options)
     mean = float(values.mean()) if len(values) else np.nan
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
-def _rescan_shift(measurements, segmenter, settings) -> dict:
+def _rescan_shift(measurements: pd.DataFrame, segmenter: str, criteria: Criteria) -> dict[str, Any]:
     """Return the yardstick: the mean absolute difference between a person's two sessions.
 
     Only persons of the compared splits: the model has seen the others.
     """
-    both = rescan_pairs(measurements, segmenter, settings.splits)
+    both = rescan_pairs(measurements, segmenter, criteria.splits)
     if "brainage_shiftable_1" not in both:
         return {"rescan_shift_abs": np.nan, "n_rescan": 0}
     change = (both["brainage_shiftable_2"] - both["brainage_shiftable_1"]).abs()
@@ -136,7 +137,7 @@ def _rescan_shift(measurements, segmenter, settings) -> dict:
     }
 
 
-def _training(model: Mapping) -> dict:
+def _training(model: Mapping[str, Any]) -> dict[str, Any]:
     accuracy = model.get("out_of_fold", {})
     return {
         "r2_train_cv": accuracy.get("r2", np.nan),
@@ -159,7 +160,7 @@ def caption(view: View) -> str:
         "Holm-corrected over the variants of a segmenter.",
         *_models(table),
         words.rests(view, table),
-        words.intervals(view.settings),
+        words.intervals(view.criteria),
         words.engines(view.tables.get("quality")),
     )
 
@@ -194,7 +195,7 @@ TITLES = {
 
 
 @styled
-def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None):
+def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None) -> Any:
     """Draw the mean shift of predicted age, and the error of the prediction, by variant.
 
     Parameters
@@ -236,7 +237,7 @@ def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None):
     return figure
 
 
-def _yardsticks(axes, table: pd.DataFrame) -> None:
+def _yardsticks(axes: Any, table: pd.DataFrame) -> None:
     """Draw zero, the shift between two scans of one person, and the error on the originals."""
     axes[0].axvline(0.0, color=INK, linewidth=0.8, zorder=1)
     rescan = table["rescan_shift_abs"].dropna()
@@ -284,7 +285,7 @@ RESULT = Result(
         r2_train_cv mae_train_cv n_train correction note
     """,
     compute=lambda given, _: compute(
-        given.measurements, given.settings, given.variants, given.brainage_models
+        given.measurements, given.criteria, given.variants, given.brainage_models
     ),
     caption=caption,
     latex="""

@@ -6,6 +6,7 @@ Empty unless the dataset has ``carry``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ def compute(rows: pd.DataFrame | None, variants: Sequence[str]) -> pd.DataFrame:
     return RESULT.frame(result)
 
 
-def _carried_row(table: pd.DataFrame) -> dict:
+def _carried_row(table: pd.DataFrame) -> dict[str, Any]:
     done = table[table["status"] == OK]
     missing = (table["status"] == EXCLUDED) & (table["path"].fillna("") == "")
 

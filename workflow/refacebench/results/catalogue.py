@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -63,7 +64,7 @@ def tables(job: str) -> list[str]:
     return [result.name for result in of_job(job) if result.columns]
 
 
-def compute(job: str, given) -> dict[str, pd.DataFrame]:
+def compute(job: str, given: Any) -> dict[str, pd.DataFrame]:
     """Return all tables of a rule.
 
     Parameters
@@ -77,14 +78,15 @@ def compute(job: str, given) -> dict[str, pd.DataFrame]:
         If results need each other in a circle.
     """
     made: dict[str, pd.DataFrame] = {}
-    waiting = [result for result in of_job(job) if result.compute]
+    waiting = {result.name: result for result in of_job(job) if result.compute}
     while waiting:
-        ready = [result for result in waiting if set(result.needs) <= set(made)]
+        ready = [result for result in waiting.values() if set(result.needs) <= set(made)]
         if not ready:
-            raise ValueError(f"results wait for each other: {', '.join(r.name for r in waiting)}")
+            raise ValueError(f"results wait for each other: {', '.join(waiting)}")
         for result in ready:
-            made[result.name] = result.compute(given, made)
-        waiting = [result for result in waiting if result not in ready]
+            if result.compute:
+                made[result.name] = result.compute(given, made)
+            del waiting[result.name]
     return {
         result.name: noted(made[result.name], given.absent)
         for result in of_job(job)
@@ -137,7 +139,7 @@ def attack_figure_names() -> list[str]:
     return [figure.name for _, figure in figures(attacks=True)]
 
 
-def draw(view: View, segmenters: Sequence[str], attacks: bool = False) -> dict:
+def draw(view: View, segmenters: Sequence[str], attacks: bool = False) -> dict[str, Any]:
     """Return the figures of measurements, or those of attacks, by name.
 
     Where there is nothing to draw, a figure says so.
@@ -147,14 +149,12 @@ def draw(view: View, segmenters: Sequence[str], attacks: bool = False) -> dict:
     dict of str to matplotlib.figure.Figure
         Exactly the names of :func:`figure_names` or :func:`attack_figure_names`.
     """
-    drawn = {}
+    drawn: dict[str, Any] = {}
     for _, figure in figures(attacks):
-        if figure.by_segmenter:
-            for segmenter in segmenters:
-                name = name_of(figure.name, segmenter, segmenters)
-                drawn[name] = figure.draw(view.of(segmenter))
-        else:
-            drawn[figure.name] = figure.draw(view)
+        of = segmenters if figure.by_segmenter else [None]
+        for segmenter in of:
+            name = name_of(figure.name, segmenter, segmenters) if segmenter else figure.name
+            drawn[name] = figure.draw(view.of(segmenter)) if figure.draw else None
     return drawn
 
 
@@ -176,12 +176,11 @@ def caption(name: str, view: View) -> str:
     Raises
     ------
     KeyError
-        If there is no such result, or it has no caption.
+        If there is no such result.
+    ValueError
+        If it has no caption.
     """
-    found = find(name)
-    if found.caption is None:
-        raise KeyError(f"result {name} has no caption")
-    return found.caption(view)
+    return find(name).said(view)
 
 
 def reference() -> str:

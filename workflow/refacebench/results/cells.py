@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from refacebench.plot.numbers import NO_VALUE, number
 from refacebench.plot.style import Look
 
 
-def by_variant(table: pd.DataFrame, look: Look):
+def by_variant(table: pd.DataFrame, look: Look) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the label and the rows of each variant, in the order of all figures."""
     for variant in look.sort(table["variant"]):
         yield look.label(variant), table[table["variant"] == variant]
 
 
-def with_interval(row, name: str, low: str, high: str, digits: int, signed=False, scale=1.0) -> str:
+def with_interval(
+    row: pd.Series,
+    name: str,
+    low: str,
+    high: str,
+    digits: int,
+    signed: bool = False,
+    scale: float = 1.0,
+) -> str:
     """Return ``value [low, high]``."""
     value, below, above = (
         number(scale * row[c] if pd.notna(row[c]) else None, digits, signed)
@@ -25,7 +35,7 @@ def with_interval(row, name: str, low: str, high: str, digits: int, signed=False
     return value if below == NO_VALUE else f"{value} [{below}, {above}]"
 
 
-def count(row) -> str:
+def count(row: pd.Series) -> str:
     """Return the participants of a row, the failed scans in brackets."""
     failed = row.get("n_failed", 0)
     text = str(int(row["n"])) if pd.notna(row["n"]) else "0"

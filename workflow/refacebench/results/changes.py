@@ -13,19 +13,21 @@ from refacebench.results import words
 from refacebench.results.result import STATISTICS, Result, View
 from refacebench.results.volume_tests import CHANGED, changed_scans, share_over
 from refacebench.statistics.cohort import each
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import share
-from refacebench.statistics.settings import Settings
 
 
-def compute(measurements, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+def compute(
+    measurements: pd.DataFrame, criteria: Criteria, variants: Sequence[str]
+) -> pd.DataFrame:
     """Return the share of scans with a change above the threshold in grey, white, CSF or TIV."""
     rows = []
-    for segmenter, variant, table in each(measurements, settings, variants):
+    for segmenter, variant, table in each(measurements, criteria, variants):
         if variant == "original":
             continue
-        flags = changed_scans(table, settings)
+        flags = changed_scans(table, criteria)
         failed, persons = flags.isna(), table["participant"]
-        low_high = share(flags[~failed] == 1, persons[~failed], settings.level)[1:]
+        low_high = share(flags[~failed] == 1, persons[~failed], criteria.level)[1:]
         rows.append(
             {
                 "variant": variant,
@@ -33,10 +35,10 @@ def compute(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
                 "n": persons[~failed].nunique(),
                 "n_scans": int((~failed).sum()),
                 "n_failed": int(failed.sum()),
-                **share_over(flags == 1, failed, persons, settings),
+                **share_over(flags == 1, failed, persons, criteria),
                 "completers_low": low_high[0],
                 "completers_high": low_high[1],
-                "threshold_pct": settings.threshold_pct,
+                "threshold_pct": criteria.threshold_pct,
             }
         )
     return RESULT.frame(rows)
@@ -45,11 +47,11 @@ def compute(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
 def caption(view: View) -> str:
     """Return the caption of the shares of changed scans."""
     return words.join(
-        f"Scans in which {CHANGED} changed by more than {view.settings.threshold_pct:g} % of the "
+        f"Scans in which {CHANGED} changed by more than {view.criteria.threshold_pct:g} % of the "
         f"original{view.by}. In share_over failed scans count as changed; "
         "share_over_completers leaves them out.",
         words.rests(view, view.rows("changes")),
-        words.shares(view.settings),
+        words.shares(view.criteria),
         words.engines(view.tables.get("quality")),
     )
 
@@ -63,7 +65,7 @@ RESULT = Result(
         share_over share_over_low share_over_high
         share_over_completers completers_low completers_high threshold_pct
     """,
-    compute=lambda given, _: compute(given.measurements, given.settings, given.variants),
+    compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),
     caption=caption,
     order=612,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,7 +54,7 @@ def printed(view: View) -> Printed:
     return [str(c).replace("_", " ") for c in table.columns], rows
 
 
-def _cell(value) -> str:
+def _cell(value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
     return number(value, 0 if value == int(value) else 1) if np.isfinite(value) else NO_VALUE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,18 +17,18 @@ from refacebench.results.cells import by_variant
 from refacebench.results.quality import HEADING
 from refacebench.results.result import STATISTICS, Figure, Printed, Result, View
 from refacebench.statistics.cohort import measure, pairs
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import share
-from refacebench.statistics.settings import Settings
 from refacebench.vocabulary import UNDEFACED
 
 #: Parts of the face in the order of the table, the ears apart.
 PARTS = ("nose", "eyes", "mouth", "ears")
 
 
-def compute(once: pd.DataFrame, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+def compute(once: pd.DataFrame, criteria: Criteria, variants: Sequence[str]) -> pd.DataFrame:
     """Return in how many scans each part of the face is left.
 
-    A part is left if more than ``settings.part_left`` of its surface is.  Only
+    A part is left if more than ``criteria.part_left`` of its surface is.  Only
     scans count that have the part in view and were judged; the others are in
     ``n_without``.
 
@@ -40,12 +41,12 @@ def compute(once: pd.DataFrame, settings: Settings, variants: Sequence[str]) -> 
     for variant in variants:
         if variant == "original":
             continue
-        table = pairs(once, "any", variant, settings)
+        table = pairs(once, "any", variant, criteria)
         for part in PARTS:
             values = measure(table, f"face_left_{part}")
             known = values.dropna()
-            left = known > settings.part_left
-            value, low, high = share(left, table.loc[known.index, "participant"], settings.level)
+            left = known > criteria.part_left
+            value, low, high = share(left, table.loc[known.index, "participant"], criteria.level)
             rows.append(
                 {
                     "variant": variant,
@@ -67,15 +68,15 @@ def caption(view: View) -> str:
     limit = {**THRESHOLDS, **view.thresholds}
     return words.join(
         f"Scans in which a part of the original's own face is left: more than "
-        f"{100 * view.settings.part_left:g} % of its surface. Scans that have the part in view and "
+        f"{100 * view.criteria.part_left:g} % of its surface. Scans that have the part in view and "
         f"were judged; ears are shown for information{_ears_note(limit)}.",
-        words.shares(view.settings),
+        words.shares(view.criteria),
         words.left_out(view),
         words.engines(view.tables.get("quality")),
     )
 
 
-def _ears_note(limit: Mapping) -> str:
+def _ears_note(limit: Mapping[str, Any]) -> str:
     if limit["ears_left"] >= 1:
         return " and are no Failure I (threshold ears_left)"
     return f", and are a Failure I above {100 * limit['ears_left']:g} %"
@@ -86,7 +87,7 @@ TITLES = {"nose": "Nose left", "eyes": "Eyes left", "mouth": "Mouth left", "ears
 
 
 @styled
-def draw(table: pd.DataFrame, look: Look):
+def draw(table: pd.DataFrame, look: Look) -> Any:
     """Draw, for each part of the face, the share of scans in which it is left.
 
     Parameters
@@ -135,7 +136,7 @@ RESULT = Result(
     about=__doc__,
     job=STATISTICS,
     columns="variant part n n_without n_left left_share low high median_left",
-    compute=lambda given, _: compute(given.once, given.settings, given.variants),
+    compute=lambda given, _: compute(given.once, given.criteria, given.variants),
     caption=caption,
     heading=HEADING,
     order=210,

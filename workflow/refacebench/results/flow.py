@@ -16,7 +16,7 @@ enrolled and attacked (:mod:`~refacebench.results.attacked`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -107,9 +107,15 @@ def follow(
     return RESULT.frame(rows)
 
 
-def _index(manifests) -> tuple[dict, list[str]]:
+#: Rows of a manifest by scan, of which several segmenters may have one each; and by stage and
+#: variant.
+_Rows = dict[str, list[dict[str, Any]]]
+_Found = dict[tuple[str, str], _Rows]
+
+
+def _index(manifests: Iterable[StageManifest]) -> tuple[_Found, list[str]]:
     """Return rows by (stage, variant) and scan, and the variants in order of appearance."""
-    found: dict[tuple[str, str], dict[str, list[dict]]] = {}
+    found: _Found = {}
     tagged: dict[str, None] = {}
     for item in manifests:
         if item.stage not in STAGES:
@@ -123,7 +129,7 @@ def _index(manifests) -> tuple[dict, list[str]]:
     return found, list(tagged)
 
 
-def _chain(variant: str, found: dict) -> list[tuple[str, dict]]:
+def _chain(variant: str, found: _Found) -> list[tuple[str, _Rows]]:
     """Return the stages after the inventory that a variant goes through, with their rows."""
     defacer, refacer = split_variant(variant)
     owner = {"prepare": "", "deface": defacer, "segment": variant, "measure": variant}
@@ -133,7 +139,9 @@ def _chain(variant: str, found: dict) -> list[tuple[str, dict]]:
     return [(stage, found[stage, name]) for stage, name in keys if (stage, name) in found]
 
 
-def _follow(scan: dict, chain, variant: str, final: str) -> dict:
+def _follow(
+    scan: dict[str, Any], chain: list[tuple[str, _Rows]], variant: str, final: str
+) -> dict[str, Any]:
     """Return stage, status and reason of where one scan ended."""
     last = "inventory"
     if scan.get("status", OK) != OK:
@@ -155,7 +163,7 @@ def _follow(scan: dict, chain, variant: str, final: str) -> dict:
     return {"stage": last, "status": MISSING, "reason": f"in no {final} manifest of {variant}"}
 
 
-def _stopped(rows: list[dict], stage: str, total: int) -> dict:
+def _stopped(rows: list[dict[str, Any]], stage: str, total: int) -> dict[str, Any]:
     """Return the end of a scan that failed, in one or in several segmenters."""
     reasons = list(dict.fromkeys(str(row.get("reason", "")) for row in rows))
     if len(rows) < total or len(reasons) > 1:
@@ -171,13 +179,13 @@ def _stopped(rows: list[dict], stage: str, total: int) -> dict:
     }
 
 
-def _purpose(scan: dict) -> str:
+def _purpose(scan: dict[str, Any]) -> str:
     """Return what a scan is there for if not to be compared; empty for the others."""
     role = scan.get("role")
     if scan.get("split") in ("train", "validation"):
         use = "a later session, not used" if role in _LATER else "serves to fit models"
         return f"{scan['split']} split, {use}"
-    return _LATER.get(role, "")
+    return _LATER.get(str(role), "")
 
 
 #: What the later sessions are there for.

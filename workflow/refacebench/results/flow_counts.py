@@ -68,6 +68,14 @@ def compute(table: pd.DataFrame, stages: Sequence[str] = MEASURING) -> pd.DataFr
     return RESULT.frame(rows)
 
 
+def of_both_ways(measured: pd.DataFrame, branch: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the counts on the way to the measures and, where there is one, to the attacks."""
+    counts = [compute(measured)]
+    if branch is not None:
+        counts.append(compute(branch, ATTACKING))
+    return pd.concat(counts, ignore_index=True)
+
+
 def _applies(stage: str, variant: str) -> bool:
     """Tell whether a variant goes through a stage at all."""
     if stage == "deface":
@@ -82,6 +90,15 @@ def caption(view: View) -> str:
         "render, enrol and attack begin with the variant's image, beside segment and measure; "
         "what any attacker lost counts there as lost.",
     )
+
+
+#: On the page, where there is less room.
+PAGE_CAPTION = (
+    "Scans that came out of each stage, of those that went in. Training and validation scans "
+    "and later sessions leave the flow on purpose. Rendering, enrolment and attack begin with "
+    "a variant's image again, beside segmentation and measures; a scan counts as lost there "
+    "if any attacker lost it."
+)
 
 
 def printed(view: View) -> Printed:
@@ -107,17 +124,8 @@ RESULT = Result(
     about=__doc__,
     job=FLOW,
     columns="variant stage n_in n_ok n_excluded n_failed n_unavailable n_not_used n_missing",
-    compute=lambda given, _: pd.concat(
-        [compute(given.measured), *([compute(given.branch, ATTACKING)] if given.attacks else [])],
-        ignore_index=True,
-    ),
+    compute=lambda given, _: of_both_ways(given.measured, given.branch),
     caption=caption,
     order=20,
     printed=printed,
-    numbers=lambda _: (
-        "Scans that came out of each stage, of those that went in. Training and validation scans "
-        "and later sessions leave the flow on purpose. Rendering, enrolment and attack begin with "
-        "a variant's image again, beside segmentation and measures; a scan counts as lost there "
-        "if any attacker lost it."
-    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -13,13 +14,12 @@ from refacebench.results import catalogue
 from refacebench.results.attacked import attacked
 from refacebench.results.flow import LOST, StageManifest, absent_manifests, follow, without_age
 from refacebench.run import configuration, methods, plan
-from refacebench.run.paths import manifest_place
 from refacebench.statistics import comparisons, unavailable
 from refacebench.statistics.attacks import Evaluation, evaluate_all
 from refacebench.statistics.cohort import assemble, check, once, variants_of
 from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-from refacebench.statistics.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Measured:
         The measurement table; with the columns of
         :func:`refacebench.brainage.add_predictions` where models are given, and rows of
         unavailable variants (:func:`refacebench.statistics.unavailable.rows`).
-    settings : Settings
+    criteria : Criteria
     variants : sequence of str
         The variants that there should be; see
         :func:`refacebench.statistics.cohort.variants_of`.
@@ -50,13 +50,13 @@ class Measured:
     """
 
     measurements: pd.DataFrame
-    settings: Settings = field(default_factory=Settings)
+    criteria: Criteria = field(default_factory=Criteria)
     variants: Sequence[str] | None = None
-    brainage_models: Mapping[str, dict] = field(default_factory=dict)
+    brainage_models: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     carried: pd.DataFrame | None = None
     inventory: pd.DataFrame | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check the rows and order the variants."""
         check(self.measurements)
         object.__setattr__(self, "variants", variants_of(self.measurements, self.variants))
@@ -100,15 +100,17 @@ class Followed:
         return follow(self.inventory, self.manifests, self.variants)
 
     @cached_property
-    def branch(self) -> pd.DataFrame:
-        """Where scans ended on the way to the attacks."""
+    def branch(self) -> pd.DataFrame | None:
+        """Where scans ended on the way to the attacks; None without any."""
+        if self.attacks is None:
+            return None
         return attacked(self.inventory, self.attacks, self.variants or ())
 
     @property
     def flow(self) -> pd.DataFrame:
         """Both, of the second way the lost scans alone, and scans without an age."""
         parts = [self.measured, without_age(self.inventory, self.measured)]
-        if self.attacks is not None:
+        if self.branch is not None:
             parts.append(self.branch[self.branch["status"].isin(LOST)])
         return pd.concat(parts, ignore_index=True)
 
@@ -128,7 +130,7 @@ class Attacked:
     volumes : pandas.DataFrame
         The table ``volumes``.
     protocol : Protocol
-    settings : Settings
+    criteria : Criteria
     floors : collection of str
         The attackers that look at no face.
     absent : mapping
@@ -141,7 +143,7 @@ class Attacked:
     queries: pd.DataFrame
     volumes: pd.DataFrame
     protocol: Protocol
-    settings: Settings
+    criteria: Criteria
     floors: Collection[str] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
 
@@ -153,7 +155,7 @@ class Answered:
     answers: pd.DataFrame
     problems: pd.DataFrame
     key: pd.DataFrame
-    settings: Settings
+    criteria: Criteria
     absent: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -162,23 +164,29 @@ class Answered:
 
 def measurements(paths: Iterable[str]) -> pd.DataFrame:
     """Return the measurement table from manifests; no rows without any."""
-    places = [(manifest_place(path), path) for path in paths]
-    if not places:
+    tables = [manifest.read(path) for path in paths]
+    if not tables:
         return pd.DataFrame(columns=[*manifest.COLUMNS, "segmenter"])
-    return assemble((at.segmenter, at.variant, manifest.read(path)) for at, path in places)
+    return assemble((_the("segmenter", table), _the("variant", table), table) for table in tables)
 
 
-def read_measured(given, settings: Settings, asked) -> Measured:
+def _the(column: str, table: pd.DataFrame) -> str:
+    """Return what all rows of a manifest have in common; a batch has one row at least."""
+    return table[column].iloc[0]
+
+
+def read_measured(given: Any, criteria: Criteria, asked: Any) -> Measured:
     """Read what the rule ``statistics`` is given.
 
     Parameters
     ----------
     given
         Paths: ``measured``, ``rescans``, ``inventory``, ``carried`` and ``brain_age``.
-    settings : Settings
+    criteria : Criteria
     asked
-        ``config`` with the ``brain_age``; ``variants``; ``unavailable``, reasons by variant; and
-        ``unused``, the lists of scans that nothing uses.
+        ``config`` with the ``brain_age``; ``variants``; ``unavailable``, reasons by variant;
+        ``unused``, the lists of scans that nothing uses; and ``carried_by``, the defacer behind
+        each manifest of ``carried``.
     """
     method = methods.declared("brainage", configuration.BRAIN_AGE, asked.config["brain_age"])
     models = brainage.load(given.brain_age)
@@ -186,12 +194,12 @@ def read_measured(given, settings: Settings, asked) -> Measured:
     added = unavailable.rows(table, asked.unavailable)
     table = brainage.add_predictions(table, method, models)
     companions = [
-        manifest.read(path).assign(made_by=manifest_place(path).variant)
-        for path in given.get("carried", [])
+        manifest.read(path).assign(made_by=defacer)
+        for path, defacer in zip(given.get("carried", []), asked.carried_by, strict=True)
     ]
     return Measured(
         pd.concat([table, added], ignore_index=True),
-        settings,
+        criteria,
         asked.variants,
         models,
         pd.concat(companions, ignore_index=True) if companions else None,
@@ -199,7 +207,7 @@ def read_measured(given, settings: Settings, asked) -> Measured:
     )
 
 
-def read_followed(given, asked) -> Followed:
+def read_followed(given: Any, asked: Any) -> Followed:
     """Read what the rule ``flow`` is given.
 
     Parameters
@@ -210,13 +218,19 @@ def read_followed(given, asked) -> Followed:
     asked
         ``variants``, ``unavailable`` and ``unused`` as for :func:`read_measured`.
     """
-    paths = [*given.measured, *given.rescans, *given.training, *given.refacing]
-    places = [(manifest_place(path), manifest.read(path)) for path in paths]
+    made = {"measure": given.measured, "segment": [*given.rescans, *given.training]}
+    made["deface"] = given.refacing
+    stages = [
+        StageManifest(stage, _the("variant", table), table)
+        for stage, paths in made.items()
+        for table in map(manifest.read, paths)
+    ]
     originals = [
-        (at.segmenter, at.variant, table) for at, table in places if at.variant == "original"
+        (_the("segmenter", found.table), found.variant, found.table)
+        for found in stages
+        if found.variant == "original"
     ]
     added = unavailable.rows(assemble(originals), asked.unavailable)
-    stages = [StageManifest(at.stage, at.variant, table) for at, table in places]
     ledgers = [manifest.read(path) for path in [*given.enrolled, *given.attacked]]
     return Followed(
         plan.read_all(given.inventory, asked.unused),
@@ -228,7 +242,7 @@ def read_followed(given, asked) -> Followed:
 
 
 def read_attacked(
-    given, protocol: Protocol, settings: Settings, floors: Collection[str]
+    given: Any, protocol: Protocol, criteria: Criteria, floors: Collection[str]
 ) -> Attacked:
     """Read what the rule ``privacy`` is given.
 
@@ -236,18 +250,18 @@ def read_attacked(
     ----------
     given
         Paths: ``attacks``, ``enrolled``, ``attacked`` and ``volumes``.
-    protocol, settings, floors
+    protocol, criteria, floors
         As for :class:`Attacked`.
     """
     more: list[Comparisons] = []
     return Attacked(
-        evaluate_all(_each(given.attacks, more), protocol, settings),
+        evaluate_all(_each(given.attacks, more), protocol, criteria),
         more,
         manifest.read_many(given.enrolled),
         manifest.read_many(given.attacked),
         catalogue.read(given.volumes),
         protocol,
-        settings,
+        criteria,
         floors,
     )
 

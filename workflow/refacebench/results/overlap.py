@@ -17,28 +17,30 @@ from refacebench.results import words
 from refacebench.results.cells import by_variant, count, with_interval
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
 from refacebench.statistics.cohort import by_participant, each, has_reference, measure
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.summaries import median, summary
 
 
-def compute(measurements, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+def compute(
+    measurements: pd.DataFrame, criteria: Criteria, variants: Sequence[str]
+) -> pd.DataFrame:
     """Return Dice and IoU with the original's segmentation; a failed scan is 0 in ``*_all``."""
     rows = []
-    for segmenter, variant, table in each(measurements, settings, variants):
+    for segmenter, variant, table in each(measurements, criteria, variants):
         if variant == "original":
             continue
         for structure in STRUCTURES:
             here = table[has_reference(table, structure)]
             for name in ("dice", "iou"):
                 values = measure(here, f"{name}_{structure}")
-                everyone = summary(values.fillna(0.0), here["participant"], settings)
+                everyone = summary(values.fillna(0.0), here["participant"], criteria)
                 rows.append(
                     {
                         "variant": variant,
                         "segmenter": segmenter,
                         "structure": structure,
                         "measure": name,
-                        **summary(values, here["participant"], settings),
+                        **summary(values, here["participant"], criteria),
                         "n_failed": int(values.isna().sum()),
                         "median": median(by_participant(values, here["participant"])),
                         "mean_all": everyone["mean"],
@@ -59,7 +61,7 @@ def caption(view: View) -> str:
         "measuring stick. In the column 'all' (mean_all) a failed scan counts as zero; the other "
         "columns are of completers.",
         words.rests(view, table),
-        words.intervals(view.settings),
+        words.intervals(view.criteria),
         words.engines(view.tables.get("quality")),
     )
 
@@ -94,7 +96,7 @@ RESULT = Result(
         variant segmenter structure measure n n_scans n_failed
         mean sd median low high mean_all low_all high_all
     """,
-    compute=lambda given, _: compute(given.measurements, given.settings, given.variants),
+    compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),
     caption=caption,
     latex="variant segmenter structure measure n n_failed mean low high mean_all",
     heading=Heading(

@@ -10,6 +10,7 @@ says why there are fewer, or fewer queries or people in the gallery.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,8 @@ from refacebench.results.cells import by_variant, with_interval
 from refacebench.results.result import ATTACKS, Figure, Heading, Printed, Result, View
 from refacebench.statistics.attack_tables import SETTING_WORDS, attackers, main_rows, main_setting
 from refacebench.statistics.attacks import Evaluation
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.losses import explained
-from refacebench.statistics.settings import Settings
 
 #: What stands beside all that was measured of recognisability.
 MEASURED = (
@@ -39,7 +40,9 @@ HEADING = Heading(
 )
 
 
-def compute(evaluations: Sequence[Evaluation], gallery: pd.DataFrame, queries: pd.DataFrame):
+def compute(
+    evaluations: Sequence[Evaluation], gallery: pd.DataFrame, queries: pd.DataFrame
+) -> pd.DataFrame:
     """Return one row a setting, attacker and variant.
 
     Parameters
@@ -76,7 +79,7 @@ def caption(view: View) -> str:
         "over all variants and attackers of a setting. rank1_detectable: the smallest rate that "
         "would have passed. Not above chance is not safe.",
         _resplits(table),
-        words.intervals(view.settings),
+        words.intervals(view.criteria),
         "Intervals of rank 1 and rank k are widened to Clopper-Pearson's; those of choices are "
         "Gaffke's bounds, which are the same for plain hits.",
     )
@@ -113,7 +116,7 @@ def is_measured(tables: Mapping[str, pd.DataFrame]) -> bool:
 
 
 @styled
-def draw(table: pd.DataFrame, look: Look):
+def draw(table: pd.DataFrame, look: Look) -> Any:
     """Draw identification rates as bars, one panel an attacker (CP-GAN, fig. 4 left).
 
     Upper panels: choice among several pictures; lower panels: named first
@@ -160,7 +163,15 @@ def draw(table: pd.DataFrame, look: Look):
     return figure
 
 
-def _rates(axes, places, table, measure, chance, setting, look) -> None:
+def _rates(
+    axes: Any,
+    places: Mapping[str, float],
+    table: pd.DataFrame,
+    measure: str,
+    chance: str,
+    setting: str,
+    look: Look,
+) -> None:
     axes.tick_params(axis="y", length=0)
     main = table[table["setting"] == setting].set_index("variant")
     easy = table[table["setting"] != setting].set_index("variant")
@@ -191,7 +202,7 @@ def _rates(axes, places, table, measure, chance, setting, look) -> None:
                        zorder=2)  # fmt: skip
 
 
-def _rates_legend(figure, setting, table) -> None:
+def _rates_legend(figure: Any, setting: str, table: pd.DataFrame) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -208,7 +219,7 @@ def _rates_legend(figure, setting, table) -> None:
 
 def printed(view: View) -> Printed:
     """Return one row a variant, one column an attacker, in the setting that counts."""
-    table, look, settings = view.rows("privacy"), view.look, view.settings
+    table, look, criteria = view.rows("privacy"), view.look, view.criteria
     table = main_rows(table)
     attackers = list(dict.fromkeys(table["attacker"]))
     first = "rank1_completers"
@@ -219,9 +230,9 @@ def printed(view: View) -> Printed:
     rows = []
     for label, mine in by_variant(table, look):
         by = mine.set_index("attacker")
-        cells = [_attack_cell(by, a, name, settings) for a in attackers]
+        cells = [_attack_cell(by, a, name, criteria) for a in attackers]
         if name != first:
-            cells += [_attack_cell(by, a, first, settings) for a in attackers]
+            cells += [_attack_cell(by, a, first, criteria) for a in attackers]
         failed = int((mine["n"] - mine["n_completers"]).max())
         rows.append([label, _of_planned(mine) + (f" ({failed})" if failed else ""), *cells])
     return columns, rows
@@ -234,13 +245,13 @@ def _of_planned(mine: pd.DataFrame) -> str:
     return f"{number} ({'; '.join(texts)})" if texts else number
 
 
-def _attack_cell(by, attacker: str, name: str, settings: Settings) -> str:
+def _attack_cell(by: pd.DataFrame, attacker: str, name: str, criteria: Criteria) -> str:
     if attacker not in by.index:
         return NO_VALUE
     row = by.loc[attacker]
     text = with_interval(row, name, f"{name}_low", f"{name}_high", 0, scale=100)
     rank1 = name == "rank1_completers"
-    if rank1 and row["p_holm"] < settings.alpha:
+    if rank1 and row["p_holm"] < criteria.alpha:
         text = text.replace(" [", "* [", 1)
     if row["n_undetected"] > 0 and not rank1:
         text += f"; no face {int(row['n_undetected'])}/{int(row['n_queries'])}"
@@ -253,7 +264,7 @@ def _numbers(view: View) -> str:
         f"The numbers of the figure in percent; {words.brackets(view)}; n: participants; "
         "(failed): those "
         "whom an attacker could not compare, in none of its rates; *: named first more often "
-        f"than chance (exact test, Holm p < {view.settings.alpha:g})."
+        f"than chance (exact test, Holm p < {view.criteria.alpha:g})."
     )
 
 

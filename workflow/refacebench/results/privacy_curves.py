@@ -6,6 +6,7 @@ With bootstrap intervals (``low``, ``high``) or ranges over resplits (``band_*``
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -37,12 +38,12 @@ def caption(view: View) -> str:
         "ranking; ignorance gives the diagonal. ROC: true against false accepts over all "
         "thresholds of the distance. Of queries that could be compared. Bands: over resplits "
         "where an attacker is trained, else pointwise bootstrap over participants.",
-        words.intervals(view.settings),
+        words.intervals(view.criteria),
     )
 
 
 @styled
-def draw(curves: pd.DataFrame, look: Look, *, setting: str, curve: str = "top_alpha"):
+def draw(curves: pd.DataFrame, look: Look, *, setting: str, curve: str = "top_alpha") -> Any:
     """Draw top-alpha curves with their bands, one panel an attacker (CP-GAN, fig. 4 right).
 
     Parameters
@@ -95,11 +96,11 @@ def draw(curves: pd.DataFrame, look: Look, *, setting: str, curve: str = "top_al
 _DASHES = {"null": (0, (1, 1)), "blurred": (0, (5, 2)), "black": (0, (2, 3))}
 
 
-def _dash(variant: str):
+def _dash(variant: str) -> Any:
     return _DASHES.get(variant, (0, (3, 1.2)) if "+" in variant else "-")
 
 
-def _line(axes, rows: pd.DataFrame, look: Look, variant: str) -> None:
+def _line(axes: Any, rows: pd.DataFrame, look: Look, variant: str) -> None:
     rows = rows.sort_values("x")
     colour = look.colour(variant)
     # The resplits' band where there is one, else the participants' bootstrap.
@@ -110,7 +111,7 @@ def _line(axes, rows: pd.DataFrame, look: Look, variant: str) -> None:
     axes.plot(rows["x"], rows["y"], color=colour, linewidth=1.4, linestyle=_dash(variant))
 
 
-def _curves_legend(figure, look: Look, variants) -> None:
+def _curves_legend(figure: Any, look: Look, variants: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
@@ -122,7 +123,7 @@ def _curves_legend(figure, look: Look, variants) -> None:
     figure.legend(handles=handles, loc="outside lower left", ncols=4, handlelength=3)
 
 
-def _figure(view: View, curve: str):
+def _figure(view: View, curve: str) -> Any:
     setting = main_setting(view.tables["privacy"])
     return draw(view.rows("privacy_curves"), view.look, setting=setting, curve=curve)
 

@@ -9,6 +9,7 @@ average face gives away something of this very person.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,14 +22,14 @@ from refacebench.results.result import ATTACKS, Printed, Result, View
 from refacebench.statistics import paired
 from refacebench.statistics.cohort import by_participant
 from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import bootstrap_mean, share
-from refacebench.statistics.settings import Settings
 from refacebench.vocabulary import ORIGINAL, PICTURE_CONTROLS
 
 DISTANCES = {"true": "query_true_mm", "average": "query_average_mm"}
 
 
-def compute(found: Sequence[Comparisons], settings: Settings) -> pd.DataFrame:
+def compute(found: Sequence[Comparisons], criteria: Criteria) -> pd.DataFrame:
     """Return the table ``privacy_likeness``: one row an attacker and variant that has both.
 
     ``difference_mm`` is true minus average: below zero the variant is closer.
@@ -36,7 +37,7 @@ def compute(found: Sequence[Comparisons], settings: Settings) -> pd.DataFrame:
     ``closer_share``: participants whose variant is closer than the average face.
     """
     rows = [
-        _row(scores, settings)
+        _row(scores, criteria)
         for scores in found
         if scores.variant not in (ORIGINAL, *PICTURE_CONTROLS)
         and set(DISTANCES.values()) <= set(scores.extra)
@@ -48,7 +49,7 @@ def compute(found: Sequence[Comparisons], settings: Settings) -> pd.DataFrame:
     return table
 
 
-def _row(scores: Comparisons, settings: Settings) -> dict:
+def _row(scores: Comparisons, criteria: Criteria) -> dict[str, Any]:
     persons = scores.query["participant"]
     true, average = (
         pd.Series(np.asarray(scores.extra[name], dtype=float)) for name in DISTANCES.values()
@@ -65,17 +66,17 @@ def _row(scores: Comparisons, settings: Settings) -> dict:
         "n": len(values["true"]),
         "n_queries": int(both.sum()),
         "n_failed": int((~both).sum()),
-        "p": paired.wilcoxon(values["difference"], settings.zero_method)[1],
+        "p": paired.wilcoxon(values["difference"], criteria.zero_method)[1],
     }
     for name, series in values.items():
         low, high = bootstrap_mean(
-            series, n_boot=settings.n_boot, seed=settings.seed, level=settings.level
+            series, n_boot=criteria.n_boot, seed=criteria.seed, level=criteria.level
         )
         mean = float(series.mean()) if len(series) else np.nan
         row |= {f"{name}_mm": mean, f"{name}_low": low, f"{name}_high": high}
     closer = values["difference"] < 0
     row["closer_share"], row["closer_low"], row["closer_high"] = share(
-        closer, closer.index, settings.level
+        closer, closer.index, criteria.level
     )
     return row
 
@@ -89,7 +90,7 @@ def caption(view: View) -> str:
         "above zero does not mean that nobody is recognised: the attacks say that. Wilcoxon "
         "signed-rank over participants, Holm-corrected over all rows.",
         words.cohort(view.tables["privacy_likeness"]),
-        words.intervals(view.settings),
+        words.intervals(view.criteria),
     )
 
 
@@ -126,7 +127,7 @@ RESULT = Result(
         average_mm average_low average_high difference_mm difference_low difference_high
         closer_share closer_low closer_high p p_holm family_size
     """,
-    compute=lambda given, _: compute(given.more, given.settings),
+    compute=lambda given, _: compute(given.more, given.criteria),
     caption=caption,
     latex="""
         variant attacker n true_mm average_mm difference_mm difference_low difference_high

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +18,13 @@ from refacebench.vocabulary import ORIGINAL, PICTURE_CONTROLS
 SURFACE = {"changed_mm", "changed_n", "average_depth"}
 
 
-def surface_maps(found: Sequence[Comparisons], faces: str) -> dict:
+def surface_maps(found: Sequence[Comparisons], faces: str) -> dict[str, Any]:
     """Return the surface distances on the average face, by variant.
 
     Where faces are private and the gallery is small, the average face is left
     flat: only the distances are shown.
     """
-    maps = {}
+    maps: dict[str, dict[str, np.ndarray]] = {}
     before = {
         i.attacker: _seen(i) for i in found if i.variant == ORIGINAL and set(i.extra) >= SURFACE
     }
@@ -42,7 +43,7 @@ def surface_maps(found: Sequence[Comparisons], faces: str) -> dict:
     return maps
 
 
-def _seen(item) -> np.ndarray:
+def _seen(item: Comparisons) -> np.ndarray:
     """Return the share of the scans that were compared which have a surface, by pixel."""
     compared = np.isfinite(item.distance).any(axis=(0, 2)).sum()
     return np.asarray(item.extra["changed_n"], dtype=float) / max(compared, 1)
@@ -66,7 +67,7 @@ NO_SURFACE = "#4f8fd0"
 
 
 @styled
-def draw(maps: Mapping[str, Mapping[str, np.ndarray]], look: Look):
+def draw(maps: Mapping[str, Mapping[str, np.ndarray]], look: Look) -> Any:
     """Draw the mean distance of each variant's surface from the true one, on the average face.
 
     Parameters
@@ -126,7 +127,7 @@ def map_words(found: Mapping[str, np.ndarray]) -> str:
     return ", ".join(parts)
 
 
-def _map_panel(panel, found: Mapping[str, np.ndarray]):
+def _map_panel(panel: Any, found: Mapping[str, np.ndarray]) -> Any:
     """Draw one variant and return the image that has the colour scale."""
     from matplotlib.colors import ListedColormap
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -19,12 +21,12 @@ def caption(view: View) -> str:
         "Scans in which an attacker that looks for a face found none (or that could not be "
         "rendered). Not detected is not the same as safe: such scans are compared all the same "
         "where the attacker can.",
-        words.shares(view.settings),
+        words.shares(view.criteria),
     )
 
 
 @styled
-def draw(table: pd.DataFrame, look: Look):
+def draw(table: pd.DataFrame, look: Look) -> Any:
     """Draw the share of scans on which an attacker found no face, one panel an attacker.
 
     Attackers that found one everywhere (or look for none) are left out.

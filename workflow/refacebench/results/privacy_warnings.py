@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,8 @@ import pandas as pd
 from refacebench.results.result import ATTACKS, Result, View
 from refacebench.statistics import paired
 from refacebench.statistics.attacks import Evaluation
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-from refacebench.statistics.settings import Settings
 from refacebench.vocabulary import ORIGINAL, OTHER_SESSION, PICTURE_CONTROLS, SKULL_STRIP
 
 BLURRED, BLACK = PICTURE_CONTROLS
@@ -30,7 +31,7 @@ LEAK, WEAK, BLIND, NOT_RUN, MISSING, SMALL, EASY, NO_LANDMARK = (
 LOUD = ("leak", "weak_attack", "blind_attack", "not_attacked", "missing_control")
 
 
-def compute(results: Sequence[Evaluation], protocol: Protocol, settings: Settings) -> pd.DataFrame:
+def compute(results: Sequence[Evaluation], protocol: Protocol, criteria: Criteria) -> pd.DataFrame:
     """Return the table ``privacy_warnings``: what a reader must know before any number.
 
     ``weak_attack``: the attacker does not name the ORIGINAL first significantly
@@ -50,11 +51,11 @@ def compute(results: Sequence[Evaluation], protocol: Protocol, settings: Setting
                 rows.append(_warning(MISSING, attacker, name, "", {}, _missing(attacker, name)))
         for row in mine:
             if row["variant"] == ORIGINAL and _attacked(row):
-                rows += _original_warnings(row, settings)
+                rows += _original_warnings(row, criteria)
         rows += _not_run(attacker, mine)
         rows += _sessions_warning(attacker, mine)
         rows += _gallery_warning(attacker, mine, protocol)
-    rows += _leaks(results, settings) + _landmarks(results)
+    rows += _leaks(results, criteria) + _landmarks(results)
     order = (LEAK, WEAK, BLIND, NOT_RUN, MISSING, SMALL, EASY, NO_LANDMARK)
     place = {kind: i for i, kind in enumerate(order)}
     return RESULT.frame(sorted(rows, key=lambda row: place[row["kind"]]))
@@ -65,7 +66,7 @@ def _missing(attacker: str, control: str) -> str:
     return f"{attacker} was not run on {control.upper()}: {unknown} is unknown."
 
 
-def _landmarks(results: Sequence[Evaluation]) -> list[dict]:
+def _landmarks(results: Sequence[Evaluation]) -> list[dict[str, Any]]:
     """Name the controls of which nobody's numbers are there to compare with."""
     seen = {r.row["variant"] for r in results}
     messages = {
@@ -80,13 +81,13 @@ def _landmarks(results: Sequence[Evaluation]) -> list[dict]:
     ]
 
 
-def _attacked(row: Mapping) -> bool:
+def _attacked(row: Mapping[str, Any]) -> bool:
     return row["n_queries"] > row["n_failed"]
 
 
-def _not_run(attacker: str, rows: Sequence[Mapping]) -> list[dict]:
+def _not_run(attacker: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return one warning a reason for which variants have no score at all."""
-    by_reason = {}
+    by_reason: dict[str, dict[str, None]] = {}
     for row in rows:
         if row["n_queries"] and not _attacked(row):
             by_reason.setdefault(row["note"], {})[row["variant"]] = None
@@ -104,7 +105,9 @@ def _not_run(attacker: str, rows: Sequence[Mapping]) -> list[dict]:
     ]
 
 
-def _warning(kind, attacker, control, setting, row, message) -> dict:
+def _warning(
+    kind: str, attacker: str, control: str, setting: str, row: pd.Series, message: str
+) -> dict[str, Any]:
     return {
         "kind": kind,
         "attacker": attacker,
@@ -118,11 +121,11 @@ def _warning(kind, attacker, control, setting, row, message) -> dict:
     }
 
 
-def _original_warnings(row: Mapping, settings: Settings) -> list[dict]:
+def _original_warnings(row: Mapping[str, Any], criteria: Criteria) -> list[dict[str, Any]]:
     found = []
     attacker, setting = row["attacker"], row["setting"]
     in_words = setting.replace("_", " ")
-    if not row.get("p_holm", np.nan) < settings.alpha:
+    if not row.get("p_holm", np.nan) < criteria.alpha:
         message = (
             f"this attack is weak: its numbers protect nobody. {attacker} ({in_words}) names "
             f"{100 * row['rank1_completers']:.0f} % of {row['n_completers']} participants from "
@@ -141,7 +144,7 @@ def _original_warnings(row: Mapping, settings: Settings) -> list[dict]:
     return found
 
 
-def _sessions_warning(attacker: str, rows: Sequence[Mapping]) -> list[dict]:
+def _sessions_warning(attacker: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     other = [row for row in rows if row["setting"] == OTHER_SESSION]
     if not other or any(row["n_queries"] for row in other):
         return []
@@ -152,7 +155,9 @@ def _sessions_warning(attacker: str, rows: Sequence[Mapping]) -> list[dict]:
     return [_warning(EASY, attacker, "", OTHER_SESSION, {}, message)]
 
 
-def _gallery_warning(attacker: str, rows: Sequence[Mapping], protocol: Protocol) -> list[dict]:
+def _gallery_warning(
+    attacker: str, rows: Sequence[Mapping[str, Any]], protocol: Protocol
+) -> list[dict[str, Any]]:
     sizes = [row["n_gallery"] for row in rows if _attacked(row)]
     if not sizes or min(sizes) >= protocol.options:
         return []
@@ -163,13 +168,13 @@ def _gallery_warning(attacker: str, rows: Sequence[Mapping], protocol: Protocol)
     return [_warning(SMALL, attacker, "", "", {}, message)]
 
 
-def _leaks(results: Sequence[Evaluation], settings: Settings) -> list[dict]:
+def _leaks(results: Sequence[Evaluation], criteria: Criteria) -> list[dict[str, Any]]:
     black = [r.row for r in results if r.row["variant"] == BLACK and _attacked(r.row)]
     p_values = [row.get(name, np.nan) for row in black for name in ("p", "p_area")]
     corrected = np.reshape(paired.correct(p_values, "holm"), (-1, 2))
     found = []
     for row, pair in zip(black, corrected, strict=True):
-        if not (pair < settings.alpha).any():
+        if not (pair < criteria.alpha).any():
             continue
         message = (
             f"the protocol leaks: {row['attacker']} ({row['setting'].replace('_', ' ')}) names "
@@ -204,7 +209,7 @@ RESULT = Result(
     about=__doc__,
     job=ATTACKS,
     columns="kind attacker control setting n rank1 chance p_holm message",
-    compute=lambda given, _: compute(given.evaluations, given.protocol, given.settings),
+    compute=lambda given, _: compute(given.evaluations, given.protocol, given.criteria),
     caption=caption,
     latex="kind attacker control setting message",
     order=160,

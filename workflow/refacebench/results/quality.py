@@ -8,6 +8,7 @@ outputs no voxel of the brain mask differs; brain voxels removed and changed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,8 +21,8 @@ from refacebench.results import findings, words
 from refacebench.results.cells import by_variant, with_interval
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, Tables, View
 from refacebench.statistics.cohort import each, measure
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import share
-from refacebench.statistics.settings import Settings
 from refacebench.statistics.summaries import joined, largest, median
 from refacebench.vocabulary import UNAVAILABLE, UNDEFACED
 
@@ -34,7 +35,9 @@ HEADING = Heading(
 )
 
 
-def compute(measurements, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+def compute(
+    measurements: pd.DataFrame, criteria: Criteria, variants: Sequence[str]
+) -> pd.DataFrame:
     """Return how many scans fall into which quality class, of all scans with an original.
 
     A scan without an output (the variant failed before it was judged) is a
@@ -51,7 +54,7 @@ def compute(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
         If a row has a class that :mod:`refacebench.metrics.verdict` does not know.
     """
     rows = []
-    for segmenter, variant, table in each(measurements, settings, variants):
+    for segmenter, variant, table in each(measurements, criteria, variants):
         if variant == "original":
             continue
         classes = _quality_classes(table)
@@ -59,7 +62,7 @@ def compute(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
         face = classes != "no_face"
         # An image that only the segmenter failed on was looked at all the same.
         looked_at = table.assign(ok=table["ok"] | classes.isin(set(CLASSES) - {"crash"}))
-        success = share(classes[face] == "success", table.loc[face, "participant"], settings.level)
+        success = share(classes[face] == "success", table.loc[face, "participant"], criteria.level)
         rows.append(
             {
                 "variant": variant,
@@ -89,7 +92,7 @@ def _quality_classes(table: pd.DataFrame) -> pd.Series:
     return given.mask(given == "", np.where(table["ok"] | later, "unrated", "crash"))
 
 
-def _brain_counts(table: pd.DataFrame) -> dict:
+def _brain_counts(table: pd.DataFrame) -> dict[str, Any]:
     removed, changed = measure(table, "brain_removed"), measure(table, "brain_changed")
     percent = removed / measure(table, "brain_voxels").replace(0, np.nan) * 100
     return {
@@ -105,7 +108,7 @@ def _brain_counts(table: pd.DataFrame) -> dict:
     }
 
 
-def judged(table: pd.DataFrame, classes: pd.Series) -> dict:
+def judged(table: pd.DataFrame, classes: pd.Series) -> dict[str, Any]:
     """Return in how many scans face and brain came out as they should, and out of how many.
 
     Parameters
@@ -156,7 +159,7 @@ def caption(view: View) -> str:
         "recognised. Its share is of the scans that came with a face, crashes among them. 'Cannot "
         "fail': the method spares the very brain mask by which it is judged, so that only true "
         "labels could show a loss.",
-        words.shares(view.settings),
+        words.shares(view.criteria),
         _worst(view.tables),
         words.left_out(view),
         words.engines(table),
@@ -170,7 +173,7 @@ def _worst(tables: Tables) -> str:
     return "Worst attack: over all attackers, also after a face was put back (table tradeoff)."
 
 
-def _ears(limit: Mapping) -> str:
+def _ears(limit: Mapping[str, Any]) -> str:
     """Return whether ears count towards a Failure I."""
     if limit["ears_left"] >= 1:
         return "; ears do not count"
@@ -212,7 +215,7 @@ _LIGHT = ("no_face", "failure_1", "untouched", "unrated")
 
 
 @styled
-def draw(table: pd.DataFrame, look: Look, *, level: float = 0.95):
+def draw(table: pd.DataFrame, look: Look, *, level: float = 0.95) -> Any:
     """Draw one stacked bar a variant, with the share without failure and its interval.
 
     Parameters
@@ -247,7 +250,7 @@ def draw(table: pd.DataFrame, look: Look, *, level: float = 0.95):
     return figure
 
 
-def _bar(axes, y, row) -> None:
+def _bar(axes: Any, y: float, row: pd.Series) -> None:
     start = 0.0
     for name, scans in class_counts(row).items():
         if scans <= 0 or not row["n"]:
@@ -268,7 +271,7 @@ def _bar(axes, y, row) -> None:
     axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5)
 
 
-def _legend(figure, seen) -> None:
+def _legend(figure: Any, seen: Sequence[str]) -> None:
     from matplotlib.patches import Patch
 
     handles = [Patch(color=BARS[name][1], label=BARS[name][0]) for name in seen]
@@ -313,7 +316,7 @@ RESULT = Result(
         brain_changed_median brain_changed_max scans_with_brain_loss scans_with_brain_change
         scans_identical
     """,
-    compute=lambda given, _: compute(given.measurements, given.settings, given.variants),
+    compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),
     caption=caption,
     latex="""
         variant segmenter engine version n n_with_face success failure_1 failure_2 failure_1+2 crash
@@ -327,7 +330,7 @@ RESULT = Result(
             "quality",
             "Stacked bars: share of scans in each class of the automatic checks, one bar a "
             "variant.",
-            lambda view: draw(view.rows("quality"), view.look, level=view.settings.level),
+            lambda view: draw(view.rows("quality"), view.look, level=view.criteria.level),
         )
     ],
 )

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from refacebench.results.result import RATERS, Result, View
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import clopper_pearson, quantiles, wider
-from refacebench.statistics.settings import Settings
 
 
-def compute(answers: pd.DataFrame, key: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+def compute(answers: pd.DataFrame, key: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
     """Return the table ``raters``: how often the right option was picked, by variant and setting.
 
     Raters and persons are drawn at once in every resample, and a person's
@@ -33,7 +33,7 @@ def compute(answers: pd.DataFrame, key: pd.DataFrame, settings: Settings) -> pd.
     for variant, setting in key[["variant", "setting"]].drop_duplicates().to_numpy():
         mine = table[(table["variant"] == variant) & (table["setting"] == setting)]
         asked = key[(key["variant"] == variant) & (key["setting"] == setting)]
-        low, high = _interval(mine, settings)
+        low, high = _interval(mine, criteria)
         chance = 1.0 / choices
         rows.append(
             {
@@ -55,28 +55,28 @@ def compute(answers: pd.DataFrame, key: pd.DataFrame, settings: Settings) -> pd.
     return RESULT.frame(rows)
 
 
-def _interval(table: pd.DataFrame, settings: Settings) -> tuple[float, float]:
+def _interval(table: pd.DataFrame, criteria: Criteria) -> tuple[float, float]:
     if table.empty:
         return (np.nan, np.nan)
     persons = table.groupby("participant")["hit"].mean()
-    exact = clopper_pearson(float(persons.sum()), len(persons), settings.level)
-    return wider(_bootstrap(table, settings), exact)
+    exact = clopper_pearson(float(persons.sum()), len(persons), criteria.level)
+    return wider(_bootstrap(table, criteria), exact)
 
 
-def _bootstrap(table: pd.DataFrame, settings: Settings) -> tuple[float, float]:
+def _bootstrap(table: pd.DataFrame, criteria: Criteria) -> tuple[float, float]:
     """Return the pigeonhole bootstrap's interval; of one rater, over persons alone."""
     cells = table.pivot_table("hit", "rater", "participant", aggfunc=["sum", "count"])
     hits, counts = (cells[name].fillna(0.0).to_numpy() for name in ("sum", "count"))
-    rng = np.random.default_rng(settings.seed)
-    raters, persons = (_draws(n, settings.n_boot, rng) for n in hits.shape)
+    rng = np.random.default_rng(criteria.seed)
+    raters, persons = (_draws(n, criteria.n_boot, rng) for n in hits.shape)
     right, asked = (((raters @ part) * persons).sum(axis=1) for part in (hits, counts))
     drawn = asked > 0
     if not drawn.any() or max(hits.shape) < 2:
         return (np.nan, np.nan)
-    return quantiles(right[drawn] / asked[drawn], settings.level)
+    return quantiles(right[drawn] / asked[drawn], criteria.level)
 
 
-def _draws(n: int, n_boot: int, rng) -> np.ndarray:
+def _draws(n: int, n_boot: int, rng: np.random.Generator) -> np.ndarray:
     if n == 1:
         return np.ones((n_boot, 1))
     return rng.multinomial(n, np.full(n, 1 / n), size=n_boot).astype(float)
@@ -86,9 +86,9 @@ def caption(view: View) -> str:
     """Return the caption of the human raters' rates."""
     return (
         "How often human raters picked the right one of several pictures of a variant, shown one "
-        f"original. Intervals: {100 * view.settings.level:g} %, bootstrap over raters and "
-        f"participants at once ({view.settings.n_boot} resamples, "
-        f"seed {view.settings.seed}), widened to Clopper-Pearson's over participants. "
+        f"original. Intervals: {100 * view.criteria.level:g} %, bootstrap over raters and "
+        f"participants at once ({view.criteria.n_boot} resamples, "
+        f"seed {view.criteria.seed}), widened to Clopper-Pearson's over participants. "
         "above_chance: the interval lies above chance."
     )
 
@@ -101,7 +101,7 @@ RESULT = Result(
         variant setting n_asked n_raters n_questions n_participants n_answers n_right
         rate low high chance above_chance
     """,
-    compute=lambda given, _: compute(given.answers, given.key, given.settings),
+    compute=lambda given, _: compute(given.answers, given.key, given.criteria),
     caption=caption,
     order=170,
 )

@@ -10,12 +10,12 @@ from refacebench.results.result import STATISTICS, Result, View
 from refacebench.results.volume_tests import FAMILIES, margins
 from refacebench.statistics import paired
 from refacebench.statistics.cohort import by_participant, rescan_pairs, segmenters_of
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import bootstrap_mean
-from refacebench.statistics.settings import Settings
 from refacebench.statistics.summaries import draws
 
 
-def compute(measurements, settings: Settings) -> pd.DataFrame:
+def compute(measurements: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
     """Return the scan-rescan difference of each volume and the margin that follows from it.
 
     The margin of a region is the mean over participants of the absolute
@@ -35,9 +35,9 @@ def compute(measurements, settings: Settings) -> pd.DataFrame:
                 values = np.full(len(both), np.nan)
             values = pd.Series(values, index=both.index, dtype=float)
             persons = by_participant(values, both["participant"]).to_numpy()
-            low, high = bootstrap_mean(persons, **draws(settings))
+            low, high = bootstrap_mean(persons, **draws(criteria))
             mean = persons.mean() if len(persons) else np.nan
-            enough = len(persons) >= settings.min_rescans
+            enough = len(persons) >= criteria.min_rescans
             rows.append(
                 {
                     "segmenter": segmenter,
@@ -47,7 +47,7 @@ def compute(measurements, settings: Settings) -> pd.DataFrame:
                     "low": low,
                     "high": high,
                     "p95_abs_pct": np.quantile(persons, 0.95) if len(persons) else np.nan,
-                    "margin_pct": mean if enough else settings.equivalence_margin_pct,
+                    "margin_pct": mean if enough else criteria.equivalence_margin_pct,
                     "margin_source": "rescan" if enough else "config",
                 }
             )
@@ -61,9 +61,9 @@ def caption(view: View) -> str:
     return words.join(
         "Absolute difference between two sessions of a participant, the later one a declared "
         f"rescan, in percent of their mean{view.by}. Equivalence is tested within "
-        f"{margins(table, table, view.settings)}.",
+        f"{margins(table, table, view.criteria)}.",
         words.cohort(table) if rescanned else NO_RESCAN,
-        words.intervals(view.settings),
+        words.intervals(view.criteria),
     )
 
 
@@ -79,7 +79,7 @@ RESULT = Result(
     about=__doc__,
     job=STATISTICS,
     columns="segmenter region n mean_abs_pct low high p95_abs_pct margin_pct margin_source",
-    compute=lambda given, _: compute(given.measurements, given.settings),
+    compute=lambda given, _: compute(given.measurements, given.criteria),
     caption=caption,
     order=613,
 )

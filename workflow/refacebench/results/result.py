@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from refacebench.faces import may_show
-from refacebench.plot.style import Look
-from refacebench.statistics.settings import Settings
+from refacebench.plot.style import Look, look_of
+from refacebench.statistics.criteria import Criteria
 
 #: The rules that compute results.  Results of measurements, the scans' flow, results of attacks,
 #: answers of human raters, and what the run cost; results without a table are only drawn.
@@ -29,7 +29,7 @@ class View:
     ----------
     tables : mapping of str to pandas.DataFrame
         Result tables of one dataset by name; missing ones were not made.
-    settings : Settings
+    criteria : Criteria
         Those that the tables were made with.
     segmenter : str, optional
         Whose rows are meant; those of all segmenters where it is left out.
@@ -37,7 +37,7 @@ class View:
         The config's ``thresholds``.
     faces : str
         The dataset's ``faces``.
-    look : Look, optional
+    look : Look
         Order, names and colours of the variants; for figures and the page.
     measures : pandas.DataFrame, optional
         The measurement table; for figures with one point a scan.
@@ -49,13 +49,13 @@ class View:
     """
 
     tables: Tables
-    settings: Settings = field(default_factory=Settings)
+    criteria: Criteria = field(default_factory=Criteria)
     segmenter: str | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     faces: str = "private"
-    look: Look | None = None
+    look: Look = field(default_factory=lambda: look_of({}))
     measures: pd.DataFrame | None = None
-    maps: Mapping[str, Mapping] = field(default_factory=dict)
+    maps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scans: pd.DataFrame | None = None
 
     def rows(self, name: str) -> pd.DataFrame:
@@ -201,7 +201,7 @@ class Result:
     numbers: Callable[[View], str] | None = None
     figures: Sequence[Figure] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Take the names apart."""
         for name in ("columns", "latex"):
             given = getattr(self, name)
@@ -212,7 +212,7 @@ class Result:
         if wants and not {"note", "reason"} & set(self.columns):
             object.__setattr__(self, "columns", (*self.columns, "note"))
 
-    def frame(self, rows: list[dict]) -> pd.DataFrame:
+    def frame(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
         """Return rows as this table: its columns, in its order, none more.
 
         Raises
@@ -224,6 +224,18 @@ class Result:
         if unknown:
             raise ValueError(f"table {self.name} has no columns {', '.join(unknown)}")
         return pd.DataFrame(rows, columns=list(self.columns))
+
+    def said(self, view: View) -> str:
+        """Return the caption of the table.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if self.caption is None:
+            raise ValueError(f"result {self.name} has no caption")
+        return self.caption(view)
 
     def words(self, figure: Figure) -> Callable[..., str]:
         """Return the caption of one of the figures."""

@@ -6,7 +6,8 @@ scan; ``seconds_mean`` adds up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from refacebench.results import words
 from refacebench.results.cells import by_variant
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
 from refacebench.statistics.cohort import pairs
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.summaries import joined, largest, median
 from refacebench.vocabulary import STAGES, TOTAL, UNAVAILABLE, split_variant
 
@@ -26,7 +27,9 @@ from refacebench.vocabulary import STAGES, TOTAL, UNAVAILABLE, split_variant
 TIMED = ("prepare", "deface", "reface")
 
 
-def compute(once, absent, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+def compute(
+    once: pd.DataFrame, absent: Mapping[str, str], criteria: Criteria, variants: Sequence[str]
+) -> pd.DataFrame:
     """Return seconds and peak memory a scan of each step that makes a variant, and of all.
 
     Over the compared scans that went through every step of the variant, so that
@@ -39,7 +42,7 @@ def compute(once, absent, settings: Settings, variants: Sequence[str]) -> pd.Dat
     rows = []
     for variant in variants:
         if variant != "original" and variant not in absent:
-            rows += _runtime_rows(pairs(once, "any", variant, settings), variant)
+            rows += _runtime_rows(pairs(once, "any", variant, criteria), variant)
     for variant in absent:
         nothing = pd.Series(dtype=float)
         rows.append(_runtime_row(variant, TOTAL, UNAVAILABLE, nothing, nothing))
@@ -48,7 +51,7 @@ def compute(once, absent, settings: Settings, variants: Sequence[str]) -> pd.Dat
     return RESULT.frame(rows)
 
 
-def _runtime_rows(table: pd.DataFrame, variant: str) -> list[dict]:
+def _runtime_rows(table: pd.DataFrame, variant: str) -> list[dict[str, Any]]:
     """Return a row a step and one for all; only the steps of which times were recorded."""
     refaced = split_variant(variant)[1] is not None
     steps = [s for s in TIMED if (refaced or s != "reface") and f"{s}_seconds" in table]
@@ -77,7 +80,9 @@ def _runtime_rows(table: pd.DataFrame, variant: str) -> list[dict]:
     return [*rows, _runtime_row(variant, TOTAL, engines[last], *total)]
 
 
-def _runtime_row(variant: str, step: str, engine: str, seconds: pd.Series, peak_mb: pd.Series):
+def _runtime_row(
+    variant: str, step: str, engine: str, seconds: pd.Series, peak_mb: pd.Series
+) -> dict[str, Any]:
     return {
         "variant": variant,
         "step": step,
@@ -113,7 +118,7 @@ SHARED = "#c9c9c9"
 
 
 @styled
-def draw(table: pd.DataFrame, look: Look):
+def draw(table: pd.DataFrame, look: Look) -> Any:
     """Draw the mean seconds of a scan, step upon step, and the memory of the method's own steps.
 
     Parameters
@@ -159,13 +164,13 @@ def hungriest(rows: pd.DataFrame) -> pd.Series:
     return own.sort_values("peak_mb_median", kind="stable").iloc[-1]
 
 
-def _nothing(axes, y: float, engine: str) -> None:
+def _nothing(axes: Any, y: float, engine: str) -> None:
     text = UNAVAILABLE if engine == UNAVAILABLE else "no scan went through"
     axes.text(0.01, y, text, transform=axes.get_yaxis_transform(), fontsize=7.5,
               color=FAINT, va="center")  # fmt: skip
 
 
-def _bar(axes, y: float, rows: pd.DataFrame, colour: str) -> None:
+def _bar(axes: Any, y: float, rows: pd.DataFrame, colour: str) -> None:
     """Lay the steps' means end to end; a line goes on to the slowest scan."""
     start = 0.0
     for step in TIMED:
@@ -183,7 +188,9 @@ def _bar(axes, y: float, rows: pd.DataFrame, colour: str) -> None:
                   fontsize=7.5, va="center", color=INK)  # fmt: skip
 
 
-def _median_to_max(axes, y, middle, most, look: Look, variant: str) -> None:
+def _median_to_max(
+    axes: Any, y: float, middle: float, most: float, look: Look, variant: str
+) -> None:
     if not np.isfinite(middle) or middle <= 0:
         return
     colour = look.colour(variant)
@@ -193,7 +200,7 @@ def _median_to_max(axes, y, middle, most, look: Look, variant: str) -> None:
               color=colour, zorder=4)  # fmt: skip
 
 
-def _scale(axes, values: pd.DataFrame, room: float = 1.08) -> None:
+def _scale(axes: Any, values: pd.DataFrame, room: float = 1.08) -> None:
     """Begin at zero, so that lengths can be compared, and leave room for the label at the end."""
     numbers = values.to_numpy(dtype=float)
     numbers = numbers[np.isfinite(numbers) & (numbers > 0)]
@@ -201,12 +208,12 @@ def _scale(axes, values: pd.DataFrame, room: float = 1.08) -> None:
         axes.set_xlim(0, room * numbers.max())
 
 
-def _legend(figure, steps) -> None:
+def _legend(figure: Any, steps: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     colours = {"prepare": SHARED}
-    handles = [
+    handles: list[Any] = [
         Patch(facecolor=colours.get(step, FAINT), edgecolor="white", label=STEPS[step],
               hatch="////" if step == "reface" else None)
         for step in steps
@@ -238,7 +245,7 @@ def printed(view: View) -> Printed:
     return columns, rows
 
 
-def _memory(row) -> str:
+def _memory(row: pd.Series) -> str:
     return f"{number(row['peak_mb_median'], 0)} ({number(row['peak_mb_max'], 0)})"
 
 
@@ -249,7 +256,7 @@ RESULT = Result(
     columns="""
         variant step engine n seconds_mean seconds_median seconds_max peak_mb_median peak_mb_max
     """,
-    compute=lambda given, _: compute(given.once, given.absent, given.settings, given.variants),
+    compute=lambda given, _: compute(given.once, given.absent, given.criteria, given.variants),
     caption=caption,
     heading=Heading("runtime", "Time and memory", order=900),
     order=900,

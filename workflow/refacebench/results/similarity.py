@@ -6,6 +6,7 @@ Measure (corr, ssim) x region (front, full) x site, ``all`` pools sites.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -16,17 +17,17 @@ from refacebench.results import words
 from refacebench.results.cells import by_variant, count, with_interval
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
 from refacebench.statistics.cohort import measure, pairs
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.summaries import summary
 
 
-def compute(once, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+def compute(once: pd.DataFrame, criteria: Criteria, variants: Sequence[str]) -> pd.DataFrame:
     """Return correlation and SSIM with the original image, by site and for all sites."""
     rows = []
     for variant in variants:
         if variant == "original":
             continue
-        table = pairs(once, "any", variant, settings)
+        table = pairs(once, "any", variant, criteria)
         site = table.get("site", pd.Series("", index=table.index)).fillna("").astype(str)
         sites = sorted(set(site) - {""})
         for place in ("all", *sites):
@@ -40,7 +41,7 @@ def compute(once, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
                             "site": place,
                             "measure": name,
                             "region": region,
-                            **summary(values, here["participant"], settings),
+                            **summary(values, here["participant"], criteria),
                             "n_failed": int(values.isna().sum()),
                         }
                     )
@@ -55,7 +56,7 @@ def caption(view: View) -> str:
         "are scans, larger marks the means of sites. High similarity in the face region is no "
         "virtue in itself: it may mean that the face is still there.",
         words.rests(view, view.tables["similarity"]),
-        words.intervals(view.settings),
+        words.intervals(view.criteria),
         words.engines(view.tables.get("quality")),
     )
 
@@ -67,7 +68,7 @@ ALL_SITES = ("", "all", "all sites")
 
 
 @styled
-def draw(table: pd.DataFrame, look: Look, measures: pd.DataFrame | None = None):
+def draw(table: pd.DataFrame, look: Look, measures: pd.DataFrame | None = None) -> Any:
     """Draw correlation and SSIM with the original, defaced next to refaced.
 
     Small points are scans, larger marks with an interval are the means of
@@ -125,7 +126,18 @@ def _one_segmenter(points: pd.DataFrame) -> pd.DataFrame:
     return points
 
 
-def _site(axes, y, variant, site, place, sites, rows, look, points, column) -> None:
+def _site(
+    axes: Any,
+    y: float,
+    variant: str,
+    site: str,
+    place: int,
+    sites: Sequence[str],
+    rows: pd.DataFrame,
+    look: Look,
+    points: pd.DataFrame,
+    column: str,
+) -> None:
     colour = look.colour(variant)
     spread = 0.3 / max(len(sites), 1)
     if column in points:
@@ -144,7 +156,7 @@ def _site(axes, y, variant, site, place, sites, rows, look, points, column) -> N
               zorder=4)  # fmt: skip
 
 
-def _legend(figure, sites) -> None:
+def _legend(figure: Any, sites: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
@@ -182,7 +194,7 @@ RESULT = Result(
     about=__doc__,
     job=STATISTICS,
     columns="variant site measure region n n_scans n_failed mean sd low high",
-    compute=lambda given, _: compute(given.once, given.settings, given.variants),
+    compute=lambda given, _: compute(given.once, given.criteria, given.variants),
     caption=caption,
     heading=Heading("similarity", "Similarity to the original image", order=700),
     order=700,

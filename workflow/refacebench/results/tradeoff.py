@@ -22,6 +22,7 @@ rank 1, else 0, and missing for controls.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,10 +35,10 @@ from refacebench.results.volume_tests import FAMILIES
 from refacebench.statistics import front, paired
 from refacebench.statistics.attack_tables import is_unranked, main_rows
 from refacebench.statistics.attacks import Evaluation
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.losses import passed_on
 from refacebench.statistics.protocol import Protocol
 from refacebench.statistics.routes import against, spread_of_chances, worst_case
-from refacebench.statistics.settings import Settings
 from refacebench.vocabulary import PICTURE_CONTROLS, SETTINGS, UNDEFACED
 
 #: The variants that are no candidates: they stand in the plane as landmarks.
@@ -57,7 +58,7 @@ def compute(
     results: Sequence[Evaluation],
     volumes: pd.DataFrame,
     protocol: Protocol,
-    settings: Settings,
+    criteria: Criteria,
     floors: Collection[str] = (),
 ) -> pd.DataFrame:
     """Return the table ``tradeoff``: one row a setting, segmenter and variant.
@@ -81,12 +82,12 @@ def compute(
         ]
         apart = [r for r in mine if r.row["attacker"] in floors]
         faces = [r for r in mine if r.row["attacker"] not in floors] or apart
-        found = {v: worst_case(faces, v, measure, settings) for v in variants}
-        found = _corrected({v: row for v, row in found.items() if row is not None})
+        cases = {v: worst_case(faces, v, measure, criteria) for v in variants}
+        found = _corrected({v: row for v, row in cases.items() if row is not None})
         attacked[setting] = {v: against(faces, v, measure) for v in found}
         spread[setting] = spread_of_chances(faces, measure)
         for variant, row in found.items():
-            floor = worst_case(apart, variant, measure, settings) or {}
+            floor = worst_case(apart, variant, measure, criteria) or {}
             for segmenter in segmenters:
                 rows.append(
                     {
@@ -105,7 +106,7 @@ def compute(
     for (setting, _), group in table.groupby(["setting", "segmenter"], sort=False):
         rivals = group[group["comparable"] == 1]
         rivals = rivals[rivals["volume_change_pct"].notna()]
-        ranks = _ranks(rivals, attacked[setting], spread[setting], settings)
+        ranks = _ranks(rivals, attacked[setting], spread[setting], criteria)
         table.loc[rivals.index, "rank"] = ranks.astype(float)
         table.loc[rivals.index, "pareto"] = (ranks == 1).astype(float)
     return table
@@ -117,7 +118,7 @@ def _measure(results: Sequence[Evaluation], protocol: Protocol) -> str:
     return protocol.measure if np.isfinite(values).any() else "rank1"
 
 
-def _corrected(found: dict[str, dict]) -> dict[str, dict]:
+def _corrected(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Add the p values corrected over the variants of a setting."""
     p_values = paired.correct([row["p"] for row in found.values()], "holm")
     return {
@@ -137,7 +138,7 @@ def _comparable(table: pd.DataFrame) -> pd.Series:
 
 
 def _ranks(
-    rivals: pd.DataFrame, attacked: Mapping, spread: float, settings: Settings
+    rivals: pd.DataFrame, attacked: Mapping[str, Any], spread: float, criteria: Criteria
 ) -> np.ndarray:
     """Return the rank of each rival; who failed counts as identified."""
     routes = {variant: attacked[variant] for variant in rivals["variant"]}
@@ -147,14 +148,14 @@ def _ranks(
     # Being safer matters only where the volumes look no worse: no other pair need be tested.
     asked = change[:, None] <= change[None, :]
     better = [
-        front.safer(routes, asked, settings.alpha, spread, settings.seed),
+        front.safer(routes, asked, criteria.alpha, spread, criteria.seed),
         front.nearer(rivals["volume_low"], rivals["volume_high"]),
     ]
     points = np.column_stack([risk, change])
     return front.layers(points, np.array(better))
 
 
-def volume_change(volumes: pd.DataFrame, segmenter: str, variant: str) -> dict:
+def volume_change(volumes: pd.DataFrame, segmenter: str, variant: str) -> dict[str, Any]:
     """Return the change of the volume that changes most: the largest absolute median change.
 
     Over all volumes, whole-brain ones included.  The interval is honest about having picked
@@ -198,7 +199,7 @@ def _nearest(low: pd.Series, high: pd.Series) -> pd.Series:
     return low.abs().where(low.abs() < high.abs(), high.abs()).where(low * high > 0, 0.0)
 
 
-def _volume_failures(rows: pd.DataFrame) -> dict:
+def _volume_failures(rows: pd.DataFrame) -> dict[str, Any]:
     """Return how many scans have no volumes, and their share where it can be told."""
     if rows.empty:
         return {}
@@ -232,7 +233,7 @@ def caption(view: View) -> str:
         "(n_failed), and as identified where methods are compared and in identification_all. Where "
         "half or more failed, the variant is not comparable (crossed out) and does not compete.",
         "Pareto front (rank 1): no other variant is shown to be better in one and looks no worse "
-        f"in the other. Shown means beyond uncertainty: p < {view.settings.alpha:g} for the same "
+        f"in the other. Shown means beyond uncertainty: p < {view.criteria.alpha:g} for the same "
         "participants, Holm-corrected over the pairs, or intervals of the volumes that do "
         "not overlap. Variants that nothing separates share a rank. Below chance is no better than "
         "chance. Controls do not compete. Red ring: an attack beats the method; its interval lies "
@@ -242,15 +243,15 @@ def caption(view: View) -> str:
         "largest change above zero: read the others against the null control.",
         _floor(table),
         words.missing_people(table),
-        f"Intervals ({100 * view.settings.level:g} %): identification, small-sample bounds of the "
+        f"Intervals ({100 * view.criteria.level:g} %): identification, small-sample bounds of the "
         "routes (Clopper-Pearson for hits, Gaffke's for choices), the lower ones "
         "Bonferroni-corrected over the routes; volumes, from the largest of the lower ends (exact, "
         "corrected over all volumes) to the largest of the upper ends (percentile bootstrap over "
-        f"participants). {view.settings.n_boot} resamples and swaps, seed {view.settings.seed}.",
+        f"participants). {view.criteria.n_boot} resamples and swaps, seed {view.criteria.seed}.",
     )
 
 
-def unseparated(table) -> str:
+def unseparated(table: pd.DataFrame) -> str:
     """Return a sentence where nothing separates the methods in the plane; else nothing."""
     if not len(table) or not is_unranked(main_rows(table)):
         return ""
@@ -260,7 +261,7 @@ def unseparated(table) -> str:
     )
 
 
-def _floor(table) -> str:
+def _floor(table: pd.DataFrame) -> str:
     """Return what the line of the attackers is that look at no face; empty without one."""
     names = sorted(set(table["floor_attacker"].dropna()))
     if not names:
@@ -284,7 +285,7 @@ RESULT = Result(
         worst_volume volume_change_pct volume_low volume_high comparable rank pareto shortfall
     """,
     compute=lambda given, made: passed_on(
-        compute(given.evaluations, given.volumes, given.protocol, given.settings, given.floors),
+        compute(given.evaluations, given.volumes, given.protocol, given.criteria, given.floors),
         made["privacy"],
     ),
     needs=("privacy",),

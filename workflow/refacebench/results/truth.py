@@ -11,11 +11,13 @@ from refacebench.results import words
 from refacebench.results.overlap import print_structures
 from refacebench.results.result import STATISTICS, Figure, Heading, Result, View
 from refacebench.statistics.cohort import measure, pairs, references, segmenters_of
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.summaries import summary
 
 
-def compute(measurements, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+def compute(
+    measurements: pd.DataFrame, criteria: Criteria, variants: Sequence[str]
+) -> pd.DataFrame:
     """Return Dice with true labels, the original's own among them; no rows without truth."""
     structures = [
         name.removeprefix("truth_dice_")
@@ -25,9 +27,9 @@ def compute(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
     ]
     rows = []
     for segmenter in segmenters_of(measurements):
-        original = references(measurements, segmenter, settings).set_index("scan")
+        original = references(measurements, segmenter, criteria).set_index("scan")
         for variant in variants:
-            table = pairs(measurements, segmenter, variant, settings)
+            table = pairs(measurements, segmenter, variant, criteria)
             for structure in structures:
                 name = f"truth_dice_{structure}"
                 known = pd.to_numeric(original[name], errors="coerce").notna()
@@ -38,7 +40,7 @@ def compute(measurements, settings: Settings, variants: Sequence[str]) -> pd.Dat
                         "variant": variant,
                         "segmenter": segmenter,
                         "structure": structure,
-                        **summary(values, here["participant"], settings),
+                        **summary(values, here["participant"], criteria),
                         "n_failed": int(values.isna().sum()),
                     }
                 )
@@ -53,7 +55,7 @@ def caption(view: View) -> str:
         "because the scans are synthetic. The row 'original' is the segmenter's own error. Failed "
         "scans have no part in the means.",
         words.rests(view, table),
-        words.intervals(view.settings),
+        words.intervals(view.criteria),
         words.engines(view.tables.get("quality")),
     )
 
@@ -63,7 +65,7 @@ RESULT = Result(
     about=__doc__,
     job=STATISTICS,
     columns="variant segmenter structure n n_scans n_failed mean sd low high",
-    compute=lambda given, _: compute(given.measurements, given.settings, given.variants),
+    compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),
     caption=caption,
     heading=Heading("truth", "Overlap with the truth", order=630, by_segmenter=True),
     order=630,

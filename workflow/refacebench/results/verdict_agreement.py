@@ -6,6 +6,7 @@ Sensitivity and specificity, by variant and for all; empty without truth.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,8 @@ from refacebench.results import words
 from refacebench.results.cells import with_interval
 from refacebench.results.result import STATISTICS, Heading, Printed, Result, View
 from refacebench.statistics.cohort import pairs
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import clopper_pearson
-from refacebench.statistics.settings import Settings
 
 #: What stands for all variants together.
 ALL = "all"
@@ -24,7 +25,7 @@ ALL = "all"
 _NOT_JUDGED = ("original",)
 
 
-def compute(once: pd.DataFrame, settings: Settings, variants: Sequence[str]) -> pd.DataFrame:
+def compute(once: pd.DataFrame, criteria: Criteria, variants: Sequence[str]) -> pd.DataFrame:
     """Return how often the automatic verdict finds what the true labels say.
 
     Sensitivity: of the scans with a true failure, those that were judged so;
@@ -41,7 +42,7 @@ def compute(once: pd.DataFrame, settings: Settings, variants: Sequence[str]) -> 
     if "truth_quality" not in once:
         return RESULT.frame([])
     judged = {
-        variant: agreements(pairs(once, "any", variant, settings))
+        variant: agreements(pairs(once, "any", variant, criteria))
         for variant in variants
         if variant not in _NOT_JUDGED
     }
@@ -52,7 +53,7 @@ def compute(once: pd.DataFrame, settings: Settings, variants: Sequence[str]) -> 
     groups = {ALL: pd.concat(judged.values()), **judged}
     for failure in ("failure_1", "failure_2"):
         for name, table in groups.items():
-            rows.append({"made_by": name, "failure": failure, **rates(table, failure, settings)})
+            rows.append({"made_by": name, "failure": failure, **rates(table, failure, criteria)})
     return RESULT.frame(rows)
 
 
@@ -84,7 +85,7 @@ def agreements(table: pd.DataFrame) -> pd.DataFrame:
     return found[found[list(names)].notna().any(axis=1)]
 
 
-def rates(table: pd.DataFrame, failure: str, settings: Settings) -> dict:
+def rates(table: pd.DataFrame, failure: str, criteria: Criteria) -> dict[str, Any]:
     """Return the counts, sensitivity and specificity of one failure; see :func:`agreements`."""
     pair = table[[failure, f"truth_{failure}"]].dropna()
     said, true = (pair[name].astype(bool) for name in pair)
@@ -94,13 +95,13 @@ def rates(table: pd.DataFrame, failure: str, settings: Settings) -> dict:
         "true_negative": int((~said & ~true).sum()),
         "false_positive": int((said & ~true).sum()),
     }
-    row = {"n": len(pair), "n_not_judged": len(table) - len(pair), **counts}
+    row: dict[str, Any] = {"n": len(pair), "n_not_judged": len(table) - len(pair), **counts}
     for name, hit, miss in (
         ("sensitivity", "true_positive", "false_negative"),
         ("specificity", "true_negative", "false_positive"),
     ):
         total = counts[hit] + counts[miss]
-        low, high = clopper_pearson(counts[hit], total, settings.level)
+        low, high = clopper_pearson(counts[hit], total, criteria.level)
         value = counts[hit] / total if total else np.nan
         row |= {name: value, f"{name}_low": low, f"{name}_high": high}
     return row
@@ -117,7 +118,7 @@ def caption(view: View) -> str:
         "centre, without the masks and the registration that the automatic checks use. An "
         "untouched face counts as a Failure I. Sensitivity: share of the true failures that were "
         "found; specificity: share of the scans without failure that were judged so.",
-        f"Intervals: {100 * view.settings.level:g} %, exact (Clopper-Pearson), every scan of every "
+        f"Intervals: {100 * view.criteria.level:g} %, exact (Clopper-Pearson), every scan of every "
         "variant taken as one independent trial: variants of one person are not, so they are too "
         "narrow.",
         "Cells without a number: no such scan in this run.",
@@ -153,7 +154,7 @@ RESULT = Result(
         sensitivity sensitivity_low sensitivity_high
         specificity specificity_low specificity_high
     """,
-    compute=lambda given, _: compute(given.once, given.settings, given.variants),
+    compute=lambda given, _: compute(given.once, given.criteria, given.variants),
     caption=caption,
     heading=Heading(
         "agreement",

@@ -5,6 +5,8 @@ Shared by the results ``volumes``, ``volumes_over`` and ``changes``.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -12,8 +14,8 @@ from refacebench.results import words
 from refacebench.results.result import Tables
 from refacebench.statistics import paired
 from refacebench.statistics.cohort import by_participant, has_reference, measure
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import bootstrap_median, exact_median, share
-from refacebench.statistics.settings import Settings
 from refacebench.statistics.summaries import draws, median
 from refacebench.statistics.unavailable import present
 from refacebench.vocabulary import GLOBALS, REGIONS
@@ -31,7 +33,9 @@ FAMILIES = {
 CHANGED = "grey, white, CSF or TIV"
 
 
-def tested(table, segmenter, variant, settings, margins) -> list[dict]:
+def tested(
+    table: pd.DataFrame, segmenter: str, variant: str, criteria: Criteria, margins: pd.DataFrame
+) -> list[dict[str, Any]]:
     """Return a row a volume; the corrections follow when the families are complete."""
     of_segmenter = margins[margins["segmenter"] == segmenter].set_index("region")
     return [
@@ -40,13 +44,15 @@ def tested(table, segmenter, variant, settings, margins) -> list[dict]:
             "segmenter": segmenter,
             "region": region,
             "family": family,
-            **_volume_row(table, region, of_segmenter.loc[region], settings),
+            **_volume_row(table, region, of_segmenter.loc[region], criteria),
         }
         for region, family in FAMILIES.items()
     ]
 
 
-def _volume_row(table, region, margin, settings) -> dict:
+def _volume_row(
+    table: pd.DataFrame, region: str, margin: pd.Series, criteria: Criteria
+) -> dict[str, Any]:
     """Return one region's columns; the corrections follow when the family is complete."""
     table = table[has_reference(table, region)]
     if f"ref_vol_{region}" not in table:
@@ -56,12 +62,12 @@ def _volume_row(table, region, margin, settings) -> dict:
     old = table.get(f"ref_vol_{region}", new).where(new.notna())
     change = by_participant((new - old) / old * 100, persons).to_numpy()
     difference = by_participant(new - old, persons).to_numpy()
-    low, high = bootstrap_median(change, **draws(settings))
-    at_once = 1 - (1 - settings.level) / len(FAMILIES)
+    low, high = bootstrap_median(change, **draws(criteria))
+    at_once = 1 - (1 - criteria.level) / len(FAMILIES)
     low_joint, high_joint = exact_median(change, at_once)
-    statistic, p = paired.wilcoxon(difference, settings.zero_method)
-    rb_low, rb_high = paired.rank_biserial_interval(difference, **draws(settings))
-    over = (new - old).abs() > old * settings.threshold_pct / 100
+    statistic, p = paired.wilcoxon(difference, criteria.zero_method)
+    rb_low, rb_high = paired.rank_biserial_interval(difference, **draws(criteria))
+    over = (new - old).abs() > old * criteria.threshold_pct / 100
     return {
         "n": len(difference),
         "n_scans": int(new.notna().sum()),
@@ -80,16 +86,18 @@ def _volume_row(table, region, margin, settings) -> dict:
         "rb_low": rb_low,
         "rb_high": rb_high,
         "n_zero": int((np.round(difference, paired.DECIMALS) == 0).sum()),
-        **share_over(over, new.isna(), persons, settings),
+        **share_over(over, new.isna(), persons, criteria),
         "margin_pct": margin["margin_pct"],
         "margin_source": margin["margin_source"],
-        "p_tost": paired.tost(change, margin["margin_pct"], settings.zero_method),
+        "p_tost": paired.tost(change, margin["margin_pct"], criteria.zero_method),
     }
 
 
-def share_over(over: pd.Series, failed: pd.Series, persons: pd.Series, settings) -> dict:
+def share_over(
+    over: pd.Series, failed: pd.Series, persons: pd.Series, criteria: Criteria
+) -> dict[str, Any]:
     """Return how many scans changed, of all and of those that did not fail."""
-    value, low, high = share(over | failed, persons, settings.level)
+    value, low, high = share(over | failed, persons, criteria.level)
     return {
         "n_over": int((over & ~failed).sum()),
         "share_over": value,
@@ -99,7 +107,7 @@ def share_over(over: pd.Series, failed: pd.Series, persons: pd.Series, settings)
     }
 
 
-def with_families(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+def with_families(table: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
     """Fill in what depends on all tests of a family."""
     for name in ("p_holm", "p_bh", "p_tost_holm", "family_size", "equivalent", "mde_pct"):
         table[name] = np.nan
@@ -111,15 +119,15 @@ def with_families(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
         table.loc[where, "p_bh"] = paired.correct(family["p"], "fdr_bh")
         table.loc[where, "p_tost_holm"] = paired.correct(family["p_tost"], "holm")
         table.loc[where, "mde_pct"] = [
-            paired.minimum_detectable(n, sd, settings.alpha / max(size, 1), settings.power)
+            paired.minimum_detectable(n, sd, criteria.alpha / max(size, 1), criteria.power)
             for n, sd in zip(family["n"], family["sd_change_pct"], strict=True)
         ]
     tested = table["p_tost_holm"].notna()
-    table.loc[tested, "equivalent"] = (table["p_tost_holm"] < settings.alpha).astype(float)
+    table.loc[tested, "equivalent"] = (table["p_tost_holm"] < criteria.alpha).astype(float)
     return table
 
 
-def changed_scans(table: pd.DataFrame, settings: Settings) -> pd.Series:
+def changed_scans(table: pd.DataFrame, criteria: Criteria) -> pd.Series:
     """Tell which scans changed beyond the threshold in any volume: 1, 0, NaN for failed.
 
     Volumes that the original has not (a segmenter without CSF) do not take part.
@@ -130,19 +138,19 @@ def changed_scans(table: pd.DataFrame, settings: Settings) -> pd.Series:
         if not known.any():
             continue
         new, old = measure(table, f"vol_{name}"), table[f"ref_vol_{name}"]
-        over = ((new - old).abs() > old * settings.threshold_pct / 100).astype(float)
+        over = ((new - old).abs() > old * criteria.threshold_pct / 100).astype(float)
         worst = worst.where(~known, np.maximum(worst, over.where(new.notna())))
     return worst.where(table["ok"])
 
 
-def tests(tables: Tables, table: pd.DataFrame, settings: Settings) -> str:
+def tests(tables: Tables, table: pd.DataFrame, criteria: Criteria) -> str:
     """Return which tests of volumes were made and how they were corrected."""
     return (
         "Paired Wilcoxon signed-rank tests on participants' mean differences (zeros: "
-        f"{settings.zero_method}) with matched rank-biserial correlation; significant: "
-        f"Holm-corrected p < {settings.alpha:g}{families(table)} (p_bh: Benjamini-Hochberg). "
+        f"{criteria.zero_method}) with matched rank-biserial correlation; significant: "
+        f"Holm-corrected p < {criteria.alpha:g}{families(table)} (p_bh: Benjamini-Hochberg). "
         "Equivalent to no change: two one-sided signed-rank tests (Holm-corrected as well) "
-        f"within {margins(table, tables.get('repeatability'), settings)}."
+        f"within {margins(table, tables.get('repeatability'), criteria)}."
     )
 
 
@@ -161,7 +169,7 @@ def families(table: pd.DataFrame) -> str:
     return f" in each segmenter's families of {' and '.join(parts)}" if parts else ""
 
 
-def margins(table: pd.DataFrame, rescans: pd.DataFrame | None, settings: Settings) -> str:
+def margins(table: pd.DataFrame, rescans: pd.DataFrame | None, criteria: Criteria) -> str:
     """Return the equivalence margin and where it comes from."""
     if table.empty or "margin_pct" not in table or table["margin_pct"].isna().all():
         return "the equivalence margin (none is known)"
@@ -172,7 +180,7 @@ def margins(table: pd.DataFrame, rescans: pd.DataFrame | None, settings: Setting
     if "rescan" in sources:
         where.append("each region's mean scan-rescan difference" + _rescanned(rescans))
     if "config" in sources:
-        why = "" if rescans is None else margin_from_settings(rescans, settings)
+        why = "" if rescans is None else margin_from_settings(rescans, criteria)
         where.append("a setting" + f", {why}" * bool(why))
     return ", ".join([f"the margin of {size}", " or ".join(where)]).removesuffix(", ")
 
@@ -184,7 +192,7 @@ def _rescanned(rescans: pd.DataFrame | None) -> str:
     return f" (up to {words.plural(int(rescans['n'].max()), 'participant')})"
 
 
-def margin_from_settings(rescans: pd.DataFrame, settings: Settings) -> str:
+def margin_from_settings(rescans: pd.DataFrame, criteria: Criteria) -> str:
     """Return why a margin is not that of the rescans; empty where all of them are.
 
     Parameters
@@ -199,7 +207,7 @@ def margin_from_settings(rescans: pd.DataFrame, settings: Settings) -> str:
     if not found:
         return "as no participant has a declared rescan"
     number = words.plural(found, "participant")
-    return f"for want of enough rescans ({number}, {settings.min_rescans} are needed)"
+    return f"for want of enough rescans ({number}, {criteria.min_rescans} are needed)"
 
 
 def smallest_p(n: int) -> float:
@@ -223,12 +231,12 @@ def out_of_reach(table: pd.DataFrame, alpha: float) -> list[str]:
     return list(reachable.index[~reachable])
 
 
-def minimum(table: pd.DataFrame, settings: Settings) -> str:
+def minimum(table: pd.DataFrame, criteria: Criteria) -> str:
     """Return what regional change the tests could have found at all."""
     rows = present(table[table["region"].isin(REGIONS)]) if len(table) else table
     if rows.empty:
         return ""
-    hopeless = out_of_reach(table, settings.alpha)
+    hopeless = out_of_reach(table, criteria.alpha)
     if len(hopeless) == rows["variant"].nunique():
         return (
             f"With {words.plural(int(rows['n'].max()), 'participant')} no regional change, however "
@@ -245,7 +253,7 @@ def minimum(table: pd.DataFrame, settings: Settings) -> str:
         return text.strip()
     others = "the other variants" if hopeless else "variants"
     return text + (
-        f"Change that would be found with {100 * settings.power:g} % power at level "
-        f"{settings.alpha:g} / family size (median over regions and {others}): "
+        f"Change that would be found with {100 * criteria.power:g} % power at level "
+        f"{criteria.alpha:g} / family size (median over regions and {others}): "
         f"{finite.median():.2g} %."
     )

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from refacebench.plot.numbers import NO_VALUE, number
+from refacebench.plot.style import Look
 from refacebench.plot.volumes import draw, draw_globals, is_true, region_label
 from refacebench.results import words
 from refacebench.results.cells import by_variant, count, with_interval
@@ -36,7 +37,7 @@ from refacebench.results.volume_tests import (
     with_families,
 )
 from refacebench.statistics.cohort import each
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import REGIONS
 
 COLUMNS = """
@@ -50,7 +51,7 @@ COLUMNS = """
 
 
 def compute(
-    measurements, settings: Settings, variants: Sequence[str], margins: pd.DataFrame
+    measurements: pd.DataFrame, criteria: Criteria, variants: Sequence[str], margins: pd.DataFrame
 ) -> pd.DataFrame:
     """Return the paired tests of every volume of every variant against the original.
 
@@ -60,10 +61,10 @@ def compute(
     original; the other globals are a family of their own.
     """
     rows = []
-    for segmenter, variant, table in each(measurements, settings, variants):
+    for segmenter, variant, table in each(measurements, criteria, variants):
         if variant != "original":
-            rows += tested(table, segmenter, variant, settings, margins)
-    return with_families(RESULT.frame(rows), settings)
+            rows += tested(table, segmenter, variant, criteria, margins)
+    return with_families(RESULT.frame(rows), criteria)
 
 
 def significant_regions(volumes: pd.DataFrame, alpha: float) -> pd.DataFrame:
@@ -92,13 +93,13 @@ def caption(view: View) -> str:
     table = view.rows("volumes")
     return words.join(
         f"Median change of volume in percent of the original{view.by}.",
-        tests(view.tables, table, view.settings),
+        tests(view.tables, table, view.criteria),
         "In figures an asterisk marks such a p, a frame such an equivalence. Share over: scans "
-        f"that changed by more than {view.settings.threshold_pct:g} %, failed scans counted in.",
+        f"that changed by more than {view.criteria.threshold_pct:g} %, failed scans counted in.",
         words.rests(view, table),
-        minimum(table, view.settings),
-        words.intervals(view.settings),
-        words.shares(view.settings),
+        minimum(table, view.criteria),
+        words.intervals(view.criteria),
+        words.shares(view.criteria),
         words.engines(view.tables.get("quality")),
     )
 
@@ -108,19 +109,19 @@ def caption_globals(view: View) -> str:
     table = view.rows("volumes")
     return words.join(
         f"Median change of whole-brain volumes in percent of the original{view.by}. "
-        f"Filled marks: Holm-corrected p < {view.settings.alpha:g}{families(table)}; hollow marks: "
+        f"Filled marks: Holm-corrected p < {view.criteria.alpha:g}{families(table)}; hollow marks: "
         "not shown to differ, which is not the same as equal. Grey band: "
-        f"{margins(table, view.tables.get('repeatability'), view.settings)}.",
+        f"{margins(table, view.tables.get('repeatability'), view.criteria)}.",
         words.cohort(table),
-        words.intervals(view.settings),
+        words.intervals(view.criteria),
     )
 
 
 def printed(view: View) -> Printed:
     """Return one row a variant: tests that differ, the largest change, and the whole brain's."""
-    table, look, settings = view.rows("volumes"), view.look, view.settings
+    table, look, criteria = view.rows("volumes"), view.look, view.criteria
     shown = ("tiv", "gm", "wm", "csf")
-    counts = significant_regions(table, settings.alpha)
+    counts = significant_regions(table, criteria.alpha)
     columns = ["Variant", "n (failed)", f"Regions of {len(REGIONS)}: differ (Holm)",
                "differ (Benjamini-Hochberg)", "equivalent", "Largest regional change",
                *[f"{region_label(r)} (%)" for r in shown]]  # fmt: skip
@@ -146,7 +147,9 @@ def printed(view: View) -> Printed:
     return _with_changes(columns, rows, view.rows("changes"), look)
 
 
-def _with_changes(columns, rows, changes, look) -> Printed:
+def _with_changes(
+    columns: list[str], rows: pd.DataFrame, changes: pd.DataFrame, look: Look
+) -> Printed:
     """Add the share of scans with a large change to the rows of the volumes table."""
     if changes.empty:
         return columns, rows
@@ -168,7 +171,7 @@ RESULT = Result(
     job=STATISTICS,
     columns=COLUMNS,
     compute=lambda given, made: compute(
-        given.measurements, given.settings, given.variants, made["repeatability"]
+        given.measurements, given.criteria, given.variants, made["repeatability"]
     ),
     needs=("repeatability",),
     caption=caption,
@@ -192,8 +195,8 @@ RESULT = Result(
             lambda view: draw(
                 view.rows("volumes"),
                 view.look,
-                alpha=view.settings.alpha,
-                full_colour_pct=view.settings.threshold_pct,
+                alpha=view.criteria.alpha,
+                full_colour_pct=view.criteria.threshold_pct,
             ),
             by_segmenter=True,
         ),
@@ -201,7 +204,7 @@ RESULT = Result(
             "volumes_globals",
             "Dots with intervals: median change of intracranial, grey, white and CSF "
             "volume, one row a variant.",
-            lambda view: draw_globals(view.rows("volumes"), view.look, alpha=view.settings.alpha),
+            lambda view: draw_globals(view.rows("volumes"), view.look, alpha=view.criteria.alpha),
             caption_globals,
             by_segmenter=True,
         ),

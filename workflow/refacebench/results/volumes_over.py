@@ -22,12 +22,12 @@ from refacebench.results.volume_tests import (
 )
 from refacebench.results.volumes import COLUMNS
 from refacebench.statistics.cohort import pairs, segmenters_of
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import split_variant
 
 
 def compute(
-    measurements, settings: Settings, variants: Sequence[str], margins: pd.DataFrame
+    measurements: pd.DataFrame, criteria: Criteria, variants: Sequence[str], margins: pd.DataFrame
 ) -> pd.DataFrame:
     """Return the same tests on the scans that a defacer changed by more than the threshold.
 
@@ -45,13 +45,13 @@ def compute(
                 continue
             defacer = split_variant(variant)[0]
             if defacer not in selected:
-                table = pairs(measurements, segmenter, defacer, settings)
-                selected[defacer] = set(table["scan"][changed_scans(table, settings) == 1])
-            table = pairs(measurements, segmenter, variant, settings)
+                table = pairs(measurements, segmenter, defacer, criteria)
+                selected[defacer] = set(table["scan"][changed_scans(table, criteria) == 1])
+            table = pairs(measurements, segmenter, variant, criteria)
             table = table[table["scan"].isin(selected[defacer])]
-            found = tested(table, segmenter, variant, settings, margins)
+            found = tested(table, segmenter, variant, criteria, margins)
             rows += [{"selected_by": defacer, **row} for row in found]
-    return with_families(RESULT.frame(rows), settings)
+    return with_families(RESULT.frame(rows), criteria)
 
 
 def caption(view: View) -> str:
@@ -59,13 +59,13 @@ def caption(view: View) -> str:
     table = view.rows("volumes_over")
     return words.join(
         f"Median change of volume in percent of the original{view.by}, only scans in which "
-        f"defacing (selected_by) changed {CHANGED} by more than {view.settings.threshold_pct:g} %. "
+        f"defacing (selected_by) changed {CHANGED} by more than {view.criteria.threshold_pct:g} %. "
         "Selected by outcome: the defacer's own tests are biased towards a difference, its "
         "refacers' away from it (regression to the mean).",
-        tests(view.tables, table, view.settings),
+        tests(view.tables, table, view.criteria),
         words.cohort(table),
-        minimum(table, view.settings),
-        words.intervals(view.settings),
+        minimum(table, view.criteria),
+        words.intervals(view.criteria),
         words.engines(view.tables.get("quality")),
     )
 
@@ -76,7 +76,7 @@ RESULT = Result(
     job=STATISTICS,
     columns="selected_by " + COLUMNS,
     compute=lambda given, made: compute(
-        given.measurements, given.settings, given.variants, made["repeatability"]
+        given.measurements, given.criteria, given.variants, made["repeatability"]
     ),
     needs=("repeatability",),
     caption=caption,

@@ -1,14 +1,16 @@
-"""Phrases that captions share, made from the tables and the settings, never typed.
+"""Phrases that captions share, made from the tables and the criteria, never typed.
 
 Plain text; whoever prints a caption escapes it for its format.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from refacebench.results.result import View, of_segmenter
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.unavailable import present
 
 
@@ -64,19 +66,19 @@ def rests(view: View, table: pd.DataFrame) -> str:
     return join(cohort(table), left_out(view))
 
 
-def shares(settings: Settings) -> str:
+def shares(criteria: Criteria) -> str:
     """Return how the intervals of shares were made."""
     return (
-        f"Shares with {100 * settings.level:g} % Wilson intervals, widened where a participant "
+        f"Shares with {100 * criteria.level:g} % Wilson intervals, widened where a participant "
         "has several sessions."
     )
 
 
-def intervals(settings: Settings) -> str:
+def intervals(criteria: Criteria) -> str:
     """Return how the intervals of means and medians were made."""
     return (
-        f"Intervals: {100 * settings.level:g} %, percentile bootstrap over participants "
-        f"({settings.n_boot} resamples, seed {settings.seed})."
+        f"Intervals: {100 * criteria.level:g} %, percentile bootstrap over participants "
+        f"({criteria.n_boot} resamples, seed {criteria.seed})."
     )
 
 
@@ -107,7 +109,7 @@ def missing_programs(table: pd.DataFrame) -> str:
     return f"Unavailable on the machine of this run, so without numbers: {', '.join(names)}."
 
 
-def text(value) -> str:
+def text(value: Any) -> str:
     """Return a cell of text; empty for none."""
     return "" if value is None or pd.isna(value) else str(value)
 
@@ -140,4 +142,4 @@ def numbers(view: View) -> str:
 
 def brackets(view: View) -> str:
     """Return what stands in the brackets of such a table."""
-    return f"[brackets]: {100 * view.settings.level:g} % intervals"
+    return f"[brackets]: {100 * view.criteria.level:g} % intervals"

@@ -18,18 +18,21 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from refacebench import manifest, reasons
 from refacebench.files import checksum, key_of, read_json, write_text
 from refacebench.reasons import WORDS, one_line
-from refacebench.run.sandbox import AGAIN, in_child, in_process
+from refacebench.run.sandbox import AGAIN, Work, in_child, in_process
 from refacebench.run.stage import Stage
 from refacebench.vocabulary import FAILED, OK
 
+#: The files that a row's result depends on.
+Inputs = Callable[[dict[str, Any]], list[Any]]
 #: The reason of a scan whose file is no longer the one that was checked.
 CHANGED = "the file changed after it was checked; run again to start over with the new one"
 
@@ -37,14 +40,14 @@ CHANGED = "the file changed after it was checked; run again to start over with t
 def run_batch(
     stage: Stage,
     rows: pd.DataFrame,
-    work: Callable[[dict], dict],
+    work: Work,
     out: str | Path,
     *,
     method: str,
     version: str,
     engine: str = "native",
-    params: Mapping | None = None,
-    inputs: Callable[[dict], list] = lambda row: [row["path"]],
+    params: Mapping[str, Any] | None = None,
+    inputs: Inputs = lambda row: [row["path"]],
     timeout: float = 3600.0,
     isolate: bool = True,
     preload: tuple[str, ...] = (),
@@ -93,16 +96,21 @@ def run_batch(
     out = Path(out)
     records = out.with_suffix("")
     records.mkdir(parents=True, exist_ok=True)
-    parts = {"stage": stage.name, "method": method, "version": version, "engine": engine}
-    parts["params"] = dict(params or {})
+    parts: dict[str, Any] = {
+        "stage": stage.name,
+        "method": method,
+        "version": version,
+        "engine": engine,
+    }
+    parts |= {"params": dict(params or {})}
 
-    def checked(row: dict) -> dict:
+    def checked(row: dict[str, Any]) -> dict[str, Any]:
         result = work(stage.seen(row))
         stage.check_result(result)
         return result
 
     results, total = [], 0
-    failures = {True: {}, False: {}}
+    failures: dict[bool, dict[str, str]] = {True: {}, False: {}}
     todo = rows.to_dict("records")
     for number, row in enumerate(todo, start=1):
         if row["status"] == OK:
@@ -129,7 +137,15 @@ def run_batch(
     return table
 
 
-def _one_scan(row, work, records, parts, inputs, timeout, isolate) -> tuple[dict, bool]:
+def _one_scan(
+    row: dict[str, Any],
+    work: Work,
+    records: Path,
+    parts: Mapping[str, Any],
+    inputs: Inputs,
+    timeout: float,
+    isolate: bool,
+) -> tuple[dict[str, Any], bool]:
     """Return the row of one scan, from its record when that still holds.
 
     And whether to try it again at the next run, if it failed.
@@ -168,7 +184,7 @@ def _one_scan(row, work, records, parts, inputs, timeout, isolate) -> tuple[dict
     return {**row, **base, **result, "key": key, **_stage_columns(base, result)}, again
 
 
-def _recorded(document: dict, path: Path) -> dict:
+def _recorded(document: dict[str, Any], path: Path) -> dict[str, Any]:
     """Write the record of a finished scan; return its result, a failure if that is impossible.
 
     Read back, so that a fresh row and a resumed one are the same numbers.
@@ -184,9 +200,9 @@ def _recorded(document: dict, path: Path) -> dict:
         return {"status": FAILED, "reason": reason, **kept, AGAIN: True}
 
 
-def _state(paths) -> list:
+def _state(paths: Iterable[str]) -> list[tuple[int, int] | None]:
     """Return size and time of files, None for one that is gone, to see whether they change."""
-    found = []
+    found: list[tuple[int, int] | None] = []
     for path in paths:
         try:
             facts = os.stat(path)
@@ -201,7 +217,7 @@ def is_another(checked: object, found: str) -> bool:
     return isinstance(checked, str) and checked not in ("", found)
 
 
-def _stage_columns(base: Mapping, result: Mapping) -> dict:
+def _stage_columns(base: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
     """Return what later stages still want to know of this one, under its name."""
     stage = base["stage"]
     return {
@@ -212,18 +228,20 @@ def _stage_columns(base: Mapping, result: Mapping) -> dict:
     }
 
 
-def _failed(row, base, reason, seconds) -> dict:
+def _failed(
+    row: Mapping[str, Any], base: Mapping[str, Any], reason: str, seconds: float
+) -> dict[str, Any]:
     reason = one_line(reason, WORDS)
     status = {"status": FAILED, "reason": reason, "seconds": seconds, "peak_mb": 0.0}
     return {**row, **base, **status, "key": ""}
 
 
-def _files(result: Mapping) -> list[str]:
+def _files(result: Mapping[str, Any]) -> list[str]:
     """Return the files that a row names."""
     return [v for k, v in result.items() if (k == "path" or k.endswith("_path")) and v]
 
 
-def _files_are_whole(record: Mapping) -> bool:
+def _files_are_whole(record: Mapping[str, Any]) -> bool:
     """Tell whether the files of a finished scan are there, none of them cut short."""
     sizes = record.get("sizes", {})
     return all(

@@ -8,10 +8,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from refacebench import files, reasons
+from refacebench.head import checks, rendering
+from refacebench.kit import questions
+from refacebench.metrics.verdict import thresholds
 from refacebench.run import methods
-from refacebench.vocabulary import ORIGINAL, SKULL_STRIP, SYNTHETIC_NOTE, UNAVAILABLE, split_variant
+from refacebench.statistics.criteria import Criteria
+from refacebench.statistics.protocol import Protocol
+from refacebench.vocabulary import (
+    ORIGINAL,
+    PICTURE_CONTROLS,
+    SKULL_STRIP,
+    SYNTHETIC_NOTE,
+    UNAVAILABLE,
+    split_variant,
+)
 
 #: The brain-age model where the config names none.
 BRAIN_AGE = "ridge"
@@ -21,14 +34,14 @@ class ConfigError(Exception):
     """The config cannot be carried out; the message is one sentence for the user."""
 
 
-def read_yaml(path: str | Path) -> dict:
+def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML file."""
     import yaml
 
     return yaml.safe_load(Path(path).read_text())
 
 
-def validate(config: Mapping, schema: Mapping) -> None:
+def validate(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     """Check a config against the JSON schema.
 
     Raises
@@ -45,7 +58,7 @@ def validate(config: Mapping, schema: Mapping) -> None:
         raise ConfigError(f"config, {place}: {error.message}")
 
 
-def check(config: Mapping) -> None:
+def check(config: Mapping[str, Any]) -> None:
     """Check what a JSON schema cannot: methods, their options, names, folders.
 
     Raises
@@ -81,7 +94,7 @@ def check(config: Mapping) -> None:
     _check_shared_models(config)
 
 
-def _check_splits(config: Mapping) -> None:
+def _check_splits(config: Mapping[str, Any]) -> None:
     """Check that the splits that something is fitted or picked on are not empty."""
     weights = config.get("splits")
     empty = [n for n in ("train", "validation") if weights is not None and not weights.get(n, 0)]
@@ -93,21 +106,18 @@ def _check_splits(config: Mapping) -> None:
         )
 
 
-def _check_rendering(config: Mapping) -> None:
+def _check_rendering(config: Mapping[str, Any]) -> None:
     """Check how heads are rendered, and that no defacer has the name of a control."""
-    from refacebench import vocabulary
-    from refacebench.head import rendering
-
     try:
         rendering.check_options(config.get("rendering"))
     except ValueError as error:
         raise ConfigError(f"config: {error}") from None
-    taken = sorted(set(vocabulary.PICTURE_CONTROLS) & set(config["defacers"]))
+    taken = sorted(set(PICTURE_CONTROLS) & set(config["defacers"]))
     if taken:
         raise ConfigError(f"defacers: '{taken[0]}' is the name of a control; choose another one")
 
 
-def refacers(config: Mapping) -> dict[str, dict]:
+def refacers(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the refacers' entries, those that name another's ``model`` filled up from it.
 
     >>> found = refacers({"refacers": {"m": {"size": 96}, "raw": {"model": "m", "composite": 0}}})
@@ -133,7 +143,7 @@ def refacers(config: Mapping) -> dict[str, dict]:
     return found
 
 
-def with_controls(config: Mapping) -> dict:
+def with_controls(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config with what the attacks are compared with: skull stripping is run.
 
     Without attackers, or with a defacer of that name, the config as it is.  Refacers
@@ -155,18 +165,18 @@ def with_controls(config: Mapping) -> dict:
     return {**config, "refacers": fixed, "defacers": defacers}
 
 
-def trained_as(config: Mapping, refacer: str) -> str:
+def trained_as(config: Mapping[str, Any], refacer: str) -> str:
     """Return the entry whose training a refacer applies: its own or that of its ``model``."""
     return refacers(config)[refacer].get("model", refacer)
 
 
-def trainings(config: Mapping) -> list[str]:
+def trainings(config: Mapping[str, Any]) -> list[str]:
     """Return the variants for which a model is trained."""
     refaced = [variant for variant in variants(config) if "+" in variant]
     return [v for v in refaced if trained_as(config, v.partition("+")[2]) == v.partition("+")[2]]
 
 
-def _check_shared_models(config: Mapping) -> None:
+def _check_shared_models(config: Mapping[str, Any]) -> None:
     """Check that an entry with ``model`` differs only in what needs no training of its own."""
     found = refacers(config)
     for name, entry in found.items():
@@ -189,7 +199,9 @@ def _check_shared_models(config: Mapping) -> None:
             )
 
 
-def programs(config: Mapping, look: bool, folder: str = "results/plan") -> dict[str, dict]:
+def programs(
+    config: Mapping[str, Any], look: bool, folder: str = "results/plan"
+) -> dict[str, dict[str, Any]]:
     """Return what runs behind each defacer: decided once, by the main process.
 
     Parameters
@@ -225,7 +237,7 @@ def programs(config: Mapping, look: bool, folder: str = "results/plan") -> dict[
     return found
 
 
-def _program(name: str, entry: Mapping | None) -> dict:
+def _program(name: str, entry: Mapping[str, Any] | None) -> dict[str, Any]:
     chosen = methods.choose("defacers", name, entry)
     method, options = chosen.method, chosen.options
     reason = method.missing(options)
@@ -241,14 +253,16 @@ def _program(name: str, entry: Mapping | None) -> dict:
     }
 
 
-def decided(name: str, entry: Mapping | None, found: Mapping[str, dict]) -> dict:
+def decided(
+    name: str, entry: Mapping[str, Any] | None, found: Mapping[str, dict[str, Any]]
+) -> dict[str, Any]:
     """Return a defacer's entry with ``engine: auto`` replaced by what was decided for it."""
     options = methods.choose("defacers", name, entry).options
     chosen = {"engine": found[name]["engine"]} if options.get("engine") == "auto" else {}
     return {**(entry or {}), **chosen}
 
 
-def unavailable(names: Iterable[str], found: Mapping[str, dict]) -> dict[str, str]:
+def unavailable(names: Iterable[str], found: Mapping[str, dict[str, Any]]) -> dict[str, str]:
     """Return the variants that cannot be made here, with the reason.
 
     >>> found = {"a": {"reason": "no program a"}, "b": {"reason": ""}}
@@ -259,18 +273,12 @@ def unavailable(names: Iterable[str], found: Mapping[str, dict]) -> dict[str, st
     return {name: reason for name, reason in reasons.items() if reason}
 
 
-def _check_settings(config: Mapping) -> None:
+def _check_settings(config: Mapping[str, Any]) -> None:
     """Check the keys whose names live in the modules that use them."""
-    from refacebench.head import checks
-    from refacebench.kit import questions
-    from refacebench.metrics.verdict import thresholds
-    from refacebench.statistics.protocol import Protocol
-    from refacebench.statistics.settings import Settings
-
     try:
         methods.choose("brainage", BRAIN_AGE, config.get("brain_age"))
         thresholds(quality_thresholds(config))
-        Settings.from_config(config)
+        Criteria.from_config(config)
         Protocol.from_config(config)
         questions.asked(config, variants(config))
     except (methods.MethodError, TypeError, ValueError) as error:
@@ -282,14 +290,14 @@ def _check_settings(config: Mapping) -> None:
         )
 
 
-def quality_thresholds(config: Mapping) -> dict:
+def quality_thresholds(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the thresholds of the quality verdict (the others belong to the statistics)."""
     given = dict(config.get("thresholds") or {})
     given.pop("volume_change_pct", None)
     return given
 
 
-def variants(config: Mapping) -> list[str]:
+def variants(config: Mapping[str, Any]) -> list[str]:
     """Return all variants in the order of every table: original, defacers, refaced.
 
     >>> variants({"defacers": {"null": {}, "a": {}}, "refacers": {"m": {"defacers": ["a"]}}})
@@ -304,18 +312,18 @@ def variants(config: Mapping) -> list[str]:
     return names
 
 
-def refaced_defacers(config: Mapping, entry: Mapping | None) -> list[str]:
+def refaced_defacers(config: Mapping[str, Any], entry: Mapping[str, Any] | None) -> list[str]:
     """Return the defacers whose scans a refacer is trained on."""
     chosen = (entry or {}).get("defacers")
     return list(chosen) if chosen else [d for d in config["defacers"] if d != "null"]
 
 
-def statement(dataset: str, entry: Mapping) -> str:
+def statement(dataset: str, entry: Mapping[str, Any]) -> str:
     """Return the sentence that says that a dataset is synthetic; empty for real ones."""
     method = methods.declared("datasets", dataset, entry)
     return f"{method.statement} {SYNTHETIC_NOTE}" if method.synthetic else ""
 
 
-def is_synthetic(config: Mapping, dataset: str) -> bool:
+def is_synthetic(config: Mapping[str, Any], dataset: str) -> bool:
     """Tell whether a dataset's scans are grown at run time."""
     return methods.declared("datasets", dataset, config["datasets"][dataset]).synthetic

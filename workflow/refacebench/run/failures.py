@@ -169,19 +169,23 @@ class Failed(NamedTuple):
 
 
 def collect(outputs: Iterable[tuple[Place, str]]) -> list[Failed]:
-    """Return what failed in the stages and methods that a run's outputs belong to."""
+    """Return what failed in the stages and methods that a run's outputs belong to.
+
+    Outputs that share a list of failures (an attack and its manifest) count once.
+    """
     look = functools.lru_cache(None)(listed)
-    groups: dict[Place, list[str]] = {}
+    groups: dict[Place, dict[Path, str]] = {}
     for place, out in outputs:
-        groups.setdefault(place, []).append(out)
+        groups.setdefault(place, {}).setdefault(manifest.failures_path(out), out)
     found = []
-    for place, paths in groups.items():
+    for place, paths in ((place, list(group.values())) for place, group in groups.items()):
         hit = {
             path: manifest.read_failures(path)
             for path in paths
             if manifest.failures_path(path).name in look(os.path.dirname(path))
         }
-        again, final = ({} for _ in range(2))
+        again: dict[str, str] = {}
+        final: dict[str, str] = {}
         for failed in hit.values():
             again |= failed["again"]
             final |= failed["final"]

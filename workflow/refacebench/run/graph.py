@@ -7,10 +7,11 @@ which they are read.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 
-from refacebench.run import configuration, paths, plan
+from refacebench.run import configuration, plan
 from refacebench.run.scope import Scope
 from refacebench.vocabulary import (
     MEASURED,
@@ -112,17 +113,21 @@ class Run(Scope):
 
         The null control is for measuring alone: its noise is not carried anywhere.
         """
-        return [
-            path
-            for defacer in self.carried_defacers(dataset)
-            for path in self.manifests("carry", dataset, defacer, "test", MEASURED)
-        ]
+        return [path for _, path in self._carried(dataset)]
 
-    def carried_defacers(self, dataset: str) -> list[str]:
-        """Return the defacers whose masks companions get; none without `carry` in the config."""
+    def carried_by(self, dataset: str) -> list[str]:
+        """Return the defacer whose masks the companions of each of those manifests got."""
+        return [defacer for defacer, _ in self._carried(dataset)]
+
+    def _carried(self, dataset: str) -> list[tuple[str, str]]:
         if not self.config["datasets"][dataset].get("carry"):
             return []
-        return [d for d in self.config["defacers"] if d != NULL and d in self.variants]
+        return [
+            (defacer, path)
+            for defacer in self.config["defacers"]
+            if defacer != NULL and defacer in self.variants
+            for path in self.manifests("carry", dataset, defacer, "test", MEASURED)
+        ]
 
     # attacks ------------------------------------------------------------------------------
 
@@ -248,7 +253,7 @@ class Run(Scope):
             "attacker": self.attackers,
             "target": [*self.variants, *PICTURE_CONTROLS],
         }
-        return {**{k: paths.alternatives(v) for k, v in named.items()}, "batch": plan.BATCH}
+        return {**{k: alternatives(v) for k, v in named.items()}, "batch": plan.BATCH}
 
 
 def _pictured(shown: str | None, split: str) -> tuple[str, str, str | None]:
@@ -256,3 +261,12 @@ def _pictured(shown: str | None, split: str) -> tuple[str, str, str | None]:
     if shown is None:
         return ORIGINAL, split, None
     return (ORIGINAL if shown in PICTURE_CONTROLS else shown), split, MEASURED
+
+
+def alternatives(names: Iterable[str]) -> str:
+    r"""Return a regular expression that matches just these names.
+
+    >>> alternatives(["a", "a+b"])
+    'a|a\\+b'
+    """
+    return "|".join(re.escape(str(name)) for name in names) or "(?!)"

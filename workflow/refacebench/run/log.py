@@ -11,18 +11,18 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TextIO
 
 from refacebench import environment, faces
-
-#: The log of the job that this process does; empty in none.
-_log = ""
+from refacebench.programs import process
 
 
 class _Tee:
     """A text stream that writes to one or more others, without hidden values."""
 
-    def __init__(self, *streams):
+    def __init__(self, *streams: TextIO):
         self.streams = streams
 
     def write(self, text: str) -> int:
@@ -35,12 +35,12 @@ class _Tee:
         for stream in self.streams:
             stream.flush()
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.streams[0], name)
 
 
 @contextlib.contextmanager
-def scratch(folder: str | Path):
+def scratch(folder: str | Path) -> Iterator[None]:
     """Keep all temporary files in a folder of the job, emptied before and deleted after it.
 
     What a killed job left behind holds faces: here the next run removes it, in the
@@ -67,8 +67,7 @@ def start(log: str | Path) -> None:
     Compiled libraries write straight to the file descriptors: their noise ends
     in the log alone.
     """
-    global _log
-    _log = str(log)
+    process.keep_output_in(log)
     faces.protect_for(log)
     # ITK's results differ in the last digits with the number of its threads.
     os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
@@ -79,9 +78,3 @@ def start(log: str | Path) -> None:
     os.dup2(handle.fileno(), 2)
     sys.stdout = _Tee(handle)
     sys.stderr = _Tee(handle, terminal)
-
-
-def log() -> str:
-    """Return this job's log as a reader of a table finds it: below ``results``; empty in no job."""
-    head, found, below = f"/{_log}".rpartition("/results/")
-    return below if found else Path(_log).name

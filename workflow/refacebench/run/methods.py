@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib
-import importlib.util
 import sys
 import traceback
 from collections.abc import Mapping
@@ -46,7 +45,7 @@ class Chosen:
         The config's section and the entry's name in it.
     method : Method
         What the file declares: of the kind's own class.
-    options : dict
+    options : dict[str, Any]
         All of its options: the defaults, overridden by the entry.
     version : str
         The method's; of a user's file with a digest of its text.
@@ -69,7 +68,7 @@ class Chosen:
         return self.method.title_of(self.options)
 
 
-def choose(kind: str, name: str, entry: Mapping | None = None) -> Chosen:
+def choose(kind: str, name: str, entry: Mapping[str, Any] | None = None) -> Chosen:
     """Return the method that a config's entry names, with all its options.
 
     Parameters
@@ -93,7 +92,7 @@ def choose(kind: str, name: str, entry: Mapping | None = None) -> Chosen:
     )
 
 
-def declared(kind: str, name: str, entry: Mapping | None = None) -> Any:
+def declared(kind: str, name: str, entry: Mapping[str, Any] | None = None) -> Any:
     """Return the value ``METHOD`` behind a config's entry.
 
     Raises
@@ -141,7 +140,7 @@ def read(path: str | Path, kind: str = "", method: str = "") -> Method:
     return _checked(_module(path, path.read_bytes()), kind, str(path))
 
 
-def version(kind: str, name: str, entry: Mapping | None = None) -> str:
+def version(kind: str, name: str, entry: Mapping[str, Any] | None = None) -> str:
     """Return a method's version; for a user's file, with a digest of its text."""
     own = str(declared(kind, name, entry).version)
     if entry and "file" in entry:
@@ -150,7 +149,7 @@ def version(kind: str, name: str, entry: Mapping | None = None) -> str:
     return own
 
 
-def _implied(kind: str, entry: Mapping) -> str:
+def _implied(kind: str, entry: Mapping[str, Any]) -> str:
     """Return the method that an entry means without naming it: a command line is one."""
     if kind == "datasets":
         return entry.get("type") or ""
@@ -162,8 +161,7 @@ def _implied(kind: str, entry: Mapping) -> str:
 def _module(path: Path, text: bytes) -> ModuleType:
     """Import a user's file; ``text`` is what it holds, so that a changed one is read anew."""
     name = f"refacebench_user_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_loader(name, loader=None, origin=str(path))
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(name)
     module.__file__ = str(path)
     # Dataclasses look their own module up while it is being imported.
     sys.modules[name] = module
@@ -224,7 +222,9 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _options(kind: str, name: str, entry: Mapping | None, method: Method) -> dict[str, Any]:
+def _options(
+    kind: str, name: str, entry: Mapping[str, Any] | None, method: Method
+) -> dict[str, Any]:
     """Return a method's options: its defaults, overridden by the config entry.
 
     Raises
@@ -250,7 +250,9 @@ def _options(kind: str, name: str, entry: Mapping | None, method: Method) -> dic
     return options
 
 
-def _refusal(kind, name, method: Method, options: Mapping, wrong: Mapping[str, str]) -> str:
+def _refusal(
+    kind: str, name: str, method: Method, options: dict[str, Any], wrong: Mapping[str, str]
+) -> str:
     """Return what the method's own check says against its options; empty if nothing.
 
     The check knows more than the bounds do, and says it in the method's own words.  But

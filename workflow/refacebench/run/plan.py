@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -29,7 +30,7 @@ LEFT_OUT = "excluded-000"
 BATCH = rf"({'|'.join(SPLITS)})-({MEASURED}|{RESCAN}|{FOLLOWUP})-\d+"
 
 
-def scans(config: Mapping, dataset: str) -> pd.DataFrame:
+def scans(config: Mapping[str, Any], dataset: str) -> pd.DataFrame:
     """List a dataset's scans with split, role and batch.
 
     Returns
@@ -227,10 +228,15 @@ class Lists:
         See :class:`refacebench.run.stamps.Stamps`.
     """
 
-    def __init__(self, folder, table: pd.DataFrame | None = None, settled: Mapping | None = None):
+    def __init__(
+        self,
+        folder: str | Path,
+        table: pd.DataFrame | None = None,
+        settled: Mapping[str, str] | None = None,
+    ):
         self.folder = Path(folder)
         self._settled = dict(settled or {})
-        self._texts = {}
+        self._texts: dict[str, str] = {}
         if table is None:
             self.names = sorted(path.stem for path in self.folder.glob("*.tsv"))
         else:
@@ -274,7 +280,7 @@ def read_all(checked: Iterable[str | Path], unused: Iterable[str | Path]) -> pd.
     return pd.concat([*map(manifest.read, checked), *map(read_list, unused)], ignore_index=True)
 
 
-def write_json(found: Mapping, path: str | Path) -> None:
+def write_json(found: Mapping[str, Any], path: str | Path) -> None:
     """Write what jobs need to know; a file that holds it already keeps its time."""
     _write_changed(json.dumps(found, indent=1) + "\n", Path(path))
 
@@ -284,7 +290,7 @@ def _write_changed(text: str, path: Path) -> None:
         files.write_text(text, path)
 
 
-def load(config: Mapping, dataset: str, index: bool, results: str = "results") -> Lists:
+def load(config: Mapping[str, Any], dataset: str, index: bool, results: str = "results") -> Lists:
     """Return a dataset's batch lists.
 
     With ``index`` its scans are listed anew, each with the stamp of its file

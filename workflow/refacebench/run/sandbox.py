@@ -15,11 +15,16 @@ import signal
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from refacebench.contracts import ScanExcluded, ScanFailed, ScanInterrupted
+from refacebench.programs.process import die_with_parent
 from refacebench.reasons import WORDS, one_line
 from refacebench.vocabulary import EXCLUDED, FAILED
 
+#: What is done to a scan: a row in, the columns that are added out.
+Work = Callable[[dict[str, Any]], dict[str, Any]]
 #: Of a failed scan's result, on its way from the process that worked on it: another try may help.
 AGAIN = " again"
 
@@ -41,7 +46,7 @@ def may_pass(error: BaseException | None) -> bool:
     return isinstance(error, passing) or full_gpu or may_pass(error.__cause__)
 
 
-def _attempt(work, row) -> dict:
+def _attempt(work: Work, row: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return work(dict(row))
     except ScanExcluded as reason:
@@ -57,13 +62,13 @@ def _attempt(work, row) -> dict:
         return {"status": FAILED, "reason": named, AGAIN: may_pass(error)}
 
 
-def in_process(work, row, timeout) -> tuple[dict, float]:
+def in_process(work: Work, row: Mapping[str, Any], timeout: float) -> tuple[dict[str, Any], float]:
     """Run in this process: for GPU work, which cannot be forked."""
     result = _attempt(work, row)
     return result, _megabytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
-def in_child(work, row, timeout) -> tuple[dict, float]:
+def in_child(work: Work, row: Mapping[str, Any], timeout: float) -> tuple[dict[str, Any], float]:
     """Run in a forked child, which cannot take the batch down with it."""
     read_end, write_end = os.pipe()
     sys.stderr.flush()
@@ -80,16 +85,19 @@ def in_child(work, row, timeout) -> tuple[dict, float]:
         return json.loads(answer), peak_mb
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        reason = {
+        known: dict[int, str] = {
             signal.SIGALRM: f"no result after {timeout:g} s",
             signal.SIGKILL: "killed (out of memory?)",
-        }.get(number, f"the process died of signal {number}")
+        }
+        reason = known.get(number, f"the process died of signal {number}")
     else:
         reason = f"the process ended without a result (exit {os.WEXITSTATUS(status)})"
     return {"status": FAILED, "reason": reason, AGAIN: True}, peak_mb
 
 
-def _child(work, row, timeout, read_end, write_end) -> None:
+def _child(
+    work: Work, row: Mapping[str, Any], timeout: float, read_end: int, write_end: int
+) -> None:
     code = 1
     try:
         os.close(read_end)
@@ -103,15 +111,6 @@ def _child(work, row, timeout, read_end, write_end) -> None:
     finally:
         sys.stderr.flush()
         os._exit(code)
-
-
-def die_with_parent() -> None:
-    """Ask Linux to end this process when its parent is killed; elsewhere do nothing."""
-    if sys.platform == "linux":
-        import ctypes
-
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def _megabytes(ru_maxrss: int) -> float:

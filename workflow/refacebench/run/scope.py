@@ -7,7 +7,7 @@ and decisions below ``results/plan``, and writes them when a run starts.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 from refacebench.run import configuration, failures, methods, plan
 from refacebench.vocabulary import MEASURED, SYNTHETIC_NOTE
@@ -52,8 +52,8 @@ class Scope:
 
     def __init__(
         self,
-        config: Mapping,
-        programs: Mapping[str, dict],
+        config: Mapping[str, Any],
+        programs: Mapping[str, dict[str, str]],
         lists: Mapping[str, plan.Lists],
         attempts: failures.Attempts,
     ):
@@ -68,7 +68,7 @@ class Scope:
         self.trainings = [v for v in configuration.trainings(config) if v in self.variants]
 
     @classmethod
-    def load(cls, config: Mapping, look: bool, retry: bool = False) -> Self:
+    def load(cls, config: Mapping[str, Any], look: bool, retry: bool = False) -> Self:
         """Return the run of a config.
 
         Parameters
@@ -106,7 +106,7 @@ class Scope:
 
     # methods ------------------------------------------------------------------------------
 
-    def entry(self, kind: str, name: str) -> dict:
+    def entry(self, kind: str, name: str) -> dict[str, Any]:
         """Return a method's entry of the config, never None; an engine is the one decided on.
 
         Without what the method itself is not told: a further defacer in a refacer's list must

@@ -60,7 +60,7 @@ def _totals(n: int, weights: dict[str, float]) -> dict[str, int]:
     for split in by_remainder[: n - sum(counts.values())]:
         counts[split] += 1
     if n and weights.get("test", 0) > 0 and counts["test"] == 0:
-        counts[max(counts, key=counts.get)] -= 1
+        counts[max(counts, key=counts.__getitem__)] -= 1
         counts["test"] = 1
     return counts
 

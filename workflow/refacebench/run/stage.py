@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 from refacebench.manifest import MEANINGS
 from refacebench.vocabulary import OK
@@ -62,12 +63,12 @@ class Stage:
         if missing:
             raise StageError(f"stage {self.name}: its rows lack {', '.join(missing)}")
 
-    def seen(self, row: Mapping) -> dict:
+    def seen(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the stage may see of a row: what it declares, and the row's new key."""
         names = (*self.reads, *self.may_read, "key")
         return {name: row[name] for name in row if _is_among(name, names)}
 
-    def check_result(self, result: Mapping) -> None:
+    def check_result(self, result: Mapping[str, Any]) -> None:
         """Check what the work on a scan returned.
 
         Raises

@@ -11,10 +11,10 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -46,7 +46,7 @@ def stamp(path: str) -> str:
     return f"{facts.st_size}.{facts.st_mtime_ns}.{facts.st_ctime_ns}"
 
 
-def of_row(row: Mapping) -> str:
+def of_row(row: Mapping[str, Any]) -> str:
     """Return the stamp of a scan, with those of its companions behind it."""
     paths = [row["path"], *(found["path"] for found in manifest.companions(row))]
     return ";".join(stamp(path) if path else "" for path in paths)
@@ -91,7 +91,7 @@ def _may_be_the_same(was: str, now: str) -> bool:
     return bool(size) and size == old.partition(".")[0] and others == companions
 
 
-def _unchanged(unsure: Mapping[str, tuple], checksums: Mapping[str, str]) -> list[str]:
+def _unchanged(unsure: Mapping[str, tuple[str, str]], checksums: Mapping[str, str]) -> list[str]:
     """Return the scans whose file still has the checksum that the inventory saw."""
 
     def same(scan: str) -> bool:
@@ -118,7 +118,7 @@ def checked(folder: str | Path) -> dict[str, str]:
     return {row["scan"]: row["checksum"] for row in _rows(folder) if row.get("checksum")}
 
 
-def _rows(folder: str | Path):
+def _rows(folder: str | Path) -> Iterator[dict[str, str]]:
     """Yield the rows of all tables of a folder; with pandas a thousand of them take seconds."""
     for path in sorted(Path(folder).glob("*.tsv")):
         with path.open(newline="") as handle:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,7 +94,7 @@ def rows_of(scans: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns=[*kept, "t1w", "t1w_path", "contrast"])
 
 
-def run(row: Mapping, out_folder: str | Path) -> dict:
+def run(row: Mapping[str, Any], out_folder: str | Path) -> dict[str, Any]:
     """Find how a companion lies to its T1w scan, and write the transform.
 
     Parameters
@@ -163,7 +164,7 @@ def run_batch(
     )
 
 
-def rigid(t1w: Volume, head: np.ndarray, companion: Volume) -> tuple[np.ndarray, dict]:
+def rigid(t1w: Volume, head: np.ndarray, companion: Volume) -> tuple[np.ndarray, dict[str, Any]]:
     """Align a companion with its T1w scan: by their headers or rigidly, what fits better.
 
     Both were scanned in one session, so that the headers usually agree; a head
@@ -235,7 +236,9 @@ def _register(fixed: Volume, moving: Volume, start: np.ndarray) -> np.ndarray:
     return linear.linear_stage("Rigid", fixed, moving, start, *SCHEDULE)
 
 
-def _best(fixed: Volume, region: np.ndarray, moving: Volume, candidates: Mapping):
+def _best(
+    fixed: Volume, region: np.ndarray, moving: Volume, candidates: Mapping[str, np.ndarray]
+) -> tuple[str, dict[str, float]]:
     """Return the better alignment's name and how good it is.
 
     All are compared over the voxels that every one of them shows.
@@ -269,7 +272,9 @@ def _information(fixed: np.ndarray, moved: np.ndarray, where: np.ndarray) -> flo
     return float(normalized_mutual_information(fixed[where], moved[where], bins=BINS))
 
 
-def _pushed(fixed: Volume, region: np.ndarray, moving: Volume, matrix: np.ndarray):
+def _pushed(
+    fixed: Volume, region: np.ndarray, moving: Volume, matrix: np.ndarray
+) -> Iterator[float]:
     """Yield the mutual information of an alignment pushed aside along each axis."""
     for axis, direction in itertools.product(range(3), (-1, 1)):
         push = np.eye(4)

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,9 @@ from refacebench.stages.enrol import (
     subjects,
 )
 from refacebench.vocabulary import ORIGINAL, PICTURE_CONTROLS
+
+#: The train split's scans of an attacked variant, and their originals.
+Sides = tuple[Enrolled | None, Enrolled | None]
 
 STAGE = Stage(
     "attack",
@@ -112,7 +116,8 @@ def run(
         return
     people, lost = subjects(rows, read_brains(given.brains), control, blur_mm)
     gallery, _ = load_enrolled(given.gallery)
-    known, again = gallery if target == ORIGINAL else None, {}
+    known = gallery if target == ORIGINAL else None
+    again: dict[str, str] = {}
     queries, unfit = enrol(method, people, options, known, again)
     sides, notes = training(chosen, given.trained, target, control, blur_mm)
     context = Context(seed, Path(folder), *sides)
@@ -130,7 +135,7 @@ def run(
 
 def training(
     chosen: Chosen, paths: Iterable[str | Path] | None, target: str, control: str, blur_mm: float
-) -> tuple[tuple, list]:
+) -> tuple[Sides, list[tuple[pd.DataFrame, dict[str, str], str]]]:
     """Return the train split's scans of the variant and their originals, enrolled.
 
     Beside them the rows of each side with the reasons of those that were not enrolled.
@@ -147,7 +152,7 @@ def training(
         enrolled, unfit = enrol(chosen.method, people, chosen.options)
         sides.append(enrolled)
         notes.append((side, unfit, shown))
-    return tuple(sides), notes
+    return (sides[0], sides[1]), notes
 
 
 def compare(
@@ -155,7 +160,7 @@ def compare(
     rows: pd.DataFrame,
     queries: Enrolled,
     gallery: Enrolled,
-    options: Mapping,
+    options: Mapping[str, Any],
     context: Context,
     lost: Mapping[str, str],
     again: dict[str, str] | None = None,
@@ -206,14 +211,21 @@ def compare(
     return result | {"detected": detected, "query_reason": reason}, scores.trained_on
 
 
-def _score(attacker, queries, gallery, options, context, again) -> tuple[Scores, str]:
+def _score(
+    attacker: Attacker,
+    queries: Enrolled,
+    gallery: Enrolled,
+    options: Mapping[str, Any],
+    context: Context,
+    again: dict[str, str] | None,
+) -> tuple[Scores, str]:
     """Return the attacker's scores, or why there are none: a failed attack is no crash.
 
     Too little memory is one, since a second attempt of the job has more.  Another failure
     that may pass goes into ``again``.
     """
     try:
-        return attacker.score(queries, gallery, options, context), ""
+        return attacker.score(queries, gallery, dict(options), context), ""
     except AttackFailed as error:
         return Scores(np.empty((0, len(gallery)))), reasons.clean(error)
     except MemoryError:
@@ -250,7 +262,7 @@ def _scattered(scores: Scores, at: np.ndarray, count: int) -> dict[str, np.ndarr
     return result
 
 
-def unavailable(rows: pd.DataFrame, gallery: pd.DataFrame, reason: str) -> dict:
+def unavailable(rows: pd.DataFrame, gallery: pd.DataFrame, reason: str) -> dict[str, Any]:
     """Return the arrays of an attack that could not be run at all."""
     rows = rows.sort_values("scan", kind="stable")
     gallery = gallery.sort_values("scan", kind="stable")
@@ -264,7 +276,9 @@ def unavailable(rows: pd.DataFrame, gallery: pd.DataFrame, reason: str) -> dict:
     }
 
 
-def save_attack(arrays: Mapping[str, np.ndarray], meta: Mapping, path: str | Path) -> None:
+def save_attack(
+    arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], path: str | Path
+) -> None:
     """Write an attack.
 
     Arrays of the file, none of them pickled:
@@ -291,7 +305,7 @@ def save_attack(arrays: Mapping[str, np.ndarray], meta: Mapping, path: str | Pat
     files.save_arrays(path, {**arrays, "meta": np.array(text)})
 
 
-def load_attack(path: str | Path) -> tuple[dict[str, np.ndarray], dict]:
+def load_attack(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read what :func:`save_attack` wrote: arrays, and ``meta`` as a dict."""
     with np.load(path, allow_pickle=False) as found:
         arrays = {name: found[name] for name in found.files}

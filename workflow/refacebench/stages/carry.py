@@ -22,6 +22,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,8 +67,13 @@ TOUCHED = 1e-3
 
 
 def run(
-    row: Mapping, defacer: str, out_folder: str | Path, margin_mm: float, *, version: str = VERSION
-) -> dict:
+    row: Mapping[str, Any],
+    defacer: str,
+    out_folder: str | Path,
+    margin_mm: float,
+    *,
+    version: str = VERSION,
+) -> dict[str, Any]:
     """Take the face from one companion: image, mask, sidecar; see :func:`apply`."""
     facts = apply(row, out_folder, margin_mm)
     bids.write_sidecar(
@@ -189,7 +195,7 @@ def paths(out_folder: str | Path, name: str) -> tuple[Path, Path]:
     return image, mask
 
 
-def apply(row: Mapping, out_folder: str | Path, margin_mm: float) -> dict:
+def apply(row: Mapping[str, Any], out_folder: str | Path, margin_mm: float) -> dict[str, Any]:
     """Set a companion to zero where its T1w scan was changed, write it and check it.
 
     Parameters

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -50,8 +51,13 @@ STAGE = Stage(
 
 
 def run(
-    row: Mapping, chosen: Chosen, out_folder: str | Path, *, version: str = "", seed: int = 0
-) -> dict:
+    row: Mapping[str, Any],
+    chosen: Chosen,
+    out_folder: str | Path,
+    *,
+    version: str = "",
+    seed: int = 0,
+) -> dict[str, Any]:
     """Deface one scan: image, mask of changed voxels, sidecar.
 
     Parameters
@@ -132,7 +138,7 @@ def scan_seed(scan: str, seed: int = 0) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-def prepared(row: Mapping, seed: int = 0) -> PreparedScan:
+def prepared(row: Mapping[str, Any], seed: int = 0) -> PreparedScan:
     """Read a scan and what the prepare stage found in it.
 
     Parameters
@@ -169,8 +175,8 @@ def _mask_on(volume: Volume, path: str | Path) -> np.ndarray:
 
 
 def apply(
-    scan: PreparedScan, method: Defacer, options: Mapping, out_image: Path, out_mask: Path
-) -> dict:
+    scan: PreparedScan, method: Defacer, options: Mapping[str, Any], out_image: Path, out_mask: Path
+) -> dict[str, Any]:
     """Deface one scan, write image and mask, and check what was written.
 
     A native method never gets at the brain: its voxels, and a margin of
@@ -211,7 +217,7 @@ def apply(
     # A method sees zeros where the scan is not finite; the file keeps what it has there.
     finite = np.nan_to_num(scan.volume.data, posinf=0.0, neginf=0.0)
     scan = replace(scan, volume=scan.volume.with_data(finite))
-    engine = method.engine_of(options)
+    engine = method.engine_of(dict(options))
     result = _checked(method.run(scan, dict(options)), scan)
     changed = result.changed.astype(bool)
     protected = np.zeros(scan.brain.shape, bool)
@@ -258,7 +264,7 @@ def fits(path: str | Path, values: np.ndarray, changed: np.ndarray) -> bool:
     It can if none of the changed values runs over, and rounding moves none by more
     than 1 % of the image's largest value (a program may have scaled it to 0..1).
     """
-    image = nib.load(path)
+    image: Any = nib.load(path)
     dtype = image.get_data_dtype()
     if not np.issubdtype(dtype, np.integer) or not changed.any():
         return True

@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,7 +64,8 @@ def run(
     """
     rows = manifest.read_many(gallery)
     people, lost = subjects(rows, read_brains(brains))
-    reason, again = reasons.clean(chosen.method.missing(chosen.options)), {}
+    reason = reasons.clean(chosen.method.missing(chosen.options))
+    again: dict[str, str] = {}
     if reason:
         enrolled, unfit = Enrolled.empty(), {person.scan: reason for person in people}
     else:
@@ -119,7 +121,9 @@ def subjects(
             continue
         found.append(
             Subject(
-                *(row[name] for name in IDS),
+                scan=row["scan"],
+                participant=row["participant"],
+                session=row["session"],
                 views_path=row["views_path"],
                 control=control,
                 blur_mm=blur_mm,
@@ -133,7 +137,7 @@ def subjects(
 def enrol(
     attacker: Attacker,
     people: Sequence[Subject],
-    options: Mapping,
+    options: Mapping[str, Any],
     known: Enrolled | None = None,
     again: dict[str, str] | None = None,
 ) -> tuple[Enrolled, dict[str, str]]:
@@ -151,11 +155,13 @@ def enrol(
     kept, features, lost = [], [], {}
     for subject in people:
         try:
-            if subject.scan in places:
+            if known is not None and subject.scan in places:
                 row = places[subject.scan]
                 found = {name: values[row] for name, values in known.features.items()}
             else:
-                found = {k: np.asarray(v) for k, v in attacker.enrol(subject, options).items()}
+                found = {
+                    k: np.asarray(v) for k, v in attacker.enrol(subject, dict(options)).items()
+                }
         except Exception as error:  # any failure of a scan is a reason, never a crash
             if not isinstance(error, ValueError):
                 traceback.print_exc()
@@ -168,7 +174,7 @@ def enrol(
     return _stack(kept, features), lost
 
 
-def _stack(kept: Sequence[Subject], features: Sequence[Mapping]) -> Enrolled:
+def _stack(kept: Sequence[Subject], features: Sequence[Mapping[str, Any]]) -> Enrolled:
     ids = {name: np.array([getattr(s, name) for s in kept], dtype=str) for name in IDS}
     names = list(features[0]) if features else []
     return Enrolled(**ids, features={n: np.stack([f[n] for f in features]) for n in names})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -24,7 +25,7 @@ STAGE = Stage(
 )
 
 
-def make_base(chosen: Chosen, entry: Mapping, statement: str | Path, seed: int) -> None:
+def make_base(chosen: Chosen, entry: Mapping[str, Any], statement: str | Path, seed: int) -> None:
     """Make what all scans of a cohort share, and describe the cohort as a BIDS folder.
 
     Parameters
@@ -46,7 +47,9 @@ def make_base(chosen: Chosen, entry: Mapping, statement: str | Path, seed: int) 
     files.write_text(configuration.statement(chosen.name, entry) + "\n", statement)
 
 
-def run(row: Mapping, chosen: Chosen, base: Path, home: Path, seed: int) -> dict:
+def run(
+    row: Mapping[str, Any], chosen: Chosen, base: Path, home: Path, seed: int
+) -> dict[str, Any]:
     """Grow one scan into a BIDS folder, from what :func:`make_base` made."""
     return chosen.method.grow(row, chosen.options, seed, base, home)
 

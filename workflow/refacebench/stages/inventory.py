@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -34,7 +35,7 @@ STAGE = Stage(
 )
 
 
-def run(row: Mapping, limits: Mapping | None = None) -> dict:
+def run(row: Mapping[str, Any], limits: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Check one scan.
 
     Parameters
@@ -63,7 +64,12 @@ def run(row: Mapping, limits: Mapping | None = None) -> dict:
 
 
 def run_batch(
-    rows: pd.DataFrame, out: str | Path, limits: Mapping, *, version: str, timeout: float = 3600.0
+    rows: pd.DataFrame,
+    out: str | Path,
+    limits: Mapping[str, Any],
+    *,
+    version: str,
+    timeout: float = 3600.0,
 ) -> pd.DataFrame:
     """Check the scans of one batch and write the manifest."""
     limits = {**checks.LIMITS, **limits}

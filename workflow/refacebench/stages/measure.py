@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,7 +77,7 @@ STAGE = Stage(
 )
 
 
-def run(row: Mapping, limits: Mapping | None = None) -> dict:
+def run(row: Mapping[str, Any], limits: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Measure one variant of a scan.
 
     Parameters
@@ -109,14 +110,14 @@ def run_batch(
     rows: pd.DataFrame,
     originals: pd.DataFrame,
     out: str | Path,
-    limits: Mapping,
+    limits: Mapping[str, Any],
     *,
     version: str = VERSION,
     timeout: float = 3600.0,
 ) -> pd.DataFrame:
     """Measure the scans of one variant and batch and write the manifest."""
 
-    def inputs(row):
+    def inputs(row: Mapping[str, Any]) -> list[str]:
         names = ("path", "original_path", *(n for n in row if n.endswith("_path")))
         return sorted({row[name] for name in names if row[name]})
 
@@ -154,7 +155,7 @@ def rows_of(rows: pd.DataFrame, originals: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def measure(row: Mapping, limits: Mapping | None = None) -> dict:
+def measure(row: Mapping[str, Any], limits: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Compare one variant of a scan with its original.
 
     Parameters
@@ -198,7 +199,9 @@ def measure(row: Mapping, limits: Mapping | None = None) -> dict:
     return {**_overlaps(row, original), **judge(row, limits, original)}
 
 
-def judge(row: Mapping, limits: Mapping | None = None, original: Volume | None = None) -> dict:
+def judge(
+    row: Mapping[str, Any], limits: Mapping[str, Any] | None = None, original: Volume | None = None
+) -> dict[str, Any]:
     """Return the measures of :func:`measure` that need no segmentation of the variant.
 
     They are all that can be said of an image on which the segmenter failed.
@@ -228,8 +231,8 @@ def judge(row: Mapping, limits: Mapping | None = None, original: Volume | None =
     return found | _by_truth(row, original, variant, limits)
 
 
-def _overlaps(row: Mapping, original: Volume) -> dict[str, float]:
-    def labels(prefix):
+def _overlaps(row: Mapping[str, Any], original: Volume) -> dict[str, float]:
+    def labels(prefix: str) -> dict[str, np.ndarray]:
         names = (f"{prefix}seg_path", f"{prefix}brainseg_path")
         dseg, brain = (_labels(row[name], original) for name in names)
         return overlap.structures(dseg, brain > 0)
@@ -237,8 +240,8 @@ def _overlaps(row: Mapping, original: Volume) -> dict[str, float]:
     variant = labels("")
     scores = overlap.overlaps(variant, labels("original_"))
     if row.get("truth_path"):
-        truth = overlap.truth_structures(_labels(row["truth_path"], original))
-        scores |= overlap.overlaps(variant, truth, prefix="truth_")
+        real = overlap.truth_structures(_labels(row["truth_path"], original))
+        scores |= overlap.overlaps(variant, real, prefix="truth_")
     return scores
 
 
@@ -247,7 +250,7 @@ def _labels(path: str, like: Volume) -> np.ndarray:
     return data if data.dtype == np.uint8 else np.rint(data).astype(np.uint8)
 
 
-def _on_grid(path: str, like: Volume, dtype=np.float32) -> Volume:
+def _on_grid(path: str, like: Volume, dtype: type | None = np.float32) -> Volume:
     """Read an image that shares a volume's grid; axes in another order are put right."""
     volume = nifti.read(path, dtype=dtype)
     same = volume.shape == like.shape and np.allclose(volume.affine, like.affine, atol=1e-3)
@@ -262,7 +265,9 @@ def _on_grid(path: str, like: Volume, dtype=np.float32) -> Volume:
         ) from None
 
 
-def _by_truth(row: Mapping, original: Volume, variant: Volume, limits: Mapping) -> dict:
+def _by_truth(
+    row: Mapping[str, Any], original: Volume, variant: Volume, limits: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the verdict from true labels; nothing where there are none."""
     if not row.get("truth_path"):
         return {}
@@ -273,7 +278,15 @@ def _by_truth(row: Mapping, original: Volume, variant: Volume, limits: Mapping) 
     return found
 
 
-def _of_variant(original, variant, brain, head, face, has_face, limits) -> dict:
+def _of_variant(
+    original: Volume,
+    variant: Volume,
+    brain: np.ndarray,
+    head: np.ndarray,
+    face: np.ndarray,
+    has_face: bool,
+    limits: Mapping[str, float],
+) -> dict[str, Any]:
     usable = is_usable(variant.data)
     if not usable:
         variant = variant.with_data(np.nan_to_num(variant.data, posinf=0.0, neginf=0.0))
@@ -318,7 +331,9 @@ def _of_variant(original, variant, brain, head, face, has_face, limits) -> dict:
     }
 
 
-def _came_defaced(row: Mapping, original: Volume, head: np.ndarray, limits: Mapping) -> bool:
+def _came_defaced(
+    row: Mapping[str, Any], original: Volume, head: np.ndarray, limits: Mapping[str, Any]
+) -> bool:
     names = {part: f"present_{part}" for part in ("nose", "eyes")}
     if all(row.get(name, "") not in ("", None) for name in names.values()):
         present = {part: float(row[name]) for part, name in names.items()}
@@ -328,7 +343,7 @@ def _came_defaced(row: Mapping, original: Volume, head: np.ndarray, limits: Mapp
     return already_defaced(present, limits)[0]
 
 
-def _of_original(brain: np.ndarray, face: np.ndarray, has_face: bool) -> dict:
+def _of_original(brain: np.ndarray, face: np.ndarray, has_face: bool) -> dict[str, Any]:
     parts = {n: has_face and bool((face == v).any()) for n, v in PARTS.items()}
     faced = any(there for name, there in parts.items() if name != EARS)
     return {

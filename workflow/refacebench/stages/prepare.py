@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,7 @@ MIN_AGREEMENT = 0.80
 MAX_CUT = 0.10
 
 
-def run(row: Mapping, out_folder: str | Path) -> dict:
+def run(row: Mapping[str, Any], out_folder: str | Path) -> dict[str, Any]:
     """Prepare one original scan and write what was found.
 
     Parameters
@@ -113,7 +114,7 @@ def run_batch(
     )
 
 
-def examine(volume: Volume) -> dict:
+def examine(volume: Volume) -> dict[str, Any]:
     """Find brain, head, registration and face of a scan (no file).
 
     Returns

@@ -54,8 +54,13 @@ def load(card: str | Path, chosen: Chosen) -> Trained:
 
 
 def run(
-    row: Mapping, chosen: Chosen, trained: Trained, out_folder: str | Path, *, version: str = ""
-) -> dict:
+    row: Mapping[str, Any],
+    chosen: Chosen,
+    trained: Trained,
+    out_folder: str | Path,
+    *,
+    version: str = "",
+) -> dict[str, Any]:
     """Reface one scan: image and sidecar.
 
     Parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,9 @@ STAGE = Stage(
 )
 
 
-def run(row: Mapping, out_folder: str | Path, options: Mapping) -> dict:
+def run(
+    row: Mapping[str, Any], out_folder: str | Path, options: Mapping[str, Any]
+) -> dict[str, Any]:
     """Render one image and write the result.
 
     Parameters
@@ -67,7 +70,7 @@ def run_batch(
     out_folder: str | Path,
     *,
     variant: str,
-    options: Mapping,
+    options: Mapping[str, Any],
     version: str = rendering.VERSION,
     timeout: float = 3600.0,
 ) -> pd.DataFrame:

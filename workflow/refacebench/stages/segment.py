@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ STAGE = Stage(
 )
 
 
-def run(row: Mapping, chosen: Chosen, out_folder: str | Path) -> dict:
+def run(row: Mapping[str, Any], chosen: Chosen, out_folder: str | Path) -> dict[str, Any]:
     """Segment one image: masks and labels are written, volumes returned.
 
     Parameters
@@ -56,7 +57,7 @@ def run(row: Mapping, chosen: Chosen, out_folder: str | Path) -> dict:
         "brainseg_path": (found.brain, "mask", f"{desc}Brain"),
         "regions_path": (found.regions.astype(np.uint8), "dseg", f"{desc}Regions"),
     }
-    columns = {}
+    columns: dict[str, Any] = {}
     for column, (data, suffix, label) in images.items():
         path = bids.derivative(out_folder, row["scan"], suffix, label)
         nifti.write(volume.with_data(data), path)

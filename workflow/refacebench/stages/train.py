@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 from refacebench import files, manifest, reasons
 from refacebench.contracts import Pair, ScanInterrupted, TrainingFailed
@@ -26,7 +27,7 @@ STAGE = Stage(
 )
 
 
-def pairs(paths: Iterable[str | Path], sites: Iterable = ()) -> list[Pair]:
+def pairs(paths: Iterable[str | Path], sites: Collection[Any] = ()) -> list[Pair]:
     """Return the usable scans of defaced manifests, of some sites only, as training pairs.
 
     Raises
@@ -66,7 +67,7 @@ def run(
     train: Iterable[str | Path],
     validation: Iterable[str | Path],
     *,
-    sites: Iterable = (),
+    sites: Collection[Any] = (),
     seed: int = 0,
 ) -> None:
     """Train, or say in the card why there is no model; the run goes on either way.
@@ -79,12 +80,13 @@ def run(
         The refacer.
     train, validation : iterable of str or Path
         Manifests of the deface stage.
-    sites : iterable
+    sites : collection
         Sites whose scans are used; all if none are named.
     seed : int
         Of the run.
     """
-    again, final = {}, {}
+    again: dict[str, str] = {}
+    final: dict[str, str] = {}
     try:
         sides = [pairs(paths, sites) for paths in (train, validation)]
         if not all(sides):

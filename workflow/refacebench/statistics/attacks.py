@@ -36,6 +36,7 @@ import pandas as pd
 from refacebench.statistics import paired
 from refacebench.statistics.chance import detectable, poisson_binomial_tail, rank_sum_tail
 from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.curves import points
 from refacebench.statistics.intervals import (
     bootstrap_mean,
@@ -53,7 +54,6 @@ from refacebench.statistics.roc import (
     roc_area,
     true_accepts,
 )
-from refacebench.statistics.settings import Settings
 from refacebench.statistics.swaps import shuffled_rates
 from refacebench.statistics.trials import (
     Trials,
@@ -94,13 +94,13 @@ class Evaluation:
 
 
 def evaluate_all(
-    found: Iterable[Comparisons], protocol: Protocol, settings: Settings
+    found: Iterable[Comparisons], protocol: Protocol, criteria: Criteria
 ) -> list[Evaluation]:
     """Return the results of all scores in both settings, with the corrected tests.
 
     ``found`` is gone through once, so that not all scores need be held together.
     """
-    results = [evaluate(s, setting, protocol, settings) for s in found for setting in SETTINGS]
+    results = [evaluate(s, setting, protocol, criteria) for s in found for setting in SETTINGS]
     results.sort(key=lambda result: SETTINGS.index(result.row["setting"]))
     for setting in SETTINGS:
         family = [r for r in results if r.row["setting"] == setting]
@@ -111,13 +111,13 @@ def evaluate_all(
         size = sum(np.isfinite(r.row.get("p", np.nan)) for r in family)
         for result in family:
             result.row["family_size"] = size
-            level = settings.alpha / max(size, 1)
+            level = criteria.alpha / max(size, 1)
             result.row["rank1_detectable"] = detectable(result.chances, level)
     return results
 
 
 def evaluate(
-    scores: Comparisons, setting: str, protocol: Protocol, settings: Settings
+    scores: Comparisons, setting: str, protocol: Protocol, criteria: Criteria
 ) -> Evaluation:
     """Return everything that one attacker did to one variant in one setting."""
     t = trials(scores, setting)
@@ -133,21 +133,21 @@ def evaluate(
         "n_resplits": scores.resplits,
         **_queries(scores, t),
     }
-    undetected = _undetected(scores, t, settings) if len(t) else {}
+    undetected = _undetected(scores, t, criteria) if len(t) else {}
     if not t.scored.any():
         # No rate at all: "not one was identified" would be a claim about an attack that never was.
         row = {**identity, **undetected, "n_completers": 0, "note": _why_none(scores, t, setting)}
         return Evaluation(row, {"rank1": pd.Series(np.nan, index=np.unique(t.participant))})
-    row, persons = _rates(t, scores, setting, protocol, settings)
-    row |= _rankings(t, protocol, settings)
+    row, persons = _rates(t, scores, setting, protocol, criteria)
+    row |= _rankings(t, protocol, criteria)
     row |= _tests(t)
     chances = _first(t.only(t.scored)).groupby("person")["chance"].mean().to_numpy()
-    curves = points(t, identity, protocol, settings)
+    curves = points(t, identity, protocol, criteria)
     worth = {"rank1": lambda u: within(u, 1), "choice": lambda u: choice(u, protocol.options)}
     return Evaluation(
         {**identity, **undetected, **row, "note": ""},
         persons,
-        shuffled_rates(t, worth, settings),
+        shuffled_rates(t, worth, criteria),
         curves,
         chances,
     )
@@ -184,10 +184,10 @@ def _queries(scores: Comparisons, t: Trials) -> dict:
     }
 
 
-def _undetected(scores: Comparisons, t: Trials, settings: Settings) -> dict:
+def _undetected(scores: Comparisons, t: Trials, criteria: Criteria) -> dict:
     used = scores.query.iloc[np.unique(t.query)]
     missing = ~used["detected"].to_numpy(dtype=bool)
-    value, low, high = share(missing, used["participant"], settings.level)
+    value, low, high = share(missing, used["participant"], criteria.level)
     return {
         "n_undetected": int(missing.sum()),
         "undetected_share": value,
@@ -201,7 +201,7 @@ def _all(values: np.ndarray, t: Trials) -> np.ndarray:
     return np.where(t.scored, values, 0.0)
 
 
-def _rates(t: Trials, scores, setting, protocol, settings) -> tuple[dict, dict]:
+def _rates(t: Trials, scores, setting, protocol, criteria) -> tuple[dict, dict]:
     """Return rates of identification and each completer's, for the worst case."""
     values = {
         "rank1": within(t, 1),
@@ -223,11 +223,11 @@ def _rates(t: Trials, scores, setting, protocol, settings) -> tuple[dict, dict]:
         interval = choice_interval if name == "choice" else rate_interval
         for label, persons in ((name, everybody), (f"{name}_completers", completers)):
             row[label] = _mean(persons[name])
-            row[f"{label}_low"], row[f"{label}_high"] = interval(persons[name], settings)
+            row[f"{label}_low"], row[f"{label}_high"] = interval(persons[name], criteria)
     for name in ("rank1", "choice"):
-        band = _band(_all(values[name], t), t, settings)
+        band = _band(_all(values[name], t), t, criteria)
         row[f"{name}_band_low"], row[f"{name}_band_high"] = band
-    row |= _reverse_choice(scores, setting, protocol, settings)
+    row |= _reverse_choice(scores, setting, protocol, criteria)
     people = everybody["rank1"].index
     return row, {
         name: found.reindex(people) if len(found) else found
@@ -236,7 +236,7 @@ def _rates(t: Trials, scores, setting, protocol, settings) -> tuple[dict, dict]:
     }
 
 
-def rate_interval(values: pd.Series, settings: Settings) -> tuple[float, float]:
+def rate_interval(values: pd.Series, criteria: Criteria) -> tuple[float, float]:
     """Return the interval of a rate of identification over participants.
 
     Percentile bootstrap, widened to Clopper-Pearson's (conservative where a
@@ -244,27 +244,27 @@ def rate_interval(values: pd.Series, settings: Settings) -> tuple[float, float]:
     has no width.
     """
     n = len(values)
-    exact = clopper_pearson(float(values.sum()), n, settings.level)
-    return wider(_boot(values, settings), exact)
+    exact = clopper_pearson(float(values.sum()), n, criteria.level)
+    return wider(_boot(values, criteria), exact)
 
 
-def choice_interval(values: pd.Series, settings: Settings) -> tuple[float, float]:
+def choice_interval(values: pd.Series, criteria: Criteria) -> tuple[float, float]:
     """Return the interval of a mean of values between 0 and 1."""
-    return bounded_mean(values, level=settings.level, seed=settings.seed)
+    return bounded_mean(values, level=criteria.level, seed=criteria.seed)
 
 
-def _boot(values: pd.Series, settings: Settings) -> tuple[float, float]:
-    return bootstrap_mean(values, n_boot=settings.n_boot, seed=settings.seed, level=settings.level)
+def _boot(values: pd.Series, criteria: Criteria) -> tuple[float, float]:
+    return bootstrap_mean(values, n_boot=criteria.n_boot, seed=criteria.seed, level=criteria.level)
 
 
-def _reverse_choice(scores, setting, protocol: Protocol, settings: Settings) -> dict:
+def _reverse_choice(scores, setting, protocol: Protocol, criteria: Criteria) -> dict:
     """Return the question of CP-GAN: one original, ``options`` de-identified scans of a method.
 
     A match without a score is left out.
     """
     t = trials(scores.reversed(), setting)
     values = by_person(choice(t, protocol.options), t, t.scored)
-    low, high = choice_interval(values, settings)
+    low, high = choice_interval(values, criteria)
     return {
         "choice_reverse": _mean(values),
         "choice_reverse_low": low,
@@ -276,18 +276,18 @@ def _mean(values: pd.Series) -> float:
     return float(values.mean()) if len(values) else np.nan
 
 
-def _band(values, t: Trials, settings: Settings, keep=None) -> tuple[float, float]:
+def _band(values, t: Trials, criteria: Criteria, keep=None) -> tuple[float, float]:
     """Return the range over resplits; NaN without resplits."""
     found = by_resplit(values, t, keep)
-    return quantiles(found, settings.level) if len(found) > 1 else (np.nan, np.nan)
+    return quantiles(found, criteria.level) if len(found) > 1 else (np.nan, np.nan)
 
 
-def _rankings(t: Trials, protocol: Protocol, settings: Settings) -> dict:
+def _rankings(t: Trials, protocol: Protocol, criteria: Criteria) -> dict:
     """Return the area under the top-alpha curve and the ROC's numbers, of completers."""
     place = 1.0 - percentile(t)
     persons = by_person(place, t, t.scored)
-    low, high = _boot(persons, settings)
-    band = _band(place, t, settings, t.scored)
+    low, high = _boot(persons, criteria)
+    band = _band(place, t, criteria, t.scored)
     ranks = by_person(t.less + t.tied / 2 + 1, t, t.scored)
     return {
         "median_rank": float(ranks.median()) if len(ranks) else np.nan,
@@ -296,28 +296,28 @@ def _rankings(t: Trials, protocol: Protocol, settings: Settings) -> dict:
         "area_high": high,
         "area_band_low": band[0],
         "area_band_high": band[1],
-        **_roc_numbers(t, protocol, settings),
+        **_roc_numbers(t, protocol, criteria),
     }
 
 
-def _roc_numbers(t: Trials, protocol: Protocol, settings: Settings) -> dict:
+def _roc_numbers(t: Trials, protocol: Protocol, criteria: Criteria) -> dict:
     """Return ROC area, equal error rate and verification rate.
 
     Distances of different resplits come from different models and are never
     pooled: with resplits the numbers are means over them, without a bootstrap.
     """
     curves = of_resplits(t)
-    row = {"n_impostor": curves[0].n_pairs}
+    row: dict[str, float] = {"n_impostor": curves[0].n_pairs}
     statistics = _roc_statistics(protocol)
     for name, statistic in statistics.items():
         values = np.array([statistic(*roc.path())[0] for roc in curves])
         row[name] = float(values.mean())
         if len(curves) > 1:
-            row[f"{name}_band_low"], row[f"{name}_band_high"] = quantiles(values, settings.level)
+            row[f"{name}_band_low"], row[f"{name}_band_high"] = quantiles(values, criteria.level)
     if len(curves) == 1 and len(curves[0].people) > 1:
-        replicates = resampled(curves[0], statistics.values(), settings)
+        replicates = resampled(curves[0], statistics.values(), criteria)
         for name, values in zip(statistics, replicates, strict=True):
-            row[f"{name}_low"], row[f"{name}_high"] = quantiles(values, settings.level)
+            row[f"{name}_low"], row[f"{name}_high"] = quantiles(values, criteria.level)
     if row["n_impostor"] * protocol.false_accept < 1:
         # Not one false accept fits below the level: the threshold would be a guess.
         row |= dict.fromkeys([n for n in row if n.startswith("verified")], np.nan)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import OK, UNAVAILABLE, split_variant
 
 RESCAN, FOLLOWUP = "rescan", "followup"
@@ -90,10 +90,10 @@ def check(measurements: pd.DataFrame) -> None:
         )
 
 
-def compared(measurements: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+def compared(measurements: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
     """Return the rows of the compared splits, without rescans and follow-ups."""
     split = measurements["split"].fillna("") if "split" in measurements else ""
-    inside = pd.Series(split, index=measurements.index).isin(("", *settings.splits))
+    inside = pd.Series(split, index=measurements.index).isin(("", *criteria.splits))
     return measurements[inside & ~_has_role(measurements, RESCAN, FOLLOWUP)]
 
 
@@ -103,15 +103,15 @@ def _has_role(table: pd.DataFrame, *roles: str) -> pd.Series:
     return table["role"].isin(roles)
 
 
-def references(measurements: pd.DataFrame, segmenter: str, settings: Settings) -> pd.DataFrame:
+def references(measurements: pd.DataFrame, segmenter: str, criteria: Criteria) -> pd.DataFrame:
     """Return the measured originals that variants are compared with, sorted by scan."""
-    rows = compared(measurements, settings)
+    rows = compared(measurements, criteria)
     rows = rows[(rows["variant"] == "original") & (rows["segmenter"] == segmenter)]
     return rows[rows["status"] == OK].sort_values("scan", kind="stable").reset_index(drop=True)
 
 
 def pairs(
-    measurements: pd.DataFrame, segmenter: str, variant: str, settings: Settings
+    measurements: pd.DataFrame, segmenter: str, variant: str, criteria: Criteria
 ) -> pd.DataFrame:
     """Return one row a compared scan: the variant's measures beside the original's.
 
@@ -122,7 +122,7 @@ def pairs(
         ``age`` of the original; the original's volumes and predicted ages as
         floats ``ref_<name>``; ``ok``, False where the variant failed.
     """
-    original = references(measurements, segmenter, settings)
+    original = references(measurements, segmenter, criteria)
     measures = [name for name in original if name.startswith(("vol_", "brainage"))]
     reference = original[[c for c in _IDENTITY if c in original] + measures].copy()
     for name in measures:
@@ -197,11 +197,11 @@ def rescan_pairs(measurements: pd.DataFrame, segmenter: str, splits=None) -> pd.
     return both.sort_values(["scan_1", "scan_2"], kind="stable").reset_index(drop=True)
 
 
-def each(measurements, settings, variants):
+def each(measurements, criteria, variants):
     """Yield segmenter, variant and pairs, in the order of the tables."""
     for segmenter in segmenters_of(measurements):
         for variant in variants:
-            yield segmenter, variant, pairs(measurements, segmenter, variant, settings)
+            yield segmenter, variant, pairs(measurements, segmenter, variant, criteria)
 
 
 def has_reference(table: pd.DataFrame, structure: str) -> pd.Series:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import resample_counts
 from refacebench.statistics.protocol import Protocol
 from refacebench.statistics.roc import of_resplits, resampled, true_accepts
-from refacebench.statistics.settings import Settings
 from refacebench.statistics.trials import Trials, by_person, by_resplit, top_alpha, within
 
 #: Points of the curves.
@@ -18,48 +18,48 @@ ALPHAS = np.round(np.linspace(0, 1, 41), 6)
 FALSE_ACCEPTS = np.array([0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, *np.linspace(0.1, 1, 19)])
 
 
-def points(t: Trials, identity: Mapping, protocol: Protocol, settings: Settings) -> pd.DataFrame:
+def points(t: Trials, identity: Mapping, protocol: Protocol, criteria: Criteria) -> pd.DataFrame:
     """Return the points of the three curves of completers, with pointwise intervals."""
     ranks = np.arange(1, min(int(t.size.max()), protocol.most_ranks) + 1)
-    hits = np.stack([within(t, k) for k in ranks], axis=1)
+    hits = np.stack([within(t, int(k)) for k in ranks], axis=1)
     parts = [
-        _curve("cmc", ranks, hits, t, settings),
-        _curve("top_alpha", ALPHAS, top_alpha(t, ALPHAS), t, settings),
-        _roc_curve(t, settings),
+        _curve("cmc", ranks, hits, t, criteria),
+        _curve("top_alpha", ALPHAS, top_alpha(t, ALPHAS), t, criteria),
+        _roc_curve(t, criteria),
     ]
     names = {k: identity[k] for k in ("variant", "attacker", "setting")}
     return pd.concat(parts).assign(**names)
 
 
-def _curve(name: str, x, values: np.ndarray, t: Trials, settings: Settings) -> pd.DataFrame:
+def _curve(name: str, x, values: np.ndarray, t: Trials, criteria: Criteria) -> pd.DataFrame:
     """Return a curve that is a mean of trials' curves."""
     people = by_person(values, t, t.scored).to_numpy()
     table = pd.DataFrame({"curve": name, "x": x, "y": people.mean(axis=0)})
     if len(people) > 1:
-        counts = resample_counts(len(people), settings.n_boot, settings.seed)
-        _add_range(table, counts @ people / len(people), settings, "")
+        counts = resample_counts(len(people), criteria.n_boot, criteria.seed)
+        _add_range(table, counts @ people / len(people), criteria, "")
     resplits = by_resplit(values, t, t.scored)
     if len(resplits) > 1:
-        _add_range(table, resplits, settings, "band_")
+        _add_range(table, resplits, criteria, "band_")
     return table
 
 
-def _roc_curve(t: Trials, settings: Settings) -> pd.DataFrame:
+def _roc_curve(t: Trials, criteria: Criteria) -> pd.DataFrame:
     curves = of_resplits(t)
     at = np.array(
         [[true_accepts(*roc.path(), level)[0] for level in FALSE_ACCEPTS] for roc in curves]
     )
     table = pd.DataFrame({"curve": "roc", "x": FALSE_ACCEPTS, "y": at.mean(axis=0)})
     if len(curves) > 1:
-        _add_range(table, at, settings, "band_")
+        _add_range(table, at, criteria, "band_")
     elif len(curves[0].people) > 1:
         at_levels = [lambda f, t, level=x: true_accepts(f, t, level) for x in FALSE_ACCEPTS]
-        _add_range(table, resampled(curves[0], at_levels, settings).T, settings, "")
+        _add_range(table, resampled(curves[0], at_levels, criteria).T, criteria, "")
     return table
 
 
-def _add_range(table: pd.DataFrame, replicates: np.ndarray, settings: Settings, prefix) -> None:
-    tail = (1 - settings.level) / 2
+def _add_range(table: pd.DataFrame, replicates: np.ndarray, criteria: Criteria, prefix) -> None:
+    tail = (1 - criteria.level) / 2
     table[f"{prefix}low"], table[f"{prefix}high"] = np.quantile(
         replicates, [tail, 1 - tail], axis=0
     )

@@ -126,7 +126,7 @@ def layers(points: np.ndarray, better: np.ndarray) -> np.ndarray:
     """
     points = np.asarray(points, dtype=float)
     no_worse = (points[:, None, :] <= points[None, :, :]).all(axis=2)
-    ahead = np.asarray(better).any(axis=0) & no_worse
+    ahead = np.asarray(np.asarray(better).any(axis=0) & no_worse)
     np.fill_diagonal(ahead, False)
     ranks = np.zeros(len(points), dtype=int)
     while (ranks == 0).any():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import resample_counts
-from refacebench.statistics.settings import Settings
 from refacebench.statistics.trials import Trials
 
 #: Participants x resamples that are held at once.
@@ -35,9 +35,10 @@ class Roc:
         weight = 1.0 / np.bincount(person)[person]
         for i, p in enumerate(person):
             others = np.sort(t.others[i][np.isfinite(t.others[i])])
-            for side, name in (("left", "fa_lt"), ("right", "fa_le")):
-                found = np.searchsorted(others, self.corners, side=side) / len(others)
-                self.parts[name][p] += weight[i] * found
+            below = np.searchsorted(others, self.corners, side="left") / len(others)
+            self.parts["fa_lt"][p] += weight[i] * below
+            up_to = np.searchsorted(others, self.corners, side="right") / len(others)
+            self.parts["fa_le"][p] += weight[i] * up_to
             self.parts["ta_lt"][p] += weight[i] * (t.match[i] < self.corners)
             self.parts["ta_le"][p] += weight[i] * (t.match[i] <= self.corners)
 
@@ -96,9 +97,9 @@ def of_resplits(t: Trials) -> list[Roc]:
     ]
 
 
-def resampled(roc: Roc, statistics, settings: Settings) -> np.ndarray:
+def resampled(roc: Roc, statistics, criteria: Criteria) -> np.ndarray:
     """Return statistics of the resampled curves, shape (n_statistics, n_boot)."""
-    counts = resample_counts(len(roc.people), settings.n_boot, settings.seed)
+    counts = resample_counts(len(roc.people), criteria.n_boot, criteria.seed)
     parts = []
     for start in range(0, len(counts), _CHUNK):
         path = roc.path(counts[start : start + _CHUNK])

@@ -27,7 +27,7 @@ import pandas as pd
 from refacebench.statistics import worst
 from refacebench.statistics.attack_tables import DIRECT, TAKEN_OFF
 from refacebench.statistics.attacks import Evaluation
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import split_variant
 
 #: Where each measure's chance stands in a row of ``privacy``.
@@ -78,7 +78,7 @@ def _chances(routes: Mapping, table: pd.DataFrame, measure: str) -> np.ndarray:
 
 
 def worst_case(
-    results: Sequence[Evaluation], variant: str, measure: str, settings: Settings
+    results: Sequence[Evaluation], variant: str, measure: str, criteria: Criteria
 ) -> dict | None:
     """Return how often the worst attack identifies the people behind a variant's scans.
 
@@ -108,8 +108,8 @@ def worst_case(
     place = int(np.argmax(table.mean().to_numpy() - chances))
     attacker, route = table.columns[place]
     own = table.iloc[:, place]
-    low, high = worst.interval(table, chances, settings)
-    value = float(np.clip(worst.picked_elsewhere(table, chances, settings), low, high))
+    low, high = worst.interval(table, chances, criteria)
+    value = float(np.clip(worst.picked_elsewhere(table, chances, criteria), low, high))
     lost_share = lost.sum() / len(people)
     return {
         **counts,

@@ -6,19 +6,19 @@ import numpy as np
 import pandas as pd
 
 from refacebench.statistics.cohort import by_participant
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import bootstrap_mean
-from refacebench.statistics.settings import Settings
 
 
-def draws(settings: Settings) -> dict:
+def draws(criteria: Criteria) -> dict:
     """Return the options of every bootstrap."""
-    return {"n_boot": settings.n_boot, "seed": settings.seed, "level": settings.level}
+    return {"n_boot": criteria.n_boot, "seed": criteria.seed, "level": criteria.level}
 
 
-def summary(values: pd.Series, participants: pd.Series, settings: Settings) -> dict:
+def summary(values: pd.Series, participants: pd.Series, criteria: Criteria) -> dict:
     """Return n, n_scans, mean, sd, low and high of scans' values, by participant."""
     persons = by_participant(values, participants).to_numpy()
-    low, high = bootstrap_mean(persons, **draws(settings))
+    low, high = bootstrap_mean(persons, **draws(criteria))
     return {
         "n": len(persons),
         "n_scans": int(values.notna().sum()),

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.trials import Trials, nested
 
 
@@ -41,7 +41,7 @@ def as_others(t: Trials) -> Trials:
 
 
 def shuffled_rates(
-    t: Trials, worth: Mapping[str, Callable[[Trials], np.ndarray]], settings: Settings
+    t: Trials, worth: Mapping[str, Callable[[Trials], np.ndarray]], criteria: Criteria
 ) -> dict[str, np.ndarray]:
     """Return the rates of completers where people swap identities, one of each draw.
 
@@ -68,7 +68,7 @@ def shuffled_rates(
     draws vary more and the test is conservative.
     """
     t = t.only(t.scored)
-    swaps = _swaps(t.others.shape[1], settings.n_boot, settings.seed)
+    swaps = _swaps(t.others.shape[1], criteria.n_boot, criteria.seed)
     swapped = as_others(t)
     present = np.isfinite(swapped.others)
     people, mean = nested(t, np.ones(len(t), dtype=bool), (t.resplit, t.query), t.participant)

@@ -117,7 +117,9 @@ def _trials_of(matrix, query, gallery, inside, setting, number) -> dict:
     starts = np.searchsorted(person, np.arange(len(people)))
     sizes = np.bincount(person, minlength=len(people))
     scans, sessions = (order[name].to_numpy(dtype=str) for name in ("scan", "session"))
-    rows, found, whose = [], [], []
+    asked: list[int] = []
+    entries: list[int] = []
+    persons: list[int] = []
     for row, (scan, participant, session) in enumerate(
         zip(query["scan"], query["participant"], query["session"], strict=True)
     ):
@@ -128,10 +130,10 @@ def _trials_of(matrix, query, gallery, inside, setting, number) -> dict:
             same = scans[entry] == scan
             other = not same and sessions[entry] != session
             if same if setting == SAME_SCAN else other:
-                rows.append(row)
-                found.append(entry)
-                whose.append(mine)
-    rows, found, whose = (np.array(v, dtype=int) for v in (rows, found, whose))
+                asked.append(row)
+                entries.append(entry)
+                persons.append(mine)
+    rows, found, whose = (np.array(v, dtype=int) for v in (asked, entries, persons))
     # One scan of everybody: the one at the same place, counted round where there are fewer.
     chosen = columns[starts + place[found][:, None] % sizes] if len(rows) else None
     near = matrix[rows[:, None], chosen] if len(rows) else np.empty((0, len(people)))

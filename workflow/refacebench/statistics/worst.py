@@ -26,11 +26,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import NO_INTERVAL, bound, resample_counts
-from refacebench.statistics.settings import Settings
 
 
-def picked_elsewhere(table: pd.DataFrame, chances, settings: Settings) -> float:
+def picked_elsewhere(table: pd.DataFrame, chances, criteria: Criteria) -> float:
     """Return the worst case as a rate, each participant judged by a route picked on others.
 
     In each bootstrap resample the route with the largest excess among those drawn is
@@ -58,7 +58,7 @@ def picked_elsewhere(table: pd.DataFrame, chances, settings: Settings) -> float:
     if values.shape[1] == 1 or len(values) < 2:
         return float(_means(values)[worst] + chances[worst])
     known = np.isfinite(values)
-    counts = resample_counts(len(values), settings.n_boot, settings.seed)
+    counts = resample_counts(len(values), criteria.n_boot, criteria.seed)
     weight = counts @ known.astype(float)
     sums = counts @ np.where(known, values, 0.0)
     mean = np.divide(sums, weight, out=np.full(sums.shape, -np.inf), where=weight > 0)
@@ -73,7 +73,7 @@ def picked_elsewhere(table: pd.DataFrame, chances, settings: Settings) -> float:
     return float(np.clip(found + chances[worst], 0.0, 1.0))
 
 
-def interval(table: pd.DataFrame, chances, settings: Settings) -> tuple[float, float]:
+def interval(table: pd.DataFrame, chances, criteria: Criteria) -> tuple[float, float]:
     """Return an interval of the worst case as a rate, honest about having been picked.
 
     Parameters and the meaning of the value as in :func:`picked_elsewhere`.
@@ -88,11 +88,11 @@ def interval(table: pd.DataFrame, chances, settings: Settings) -> tuple[float, f
     routes = [(c + chance, chance) for c, chance in zip(routes, chances, strict=True) if len(c)]
     if not routes:
         return NO_INTERVAL
-    error = 1 - settings.level
+    error = 1 - criteria.level
     lows, highs = [], []
     for column, chance in routes:
-        lows.append(bound(column, error / 2 / len(routes), seed=settings.seed) - chance)
-        highs.append(bound(column, error / 2, upper=True, seed=settings.seed) - chance)
+        lows.append(bound(column, error / 2 / len(routes), seed=criteria.seed) - chance)
+        highs.append(bound(column, error / 2, upper=True, seed=criteria.seed) - chance)
     chance = chances[int(np.nanargmax(_means(values)))]
     return float(max(0.0, max(lows) + chance)), float(min(1.0, max(highs) + chance))
 

@@ -1,261 +1,31 @@
-"""The worst of several attacks: chance calls nobody identified, a crash is no privacy, ranks."""
-
-import importlib.util
-import itertools
-from pathlib import Path
+"""Failures, ranks and the figure of the worst case: a crash is no privacy."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
-from attacks import by_rank, controlled, kinds, make, rates_table, resplit_scores, scans
+from attacks import by_rank, controlled, kinds, rates_table
 from factories import make_tables
 from reading import caption
 from refacebench.plot import privacy_utility, style
 from refacebench.report.summary import front_words
 from refacebench.results import privacy as pictures
+from refacebench.results import privacy_map
 from refacebench.results.tradeoff import compute as tradeoff_table
 from refacebench.results.tradeoff import volume_change
 from refacebench.results.volume_tests import FAMILIES
-from refacebench.statistics import front, intervals, worst
+from refacebench.statistics import front, intervals
 from refacebench.statistics.attack_tables import is_unranked
 from refacebench.statistics.attacks import evaluate, evaluate_all
 from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-from refacebench.statistics.settings import Settings
-from refacebench.statistics.swaps import as_others, shuffled_rates
-from refacebench.statistics.trials import by_person, trials, within
 from refacebench.vocabulary import OTHER_SESSION
 
-SETTINGS = Settings(n_boot=300, seed=2)
+SETTINGS = Criteria(n_boot=300, seed=2)
+
+
 PROTOCOL = Protocol()
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("worst_case", ROOT / "benchmarks/worst_case.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-# simulations --------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def simulated(benchmark):
-    """A small part of the benchmark: 13 people, ten routes, 60 repeats."""
-    return benchmark.table([13], [10], 60, 1).set_index(["known", "correlation", "measure"])
-
-
-def test_chance_is_not_called_an_identification(simulated):
-    """Ten routes that know nothing: the errors are nominal, those of the former interval not."""
-    chance = simulated.xs(0, level="known")
-    # Two standard errors of 5 % in 60 repeats.
-    most = 0.05 + 2 * np.sqrt(0.05 * 0.95 / 60)
-    assert (chance["error_interval"] <= most).all()
-    assert (chance["error_test"] <= most).all()
-    assert (chance.loc[0.0, "error_before"] > 0.5).all()
-
-
-def test_the_interval_holds_the_true_worst_case(simulated):
-    """Whether nobody, one route or all of them know people."""
-    assert (simulated["covered"] >= 0.95 - 2 * np.sqrt(0.05 * 0.95 / 60)).all()
-
-
-def test_the_point_does_not_rise_with_the_number_of_routes(simulated):
-    chance = simulated.loc[0].loc[0.0]
-    # Mean of 60 estimates, each of which varies by about 0.1.
-    assert (chance["bias"].abs() < 0.04).all()
-    assert (chance["bias_largest"] > 0.1).all()
-
-
-def test_methods_that_are_alike_are_not_ranked(simulated):
-    assert (simulated["error_rank"].dropna() <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 60)).all()
-
-
-@pytest.mark.parametrize("measure", ["rank1", "choice"])
-def test_unequal_galleries_share_one_level(measure, benchmark):
-    """Routes with galleries of 6 and of 26 people, by ranks that know nothing."""
-    rng = np.random.default_rng(8)
-    above = 0
-    for _ in range(150):
-        sizes = np.array([6, 6, 6, 26])
-        ranks = rng.integers(1, sizes + 1, (13, 4))
-        if measure == "rank1":
-            values, chances = (ranks == 1).astype(float), 1 / sizes
-        else:
-            values = np.stack([stats.hypergeom.pmf(4, s - 1, s - ranks[:, k], 4)
-                               for k, s in enumerate(sizes)], axis=1)  # fmt: skip
-            chances = np.full(4, 0.2)
-        low, high = worst.interval(pd.DataFrame(values), chances, SETTINGS)
-        looks_worst = chances[np.argmax(values.mean(axis=0) - chances)]
-        above += low > looks_worst
-        assert low <= high
-    assert above / 150 <= 0.05
-
-
-# bounds of means and medians ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("k", "n"), [(0, 10), (1, 13), (6, 13), (13, 13)])
-def test_bounds_of_hits_are_clopper_pearsons(k, n):
-    values = np.repeat([1.0, 0.0], [k, n - k])
-    expected = stats.binomtest(k, n).proportion_ci(0.95, method="exact")
-    assert intervals.bounded_mean(values) == pytest.approx(tuple(expected))
-
-
-def test_bounds_of_equal_fractions_by_hand():
-    """All values c: the random weight of the added 0 or 1 is Beta(1, n)."""
-    low, high = intervals.bounded_mean(np.full(12, 0.4))
-    weight = stats.beta.ppf(0.975, 1, 12)
-    assert low == pytest.approx(0.4 * (1 - weight), rel=0.02)
-    assert high == pytest.approx(0.4 + 0.6 * weight, rel=0.02)
-
-
-def test_bounds_of_fractions_are_tighter_than_those_of_hits():
-    values = np.array([0.2, 0.4, 0.3, 0.25, 0.35, 0.5, 0.1, 0.3])
-    low, high = intervals.bounded_mean(values)
-    wide = intervals.clopper_pearson(values.sum(), len(values))
-    assert wide[0] < low < values.mean() < high < wide[1]
-
-
-def test_bounds_hold_for_rare_large_values():
-    """A choice is mostly 0 and now and then 1; a percentile bootstrap misses that."""
-    rng = np.random.default_rng(0)
-    held, boot = [], []
-    for _ in range(400):
-        values = np.where(rng.uniform(size=10) < 0.1, rng.uniform(0.9, 1.0, 10), 0.01)
-        truth = 0.1 * 0.95 + 0.9 * 0.01
-        low, high = intervals.bounded_mean(values)
-        held.append(low <= truth <= high)
-        low, high = intervals.bootstrap_mean(values, n_boot=300, seed=0)
-        boot.append(low <= truth <= high)
-    assert np.mean(held) >= 0.95
-    assert np.mean(boot) < 0.85
-
-
-def test_the_exact_interval_of_a_median():
-    values = np.arange(13.0)
-    # Fewer than 3 heads in 13 throws: 1.1 %; fewer than 4: 4.6 %.
-    assert intervals.exact_median(values) == (2.0, 10.0)
-    assert np.isnan(intervals.exact_median(values[:5])).all()
-    assert intervals.exact_median(values, 1 - 0.05 / 23) == (0.0, 12.0)
-
-
-# swapped identities -------------------------------------------------------------------------
-
-
-def only_trials(found):
-    return trials(found, OTHER_SESSION)
-
-
-def test_a_swap_is_what_another_gallery_label_would_give():
-    """Taking query i for person j equals giving person j's scan the name of person i."""
-    rng = np.random.default_rng(0)
-    n = 6
-    distance = rng.integers(0, 4, (n, n)).astype(float)
-    gallery = scans(n, 1).assign(scan=lambda t: t["scan"] + "b", session="later")
-    swapped = as_others(only_trials(make(distance, scans(n, 1), gallery)))
-    for shift in range(n):
-        order = np.roll(np.arange(n), shift)
-        t = only_trials(make(distance[:, order], scans(n, 1), gallery))
-        assert (swapped.less[np.arange(n), order] == t.less).all()
-        assert (swapped.tied[np.arange(n), order] == t.tied).all()
-
-
-def test_the_draws_are_all_permutations_alike():
-    """Three people: the rate's distribution over draws is that over all six assignments."""
-    distance = np.array([[1.0, 2, 3], [2, 1, 3], [1, 2, 3]])
-    gallery = scans(3, 1).assign(scan=lambda t: t["scan"] + "b", session="later")
-    t = only_trials(make(distance, scans(3, 1), gallery))
-    worth = {"rank1": lambda u: within(u, 1)}
-    drawn = shuffled_rates(t, worth, Settings(n_boot=6000))["rank1"]
-    nearest = distance.argmin(axis=1)
-    exact = [np.mean(nearest == np.array(p)) for p in itertools.permutations(range(3))]
-    for value in set(exact):
-        assert np.isclose(drawn, value).mean() == pytest.approx(np.mean(np.isclose(exact, value)),
-                                                                abs=0.03)  # fmt: skip
-    assert np.isclose(drawn[:, None], exact).any(axis=1).all()
-
-
-def test_a_hub_is_named_once_in_every_draw():
-    n = 9
-    row = np.arange(n, dtype=float)
-    gallery = scans(n, 1).assign(scan=lambda t: t["scan"] + "b", session="later")
-    result = evaluate(
-        make(np.tile(row, (n, 1)), scans(n, 1), gallery), OTHER_SESSION, PROTOCOL, SETTINGS
-    )
-    assert result.shuffled["rank1"] == pytest.approx(np.full(300, 1 / n))
-    assert result.shuffled["choice"] == pytest.approx(np.full(300, 0.2))
-
-
-def test_attacks_on_the_same_people_see_the_same_draws():
-    first, second = (
-        evaluate(by_rank([3, 1, 2, 9, 5, 6, 7, 8, 4], 9, "a", name), OTHER_SESSION,
-                         PROTOCOL, SETTINGS)
-        for name in "xy"
-    )  # fmt: skip
-    assert (first.shuffled["choice"] == second.shuffled["choice"]).all()
-    one = np.array([first.row["choice"]])
-    alone = worst.any_above_chance(one, first.shuffled["choice"][:, None])
-    twice = worst.any_above_chance(np.repeat(one, 2), np.tile(first.shuffled["choice"], (2, 1)).T)
-    assert twice == alone, "two copies of an attack are one attack"
-
-
-def test_the_maximum_is_tested_against_the_maximum():
-    draws = np.array([[0.1, 0.9], [0.2, 0.1], [0.3, 0.2], [0.9, 0.3]])
-    # Highest of its own route's five values, as high as the best draw of it: p = 2/5 each ...
-    assert worst.any_above_chance([0.9], draws[:, :1]) == pytest.approx(2 / 5)
-    # ... but of the five draws three have a route at least so extreme.
-    assert worst.any_above_chance([0.9, 0.0], draws) == pytest.approx(3 / 5)
-    assert worst.any_above_chance([1.0, 0.0], draws) == pytest.approx(2 / 5)
-
-
-def test_resplits_keep_the_level_though_their_models_agree():
-    """Twelve people in resplits of six; what an attack sees hardly differs between resplits."""
-    rng = np.random.default_rng(4)
-    above, means = 0, []
-    for seed in range(120):
-        found = resplit_scores(seed=seed)
-        shared = rng.normal(size=found.distance.shape[1:])
-        noise = shared + 0.1 * rng.normal(size=found.distance.shape)
-        noise = np.where(np.isfinite(found.distance), noise, np.nan)
-        guess = Comparisons("x", "a", noise, found.query, found.gallery, {}, found.resplit)
-        t = trials(guess, OTHER_SESSION)
-        worth = {"rank1": lambda u: within(u, 1)}
-        draws = shuffled_rates(t, worth, SETTINGS)["rank1"]
-        rate = by_person(within(t, 1), t, t.scored).mean()
-        above += worst.any_above_chance([rate], draws[:, None]) < 0.05
-        means.append(draws.mean())
-    assert above / 120 <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 120)
-    assert np.mean(means) == pytest.approx(1 / 6, abs=0.01)
-
-
-# picked on some, judged on others ---------------------------------------------------------------
-
-
-def test_one_route_is_its_own_rate():
-    table = pd.DataFrame({"x": [1.0, 0, 0.5, np.nan]})
-    assert worst.picked_elsewhere(table, [0.2], SETTINGS) == pytest.approx(0.5)
-    copies = pd.concat([table] * 8, axis=1)
-    assert worst.picked_elsewhere(copies, [0.2] * 8, SETTINGS) == pytest.approx(0.5)
-
-
-def test_a_route_that_is_always_picked_keeps_its_rate():
-    rng = np.random.default_rng(1)
-    table = pd.DataFrame({"x": np.repeat([1.0, 0.0], [12, 1]), "y": rng.uniform(0, 0.3, 13)})
-    found = worst.picked_elsewhere(table, [0.2, 0.2], SETTINGS)
-    assert found == pytest.approx(12 / 13)
-    low, high = worst.interval(table, [0.2, 0.2], SETTINGS)
-    # Half of the error below each end; below, shared by two routes.
-    assert low == pytest.approx(stats.beta.ppf(0.0125, 12, 2))
-    assert high == pytest.approx(stats.beta.ppf(0.975, 13, 1))
-
-
-# failures -----------------------------------------------------------------------------------
 
 
 def crashed(found, people):
@@ -368,9 +138,6 @@ def test_failed_volumes_make_a_variant_incomparable():
     assert table.loc[["a", "b"], "comparable"].tolist() == [0, 1]
 
 
-# the plane ----------------------------------------------------------------------------------
-
-
 def test_whole_brain_volumes_count():
     """Quickshear's intracranial volume, skull stripping's CSF: no region shows them."""
     found = volume_change(volume_table({"a": {"csf": -22.0, "tiv": -3.0}}), "s", "a")
@@ -462,9 +229,6 @@ def test_ranks_by_hand():
     assert front.layers(points, better).tolist() == [1, 1, 1, 1]
 
 
-# figures ------------------------------------------------------------------------------------
-
-
 def words_of(axes):
     return " ".join(text.get_text() for text in axes.texts)
 
@@ -510,14 +274,14 @@ def test_a_missing_face_is_not_drawn_as_an_unchanged_one():
     seen[1, 1] = 0.2  # most scans have lost it, though some give a distance
     moved = {"distance_mm": np.where(np.isfinite(depth), 2.0, np.nan), "depth": depth}
     maps = {"a": {"distance_mm": distance, "depth": depth, "seen": seen}, "b": moved}
-    figure = pictures.draw_map(maps, style.look_of({"t": pd.DataFrame({"variant": ["a", "b"]})}))
-    assert pictures.is_lost(maps["a"]).sum() == 9
+    figure = privacy_map.draw(maps, style.look_of({"t": pd.DataFrame({"variant": ["a", "b"]})}))
+    assert privacy_map.is_lost(maps["a"]).sum() == 9
     assert "mean 0.0 mm, 25 % missing" in figure.axes[0].get_title()
     assert "missing" not in figure.axes[1].get_title()
     image = figure.axes[0].images[-1]
     colours = image.cmap(image.norm(image.get_array()))
-    assert colours[4, 3, :3] == pytest.approx(to_rgba(pictures.NO_SURFACE)[:3])
+    assert colours[4, 3, :3] == pytest.approx(to_rgba(privacy_map.NO_SURFACE)[:3])
     assert colours[3, 3, 3] == 0
     assert "missing" in figure.legends[0].get_texts()[0].get_text()
     look = style.look_of({"t": pd.DataFrame({"variant": ["b"]})})
-    assert not pictures.draw_map({"b": moved}, look).legends
+    assert not privacy_map.draw({"b": moved}, look).legends

@@ -14,9 +14,9 @@ from refacebench.report.page import build
 from refacebench.report.summary import REMINDER, summary_lines, utility_ranking
 from refacebench.results import catalogue, findings
 from refacebench.results.quality import compute as quality_table
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
-SETTINGS = Settings(n_boot=20)
+SETTINGS = Criteria(n_boot=20)
 GOOD_WORDS = r"\b(success\w*|safe\w*|protect\w*|best|good|secure\w*|green|whole|anonym\w*)\b"
 VARIANTS = ("original", "null", "beaten", "blind", "plain", "cutter", "crashed", "beaten+m")
 

@@ -5,20 +5,20 @@ import pandas as pd
 import pytest
 
 import factories
-from factories import TABLE_COLUMNS
+from factories import TABLE_COLUMNS, make_tables
 from reading import caption
 from refacebench.plot.style import look_of
 from refacebench.report import latex
-from refacebench.report.kit import make
 from refacebench.report.page import build
 from refacebench.report.summary import summary_lines
 from refacebench.results import catalogue
+from refacebench.results.flow import absent_manifests
 from refacebench.results.result import View
 from refacebench.statistics import unavailable
-from refacebench.statistics.settings import Settings
+from refacebench.statistics.criteria import Criteria
 
 GONE = {"mideface": "no program mideface", "mideface+pix2pix25d": "no program mideface"}
-SETTINGS = Settings(n_boot=50)
+SETTINGS = Criteria(n_boot=50)
 SEGMENTERS = ["deepbet_gmm"]
 
 
@@ -31,10 +31,10 @@ def both():
     given = {"inventory": inventory, "brainage_models": models}
     order = [*factories.VARIANTS, *GONE]
     joined = pd.concat([table, added], ignore_index=True)
-    more = [*stages, *unavailable.manifests(added)]
+    more = [*stages, *absent_manifests(added)]
     return (
-        make(table, SETTINGS, manifests=stages, **given),
-        make(joined, SETTINGS, variants=order, manifests=more, **given),
+        make_tables(table, SETTINGS, manifests=stages, **given),
+        make_tables(joined, SETTINGS, variants=order, manifests=more, **given),
     )
 
 
@@ -126,7 +126,7 @@ def test_figures_and_report_show_the_line(both, tmp_path):
                     "faces": "private",
                     "tables": tables,
                     "figures": {},
-                    "settings": SETTINGS,
+                    "criteria": SETTINGS,
                     "config": {"segmenters": dict.fromkeys(SEGMENTERS, {})},
                     "methods": [
                         {"kind": "defacer", "name": "mideface", "title": "MiDeFace",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Settings:
+class Criteria:
     """Thresholds, levels and seeds of the statistics.
 
     Attributes
@@ -49,8 +49,8 @@ class Settings:
     splits: tuple[str, ...] = ("test",)
 
     @classmethod
-    def from_config(cls, config: Mapping) -> Settings:
-        """Return the settings of a workflow's config (its ``statistics`` and ``thresholds``)."""
+    def from_config(cls, config: Mapping) -> Criteria:
+        """Return the criteria of a workflow's config (its ``statistics`` and ``thresholds``)."""
         given = dict(config.get("statistics") or {})
         if "bootstrap" in given:
             given["n_boot"] = given.pop("bootstrap")

@@ -1,0 +1,100 @@
+"""Rows of dots show what the table says."""
+
+import numpy as np
+import pytest
+
+from factories import make_tables, measurements
+from refacebench.plot import overlap, style
+from refacebench.statistics.criteria import Criteria
+
+SETTINGS = Criteria(n_boot=50)
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    measures = measurements()
+    rng = np.random.default_rng(3)
+    for name in ("brainage_raw", "brainage", "brainage_shiftable"):
+        measures[name] = measures["age"] + rng.normal(0, 3, len(measures))
+    return measures, make_tables(measures, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def look(cohort):
+    return style.look_of(cohort[1])
+
+
+def marks(axes, marker):
+    """Return the x values of large marks (not the points of single scans)."""
+    return [
+        float(line.get_xdata()[0])
+        for line in axes.lines
+        if line.get_marker() == marker and line.get_markersize() > 4 and len(line.get_xdata()) == 1
+    ]
+
+
+def row_labels(figure):
+    return [text.get_text() for text in figure.axes[0].get_yticklabels()]
+
+
+def test_overlap_marks_stand_at_the_means_of_the_table(cohort, look):
+    table = cohort[1]["overlap"]
+    figure = overlap.draw(table, look, cohort[0])
+    assert row_labels(figure)[0] == "null control", "the original itself is no row"
+    for axes, structure in zip(figure.axes, overlap.STRUCTURES, strict=True):
+        rows = table[(table["structure"] == structure) & (table["measure"] == "dice")]
+        rows = rows.set_index("variant")["mean"]
+        assert marks(axes, "o") == [rows[v] for v in ("null", "pydeface", "quickshear")]
+        refaced = [v for v in look.order if "+" in v]
+        assert marks(axes, "D") == [rows[v] for v in refaced]
+
+
+def test_points_are_the_compared_scans_only(cohort, look):
+    figure = overlap.draw(cohort[1]["truth"], look, cohort[0], prefix="truth_")
+    clouds = [line for line in figure.axes[0].lines if line.get_markersize() < 4]
+    drawn = sum(len(line.get_xdata()) for line in clouds)
+    measures = cohort[0]
+    compared = (measures["split"] == "test") & (measures["role"] != "rescan")
+    assert drawn == int((compared & (measures["status"] == "ok")).sum())
+
+
+def test_a_measure_that_no_scan_has_leaves_its_panel_empty(cohort, look):
+    """It comes back from a manifest as a column of empty texts."""
+    empty = cohort[0].assign(dice_wm="")
+    figure = overlap.draw(cohort[1]["overlap"], look, empty)
+    clouds = [
+        sum(len(line.get_xdata()) for line in axes.lines if line.get_markersize() < 4)
+        for axes in figure.axes
+    ]
+    assert [cloud > 0 for cloud in clouds] == [s != "wm" for s in overlap.STRUCTURES]
+
+
+def test_failed_scans_are_written_beside_n(cohort, look):
+    figure = overlap.draw(cohort[1]["overlap"], look)
+    texts = [t.get_text() for t in figure.axes[-1].texts]
+    assert texts.count("11, 1 failed") == 3
+    assert texts.count("12") == 2
+
+
+def test_a_missing_value_is_said_not_drawn(cohort, look):
+    table = cohort[1]["overlap"].copy()
+    table.loc[table["variant"] == "pydeface", ["mean", "low", "high"]] = np.nan
+    figure = overlap.draw(table, look)
+    assert len(marks(figure.axes[0], "o")) == 2
+    assert "no value" in [t.get_text() for t in figure.axes[0].texts]
+
+
+def test_poor_and_good_overlap_share_an_axis_that_is_stretched_near_one(cohort, look):
+    table = cohort[1]["overlap"].copy()
+    table.loc[table["variant"] == "pydeface", ["mean", "low", "high"]] = [0.5, 0.45, 0.55]
+    axes = overlap.draw(table, look).axes[0]
+    place = axes.transData.transform
+    near, far = place((0.99, 0))[0] - place((0.95, 0))[0], place((0.6, 0))[0] - place((0.5, 0))[0]
+    assert near > 3 * far
+    assert "stretched" in axes.get_xlabel()
+    assert axes.get_xlim()[0] <= 0.45
+
+
+def test_no_row_of_the_named_segmenter_is_an_error(cohort, look):
+    with pytest.raises(ValueError, match="no rows of segmenter 'other'"):
+        overlap.draw(cohort[1]["overlap"], look, segmenter="other")

@@ -1,0 +1,11 @@
+"""Tables that the tests of the page share."""
+
+import pytest
+
+from factories import make_tables, measurements
+from reading import SETTINGS
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return make_tables(measurements(), SETTINGS)

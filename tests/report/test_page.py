@@ -1,0 +1,175 @@
+"""The page: does it stand alone, and say what the tables say?"""
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from factories import make_tables, measurements
+from reading import SETTINGS, Page, context
+from refacebench import manifest
+from refacebench.faces import HIDDEN, SHOWN
+from refacebench.plot import style
+from refacebench.report import page as page_module
+from refacebench.report.page import build
+from refacebench.results import catalogue
+from refacebench.results import slices as slices_result
+from refacebench.results.result import View
+
+
+@pytest.fixture
+def png(tmp_path):
+    """Return a function that writes a small PNG with a label."""
+
+    def write(name, label=None):
+        info = PngInfo()
+        if label:
+            info.add_text("Description", label)
+        path = tmp_path / f"{name}.png"
+        Image.fromarray(np.arange(300, dtype=np.uint8).reshape(10, 10, 3)).save(path, pnginfo=info)
+        return path
+
+    return write
+
+
+def test_page_of_tables_that_were_written_and_read_is_the_same(tables, tmp_path):
+    read = {}
+    for name, table in tables.items():
+        manifest.write(table, tmp_path / f"{name}.tsv")
+        read[name] = catalogue.read(tmp_path / f"{name}.tsv")
+    one, two = (Page(build(context(t))) for t in (tables, read))
+    assert one.rows == two.rows
+    assert one.captions == two.captions
+
+
+def test_page_stands_alone_and_is_well_formed(tables, png):
+    html = build(context(tables, {"overlap": png("o"), "quality": png("q")}))
+    page = Page(html)
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "link", "iframe", "object")
+        for name in ("src", "href"):
+            value = attributes.get(name, "#")
+            assert value.startswith(("data:image/png;base64,", "#", "tables/demo/")), value
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_links_inside_the_page_have_their_targets(tables):
+    page = Page(build(context(tables)))
+    targets = {a["id"] for _, a in page.tags if "id" in a}
+    links = {a["href"][1:] for t, a in page.tags if t == "a" and a["href"].startswith("#")}
+    assert links
+    assert links <= targets
+
+
+def test_page_is_accessible(tables, png):
+    figures = {n: png(n) for n in ("overlap", "volumes", "quality")}
+    page = Page(build(context(tables, figures)))
+    images = [a for tag, a in page.tags if tag == "img"]
+    assert len(images) == 3
+    assert all(len(image["alt"]) > 20 for image in images)
+    assert ("html", {"lang": "en"}) in page.tags
+    levels = [int(tag[1]) for tag, _ in page.headings]
+    assert levels[0] == 1
+    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert sum(t == "table" for t, _ in page.tags) == len(page.captions)
+    assert all(caption.strip() for caption in page.captions)
+
+
+def test_banner_is_there_exactly_for_synthetic_data(tables):
+    statement = "Grown heads; no person <was> scanned."
+    html = build(context(tables, statement=statement))
+    page = Page(html)
+    assert sum(a.get("class") == "banner" for _, a in page.tags) == 2
+    assert "".join(page.text).count(statement) >= 2
+    assert html.index('class="banner"') < html.index("<h2"), "before anything else"
+    assert 'class="banner"' not in build(context(tables))
+
+
+def test_text_from_outside_is_escaped(tables):
+    flow = tables["flow"].copy()
+    flow.loc[flow["status"] == "failed", "reason"] = "<script>alert(1)</script>"
+    html = build(context({**tables, "flow": flow}))
+    assert "<script>" not in html
+    assert "&lt;script&gt;alert(1)" in html
+
+
+def test_numbers_of_the_page_are_those_of_the_tables(tables):
+    page = Page(build(context(tables)))
+    rows = {(row[0], len(row)): row for row in page.rows}
+    overlap = tables["overlap"]
+    mine = overlap[(overlap["variant"] == "pydeface") & (overlap["measure"] == "dice")]
+    brain = mine.set_index("structure").loc["brain"]
+    expected = f"{brain['mean']:.3f} [{brain['low']:.3f}, {brain['high']:.3f}]"
+    row = rows["pydeface (native)", 10]
+    assert row[1:3] == ["11 (1)", expected]
+    assert row[6] == f"{brain['mean_all']:.3f}"
+    lost = [row for row in page.rows if row[0] == "sub-012_ses-1"]
+    assert lost == [
+        ["sub-012_ses-1", "pydeface, pydeface+pix2pix25d", "deface", "failed",
+         "no result after 3600 s"]
+    ]  # fmt: skip
+
+
+def test_full_tables_are_linked_relatively(tables):
+    page = Page(build(context(tables, tables_href="../tables/demo/")))
+    links = [a["href"] for tag, a in page.tags if tag == "a" and a["href"].endswith(".tsv")]
+    assert "../tables/demo/overlap.tsv" in links
+    assert "../tables/demo/flow.tsv" in links
+
+
+def test_missing_tables_leave_their_section_out(tables):
+    some = {name: tables[name] for name in ("flow", "quality")}
+    page = Page(build(context(some, costs=None)))
+    titles = [text for _, text in page.headings]
+    assert "Face surface and brain mask" in titles
+    assert not {"Volumes", "Brain age", "Costs", "Segmentation overlap"} & set(titles)
+    assert "What this page does not show" in titles
+
+
+def test_methods_tell_native_from_official(tables):
+    page = Page(build(context(tables)))
+    assert ["quickshear", "defacer", "plane", "official program", "1.2.0"] in page.rows
+    assert ["pydeface", "defacer", "mask", "native (re-implementation)", "1"] in page.rows
+
+
+def test_same_input_same_page(tables, png):
+    figures = {"overlap": png("overlap")}
+    assert build(context(tables, figures)) == build(context(tables, figures))
+
+
+def test_second_segmenter_has_its_own_sections():
+    two = make_tables(measurements(4, n_train=0, n_rescans=0, segmenters=("s1", "s2")), SETTINGS)
+    titles = [text for _, text in Page(build(context(two))).headings]
+    assert {"Volumes (s1)", "Volumes (s2)"} <= set(titles)
+
+
+@pytest.mark.parametrize("label", [None, SHOWN])
+def test_a_figure_with_faces_is_refused_for_private_data(tables, png, label):
+    figures = {"slices": png("slices", label)}
+    with pytest.raises(ValueError, match="faces are private"):
+        build(context(tables, figures, faces="private"))
+
+
+def test_hidden_faces_may_pass_and_the_caption_says_so(tables, png):
+    figures = {"slices": png("slices", HIDDEN)}
+    html = build(context(tables, figures, faces="private"))
+    assert slices_result.caption(View({}, faces="private"), "") in html.replace("&#39;", "'")
+
+
+def test_a_message_in_place_of_slices_may_pass(tables, tmp_path):
+    figure = style.message_figure("no scan came through")
+    path = style.save(figure, tmp_path / "slices")[0]
+    assert "Example slices" in build(context(tables, {"slices": path}))
+
+
+def test_public_faces_may_pass(tables, png):
+    figures = {"slices": png("slices", SHOWN)}
+    html = build(context(tables, figures, faces="public"))
+    assert slices_result.caption(View({}, faces="public"), "") in html.replace("&#39;", "'")
+
+
+def test_too_large_a_page_is_refused(tables, monkeypatch):
+    monkeypatch.setattr(page_module, "MOST_BYTES", 1000)
+    with pytest.raises(ValueError, match="one report for each dataset"):
+        build(context(tables))

@@ -1,0 +1,131 @@
+"""Captions follow tables and criteria."""
+
+import pytest
+
+import factories
+from factories import TABLE_COLUMNS
+from reading import SETTINGS, caption
+from refacebench.plot.style import look_of
+from refacebench.report.limits import limitations
+from refacebench.statistics.criteria import Criteria
+
+
+@pytest.mark.parametrize("name", sorted([*TABLE_COLUMNS, "volumes_globals"]))
+def test_captions_are_plain_sentences(tables, name):
+    text = caption(name, tables, SETTINGS)
+    assert text[0].isupper()
+    assert text.endswith(".")
+    assert "nan" not in text.lower().replace("finance", "")
+    assert "  " not in text
+
+
+def test_captions_follow_the_settings(tables):
+    other = Criteria(n_boot=123, seed=99, alpha=0.01, level=0.9)
+    text = caption("volumes_globals", tables, other)
+    assert "p < 0.01" in text
+    assert "90 %, percentile bootstrap over participants (123 resamples, seed 99)" in text
+
+
+def test_quality_caption_follows_the_thresholds(tables):
+    config = {"thresholds": {"face_left": 0.125, "brain_removed_share": 0.01}}
+    text = caption("quality", tables, SETTINGS, thresholds=config["thresholds"])
+    assert "more than 12.5 % of the original" in text
+    assert "more than 1 % of the brain" in text
+
+
+def test_volume_caption_says_how_large_the_families_are(tables):
+    table = tables["volumes"]
+    size = int((table["family"] == "regions").sum())
+    assert f"{size} tests (17 regions and TIV x variants)" in caption("volumes", tables, SETTINGS)
+
+
+def test_margin_says_where_it_comes_from(tables):
+    assert "mean scan-rescan difference" in caption("volumes", tables, SETTINGS)
+    config = tables["volumes"].assign(margin_source="config", margin_pct=2.0)
+    text = caption("volumes", {**tables, "volumes": config}, SETTINGS)
+    assert "margin of 2 %, a setting" in text
+
+
+@pytest.fixture(scope="module")
+def flowed():
+    return factories.tables()
+
+
+NUMBERS = (
+    "Up to 12 participants (12 scans) a row, at most 1 failed",
+    "Of 39 scans of 33 participants in the data set, 27 are not compared",
+    "pydeface native 1",
+)
+
+
+BOOTSTRAP = "percentile bootstrap over participants (200 resamples, seed 0)"
+
+
+TESTS = ("zeros: pratt", "rank-biserial", "Holm-corrected", "Benjamini-Hochberg", "one-sided")
+
+
+RESCANS = "mean scan-rescan difference (up to 6 participants)"
+
+
+CHANGED = "grey, white, CSF or TIV"
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("flow", ("39 scans of 33 participants; 1 excluded", "10 measured in every variant")),
+        ("flow_counts", ("39 scans of 33 participants; 1 excluded", "entered and left")),
+        ("quality", (*NUMBERS[1:], "12 scans", "is a crash", "95 % Wilson", "widened")),
+        ("overlap", (*NUMBERS, BOOTSTRAP, "mean_all", "counts as zero", "completers")),
+        ("volumes", (*NUMBERS, *TESTS, BOOTSTRAP, RESCANS, "families of 90 tests", "5 %",
+                     "80 % power at level 0.05 / family size", "failed scans counted in",
+                     "95 % Wilson")),
+        ("volumes_over", (*TESTS, BOOTSTRAP, RESCANS, "families of 36 tests", CHANGED, "5 %",
+                          "own tests are biased towards a difference", "(selected_by)",
+                          "pydeface native 1")),
+        ("changes", (*NUMBERS, CHANGED, "5 %", "failed scans count as changed", "95 % Wilson")),
+        ("repeatability", (BOOTSTRAP, RESCANS, "two sessions", "Up to 6 participants a row")),
+        ("brainage", (*NUMBERS, BOOTSTRAP, "before the age-bias correction", "corrected years",
+                      "rescan_shift_abs", "by participant", "over the variants of a segmenter")),
+        ("similarity", (*NUMBERS, BOOTSTRAP, "went through")),
+        ("runtime", ("compared scans", "add up", "counted in full for each", "pydeface native 1")),
+    ],
+)  # fmt: skip
+def test_captions_say_what_counts(flowed, name, facts):
+    text = caption(name, flowed, Criteria(n_boot=200))
+    for fact in facts:
+        assert fact in text, (fact, text)
+
+
+def test_every_table_has_a_caption(flowed):
+    for name in TABLE_COLUMNS:
+        bare = {key: table.iloc[:0] for key, table in flowed.items()}
+        text = caption(name, bare, SETTINGS)
+        assert text.endswith("."), name
+        assert " ." not in text
+
+
+def test_captions_of_two_segmenters_name_both():
+    two = factories.tables(segmenters=("one", "two"))
+    assert "Model of one:" in caption("brainage", two, SETTINGS)
+    assert "Model of two:" in caption("brainage", two, SETTINGS)
+    table = two["volumes"]
+    fewer = table["family_size"].where(table["segmenter"] == "one", 80)
+    text = caption("volumes", {**two, "volumes": table.assign(family_size=fewer)}, SETTINGS)
+    assert "90 (one), 80 (two) tests" in text
+
+
+def test_margins_of_both_sources_are_named(tables):
+    table = tables["volumes"].copy()
+    table.loc[table.index[0], "margin_source"] = "config"
+    text = caption("volumes", {**tables, "volumes": table}, SETTINGS)
+    assert "mean scan-rescan difference (up to 6 participants) or a setting" in text
+
+
+def test_limits_name_what_is_missing(tables):
+    look = look_of(tables)
+    found = " ".join(limitations(tables, SETTINGS, "", look))
+    assert "takes an attack" in found
+    assert "null control" not in found
+    bare = look_of({"quality": tables["quality"][tables["quality"]["variant"] != "null"]})
+    assert "No null control" in " ".join(limitations({}, SETTINGS, "", bare))

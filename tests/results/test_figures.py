@@ -1,0 +1,171 @@
+"""Figures of the results show what their tables say."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from factories import TABLE_COLUMNS, make_tables, measurements
+from refacebench.plot import curves, dots, overlap, style, volumes
+from refacebench.results import brainage, catalogue, quality, runtime, similarity
+from refacebench.results.result import View
+from refacebench.statistics.criteria import Criteria
+from refacebench.vocabulary import TIMED
+
+SETTINGS = Criteria(n_boot=50)
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    measures = measurements()
+    rng = np.random.default_rng(3)
+    for name in ("brainage_raw", "brainage", "brainage_shiftable"):
+        measures[name] = measures["age"] + rng.normal(0, 3, len(measures))
+    return measures, make_tables(measures, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def look(cohort):
+    return style.look_of(cohort[1])
+
+
+def marks(axes, marker):
+    """Return the x values of large marks (not the points of single scans)."""
+    return [
+        float(line.get_xdata()[0])
+        for line in axes.lines
+        if line.get_marker() == marker and line.get_markersize() > 4 and len(line.get_xdata()) == 1
+    ]
+
+
+def test_brain_age_band_is_the_rescan_shift_and_the_original_has_no_shift(cohort, look):
+    table = cohort[1]["brainage"]
+    figure = brainage.draw(table, look)
+    shift, size, error = figure.axes
+    assert size.patches[0].get_width() == pytest.approx(table["rescan_shift_abs"].iloc[0])
+    assert len(marks(shift, "o")) == 3
+    assert len(marks(error, "o")) == 4
+    rows = table.set_index("variant")
+    assert marks(shift, "o")[0] == rows.loc["null", "shift"]
+
+
+def test_similarity_shows_the_mean_of_each_site(cohort, look):
+    table = cohort[1]["similarity"]
+    figure = similarity.draw(table, look, cohort[0])
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert titles == [
+        "Correlation, front half",
+        "Correlation, full frame",
+        "SSIM, front half",
+        "SSIM, full frame",
+    ]
+    rows = table[(table["measure"] == "corr") & (table["region"] == "front")]
+    for marker, site in (("o", "north"), ("s", "south")):
+        means = rows[rows["site"] == site].set_index("variant")["mean"]
+        assert marks(figure.axes[0], marker) == [means[v] for v in look.order if v != "original"]
+
+
+def test_quality_bars_add_up_to_all_scans(cohort, look):
+    axes = quality.draw(cohort[1]["quality"], look).axes[0]
+    ends = {}
+    for patch in axes.patches:
+        middle = round(patch.get_y() + patch.get_height() / 2, 3)
+        ends[middle] = max(ends.get(middle, 0), patch.get_x() + patch.get_width())
+    assert len(ends) == 4, "controls have no bar"
+    assert list(ends.values()) == pytest.approx([100.0] * 4)
+
+
+def test_quality_classes_that_do_not_add_up_are_an_error():
+    row = pd.Series({"variant": "a", "n": 5, "success": 4, "failure_1": 2})
+    with pytest.raises(ValueError, match="add up to 6, n is 5"):
+        quality.class_counts(row)
+
+
+def test_runtime_bars_are_the_means_laid_end_to_end(cohort, look):
+    table = cohort[1]["runtime"]
+    time = runtime.draw(table, look).axes[0]
+    assert "no scan went through" in [t.get_text() for t in time.texts]
+    table = table[table["n"] > 0]
+    time = runtime.draw(table, look).axes[0]
+    variants = look.sort(table["variant"])
+    places = dots.positions(variants)
+    for variant in variants:
+        rows = table[table["variant"] == variant].set_index("step")
+        bars = [
+            p for p in time.patches if abs(p.get_y() + p.get_height() / 2 - places[variant]) < 0.1
+        ]
+        steps = [s for s in TIMED if s in rows.index]
+        assert [p.get_width() for p in bars] == pytest.approx(list(rows.loc[steps, "seconds_mean"]))
+        ends = [p.get_x() + p.get_width() for p in bars]
+        assert [p.get_x() for p in bars] == pytest.approx([0.0, *ends[:-1]])
+        total = rows.loc["total", "seconds_mean"]
+        assert ends[-1] == pytest.approx(total)
+        assert f"{total:.1f} s" in [t.get_text() for t in time.texts]
+
+
+def test_curves_mark_the_picked_epoch():
+    table = pd.DataFrame(
+        {
+            "epoch": [1, 2, 3],
+            "step": [5, 10, 15],
+            "train_d": [3.0, 2.0, 1.0],
+            "val_l1": [0.4, 0.2, 0.3],
+            "val_l1_changed": [np.nan] * 3,
+            "picked": [0, 1, 0],
+        }
+    )
+    figure = curves.draw(table, "pydeface + pix2pix25d")
+    train, validation = figure.axes
+    assert [t.get_text() for t in validation.get_legend().get_texts()] == [
+        "L1, whole frame",
+        "picked: epoch 2",
+    ]
+    assert list(train.lines[0].get_ydata()) == [3.0, 2.0, 1.0]
+    assert list(validation.lines[-1].get_xdata()) == [2, 2]
+
+
+@pytest.mark.parametrize("name", ["overlap", "truth", "volumes", "brainage", "similarity"])
+def test_empty_tables_give_a_figure_that_says_so(name, look):
+    empty = pd.DataFrame(columns=TABLE_COLUMNS[name])
+    draw = {
+        "overlap": overlap.draw,
+        "truth": overlap.draw,
+        "volumes": volumes.draw,
+        "brainage": brainage.draw,
+        "similarity": similarity.draw,
+    }[name]
+    assert "o " in draw(empty, look).axes[0].texts[0].get_text()
+
+
+def test_all_figures_are_those_that_the_names_announce(cohort, look):
+    drawn = catalogue.draw(View(cohort[1], look=look, measures=cohort[0]), ["deepbet_gmm"])
+    assert sorted(drawn) == sorted(catalogue.figure_names(["deepbet_gmm"]))
+    assert catalogue.figure_names(["a", "b"])[-1] == "truth-b"
+
+
+@pytest.mark.parametrize("count", [3, 25])
+def test_three_to_twenty_five_variants_have_room(count):
+    names = [f"defacer_{i}" for i in range(8)]
+    every = ["original", "null"] + [v for d in names for v in (d, f"{d}+m1", f"{d}+m2")]
+    shown = tuple(every[:count])
+    rows = [
+        {"variant": v, "segmenter": "s", "structure": part, "measure": "dice", "n": 9,
+         "n_failed": 0, "mean": 0.9 + 0.003 * i, "low": 0.89, "high": 0.98}
+        for i, v in enumerate(shown) for part in overlap.STRUCTURES
+    ]  # fmt: skip
+    figure = overlap.draw(pd.DataFrame(rows), style.Look(shown))
+    figure.canvas.draw()
+    boxes = [t.get_window_extent() for t in figure.axes[0].get_yticklabels()]
+    assert len(boxes) == count - 1
+    tops = sorted((box.y0, box.y1) for box in boxes)
+    assert all(above[0] >= below[1] for below, above in zip(tops, tops[1:], strict=False))
+
+
+def test_rows_of_one_defacer_stand_together():
+    places = dots.positions(["original", "null", "a", "a+m", "b"])
+    steps = np.diff(list(places.values()))
+    assert list(np.round(steps, 6)) == [1.0, 1.0 + dots.GAP, 1.0, 1.0 + dots.GAP]
+
+
+def shown(figure):
+    """Return the images of a figure, in order, as drawn (rows upwards)."""
+    return [axes.images[0].get_array().data for axes in figure.axes if axes.images]

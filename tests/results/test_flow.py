@@ -1,0 +1,99 @@
+"""Where scans end: every one has a row for every variant."""
+
+import pandas as pd
+import pytest
+
+import factories
+from refacebench.results.flow import StageManifest, follow
+from refacebench.results.flow import summary as flow_summary
+
+
+@pytest.fixture(scope="module")
+def made():
+    return factories.tables()
+
+
+def only(table, **where):
+    for name, value in where.items():
+        table = table[table[name] == value]
+    assert len(table) == 1, f"{len(table)} rows for {where}"
+    return table.iloc[0]
+
+
+def test_every_scan_appears_once_per_variant(made):
+    inventory, _ = factories.manifests(factories.measurements())
+    table = made["flow"]
+    assert len(table) == len(inventory) * len(factories.VARIANTS)
+    for _, rows in table.groupby("variant"):
+        assert sorted(rows["scan"]) == sorted(inventory["scan"])
+    left_out = table["status"] != "ok"
+    assert (table.loc[left_out, "reason"] != "").all()
+
+
+def test_where_scans_end(made):
+    table = made["flow"]
+    end = ["stage", "status", "reason"]
+    row = only(table, scan="sub-012_ses-1", variant="pydeface+pix2pix25d")
+    assert list(row[end]) == ["deface", "failed", "no result after 3600 s"]
+    row = only(table, scan="sub-011_ses-1", variant="quickshear")
+    assert list(row[end]) == ["segment", "failed", "empty brain mask"]
+    row = only(table, scan="sub-999", variant="null")
+    assert list(row[end]) == ["prepare", "excluded", "no face left in the scan"]
+    row = only(table, scan="sub-020_ses-1", variant="pydeface")
+    assert (row["status"], row["reason"]) == ("not_used", "train split, serves to fit models")
+    row = only(table, scan="sub-001_ses-2", variant="pydeface")
+    assert row["status"] == "not_used"
+    assert "rescan" in row["reason"]
+    row = only(table, scan="sub-001_ses-2", variant="original")
+    assert row["status"] == "ok"
+    assert "not compared" in row["reason"]
+    row = only(table, scan="sub-001_ses-1", variant="pydeface")
+    assert list(row[end]) == ["measure", "ok", ""]
+
+
+def test_a_job_that_died_leaves_missing_scans():
+    inventory, stages = factories.manifests(factories.measurements(4, n_train=0, n_rescans=0))
+    stages = [s for s in stages if (s.stage, s.variant) != ("measure", "null")]
+    table = follow(inventory, stages, factories.VARIANTS)
+    lost = table[table["status"] == "missing"]
+    assert set(lost["variant"]) == {"null"}
+    assert len(lost) == 4
+    assert set(lost["stage"]) == {"segment"}
+    assert set(lost["reason"]) == {"in no measure manifest of null"}
+
+
+def test_several_segmenters_in_the_flow():
+    table = factories.measurements(2, ("original",), n_train=0, n_rescans=0)
+    other = table.assign(segmenter="other", status=["failed", "ok"], reason=["no brain", ""])
+    inventory = table.assign(stage="inventory")
+    stages = [StageManifest("measure", "original", pd.concat([table, other]))]
+    found = follow(inventory, stages)
+    assert list(found["status"]) == ["failed", "ok"]
+    assert found["reason"][0] == "other: no brain; other segmenters ok"
+
+
+def test_flow_counts_add_up(made):
+    counts = made["flow_counts"]
+    sums = counts["n_ok"] + counts["n_excluded"] + counts["n_failed"]
+    assert (sums == counts["n_in"]).all()
+    for _, rows in counts.groupby("variant"):
+        onward = rows["n_ok"] - rows["n_not_used"] - rows["n_missing"]
+        assert list(onward[:-1]) == list(rows["n_in"][1:])
+        assert rows["n_in"].iloc[0] == 39
+    row = only(counts, variant="pydeface", stage="deface")
+    assert (row["n_in"], row["n_ok"], row["n_failed"]) == (12, 11, 1)
+    assert "reface" not in set(counts.loc[counts["variant"] == "pydeface", "stage"])
+
+
+def test_flow_summary(made):
+    text = flow_summary(made["flow"])
+    assert text.startswith("39 scans of 33 participants; 1 excluded in at least one variant (1 in")
+    assert "2 failed in at least one variant (0 in every one)" in text
+    assert text.endswith("10 measured in every variant.")
+    assert flow_summary(made["flow"].iloc[:0]) == "no scans"
+
+
+def test_unknown_stage():
+    table = factories.measurements(1)
+    with pytest.raises(ValueError, match="unknown stage 'cook'"):
+        follow(table, [StageManifest("cook", "null", table)])

@@ -1,0 +1,232 @@
+"""Tables and figures of attacks, and what the page says of them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import factories
+import layout
+from attacks import (
+    PROTOCOL,
+    SETTINGS,
+    by_rank,
+    controlled,
+    kinds,
+    rates_table,
+    resplit_scores,
+)
+from factories import ATTACK_COLUMNS, draw_attacks
+from reading import caption
+from refacebench import faces, manifest, vocabulary
+from refacebench.plot import privacy_utility, style
+from refacebench.report.limits import limitations
+from refacebench.report.page import build
+from refacebench.report.summary import REMINDER, reminder, summary_lines
+from refacebench.results import catalogue, privacy_map
+from refacebench.results import privacy as pictures
+from refacebench.results.privacy import MEASURED
+from refacebench.results.privacy_curves import compute as privacy_curves_table
+from refacebench.results.privacy_likeness import compute as privacy_likeness_table
+from refacebench.results.privacy_warnings import compute as privacy_warnings_table
+from refacebench.results.privacy_warnings import warning_lines
+from refacebench.results.tradeoff import compute as tradeoff_table
+from refacebench.statistics import comparisons
+from refacebench.statistics.attacks import evaluate, evaluate_all
+from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.protocol import Protocol
+from refacebench.vocabulary import OTHER_SESSION
+
+
+def one(found, setting=OTHER_SESSION, protocol=PROTOCOL, criteria=SETTINGS):
+    return evaluate(found, setting, protocol, criteria)
+
+
+def save(found, folder, **more):
+    path = folder / found.attacker / f"{found.variant}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {
+        f"{side}_{name}": table[name].to_numpy(dtype=str)
+        for side, table in (("query", found.query), ("gallery", found.gallery))
+        for name in ("scan", "participant", "session")
+    }
+    distance = found.distance if found.resplits else found.distance[0]
+    arrays |= {
+        "distance": distance.astype(np.float32),
+        "detected": found.query["detected"].to_numpy(dtype=bool),
+        "query_reason": found.query["reason"].to_numpy(dtype=str),
+        "meta": np.array(json.dumps({"version": "1.10", "trained_on": ""})),
+    }
+    np.savez_compressed(path, **{**arrays, **more})
+    return path
+
+
+def test_scores_are_read_as_they_were_written(tmp_path):
+    found = resplit_scores()
+    path = save(found, tmp_path, resplit=found.resplit.astype(np.int16), average_depth=np.ones(3))
+    again = comparisons.read(path)
+    assert (again.attacker, again.variant, again.resplits) == ("x", "a", 6)
+    assert again.meta["version"] == "1.10"
+    assert set(again.extra) == {"average_depth"}
+    pd.testing.assert_frame_equal(again.query, found.query)
+    assert one(again).row["rank1"] == one(found).row["rank1"]
+
+
+def test_a_file_that_is_no_attack_is_named(tmp_path):
+    path = tmp_path / "a.npz"
+    path.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"a\.npz: cannot be used"):
+        comparisons.read(path)
+    np.savez(path, distance=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match=r"a\.npz: cannot be used"):
+        comparisons.read(path)
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    """All tables of a cohort with attacks: two attackers, controls, a refaced variant."""
+    rng = np.random.default_rng(0)
+    found = []
+    for attacker, skill in (("x", 0), ("y", 3)):
+        found += controlled(attacker=attacker)[:3]
+        for variant in ("null", "pydeface", "quickshear", "pydeface+pix2pix25d"):
+            ranks = np.clip(rng.integers(1, 14, 13) - skill, 1, 13)
+            found.append(by_rank(ranks, 13, variant, attacker))
+    found.append(resplit_scores("original", n=13))
+    found[-1] = Comparisons("z", "original", *(getattr(found[-1], n) for n in (
+        "distance", "query", "gallery", "meta", "resplit")))  # fmt: skip
+    tables = factories.tables(12)
+    results = evaluate_all(found, PROTOCOL, SETTINGS)
+    return tables | {
+        "privacy": rates_table(results),
+        "privacy_curves": privacy_curves_table(results),
+        "privacy_warnings": privacy_warnings_table(results, PROTOCOL, SETTINGS),
+        "privacy_likeness": privacy_likeness_table(found, SETTINGS),
+        "tradeoff": tradeoff_table(results, tables["volumes"], PROTOCOL, SETTINGS),
+    }
+
+
+def test_tables_have_their_columns_and_survive_a_file(cohort, tmp_path):
+    for name, wanted in ATTACK_COLUMNS.items():
+        assert list(cohort[name]) == list(wanted)
+        manifest.write(cohort[name], tmp_path / f"{name}.tsv")
+    again = {n: catalogue.read(tmp_path / f"{n}.tsv") for n in ATTACK_COLUMNS}
+    assert set(again["privacy"]["variant"]) == set(cohort["privacy"]["variant"])
+    assert again["privacy"]["version"].dtype == object
+    assert warning_lines(again) == warning_lines(cohort)
+
+
+def test_figures_of_attacks(cohort):
+    look = style.look_of(cohort)
+    assert look.defacers == ["pydeface", "quickshear"], "controls take no defacer's colour"
+    drawn = draw_attacks(cohort, look)
+    assert list(drawn) == list(catalogue.attack_figure_names())
+    panels = drawn["privacy"].axes
+    bars = [round(p.get_width(), 6) for p in panels[0].patches]
+    mine = cohort["privacy"][
+        (cohort["privacy"]["attacker"] == "x") & (cohort["privacy"]["setting"] == OTHER_SESSION)
+    ].set_index("variant")
+    order = look.sort(mine.index)
+    assert bars == [round(100 * mine.loc[v, "choice"], 6) for v in order]
+    assert drawn["privacy_map"].get_label() == faces.MESSAGE_ONLY
+    assert drawn["privacy_undetected"].get_label() == faces.MESSAGE_ONLY
+
+
+def test_the_plane_marks_the_front_green_and_what_an_attack_beats_red(cohort):
+    look = style.look_of(cohort)
+    table = pictures.main_rows(cohort["tradeoff"])
+    axes = draw_attacks(cohort, look)["privacy_utility"].axes[0]
+
+    def marked(colour):
+        return {
+            (line.get_xdata()[0], line.get_ydata()[0])
+            for line in axes.lines
+            if line.get_markeredgecolor() == colour and line.get_marker() not in ("None", "x")
+        }
+
+    def places(rows):
+        return set(zip(rows["volume_change_pct"], 100 * rows["identification"], strict=True))
+
+    candidates = ~table["variant"].isin(("original", "null"))
+    beaten = candidates & (table["low"] > table["chance"])
+    front = table["pareto"] == 1
+    assert (front & beaten).any()
+    assert (front & ~beaten).any()
+    assert marked(privacy_utility.FRONT) == places(table[front & ~beaten])
+    assert marked(privacy_utility.CHANCE) == places(table[beaten])
+
+
+def test_nothing_scored_gives_messages_not_crashes():
+    empty = {name: pd.DataFrame(columns=list(c)) for name, c in ATTACK_COLUMNS.items()}
+    for figure in draw_attacks(empty, style.look_of({})).values():
+        assert figure.get_label() == faces.MESSAGE_ONLY
+
+
+def test_the_map_shows_the_distance_of_each_variant():
+    depth = np.full((8, 8), np.nan)
+    depth[2:6, 2:6] = 3.0
+    distance = np.where(np.isfinite(depth), 4.0, np.nan)
+    maps = {"a": {"distance_mm": distance, "depth": depth}}
+    figure = privacy_map.draw(maps, style.look_of({"t": pd.DataFrame({"variant": ["a"]})}))
+    assert "mean 4.0 mm" in figure.axes[0].get_title()
+
+
+def test_the_summary_and_the_reminder_say_what_was_measured(cohort):
+    assert reminder(cohort) == MEASURED
+    assert reminder({}) == REMINDER
+    lines = summary_lines(cohort, SETTINGS)
+    defacers = style.look_of(cohort).defacers
+    assert sum(line.split(":")[0] in defacers for line in lines) == len(defacers)
+    assert all("attack" in line for line in lines if line.split(":")[0] in defacers)
+    assert REMINDER not in " ".join(lines)
+    assert all("not measure" not in line for line in limitations(
+        cohort, SETTINGS, "", style.look_of(cohort)))  # fmt: skip
+
+
+def test_nothing_lies_on_anything_else_in_the_saved_figures(cohort, tmp_path):
+    drawn = draw_attacks(cohort, style.look_of(cohort))
+    del drawn["privacy_utility"]  # its labels are spread by a rule of their own
+    found = {n: layout.faults(f, tmp_path, vocabulary.SYNTHETIC_NOTE) for n, f in drawn.items()}
+    assert not {name: faults for name, faults in found.items() if faults}
+
+
+def test_loud_warnings_stand_in_a_banner(cohort, tmp_path):
+    weak = kinds(controlled(original=range(1, 14)))
+    dataset = {
+        "name": "demo", "statement": None, "faces": "private", "figures": {},
+        "tables": cohort | {"privacy_warnings": weak}, "criteria": SETTINGS,
+        "config": {"segmenters": {"deepbet_gmm": {}}}, "methods": [], "costs": None,
+    }  # fmt: skip
+    page = build({"title": "t", "datasets": [dataset]})
+    assert 'role="alert"' in page
+    assert "its numbers protect nobody" in page
+    assert MEASURED in page
+    assert "Recognisability" in page
+    calm = build(
+        {"title": "t", "datasets": [{**dataset, "tables": cohort | {"privacy_warnings": weak[:0]}}]}
+    )
+    assert 'role="alert"' not in calm
+
+
+def test_captions_are_sentences(cohort):
+    cohort = cohort | {"raters": pd.DataFrame()}
+    for name in [*ATTACK_COLUMNS, *catalogue.attack_figure_names(), "raters"]:
+        text = caption(name, cohort, SETTINGS)
+        assert text.endswith("."), name
+        assert "nan" not in text.split(), name
+        assert "  " not in text, name
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"options": 1}, "privacy.options"),
+        ({"rank_k": 1}, "privacy.rank_k"),
+        ({"false_accept": 1.0}, "privacy.false_accept"),
+        ({"measure": "luck"}, "privacy.measure"),
+    ],
+)
+def test_a_protocol_out_of_range_is_named(given, message):
+    with pytest.raises(ValueError, match=message):
+        Protocol.from_config({"privacy": {**given, "kit": {"block": 3}}})

@@ -1,0 +1,28 @@
+"""Distances to the true face, by hand."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from attacks import (
+    SETTINGS,
+    make,
+    scans,
+)
+from refacebench.results.privacy_likeness import compute as privacy_likeness_table
+
+
+def test_likeness_by_hand():
+    query = scans(6, 1)
+    extra = {
+        "query_true_mm": np.array([1.0, 1, 1, 1, 2, np.nan]),
+        "query_average_mm": np.array([2.0, 2, 2, 2, 1, 2]),
+    }
+    found = make(np.ones((6, 6)), query, extra=extra)
+    row = privacy_likeness_table([found, make(np.ones((6, 6)), query)], SETTINGS).iloc[0]
+    assert (row["n"], row["n_failed"]) == (5, 1)
+    assert row["true_mm"] == pytest.approx(1.2)
+    assert row["average_mm"] == pytest.approx(1.8)
+    assert row["difference_mm"] == pytest.approx(-0.6)
+    assert row["closer_share"] == 0.8
+    assert row["p"] == stats.wilcoxon([-1, -1, -1, -1, 1], zero_method="pratt").pvalue

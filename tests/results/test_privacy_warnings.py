@@ -1,0 +1,54 @@
+"""What the controls of the attacks say."""
+
+import numpy as np
+import pytest
+
+from attacks import (
+    by_rank,
+    controlled,
+    kinds,
+    make,
+    scans,
+)
+from refacebench.results import privacy_warnings
+from refacebench.statistics.comparisons import Comparisons
+
+
+def test_controls_in_order_warn_of_nothing():
+    assert kinds(controlled()).empty
+
+
+def test_an_original_that_is_not_recognised_is_a_weak_attack():
+    table = kinds(controlled(original=range(1, 14)))
+    assert list(table["kind"]) == ["weak_attack"]
+    assert "this attack is weak: its numbers protect nobody" in table["message"].iloc[0]
+
+
+@pytest.mark.parametrize("black", [[1] * 6 + [9] * 7, [3] * 13])
+def test_black_above_chance_is_a_leak(black):
+    """By naming first, and by ranking well without ever naming first."""
+    table = kinds(controlled(black=black))
+    assert list(table["kind"]) == ["leak"]
+    assert "the protocol leaks" in table["message"].iloc[0]
+
+
+def test_missing_controls_and_blind_attacks_are_named():
+    table = kinds([by_rank([1] * 13, 13, "a")])
+    assert list(table["kind"]) == ["missing_control"] * 2 + ["no_landmark"] * 2
+    assert list(table["control"]) == ["original", "black", "blurred", "skull_strip"]
+    assert not set(table["kind"]) <= set(privacy_warnings.LOUD)
+    found = controlled()
+    distance = found[0].distance.copy()
+    distance[0, :8] = np.nan
+    found[0] = Comparisons("x", "original", distance, found[0].query, found[0].gallery)
+    assert "blind_attack" in set(kinds(found)["kind"])
+
+
+def test_one_session_and_small_galleries_are_noted():
+    n = 4
+    found = [
+        make(1 - np.eye(n), scans(n, 1), variant="original"),
+        make(np.ones((n, n)), scans(n, 1), variant="black"),
+        make(np.ones((n, n)), scans(n, 1), variant="blurred"),
+    ]
+    assert {"same_scan_only", "small_gallery"} <= set(kinds(found)["kind"])

@@ -1,0 +1,87 @@
+"""What the commands share: how they end, and how a method is named on a command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from refacebench import environment
+from refacebench.contracts import KINDS
+from refacebench.run import methods
+from refacebench.run.methods import Chosen
+
+#: Exit codes: as asked; the method does not do what it should; nothing could be done.
+GOOD, BAD, REFUSED = 0, 1, 2
+CODES = """exit codes:
+  0  {good}
+  1  {bad}
+  2  nothing was done: a wrong argument, or a file that cannot be used
+"""
+
+
+class Refused(Exception):
+    """Nothing can be done as asked; the message is one sentence for the user."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--option name=value`` to a command's arguments."""
+    parser.add_argument(
+        "--option",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="an option of the method, as the config has it; may be given again",
+    )
+
+
+def chosen(target: str, given: Sequence[str], kind: str = "") -> Chosen:
+    """Return the method that a command line names.
+
+    Parameters
+    ----------
+    target : str
+        A Python file, or the name of a method that comes with the project.
+    given : sequence of str
+        ``name=value``, the value in YAML.
+    kind : str
+        The kind of method that is wanted; empty for any.
+
+    Raises
+    ------
+    MethodError, Refused
+        If there is no such method, or it cannot take the options.
+    """
+    entry = environment.hide(options(given))
+    if target.endswith(".py") or Path(target).is_file():
+        method = methods.read(target, kind)
+        found = next(name for name, cls in KINDS.items() if isinstance(method, cls))
+        return methods.choose(found, Path(target).stem, {**entry, "file": target})
+    kinds = [name for name in KINDS if target in methods.available(name)]
+    wanted = [name for name in kinds if kind in ("", name)]
+    if not wanted:
+        known = methods.available(kind) if kind else []
+        there = f"; there are: {', '.join(known)}" if known else "; `methods` lists all"
+        raise Refused(f"no file and no method '{target}'{there}")
+    return methods.choose(wanted[0], target, entry)
+
+
+def options(given: Sequence[str]) -> dict[str, Any]:
+    """Read ``name=value`` pairs.
+
+    >>> options(["level=0.5", "ears=true", "mode=deface"])
+    {'level': 0.5, 'ears': True, 'mode': 'deface'}
+    """
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise Refused(f"--option {text}: write it as NAME=VALUE")
+        try:
+            found[name.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise Refused(f"--option {text}: the value is no YAML; put it in quotes") from None
+    return found
