@@ -16,7 +16,7 @@ class _Later(ModuleType):
     """Stands for a module; every attribute that is asked for or set is the module's."""
 
     @property
-    def __dict__(self) -> dict[str, Any]:  # what `vars` and pytest's monkeypatch look at
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]  # what `vars` and pytest's monkeypatch look at
         return vars(importlib.import_module(self.__name__))
 
     def __getattr__(self, name: str) -> Any:

@@ -129,7 +129,7 @@ def below(root: str, subject: str) -> tuple[list[Image], list[Trouble], list[str
     nowhere else, so that a link to a folder above does not lead round and round.
     """
     images, troubles, sessions = [], [], []
-    todo = [(subject,)]
+    todo: list[tuple[str, ...]] = [(subject,)]
     while todo:
         folders = todo.pop()
         try:

@@ -89,7 +89,8 @@ def judge(matrix: np.ndarray, moving: Volume, stepwise: bool = False) -> Judged:
         Whether it was found step by step (:func:`refacebench.head.registration.register`).
     """
     found = similarities(moving, matrix, [coarse_head()[1], core()])
-    return Judged(matrix, *stretch(matrix), *found, stepwise)
+    low, high = stretch(matrix)
+    return Judged(matrix, low, high, found[0], found[1], stepwise)
 
 
 @functools.cache

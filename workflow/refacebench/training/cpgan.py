@@ -152,7 +152,8 @@ def _middle(volumes) -> np.ndarray:
 
 def networks(options: dict):
     """Return generator and discriminator, with fresh weights."""
-    layout = [options[k] for k in ("size", "filters", "max_filters", "conv", "expansion")]
+    size, filters, most = (options[k] for k in ("size", "filters", "max_filters"))
+    layout = size, filters, most, options["conv"], options["expansion"]
     return Generator(*layout, options["noise_channels"]), Discriminator(*layout)
 
 
@@ -214,7 +215,7 @@ def baselines(train: list[WholeHead], held: HeadStack) -> dict[str, dict[str, fl
     _, brain, tissue, _ = held.get(torch.arange(len(held)))
     hull = held.hull.float()
     targets = [torch.from_numpy(h.target).float() for h in train]
-    mean = sum(targets) / len(targets)
+    mean: torch.Tensor = sum(targets) / len(targets)  # type: ignore[assignment]
     values = torch.cat(
         [t[torch.from_numpy(h.hull & ~h.brain)] for t, h in zip(targets, train, strict=True)]
     )

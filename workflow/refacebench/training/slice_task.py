@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -37,9 +39,9 @@ class SliceModel:
         scan's own; 1 with ``normalisation: defaced``.
     """
 
-    network: object
+    network: Any
     ratio: float
-    device: object
+    device: Any
     precision: str
     options: dict
 
@@ -56,6 +58,13 @@ class SliceTask:
     #: The epoch with the lowest error in the voxels that defacing changed, on
     #: the validation participants, is kept.
     criterion = "val_l1_changed"
+    networks: dict[str, Any]
+    optimisers: dict[str, Any]
+    product: str
+    build: Callable
+    read: Callable
+    complete: Callable
+    update: Callable
 
     def __init__(self, method, train, held, options: dict, seed: int, device, precision: str):
         import torch
@@ -71,7 +80,7 @@ class SliceTask:
         if options["compile"]:
             for network in self.networks.values():
                 network.compile()
-        self.run = self.learn
+        self.run: Callable = self.learn
         if self.fast and device.type == "cuda":
             self.run = recorded.Recorded(self.learn, self.networks, self.optimisers)
 
