@@ -15,8 +15,9 @@ from typing import Any
 class _Later(ModuleType):
     """Stands for a module; every attribute that is asked for or set is the module's."""
 
+    # What `vars` and pytest's monkeypatch look at.
     @property
-    def __dict__(self) -> dict[str, Any]:  # what `vars` and pytest's monkeypatch look at
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
         return vars(importlib.import_module(self.__name__))
 
     def __getattr__(self, name: str) -> Any:

@@ -148,13 +148,13 @@ def score(queries: Enrolled, gallery: Enrolled, options: Mapping, context: Conte
     A query without any outline is equally far from everybody.
     """
     ways = {"brain": directions(), "vault": rendering.vault_directions()}
-    parts = []
+    found = []
     for name, way in ways.items():
         asked, known = queries.features[name], gallery.features[name]
         if name == "vault":
             asked = _with_scalp(asked, queries.features["brain"], float(options["scalp_mm"]))
-        parts.append(outline_distance(asked, known, way))
-    parts = np.array(parts)
+        found.append(outline_distance(asked, known, way))
+    parts = np.array(found)
     known = np.isfinite(parts)
     count = known.sum(axis=0)
     mean = np.where(known, parts, 0).sum(axis=0) / np.maximum(count, 1)

@@ -128,8 +128,10 @@ def below(root: str, subject: str) -> tuple[list[Image], list[Trouble], list[str
     Links to folders are followed where BIDS wants a folder (``ses-*``, ``anat``) and
     nowhere else, so that a link to a folder above does not lead round and round.
     """
-    images, troubles, sessions = [], [], []
-    todo = [(subject,)]
+    images: list[Image] = []
+    troubles: list[Trouble] = []
+    sessions: list[str] = []
+    todo: list[tuple[str, ...]] = [(subject,)]
     while todo:
         folders = todo.pop()
         try:

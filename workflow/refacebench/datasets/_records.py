@@ -273,7 +273,7 @@ def read_visits(root: str | Path, subject: str, files: Mapping[str, list[str]]) 
         The names of the T1w images of each session (``ses-...``).
     """
     home = Path(root) / subject
-    rows = {}
+    rows: dict[str, dict[str, str]] = {}
     for row in _rows_if_any(home / f"{subject}_sessions.tsv", "session_id"):
         rows.setdefault(prefixed(row["session_id"], "ses-"), row)
     per_year = units_per_year(Path(root) / "sessions.json")
@@ -356,4 +356,8 @@ def _scan_time(rows: list[dict[str, str]], files: list[str]) -> str:
     times = [(Path(row["filename"]).name, row.get("acq_time", "")) for row in rows]
     times = [(name, time) for name, time in times if _parse_time(time)]
     own = [time for name, time in times if name in files]
-    return min(own or [time for _, time in times], default="", key=_parse_time)
+    return min(
+        own or [time for _, time in times],
+        default="",
+        key=lambda time: _parse_time(time) or datetime.max,
+    )

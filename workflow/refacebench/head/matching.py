@@ -88,8 +88,8 @@ def judge(matrix: np.ndarray, moving: Volume, stepwise: bool = False) -> Judged:
     stepwise : bool
         Whether it was found step by step (:func:`refacebench.head.registration.register`).
     """
-    found = similarities(moving, matrix, [coarse_head()[1], core()])
-    return Judged(matrix, *stretch(matrix), *found, stepwise)
+    head, middle = similarities(moving, matrix, [coarse_head()[1], core()])
+    return Judged(matrix, *stretch(matrix), head, middle, stepwise)
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -131,7 +132,8 @@ def fit(mask: Volume, start: np.ndarray | None = None, field: Volume | None = No
     seen = np.ones(target.shape, bool) if field is None else _inside(field, small)
     matrix = _start(small) if start is None else start
     linear, center = matrix[:3, :3], matrix[:3, :3] @ middle + matrix[:3, 3]
-    best, kept, damping = np.inf, None, 1e-3
+    best, damping = np.inf, 1e-3
+    kept: Any = None
     for _ in range(STEPS):
         spread = linear @ points
         where = to_voxel[:3, :3] @ (spread + center[:, None]) + to_voxel[:3, 3:]
@@ -176,7 +178,7 @@ def _inside(field: Volume, grid: Volume) -> np.ndarray:
 
 def _in_array(where: np.ndarray, shape) -> np.ndarray:
     limit = np.array(shape)[:, None] - 0.5
-    return ((where >= -0.5) & (where <= limit)).all(axis=0)
+    return np.all((where >= -0.5) & (where <= limit), axis=0)
 
 
 def cut_off_ml(pose: Pose, field: Volume) -> float:
@@ -292,7 +294,7 @@ def _extent(values: np.ndarray, least: float) -> tuple[float, float]:
     first = place.astype(int)
     after = place - first
     size = int(first.max()) + 4
-    profile = np.bincount(first, 1 - after, size) + np.bincount(first + 1, after, size)
+    profile: np.ndarray = np.bincount(first, 1 - after, size) + np.bincount(first + 1, after, size)
     profile /= step
     least = min(least, 0.5 * float(profile.max()))
     above = np.flatnonzero(profile >= least)

@@ -53,7 +53,7 @@ class Region:
 #: Back of the face: the plane y = 45 down to the lips, from there receding from the neck.
 NECK = ((0.0, -1.0, -0.35), (0.0, 45.0, -110.0))
 _SIDES, _FRONT, _BOTTOM = (-92.0, 84.0), (45.0, 175.0), -200.0
-_FACE = {
+_FACE: dict[str, tuple[Region, ...]] = {
     # The lower lids lie at z = -54.
     "below_eyes": (Region((_SIDES, _FRONT, (_BOTTOM, -56.0)), (NECK,)),),
     # Parallel to the roof of the orbit, through its upper rim.

@@ -68,7 +68,7 @@ def surface_probability(mask: np.ndarray, spacing, rotations: int, generator, de
         forward = torch.from_numpy((turn / half[:, None] * reach)[::-1, ::-1].copy())
         back = torch.from_numpy((turn.T * half / reach)[::-1, ::-1].copy())
         grids = [
-            affine_grid(_theta(m, device), (1, 1, *shape), align_corners=False)
+            affine_grid(_theta(m, device), [1, 1, *shape], align_corners=False)
             for m, shape in ((forward, (edge,) * 3), (back, mask.shape))
         ]
         turned = grid_sample(solid, grids[0], mode="nearest", align_corners=False)

@@ -8,6 +8,8 @@ Touches no disk.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
@@ -115,7 +117,7 @@ def demons(
     import torch
 
     full = fixed.shape[1:]
-    flow = None
+    flow: Any = None
     with torch.inference_mode():
         for share, iterations in levels:
             shape = tuple(max(8, round(n * share)) for n in full)

@@ -369,8 +369,8 @@ def deface(program: Program, scan: PreparedScan) -> Defaced:
         if program.mask:
             found = _written(program, folder, program.mask, before)
             overwritten = _on_grid(program, found, scan.volume, order=0) > 0
-        values = _on_grid(program, output, scan.volume)
-    return _result(program, values, overwritten, scan.volume.data)
+        defaced = _on_grid(program, output, scan.volume)
+    return _result(program, defaced, overwritten, scan.volume.data)
 
 
 def _lay_out(program: Program, scan: PreparedScan, folder: Path) -> dict[str, str]:

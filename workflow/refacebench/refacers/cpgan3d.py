@@ -30,6 +30,7 @@ import hashlib
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -110,8 +111,10 @@ OPTIONS = {
     "device": Option("auto", "Where it computes; auto takes CUDA where there is one."),
 }
 #: Options that a trained model is bound to.
-BOUND = ("size", "voxel_mm", "filters", "max_filters", "conv", "expansion")
-BOUND += ("noise_channels", "percentile", "headroom")
+BOUND = (
+    *("size", "voxel_mm", "filters", "max_filters", "conv", "expansion"),
+    *("noise_channels", "percentile", "headroom"),
+)
 #: What a model's card says of the method.
 IDENTITY = {
     "method": "cpgan3d",
@@ -154,9 +157,13 @@ def train(train, validation, out, options: dict, seed: int) -> None:
     began = time.monotonic()
     device = devices.choose_device(options["device"])
     precision = devices.choose_precision(options["precision"], device)
-    heads, held, lost = pairs.read_splits(train, validation, lambda p: read_pairs(p, options))
-    data = pairs.data_of(train, heads, held, lost, ("hull", "brain", "tissue", "target"))
-    heads, held = list(heads.values()), list(held.values())
+    train_scans, held_scans, lost = pairs.read_splits(
+        train, validation, lambda p: read_pairs(p, options)
+    )
+    data = pairs.data_of(
+        train, train_scans, held_scans, lost, ("hull", "brain", "tissue", "target")
+    )
+    heads, held = list(train_scans.values()), list(held_scans.values())
     data["hull_covered_min"] = min(h.covered for h in (*heads, *held))
     data["head_clipped_max"] = max(h.clipped for h in (*heads, *held))
     identity = {**IDENTITY, "criterion": CRITERIA[options["criterion"]]}
@@ -168,7 +175,7 @@ def train(train, validation, out, options: dict, seed: int) -> None:
         card["validation_baselines"] = cpgan.baselines(heads, stacks[1])
         work = cpgan.CPGAN(*stacks, options, seed, device, precision, identity["criterion"])
         items = len(heads)
-        del heads, held
+        del train_scans, held_scans, heads, held
         schedule = task.Schedule.of(options)
         best, progress = loop.fit(work, items, schedule, out, seed, card)
     card["parameters"] = {
@@ -192,7 +199,7 @@ def _check(train, validation, options: dict) -> None:
 
 def read_pairs(scans, options: dict) -> tuple[dict[str, WholeHead], dict[str, str]]:
     """Bring the scans of a split to the working grid (:func:`refacebench.training.pairs.read`)."""
-    return pairs.read(scans, lambda *scan: prepare(*scan, options), ("tissue", "target"))
+    return pairs.read(scans, lambda a, b, c: prepare(a, b, c, options), ("tissue", "target"))
 
 
 def _warn_if_cropped(share: float, options: dict) -> None:
@@ -204,7 +211,7 @@ def _warn_if_cropped(share: float, options: dict) -> None:
         )
 
 
-def load(folder, options: dict) -> cpgan.TrainedGenerator:
+def load(folder, options: dict) -> Any:
     """Load a trained model; no code in its files is run.
 
     Raises
@@ -223,7 +230,7 @@ def load(folder, options: dict) -> cpgan.TrainedGenerator:
     return cpgan.TrainedGenerator(network.to(device).eval(), card["seed"], device, precision)
 
 
-def reface(model: cpgan.TrainedGenerator, volume, changed: np.ndarray, options: dict) -> np.ndarray:
+def reface(model: Any, volume, changed: np.ndarray, options: dict) -> np.ndarray:
     """Generate a head around the brain of a scan of ``cpgan_hull``.
 
     The noise is drawn from a seed made of the model's seed and the scan's

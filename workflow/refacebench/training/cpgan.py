@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from typing import Any
 
 import numpy as np
 import torch
@@ -152,7 +153,9 @@ def _middle(volumes) -> np.ndarray:
 
 def networks(options: dict):
     """Return generator and discriminator, with fresh weights."""
-    layout = [options[k] for k in ("size", "filters", "max_filters", "conv", "expansion")]
+    names = ("size", "filters", "max_filters", "conv", "expansion")
+    size, filters, most, conv, expansion = (options[name] for name in names)
+    layout = (size, filters, most, conv, expansion)
     return Generator(*layout, options["noise_channels"]), Discriminator(*layout)
 
 
@@ -214,7 +217,7 @@ def baselines(train: list[WholeHead], held: HeadStack) -> dict[str, dict[str, fl
     _, brain, tissue, _ = held.get(torch.arange(len(held)))
     hull = held.hull.float()
     targets = [torch.from_numpy(h.target).float() for h in train]
-    mean = sum(targets) / len(targets)
+    mean: Any = sum(targets) / len(targets)
     values = torch.cat(
         [t[torch.from_numpy(h.hull & ~h.brain)] for t, h in zip(targets, train, strict=True)]
     )

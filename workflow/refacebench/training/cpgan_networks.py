@@ -16,6 +16,8 @@ standard deviation (a batch of two says little).  Touches no files.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -139,6 +141,7 @@ class Generator(nn.Module):
         )
         self.links = nn.ModuleList(nn.Conv3d(width, LINK, 1) for width in self.widths)
         self.apply(initialise)
+        link: Any
         for link in self.links:  # starts dark: most of a volume is air
             nn.init.constant_(link.bias, -1.0)
 
@@ -198,7 +201,8 @@ def initialise(module: nn.Module) -> None:
     """Draw weights after He et al. 2015 for leaky ReLU 0.2; biases zero."""
     if isinstance(module, nn.Conv3d):
         nn.init.kaiming_normal_(module.weight, a=0.2)
-        nn.init.zeros_(module.bias)
+        bias: Any = module.bias
+        nn.init.zeros_(bias)
 
 
 def relativistic(winner: torch.Tensor, loser: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import Any
 
 import torch
 
@@ -63,12 +64,13 @@ def reproducible(device: torch.device):
     strict = torch.are_deterministic_algorithms_enabled()
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()
     benchmark = torch.backends.cudnn.benchmark
-    filled = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
     # Memory that a kernel is about to write need not be filled first.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    memory.fill_uninitialized_memory = False
     try:
         # Only the device in use: asking for the others would start CUDA on every one.
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -77,4 +79,4 @@ def reproducible(device: torch.device):
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict, warn_only=lenient)
         torch.backends.cudnn.benchmark = benchmark
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+        memory.fill_uninitialized_memory = filled

@@ -258,6 +258,9 @@ class Pool(nn.Module):
         Channels, rows, columns.
     """
 
+    images: torch.Tensor
+    seen: torch.Tensor
+
     def __init__(self, size: int, shape, device):
         super().__init__()
         self.register_buffer("images", torch.zeros(size, *shape, device=device))

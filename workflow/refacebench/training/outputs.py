@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from refacebench import faces, files
 from refacebench.training.state import STATE, Progress, write_tensors
-from refacebench.training.task import Task
 
 #: Epochs of which samples are kept, at most.
 SAMPLED_EPOCHS = 6
@@ -29,7 +29,7 @@ def sampled_epochs(total: int) -> set[int]:
     return {int(n) for n in np.geomspace(1, total, SAMPLED_EPOCHS).round()}
 
 
-def write_samples(folder: Path, task: Task, epoch: int) -> None:
+def write_samples(folder: Path, task: Any, epoch: int) -> None:
     """Write the sample slices of one epoch, and once what they are seen against.
 
     The files are ``epoch-0001.npy`` ..., ``defaced.npy`` and ``original.npy``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
@@ -27,7 +28,9 @@ class Recorded:
 
     def __init__(self, step: Callable, networks: Mapping, optimisers: Mapping):
         self.step, self.networks, self.optimisers = step, networks, optimisers
-        self.graph, self.inputs, self.losses = None, [], {}
+        self.graph: Any = None
+        self.inputs: list[torch.Tensor] = []
+        self.losses: dict[str, torch.Tensor] = {}
 
     def __call__(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
         """Do one step; the losses are overwritten by the next call."""

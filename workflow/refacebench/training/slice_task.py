@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -37,9 +39,9 @@ class SliceModel:
         scan's own; 1 with ``normalisation: defaced``.
     """
 
-    network: object
+    network: Any
     ratio: float
-    device: object
+    device: Any
     precision: str
     options: dict
 
@@ -56,6 +58,14 @@ class SliceTask:
     #: The epoch with the lowest error in the voxels that defacing changed, on
     #: the validation participants, is kept.
     criterion = "val_l1_changed"
+    networks: dict[str, Any]
+    product: str
+    optimisers: dict[str, Any]
+    #: What a subclass defines.
+    build: Callable[[], None]
+    read: Callable[..., Any]
+    complete: Callable[..., Any]
+    update: Callable[..., dict[str, Any]]
 
     def __init__(self, method, train, held, options: dict, seed: int, device, precision: str):
         import torch

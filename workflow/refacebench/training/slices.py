@@ -8,6 +8,7 @@ here uses the defaced scan alone.  Arrays in, arrays out; touches no file.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -213,7 +214,7 @@ def restore(slices: np.ndarray, cut: Slices, like: Volume, kernel: str) -> np.nd
 
 def selected(scan: Slices, which: str) -> np.ndarray:
     """Return which slices of a scan are used (:class:`.slice_stack.SliceStack`)."""
-    changed = scan.changed.any(axis=(1, 2))
+    changed = np.any(scan.changed, axis=(1, 2))
     if which == "changed":
         return changed
     if which == "all":
@@ -235,7 +236,8 @@ def mean_head(scans: list[Slices]) -> dict[int, np.ndarray]:
     """
     sums: dict[int, list] = {}
     for scan in scans:
-        for offset, image in zip(scan.offsets().tolist(), scan.target, strict=True):
+        targets: Any = scan.target  # of training scans it is known
+        for offset, image in zip(scan.offsets().tolist(), targets, strict=True):
             entry = sums.setdefault(offset, [0, np.zeros(image.shape)])
             entry[0] += 1
             entry[1] = entry[1] + image

@@ -45,7 +45,7 @@ class WholeHead:
     brain: np.ndarray
     tissue: np.ndarray
     target: np.ndarray | None
-    frame: object
+    frame: WorkingGrid
     scale: float
     covered: float
     clipped: float
