@@ -4,18 +4,15 @@ from refacebench.report import figures, tables
 from refacebench.results import catalogue, inputs
 from refacebench.results.result import ATTACKS, View
 from refacebench.run import log
-from refacebench.statistics.criteria import Criteria
-from refacebench.statistics.protocol import Protocol
 
 
 def main(snakemake):
     """Write tables and figures, and say what the controls say."""
     log.start(snakemake.log[0])
     p, given, out = snakemake.params, snakemake.input, snakemake.output
-    criteria, protocol = Criteria.from_config(p.config), Protocol.from_config(p.config)
-    found = inputs.read_attacked(given, protocol, criteria, p.floors)
+    found = inputs.read_attacked(given, p)
     made = catalogue.compute(ATTACKS, found)
-    tables.write(made, out.tables, View(made, criteria), p.note)
+    tables.write(made, out.tables, View(made, found.criteria), p.note)
     others = [given.volumes, given.quality]
     drawn = figures.of_attacks(made, others, found.more, p.defacers, p.faces)
     figures.write(drawn, out.figures, p.note)

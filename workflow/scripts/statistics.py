@@ -4,17 +4,15 @@ from refacebench.report import tables
 from refacebench.results import catalogue, inputs
 from refacebench.results.result import STATISTICS, View
 from refacebench.run import log
-from refacebench.statistics.criteria import Criteria
 
 
 def main(snakemake):
     """Write the tables as TSV and LaTeX."""
     log.start(snakemake.log[0])
     p = snakemake.params
-    criteria = Criteria.from_config(p.config)
-    given = inputs.read_measured(snakemake.input, criteria, p)
+    given = inputs.read_measured(snakemake.input, p)
     found = catalogue.compute(STATISTICS, given)
-    view = View(found, criteria, thresholds=p.config["thresholds"], scans=given.inventory)
+    view = View(found, given.criteria, thresholds=p.config["thresholds"], scans=given.inventory)
     tables.write(found, snakemake.output, view, p.note)
 
 

@@ -105,7 +105,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Finding:
+class MethodFinding:
     """What the tables hold on one variant.
 
     Attributes
@@ -154,12 +154,12 @@ class Finding:
         return self.attack is not None and self.attack.beats and not self.failed
 
 
-def finding(tables: Tables, variant: str) -> Finding:
+def finding(tables: Tables, variant: str) -> MethodFinding:
     """Return what the tables hold on a variant; zeros and None where they hold nothing."""
     quality = _rows(tables, "quality", variant)
     row = quality.iloc[0] if len(quality) else pd.Series(dtype=object)
     attacks = _attacks(tables)
-    return Finding(
+    return MethodFinding(
         variant,
         available=quality.empty or len(present(quality)) > 0,
         n=_count(row, "n"),
@@ -234,7 +234,7 @@ def _attacks(tables: Tables) -> dict[str, Attack]:
 # sentences ----------------------------------------------------------------------------------
 
 
-def line(found: Finding) -> str:
+def line(found: MethodFinding) -> str:
     """Return one line on a method: an attack that beats it first, then what was measured.
 
     Without a full stop too many, and true if it is quoted alone.
@@ -261,7 +261,7 @@ def line(found: Finding) -> str:
     return f"{name}: {'. '.join([parts[0], *map(_capital, parts[1:])])}."
 
 
-def _overlooked(found: Finding) -> list[str]:
+def _overlooked(found: MethodFinding) -> list[str]:
     """Return what true labels say went wrong without a check's notice: that comes first."""
     words = {"failure_1": "part of the face was kept", "failure_2": "brain was lost"}
     return [
@@ -276,7 +276,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _measured(found: Finding) -> list[str]:
+def _measured(found: MethodFinding) -> list[str]:
     """Return what was measured of face and brain, each with the blind spot of its check."""
     unchecked = not any(found.checks.values())
     notes = {"failure_1": [], "failure_2": [_SPARED] if found.spared else []}
@@ -316,7 +316,7 @@ def _agreement(check: Check | None, failure: str) -> str:
     return f"{text}: {', '.join(wrong)}" if wrong else text
 
 
-def attack(found: Finding) -> str:
+def attack(found: MethodFinding) -> str:
     """Return what the worst attack does to a method, without a full stop."""
     worst = found.attack
     if not found.attacked:
@@ -331,7 +331,7 @@ def attack(found: Finding) -> str:
     return f"no attack is shown to do better than chance; the worst: {who}"
 
 
-def short(found: Finding) -> str:
+def short(found: MethodFinding) -> str:
     """Return the same in a few words, for a place that names a method for something else."""
     if not found.available:
         return "unavailable"
@@ -394,7 +394,7 @@ def originals_line(tables: Tables, level: float = 0.95) -> str:
 # cells --------------------------------------------------------------------------------------
 
 
-def cells(found: Finding) -> list[str]:
+def cells(found: MethodFinding) -> list[str]:
     """Return face surface removed, brain mask unchanged, agreement of true labels, worst attack."""
     if not found.available:
         return ["unavailable", *[NO_VALUE] * 3]
@@ -403,14 +403,14 @@ def cells(found: Finding) -> list[str]:
     return [face, brain, _labels_cell(found), _attack_cell(found)]
 
 
-def _labels_cell(found: Finding) -> str:
+def _labels_cell(found: MethodFinding) -> str:
     known = {"face": found.checks["failure_1"], "brain": found.checks["failure_2"]}
     # No-break spaces: the column is narrow.
     parts = [f"{name}\u00a0{check.right}/{check.n}" for name, check in known.items() if check]
     return ", ".join(parts) if parts else "not checked"
 
 
-def _attack_cell(found: Finding) -> str:
+def _attack_cell(found: MethodFinding) -> str:
     worst = found.attack
     if found.failed or worst is None:
         return "not measured"

@@ -175,18 +175,17 @@ def _the(column: str, table: pd.DataFrame) -> str:
     return table[column].iloc[0]
 
 
-def read_measured(given: Any, criteria: Criteria, asked: Any) -> Measured:
+def read_measured(given: Any, asked: Any) -> Measured:
     """Read what the rule ``statistics`` is given.
 
     Parameters
     ----------
     given
         Paths: ``measured``, ``rescans``, ``inventory``, ``carried`` and ``brain_age``.
-    criteria : Criteria
     asked
-        ``config`` with the ``brain_age``; ``variants``; ``unavailable``, reasons by variant;
-        ``unused``, the lists of scans that nothing uses; and ``carried_by``, the defacer behind
-        each manifest of ``carried``.
+        ``config`` with ``statistics``, ``thresholds``, ``seed`` and ``brain_age``; ``variants``;
+        ``unavailable``, reasons by variant; ``unused``, the lists of scans that nothing uses;
+        and ``carried_by``, the defacer behind each manifest of ``carried``.
     """
     method = methods.declared("brainage", configuration.BRAIN_AGE, asked.config["brain_age"])
     models = brainage.load(given.brain_age)
@@ -199,7 +198,7 @@ def read_measured(given: Any, criteria: Criteria, asked: Any) -> Measured:
     ]
     return Measured(
         pd.concat([table, added], ignore_index=True),
-        criteria,
+        Criteria.from_config(asked.config),
         asked.variants,
         models,
         pd.concat(companions, ignore_index=True) if companions else None,
@@ -241,18 +240,18 @@ def read_followed(given: Any, asked: Any) -> Followed:
     )
 
 
-def read_attacked(
-    given: Any, protocol: Protocol, criteria: Criteria, floors: Collection[str]
-) -> Attacked:
+def read_attacked(given: Any, asked: Any) -> Attacked:
     """Read what the rule ``privacy`` is given.
 
     Parameters
     ----------
     given
         Paths: ``attacks``, ``enrolled``, ``attacked`` and ``volumes``.
-    protocol, criteria, floors
-        As for :class:`Attacked`.
+    asked
+        ``config`` with ``statistics``, ``privacy`` and ``seed``; ``floors`` as for
+        :class:`Attacked`.
     """
+    protocol, criteria = Protocol.from_config(asked.config), Criteria.from_config(asked.config)
     more: list[Comparisons] = []
     return Attacked(
         evaluate_all(_each(given.attacks, more), protocol, criteria),
@@ -262,7 +261,7 @@ def read_attacked(
         catalogue.read(given.volumes),
         protocol,
         criteria,
-        floors,
+        asked.floors,
     )
 
 
