@@ -31,3 +31,10 @@ def write_pair(folder, number: int) -> Pair:
     nifti.write(defaced, paths["defaced"])
     nifti.write(defaced.with_data(changed), paths["changed"])
     return Pair(scan=f"sub-{number}", brain="", **paths)
+
+
+def solid(size, radius, center=None):
+    """A solid ball as a boolean cube."""
+    center = np.full(3, (size - 1) / 2) if center is None else np.asarray(center)
+    where = np.indices((size,) * 3) - center[:, None, None, None]
+    return np.sqrt((where**2).sum(axis=0)) <= radius

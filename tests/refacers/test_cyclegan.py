@@ -53,9 +53,6 @@ def trained(pairs, tmp_path_factory):
     return out
 
 
-# ----------------------------------------------------------------- networks
-
-
 def convolutions(network) -> list[str]:
     kinds = ("Conv2d", "ConvTranspose2d")
     return [type(m).__name__ for m in network.modules() if type(m).__name__ in kinds]
