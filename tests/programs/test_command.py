@@ -22,7 +22,7 @@ from refacebench.defacers import command
 from refacebench.head import face_parts
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
-from refacebench.programs import catalogue, exchange, runner
+from refacebench.programs import catalogue, runner
 from refacebench.programs import process as jobs
 from refacebench.run import configuration, methods, plan, sandbox
 from refacebench.stages import deface, prepare
@@ -674,5 +674,5 @@ def test_a_released_program_really_runs(head, tmp_path, name):
 
 def test_files_are_unpacked_without_loss(tmp_path, scan):
     """The copy that a program gets holds the scan's own bytes."""
-    exchange.copy_input(describe(command="t {output}", input_format="nii"), scan.path, tmp_path)
+    runner._copy_input(describe(command="t {output}", input_format="nii"), scan.path, tmp_path)
     assert (tmp_path / "input.nii").read_bytes() == gzip.decompress(scan.path.read_bytes())

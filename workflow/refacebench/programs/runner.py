@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import gzip
 import hashlib
 import os
 import re
@@ -28,8 +29,11 @@ from pathlib import Path
 import numpy as np
 
 from refacebench import environment
-from refacebench.contracts import Defaced, PreparedScan, ScanInterrupted
+from refacebench.contracts import Defaced, PreparedScan, ScanFailed, ScanInterrupted
+from refacebench.image import nifti
+from refacebench.image.nifti import Volume
 from refacebench.programs.catalogue import (
+    DERIVATIONS,
     DERIVED,
     IN_CONTAINER,
     Program,
@@ -38,20 +42,35 @@ from refacebench.programs.catalogue import (
     specifier,
     unset,
 )
-from refacebench.programs.exchange import (
-    INSIDE,
-    ProgramFailed,
-    ProgramInterrupted,
-    lay_out,
-    on_grid,
-    place,
-    result,
-    written,
-)
-from refacebench.programs.process import die_with_parent
+from refacebench.programs.process import die_with_parent, log
 
+#: Two grids are one where no corner of the field of view moves by more than this (mm).
+SAME_GRID_MM = 0.1
+#: Where the private folder appears inside a container.
+INSIDE = "/data"
 #: Seconds that a program gets to say its version.
 VERSION_TIMEOUT = 120.0
+
+
+class ProgramFailed(ScanFailed):
+    """A program gave no usable output.
+
+    Its own words may name the person, a folder or a token: they are printed, which the
+    log of the job keeps, and are no part of the message.
+
+    Attributes
+    ----------
+    words : str
+        The end of what the program said.
+    """
+
+    def __init__(self, message: str, words: str = ""):
+        super().__init__(message)
+        self.words = words
+
+
+class ProgramInterrupted(ProgramFailed, ScanInterrupted):
+    """Something outside ended a program: another try may succeed."""
 
 
 # what is there ------------------------------------------------------------------------------
@@ -341,17 +360,73 @@ def deface(program: Program, scan: PreparedScan) -> Defaced:
     """
     with tempfile.TemporaryDirectory(prefix="deface-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        values = lay_out(program, scan, folder)
+        values = _lay_out(program, scan, folder)
         call = _call(program, folder, program.command, **values)
         before = set(folder.rglob("*"))
         _run(program, call, folder)
-        output = written(program, folder, program.output, before)
+        output = _written(program, folder, program.output, before)
         overwritten = np.zeros(scan.volume.shape, bool)
         if program.mask:
-            found = written(program, folder, program.mask, before)
-            overwritten = on_grid(program, found, scan.volume, order=0) > 0
-        defaced = on_grid(program, output, scan.volume)
-    return result(program, defaced, overwritten, scan.volume.data)
+            found = _written(program, folder, program.mask, before)
+            overwritten = _on_grid(program, found, scan.volume, order=0) > 0
+        defaced = _on_grid(program, output, scan.volume)
+    return _result(program, defaced, overwritten, scan.volume.data)
+
+
+def _lay_out(program: Program, scan: PreparedScan, folder: Path) -> dict[str, str]:
+    """Copy what the program reads into its folder; return the placeholders' values."""
+    inside = Path(INSIDE) if program.container else folder
+    values = {"input": str(inside / _copy_input(program, scan.path, folder))}
+    used = {name for text in program.command for name in placeholders_in(text)}
+    used |= {name for text in program.environment.values() for name in placeholders_in(text)}
+    if "brain_mask" in used:
+        place = "brain_mask" + _suffix(scan.brain_path)
+        shutil.copyfile(scan.brain_path, folder / place)
+        values["brain_mask"] = str(inside / place)
+    for name, source in program.files.items():
+        if source.startswith(DERIVED):
+            volume = DERIVATIONS[source.removeprefix(DERIVED)]()
+            nifti.write(volume, folder / f"{name}.nii.gz")
+            values[name] = str(inside / f"{name}.nii.gz")
+    values["output"] = str(inside / program.output)
+    values["mask"] = str(inside / (program.mask or "mask.nii.gz"))
+    for name in (program.output, program.mask):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    return values
+
+
+def _suffix(path: Path) -> str:
+    return ".nii.gz" if str(path).endswith(".gz") else ".nii"
+
+
+def _copy_input(program: Program, path: Path, folder: Path) -> str:
+    """Copy the scan under a plain name, in the format that the program reads."""
+    wanted = program.input_format
+    if wanted == "pair":
+        _copy_as_pair(path, folder)
+        return "input"
+    suffix = _suffix(path) if wanted == "same" else f".{wanted}"
+    target = folder / f"input{suffix}"
+    if suffix == _suffix(path):
+        shutil.copyfile(path, target)
+    else:
+        reading = gzip.open if _suffix(path) == ".nii.gz" else open
+        writing = gzip.open if suffix == ".nii.gz" else open
+        with reading(path, "rb") as source, writing(target, "wb") as sink:
+            shutil.copyfileobj(source, sink)
+    return target.name
+
+
+def _copy_as_pair(path: Path, folder: Path) -> None:
+    import nibabel as nib
+
+    image = nib.load(path)
+    plain = nifti.scaling(image) == (1, 0)
+    data = np.asanyarray(image.dataobj) if plain else nifti.read(path).data
+    header = nifti.clean_header(image.header)
+    header.set_data_dtype(data.dtype)
+    pair = nib.Nifti1Pair(data.reshape(data.shape[:3]), image.affine, header)
+    pair.to_filename(str(folder / "input.img"))
 
 
 def _time_left(program: Program) -> float | None:
@@ -392,7 +467,7 @@ def _run(program: Program, call: _Call, folder: Path) -> None:
     if status:
         how = f"signal {-status}" if status < 0 else f"exit {status}"
         kind = ProgramInterrupted if _was_interrupted(status, text) else ProgramFailed
-        raise kind(f"the program failed ({how}); its own words are {place()}", text)
+        raise kind(f"the program failed ({how}); its own words are {_place()}", text)
 
 
 #: Words of the system, in what a program says, after which another try may succeed.
@@ -414,6 +489,11 @@ def _was_interrupted(status: int, text: str) -> bool:
     return signalled or any(words in text for words in _OUTSIDE)
 
 
+def _place() -> str:
+    """Return where the reader of a table finds what a program said."""
+    return f"in {log()}" if log() else "in the output of this process"
+
+
 def _end(process, program: Program, call: _Call) -> None:
     """End what is left of a program: its whole session, and its container."""
     if call.container and process.poll() is None:
@@ -423,3 +503,66 @@ def _end(process, program: Program, call: _Call) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def _written(program: Program, folder: Path, name: str, before: set[Path]) -> Path:
+    """Return the one file of a name or pattern that was not there before the program ran."""
+    found = sorted(path for path in folder.glob(name) if path not in before and path.is_file())
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise RuntimeError(f"the program wrote {len(found)} files {name}, one is expected")
+    others = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p not in before)
+    others = [other for other in others if not other.startswith(".")]
+    # A program may name files after what it finds in a header: only the log says how.
+    told = f"{program.name} wrote: {', '.join(others[:20]) or 'nothing'}"
+    print(told, flush=True)
+    where = f"what it wrote is listed {_place()}"
+    raise ProgramFailed(f"the program ended without an output {name}; {where}", told)
+
+
+def _on_grid(program: Program, path: Path, like: Volume, order: int = 1) -> np.ndarray:
+    """Read an output on the scan's grid; an array whose axes are in another order is put right.
+
+    Raises
+    ------
+    RuntimeError
+        If it cannot be read, or lies on another grid and that is not allowed.
+    """
+    try:
+        volume = nifti.read(path)
+    except Exception as error:  # nibabel raises half a dozen kinds here
+        print(f"{path}: {error}", flush=True)
+        why = f"the program's output cannot be read; why is {_place()}"
+        raise ProgramFailed(why, str(error)) from None
+    if program.trust_voxels and volume.shape == like.shape:
+        return volume.data
+    turned = nifti.reorient(volume, nifti.axis_codes(like.affine))
+    if turned.shape == like.shape and _apart_mm(turned, like) <= SAME_GRID_MM:
+        return turned.data
+    if program.allow_regrid:
+        return nifti.resample(volume, like, order=order).data
+    raise RuntimeError(
+        f"{program.name} wrote {'x'.join(map(str, volume.shape))} voxels on another grid than the "
+        f"scan's {'x'.join(map(str, like.shape))}; allow_regrid: true resamples it"
+    )
+
+
+def _apart_mm(one: Volume, other: Volume) -> float:
+    """Return how far the corners of two grids of one shape are apart at most."""
+    ends = [(0, n - 1) for n in other.shape]
+    corners = np.array(np.meshgrid(*ends)).reshape(3, -1)
+    corners = np.vstack([corners, np.ones(corners.shape[1])])
+    apart = (one.affine - other.affine) @ corners
+    return float(np.linalg.norm(apart[:3], axis=0).max())
+
+
+def _result(program: Program, values, overwritten, data) -> Defaced:
+    if program.output_is == "keep":
+        weight = values / (values.max() if values.max() > 1 else 1)
+        overwritten = overwritten | (weight < 1)
+        values = data * np.clip(weight, 0, 1)
+    elif program.output_is == "remove":
+        overwritten = overwritten | (values > 0)
+        values = np.where(values > 0, 0, data)
+    return Defaced(values, overwritten | (values != data))
