@@ -22,7 +22,7 @@ from refacebench.defacers import command
 from refacebench.head import face_parts
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
-from refacebench.programs import catalogue, runner
+from refacebench.programs import catalogue, presence, runner
 from refacebench.programs import process as jobs
 from refacebench.run import configuration, methods, plan, sandbox
 from refacebench.stages import deface, prepare
@@ -126,7 +126,7 @@ def test_a_wrong_entry_is_one_sentence(options, message):
 def test_a_line_of_text_is_split_before_anything_is_put_in():
     program = describe(command="tool 'one argument' {input} --out={output} {{x}}")
     assert program.command[:3] == ("tool", "one argument", "{input}")
-    call = runner._call(
+    call = presence.command_of(
         replace(program, path=(str(Path(sys.executable).parent),), command=("python3",)),
         Path("/private"),
         ["python3", *program.command[1:]],
@@ -309,7 +309,7 @@ def test_a_token_reaches_the_program_and_no_text(scan, script, monkeypatch, caps
     for name, value in hidden("another horse")["environment"].items():
         assert options["environment"][name] != value
     assert hidden("correct {horse} 7") == options
-    call = runner._call(describe(**options), scan.path.parent, ["python", "{threads}"])
+    call = presence.command_of(describe(**options), scan.path.parent, ["python", "{threads}"])
     assert (call.environment["ONE"], call.environment["TWO"]) == ("correct {horse} 7",) * 2
     with pytest.raises(RuntimeError, match="exit 4") as caught:
         runner.deface(describe(**options), scan)
@@ -322,7 +322,7 @@ def test_a_variable_that_is_not_set_is_missing(scan, script, monkeypatch):
     monkeypatch.delenv("MY_TOKEN", raising=False)
     given = {"command": [sys.executable, "{output}"], "environment": {"TOKEN": "env:MY_TOKEN"}}
     program = describe(**environment.hide(given))
-    assert "MY_TOKEN" in runner.missing(program)
+    assert "MY_TOKEN" in presence.missing(program)
     with pytest.raises(RuntimeError, match="MY_TOKEN"):
         runner.deface(program, scan)
 
@@ -434,7 +434,7 @@ sys.exit(subprocess.run(command, cwd=folder, env=environment).returncode)
 def test_a_container_gets_one_private_folder(
     scan, script, tmp_path, monkeypatch, engine, container
 ):
-    runner._image_id.cache_clear()
+    presence._image_id.cache_clear()
     log, atlas = tmp_path / "log", tmp_path / "atlas.gca"
     atlas.write_text("atlas")
     (tmp_path / "tool.sif").write_bytes(b"image")
@@ -451,7 +451,7 @@ def test_a_container_gets_one_private_folder(
         container=container.format(folder=tmp_path),
         version="4.2",
     )
-    assert runner.missing(program) == ""
+    assert presence.missing(program) == ""
     result = runner.deface(program, scan)
     assert np.allclose(result.values, scan.volume.data / 2)
     action, image, mounts, arguments = json.loads(log.read_text().splitlines()[-1])
@@ -465,9 +465,9 @@ def test_a_container_gets_one_private_folder(
         "/data/atlas.gca",
         "/opt/x",
     ]
-    assert runner.version(program).startswith("4.2 (image ")
+    assert presence.version(program).startswith("4.2 (image ")
     gone = replace(program, container=program.container.replace("tool", "other"))
-    assert "no" in runner.missing(gone)
+    assert "no" in presence.missing(gone)
 
 
 # what is written ----------------------------------------------------------------------------
@@ -524,29 +524,29 @@ def test_a_sidecar_does_not_show_values_of_variables():
 
 def test_what_is_missing_and_where_to_get_it(monkeypatch, tmp_path):
     monkeypatch.delenv("FREESURFER_HOME", raising=False)
-    said = runner.missing(describe(program="mideface", license=str(tmp_path / "none.txt")))
+    said = presence.missing(describe(program="mideface", license=str(tmp_path / "none.txt")))
     for word in ("mideface", "FREESURFER_HOME", "none.txt", "https://surfer", "licence"):
         assert word in said
     assert "\n" not in said
-    assert runner.missing(describe(command=[sys.executable, "{output}"])) == ""
+    assert presence.missing(describe(command=[sys.executable, "{output}"])) == ""
 
 
 def test_a_version_that_will_not_do_is_missing(script):
     told = {"version_command": [*script("print('my tool, version 0.2.7 of May')")]}
     program = describe(command=[sys.executable, "{output}"], **told)
-    assert runner.version(program) == "0.2.7"
-    assert "0.2.7 is there" in runner.missing(replace(program, versions=">=0.3", name="tool"))
-    assert runner.missing(replace(program, versions="<0.3")) == ""
+    assert presence.version(program) == "0.2.7"
+    assert "0.2.7 is there" in presence.missing(replace(program, versions=">=0.3", name="tool"))
+    assert presence.missing(replace(program, versions="<0.3")) == ""
     silent = replace(program, version_pattern="nothing (7)")
-    assert "unknown" in runner.missing(replace(silent, versions=">=0.3"))
-    assert runner.version(replace(silent, version="1")) == "1"
+    assert "unknown" in presence.missing(replace(silent, versions=">=0.3"))
+    assert presence.version(replace(silent, version="1")) == "1"
 
 
 def test_fsl_says_its_version_in_a_file(monkeypatch, tmp_path):
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "fslversion").write_text("6.0.7.4:abcdef\n")
     monkeypatch.setenv("FSLDIR", str(tmp_path))
-    assert runner.version(describe(program="fsl_deface")) == "6.0.7.4"
+    assert presence.version(describe(program="fsl_deface")) == "6.0.7.4"
 
 
 CONFIG = {"refacers": {}, "segmenters": {"deepbet_atlas": {}}}
@@ -571,12 +571,12 @@ def test_a_missing_program_stops_the_run_unless_it_may_be_skipped(tmp_path, monk
 
 def test_jobs_use_what_the_main_process_found(tmp_path, monkeypatch):
     config = {**CONFIG, "defacers": {"mine": {"program": "quickshear"}, "pydeface": {}}}
-    monkeypatch.setattr(runner, "missing", lambda program: "")
-    monkeypatch.setattr(runner, "version", lambda program: "9.9")
+    monkeypatch.setattr(presence, "missing", lambda program: "")
+    monkeypatch.setattr(presence, "version", lambda program: "9.9")
     found = configuration.programs(config, True, str(tmp_path))
     assert (found["mine"]["version"], found["pydeface"]["engine"]) == ("9.9", "official")
     plan.write_json(found, tmp_path / "programs.json")
-    monkeypatch.setattr(runner, "missing", lambda program: "gone on this node")
+    monkeypatch.setattr(presence, "missing", lambda program: "gone on this node")
     assert configuration.programs(config, False, str(tmp_path)) == found
     assert configuration.decided("pydeface", {}, found) == {"engine": "official"}
     entry = {"program": "quickshear", "threads": 2}
@@ -653,10 +653,10 @@ REAL = {
 def test_a_released_program_really_runs(head, tmp_path, name):
     scan, found = head
     program = describe(program=name)
-    lacks = runner.missing(program)
+    lacks = presence.missing(program)
     if lacks:
         pytest.skip(lacks)
-    assert runner.version(program) == program.tested
+    assert presence.version(program) == program.tested
     facts, volume, _ = defaced(scan, tmp_path, program=name)
     assert facts["engine"] == "official"
     changed = volume.data != scan.volume.data

@@ -21,7 +21,7 @@ from pathlib import Path
 from refacebench import reasons
 from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
 from refacebench.defacers._options import ON_MISSING
-from refacebench.programs import catalogue, runner
+from refacebench.programs import catalogue, presence, runner
 
 VERSION = "1"
 OPTIONS = {
@@ -52,17 +52,17 @@ def title(options: dict) -> str:
 
 def missing(options: dict) -> str:
     """Return what is missing on this machine, and where to get it; empty if nothing is."""
-    return runner.missing(catalogue.describe(options))
+    return presence.missing(catalogue.describe(options))
 
 
 def version(options: dict) -> str:
     """Return the version of the program that runs; empty where it does not tell."""
-    return runner.version(catalogue.describe(options))
+    return presence.version(catalogue.describe(options))
 
 
 def inputs(options: dict) -> list[Path]:
     """Return the files beside the scan's that a result depends on."""
-    return runner.own_files(catalogue.describe(options))
+    return presence.own_files(catalogue.describe(options))
 
 
 def public(options: dict) -> dict:

@@ -14,7 +14,7 @@ from refacebench.defacers._options import ON_MISSING, PROTECT_MARGIN, ears, uppe
 from refacebench.head import region as _region
 from refacebench.head import space, template
 from refacebench.image import geometry
-from refacebench.programs import catalogue, runner
+from refacebench.programs import catalogue, presence, runner
 
 VERSION = "1"
 OPTIONS = {
@@ -39,7 +39,7 @@ def _program() -> catalogue.Program:
 
 def official_is_available() -> bool:
     """Tell whether the released command can run: ``pydeface``, ``fsl``, ``flirt``, ``FSLDIR``."""
-    return not runner.missing(_program())
+    return not presence.missing(_program())
 
 
 def check(options: dict) -> None:
@@ -84,12 +84,12 @@ def engine(options: dict) -> str:
 
 def missing(options: dict) -> str:
     """Return what the released command lacks here if that engine is asked for."""
-    return runner.missing(_program()) if options["engine"] == "official" else ""
+    return presence.missing(_program()) if options["engine"] == "official" else ""
 
 
 def version(options: dict) -> str:
     """Return the version of the released command where that is what runs."""
-    return runner.version(_program()) if engine(options) == "official" else ""
+    return presence.version(_program()) if engine(options) == "official" else ""
 
 
 def deface(scan: PreparedScan, options: dict) -> Defaced:

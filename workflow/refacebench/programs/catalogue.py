@@ -2,7 +2,8 @@
 
 A program is described by the options of :mod:`refacebench.defacers.command`;
 ready-made descriptions are the files ``programs/<name>.yaml``, one a program.
-:mod:`refacebench.programs.runner` looks for programs and runs them; this module only
+:mod:`refacebench.programs.presence` looks for programs,
+:mod:`refacebench.programs.runner` runs them; this module only
 reads the description's file.
 """
 
