@@ -17,7 +17,7 @@ class _Later(ModuleType):
 
     # What `vars` and pytest's monkeypatch look at.
     @property
-    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]  # what `vars` and pytest's monkeypatch look at
         return vars(importlib.import_module(self.__name__))
 
     def __getattr__(self, name: str) -> Any:

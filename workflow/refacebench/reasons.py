@@ -16,6 +16,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
+from typing import Any
 
 from refacebench import environment
 
@@ -168,7 +169,7 @@ def header_texts(path: str | Path, least: int = 4) -> list[str]:
     import nibabel as nib
 
     try:
-        header = nib.load(path).header
+        header: Any = nib.load(path).header
         raw = [header[name].item() for name in header if header[name].dtype.kind == "S"]
         raw += [extension.get_content() for extension in getattr(header, "extensions", ())]
     except Exception:  # a damaged file: nibabel raises half a dozen kinds

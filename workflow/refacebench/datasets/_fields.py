@@ -35,7 +35,7 @@ class Frame:
 
     low: np.ndarray
     step: float
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
 
     @classmethod
     def around(cls, low, high, step: float) -> Frame:

@@ -128,9 +128,7 @@ def below(root: str, subject: str) -> tuple[list[Image], list[Trouble], list[str
     Links to folders are followed where BIDS wants a folder (``ses-*``, ``anat``) and
     nowhere else, so that a link to a folder above does not lead round and round.
     """
-    images: list[Image] = []
-    troubles: list[Trouble] = []
-    sessions: list[str] = []
+    images, troubles, sessions = [], [], []
     todo: list[tuple[str, ...]] = [(subject,)]
     while todo:
         folders = todo.pop()

@@ -351,13 +351,17 @@ def _parse_time(text: str) -> datetime | None:
         return None
 
 
+def _order(time: str) -> datetime:
+    """Order texts that are times; every one here can be read."""
+    found = _parse_time(time)
+    if found is None:
+        raise ValueError(f"'{time}' is no time")
+    return found
+
+
 def _scan_time(rows: list[dict[str, str]], files: list[str]) -> str:
     """Return when a session's T1w images were made, the first of them; else any of its files."""
     times = [(Path(row["filename"]).name, row.get("acq_time", "")) for row in rows]
     times = [(name, time) for name, time in times if _parse_time(time)]
     own = [time for name, time in times if name in files]
-    return min(
-        own or [time for _, time in times],
-        default="",
-        key=lambda time: _parse_time(time) or datetime.max,
-    )
+    return min(own or [time for _, time in times], default="", key=_order)

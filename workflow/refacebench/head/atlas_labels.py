@@ -77,7 +77,7 @@ def region_values(table: list[dict]) -> dict[int, int]:
     for row in table:
         label = row["label"]
         if label in STRUCTURES:
-            name = STRUCTURES[label] + sides[row["hemisphere"]]
+            name: str | None = STRUCTURES[label] + sides[row["hemisphere"]]
         else:
             name = lobe_of.get(label, "")
         values[int(row["id"])] = REGIONS.index(name) + 1 if name else OTHER

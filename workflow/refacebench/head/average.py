@@ -72,8 +72,8 @@ def extended_mean_head() -> tuple[Volume, Volume, Volume]:
     depth = morphology.depth_mm(mask, head.spacing)
     skin = ((depth > 0) & (depth <= SKIN_MM)).astype(np.float32)
     pairs = ((mask.astype(np.float32), 1.0), (skin, 0.5))
-    solid, surface = (Volume(gaussian_filter(x, s), affine) for x, s in pairs)
-    return Volume(data, affine), solid, surface
+    solid, closed = (Volume(gaussian_filter(x, s), affine) for x, s in pairs)
+    return Volume(data, affine), solid, closed
 
 
 def _faired(mask: np.ndarray, extra: int, step: float) -> np.ndarray:

@@ -205,8 +205,7 @@ def sample_grid(volume: Volume, affine: np.ndarray, shape: tuple[int, int, int])
             torch.from_numpy((row[a] * np.arange(n)).astype(np.float32))
             for a, n in enumerate(shape)
         )
-        offset: Any = np.float32(row[3])
-        plane = (i + offset)[:, None, None] + j[:, None]
+        plane = (i + float(np.float32(row[3])))[:, None, None] + j[:, None]
         torch.add(plane, k, out=where[0, ..., 2 - axis])
     image = torch.from_numpy(np.ascontiguousarray(volume.data, dtype=np.float32))[None, None]
     return functional.grid_sample(image, where, padding_mode="zeros", align_corners=True)

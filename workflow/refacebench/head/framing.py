@@ -84,7 +84,7 @@ def head_window(volume: Volume, edges_mm=WINDOW_MM) -> tuple[Volume, float]:
     return Volume(np.zeros((LOCATOR_SIZE,) * 3, bool), affine), air
 
 
-def common_field(volume: Volume) -> tuple[slice, slice, slice]:
+def common_field(volume: Volume) -> tuple[slice, ...]:
     """Return the part of a RAS+ array around the head that is no larger than a common scan.
 
     Axes of at most :data:`FIELD_MM` are kept whole.

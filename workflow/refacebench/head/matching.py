@@ -88,8 +88,9 @@ def judge(matrix: np.ndarray, moving: Volume, stepwise: bool = False) -> Judged:
     stepwise : bool
         Whether it was found step by step (:func:`refacebench.head.registration.register`).
     """
-    head, middle = similarities(moving, matrix, [coarse_head()[1], core()])
-    return Judged(matrix, *stretch(matrix), head, middle, stepwise)
+    found = similarities(moving, matrix, [coarse_head()[1], core()])
+    low, high = stretch(matrix)
+    return Judged(matrix, low, high, found[0], found[1], stepwise)
 
 
 @functools.cache

@@ -132,8 +132,8 @@ def fit(mask: Volume, start: np.ndarray | None = None, field: Volume | None = No
     seen = np.ones(target.shape, bool) if field is None else _inside(field, small)
     matrix = _start(small) if start is None else start
     linear, center = matrix[:3, :3], matrix[:3, :3] @ middle + matrix[:3, 3]
+    kept = linear, center, np.zeros_like(target)
     best, damping = np.inf, 1e-3
-    kept: Any = None
     for _ in range(STEPS):
         spread = linear @ points
         where = to_voxel[:3, :3] @ (spread + center[:, None]) + to_voxel[:3, 3:]
@@ -178,7 +178,7 @@ def _inside(field: Volume, grid: Volume) -> np.ndarray:
 
 def _in_array(where: np.ndarray, shape) -> np.ndarray:
     limit = np.array(shape)[:, None] - 0.5
-    return np.all((where >= -0.5) & (where <= limit), axis=0)
+    return np.asarray(((where >= -0.5) & (where <= limit)).all(axis=0))
 
 
 def cut_off_ml(pose: Pose, field: Volume) -> float:
@@ -294,8 +294,7 @@ def _extent(values: np.ndarray, least: float) -> tuple[float, float]:
     first = place.astype(int)
     after = place - first
     size = int(first.max()) + 4
-    profile: np.ndarray = np.bincount(first, 1 - after, size) + np.bincount(first + 1, after, size)
-    profile /= step
+    profile = (np.bincount(first, 1 - after, size) + np.bincount(first + 1, after, size)) / step
     least = min(least, 0.5 * float(profile.max()))
     above = np.flatnonzero(profile >= least)
     start, stop = above[0], above[-1]

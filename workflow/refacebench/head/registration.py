@@ -78,7 +78,7 @@ def register(
         If no start leads to a matrix whose scales lie within
         :data:`SCALE_RANGE` and :data:`MAX_ANISOTROPY` and that matches the mean head.
     """
-    voxel_mm, *steps = SCHEDULES[schedule]
+    voxel_mm, steps = SCHEDULES[schedule][0], SCHEDULES[schedule][1:]
     fixed = coarse(mean_head(), voxel_mm)
     moving = clipped(coarse(nifti.reorient(volume), voxel_mm))
     tried: list[Judged] = []
@@ -107,7 +107,7 @@ def _more(volume: Volume, moving: Volume, head, brain) -> list[Judged]:
     step goes on.
     """
     tried: list[Judged] = []
-    voxel_mm, *steps = SCHEDULES["quick"]
+    voxel_mm, steps = SCHEDULES["quick"][0], SCHEDULES["quick"][1:]
     small, fixed = coarse(moving, voxel_mm), coarse(mean_head(), voxel_mm)
     region = fixed.with_data(core().astype(np.float32))
     for start in starts_again(volume, small, head, brain):

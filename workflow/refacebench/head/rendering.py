@@ -198,7 +198,7 @@ def write(rendering: Rendering, path: str | Path) -> None:
             "views": rendering.views,
             "depth": rendering.depth.astype(np.float16),
             "vault": rendering.vault.astype(np.float16),
-            "pixel_mm": np.array(rendering.pixel_mm, np.float64),
+            "pixel_mm": np.asarray(np.float64(rendering.pixel_mm)),
         },
     )
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,12 +69,12 @@ def field(volume: Volume, matrix: np.ndarray, path: Path | None = None) -> Volum
         return compute(volume, matrix)
     name = key(volume, matrix)
     found = _read(path, name)
-    if found is None:
-        _write(compute(volume, matrix), path, name)
-        # Read back: who computes and who finds the field get the same numbers.
-        found = _read(path, name)
-        assert found is not None
-    return found
+    if found is not None:
+        return found
+    made = compute(volume, matrix)
+    _write(made, path, name)
+    # Read back: who computes and who finds the field get the same numbers.
+    return _read(path, name) or made
 
 
 def key(volume: Volume, matrix: np.ndarray) -> str:
@@ -115,7 +116,8 @@ def compute(volume: Volume, matrix: np.ndarray) -> Volume:
             random_seed=1,
         )
         names = sorted(p for p in Path(folder).glob("*Warp.nii.gz") if "Inverse" not in p.name)
-        moved = np.asarray(nib.load(names[-1]).dataobj, np.float32).reshape(*fixed.shape, 3)
+        image: Any = nib.load(names[-1])
+        moved = np.asarray(image.dataobj, np.float32).reshape(*fixed.shape, 3)
     return Volume(moved * _LPS, fixed.affine)
 
 
@@ -125,7 +127,7 @@ def _read(path: Path, name: str) -> Volume | None:
     from nibabel.filebasedimages import ImageFileError
 
     try:
-        image = nib.load(path)
+        image: Any = nib.load(path)
         if [float(image.header[field]) for field in MARKS] != _marks(name) or image.ndim != 5:
             return None
         data = np.asarray(image.dataobj, np.float32)[:, :, :, 0, :]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -86,7 +87,7 @@ def read(path: str | Path, dtype=np.float32) -> Volume:
     ValueError
         If the image is not 3-D (a trailing axis of length one is dropped).
     """
-    image = nib.load(path)
+    image: Any = nib.load(path)
     data = np.asanyarray(image.dataobj) if dtype is None else image.get_fdata(dtype=dtype)
     data = _without_last_axes(data)
     if data.ndim != 3:
@@ -103,7 +104,8 @@ def _without_last_axes(data: np.ndarray) -> np.ndarray:
 
 def stored(path: str | Path) -> np.ndarray:
     """Return the numbers of a NIfTI file as they are stored, without scaling, 3-D."""
-    return _without_last_axes(np.asanyarray(nib.load(path).dataobj.get_unscaled()))
+    image: Any = nib.load(path)
+    return _without_last_axes(np.asanyarray(image.dataobj.get_unscaled()))
 
 
 def scaling(image) -> tuple[float, float]:
@@ -173,7 +175,7 @@ def write_changed(
     numpy.ndarray of bool
         Voxels whose stored number really is another one now.
     """
-    image = nib.load(source)
+    image: Any = nib.load(source)
     slope, inter = scaling(image)
     before = stored(source)
     after = before.copy()
@@ -188,7 +190,7 @@ def write_values(source: str | Path, values: np.ndarray, path: str | Path) -> No
 
     For values that the scan's own data type cannot hold; see :func:`write_changed`.
     """
-    image = nib.load(source)
+    image: Any = nib.load(source)
     header = clean_header(image.header)
     header.set_data_dtype(np.float32)
     _save_stored(np.asarray(values, np.float32).reshape(image.shape), header, 1.0, 0.0, path)

@@ -117,13 +117,15 @@ def demons(
     import torch
 
     full = fixed.shape[1:]
-    flow: Any = None
+    flow: np.ndarray | None = None
     with torch.inference_mode():
         for share, iterations in levels:
             shape = tuple(max(8, round(n * share)) for n in full)
             target, source = (_shrink(image, shape, share) for image in (fixed, moving))
             flow = np.zeros((3, *shape), np.float32) if flow is None else _zoom(flow, shape)
             flow = _level(target, source, flow, iterations, fluid, elastic)
+    if flow is None:
+        raise ValueError("no level to register at")
     return _zoom(flow, full)
 
 

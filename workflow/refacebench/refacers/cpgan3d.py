@@ -112,8 +112,15 @@ OPTIONS = {
 }
 #: Options that a trained model is bound to.
 BOUND = (
-    *("size", "voxel_mm", "filters", "max_filters", "conv", "expansion"),
-    *("noise_channels", "percentile", "headroom"),
+    "size",
+    "voxel_mm",
+    "filters",
+    "max_filters",
+    "conv",
+    "expansion",
+    "noise_channels",
+    "percentile",
+    "headroom",
 )
 #: What a model's card says of the method.
 IDENTITY = {
@@ -157,13 +164,9 @@ def train(train, validation, out, options: dict, seed: int) -> None:
     began = time.monotonic()
     device = devices.choose_device(options["device"])
     precision = devices.choose_precision(options["precision"], device)
-    train_scans, held_scans, lost = pairs.read_splits(
-        train, validation, lambda p: read_pairs(p, options)
-    )
-    data = pairs.data_of(
-        train, train_scans, held_scans, lost, ("hull", "brain", "tissue", "target")
-    )
-    heads, held = list(train_scans.values()), list(held_scans.values())
+    ready, kept, lost = pairs.read_splits(train, validation, lambda p: read_pairs(p, options))
+    data = pairs.data_of(train, ready, kept, lost, ("hull", "brain", "tissue", "target"))
+    heads, held = list(ready.values()), list(kept.values())
     data["hull_covered_min"] = min(h.covered for h in (*heads, *held))
     data["head_clipped_max"] = max(h.clipped for h in (*heads, *held))
     identity = {**IDENTITY, "criterion": CRITERIA[options["criterion"]]}
@@ -175,7 +178,7 @@ def train(train, validation, out, options: dict, seed: int) -> None:
         card["validation_baselines"] = cpgan.baselines(heads, stacks[1])
         work = cpgan.CPGAN(*stacks, options, seed, device, precision, identity["criterion"])
         items = len(heads)
-        del train_scans, held_scans, heads, held
+        del heads, held, ready, kept
         schedule = task.Schedule.of(options)
         best, progress = loop.fit(work, items, schedule, out, seed, card)
     card["parameters"] = {
@@ -199,7 +202,7 @@ def _check(train, validation, options: dict) -> None:
 
 def read_pairs(scans, options: dict) -> tuple[dict[str, WholeHead], dict[str, str]]:
     """Bring the scans of a split to the working grid (:func:`refacebench.training.pairs.read`)."""
-    return pairs.read(scans, lambda a, b, c: prepare(a, b, c, options), ("tissue", "target"))
+    return pairs.read(scans, lambda d, c, o: prepare(d, c, o, options), ("tissue", "target"))
 
 
 def _warn_if_cropped(share: float, options: dict) -> None:
@@ -238,7 +241,7 @@ def reface(model: Any, volume, changed: np.ndarray, options: dict) -> np.ndarray
 
     Parameters
     ----------
-    model : cpgan.TrainedGenerator
+    model : refacebench.training.cpgan.TrainedGenerator
         From :func:`load`.
     volume : Volume
         The hull image, any orientation, scan units.

@@ -153,9 +153,10 @@ def segment(volume: Volume, options: dict, source=None) -> Segmentation:
 
 def _box(mask: np.ndarray, spacing) -> tuple[slice, ...]:
     margin = np.ceil(MARGIN_MM / np.asarray(spacing)).astype(int)
+    around = geometry.box_within(mask, spacing, 0.0)
     box = []
     # Whole steps, so that a mask that differs by a voxel still gives the same grids.
-    for part, more, size in zip(geometry.box_around(mask), margin, mask.shape, strict=True):
+    for part, more, size in zip(around, margin, mask.shape, strict=True):
         low = (part.start - int(more)) // BOX_STEP * BOX_STEP
         high = -(-(part.stop + int(more)) // BOX_STEP) * BOX_STEP
         box.append(slice(max(low, 0), min(high, size)))

@@ -153,9 +153,8 @@ def _middle(volumes) -> np.ndarray:
 
 def networks(options: dict):
     """Return generator and discriminator, with fresh weights."""
-    names = ("size", "filters", "max_filters", "conv", "expansion")
-    size, filters, most, conv, expansion = (options[name] for name in names)
-    layout = (size, filters, most, conv, expansion)
+    size, filters, most = (options[k] for k in ("size", "filters", "max_filters"))
+    layout = size, filters, most, options["conv"], options["expansion"]
     return Generator(*layout, options["noise_channels"]), Discriminator(*layout)
 
 
@@ -217,7 +216,7 @@ def baselines(train: list[WholeHead], held: HeadStack) -> dict[str, dict[str, fl
     _, brain, tissue, _ = held.get(torch.arange(len(held)))
     hull = held.hull.float()
     targets = [torch.from_numpy(h.target).float() for h in train]
-    mean: Any = sum(targets) / len(targets)
+    mean: torch.Tensor = sum(targets) / len(targets)  # type: ignore[assignment]
     values = torch.cat(
         [t[torch.from_numpy(h.hull & ~h.brain)] for t, h in zip(targets, train, strict=True)]
     )

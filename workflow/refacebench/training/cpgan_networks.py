@@ -16,7 +16,7 @@ standard deviation (a batch of two says little).  Touches no files.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import torch
 from torch import nn
@@ -143,7 +143,7 @@ class Generator(nn.Module):
         self.apply(initialise)
         link: Any
         for link in self.links:  # starts dark: most of a volume is air
-            nn.init.constant_(link.bias, -1.0)
+            nn.init.constant_(cast(torch.Tensor, link.bias), -1.0)
 
     def noise_shape(self, batch: int) -> tuple[int, ...]:
         """Return the shape of the noise g0."""
@@ -201,8 +201,7 @@ def initialise(module: nn.Module) -> None:
     """Draw weights after He et al. 2015 for leaky ReLU 0.2; biases zero."""
     if isinstance(module, nn.Conv3d):
         nn.init.kaiming_normal_(module.weight, a=0.2)
-        bias: Any = module.bias
-        nn.init.zeros_(bias)
+        nn.init.zeros_(cast(torch.Tensor, module.bias))
 
 
 def relativistic(winner: torch.Tensor, loser: torch.Tensor) -> torch.Tensor:

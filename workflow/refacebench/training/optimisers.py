@@ -102,5 +102,5 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
     """Move a running average of weights towards a network; buffers are copied."""
     for mean, now in zip(average.parameters(), network.parameters(), strict=True):
         mean.lerp_(now, 1.0 - decay)
-    for kept, new in zip(average.buffers(), network.buffers(), strict=True):
-        kept.copy_(new)
+    for mine, its in zip(average.buffers(), network.buffers(), strict=True):
+        mine.copy_(its)

@@ -15,6 +15,7 @@ import numpy as np
 
 from refacebench import faces, files
 from refacebench.training.state import STATE, Progress, write_tensors
+from refacebench.training.task import Shown, Task
 
 #: Epochs of which samples are kept, at most.
 SAMPLED_EPOCHS = 6
@@ -29,12 +30,12 @@ def sampled_epochs(total: int) -> set[int]:
     return {int(n) for n in np.geomspace(1, total, SAMPLED_EPOCHS).round()}
 
 
-def write_samples(folder: Path, task: Any, epoch: int) -> None:
+def write_samples(folder: Path, task: Task | Shown, epoch: int) -> None:
     """Write the sample slices of one epoch, and once what they are seen against.
 
     The files are ``epoch-0001.npy`` ..., ``defaced.npy`` and ``original.npy``.
     """
-    if not hasattr(task, "samples"):
+    if not isinstance(task, Shown):
         return
     faces.protect(folder)
     arrays = {f"epoch-{epoch:04d}": task.samples()}

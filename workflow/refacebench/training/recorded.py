@@ -28,21 +28,22 @@ class Recorded:
 
     def __init__(self, step: Callable, networks: Mapping, optimisers: Mapping):
         self.step, self.networks, self.optimisers = step, networks, optimisers
-        self.graph: Any = None
+        self.graph: torch.cuda.CUDAGraph | None = None
         self.inputs: list[torch.Tensor] = []
         self.losses: dict[str, torch.Tensor] = {}
 
     def __call__(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
         """Do one step; the losses are overwritten by the next call."""
         shapes = [tensor.shape for tensor in inputs]
-        if self.graph is None or shapes != [tensor.shape for tensor in self.inputs]:
-            self._record(inputs)
+        graph = self.graph
+        if graph is None or shapes != [tensor.shape for tensor in self.inputs]:
+            graph = self._record(inputs)
         for place, tensor in zip(self.inputs, inputs, strict=True):
             place.copy_(tensor)
-        self.graph.replay()
+        graph.replay()
         return dict(self.losses)
 
-    def _record(self, inputs) -> None:
+    def _record(self, inputs) -> torch.cuda.CUDAGraph:
         self.inputs = [tensor.clone() for tensor in inputs]
         random = torch.cuda.get_rng_state()
         before = [tensor.clone() for tensor in self._weights()]
@@ -53,8 +54,8 @@ class Recorded:
             for _ in range(WARM_UP):
                 self.step(*self.inputs)
         torch.cuda.current_stream().wait_stream(side)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        self.graph = graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
             self.losses = self.step(*self.inputs)
         with torch.no_grad():
             for tensor, old in zip(self._weights(), before, strict=True):
@@ -66,6 +67,7 @@ class Recorded:
                 for tensor in self._moments():
                     tensor.zero_()
         torch.cuda.set_rng_state(random)
+        return graph
 
     def _weights(self) -> list[torch.Tensor]:
         return [t for net in self.networks.values() for t in net.state_dict().values()]

@@ -59,13 +59,12 @@ class SliceTask:
     #: the validation participants, is kept.
     criterion = "val_l1_changed"
     networks: dict[str, Any]
-    product: str
     optimisers: dict[str, Any]
-    #: What a subclass defines.
-    build: Callable[[], None]
-    read: Callable[..., Any]
-    complete: Callable[..., Any]
-    update: Callable[..., dict[str, Any]]
+    product: str
+    build: Callable
+    read: Callable
+    complete: Callable
+    update: Callable
 
     def __init__(self, method, train, held, options: dict, seed: int, device, precision: str):
         import torch
@@ -81,7 +80,7 @@ class SliceTask:
         if options["compile"]:
             for network in self.networks.values():
                 network.compile()
-        self.run = self.learn
+        self.run: Callable = self.learn
         if self.fast and device.type == "cuda":
             self.run = recorded.Recorded(self.learn, self.networks, self.optimisers)
 

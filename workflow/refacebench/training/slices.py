@@ -214,7 +214,7 @@ def restore(slices: np.ndarray, cut: Slices, like: Volume, kernel: str) -> np.nd
 
 def selected(scan: Slices, which: str) -> np.ndarray:
     """Return which slices of a scan are used (:class:`.slice_stack.SliceStack`)."""
-    changed = np.any(scan.changed, axis=(1, 2))
+    changed = np.asarray(scan.changed.any(axis=(1, 2)))
     if which == "changed":
         return changed
     if which == "all":
@@ -228,6 +228,12 @@ def selected(scan: Slices, which: str) -> np.ndarray:
     raise ValueError(f"slices '{which}': use all, head, changed or spaced")
 
 
+def _known(scan: Slices) -> np.ndarray:
+    if scan.target is None:
+        raise ValueError("a scan without its original")
+    return scan.target
+
+
 def mean_head(scans: list[Slices]) -> dict[int, np.ndarray]:
     """Return the average target slice at each distance from the middle slice.
 
@@ -236,8 +242,7 @@ def mean_head(scans: list[Slices]) -> dict[int, np.ndarray]:
     """
     sums: dict[int, list] = {}
     for scan in scans:
-        targets: Any = scan.target  # of training scans it is known
-        for offset, image in zip(scan.offsets().tolist(), targets, strict=True):
+        for offset, image in zip(scan.offsets().tolist(), _known(scan), strict=True):
             entry = sums.setdefault(offset, [0, np.zeros(image.shape)])
             entry[0] += 1
             entry[1] = entry[1] + image

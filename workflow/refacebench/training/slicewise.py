@@ -175,11 +175,11 @@ class SliceMethod:
         began = time.monotonic()
         device = devices.choose_device(options["device"])
         precision = devices.choose_precision(options["precision"], device)
-        train_scans, held_scans, lost = pairs.read_splits(
+        ready, kept, lost = pairs.read_splits(
             train, validation, lambda p: read_pairs(self, p, options)
         )
-        data = pairs.data_of(train, train_scans, held_scans, lost, ("source", "changed", "target"))
-        cuts, held = list(train_scans.values()), list(held_scans.values())
+        data = pairs.data_of(train, ready, kept, lost, ("source", "changed", "target"))
+        cuts, held = list(ready.values()), list(kept.values())
         data["changed_head_covered_min"] = min(slices.covered for slices in (*cuts, *held))
         card = pairs.card(self.identity(), data, options, seed, device, precision)
         _warn_if_cropped(data["changed_head_covered_min"], options)
@@ -189,7 +189,7 @@ class SliceMethod:
             stack, held_stack = (make_stack(c, options, device) for c in (cuts, held))
             card["slices"] = {"train": len(stack), "validation": len(held_stack)}
             card["validation_baselines"] = baselines(cuts, held_stack)
-            del train_scans, held_scans, cuts, held
+            del cuts, held, ready, kept
             work = self.task(self, stack, held_stack, options, seed, device, precision)
             schedule = task.Schedule.of(options)
             best, progress = loop.fit(work, len(stack), schedule, out, seed, card)

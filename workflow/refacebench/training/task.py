@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -26,9 +27,7 @@ class Task(Protocol):
 
     Notes
     -----
-    A task may also have ``samples() -> numpy.ndarray`` (items, rows, columns;
-    uint8), predictions of a few validation slices, and ``references() -> dict``
-    of such arrays (``defaced``, ``original``) to see them against.
+    A task may also be :class:`Shown`.
     """
 
     networks: dict[str, nn.Module]
@@ -44,6 +43,17 @@ class Task(Protocol):
 
     def validate(self) -> dict[str, float]:
         """Return the losses of :attr:`product` on the validation data."""
+
+
+@runtime_checkable
+class Shown(Protocol):
+    """A task that shows what it has learnt so far."""
+
+    def samples(self) -> np.ndarray:
+        """Return predictions of a few validation slices, uint8 (items, rows, columns)."""
+
+    def references(self) -> dict[str, np.ndarray]:
+        """Return such arrays to see them against: ``defaced``, ``original``."""
 
 
 @dataclass(frozen=True)
