@@ -12,7 +12,7 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check
 demo: install
 	$(BIN)/snakemake --cores $(CORES)
 
-test: lint
+test: lint types
 	$(BIN)/python -m pytest
 
 lint: install-test

@@ -74,7 +74,8 @@ class BaseHead:
     @property
     def frame(self) -> Frame:
         """The grid of the fields."""
-        return Frame(self.low, float(self.step), tuple(int(n) for n in self.shape))
+        x, y, z = (int(n) for n in self.shape)
+        return Frame(self.low, float(self.step), (x, y, z))
 
 
 def save(head: BaseHead, path: Path) -> None:

@@ -43,8 +43,8 @@ class Frame:
         low, high = np.array(low, float), np.array(high, float)
         half = np.ceil(max(-low[0], high[0]) / step) * step
         low[0], high[0] = -half, half
-        shape = tuple(int(n) for n in np.ceil((high - low) / step - 1e-9) + 1)
-        return cls(low, float(step), shape)
+        x, y, z = (int(n) for n in np.ceil((high - low) / step - 1e-9) + 1)
+        return cls(low, float(step), (x, y, z))
 
     @property
     def affine(self) -> np.ndarray:

@@ -70,7 +70,7 @@ def public(options: dict) -> dict:
     shown = {name: value for name, value in options.items() if value is not None}
     if shown.get("environment"):
         shown["environment"] = sorted(shown["environment"])
-    return reasons.without_paths(shown)
+    return {name: reasons.without_paths(value) for name, value in shown.items()}
 
 
 def deface(scan: PreparedScan, options: dict) -> Defaced:

@@ -222,7 +222,9 @@ def _from_package(path: str | Path) -> io.BytesIO:
             if member.isfile() and member.name.endswith(f"/{MEMBER}"):
                 if member.size > MOST_BYTES:
                     raise ValueError(f"deepdefacer: {path}: {member.name} is too large")
-                return io.BytesIO(archive.extractfile(member).read())
+                content = archive.extractfile(member)
+                assert content is not None  # the member is a file
+                return io.BytesIO(content.read())
     raise ValueError(f"deepdefacer: {path} has no file {MEMBER}")
 
 

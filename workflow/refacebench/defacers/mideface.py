@@ -168,13 +168,13 @@ def band(
     return filled & inside, depth
 
 
-def _levels(data, filled, average, head) -> tuple[float, float, float, float]:
+def _levels(data, filled, average, head) -> list[float]:
     """Return mean and standard deviation of the band's tissue and of its air."""
     found = []
     for where in (filled & average & head, filled & ~average & ~head):
         kept = data[where].astype(np.float64)
         found += [float(kept.mean()), float(kept.std())] if kept.size else [0.0, 0.0]
-    return tuple(found)
+    return found
 
 
 def _fill(depth: np.ndarray, levels, options: dict, rng) -> np.ndarray:

@@ -79,7 +79,7 @@ def region_values(table: list[dict]) -> dict[int, int]:
         if label in STRUCTURES:
             name: str | None = STRUCTURES[label] + sides[row["hemisphere"]]
         else:
-            name = lobe_of.get(label)
+            name = lobe_of.get(label, "")
         values[int(row["id"])] = REGIONS.index(name) + 1 if name else OTHER
     return values
 

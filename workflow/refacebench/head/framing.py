@@ -95,7 +95,8 @@ def common_field(volume: Volume) -> tuple[slice, ...]:
         If there is nothing but air.
     """
     if (np.array(volume.shape) * volume.spacing <= FIELD_MM + 1).all():
-        return tuple(slice(0, n) for n in volume.shape)
+        i, j, k = volume.shape
+        return slice(0, i), slice(0, j), slice(0, k)
     finite = volume.with_data(np.nan_to_num(volume.data, posinf=0.0, neginf=0.0))
     window, _ = head_window(finite, (FIELD_MM,) * 3)
     to_voxel = np.linalg.inv(volume.affine) @ window.affine
@@ -105,4 +106,4 @@ def common_field(volume: Volume) -> tuple[slice, ...]:
         start = round(to_voxel[axis, 3] - 0.5 * to_voxel[axis, axis] + 0.5)
         fits = n <= length + 1
         box.append(slice(0, n) if fits else slice(max(0, start), min(n, start + round(length))))
-    return tuple(box)
+    return box[0], box[1], box[2]

@@ -8,6 +8,7 @@ a temporary folder.
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ REGISTRATION_VOXEL_MM = 2.0
 #: Coarse-to-fine schedules of the registration: voxels, then shrink factors, smoothing sigmas
 #: (voxels) and most iterations a level.  Both end at 4 mm; the quick one starts from coarser
 #: images and takes about half of the time.
-SCHEDULES = {
+SCHEDULES: dict[str, tuple[Any, ...]] = {
     "full": (REGISTRATION_VOXEL_MM, (6, 4, 2), (3, 2, 1), (2000, 1000, 200)),
     "quick": (4.0, (4, 2, 1), (2, 1, 0), (500, 200, 50)),
 }

@@ -124,13 +124,14 @@ def compute(volume: Volume, matrix: np.ndarray) -> Volume:
 def _read(path: Path, name: str) -> Volume | None:
     """Return the field of a file whose key is ``name``; None for no, another or a broken one."""
     import nibabel as nib
+    from nibabel.filebasedimages import ImageFileError
 
     try:
         image: Any = nib.load(path)
         if [float(image.header[field]) for field in MARKS] != _marks(name) or image.ndim != 5:
             return None
         data = np.asarray(image.dataobj, np.float32)[:, :, :, 0, :]
-    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError):
+    except (OSError, EOFError, ValueError, ImageFileError):
         return None
     return Volume(data * _LPS, np.asarray(image.affine, float))
 

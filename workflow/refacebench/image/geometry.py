@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from refacebench.image.nifti import Volume, grid, resample
 
 
-def box_around(mask: np.ndarray, margin=(0, 0, 0)) -> tuple[slice, ...] | None:
+def box_around(mask: np.ndarray, margin=(0, 0, 0)) -> Any:
     """Return the smallest box around a mask, within the array; None for an empty mask.
 
     Parameters

@@ -36,6 +36,7 @@ def linear_stage(
     shrink,
     sigmas,
     iterations,
+    *,
     region: Volume | None = None,
 ) -> np.ndarray:
     """Run one linear registration (ANTs, mutual information) from a given start.

@@ -14,6 +14,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.openers import Opener
 
 from refacebench.files import replacing
 
@@ -200,7 +201,7 @@ def _save_stored(stored, header, slope, inter, path) -> None:
     header["vox_offset"] = 352
     header["magic"] = b"n+1"
     header["scl_slope"], header["scl_inter"] = slope, inter
-    with replacing(path) as part, nib.openers.Opener(str(part), "wb") as handle:
+    with replacing(path) as part, Opener(str(part), "wb") as handle:
         handle.write(header.binaryblock)
         handle.write(b"\0\0\0\0")  # no extensions follow
         handle.write(np.asarray(stored, dtype=header.get_data_dtype()).tobytes(order="F"))
