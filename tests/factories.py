@@ -334,9 +334,9 @@ def flow_tables(inventory, manifests, attacks=None, variants=None) -> dict:
     return catalogue.compute(FLOW, given)
 
 
-def draw_attacks(tables, look, maps=None) -> dict:
+def draw_attacks(tables, look) -> dict:
     """Draw the figures of attacks."""
-    return catalogue.draw(View(tables, look=look, maps=maps or {}), (), attacks=True)
+    return catalogue.draw(View(tables, look=look), (), attacks=True)
 
 
 def tables(n_participants: int = 12, seed: int = 0, n_boot: int = 200, **options) -> dict:

@@ -129,7 +129,7 @@ def test_figures_of_attacks(cohort):
     ].set_index("variant")
     order = look.sort(mine.index)
     assert bars == [round(100 * mine.loc[v, "choice"], 6) for v in order]
-    assert drawn["privacy_map"].get_label() == faces.MESSAGE_ONLY
+    assert privacy_map.draw({}, look).get_label() == faces.MESSAGE_ONLY
     assert drawn["privacy_undetected"].get_label() == faces.MESSAGE_ONLY
 
 
@@ -211,7 +211,7 @@ def test_loud_warnings_stand_in_a_banner(cohort, tmp_path):
 
 def test_captions_are_sentences(cohort):
     cohort = cohort | {"raters": pd.DataFrame()}
-    for name in [*ATTACK_COLUMNS, *catalogue.attack_figure_names(), "raters"]:
+    for name in [*ATTACK_COLUMNS, *catalogue.attack_figure_names(), "privacy_map", "raters"]:
         text = caption(name, cohort, SETTINGS)
         assert text.endswith("."), name
         assert "nan" not in text.split(), name

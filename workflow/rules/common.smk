@@ -102,6 +102,6 @@ def of_attacks(*keys):
 
 CRITERIA = Criteria.from_config(config)
 FIGURES, ATTACK_FIGURES = catalogue.figure_names(RUN.segmenters), catalogue.attack_figure_names()
-FIGURE_FILES = RUN.figure_files([*FIGURES, "slices"], ATTACK_FIGURES)
+FIGURE_FILES = RUN.figure_files([*FIGURES, "slices"], [*ATTACK_FIGURES, "privacy_map"])
 # Recognisability is measured only where attackers are configured.
 ATTACK_TABLES = RUN.attack_tables(catalogue.tables(ATTACKS))

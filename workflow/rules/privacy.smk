@@ -49,12 +49,48 @@ rule privacy:
         config=of_attacks("statistics", "seed"),
         floors=RUN.floors(),
         defacers=list(config["defacers"]),
-        faces=lambda w: RUN.faces(w.dataset),
         variants=RUN.variants,
         version=RESULTS_VERSION,
         note=lambda w: RUN.synthetic_note(w.dataset),
     script:
         "../scripts/privacy.py"
+
+
+rule surfaces:
+    """Show where surfaces were changed, on the average face; on a flat one if faces are private."""
+    input:
+        attacks=lambda w: RUN.attack_files(w.dataset),
+        tables=[
+            *rules.privacy.output.tables,
+            rules.privacy.input.volumes,
+            rules.privacy.input.quality,
+        ],
+    output:
+        report(
+            "results/figures/{dataset}/privacy_map.png",
+            caption="../report/figure.rst",
+            category="{dataset}",
+            subcategory="figures",
+        ),
+        "results/figures/{dataset}/privacy_map.svg",
+    log:
+        "results/logs/surfaces/{dataset}.log",
+    benchmark:
+        "results/benchmarks/surfaces/{dataset}.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=30,
+    params:
+        faces=lambda w: RUN.faces(w.dataset),
+        defacers=list(config["defacers"]),
+        variants=RUN.variants,
+        version=RESULTS_VERSION,
+        note=lambda w: RUN.synthetic_note(w.dataset),
+    script:
+        "../scripts/surfaces.py"
 
 
 rule kit_page:

@@ -14,7 +14,7 @@ def main(snakemake):
     made = catalogue.compute(ATTACKS, found)
     tables.write(made, out.tables, View(made, found.criteria), p.note)
     others = [given.volumes, given.quality]
-    drawn = figures.of_attacks(made, others, found.more, p.defacers, p.faces)
+    drawn = figures.of_attacks(made, others, p.defacers)
     figures.write(drawn, out.figures, p.note)
     for message in made["privacy_warnings"]["message"]:
         print(f"WARNING: {message}", flush=True)

@@ -14,7 +14,7 @@ from refacebench.image import nifti
 from refacebench.plot import curves, samples, slices, style
 from refacebench.results import catalogue, privacy_map
 from refacebench.results.result import View
-from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics import comparisons
 from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import OK
 
@@ -58,11 +58,9 @@ def of_measurements(
 def of_attacks(
     tables: Mapping[str, pd.DataFrame],
     others: Iterable[str],
-    more: Sequence[Comparisons],
     defacers: Sequence[str],
-    faces: str,
 ) -> dict:
-    """Draw the figures of attacks.
+    """Draw the figures of attacks, as far as they show no face.
 
     Parameters
     ----------
@@ -70,16 +68,30 @@ def of_attacks(
         Those of attacks.
     others : iterable of path
         The tables ``volumes`` and ``quality``: a variant has the same colour in all figures.
-    more : sequence of Comparisons
-        What attackers compared and said more of than distances.
+    defacers : sequence of str
+        In the order of the config.
+    """
+    look = style.look_of({**tables, **_read(others)}, defacers)
+    return catalogue.draw(View(tables, look=look), (), attacks=True)
+
+
+def of_surfaces(attacks: Iterable[str], tables: Iterable[str], defacers: Sequence[str], faces: str):
+    """Draw the distances of surfaces on the average face.
+
+    Parameters
+    ----------
+    attacks : iterable of path
+        What attackers compared.
+    tables : iterable of path
+        Those of attacks, ``volumes`` and ``quality``: a variant has the same colour in all figures.
     defacers : sequence of str
         In the order of the config.
     faces : str
         The dataset's.
     """
-    look = style.look_of({**tables, **_read(others)}, defacers)
-    maps = privacy_map.surface_maps(more, faces)
-    return catalogue.draw(View(tables, faces=faces, look=look, maps=maps), (), attacks=True)
+    found = (comparisons.read(path) for path in attacks)
+    maps = privacy_map.surface_maps([item for item in found if item.extra], faces)
+    return privacy_map.draw(maps, style.look_of(_read(tables), defacers))
 
 
 def _read(paths: Iterable[str]) -> dict[str, pd.DataFrame]:

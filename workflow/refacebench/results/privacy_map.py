@@ -10,7 +10,7 @@ import numpy as np
 from refacebench.faces import may_show_average
 from refacebench.plot.style import WIDTH, Look, message_figure, new_figure, styled
 from refacebench.results.privacy import HEADING
-from refacebench.results.result import ATTACKS, Figure, Result, View
+from refacebench.results.result import Figure, Result, View
 from refacebench.statistics.comparisons import Comparisons
 from refacebench.vocabulary import ORIGINAL, PICTURE_CONTROLS
 
@@ -151,7 +151,6 @@ def _relief(depth: np.ndarray) -> np.ndarray:
 
 RESULT = Result(
     "privacy_map",
-    job=ATTACKS,
     caption=caption,
     source="privacy",
     heading=HEADING,
@@ -160,7 +159,6 @@ RESULT = Result(
         Figure(
             "privacy_map",
             "Average faces coloured by the distance of each variant's surface from the true one.",
-            lambda view: draw(view.maps, view.look),
         )
     ],
 )

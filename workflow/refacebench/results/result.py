@@ -41,8 +41,6 @@ class View:
         Order, names and colours of the variants; for figures and the page.
     measures : pandas.DataFrame, optional
         The measurement table; for figures with one point a scan.
-    maps : mapping
-        Surface distances by variant; for the figure ``privacy_map``.
     scans : pandas.DataFrame, optional
         All scans of the dataset with their participants; those of the table ``flow`` where
         it is left out.
@@ -55,7 +53,6 @@ class View:
     faces: str = "private"
     look: Look = field(default_factory=lambda: look_of({}))
     measures: pd.DataFrame | None = None
-    maps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scans: pd.DataFrame | None = None
 
     def rows(self, name: str) -> pd.DataFrame:
