@@ -8,8 +8,6 @@ Touches no disk.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 

@@ -141,7 +141,6 @@ class Generator(nn.Module):
         )
         self.links = nn.ModuleList(nn.Conv3d(width, LINK, 1) for width in self.widths)
         self.apply(initialise)
-        link: Any
         for link in self.links:  # starts dark: most of a volume is air
             nn.init.constant_(cast(torch.Tensor, link.bias), -1.0)
 

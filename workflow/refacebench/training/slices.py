@@ -8,7 +8,6 @@ here uses the defaced scan alone.  Arrays in, arrays out; touches no file.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
