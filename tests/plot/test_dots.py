@@ -84,6 +84,14 @@ def test_a_missing_value_is_said_not_drawn(cohort, look):
     assert "no value" in [t.get_text() for t in figure.axes[0].texts]
 
 
+def test_a_cohort_without_any_overlap_is_drawn(cohort, look):
+    """As where the segmentation of every scan failed."""
+    table = cohort[1]["overlap"].assign(mean=np.nan, low=np.nan, high=np.nan)
+    figure = overlap.draw(table, look, cohort[0].assign(dice_brain="", dice_vcsf=""))
+    assert [t.get_text() for t in figure.axes[0].texts].count("no value") > 1
+    assert all(axes.get_xlim() == (0.0, 1.0) for axes in figure.axes[:2])
+
+
 def test_poor_and_good_overlap_share_an_axis_that_is_stretched_near_one(cohort, look):
     table = cohort[1]["overlap"].copy()
     table.loc[table["variant"] == "pydeface", ["mean", "low", "high"]] = [0.5, 0.45, 0.55]

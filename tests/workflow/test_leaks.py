@@ -152,6 +152,7 @@ def run(tmp_path_factory):
         },
         "segmenters": {"stub": {"file": str(tools / "stub.py")}},
         "statistics": {"bootstrap": 100},
+        "privacy": {"kit": {"answers": str(tools)}},
         "allow_failures": 0.5,
     }  # fmt: skip
     # As an earlier run has left them.

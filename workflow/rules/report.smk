@@ -154,7 +154,7 @@ rule page:
         runtime=30,
     params:
         config={
-            **of_config("seed", "splits", "thresholds", "statistics", "privacy"),
+            **of_attacks("seed", "splits", "thresholds", "statistics"),
             "defacers": list(config["defacers"]),
             "segmenters": RUN.segmenters,
             "attackers": RUN.attackers,

@@ -102,7 +102,7 @@ def _write_atlas(atlas: Atlas, path: Path) -> None:
             arrays[f"{name}/{number}/data"] = volume.data
             arrays[f"{name}/{number}/affine"] = volume.affine
     with files.replacing(path) as part:
-        np.savez(part, **arrays)  # type: ignore[arg-type]
+        np.savez(part, **arrays)
 
 
 def _read_atlas(path: Path) -> Atlas:

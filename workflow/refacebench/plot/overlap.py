@@ -95,6 +95,9 @@ def _stretch(axes, means: pd.Series) -> bool:
 
 def _ticks(axes, stretched: bool) -> None:
     low, high = axes.dataLim.x0, axes.dataLim.x1
+    if not np.isfinite([low, high]).all():  # nothing was measured
+        axes.set_xlim(0.0, 1.0)
+        return
     if stretched:
         steps = np.array([0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999])
         left = max([s for s in steps if s <= low], default=0.0)

@@ -80,8 +80,8 @@ def deface(program: Program, scan: PreparedScan) -> Defaced:
         if program.mask:
             found = _written(program, folder, program.mask, before)
             overwritten = _on_grid(program, found, scan.volume, order=0) > 0
-        defaced = _on_grid(program, output, scan.volume)
-    return _result(program, defaced, overwritten, scan.volume.data)
+        made = _on_grid(program, output, scan.volume)
+    return _result(program, made, overwritten, scan.volume.data)
 
 
 def _lay_out(program: Program, scan: PreparedScan, folder: Path) -> dict[str, str]:

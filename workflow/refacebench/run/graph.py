@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 
+from refacebench.faces import may_show
 from refacebench.run import configuration, plan
 from refacebench.run.scope import Scope
 from refacebench.vocabulary import (
@@ -198,7 +199,7 @@ class Run(Scope):
         ConfigError
             If there is none.
         """
-        public = [name for name in self.datasets if self.faces(name) == "public"]
+        public = [name for name in self.datasets if may_show(self.faces(name))]
         private = [name for name in self.datasets if name not in public]
         if private:
             print(f"kit: left out {', '.join(private)}: faces are not public", file=sys.stderr)
