@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +95,7 @@ def load_atlas(cache: Path | None = None) -> Atlas:
 
 def _write_atlas(atlas: Atlas, path: Path) -> None:
     """Keep an atlas as plain arrays, all or nothing."""
-    arrays = {"cavity": atlas.cavity, "regions": atlas.regions, "csf": atlas.csf}
+    arrays: dict[str, Any] = {"cavity": atlas.cavity, "regions": atlas.regions, "csf": atlas.csf}
     volumes = {"intensities": [atlas.intensities], "channels": atlas.channels}
     volumes |= {f"pyramid {mm}": pair for mm, pair in atlas.pyramid.items()}
     for name, several in volumes.items():

@@ -16,7 +16,7 @@ standard deviation (a batch of two says little).  Touches no files.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import nn
