@@ -1,9 +1,9 @@
 """Whether the brain mask stays when only the air around the head, or how it lies, changes.
 
-    PYTHONPATH=workflow python benchmarks/brain_mask.py                  # a packaged head, 2 mm
-    PYTHONPATH=workflow python benchmarks/brain_mask.py --scans a_T1w.nii.gz --decide
-    PYTHONPATH=workflow python benchmarks/brain_mask.py --labelmaps FOLDER --maps 02 06
-    PYTHONPATH=workflow python benchmarks/brain_mask.py --seconds        # CPU seconds instead
+    python benchmarks/brain_mask.py                  # a packaged head, 2 mm
+    python benchmarks/brain_mask.py --scans a_T1w.nii.gz --decide
+    python benchmarks/brain_mask.py --labelmaps FOLDER --maps 02 06
+    python benchmarks/brain_mask.py --seconds        # CPU seconds instead
 
 One row a head and condition: the mask's ml, its Dice with the mask of the untouched head (brought
 back by the known turn, so that one interpolation is in it), its Dice with the true labels

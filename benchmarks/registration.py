@@ -1,6 +1,6 @@
 """Which heads find the template: painted label maps under hard conditions, pose against truth.
 
-    PYTHONPATH=workflow python benchmarks/registration.py --folder data/labelmaps
+    python benchmarks/registration.py --folder data/labelmaps
 
 Paints each label map at 2 mm and puts it under every condition (tilted, cut below the nose, with
 shoulders, far from the origin, ...).  The turn that was applied is known, so that each found pose

@@ -1,11 +1,11 @@
 """Time training and refacing beside the straightforward loop of the same network.
 
-    PYTHONPATH=workflow python benchmarks/train_step.py cyclegan2d
-    PYTHONPATH=workflow python benchmarks/train_step.py pix2pix25d --steps 200 --workers 4
-    PYTHONPATH=workflow python benchmarks/train_step.py cyclegan2d --set compile=true
-    PYTHONPATH=workflow python benchmarks/train_step.py diffusion25d --set batch=8 size=96
-    PYTHONPATH=workflow python benchmarks/train_step.py cpgan3d --parts train --set size=32
-    PYTHONPATH=workflow python benchmarks/train_step.py cyclegan2d --parts flops --gpu-tflops 50
+    python benchmarks/train_step.py cyclegan2d
+    python benchmarks/train_step.py pix2pix25d --steps 200 --workers 4
+    python benchmarks/train_step.py cyclegan2d --set compile=true
+    python benchmarks/train_step.py diffusion25d --set batch=8 size=96
+    python benchmarks/train_step.py cpgan3d --parts train --set size=32
+    python benchmarks/train_step.py cyclegan2d --parts flops --gpu-tflops 50
 
 Takes the GPU where there is one, else OMP_NUM_THREADS threads of the CPU; run it on
 either.  Both loops train the same network from the same start at the same batch:

@@ -1,6 +1,6 @@
 """How right is the automatic verdict: good and deliberately bad outputs on label-map heads.
 
-    PYTHONPATH=workflow python benchmarks/verdicts.py --folder data/labelmaps --out /tmp/verdicts
+    python benchmarks/verdicts.py --folder data/labelmaps --out /tmp/verdicts
 
 Paints one head a label map, prepares it as the pipeline does, and makes outputs whose
 failures are known because they were put there: face kept, half or one part of it kept, brain

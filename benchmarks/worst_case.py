@@ -1,7 +1,7 @@
 """Is the worst case of several attacks honest?  Attacks that know nothing, and some that know.
 
-    PYTHONPATH=workflow python benchmarks/worst_case.py                       # one table, minutes
-    PYTHONPATH=workflow python benchmarks/worst_case.py --repeats 100 --people 13 --routes 2 10
+    python benchmarks/worst_case.py                       # one table, minutes
+    python benchmarks/worst_case.py --repeats 100 --people 13 --routes 2 10
 
 Every repeat draws distances between the queries and the gallery of so many people, for so
 many routes (attacks), and asks the library for the worst case.  ``correlation`` is that of the

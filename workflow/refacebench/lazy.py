@@ -15,7 +15,6 @@ from typing import Any
 class _Later(ModuleType):
     """Stands for a module; every attribute that is asked for or set is the module's."""
 
-    # What `vars` and pytest's monkeypatch look at.
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override]  # what `vars` and pytest's monkeypatch look at
         return vars(importlib.import_module(self.__name__))

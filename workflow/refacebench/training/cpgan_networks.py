@@ -16,7 +16,7 @@ standard deviation (a batch of two says little).  Touches no files.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import nn
@@ -141,7 +141,6 @@ class Generator(nn.Module):
         )
         self.links = nn.ModuleList(nn.Conv3d(width, LINK, 1) for width in self.widths)
         self.apply(initialise)
-        link: Any
         for link in self.links:  # starts dark: most of a volume is air
             nn.init.constant_(cast(torch.Tensor, link.bias), -1.0)
 
