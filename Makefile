@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 CORES ?= all
+# How many test files run at a time.
+TESTERS ?= 2
 
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 
@@ -13,7 +15,7 @@ demo: install
 	$(BIN)/snakemake --cores $(CORES)
 
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
 lint: install-test
 	$(BIN)/ruff check .
