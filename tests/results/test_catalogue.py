@@ -1,6 +1,7 @@
 """The list of results: a new result is one file, and everything else follows from it."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -57,6 +58,24 @@ def test_a_new_result_is_one_file(grown, tmp_path):
     assert ["pydeface (native)", "2", "1"] in found.rows
     assert 'alt="Bars: scans of each site, one bar a variant. demo."' in html
     assert "site_counts" in catalogue.reference()
+
+
+def test_the_example_for_contributors_is_a_result(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
+    section = text.split("## Add a result")[1]
+    (tmp_path / "touched.py").write_text(section.split("```python\n")[1].split("```")[0])
+    monkeypatch.setattr(results, "__path__", [*results.__path__, str(tmp_path)])
+    catalogue.everything.cache_clear()
+    try:
+        made = make_tables(measurements(n_participants=4), SETTINGS)
+        touched = made["touched"].set_index("variant")
+        assert touched.loc["original", "n_touched"] == 0
+        assert touched.loc["pydeface", ["n", "n_touched"]].tolist() == [3, 3], "one scan failed"
+        found = Page(page.build(context(made, {})))
+        assert ["pydeface", "3/3"] in found.rows
+    finally:
+        catalogue.everything.cache_clear()
+        del sys.modules["refacebench.results.touched"]
 
 
 def test_nothing_of_the_trial_stays():
