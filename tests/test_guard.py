@@ -21,7 +21,7 @@ To record anew::
 
     REFACEBENCH_RECORD=1 python -m pytest tests/test_guard.py
 
-One may do that only where outputs are meant to change (a fault mended, a method's VERSION raised,
+One may do that only where outputs are meant to change (a fault mended, a method's version raised,
 a column added) and after the guard was green without that change, on the kind of machine of the
 recording; in a commit of its own, whose message says what changed and why. ``git diff
 tests/guard`` then shows which files and columns changed, and no others may have. Never record in

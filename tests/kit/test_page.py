@@ -4,30 +4,12 @@ import json
 import re
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import browser
 from refacebench.kit import page as kit_page
 from refacebench.kit import questions
 from refacebench.results import answers
-
-VARIANTS = ["original", "a", "a+m"]
-
-
-def cohort(n=7, variants=VARIANTS, sessions=("ses-1", "ses-2")):
-    rows = [
-        {"variant": v, "participant": f"sub-{i:02d}", "session": s, "scan": f"sub-{i:02d}_{s}"}
-        for v in variants
-        for i in range(n)
-        for s in sessions
-    ]
-    return pd.DataFrame(rows)
-
-
-@pytest.fixture(scope="module")
-def key():
-    return questions.questions(cohort(), VARIANTS, count=105, block=20, seed=5)
 
 
 def pictures(key):

@@ -3,24 +3,8 @@
 import pandas as pd
 import pytest
 
+from rating import VARIANTS, cohort
 from refacebench.kit import questions
-
-VARIANTS = ["original", "a", "a+m"]
-
-
-def cohort(n=7, variants=VARIANTS, sessions=("ses-1", "ses-2")):
-    rows = [
-        {"variant": v, "participant": f"sub-{i:02d}", "session": s, "scan": f"sub-{i:02d}_{s}"}
-        for v in variants
-        for i in range(n)
-        for s in sessions
-    ]
-    return pd.DataFrame(rows)
-
-
-@pytest.fixture(scope="module")
-def key():
-    return questions.questions(cohort(), VARIANTS, count=105, block=20, seed=5)
 
 
 def option_columns(key):

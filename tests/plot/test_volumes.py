@@ -3,26 +3,11 @@
 import numpy as np
 import pytest
 
-from factories import make_tables, measurements
-from refacebench.plot import style, volumes
+from refacebench.plot import volumes
 from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import GLOBALS, REGIONS
 
 SETTINGS = Criteria(n_boot=50)
-
-
-@pytest.fixture(scope="module")
-def cohort():
-    measures = measurements()
-    rng = np.random.default_rng(3)
-    for name in ("brainage_raw", "brainage", "brainage_shiftable"):
-        measures[name] = measures["age"] + rng.normal(0, 3, len(measures))
-    return measures, make_tables(measures, SETTINGS)
-
-
-@pytest.fixture(scope="module")
-def look(cohort):
-    return style.look_of(cohort[1])
 
 
 def test_volume_map_has_every_cell_with_its_star_and_frame(cohort, look):

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from factories import TABLE_COLUMNS, make_tables, measurements
+from drawing import marks
+from factories import TABLE_COLUMNS
 from refacebench.plot import curves, dots, overlap, style, volumes
 from refacebench.results import brainage, catalogue, quality, runtime, similarity
 from refacebench.results.result import View
@@ -12,29 +13,6 @@ from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import TIMED
 
 SETTINGS = Criteria(n_boot=50)
-
-
-@pytest.fixture(scope="module")
-def cohort():
-    measures = measurements()
-    rng = np.random.default_rng(3)
-    for name in ("brainage_raw", "brainage", "brainage_shiftable"):
-        measures[name] = measures["age"] + rng.normal(0, 3, len(measures))
-    return measures, make_tables(measures, SETTINGS)
-
-
-@pytest.fixture(scope="module")
-def look(cohort):
-    return style.look_of(cohort[1])
-
-
-def marks(axes, marker):
-    """Return the x values of large marks (not the points of single scans)."""
-    return [
-        float(line.get_xdata()[0])
-        for line in axes.lines
-        if line.get_marker() == marker and line.get_markersize() > 4 and len(line.get_xdata()) == 1
-    ]
 
 
 def test_brain_age_band_is_the_rescan_shift_and_the_original_has_no_shift(cohort, look):

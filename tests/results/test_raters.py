@@ -1,61 +1,17 @@
 """Rates of raters, by hand."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
+from rating import one
 from refacebench import manifest
 from refacebench import raters as program
-from refacebench.kit import questions
 from refacebench.results import raters as results_raters
 from refacebench.results.raters import compute as raters_table
 from refacebench.statistics.criteria import Criteria
 
 SETTINGS = Criteria(n_boot=400, seed=3)
-
-
-VARIANTS = ["original", "a", "a+m"]
-
-
-def cohort(n=7, variants=VARIANTS, sessions=("ses-1", "ses-2")):
-    rows = [
-        {"variant": v, "participant": f"sub-{i:02d}", "session": s, "scan": f"sub-{i:02d}_{s}"}
-        for v in variants
-        for i in range(n)
-        for s in sessions
-    ]
-    return pd.DataFrame(rows)
-
-
-@pytest.fixture(scope="module")
-def key():
-    return questions.questions(cohort(), VARIANTS, count=105, block=20, seed=5)
-
-
-@pytest.fixture
-def saved(tmp_path, key):
-    """Return a function that writes an answer file."""
-
-    def write(name, answers, **changes):
-        content = {
-            "format": "refacebench-answers",
-            "version": 1,
-            "kit": questions.identity(key),
-            "rater": "r1",
-            "answers": answers,
-            **changes,
-        }
-        path = tmp_path / name
-        path.write_text(json.dumps(content))
-        return path
-
-    return write
-
-
-def one(question="q0001", choice=2):
-    return {"question": question, "choice": choice, "ms": 800}
 
 
 def answered(key, chance_right, n_raters=5, seed=0):

@@ -5,11 +5,11 @@ import pandas as pd
 
 from attacks import rates_table
 from factories import TABLE_COLUMNS
+from losing import LOST, manifests, rendered
 from reading import caption
 from refacebench.report.page import build
 from refacebench.report.summary import summary_lines
 from refacebench.results.tradeoff import compute as tradeoff_table
-from refacebench.stages.enrol import record
 from refacebench.statistics import losses
 from refacebench.statistics.attacks import evaluate_all
 from refacebench.statistics.comparisons import Comparisons
@@ -17,56 +17,6 @@ from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
 
 SETTINGS = Criteria(n_boot=100)
-
-
-UNREGISTERED = "the scan could not be registered to the template head (scale 0.96-1.29)"
-
-
-PEOPLE = 5
-
-
-def rendered(people=PEOPLE, variant="original", sessions=(1, 2), split="test", **lost):
-    """Render manifests of people with two sessions; ``lost`` names scans with their end."""
-    rows = []
-    for person in range(1, people + 1):
-        for session in sessions:
-            scan = f"sub-{person}_ses-{session}"
-            end = lost.get(scan.replace("-", ""), ("ok", "render", ""))
-            rows.append(
-                {
-                    "dataset": "d",
-                    "participant": f"sub-{person}",
-                    "session": f"ses-{session}",
-                    "scan": scan,
-                    "split": split,
-                    "role": "measured" if session == 1 else "rescan",
-                    "variant": variant,
-                    **dict(zip(("status", "stage", "reason"), end, strict=True)),
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-LOST = {"sub3_ses2": ("failed", "render", UNREGISTERED)}
-
-
-def manifests(attackers=("a", "b"), unfit=None, variants=("original", "x", "black"), **lost):
-    """What every attacker's enrolment and attacks wrote; ``unfit``: (attacker, variant, scan)."""
-    enrolled, asked = [], []
-    for name in attackers:
-        gallery = rendered(**lost)
-        enrolled.append(record(gallery, "enrol", {}, attacker=name))
-        for variant in variants:
-            rows = gallery[gallery["role"] == "measured"]
-            if variant == "x":
-                rows = rendered(variant="x", sessions=(1,))
-            failed = {
-                scan: end
-                for (who, what, scan), end in (unfit or {}).items()
-                if (who, what) == (name, variant)
-            }
-            asked.append(record(rows, "attack", failed, attacker=name, variant=variant))
-    return pd.concat(enrolled), pd.concat(asked)
 
 
 def dataset(tables):

@@ -82,10 +82,11 @@ def run(given: argparse.Namespace) -> int:
     lacks = chosen.method.missing(chosen.options)
     if lacks:
         raise common.Refused(lacks)
+    began = time.monotonic()
+    row = usable(given.scan)
     out = private(Path(given.out or f"tried/{chosen.name}"))
     print(f"{chosen.title} ({chosen.engine}) on {given.scan}", flush=True)
-    began = time.monotonic()
-    row = ready(given.scan, out)
+    row |= ready(row, out)
     prepared = time.monotonic()
     try:
         chosen.method.prepare(chosen.options)
@@ -124,8 +125,8 @@ def private(out: Path) -> Path:
     return out
 
 
-def ready(scan: str, out: Path) -> dict[str, Any]:
-    """Check and prepare a scan; return its row.
+def usable(scan: str) -> dict[str, Any]:
+    """Check a scan's file, before any folder is made; return its row.
 
     Raises
     ------
@@ -134,10 +135,23 @@ def ready(scan: str, out: Path) -> dict[str, Any]:
     """
     row: dict[str, Any] = {"scan": SCAN, "path": scan, "variant": "original"}
     try:
-        row |= inventory.run(row)
-        return row | prepare.run(row, out / "original")
+        return row | inventory.run(row)
     except ScanExcluded as reason:
         raise common.Refused(f"{scan} cannot be used: {reason}") from None
+
+
+def ready(row: Mapping[str, Any], out: Path) -> dict[str, Any]:
+    """Find brain and pose of a scan; return what its row gets.
+
+    Raises
+    ------
+    Refused
+        If there is none to be found.
+    """
+    try:
+        return prepare.run(row, out / "original")
+    except ScanExcluded as reason:
+        raise common.Refused(f"{row['path']} cannot be used: {reason}") from None
 
 
 def report(

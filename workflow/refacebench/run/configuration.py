@@ -242,7 +242,11 @@ def _program(name: str, entry: Mapping[str, Any] | None) -> dict[str, Any]:
     method, options = chosen.method, chosen.options
     reason = method.missing(options)
     if reason:
-        found = {"engine": UNAVAILABLE, "version": "", "reason": reasons.one_line(reason)}
+        found = {
+            "engine": UNAVAILABLE,
+            "version": "",
+            "reason": reasons.one_line(reason, reasons.WORDS),
+        }
         return {**found, "inputs": ""}
     own = method.inputs(options)
     return {

@@ -209,7 +209,7 @@ def _checked(module: ModuleType, kind: str, place: str) -> Any:
     own = next((k for k, cls in KINDS.items() if isinstance(method, cls)), "")
     if kind and own != kind:
         raise MethodError(
-            f"{place}: METHOD is a {type(method).__name__}, not a {wanted}; list it under {own}"
+            f"{place}: METHOD is of kind {type(method).__name__}, not {wanted}; list it under {own}"
         )
     faults = method.faults()
     if faults:

@@ -34,26 +34,12 @@ def resample_counts(n: int, n_boot: int, seed: int) -> np.ndarray:
 
 def quantiles(replicates: np.ndarray, level: float) -> tuple[float, float]:
     """Return the ends of a percentile interval of a level."""
-    """Return the ends of a percentile interval of a level."""
-    """Return the ends of a percentile interval of a level."""
-    """Return the ends of a percentile interval of a level."""
-    """Return the ends of a percentile interval of a level."""
-    """Return the ends of a percentile interval of a level."""
-    """Return the ends of a percentile interval of a level."""
-    """Return the ends of a percentile interval of a level."""
     tail = (1 - level) / 2
     low, high = np.quantile(replicates, [tail, 1 - tail])
     return float(low), float(high)
 
 
 def finite(values) -> np.ndarray:
-    """Return the finite values."""
-    """Return the finite values."""
-    """Return the finite values."""
-    """Return the finite values."""
-    """Return the finite values."""
-    """Return the finite values."""
-    """Return the finite values."""
     """Return the finite values."""
     values = np.asarray(values, dtype=float)
     return values[np.isfinite(values)]
