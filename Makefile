@@ -9,13 +9,17 @@ TESTERS ?= 2
 
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types install install-test package tag clean
+.PHONY: demo test guard lint types install install-test package tag clean
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES)
 
 test: lint types
-	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile -m "not guard"
+
+# Compares all outputs of small runs of every method with a recording: eight minutes.
+guard: install-test
+	$(BIN)/python -m pytest tests/test_guard.py
 
 lint: install-test
 	$(BIN)/ruff check .

@@ -52,7 +52,7 @@ import yaml
 from PIL import Image
 from scipy import ndimage
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.guard]
 
 ROOT = next(p for p in Path(__file__).resolve().parents if (p / "workflow/Snakefile").is_file())
 SNAKEFILE = ROOT / "workflow" / "Snakefile"

@@ -158,7 +158,9 @@ def _pictures(dataset, view: View, result: Result, segmenter, segmenters) -> lis
 
 def _loose(dataset, view: View, result: Result, figure: Figure) -> list[Picture]:
     """Return all pictures whose name begins with that of a figure which a rule of its own draws."""
-    found = []
+    found: list[Picture] = []
+    if result.source and view.rows(result.source).empty:
+        return found
     for name, path in dataset["figures"].items():
         if name.startswith(figure.name):
             if figure.heads:

@@ -49,7 +49,7 @@ def _seen(item: Comparisons) -> np.ndarray:
     return np.asarray(item.extra["changed_n"], dtype=float) / max(compared, 1)
 
 
-def caption(view: View) -> str:
+def caption(view: View, which: str = "") -> str:
     """Return the caption of the surface distances."""
     return (
         "Mean distance in mm between the surface of a variant and that of its own original, on "
