@@ -253,7 +253,8 @@ def test_a_defacer_that_fails_is_exit_code_1(own, tmp_path, monkeypatch, capsys)
         OWN.replace("    axes =", '    raise ValueError("no chin in this scan")\n    axes =')
     )
     ready = {"scan": "sub-tried", "path": "x", "original_path": "x"}
-    monkeypatch.setattr(attempt, "ready", lambda scan, out: ready)
+    monkeypatch.setattr(attempt, "usable", lambda scan: ready)
+    monkeypatch.setattr(attempt, "ready", lambda row, out: {})
 
     def run(row, chosen, out, seed):
         return chosen.method.run(type("Scan", (), {"brain": np.ones(1, bool)}), chosen.options)

@@ -129,7 +129,9 @@ def test_a_wrong_file_is_one_sentence_that_names_it(tmp_path, old, new, said):
 
 
 def test_a_file_of_another_kind_and_one_that_is_not_there(tmp_path):
-    with pytest.raises(methods.MethodError, match="is a Defacer, not a Segmenter; list it under d"):
+    with pytest.raises(
+        methods.MethodError, match="is of kind Defacer, not Segmenter; list it under d"
+    ):
         chosen(tmp_path, GOOD, kind="segmenters")
     with pytest.raises(methods.MethodError, match="no file /no/such.py"):
         methods.choose("defacers", "mine", {"file": "/no/such.py"})
