@@ -20,7 +20,7 @@ import numpy as np
 
 from refacebench.contracts import Defaced, Defacer, PreparedScan
 from refacebench.defacers._options import PROTECT_MARGIN, ears, upper
-from refacebench.head import region as _region
+from refacebench.head import region
 from refacebench.image import geometry
 
 VERSION = "1"
@@ -41,7 +41,7 @@ def check(options: dict) -> None:
     ValueError
         If one of them is not known.
     """
-    _region.check("fsl_deface", options)
+    region.check("fsl_deface", options)
 
 
 def deface(scan: PreparedScan, options: dict) -> Defaced:
@@ -53,13 +53,13 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         For an unknown option, or if the face lies outside the field of view.
     """
     check(options)
-    _region.require_face("fsl_deface", scan.volume, scan.to_template, scan.head)
-    regions = _region.face(options["upper"]) + (_region.ears() if options["ears"] else ())
+    region.require_face("fsl_deface", scan.volume, scan.to_template, scan.head)
+    regions = region.face(options["upper"]) + (region.ears() if options["ears"] else ())
     changed = np.zeros(scan.volume.shape, bool)
-    for region in regions:
-        where = _region.box(scan.volume, scan.to_template, [region], TOUCH_MM + 1.0)
+    for body in regions:
+        where = region.box(scan.volume, scan.to_template, [body], TOUCH_MM + 1.0)
         part = geometry.crop(scan.volume, where)
-        changed[where] |= _region.distance(part, scan.to_template, [region]) < TOUCH_MM
+        changed[where] |= region.distance(part, scan.to_template, [body]) < TOUCH_MM
     return Defaced(np.zeros(scan.volume.shape, np.float32), changed)
 
 

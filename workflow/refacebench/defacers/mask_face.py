@@ -17,7 +17,7 @@ import numpy as np
 
 from refacebench.contracts import Defaced, Defacer, Option, PreparedScan
 from refacebench.defacers._options import PROTECT_MARGIN, ears
-from refacebench.head import region as _region
+from refacebench.head import region
 from refacebench.image import geometry, morphology
 
 VERSION = "2"
@@ -43,7 +43,7 @@ OPTIONS = {
     "protect_margin_mm": PROTECT_MARGIN,
 }
 #: The face in template mm (x, y, z from-to): ear to ear, brows to below the chin.
-FACE = _region.Region(((-92.0, 84.0), (45.0, 170.0), (-220.0, 14.0)), (_region.NECK,))
+FACE = region.Region(((-92.0, 84.0), (45.0, 170.0), (-220.0, 14.0)), (region.NECK,))
 
 
 def check(options: dict) -> None:
@@ -74,31 +74,31 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         For an unknown option, or if no part of the face is in the field of view.
     """
     check(options)
-    _region.require_face("mask_face", scan.volume, scan.to_template, scan.head)
+    region.require_face("mask_face", scan.volume, scan.to_template, scan.head)
     values = scan.volume.data.copy()
     changed = np.zeros(scan.volume.shape, bool)
     wide = float(options["filter_mm"])
     bodies = [(FACE, 0.0, wide)]
     if options["ears"]:  # a wide mean of so small a part would swell the head's side
-        bodies += [(ear, _region.EAR_WIDER_MM, wide / 2) for ear in _region.ears()]
-    for region, wider, width in bodies:
-        box = _region.box(scan.volume, scan.to_template, [region], width)
+        bodies += [(ear, region.EAR_WIDER_MM, wide / 2) for ear in region.ears()]
+    for body, wider, width in bodies:
+        box = region.box(scan.volume, scan.to_template, [body], width)
         if any(s.start >= s.stop for s in box) or not scan.head[box].any():
             continue
-        filtered, weight = _filtered(scan, box, region, wider, width, options)
+        filtered, weight = _filtered(scan, box, body, wider, width, options)
         values[box] += weight * (filtered - values[box])
         changed[box] |= weight > 0
     return Defaced(values, changed)
 
 
-def _filtered(scan: PreparedScan, box, region, wider, width, options):
+def _filtered(scan: PreparedScan, box, body, wider, width, options):
     """Return a part's filtered intensities, and their weight: 0 but in the layer."""
     part, head = geometry.crop(scan.volume, box), scan.head[box]
     blend = max(float(options["blend_mm"]), 1e-3)
     below = _below_reference(head, part.spacing, float(options["opening_mm"]))
     core = scan.brain[box] | (below > float(options["depth_mm"]))
     near = morphology.depth_mm(~head, part.spacing) <= width / 2
-    inside = wider - _region.distance(part, scan.to_template, [region])
+    inside = wider - region.distance(part, scan.to_template, [body])
     layer = (inside > 0) & ~core & near
     filtered = _FILTER[options["filter"]](part, below, core, layer & head, width)
     return filtered, np.where(layer, np.clip(inside / blend, 0, 1), 0).astype(np.float32)

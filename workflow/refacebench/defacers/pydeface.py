@@ -11,8 +11,7 @@ import numpy as np
 
 from refacebench.contracts import Defaced, Defacer, Option, PreparedScan, defaults
 from refacebench.defacers._options import ON_MISSING, PROTECT_MARGIN, ears, upper
-from refacebench.head import region as _region
-from refacebench.head import space, template
+from refacebench.head import region, space, template
 from refacebench.image import geometry
 from refacebench.programs import catalogue, presence, runner
 
@@ -54,7 +53,7 @@ def check(options: dict) -> None:
         raise ValueError(
             f"pydeface: engine '{options['engine']}' is none of auto, native, official"
         )
-    _region.check("pydeface", {**defaults(OPTIONS), **options}, more=("own",))
+    region.check("pydeface", {**defaults(OPTIONS), **options}, more=("own",))
     if options["engine"] == "official" and _asks_more(options):
         raise ValueError("pydeface: the options upper and ears need engine: native")
 
@@ -128,17 +127,17 @@ def _adapted(weight: np.ndarray, scan: PreparedScan, options: dict) -> np.ndarra
 
     def soft(where, regions):
         part = geometry.crop(scan.volume, where)
-        return np.clip(0.5 - _region.distance(part, scan.to_template, regions), 0, 1)
+        return np.clip(0.5 - region.distance(part, scan.to_template, regions), 0, 1)
 
-    added = _region.ears() if options["ears"] else ()
+    added = region.ears() if options["ears"] else ()
     if options["upper"] != "own":
         if options["upper"] != "below_eyes":
-            added = _region.face(options["upper"]) + added
+            added = region.face(options["upper"]) + added
         where = geometry.box_within(cut > 0, scan.volume.spacing, 0.0)
-        cut[where] *= soft(where, _region.under(options["upper"]))
-    for region in added:
-        where = _region.box(scan.volume, scan.to_template, [region], 2.0)
-        cut[where] = np.maximum(cut[where], soft(where, [region]))
+        cut[where] *= soft(where, region.under(options["upper"]))
+    for body in added:
+        where = region.box(scan.volume, scan.to_template, [body], 2.0)
+        cut[where] = np.maximum(cut[where], soft(where, [body]))
     return 1 - cut
 
 

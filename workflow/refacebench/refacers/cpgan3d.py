@@ -37,6 +37,7 @@ import numpy as np
 from refacebench import lazy
 from refacebench.contracts import Option, Refacer, TrainingFailed, choices
 from refacebench.head import hull as privacy_transform
+from refacebench.training import options as shared
 from refacebench.training import pairs
 from refacebench.training.seeds import keyed_seed
 from refacebench.training.whole_heads import BYTES, WholeHead, prepare, restore
@@ -95,20 +96,12 @@ OPTIONS = {
         "brain.",
         choices=tuple(CRITERIA),
     ),
-    "augment": Option(0.0, "Strength of the random shifts, scales and turns.", least=0),
+    "augment": shared.AUGMENT,
     "mirror": Option(False, "Whether heads are mirrored left to right in half of the draws."),
-    "average": Option(
-        0.0, "Decay of a running average of the weights; 0 for none.", least=0, most=1
-    ),
-    "interpolation": Option(
-        "cubic", "How a result is brought back to the scan's grid.", choices=("linear", "cubic")
-    ),
-    "precision": Option(
-        "auto",
-        "Number format of the networks; auto takes bf16 where the hardware computes in it.",
-        choices=("auto", "bf16", "float32"),
-    ),
-    "device": Option("auto", "Where it computes; auto takes CUDA where there is one."),
+    "average": shared.AVERAGE,
+    "interpolation": shared.INTERPOLATION,
+    "precision": shared.PRECISION,
+    "device": shared.DEVICE,
 }
 #: Options that a trained model is bound to.
 BOUND = (

@@ -18,6 +18,7 @@ import numpy as np
 
 from refacebench import lazy
 from refacebench.contracts import Option, choices
+from refacebench.training import options as shared
 from refacebench.training import pairs
 from refacebench.training.seeds import keyed_seed
 from refacebench.training.slice_task import SliceModel, SliceTask, baselines
@@ -63,18 +64,10 @@ OPTIONS = {
     "decay_epochs": Option(100, "Epochs over which the learning rate falls to 0.", least=0),
     "steps_per_epoch": Option(0, "Steps an epoch; 0 for every slice once.", least=0),
     "validate_every": Option(1, "Epochs between validations and checkpoints.", least=1),
-    "augment": Option(0.0, "Strength of the random shifts, scales and turns.", least=0),
-    "average": Option(
-        0.0, "Decay of a running average of the weights; 0 for none.", least=0, most=1
-    ),
-    "interpolation": Option(
-        "cubic", "How a result is brought back to the scan's grid.", choices=("linear", "cubic")
-    ),
-    "precision": Option(
-        "auto",
-        "Number format of the networks; auto takes bf16 where the hardware computes in it.",
-        choices=("auto", "bf16", "float32"),
-    ),
+    "augment": shared.AUGMENT,
+    "average": shared.AVERAGE,
+    "interpolation": shared.INTERPOLATION,
+    "precision": shared.PRECISION,
     "accelerate": Option(
         "auto",
         "Whether memory order, optimiser and recorded steps are those that are fastest here.",
@@ -84,7 +77,7 @@ OPTIONS = {
         False,
         "Whether the networks are compiled; needs a C++ compiler (CPU) or Triton (CUDA).",
     ),
-    "device": Option("auto", "Where it computes; auto takes CUDA where there is one."),
+    "device": shared.DEVICE,
     "reface_batch": Option(64, "Slices at a time when a scan is refaced.", least=1),
 }
 #: Options that a trained model is bound to, whatever the method.
