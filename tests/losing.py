@@ -3,6 +3,9 @@
 import pandas as pd
 
 from refacebench.stages.enrol import record
+from refacebench.statistics.criteria import Criteria
+
+SETTINGS = Criteria(n_boot=100)
 
 UNREGISTERED = "the scan could not be registered to the template head (scale 0.96-1.29)"
 
@@ -52,3 +55,16 @@ def manifests(attackers=("a", "b"), unfit=None, variants=("original", "x", "blac
             }
             asked.append(record(rows, "attack", failed, attacker=name, variant=variant))
     return pd.concat(enrolled), pd.concat(asked)
+
+
+def dataset(tables):
+    """What the page wants of a data set with these tables."""
+    return {
+        "name": "demo",
+        "faces": "private",
+        "tables": tables,
+        "figures": {},
+        "criteria": SETTINGS,
+        "config": {},
+        "methods": [],
+    }

@@ -4,27 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from factories import VARIANTS, make_tables, measurements
+from factories import VARIANTS
 from refacebench import faces
 from refacebench.image.nifti import Volume, axis_codes, reorient
 from refacebench.plot import slices, style
-from refacebench.statistics.criteria import Criteria
-
-SETTINGS = Criteria(n_boot=50)
-
-
-@pytest.fixture(scope="module")
-def cohort():
-    measures = measurements()
-    rng = np.random.default_rng(3)
-    for name in ("brainage_raw", "brainage", "brainage_shiftable"):
-        measures[name] = measures["age"] + rng.normal(0, 3, len(measures))
-    return measures, make_tables(measures, SETTINGS)
-
-
-@pytest.fixture(scope="module")
-def look(cohort):
-    return style.look_of(cohort[1])
 
 
 def head(nose_mm=0.0, dimple=False, spacing=2.0, seed=0):

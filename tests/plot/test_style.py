@@ -1,32 +1,13 @@
 """Order, names and colours of variants, and saved figures."""
 
 import matplotlib.colors as mcolors
-import numpy as np
 import pandas as pd
 import pytest
 
-from factories import make_tables, measurements
 from refacebench import faces, manifest
 from refacebench.plot import overlap, style
 from refacebench.results import catalogue
 from refacebench.results.result import View
-from refacebench.statistics.criteria import Criteria
-
-SETTINGS = Criteria(n_boot=50)
-
-
-@pytest.fixture(scope="module")
-def cohort():
-    measures = measurements()
-    rng = np.random.default_rng(3)
-    for name in ("brainage_raw", "brainage", "brainage_shiftable"):
-        measures[name] = measures["age"] + rng.normal(0, 3, len(measures))
-    return measures, make_tables(measures, SETTINGS)
-
-
-@pytest.fixture(scope="module")
-def look(cohort):
-    return style.look_of(cohort[1])
 
 
 def test_order_is_controls_then_each_defacer_with_its_refaced_variants():

@@ -8,7 +8,7 @@ import pytest
 
 import factories
 from factories import flow_tables
-from losing import LOST, PEOPLE, UNREGISTERED, manifests, rendered
+from losing import LOST, PEOPLE, SETTINGS, UNREGISTERED, dataset, manifests, rendered
 from reading import caption
 from refacebench.contracts import Context, Enrolled, Scores
 from refacebench.report.page import build
@@ -19,10 +19,7 @@ from refacebench.results.flow import summary as flow_summary
 from refacebench.results.flow_counts import compute as flow_counts_table
 from refacebench.stages.attack import compare, reasons_of
 from refacebench.stages.enrol import at, record
-from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import ATTACKING
-
-SETTINGS = Criteria(n_boot=100)
 
 
 def branch(enrolled, asked, inventory=None):
@@ -160,18 +157,6 @@ def test_a_lost_control_does_not_make_every_variant_a_list():
     page = build({"title": "t", "datasets": [dataset(tables)]})
     assert "every variant" in page
     assert "a: nothing to compare" in page
-
-
-def dataset(tables):
-    return {
-        "name": "demo",
-        "faces": "private",
-        "tables": tables,
-        "figures": {},
-        "criteria": SETTINGS,
-        "config": {},
-        "methods": [],
-    }
 
 
 class Attacker:

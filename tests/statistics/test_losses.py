@@ -5,7 +5,7 @@ import pandas as pd
 
 from attacks import rates_table
 from factories import TABLE_COLUMNS
-from losing import LOST, manifests, rendered
+from losing import LOST, SETTINGS, dataset, manifests, rendered
 from reading import caption
 from refacebench.report.page import build
 from refacebench.report.summary import summary_lines
@@ -13,22 +13,7 @@ from refacebench.results.tradeoff import compute as tradeoff_table
 from refacebench.statistics import losses
 from refacebench.statistics.attacks import evaluate_all
 from refacebench.statistics.comparisons import Comparisons
-from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-
-SETTINGS = Criteria(n_boot=100)
-
-
-def dataset(tables):
-    return {
-        "name": "demo",
-        "faces": "private",
-        "tables": tables,
-        "figures": {},
-        "criteria": SETTINGS,
-        "config": {},
-        "methods": [],
-    }
 
 
 def attack(variant="original", missing=(), unscored=(), attacker="a"):
