@@ -279,11 +279,20 @@ RESULT = Result(
         chance rank1 rank1_low rank1_high rank1_band_low rank1_band_high
         rank1_completers rank1_completers_low rank1_completers_high
         rank1_detected p p_holm rank1_detectable
+        rank1_matched_chance rank1_matched rank1_matched_low rank1_matched_high
+        rank1_matched_completers rank1_matched_completers_low rank1_matched_completers_high
+        p_matched
         k chance_k rank_k rank_k_low rank_k_high
         rank_k_completers rank_k_completers_low rank_k_completers_high
         n_options choice_chance choice choice_low choice_high choice_band_low choice_band_high
         choice_completers choice_completers_low choice_completers_high
+        n_matched matched_on swapped_within
+        choice_unmatched choice_unmatched_low choice_unmatched_high
+        choice_unmatched_completers choice_unmatched_completers_low
+        choice_unmatched_completers_high
         choice_reverse choice_reverse_low choice_reverse_high
+        choice_reverse_unmatched choice_reverse_unmatched_low choice_reverse_unmatched_high
+        site_sex_choice site_sex_choice_unmatched site_sex_rank1 site_sex_rank1_matched
         median_rank area area_low area_high area_band_low area_band_high p_area p_area_holm
         n_impostor roc_area roc_area_low roc_area_high roc_area_band_low roc_area_band_high
         eer eer_low eer_high eer_band_low eer_band_high
@@ -295,7 +304,8 @@ RESULT = Result(
     latex="""
         variant attacker setting n n_failed n_gallery n_undetected chance
         rank1_completers rank1_completers_low rank1_completers_high p_holm
-        choice_completers choice_completers_low choice_completers_high area eer verified
+        choice_completers choice_completers_low choice_completers_high
+        choice_unmatched_completers n_matched area eer verified
     """,
     heading=HEADING,
     order=110,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+#: What people can be matched on, and are unless the config says otherwise.
+MATCHED = ("site", "sex", "age")
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -23,6 +26,11 @@ class Protocol:
         gallery's size, ``rank1`` does.
     most_ranks : int
         Ranks up to which the cumulative match characteristic is written.
+    match : tuple of str
+        What people are matched on, that which is dropped last first; empty for nothing
+        (:mod:`~refacebench.statistics.galleries`).
+    age_band_years : float
+        Width of the age bands, the first of which begins at 0.
     """
 
     options: int = 5
@@ -30,6 +38,8 @@ class Protocol:
     false_accept: float = 0.01
     measure: str = "choice"
     most_ranks: int = 50
+    match: tuple[str, ...] = MATCHED
+    age_band_years: float = 10.0
 
     @classmethod
     def from_config(cls, config: Mapping) -> Protocol:
@@ -52,3 +62,9 @@ class Protocol:
             raise ValueError("privacy.false_accept must lie between 0 and 1")
         if self.measure not in ("choice", "rank1"):
             raise ValueError(f"privacy.measure: unknown '{self.measure}' (choice or rank1)")
+        if not self.age_band_years > 0:
+            raise ValueError("privacy.age_band_years must be positive")
+        for name in self.match:
+            if name not in MATCHED:
+                raise ValueError(f"privacy.match: unknown '{name}' (known: {', '.join(MATCHED)})")
+        object.__setattr__(self, "match", tuple(dict.fromkeys(self.match)))
