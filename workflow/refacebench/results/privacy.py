@@ -3,7 +3,9 @@
 How people are counted, ties, tests and intervals: :mod:`~refacebench.statistics.attacks`.
 ``rank1``, ``rank_k`` and ``choice`` are of all participants, those without a score
 counted as not named; ``*_completers`` are of the ``n_completers`` with a score, and so are the
-tests.  ``n_failed`` counts queries.  ``n_expected`` participants were planned, ``shortfall``
+tests.  ``n_failed`` counts queries.  ``n_matched`` queries had distractors that were all alike on
+something, ``matched_on`` says how many on what; how people are matched:
+:mod:`~refacebench.statistics.galleries`.  ``n_expected`` participants were planned, ``shortfall``
 says why there are fewer, or fewer queries or people in the gallery.
 """
 
@@ -16,11 +18,12 @@ import numpy as np
 import pandas as pd
 
 from refacebench.plot import dots
-from refacebench.plot.numbers import NO_VALUE
+from refacebench.plot.numbers import NO_VALUE, percent
 from refacebench.plot.style import FAINT, INK, WIDTH, Look, message_figure, new_figure, styled
 from refacebench.results import words
 from refacebench.results.cells import by_variant, with_interval
 from refacebench.results.result import ATTACKS, Figure, Heading, Printed, Result, View
+from refacebench.statistics import galleries
 from refacebench.statistics.attack_tables import SETTING_WORDS, attackers, main_rows, main_setting
 from refacebench.statistics.attacks import Evaluation
 from refacebench.statistics.criteria import Criteria
@@ -67,7 +70,8 @@ def caption(view: View) -> str:
         f"({_galleries(table)}; chance of rank 1: {_chances(table)}). other_session: the person's "
         "original is from another session; same_scan: from the very same scan, which is easier. "
         f"choice: picked from {options} (chance {100 / options:.0f} %), in expectation over all "
-        "sets of distractors; choice_reverse: the other way round, one original and "
+        f"sets of distractors{_matching(table)}; choice_reverse: the other way round, one original "
+        "and "
         f"{options} scans of the variant (as in CP-GAN); rank_k: among the first {k}; area: under "
         "the top-alpha curve (ignorance: 0.5); verified: true accepts at "
         f"{100 * first['false_accept']:g} % false ones.",
@@ -82,6 +86,24 @@ def caption(view: View) -> str:
         words.intervals(view.criteria),
         "Intervals of rank 1 and rank k are widened to Clopper-Pearson's; those of choices are "
         "Gaffke's bounds, which are the same for plain hits.",
+    )
+
+
+def is_matched(table: pd.DataFrame) -> bool:
+    """Tell whether any choice had distractors of the same site, sex or age band."""
+    told = table.get("matched_on", pd.Series(dtype=str)).fillna("")
+    return bool(((told != "") & ~told.str.match(f"{galleries.NOTHING}: [0-9]+$")).any())
+
+
+def _matching(table: pd.DataFrame) -> str:
+    """Return how distractors were matched, as a part of a sentence."""
+    if not is_matched(table):
+        return " from everybody (nothing was known or asked to match people on)"
+    return (
+        " of the same site, sex and age band as far as there are enough such people (matched_on "
+        "says of how many queries); choice_unmatched: distractors from everybody; rank1_matched: "
+        "named first among all people like the person, of whom there is at least one where "
+        "anybody is like them; site_sex: a control that sees only site and sex, on the same queries"
     )
 
 
@@ -250,6 +272,9 @@ def _attack_cell(by: pd.DataFrame, attacker: str, name: str, criteria: Criteria)
         return NO_VALUE
     row = by.loc[attacker]
     text = with_interval(row, name, f"{name}_low", f"{name}_high", 0, scale=100)
+    everybody = row.get("choice_unmatched_completers", np.nan)
+    if name == "choice_completers" and is_matched(by) and np.isfinite(everybody):
+        text += f"; all {percent(everybody)}"
     rank1 = name == "rank1_completers"
     if rank1 and row["p_holm"] < criteria.alpha:
         text = text.replace(" [", "* [", 1)
@@ -258,13 +283,23 @@ def _attack_cell(by: pd.DataFrame, attacker: str, name: str, criteria: Criteria)
     return text
 
 
+def _all(view: View) -> str:
+    """Return what stands behind "all" in a cell; nothing where nobody was matched."""
+    if not is_matched(view.rows("privacy")):
+        return ""
+    return (
+        " pictures to choose from are of people of the same site, sex and age band where there "
+        "are enough, all: of anybody;"
+    )
+
+
 def _numbers(view: View) -> str:
     """Return the caption of the page's table below the figure."""
     return (
         f"The numbers of the figure in percent; {words.brackets(view)}; n: participants; "
-        "(failed): those "
-        "whom an attacker could not compare, in none of its rates; *: named first more often "
-        f"than chance (exact test, Holm p < {view.criteria.alpha:g})."
+        "(failed): those whom an attacker could not compare, in none of its rates;"
+        f"{_all(view)} *: named first more often than chance (exact test, Holm p < "
+        f"{view.criteria.alpha:g})."
     )
 
 

@@ -40,7 +40,13 @@ def compute(gallery: pd.DataFrame, queries: pd.DataFrame, protocol: Protocol) ->
     return RESULT.frame([_row(knows, people, there, like, protocol) for knows in KNOWN])
 
 
-def _row(knows, people, there, like, protocol: Protocol) -> dict[str, Any]:
+def _row(
+    knows: tuple[str, ...],
+    people: pd.DataFrame,
+    there: np.ndarray,
+    like: galleries.Likeness,
+    protocol: Protocol,
+) -> dict[str, Any]:
     asked = Protocol(match=knows, age_band_years=protocol.age_band_years)
     known = galleries.likeness(people, there, asked)
     row = {

@@ -115,7 +115,7 @@ def people_of(*tables: pd.DataFrame) -> pd.DataFrame:
 
 
 def likeness(
-    people: pd.DataFrame | None, participants: Sequence[str], protocol: Protocol
+    people: pd.DataFrame | None, participants: Sequence[str] | np.ndarray, protocol: Protocol
 ) -> Likeness:
     """Return who is like whom among participants, of whom no more need be known.
 
@@ -175,11 +175,18 @@ def closer(near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     near : numpy.ndarray
         Shape (n_trials, n_people), NaN where nothing was compared: farther than everybody.
     """
-    from scipy.stats import rankdata
-
     known = np.where(np.isfinite(near), near, np.inf)
-    low, high = (rankdata(known, method=end, axis=1).astype(int) for end in ("min", "max"))
-    return low - 1, high - low
+    order = np.argsort(known, axis=1, kind="stable")
+    ranked = np.take_along_axis(known, order, axis=1)
+    place = np.arange(near.shape[1])
+    begins, ends = (np.ones(near.shape, dtype=bool) for _ in range(2))
+    begins[:, 1:] = ends[:, :-1] = ranked[:, 1:] != ranked[:, :-1]
+    first = np.maximum.accumulate(np.where(begins, place, 0), axis=1)
+    last = np.minimum.accumulate(np.where(ends, place, len(place))[:, ::-1], axis=1)[:, ::-1]
+    less, tied = (np.empty(near.shape, dtype=int) for _ in range(2))
+    np.put_along_axis(less, order, first, axis=1)
+    np.put_along_axis(tied, order, last - first, axis=1)
+    return less, tied
 
 
 def narrowed(t: Trials, like: Likeness) -> list[Trials]:
