@@ -35,7 +35,9 @@ def test_the_exact_test_is_the_binomial_one_where_galleries_are_equal():
         found = poisson_binomial_tail(hits, np.full(13, 1 / 13))
         assert found == pytest.approx(expected)
     row = one(by_rank([1, 1, 1] + [2] * 10, 13)).row
-    assert row["p_rank1"] == pytest.approx(stats.binomtest(3, 13, 1 / 13, alternative="greater").pvalue)
+    assert row["p_rank1"] == pytest.approx(
+        stats.binomtest(3, 13, 1 / 13, alternative="greater").pvalue
+    )
 
 
 def test_unequal_chances_by_enumeration():
@@ -113,9 +115,7 @@ def test_holm_runs_over_the_attacks_on_methods_and_controls_stand_apart():
     """Otherwise originals, which every attack knows, would shelter a method, or the reverse."""
     rng = np.random.default_rng(1)
     variants = ("original", "null", "black", "blurred", "skull_strip", "a", "b")
-    found = [
-        by_rank(rng.integers(1, 9, 8), 8, v, a) for v in variants for a in ("x", "y", "skull")
-    ]
+    found = [by_rank(rng.integers(1, 9, 8), 8, v, a) for v in variants for a in ("x", "y", "skull")]
     results = evaluate_all(found, PROTOCOL, SETTINGS, ["skull"])
     table = rates_table(results)
     mine = table[table["setting"] == OTHER_SESSION]

@@ -1,8 +1,8 @@
 """How many participants it takes to say something of privacy, and how many there are.
 
 One row a statement and way of asking: ``chance`` of one pick; ``margin_points``, or the true
-``rate`` that is to be found; ``people_80`` and ``people_90``, the participants needed for a power of
-80 and 90 % (:mod:`~refacebench.statistics.planning`: exact binomial, one pick a participant);
+``rate`` that is to be found; ``people_80`` and ``people_90``, the participants needed for a power
+of 80 and 90 % (:mod:`~refacebench.statistics.planning`: exact binomial, one pick a participant);
 ``people``, the most that any attack on a method could compare.  ``reachable_points``: the smallest
 margin that so many can show with 80 %.  Empty ``people_80``: no number of people is enough, or
 more than 100 000.
