@@ -218,7 +218,7 @@ TABLES = {"level": level, "within": bounds, "gaps": gap_table, "detectable": pow
 #: People of each table, unless others are asked for.
 PEOPLE = {
     "level": (10, 13, 30, 100),
-    "within": (10, 13, 30, 60, 100, 200, 400),
+    "within": (10, 13, 30, 60, 100, 200),
     "gaps": (10, 13, 30, 100),
     "detectable": (10, 13, 30, 100),
 }

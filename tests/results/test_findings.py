@@ -124,7 +124,7 @@ def test_a_blind_spot_stands_beside_its_verdict():
         "12). No voxel of the brain mask removed or changed in 13 of 13 (cannot fail: it spares "
         "the mask that judges it; true labels agree in 0 of 13: 13 lost brain, of which the check "
         "found 0). No attack is shown to do better than chance, but up to 28 points above it "
-        "cannot be ruled out (asked for: less than 5); the worst: attacker faces "
+        "cannot be ruled out (less than 5 is asked for); the worst: attacker faces "
         "picks the person out of 5 in 29 % (17 to 48 %, chance 20 %), on the image as it is."
     )
     found = findings.checks_line(tables())

@@ -72,8 +72,8 @@ class Attack:
         if self.within == 1:
             return f"all are shown to be less than {self.margin:g} points above it"
         return (
-            f"but up to {points:.0f} points above it cannot be ruled out (asked for: less than "
-            f"{self.margin:g})"
+            f"but up to {points:.0f} points above it cannot be ruled out (less than "
+            f"{self.margin:g} is asked for)"
         )
 
     @property

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.plot import dots
-from refacebench.plot.numbers import NO_VALUE
+from refacebench.plot.numbers import NO_VALUE, number
 from refacebench.plot.style import FAINT, INK, WIDTH, Look, message_figure, new_figure, styled
 from refacebench.results import words
 from refacebench.results.cells import by_variant, with_interval
@@ -250,7 +250,9 @@ def printed(view: View) -> Printed:
     name = "choice_completers" if table["choice_completers"].notna().any() else first
     what = f"picked from {int(table['n_options'].iloc[0])}" if name != first else "named first"
     columns = ["Variant", "n (failed)", *[f"{a}: {what} (%)" for a in attackers],
-               *[f"{a}: named first (%)" for a in attackers if name != first]]  # fmt: skip
+               *[f"{a}: named first (%)" for a in attackers if name != first],
+               "Above chance at most (points)"]  # fmt: skip
+    bounds = _bounds(view)
     rows = []
     for label, mine in by_variant(table, look):
         by = mine.set_index("attacker")
@@ -258,8 +260,22 @@ def printed(view: View) -> Printed:
         if name != first:
             cells += [_attack_cell(by, a, first, criteria) for a in attackers]
         failed = int((mine["n"] - mine["n_completers"]).max())
-        rows.append([label, _of_planned(mine) + (f" ({failed})" if failed else ""), *cells])
+        people = _of_planned(mine) + (f" ({failed})" if failed else "")
+        rows.append([label, people, *cells, bounds.get(mine["variant"].iloc[0], NO_VALUE)])
     return columns, rows
+
+
+def _bounds(view: View) -> dict[str, str]:
+    """Return by variant how far above chance the worst attack may be, with the verdict."""
+    table = view.rows("tradeoff")
+    if table.empty:
+        return {}
+    table = main_rows(table).drop_duplicates("variant").dropna(subset=["above_chance_at_most"])
+    return {
+        row["variant"]: number(100 * max(row["above_chance_at_most"], 0.0), 0)
+        + (f" (within {row['margin_points']:g})" if row["within_margin"] == 1 else "")
+        for _, row in table.iterrows()
+    }
 
 
 def _of_planned(mine: pd.DataFrame) -> str:
@@ -289,8 +305,9 @@ def _numbers(view: View) -> str:
         "whom an attacker could not compare, in none of its rates; *: more often than chance "
         "(exact test of the primary measure, corrected over all attacks on methods, of controls "
         f"over those on controls: Holm p < {view.criteria.alpha:g}). Intervals are not corrected. "
-        "No star is no evidence of safety: the table below says how far above chance each method "
-        "may be."
+        "No star is no evidence of safety: the last column says how far above chance the worst "
+        f"attack may be, a face put back first included ({100 * view.criteria.level:g} %, "
+        "one-sided)."
     )
 
 

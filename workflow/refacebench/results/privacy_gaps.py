@@ -6,8 +6,9 @@ participants who could be compared behind both: ``gap`` is ``rate`` (of ``varian
 people are identified more often behind ``variant``, which is the one that is identified more.
 ``attacker`` is ``worst case`` for the gap between the worst attacks, over all attackers but those
 that look at no face, and all routes; rates are there above the chance of their attack.  A refaced
-method has the worst case of its defacer, so that pairs of these are left out.  ``p_holm`` is
-corrected over all pairs of one setting and attacker (``family_size``); intervals are not.
+method has the worst case of its defacer, so that each defacer stands there once, for all of its
+methods.  ``p_holm`` is corrected over all pairs of one setting and attacker (``family_size``);
+intervals are not.
 """
 
 from __future__ import annotations
@@ -70,12 +71,12 @@ def compute(
 def _worst(
     results: Sequence[Evaluation], methods: Sequence[str], measure: str, criteria: Criteria
 ) -> Iterator[dict[str, Any]]:
-    """Return the gaps between worst cases; those of one defacer have the same one."""
-    routes = {variant: completers(results, variant, measure) for variant in methods}
+    """Return the gaps between worst cases, of which each defacer has one."""
+    firsts = {split_variant(variant)[0]: variant for variant in reversed(methods)}
+    names = [firsts[defacer] for defacer in dict.fromkeys(split_variant(v)[0] for v in methods)]
+    routes = {variant: completers(results, variant, measure) for variant in names}
     routes = {variant: found for variant, found in routes.items() if found.rates.size}
     for a, b in combinations(routes, 2):
-        if split_variant(a)[0] == split_variant(b)[0]:
-            continue
         both = routes[a].rates.index.intersection(routes[b].rates.index)
         rates = [
             (found.rates.loc[both].mean().to_numpy() - found.chances).max()
@@ -118,11 +119,9 @@ def caption(view: View) -> str:
         return "Gaps between methods: no two methods were attacked on the same participants."
     shown = shown_gaps(table, view.criteria)
     measure = MEASURES[table["measure"].iloc[0]]
-    count = (
-        "no two methods are shown to differ"
-        if shown.empty
-        else f"{words.plural(len(shown), 'pair')} of methods shown to differ"
-    )
+    pairs = words.plural(len(shown), "pair")
+    count = f"{pairs} of methods {'is' if len(shown) == 1 else 'are'} shown to differ"
+    count = "no two methods are shown to differ" if shown.empty else count
     return words.join(
         f"How many percentage points more people are identified behind one method than behind the "
         f"other, by the worst attack on each ({measure}; the same participants behind both). In "
