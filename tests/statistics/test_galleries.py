@@ -107,7 +107,7 @@ def test_who_sees_only_the_site_is_at_chance_after_matching(n, sites):
     assert row["rank1"] == row["rank1_matched"] == pytest.approx(sites / n)
     assert row["chance"] == pytest.approx(1 / n)
     assert row["rank1_matched_chance"] == pytest.approx(sites / n)
-    assert row["p_matched"] > 0.4
+    assert row["p_rank1_matched"] > 0.4
     assert row["n_matched"] == n
     assert row["matched_on"] == f"site: {n}"
     # No attack was needed to know it.
@@ -284,11 +284,11 @@ def test_the_benchmark_holds_the_level_where_the_unmatched_test_does_not():
 def test_the_control_joins_no_family_and_no_worst_case():
     found = [by_rank([3] * 13, 13, v) for v in ("a", "b")]
     table = people("aaaaabbbbcccc", "fm" * 6 + "f")
-    with_people = evaluate_all(found, PROTOCOL, SETTINGS, table)
+    with_people = evaluate_all(found, PROTOCOL, SETTINGS, people=table)
     without = evaluate_all(found, PROTOCOL, SETTINGS)
     for mine, plain in zip(with_people, without, strict=True):
         assert set(mine.persons) == set(plain.persons)
-        for name in ("p", "p_holm", "p_area_holm", "family_size", "rank1", "choice_unmatched"):
+        for name in ("p_rank1", "p_area_holm", "family_size", "rank1", "choice_unmatched"):
             assert mine.row.get(name) == pytest.approx(plain.row.get(name), nan_ok=True)
         if "rank1" in mine.row:
             assert mine.row["site_sex_rank1"] > mine.row["chance"]

@@ -257,7 +257,7 @@ def read_attacked(given: Any, asked: Any) -> Attacked:
     gallery, queries = manifest.read_many(given.enrolled), manifest.read_many(given.attacked)
     people = people_of(gallery, queries)
     return Attacked(
-        evaluate_all(_each(given.attacks, more), protocol, criteria, people),
+        evaluate_all(_each(given.attacks, more), protocol, criteria, asked.floors, people),
         more,
         gallery,
         queries,
