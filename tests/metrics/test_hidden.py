@@ -46,7 +46,7 @@ def test_a_number_in_a_corner(scan, head, value, zeroed):
     """Below the noise, in air that was left as it was or set to zero."""
     variant = scan.copy()
     if zeroed:
-        variant[:15] = 0
+        variant[:15, :15] = 0
     variant[0, 0, 0] = value if zeroed or value != scan[0, 0, 0] else value + 1
     assert count(scan, variant, head) == 1
 

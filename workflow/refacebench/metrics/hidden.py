@@ -20,7 +20,8 @@ from refacebench.metrics.verdict import thresholds
 
 #: A mark lies alone: in a cube of so many voxels an edge around each of its voxels ...
 CUBE = 7
-#: ... no more than so many were written.  Noise that fills the air takes most of them.
+#: ... no more than so many changed, or the method wrote no more than so many in all the air.
+#: Noise and zeros change most voxels of what they fill.
 MOST_TOGETHER = 27
 
 
@@ -50,23 +51,31 @@ def odd_voxels(
     Returns
     -------
     int
-        Voxels more than ``far_mm`` from the head that were written (changed, and
-        not to zero), and which are either as bright as tissue (and far above the air's noise), or alone in air that is zero or as
-        it was (:data:`CUBE`, :data:`MOST_TOGETHER`).  None where a method fills the air with
-        noise or zeros.
+        Voxels more than ``far_mm`` from the head that changed, and not to zero, and are either as
+        bright as tissue (and far above the air's noise), or alone in air that is as it was, or
+        the only ones that the method wrote so far out beside zeros (:data:`CUBE`,
+        :data:`MOST_TOGETHER`).  None where a method fills the air with noise or zeros.
     """
     from scipy.ndimage import distance_transform_edt, uniform_filter
 
     limits = thresholds(limits)
-    written = (variant != original) & (variant != 0)
+    changed = variant != original
+    written = changed & (variant != 0)
     if not written.any() or not head.any():
         return 0
     far = distance_transform_edt(~head, sampling=spacing) > limits["far_mm"]
-    if not (written & far).any():
+    written &= far
+    if not written.any():
         return 0
     # Twice what noise reaches in the original: new noise of the same kind never does.
     dark = max(limits["air"] * level, 2 * float(np.quantile(original[far], 0.999)))
-    bright = (variant > original) & (variant > dark)
-    together = uniform_filter(written.astype(np.float32), CUBE, mode="constant") * CUBE**3
+    rose = variant > original
+    bright = rose & (variant > dark)
+    together = uniform_filter(changed.astype(np.float32), CUBE, mode="constant") * CUBE**3
     alone = together <= MOST_TOGETHER + 0.5
-    return int(np.count_nonzero(written & far & (bright | alone)))
+    odd = bright | alone
+    # A soft mask makes many values smaller, but adds none.
+    for those in (written, written & rose):
+        if np.count_nonzero(those) <= MOST_TOGETHER:
+            odd |= those
+    return int(np.count_nonzero(written & odd))
