@@ -18,20 +18,21 @@ import pandas as pd
 import yaml
 
 from refacebench.results import catalogue
+from refacebench.results.volume_tests import FAMILIES
 from refacebench.statistics.attack_tables import main_rows
 
 HERE = Path(__file__).parent
 #: A volume's change counts from this size on; smaller ones may be significant but are no fault.
-LEAST_CHANGE_PCT = 1.0
+LEAST_CHANGE_PCT = 0.5
 ALPHA = 0.05
 
-#: What must be found of each method, and what may be besides.
+#: What must be found of each method, and what may be besides (``volumes``: any of them).
 PLANTED = {
     "null": ("face attack", ""),
     "clean": ("", ""),
     "nothing_done": ("face attack", ""),
     "nose_left": ("face", "attack"),
-    "brain_cut": ("brain frontal", "gm wm brain volume"),
+    "brain_cut": ("brain frontal", "volumes"),
     "region_shrunk": ("thalamus_left", ""),
     "face_copied": ("odd", ""),
     "identity_written": ("odd", ""),
@@ -75,7 +76,9 @@ def verdicts(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     for variant, (must, may) in PLANTED.items():
         found = signs(tables, variant)
         missing = set(must.split()) - set(found)
-        beside = set(found) - set(must.split()) - set(may.split())
+        allowed = {*must.split(), *may.split()}
+        allowed |= set(FAMILIES) if "volumes" in allowed else set()
+        beside = set(found) - allowed
         rows.append(
             {
                 "method": variant,
