@@ -181,6 +181,8 @@ def evaluate(
     row, persons = _rates(t, like, protocol, criteria)
     row |= _reverse_choice(scores, setting, protocol, criteria, people)
     row |= _galleries(t, like, _likeness(scores, people, SITE_AND_SEX), protocol.options)
+    if people is None:  # nobody was asked about
+        row["matched_on"] = ""
     row |= _rankings(t, protocol, criteria)
     row |= secondary(t)
     strata, row["swapped_within"] = galleries.strata(like)
