@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 COARSE = {"voxel_mm": 8.0}
 #: A network that trains in a second.
 SMALL = {
-    **{"voxel_mm": 12.0, "channels": [4, 8, 8], "epochs": 12, "decay_epochs": 0, "batch": 4},
+    **{"voxel_mm": 12.0, "channels": [4, 8, 8], "epochs": 10, "decay_epochs": 0, "batch": 4},
     **{"steps_per_epoch": 4, "bin_years": 5.0, "sigma_years": 5.0, "dropout": 0.1},
     **{"optimiser": "adam", "shift_voxels": 0, "folds": 0, "min_train": 3, "device": "cpu"},
     **{"precision": "float32"},
@@ -54,20 +54,16 @@ def test_a_model_of_the_brain_sees_no_face_and_one_of_the_face_no_brain(scan):
     volume, brain = scan
     rng = np.random.default_rng(0)
     other = volume.with_data(np.where(brain, volume.data, rng.uniform(0, 99, volume.shape)))
-    # Voxels at the brain's edge are averages of both; not so far inside.
-    inside = pose.fit(volume.with_data(brain), field=volume).matrix
-    assert inside.shape == (4, 4)
     one, two = (seen(v, brain, "brain", 4.0) for v in (volume, other))
-    from scipy.ndimage import binary_erosion
-
-    core = binary_erosion(one > 0, iterations=2)
-    ratio = one[core] / two[core]
-    assert core.sum() > 1000
-    np.testing.assert_allclose(ratio, ratio.mean(), rtol=1e-3)
+    ratio = one[one > 0.1] / two[one > 0.1]
+    assert ratio.size > 10_000
+    # Only what the 99th percentile of all counts as air may differ, and so the mean.
+    np.testing.assert_allclose(ratio, ratio.mean(), rtol=1e-4)
     other = volume.with_data(np.where(brain, rng.uniform(0, 99, volume.shape), volume.data))
     one, two = (seen(v, brain, "face", 4.0) for v in (volume, other))
-    np.testing.assert_array_equal(one > 0, two > 0)
-    np.testing.assert_allclose(one, two, rtol=1e-4)
+    ratio = one[one > 0.1] / two[one > 0.1]
+    assert ratio.size > 10_000
+    np.testing.assert_allclose(ratio, ratio.mean(), rtol=1e-4)
     assert (seen(volume, brain, "head", 4.0) != seen(other, brain, "head", 4.0)).mean() > 0.05
 
 
@@ -89,15 +85,11 @@ def test_the_hole_in_the_face_does_not_show_whose_brain_it_was(scan):
 @pytest.mark.parametrize("codes", ["LAS", "PIR"])
 def test_orientation_and_units_of_the_scan_do_not_matter(scan, codes):
     volume, brain = scan
-    turned, mask = (
-        nifti.reorient(volume.with_data(data), codes) for data in (volume.data, brain)
-    )
+    turned, mask = (nifti.reorient(volume.with_data(data), codes) for data in (volume.data, brain))
     for name in ("brain", "face"):
         one = seen(volume, brain, name)
         two = seen(turned.with_data(7 * turned.data), mask.data > 0, name)
-        # The fit begins from other sums, so voxels at edges differ a little.
-        assert np.abs(one - two).mean() < 0.02
-        assert one[one > 0].mean() == pytest.approx(1, abs=0.15)
+        np.testing.assert_allclose(one, two, atol=1e-4)
 
 
 def test_an_image_without_anything_to_see_is_a_reason(scan):

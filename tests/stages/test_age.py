@@ -18,7 +18,9 @@ def chosen(train, run=lambda model, volume, brain, options: model):
     def load(folder, options):
         return json.loads((folder / "model.safetensors").read_text())
 
-    return Chosen("age_models", "net", AgeModel(version="1", train=train, load=load, run=run), {}, "1")
+    return Chosen(
+        "age_models", "net", AgeModel(version="1", train=train, load=load, run=run), {}, "1"
+    )
 
 
 def rows(folder, count=3):

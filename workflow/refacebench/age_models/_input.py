@@ -60,7 +60,7 @@ def prepare(volume: Volume, brain: np.ndarray, options: Mapping) -> np.ndarray:
     Returns
     -------
     numpy.ndarray of float32
-        The template's axes; 0 where nothing is shown, mean 1 elsewhere.
+        The template's axes; 0 where nothing is shown, 1 the mean of what is no air.
 
     Raises
     ------
@@ -69,18 +69,22 @@ def prepare(volume: Volume, brain: np.ndarray, options: Mapping) -> np.ndarray:
     """
     if not brain.any():
         raise ValueError("no brain was found in the image, by which it would be laid on a template")
-    matrix = pose.fit(volume.with_data(brain), field=volume).matrix
+    # Averaged over blocks below: the order of the axes must not decide which voxels go together.
+    volume, mask = (
+        nifti.reorient(volume.with_data(data), "RAS")
+        for data in (volume.data, brain.astype(np.float32))
+    )
+    found = mask.data > 0.5
+    matrix = pose.fit(mask.with_data(found), field=volume).matrix
     target = _grid(options["input"], options["voxel_mm"])
-    small = _on(volume, matrix, target)
-    inside = _on(volume.with_data(brain.astype(np.float32)), matrix, target) > 0.5
+    # Hidden voxels are taken out before anything is averaged.
+    visible = {"brain": found, "head": np.ones_like(found), "face": ~found}[options["input"]]
+    seen = np.maximum(_on(volume.with_data(volume.data * visible), matrix, target), 0)
     if options["input"] == "brain":
-        shown = inside
-    elif options["input"] == "head":
-        shown = np.ones_like(inside)
-    else:
-        shown = ~(inside | _hidden(target))
-    seen = np.where(shown, np.maximum(small, 0), 0)
-    bright = seen > 0.1 * float(np.percentile(small, 99))
+        seen[_on(mask, matrix, target) <= 0.5] = 0
+    elif options["input"] == "face":
+        seen[_hidden(target)] = 0
+    bright = seen > 0.1 * float(np.percentile(volume.data, 99))
     if bright.mean() < _LEAST_SHARE:
         raise ValueError(f"the image shows no {options['input']}, so there is no age to see")
     return np.clip(seen / float(seen[bright].mean()), 0, _BRIGHTEST).astype(np.float32)

@@ -24,23 +24,23 @@ STAGE = Stage(
 )
 
 
-class Trained(NamedTuple):
+class LoadedAge(NamedTuple):
     """A model as training has left it: None where there is none; and its files."""
 
     model: Any
     weights: list[Path]
 
 
-def load(card: str | Path, chosen: Chosen) -> Trained:
+def load(card: str | Path, chosen: Chosen) -> LoadedAge:
     """Load the model that a card describes, if one came out of the training."""
     facts = json.loads(Path(card).read_text())
     if "correction" not in facts:
-        return Trained(None, [])
+        return LoadedAge(None, [])
     folder = Path(card).parent
-    return Trained(chosen.method.load(folder, chosen.options), [folder / "model.safetensors"])
+    return LoadedAge(chosen.method.load(folder, chosen.options), [folder / "model.safetensors"])
 
 
-def run(row: Mapping[str, Any], chosen: Chosen, trained: Trained) -> dict[str, Any]:
+def run(row: Mapping[str, Any], chosen: Chosen, trained: LoadedAge) -> dict[str, Any]:
     """Predict the age of one image.
 
     Raises
