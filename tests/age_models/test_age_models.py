@@ -69,7 +69,7 @@ def test_a_model_of_the_brain_sees_no_face_and_one_of_the_face_no_brain(scan):
 
 def test_the_hole_in_the_face_does_not_show_whose_brain_it_was(scan):
     volume, brain = scan
-    hidden = _input._hidden(_input._grid("face", 8.0))
+    hidden = _input._hidden(8.0)
     shown = seen(volume, brain, "face")
     assert (shown[hidden] == 0).all()
     own = nifti.resample(

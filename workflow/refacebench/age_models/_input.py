@@ -7,6 +7,7 @@ Arrays in, arrays out; reads images and masks of training scans.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
@@ -83,7 +84,7 @@ def prepare(volume: Volume, brain: np.ndarray, options: Mapping) -> np.ndarray:
     if options["input"] == "brain":
         seen[_on(mask, matrix, target) <= 0.5] = 0
     elif options["input"] == "face":
-        seen[_hidden(target)] = 0
+        seen[_hidden(options["voxel_mm"])] = 0
     bright = seen > 0.1 * float(np.percentile(volume.data, 99))
     if bright.mean() < _LEAST_SHARE:
         raise ValueError(f"the image shows no {options['input']}, so there is no age to see")
@@ -110,17 +111,15 @@ def _on(volume: Volume, matrix: np.ndarray, target: Volume) -> np.ndarray:
     return nifti.resample(Volume(found.data, matrix @ found.affine), target).data
 
 
-def _hidden(target: Volume) -> np.ndarray:
+@functools.lru_cache(maxsize=2)
+def _hidden(voxel_mm: float) -> np.ndarray:
     """Return the template's brain and a margin: the same place for everybody.
 
     A hole of the person's own brain's shape would show it.
     """
-    inside = nifti.resample(_as_float(pose.template_brain()), target).data > 0.5
+    target, brain = _grid("face", voxel_mm), pose.template_brain()
+    inside = nifti.resample(brain.with_data(brain.data.astype(np.float32)), target).data > 0.5
     return grow(inside, target.spacing, _HIDDEN_MM)
-
-
-def _as_float(volume: Volume) -> Volume:
-    return volume.with_data(volume.data.astype(np.float32))
 
 
 def read(people: Sequence[Aged], options: Mapping) -> tuple[dict[str, np.ndarray], dict[str, str]]:

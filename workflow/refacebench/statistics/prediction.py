@@ -166,7 +166,7 @@ def _measures(table: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _with_intervals(found: dict, level: float) -> dict[str, float]:
-    result = {}
+    result: dict[str, float] = {}
     for name, (value, left_out) in found.items():
         low, high = _jackknife(name, value, left_out, level)
         result |= {name: float(value), f"{name}_low": low, f"{name}_high": high}
