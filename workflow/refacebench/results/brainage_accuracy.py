@@ -69,7 +69,13 @@ def compute(
     return RESULT.frame(rows)
 
 
-def _rows(measurements, segmenter, criteria, variants, model) -> Iterator[dict[str, Any]]:
+def _rows(
+    measurements: pd.DataFrame,
+    segmenter: str,
+    criteria: Criteria,
+    variants: Sequence[str],
+    model: Mapping[str, Any],
+) -> Iterator[dict[str, Any]]:
     own = pd.DataFrame(model.get("out_of_fold", {}).get("scans", {}))
     if len(own):
         yield _cross_validated(own, model["correction"], criteria)
@@ -83,7 +89,9 @@ def _rows(measurements, segmenter, criteria, variants, model) -> Iterator[dict[s
         }
 
 
-def _cross_validated(own: pd.DataFrame, correction, criteria: Criteria) -> dict[str, Any]:
+def _cross_validated(
+    own: pd.DataFrame, correction: Mapping[str, Any], criteria: Criteria
+) -> dict[str, Any]:
     predicted, age = own["predicted"].to_numpy(float), own["age"].to_numpy(float)
     persons = own["participant"]
     return {
@@ -100,7 +108,9 @@ def _mean_age(own: pd.DataFrame) -> float | None:
     return float(own.groupby("participant")["age"].mean().mean()) if len(own) else None
 
 
-def _held_out(table: pd.DataFrame, variant: str, mean, criteria: Criteria) -> dict[str, Any]:
+def _held_out(
+    table: pd.DataFrame, variant: str, mean: float | None, criteria: Criteria
+) -> dict[str, Any]:
     persons = table["participant"]
     old = _column(table, "ref_brainage_raw")
     raw = measure(table, "brainage_raw").where(old.notna())
@@ -120,7 +130,9 @@ def _column(table: pd.DataFrame, name: str) -> pd.Series:
     return table[name] if name in table else pd.Series(np.nan, index=table.index)
 
 
-def _accuracy(raw, corrected, age, persons: pd.Series, criteria: Criteria) -> dict[str, Any]:
+def _accuracy(
+    raw: Any, corrected: Any, age: Any, persons: pd.Series, criteria: Criteria
+) -> dict[str, Any]:
     raw, corrected, age = (np.asarray(values, dtype=float) for values in (raw, corrected, age))
     known = np.isfinite(raw) & np.isfinite(age)
     found = prediction.accuracy(raw, age, persons, criteria.level)
@@ -134,7 +146,7 @@ def _accuracy(raw, corrected, age, persons: pd.Series, criteria: Criteria) -> di
     return {"n": persons[known].nunique(), "n_scans": int(known.sum()), **kept, **biases}
 
 
-def _p(predicted, age, persons, criteria: Criteria) -> float:
+def _p(predicted: Any, age: Any, persons: pd.Series, criteria: Criteria) -> float:
     return prediction.permutation_p(predicted, age, persons, n=criteria.n_boot, seed=criteria.seed)
 
 

@@ -50,7 +50,8 @@ def _notes(view: View) -> list[tuple[str, str]]:
 def printed(view: View) -> Printed:
     """Return one row a model and variant; none without age models."""
     table = view.rows("brainage_images")
-    rows, columns = [], []
+    rows: list[list[str]] = []
+    columns: list[str] = []
     for model in dict.fromkeys(table["model"]) if len(table) else ():
         own = View({"brainage": table[table["model"] == model]}, view.criteria, look=view.look)
         columns, found = brainage.printed(own)

@@ -74,8 +74,8 @@ def run(
     try:
         sides = [people(paths) for paths in (train, validation)]
         chosen.method.train(*sides, folder, chosen.options, seed)
-    except NotEnoughTraining as reason:
-        _write(card, reasons.clean(str(reason)))
+    except NotEnoughTraining as error:
+        _write(card, reasons.clean(str(error)))
     except Exception as error:
         passing = sandbox.may_pass(error)
         if not passing and not isinstance(error, TrainingFailed):

@@ -29,7 +29,7 @@ class SFCN(nn.Module):
         super().__init__()
         sizes = [1, *channels]
         last = len(channels)
-        blocks = []
+        blocks: list[nn.Module] = []
         for number, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False), start=1):
             # The last one looks at single voxels and does not shrink.
             kernel = 1 if number == last else 3
