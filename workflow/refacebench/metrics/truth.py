@@ -38,6 +38,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from refacebench.head import face_parts, template
+from refacebench.head.labels import is_brain
 from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 from refacebench.metrics import overlap
@@ -79,6 +80,28 @@ def brain_of(labels: np.ndarray) -> np.ndarray:
         A ``desc-truth_dseg`` image (:data:`refacebench.vocabulary.TRUTH`).
     """
     return ~np.isin(labels, (0, TRUTH["other_head"], TRUTH["csf"]))
+
+
+def volumes(labels: Volume) -> dict[str, float]:
+    """Return the true volumes in ml, by counting voxels.
+
+    What each volume means is the segmenters' convention
+    (:mod:`refacebench.segmenters.deepbet_atlas`).  Small structures are counted coarsely: of a
+    structure of 1 ml, 2 mm voxels that lie differently count a few percent more or less.
+
+    Returns
+    -------
+    dict
+        ``tiv``, ``brain``, ``gm``, ``wm``, ``csf``, ``vcsf`` and those
+        :data:`refacebench.vocabulary.REGIONS` that are labelled at all.
+    """
+    masks = overlap.truth_structures(labels.data)
+    masks |= {"tiv": is_brain(labels.data), "brain": masks["gm"] | masks["wm"]}
+    masks["csf"] = (labels.data == TRUTH["csf"]) | masks["vcsf"]
+    found = {name: float(np.count_nonzero(mask) * labels.voxel_ml) for name, mask in masks.items()}
+    counts = np.bincount(labels.data.ravel(), minlength=max(TRUTH_REGIONS.values()) + 1)
+    named = {name: int(counts[label]) for name, label in TRUTH_REGIONS.items()}
+    return found | {name: count * labels.voxel_ml for name, count in named.items() if count}
 
 
 def to_template(labels: Volume) -> np.ndarray | None:
