@@ -82,12 +82,16 @@ def brain_of(labels: np.ndarray) -> np.ndarray:
     return ~np.isin(labels, (0, TRUTH["other_head"], TRUTH["csf"]))
 
 
-def volumes(labels: Volume) -> dict[str, float]:
-    """Return the true volumes in ml, by counting voxels.
+def volumes(held: np.ndarray, voxel_ml: float) -> dict[str, float]:
+    """Return the true volumes in ml from how many voxels each label holds.
 
     What each volume means is the segmenters' convention
-    (:mod:`refacebench.segmenters.deepbet_atlas`).  Small structures are counted coarsely: of a
-    structure of 1 ml, 2 mm voxels that lie differently count a few percent more or less.
+    (:mod:`refacebench.segmenters.deepbet_atlas`).
+
+    Parameters
+    ----------
+    held : numpy.ndarray
+        Voxels, whole ones or shares of them, of label 0, 1, 2 ...; shape (labels,).
 
     Returns
     -------
@@ -95,13 +99,13 @@ def volumes(labels: Volume) -> dict[str, float]:
         ``tiv``, ``brain``, ``gm``, ``wm``, ``csf``, ``vcsf`` and those
         :data:`refacebench.vocabulary.REGIONS` that are labelled at all.
     """
-    masks = overlap.truth_structures(labels.data)
-    masks |= {"tiv": is_brain(labels.data), "brain": masks["gm"] | masks["wm"]}
-    masks["csf"] = (labels.data == TRUTH["csf"]) | masks["vcsf"]
-    found = {name: float(np.count_nonzero(mask) * labels.voxel_ml) for name, mask in masks.items()}
-    counts = np.bincount(labels.data.ravel(), minlength=max(TRUTH_REGIONS.values()) + 1)
-    named = {name: int(counts[label]) for name, label in TRUTH_REGIONS.items()}
-    return found | {name: count * labels.voxel_ml for name, count in named.items() if count}
+    labels = np.arange(len(held))
+    masks = overlap.truth_structures(labels)
+    masks |= {"tiv": is_brain(labels), "brain": masks["gm"] | masks["wm"]}
+    masks["csf"] = masks["vcsf"] | (labels == TRUTH["csf"])
+    masks |= {name: labels == label for name, label in TRUTH_REGIONS.items() if held[label:].any()}
+    found = {name: float(held[mask].sum() * voxel_ml) for name, mask in masks.items()}
+    return {name: ml for name, ml in found.items() if ml > 0 or name not in TRUTH_REGIONS}
 
 
 def to_template(labels: Volume) -> np.ndarray | None:

@@ -96,8 +96,8 @@ def caption(view: View) -> str:
     return words.join(
         "Absolute difference between two sessions of a participant, the later one a declared "
         f"rescan, in percent of their mean{view.by}. Equivalence is tested within "
-        f"{margins(table, table, criteria)}; no margin is larger than {cap(criteria)}, and beside "
-        f"it within {fixed(criteria)}.",
+        f"{margins(table, table, criteria)}, and beside it within {fixed(criteria)}. No margin is "
+        f"larger than {cap(criteria)}.",
         _bound(table, criteria),
         noise(table, criteria),
         words.cohort(table) if rescanned else NO_RESCAN,
@@ -122,12 +122,12 @@ NO_RESCAN = (
 
 
 def printed(view: View) -> Printed:
-    """Return one row a volume: how much rescans differ, the margin, and who is within it."""
+    """Return one row a volume: how much rescans differ, the margin, how many are within."""
     table, volumes = view.rows("repeatability"), view.rows("volumes")
     truth = table["noise_share"].notna().any()
     columns = ["Volume", "Two scans differ by (%)"]
     columns += ["by true labels (%)", "segmenter's noise (%)"] if truth else []
-    columns += ["Margin (%)", "from", "Shown equivalent", "at the fixed margin"]
+    columns += ["Margin (%)", "from", "Variants shown equivalent", "at the fixed margin"]
     rows = []
     for _, row in table.iterrows():
         cells = [
@@ -138,20 +138,20 @@ def printed(view: View) -> Printed:
             stand_in = " (all GM)" if row["true_of"] not in ("", row["region"]) else ""
             cells += [number(row["true_mean_abs_pct"], 2) + stand_in, percent(row["noise_share"])]
         cells += [number(row["margin_pct"], 2), SOURCES.get(row["margin_source"], NO_VALUE)]
-        rows.append([*cells, *_who(volumes, row["region"], view)])
+        rows.append([*cells, *_who(volumes, row["region"])])
     return columns, rows
 
 
-def _who(volumes: pd.DataFrame, region: str, view: View) -> list[str]:
-    """Return which variants are shown to be equivalent in a volume, at either margin."""
+def _who(volumes: pd.DataFrame, region: str) -> list[str]:
+    """Return how many variants are shown to be equivalent in a volume, at either margin."""
     if volumes.empty:
         return [NO_VALUE] * 2
     mine = volumes[volumes["region"] == region]
-    found = []
-    for name in ("equivalent", "equivalent_fixed"):
-        names = [view.look.label(v) for v in view.look.sort(mine["variant"][is_true(mine[name])])]
-        found.append(", ".join(names) or "none")
-    return found
+    total = int(mine["p_tost"].notna().sum())
+    return [f"{int(is_true(mine[name]).sum())}/{total}" for name in _VERDICTS]
+
+
+_VERDICTS = ("equivalent", "equivalent_fixed")
 
 
 RESULT = Result(

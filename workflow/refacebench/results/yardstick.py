@@ -155,12 +155,13 @@ def noise(rescans: pd.DataFrame, criteria: Criteria) -> str:
         return ""
     worst = rows.loc[(rows["mean_abs_pct"] - rows["true_mean_abs_pct"]).idxmax()]
     text = (
-        "How much the same scans differ by their true labels shows how much is the segmenter's own "
-        f"noise: in {region_label(worst['region'])} it finds {worst['mean_abs_pct']:.2g} %, the "
-        f"labels {worst['true_mean_abs_pct']:.2g} %"
+        "The true labels of the same scans tell how much of it is the segmenter's own noise: in "
+        f"{region_label(worst['region'])} two scans of a person differ by "
+        f"{worst['mean_abs_pct']:.2g} % by the segmenter and by {worst['true_mean_abs_pct']:.2g} % "
+        "by the labels"
     )
     if worst["true_of"] != worst["region"]:
-        text += " (of all grey matter: they have no lobes)"
+        text += " (of all grey matter, as they have no lobes)"
     return words.join(text + ".", _mostly_noise(rows, criteria))
 
 
@@ -168,12 +169,15 @@ def _mostly_noise(rows: pd.DataFrame, criteria: Criteria) -> str:
     mine = rows[rows["noise_share"] > MOSTLY]
     if mine.empty:
         return ""
-    few = 8
     names = [region_label(name) for name in dict.fromkeys(mine["region"])]
-    listed = ", ".join(names[:few]) + (f" and {len(names) - few} more" if len(names) > few else "")
     total = rows["region"].nunique()
+    where = f"In all {total} volumes"
+    if len(names) < total:
+        few = 8
+        more = f" and {len(names) - few} more" if len(names) > few else ""
+        where = f"In {len(names)} of {total} volumes ({', '.join(names[:few])}{more})"
     return (
-        f"In {len(names)} of {words.plural(total, 'volume')} more than half of the scan-rescan "
-        f"difference is that noise ({listed}): there only the largest acceptable change "
-        f"({cap(criteria)}) keeps a real change from passing as equivalent."
+        f"{where} more than half of the scan-rescan difference is that noise. It says nothing of "
+        "what matters to an anatomist: claims of equivalence there rest on the largest acceptable "
+        f"change ({cap(criteria)})."
     )

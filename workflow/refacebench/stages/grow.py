@@ -30,7 +30,7 @@ STAGE = Stage(
     may_read=("*",),
     adds={"path": "the grown T1w image", "truth_path": "its true labels, see vocabulary.TRUTH"},
     may_add={
-        f"truth_vol_{name}": f"true volume of {name}, ml: its labelled voxels"
+        f"truth_vol_{name}": f"true volume of {name}, ml; the method's own, or its labelled voxels"
         for name in (*GLOBALS, *REGIONS)
     },
 )
@@ -65,8 +65,9 @@ def run(
     made = dict(chosen.method.grow(row, chosen.options, seed, base, home))
     if made.get("truth_path"):
         labels = nifti.read(made["truth_path"])
-        found = truth.volumes(labels.with_data(np.rint(labels.data).astype(np.uint8)))
-        made |= {f"truth_vol_{name}": ml for name, ml in found.items()}
+        held = np.bincount(np.rint(labels.data).astype(int).ravel(), minlength=256)
+        found = truth.volumes(held, labels.voxel_ml)
+        made = {f"truth_vol_{name}": ml for name, ml in found.items()} | made
     return made
 
 
