@@ -91,7 +91,7 @@ def _rescanned(rescans: pd.DataFrame | None) -> str:
 
 def _why_fixed(rescans: pd.DataFrame | None, criteria: Criteria) -> str:
     why = "" if rescans is None else margin_from_settings(rescans, criteria)
-    return ", ".join(part for part in (origin(criteria), f", {why}" if why else "") if part)
+    return origin(criteria) + (f", {why}" if why else "")
 
 
 def origin(criteria: Criteria) -> str:

@@ -129,12 +129,12 @@ class Rescans:
         self.cap_pct = cap_pct
         top = min(cap_pct, float(self.values.mean())) if len(self.values) else np.nan
         self._margins = np.linspace(0.0, top, STEPS + 1)[1:]
-        self._chances = chance_below(self.values, self._margins) if len(self.values) else None
+        self._chances = chance_below(self.values, self._margins)
 
     def p_value(self, changes, zero_method: str = "pratt") -> float:
         """Return the p value of :func:`within_rescans`."""
         values = finite(changes)
-        if self._chances is None or not len(values):
+        if not len(self.values) or not len(values):
             return np.nan
         # The larger the margin, the surer the changes and the less sure the margin.
         low, high = -1, STEPS - 1
