@@ -46,8 +46,8 @@ def signs(tables: dict[str, pd.DataFrame], variant: str) -> dict[str, str]:
     """Return what the tables show of a method: the sign, and the number behind it.
 
     ``face``, ``brain``, ``odd`` and ``crash`` from the table ``quality`` (Failure I, Failure II,
-    voxels written far from the head, no output); ``attack`` where an attack
-    does better than chance (``tradeoff``); a volume's name where it changes significantly (Holm) and by
+    voxels written far from the head, no output); ``attack`` where an attack does better than
+    chance (``tradeoff``); a volume's name where it changes significantly (Holm) and by
     :data:`LEAST_CHANGE_PCT` or more (``volumes``).
     """
     row = tables["quality"].set_index("variant").loc[variant]
