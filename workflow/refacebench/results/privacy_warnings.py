@@ -107,8 +107,8 @@ def _unmatched(results: Sequence[Evaluation]) -> list[dict[str, Any]]:
         message = (
             f"only {row['n_matched']} of {n} originals could be compared with people who are all "
             "like them (same site, sex or age band): there are too few. An attack that sees only "
-            f"site and sex picks {100 * alone:.0f} % (chance {100 * row['choice_chance']:.0f} %); a rate up to "
-            "that needs no face"
+            f"site and sex picks {100 * alone:.0f} % (chance {100 * row['choice_chance']:.0f} %); "
+            "a rate up to that needs no face"
         )
     return [_warning(UNMATCHED, "", ORIGINAL, row["setting"], {}, message + ".")]
 
