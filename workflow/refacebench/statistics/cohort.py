@@ -17,7 +17,7 @@ from refacebench.vocabulary import OK, UNAVAILABLE, split_variant
 
 RESCAN, FOLLOWUP = "rescan", "followup"
 #: Columns that a pair takes from its original.
-_IDENTITY = ["participant", "scan", "site", "age"]
+_IDENTITY = ["participant", "scan", "site", "age", "sex"]
 
 
 def variants_of(measurements: pd.DataFrame, variants: Sequence[str] | None = None) -> list[str]:
@@ -118,8 +118,8 @@ def pairs(
     Returns
     -------
     pandas.DataFrame
-        The variant's columns, with ``participant``, ``scan``, ``site`` and
-        ``age`` of the original; the original's volumes and predicted ages as
+        The variant's columns, with ``participant``, ``scan``, ``site``,
+        ``age`` and ``sex`` of the original; the original's volumes and predicted ages as
         floats ``ref_<name>``; ``ok``, False where the variant failed.
     """
     original = references(measurements, segmenter, criteria)
