@@ -181,7 +181,9 @@ def _omnibus(table: pd.DataFrame) -> str:
     ]
     if not said:
         return "Friedman's test over all methods needs three methods and was not made."
-    return f"Friedman's test over all methods (Holm-corrected over the measures): {'; '.join(said)}."
+    return (
+        f"Friedman's test over all methods (Holm-corrected over the measures): {'; '.join(said)}."
+    )
 
 
 def _p(value: float) -> str:

@@ -2,8 +2,8 @@
 
 ``difference`` is the Hodges-Lehmann shift of refaced minus defaced with its exact interval: of
 sizes of changes in percent of the original for volumes, of Dice, and of the size of the shift of
-brain age in years; ``smaller`` is 1 where the refaced variant is shown to be nearer to the original,
--1 where farther, 0 where neither is shown.  ``p`` is of the paired signed-rank test on
+brain age in years; ``smaller`` is 1 where the refaced variant is shown to be nearer to the
+original, -1 where farther, 0 where neither is shown.  ``p`` is of the paired signed-rank test on
 participants, ``p_holm`` corrected within ``family``: ``regions`` = 17 regions and TIV x refaced
 variants, ``globals`` = the other whole-brain volumes, each other measure x refaced variants.
 ``differs_defaced`` and ``differs_refaced`` say whether the volume differs from the original's
@@ -66,12 +66,14 @@ def compute(
             defacer, refacer = split_variant(variant)
             if not refacer:
                 continue
-            both = [pairs(measurements, segmenter, v, criteria) for v in (defacer, variant)]
-            if not all(map(len, both)):
+            defaced, refaced = (
+                pairs(measurements, segmenter, v, criteria) for v in (defacer, variant)
+            )
+            if defaced.empty or refaced.empty:
                 continue  # a program that is not on this machine
             names = {"variant": variant, "defacer": defacer, "segmenter": segmenter}
             tests = _differs(volumes, segmenter, (defacer, variant), criteria)
-            rows += [{**names, **row} for row in _rows(*both, tests, criteria)]
+            rows += [{**names, **row} for row in _rows(defaced, refaced, tests, criteria)]
     return _with_families(RESULT.frame(rows), criteria)
 
 

@@ -2,7 +2,8 @@
 
 Of methods (controls are none): ``effect`` is the Hodges-Lehmann shift of participants' changes in
 a ``group`` of a ``factor`` (site, sex, age), ``low`` and ``high`` its exact interval (missing for
-five participants or fewer).  Volumes in percent of the original, Dice less 1, ``age_shift`` in years.
+five participants or fewer).  Volumes in percent of the original, Dice less 1, ``age_shift`` in
+years.
 ``p_interaction`` is that of the Kruskal-Wallis statistic over groups, by permutation of
 participants between them, the same in all rows of a variant, measure and factor; ``p_holm`` is
 corrected over all variants and measures of a factor (``family_size``).  ``small`` is 1 in groups of
@@ -58,7 +59,9 @@ def group_of(table: pd.DataFrame, factor: str, criteria: Criteria) -> pd.Series:
     if factor == "age":
         numbers = pd.to_numeric(given, errors="coerce").to_numpy(float)
         given = pd.Series(subgroups.bands(numbers, criteria.age_bands), index=first.index)
-    given = given.fillna("").astype(str).str.strip().replace({"": NOT_RECORDED, "n/a": NOT_RECORDED})
+    given = (
+        given.fillna("").astype(str).str.strip().replace({"": NOT_RECORDED, "n/a": NOT_RECORDED})
+    )
     return pd.Series(given.to_numpy(), index=names.to_numpy())
 
 
@@ -119,8 +122,9 @@ def caption(view: View) -> str:
     return words.join(
         f"Does the effect of a method differ between subgroups{view.by}? The smallest p of any "
         f"measure ({', '.join(outcome.name for outcome in MEASURES)}) by site, sex and age band: "
-        "permutation of participants between groups (Kruskal-Wallis statistic), Holm-corrected over "
-        "the methods and measures of each factor. Effects of all subgroups, with intervals that are "
+        "permutation of participants between groups (Kruskal-Wallis statistic), Holm-corrected "
+        "over the methods and measures of each factor; the effects of the groups where p < "
+        f"{view.criteria.alpha:g}. Effects of all subgroups, with intervals that are "
         "not adjusted, are in the table. No difference shown is no proof of none: tests of "
         "interactions need far more participants than tests of effects.",
         *_cells(table),
@@ -158,23 +162,27 @@ def printed(view: View) -> Printed:
     columns = ["Method", *[f"By {factor}: smallest p (Holm)" for factor in factors]]
     rows = []
     for label, mine in by_variant(table, view.look):
-        rows.append([label, *[_smallest(mine[mine["factor"] == f]) for f in factors]])
+        cells = [_smallest(mine[mine["factor"] == f], view.criteria.alpha) for f in factors]
+        rows.append([label, *cells])
     return columns, rows
 
 
-def _smallest(tests: pd.DataFrame) -> str:
+def _smallest(tests: pd.DataFrame, alpha: float) -> str:
+    """Return the smallest p and its measure; the effects of the groups where they differ."""
     known = tests.dropna(subset=["p_interaction"])
     if known.empty:
         return NO_VALUE
     row = known.loc[known["p_interaction"].astype(float).idxmin()]
-    mine = known[known["measure"] == row["measure"]]
-    mine = mine[mine["group"] != NOT_RECORDED]
+    text = f"{number(row['p_holm'], 3)} ({row['measure']})"
+    if not row["p_holm"] < alpha:
+        return text
+    mine = known[(known["measure"] == row["measure"]) & (known["group"] != NOT_RECORDED)]
     digits = 4 if row["measure"].startswith("dice") else 2
     effects = ", ".join(
         f"{r.group} {number(r.effect, digits, True)}{' (few)' if r.small else ''}"
         for r in mine.itertuples()
     )
-    return f"{number(row['p_holm'], 3)} ({row['measure']}: {effects})"
+    return f"{text}: {effects}"
 
 
 RESULT = Result(

@@ -29,6 +29,7 @@ from refacebench.results.volume_tests import FAMILIES
 from refacebench.statistics import agreement, outcomes, paired
 from refacebench.statistics.cohort import by_participant, each, measure
 from refacebench.statistics.criteria import Criteria
+from refacebench.vocabulary import NULL
 
 #: Volumes of the figure and the page's table.
 SHOWN = ("tiv", "gm", "wm", "csf")
@@ -58,15 +59,15 @@ def _row(table: pd.DataFrame, region: str, criteria: Criteria) -> dict[str, Any]
     possible = outcomes.volume(region).possible(table)
     variant = measure(table, f"vol_{region}").where(change.notna())
     original = table.get(f"ref_vol_{region}", variant).where(change.notna())
-    both = [by_participant(values, persons).to_numpy() for values in (original, variant)]
+    old, new = (by_participant(values, persons).to_numpy() for values in (original, variant))
     found = agreement.limits(by_participant(change, persons), criteria.level)
-    icc, icc_low, icc_high = agreement.icc_a1(np.column_stack(both), criteria.level)
+    icc, icc_low, icc_high = agreement.icc_a1(np.column_stack([old, new]), criteria.level)
     names = {"bias": "bias_pct", "sd": "sd_pct", "lower": "lower_pct", "upper": "upper_pct"}
     return {
         "n_scans": int(change.notna().sum()),
         "n_failed": int((possible & change.isna()).sum()),
         **{names.get(name, name): value for name, value in found.items()},
-        **agreement.proportional(*both, criteria.level),
+        **agreement.proportional(old, new, criteria.level),
         "icc": icc,
         "icc_low": icc_low,
         "icc_high": icc_high,
@@ -78,10 +79,11 @@ def caption(view: View) -> str:
     level = f"{100 * view.criteria.level:g} %"
     table = view.rows("volume_agreement")
     return words.join(
-        f"Agreement of volumes with the original's{view.by}, in percent of the original: bias (mean "
-        "change) and the limits between which 95 % of participants' changes would lie. In the "
-        f"figure thick lines are the {level} interval of the bias, thin ones run from limit to "
-        f"limit, brackets are the limits' outer {level} bounds. Intervals are for each volume by "
+        f"Agreement of volumes with the original's{view.by}, in percent of the original: bias "
+        "(mean change) and the limits between which 95 % of participants' changes would lie. In "
+        f"the figure thick lines are the {level} interval of the bias, thin ones run from limit to "
+        f"limit, brackets are the limits' outer {level} bounds; skull-stripped scans, a control, "
+        "stand in the table alone. Intervals are for each volume by "
         "itself, not adjusted, and exact where changes are normal; few participants give "
         "wide bounds. ICC(A,1): absolute agreement of single measurements; it also grows with the "
         "differences between people, so that a high one alone says little.",
@@ -105,7 +107,12 @@ def _slopes(table: pd.DataFrame, view: View) -> str:
 
 @styled
 def draw(table: pd.DataFrame, look: Look) -> Any:
-    """Draw bias and limits of agreement of the whole-brain volumes, one row a variant."""
+    """Draw bias and limits of agreement of the whole-brain volumes, one row a variant.
+
+    Skull-stripped scans change so much that nothing else could be read off beside them.
+    """
+    if len(table):
+        table = table[(table["variant"] == NULL) | ~table["variant"].map(outcomes.is_control)]
     shown = [r for r in SHOWN if len(table) and table.loc[table["region"] == r, "n"].max() >= 3]
     if not shown:
         return message_figure("No variant with enough measured volumes.")
@@ -140,7 +147,12 @@ def printed(view: View) -> Printed:
     table = view.rows("volume_agreement")
     if table.empty:
         return [], []
-    columns = ["Variant", "n (failed)", *[f"{region_label(r)} (%)" for r in SHOWN], "Lowest ICC(A,1)"]
+    columns = [
+        "Variant",
+        "n (failed)",
+        *[f"{region_label(r)} (%)" for r in SHOWN],
+        "Lowest ICC(A,1)",
+    ]
     rows = []
     for label, mine in by_variant(table, view.look):
         by = mine.set_index("region")

@@ -63,7 +63,7 @@ def _factors(n: int, level: float, inside: float) -> tuple[float, float]:
 
 
 def proportional(first, second, level: float = 0.95) -> dict[str, float]:
-    """Return the slope of difference (second minus first) on mean: does the bias grow with size?
+    """Return the slope of difference (second minus first) on mean: a bias that grows with size.
 
     Returns
     -------

@@ -177,12 +177,7 @@ def participants(tables: Mapping[str, pd.DataFrame], outcome: Outcome) -> Partic
         mine = table[outcome.possible(table).to_numpy(bool)]
         found, persons = outcome.values(mine), mine["participant"].astype(str)
         values[variant] = by_participant(found, persons)
-        failed[variant] = found.isna().groupby(persons).any()
+        failed[variant] = by_participant(found.isna().astype(float), persons)
     people = sorted({name for column in failed.values() for name in column.index})
-    return Participants(
-        pd.DataFrame({v: column.reindex(people) for v, column in values.items()}, index=people),
-        pd.DataFrame(
-            {v: column.reindex(people, fill_value=True) for v, column in failed.items()},
-            index=people,
-        ).astype(bool),
-    )
+    lost = pd.DataFrame(failed, index=people)
+    return Participants(pd.DataFrame(values, index=people), lost.fillna(1.0).astype(bool))

@@ -68,7 +68,8 @@ def rank_order(n: int, level: float) -> int:
         from scipy.stats import norm
 
         spread = np.sqrt(n * (n + 1) * (2 * n + 1) / 24)
-        return max(0, int(np.floor(n * (n + 1) / 4 - norm.isf(tail) * spread)))
+        # With the continuity correction of one half.
+        return max(0, int(np.floor(n * (n + 1) / 4 - norm.isf(tail) * spread + 0.5)))
     ways = np.ones(1)
     for rank in range(1, n + 1):
         gap = np.zeros(rank)
