@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from refacebench.statistics import paired
-from refacebench.statistics.shifts import shift
+from refacebench.statistics.shifts import ends, pair_means
+from refacebench.statistics.summaries import median
 
 #: A method that failed on more than this share of the participants is left out of Friedman's
 #: test of completers: it asks for participants on whom no method failed.
@@ -109,18 +110,18 @@ def pairwise(
         first, second = values[one].to_numpy(float), values[other].to_numpy(float)
         differences = first - second
         everybody = with_failures(first, second, low_is_good)
-        difference, low, high = shift(differences, level)
+        means = pair_means(differences)
+        (low, high), (low_joint, high_joint) = ends(means, level), ends(means, at_once)
         rows.append(
             {
                 "first": one,
                 "second": other,
                 "n": int(np.isfinite(differences).sum()),
-                "difference": difference,
+                "difference": median(means),
                 "low": low,
                 "high": high,
-                **dict(
-                    zip(("low_joint", "high_joint"), shift(differences, at_once)[1:], strict=True)
-                ),
+                "low_joint": low_joint,
+                "high_joint": high_joint,
                 "p": paired.wilcoxon(differences, zero_method)[1],
                 "n_all": len(everybody),
                 "p_all": paired.wilcoxon(everybody, zero_method)[1],

@@ -43,14 +43,24 @@ def shift(differences, level: float = 0.95) -> tuple[float, float, float]:
     >>> shift([1.0, 2.0, 4.0])[0]
     2.25
     """
-    values = finite(differences)
-    if not len(values):
+    means = pair_means(differences)
+    if not len(means):
         return (np.nan, *NO_INTERVAL)
-    upper = np.triu_indices(len(values))
-    means = np.sort((values[upper[0]] + values[upper[1]]) / 2)
-    k = rank_order(len(values), level)
-    ends = (float(means[k - 1]), float(means[-k])) if k else NO_INTERVAL
-    return (float(np.median(means)), *ends)
+    return (float(np.median(means)), *ends(means, level))
+
+
+def pair_means(differences) -> np.ndarray:
+    """Return the means of all pairs of finite differences, each with itself too, in order."""
+    values = finite(differences)
+    first, second = np.triu_indices(len(values))
+    return np.sort((values[first] + values[second]) / 2)
+
+
+def ends(means: np.ndarray, level: float) -> tuple[float, float]:
+    """Return the interval of a level from the means of pairs; none for too few differences."""
+    n = int(np.sqrt(2 * len(means)))  # of n (n + 1) / 2 means
+    k = rank_order(n, level)
+    return (float(means[k - 1]), float(means[-k])) if k else NO_INTERVAL
 
 
 @lru_cache(maxsize=1024)
