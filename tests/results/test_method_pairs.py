@@ -36,10 +36,9 @@ def compute(table, *names, criteria=SETTINGS, variants=None):
     return made if len(names) > 1 else made[names[0]]
 
 
-def printed(name, table, **more):
-    tables = {name: table, "quality": table.rename(columns={"first": "variant"})}
-    look = style.Look((*factories.VARIANTS, "skull_strip"))
-    return catalogue.find(name).printed(View({**tables, **more}, SETTINGS, SEGMENTER, look=look))
+def printed(name, table):
+    look = style.Look((*factories.VARIANTS, "pydeface+m"))
+    return catalogue.find(name).printed(View({name: table}, SETTINGS, SEGMENTER, look=look))
 
 
 def cohort(n=12, variants=factories.VARIANTS, **options):

@@ -5,7 +5,8 @@ averaged), ``median_all`` of everybody, a participant with a failed scan worse t
 Where half or more have failed, it is ``inf`` (``-inf`` where large is good).  ``low`` and ``high``
 (``*_all``) are exact for the median and any distribution; ``inf`` where the end lies among the
 failures, missing for five participants or fewer.  Volumes are sizes of changes in percent of the
-original, ``age_shift`` that in years.  ``n_lost`` participants have a failed scan.
+original, ``age_shift`` that in years.  ``n_lost`` participants have a failed scan; a scan that this
+segmenter failed on is one, for similarity too.
 """
 
 from __future__ import annotations

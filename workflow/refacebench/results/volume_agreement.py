@@ -3,7 +3,8 @@
 ``bias_pct`` is the mean change in percent of the original over participants (sessions averaged
 first), ``lower_pct`` and ``upper_pct`` the limits between which 95 % of participants' changes
 would lie (Bland and Altman), each with its interval in ``*_low`` and ``*_high`` (exact for normal
-changes).  ``slope`` is that of variant minus original on the mean of the two, in ml a ml: not 0
+changes); of repeated sessions they are those of a participant's mean, a single scan varies
+more.  ``slope`` is that of variant minus original on the mean of the two, in ml a ml: not 0
 where the bias grows with the size of the volume; ``slope_p`` is corrected (``slope_p_holm``) over
 17 regions and TIV x variants, and the other whole-brain volumes x variants.  ``icc`` is
 ICC(A,1), absolute agreement of single measurements, with its F-based interval (McGraw & Wong
