@@ -35,7 +35,7 @@ from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.outcomes import Outcome
 
 HEADING = Heading(
-    "methods",
+    "comparisons",
     "Methods against each other",
     "Do the methods differ from each other, and does putting a face back help?",
     order=625,
@@ -151,12 +151,13 @@ def caption(view: View) -> str:
     """Return the caption of the comparison of methods."""
     table, criteria = view.rows("method_pairs"), view.criteria
     return words.join(
-        f"How many of the other methods each one is shown to be better and worse than{view.by}: "
-        "paired signed-rank tests on the same participants, Holm-corrected over all pairs of "
-        f"methods of a measure ({_sizes(table)}) at p < {criteria.alpha:g}; the measures are not "
-        "corrected for each other. Not shown to differ is not the same as equal. Controls (null, "
-        "skull_strip) take no part. Participants whom both methods went through; in the columns "
-        "with 'all' a failure is worse than any value.",
+        f"Methods against each other{view.by}: paired signed-rank tests on the same participants, "
+        f"Holm-corrected over all pairs of methods of a measure ({_sizes(table)}) at p < "
+        f"{criteria.alpha:g}; the measures are not corrected for each other. On the page each cell "
+        "has two numbers: how many of the other methods this one is shown to be better than, and "
+        "worse than. Not shown to differ is not the same as equal. Controls (null, skull_strip) "
+        "take no part. Participants whom both methods went through; 'all': a failure is worse than "
+        "any value.",
         _omnibus(table),
         _excluded(table),
         "Differences are Hodges-Lehmann shifts with exact "
@@ -212,7 +213,7 @@ def printed(view: View) -> Printed:
     if table.empty:
         return [], []
     shown = [name for name in ON_PAGE if table.loc[table["measure"] == name, "p"].notna().any()]
-    columns = ["Method", *[f"{_label(name)}: better than, worse than" for name in shown]]
+    columns = ["Method", *[_label(name) for name in shown]]
     variants = _methods(table, view.look)
     by = {name: table[table["measure"] == name] for name in shown}
     rows = [[view.look.label(v), *[_cell(by[name], v) for name in shown]] for v in variants]

@@ -195,7 +195,7 @@ RESULT = Result(
         upper_high slope_p_holm icc icc_low icc_high
     """,
     heading=Heading(
-        "limits",
+        "volume_agreement",
         "Agreement of volumes",
         "How far may the volume of a single person be off?",
         order=615,
