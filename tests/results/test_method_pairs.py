@@ -190,7 +190,8 @@ def test_a_planted_bias_is_the_bias():
     assert row["icc"] < 1
     rest = only(found, variant="pydeface", region="wm")
     assert (rest["bias_pct"], rest["icc"]) == (0, 1)
-    assert "GM" in caption("volume_agreement", {"volume_agreement": found}, SETTINGS)
+    text = caption("volume_agreement", {"volume_agreement": found}, SETTINGS)
+    assert "Holm-corrected p < 0.05): pydeface (GM)." in text
 
 
 # mixed models and subgroups --------------------------------------------------------------------

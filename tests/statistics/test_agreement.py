@@ -59,6 +59,13 @@ def test_limits_of_a_published_example():
                                                        pytest.approx(17.8, abs=0.1))  # fmt: skip
 
 
+def test_changes_that_are_not_normal_are_noticed():
+    values = np.random.default_rng(1).normal(size=30)
+    assert agreement.limits(values)["p_normal"] == pytest.approx(stats.shapiro(values).pvalue)
+    assert agreement.limits(np.append(values, 12.0))["p_normal"] < 1e-4
+    assert np.isnan(agreement.limits(np.ones(9))["p_normal"])
+
+
 def test_limits_are_a_mirror_image_and_few_have_none():
     found, turned = agreement.limits(LARGE - SMALL), agreement.limits(SMALL - LARGE)
     for one, other in (("lower", "upper"), ("lower_low", "upper_high"), ("bias_low", "bias_high")):

@@ -3,10 +3,14 @@
 Every two methods (controls are none) by ``measure``: ``difference`` is the Hodges-Lehmann shift of
 first minus second over the ``n`` participants whom both went through, ``low`` and ``high`` its
 exact interval for the single pair, ``low_joint`` and ``high_joint`` one that all pairs hold at once
-(Bonferroni; missing where there are too few participants for it).  ``p`` is that of the paired
-signed-rank test, ``p_holm`` corrected over all pairs of a measure (``family_size``); ``p_all`` and
-``p_all_holm`` are of all ``n_all`` participants, a failure worse than any value.  ``better`` names
-the method that ``p_holm`` shows to be better, ``better_all`` the one that ``p_all_holm`` does.
+(Bonferroni; missing where there are too few participants for it).  ``detectable`` is the difference
+that would have been found with the wanted power at alpha / ``family_size``, from the standard
+deviation ``sd`` of the participants' differences (``inf``: none, however large).
+
+``p`` is that of the paired signed-rank test, ``p_holm`` corrected over all pairs of a measure
+(``family_size``); ``p_all`` and ``p_all_holm`` are of all ``n_all`` participants, a failure worse
+than any value.  ``better`` names the method that ``p_holm`` shows to be better, ``better_all`` the
+one that ``p_all_holm`` does.
 
 ``friedman_p`` is that of all methods at once over the ``friedman_n`` participants whom all of
 ``friedman_methods`` went through (``left_out``: methods that failed too often for that),
@@ -23,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from refacebench.plot.numbers import NO_VALUE, number
@@ -101,6 +106,7 @@ def _measure(
             table[column] = counted[column]
     # Nobody could have a value (no brain-age model): there is nothing to fail at either.
     table.loc[table["n"] == 0, ["p_all", "p_all_holm"]] = float("nan")
+    size = int(table["p"].notna().sum())
     omnibus = {
         "friedman_n": several.n,
         "friedman_methods": several.methods,
@@ -113,7 +119,10 @@ def _measure(
         {
             "measure": outcome.name,
             **row,
-            "family_size": int(table["p"].notna().sum()),
+            "family_size": size,
+            "detectable": paired.minimum_detectable(
+                row["n"], row["sd"], criteria.alpha / max(size, 1), criteria.power
+            ),
             "better": _better(row, "p_holm", low_is_good, found.values, criteria),
             "better_all": _better(row, "p_all_holm", low_is_good, found.without_failed, criteria),
             **omnibus,
@@ -160,6 +169,7 @@ def caption(view: View) -> str:
         "any value.",
         _omnibus(table),
         _excluded(table),
+        _detectable(table, criteria),
         "Differences are Hodges-Lehmann shifts with exact "
         f"{100 * criteria.level:g} % intervals, for the single pair (low, high) and adjusted for "
         "all pairs of the measure (low_joint, high_joint).",
@@ -184,6 +194,23 @@ def _omnibus(table: pd.DataFrame) -> str:
         return "Friedman's test over all methods needs three methods and was not made."
     return (
         f"Friedman's test over all methods (Holm-corrected over the measures): {'; '.join(said)}."
+    )
+
+
+def _detectable(table: pd.DataFrame, criteria: Criteria) -> str:
+    """Return which differences could have been found in the measures on the page."""
+    said = []
+    for name in ON_PAGE if len(table) else ():
+        mine = table[table["measure"] == name]["detectable"].dropna()
+        digits = next(outcome.digits for outcome in OUTCOMES if outcome.name == name)
+        if len(mine):
+            size = mine.median()
+            said.append(f"{_label(name)} {number(size, digits) if np.isfinite(size) else 'none'}")
+    if not said:
+        return ""
+    return (
+        f"Difference that would be found with {100 * criteria.power:g} % power at level "
+        f"{criteria.alpha:g} / tests (median over pairs): {'; '.join(said)}."
     )
 
 
@@ -245,7 +272,7 @@ RESULT = Result(
     about=__doc__,
     job=STATISTICS,
     columns="""
-        segmenter measure first second n difference low high low_joint high_joint
+        segmenter measure first second n difference low high low_joint high_joint sd detectable
         p p_holm better n_all p_all p_all_holm better_all family_size
         friedman_n friedman_methods friedman_statistic friedman_p friedman_p_holm left_out
         friedman_p_all friedman_p_all_holm
@@ -253,7 +280,7 @@ RESULT = Result(
     texts="first second better better_all left_out",
     compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),
     caption=caption,
-    latex="measure first second n difference low high p_holm better p_all_holm",
+    latex="measure first second n difference low high p_holm better p_all_holm detectable",
     heading=HEADING,
     order=625,
     printed=printed,

@@ -6,8 +6,9 @@ brain age in years; ``smaller`` is 1 where the refaced variant is shown to be ne
 original, -1 where farther, 0 where neither is shown.  ``p`` is of the paired signed-rank test on
 participants, ``p_holm`` corrected within ``family``: ``regions`` = 17 regions and TIV x refaced
 variants, ``globals`` = the other whole-brain volumes, each other measure x refaced variants.
-``differs_defaced`` and ``differs_refaced`` say whether the volume differs from the original's
-(table ``volumes``).
+``detectable`` is the difference that would have been found with the wanted power at alpha /
+``family_size`` (``inf``: none, however large).  ``differs_defaced`` and ``differs_refaced`` say
+whether the volume differs from the original's (table ``volumes``).
 
 ``flagged_*`` count participants whose first common scan changed by more than the threshold (of
 ``any``: in grey matter, white matter, CSF or TIV), ``only_*`` those who are so in one of the two
@@ -35,7 +36,7 @@ from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.mcnemar import mcnemar
 from refacebench.statistics.outcomes import Outcome
 from refacebench.statistics.shifts import shift
-from refacebench.statistics.summaries import median
+from refacebench.statistics.summaries import median, spread
 from refacebench.vocabulary import REGIONS, split_variant
 
 ANY = "any"
@@ -139,6 +140,7 @@ def _difference(
         "difference": difference,
         "low": low,
         "high": high,
+        "sd": spread(after - before),
         "p": paired.wilcoxon(after - before, criteria.zero_method)[1],
         "smaller": np.sign(nearer),
     }
@@ -185,7 +187,16 @@ def _with_families(table: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
     """Correct within the families, and say what is shown."""
     for _, family in table.groupby(["segmenter", "family"], sort=False):
         where = family.index
-        table.loc[where, "family_size"] = int(family["p"].notna().sum())
+        size = int(family["p"].notna().sum())
+        table.loc[where, "family_size"] = size
+        table.loc[where, "detectable"] = [
+            np.nan
+            if np.isnan(sd)
+            else paired.minimum_detectable(
+                int(n), sd, criteria.alpha / max(size, 1), criteria.power
+            )
+            for n, sd in zip(family["n"], family["sd"].astype(float), strict=True)
+        ]
         for name in ("p", "p_mcnemar", "p_mcnemar_all"):
             table.loc[where, f"{name}_holm"] = paired.correct(family[name], "holm")
     p = table["p_holm"].astype(float)
@@ -208,8 +219,23 @@ def caption(view: View) -> str:
         "first scan that both went through; p: McNemar's exact test, Holm-corrected over the "
         "refaced variants (with failed scans as changed: p_mcnemar_all).",
         words.cohort(table),
+        _detectable(table, criteria),
         f"Differences are Hodges-Lehmann shifts with exact {100 * criteria.level:g} % intervals, "
         "not adjusted for many comparisons.",
+    )
+
+
+def _detectable(table: pd.DataFrame, criteria: Criteria) -> str:
+    """Return what difference in a region could have been found."""
+    regions = table[table["measure"].isin(REGIONS)] if len(table) else table
+    known = regions["detectable"].dropna() if len(regions) else regions
+    if not len(known):
+        return ""
+    size = float(known.median())
+    said = f"{number(size, 2)} % of the original" if np.isfinite(size) else "none, however large"
+    return (
+        f"Difference in a region that would be found with {100 * criteria.power:g} % power at "
+        f"level {criteria.alpha:g} / tests (median): {said}."
     )
 
 
@@ -274,7 +300,7 @@ RESULT = Result(
     job=STATISTICS,
     columns="""
         variant defacer segmenter measure family n n_scans n_failed
-        median_defaced median_refaced difference low high p p_holm smaller family_size
+        median_defaced median_refaced difference low high sd detectable p p_holm smaller family_size
         differs_defaced differs_refaced
         n_flags flagged_defaced flagged_refaced only_defaced only_refaced p_mcnemar p_mcnemar_holm
         n_flags_all flagged_defaced_all flagged_refaced_all only_defaced_all only_refaced_all

@@ -4,11 +4,12 @@
 first), ``lower_pct`` and ``upper_pct`` the limits between which 95 % of participants' changes
 would lie (Bland and Altman), each with its interval in ``*_low`` and ``*_high`` (exact for normal
 changes); of repeated sessions they are those of a participant's mean, a single scan varies
-more.  ``slope`` is that of variant minus original on the mean of the two, in ml a ml: not 0
-where the bias grows with the size of the volume; ``slope_p`` is corrected (``slope_p_holm``) over
-17 regions and TIV x variants, and the other whole-brain volumes x variants.  ``icc`` is
-ICC(A,1), absolute agreement of single measurements, with its F-based interval (McGraw & Wong
-1996).
+more.  ``p_normal`` (Shapiro and Wilk, corrected like the slopes) says where changes are not
+normal and limits not to be trusted.  ``slope`` is that of variant minus original on the mean of
+the two, in ml a ml: not 0 where the bias grows with the size of the volume; ``slope_p`` is
+corrected (``slope_p_holm``) over 17 regions and TIV x variants, and the other whole-brain
+volumes x variants.  ``icc`` is ICC(A,1), absolute agreement of single measurements, with its
+F-based interval (McGraw & Wong 1996).
 """
 
 from __future__ import annotations
@@ -49,8 +50,9 @@ def compute(
     ]  # fmt: skip
     table = RESULT.frame(rows)
     for _, family in table.groupby(["segmenter", "family"], sort=False):
-        corrected = paired.correct(family["slope_p"].astype(float), "holm")
-        table.loc[family.index, "slope_p_holm"] = corrected
+        for name in ("slope_p", "p_normal"):
+            corrected = paired.correct(family[name].astype(float), "holm")
+            table.loc[family.index, f"{name}_holm"] = corrected
     return table
 
 
@@ -88,22 +90,30 @@ def caption(view: View) -> str:
         "itself, not adjusted, and exact where changes are normal; few participants give "
         "wide bounds. ICC(A,1): absolute agreement of single measurements; it also grows with the "
         "differences between people, so that a high one alone says little.",
-        _slopes(table, view),
+        _named(
+            table,
+            "p_normal_holm",
+            view,
+            "Changes are not normal, so that limits and their intervals may lie far off (Shapiro "
+            "and Wilk's test",
+            "no volume shown",
+        ),
+        _named(table, "slope_p_holm", view, "The bias depends on the volume's size (slope", "none"),
         words.rests(view, table),
         words.engines(view.tables.get("quality")),
     )
 
 
-def _slopes(table: pd.DataFrame, view: View) -> str:
-    """Return in which volumes the bias grows or shrinks with size."""
+def _named(table: pd.DataFrame, column: str, view: View, what: str, none: str) -> str:
+    """Return in which volumes of which variants a test says something."""
     alpha = view.criteria.alpha
-    if table.empty or table["slope_p_holm"].isna().all():
+    if table.empty or table[column].isna().all():
         return ""
-    found = table[table["slope_p_holm"] < alpha]
+    found = table[table[column] < alpha]
     named = [f"{row.variant} ({region_label(row.region)})" for row in found.itertuples()]
     more = f" and {len(named) - 6} more" if len(named) > 6 else ""
-    said = f"{', '.join(named[:6])}{more}" if named else "in no volume"
-    return f"The bias depends on the volume's size (slope, Holm-corrected p < {alpha:g}): {said}."
+    said = f"{', '.join(named[:6])}{more}" if named else none
+    return f"{what}, Holm-corrected p < {alpha:g}): {said}."
 
 
 @styled
@@ -185,7 +195,7 @@ RESULT = Result(
     job=STATISTICS,
     columns="""
         variant segmenter region family n n_scans n_failed bias_pct bias_low bias_high sd_pct
-        lower_pct lower_low lower_high upper_pct upper_low upper_high
+        lower_pct lower_low lower_high upper_pct upper_low upper_high p_normal p_normal_holm
         slope slope_low slope_high slope_p slope_p_holm icc icc_low icc_high
     """,
     compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),

@@ -27,7 +27,9 @@ def limits(differences, level: float = 0.95, inside: float = 0.95) -> dict[str, 
     -------
     dict of str to float
         ``n``, ``bias``, ``bias_low``, ``bias_high``, ``sd``, ``lower``, ``lower_low``,
-        ``lower_high``, ``upper``, ``upper_low``, ``upper_high``; NaN for fewer than three.
+        ``lower_high``, ``upper``, ``upper_low``, ``upper_high``, and ``p_normal`` of Shapiro
+        and Wilk's test: where the differences are not normal, limits and their intervals may lie
+        far off.  NaN for fewer than three.
 
     References
     ----------
@@ -39,15 +41,16 @@ def limits(differences, level: float = 0.95, inside: float = 0.95) -> dict[str, 
     values = finite(differences)
     n = len(values)
     names = ("bias", "bias_low", "bias_high", "sd", "lower", "lower_low", "lower_high", "upper",
-             "upper_low", "upper_high")  # fmt: skip
+             "upper_low", "upper_high", "p_normal")  # fmt: skip
     if n < 3:
         return {"n": n, **dict.fromkeys(names, np.nan)}
     bias, sd = float(values.mean()), float(values.std(ddof=1))
     half = stats.t.isf((1 - level) / 2, n - 1) * sd / np.sqrt(n)
     z = stats.norm.isf((1 - inside) / 2)
     near, far = (k * sd for k in _factors(n, float(level), float(inside)))
+    normal = stats.shapiro(values).pvalue if np.ptp(values) > 0 else np.nan
     found = (bias, bias - half, bias + half, sd, bias - z * sd, bias - far, bias - near,
-             bias + z * sd, bias + near, bias + far)  # fmt: skip
+             bias + z * sd, bias + near, bias + far, normal)  # fmt: skip
     return {"n": n, **{name: float(value) for name, value in zip(names, found, strict=True)}}
 
 

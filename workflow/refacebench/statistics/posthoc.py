@@ -14,7 +14,7 @@ import pandas as pd
 
 from refacebench.statistics import paired
 from refacebench.statistics.shifts import ends, pair_means
-from refacebench.statistics.summaries import median
+from refacebench.statistics.summaries import median, spread
 
 #: A method that failed on more than this share of the participants is left out of Friedman's
 #: test of completers: it asks for participants on whom no method failed.
@@ -99,9 +99,10 @@ def pairwise(
     -------
     pandas.DataFrame
         One row a pair: ``first``, ``second``; ``n``, participants whom both went through;
-        ``difference``, first minus second, with ``low`` and ``high`` of the single pair and
-        ``low_joint`` and ``high_joint``, which all pairs hold at once (Bonferroni); ``p``,
-        ``p_holm``; ``n_all``, ``p_all``, ``p_all_holm``: with failures.
+        ``difference``, first minus second, and the standard deviation ``sd`` of the
+        participants', with ``low`` and ``high`` of the single pair and ``low_joint`` and
+        ``high_joint``, which all pairs hold at once (Bonferroni); ``p``, ``p_holm``; ``n_all``,
+        ``p_all``, ``p_all_holm``: with failures.
     """
     couples = list(combinations(values.columns, 2))
     at_once = 1 - (1 - level) / max(len(couples), 1)
@@ -118,6 +119,7 @@ def pairwise(
                 "second": other,
                 "n": int(np.isfinite(differences).sum()),
                 "difference": median(means),
+                "sd": spread(differences),
                 "low": low,
                 "high": high,
                 "low_joint": low_joint,
