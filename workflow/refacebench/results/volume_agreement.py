@@ -85,8 +85,8 @@ def caption(view: View) -> str:
         f"Agreement of volumes with the original's{view.by}, in percent of the original: bias "
         "(mean change) and the limits between which 95 % of participants' changes would lie. In "
         f"the figure thick lines are the {level} interval of the bias, thin ones run from limit to "
-        f"limit, short strokes are the limits' outer {level} bounds; skull-stripped scans, a control, "
-        "stand in the table alone. Intervals are for each volume by "
+        f"limit, short strokes are the limits' outer {level} bounds; skull-stripped scans, a "
+        "control, stand in the table alone. Intervals are for each volume by "
         "itself, not adjusted, and exact where changes are normal; few participants give "
         "wide bounds. ICC(A,1): absolute agreement of single measurements; it also grows with the "
         "differences between people, so that a high one alone says little.",
