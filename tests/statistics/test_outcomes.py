@@ -49,6 +49,20 @@ def test_what_the_original_has_not_is_no_failure(table):
     assert not outcomes.age_shift().possible(mine).any()  # no brain age was predicted
 
 
+def test_shift_of_predicted_ages():
+    table, _ = factories.with_brainage(factories.measurements(5, VARIANTS, failures=False))
+    mine = pairs(table)
+    shift = outcomes.age_shift()
+    assert shift.possible(mine).all()
+    wide = table[table["role"] == "measured"].pivot(
+        index="scan", columns="variant", values="brainage_raw"
+    )
+    expected = (wide["pydeface"] - wide["original"]).loc[mine["scan"]]
+    np.testing.assert_allclose(shift.values(mine), expected)
+    assert np.ptp(expected) > 0
+    np.testing.assert_allclose(outcomes.age_shift(absolute=True).values(mine), expected.abs())
+
+
 def test_a_participant_with_one_failed_session(table):
     hit = (table["variant"] == "pydeface") & (table["scan"] == "sub-002_ses-2")
     table.loc[hit, "status"] = "failed"

@@ -89,16 +89,16 @@ def volume(structure: str, absolute: bool = False) -> Outcome:
 
 
 def age_shift(absolute: bool = False) -> Outcome:
-    """Return the shift of predicted brain age in years, or its size."""
+    """Return the shift of predicted brain age in years, before any correction, or its size."""
 
     def values(table: pd.DataFrame) -> pd.Series:
-        if "ref_brainage_shiftable" not in table:
+        if "ref_brainage_raw" not in table:
             return pd.Series(np.nan, index=table.index)
-        shift = measure(table, "brainage_shiftable") - table["ref_brainage_shiftable"]
+        shift = measure(table, "brainage_raw") - table["ref_brainage_raw"]
         return shift.abs() if absolute else shift
 
     def possible(table: pd.DataFrame) -> pd.Series:
-        known = table.get("ref_brainage_shiftable", pd.Series(np.nan, index=table.index))
+        known = table.get("ref_brainage_raw", pd.Series(np.nan, index=table.index))
         return known.notna()
 
     label = "|shift| of brain age (years)" if absolute else "Shift of brain age (years)"
