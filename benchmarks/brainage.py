@@ -58,7 +58,7 @@ def draw(rng, n: int, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def coverage(people, repeats: int, seed: int) -> pd.DataFrame:
     """Return the share of 95 % intervals that hold the true value."""
     rows = []
-    for kind in NOISES:
+    for number, kind in enumerate(NOISES):
         rng = np.random.default_rng(seed)
         age, one, two = draw(rng, 400_000, kind)
         alone = np.arange(len(age))
@@ -66,6 +66,7 @@ def coverage(people, repeats: int, seed: int) -> pd.DataFrame:
         names = [*prediction.MEASURES, *(f"{name}_change" for name in prediction.MEASURES)]
         for n in people:
             hits = dict.fromkeys(names, 0)
+            rng = np.random.default_rng([seed, number, n])  # a row is the same in any company
             for _ in range(repeats):
                 age, one, two = draw(rng, n, kind)
                 found = prediction.accuracy(one, age, range(n))
@@ -78,8 +79,9 @@ def coverage(people, repeats: int, seed: int) -> pd.DataFrame:
 
 def errors(people, repeats: int, seed: int) -> pd.DataFrame:
     """Return the share of p < 0.05 where nothing is known."""
-    rng, rows = np.random.default_rng(seed), []
+    rows = []
     for n in people:
+        rng = np.random.default_rng([seed, n])
         found: dict[str, list[float]] = {"held out": [], "cross-validated": []}
         for number in range(repeats):
             age = rng.uniform(20, 80, n)
