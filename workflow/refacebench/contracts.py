@@ -866,7 +866,8 @@ class Dataset(Method):
         Of a synthetic dataset: ``grow(row, options, seed, folder, out)`` makes the scan of
         one row: writes ``<out>/<sub>/[ses]/anat/<scan>_T1w.nii.gz`` and, in the same place,
         ``<scan>_desc-truth_dseg.nii.gz`` (labels, see :data:`refacebench.vocabulary.TRUTH`)
-        and returns a dict with ``path`` and ``truth_path``.
+        and returns a dict with ``path`` and ``truth_path``, and if it knows the true volumes
+        more exactly than by counting labelled voxels, ``truth_vol_<name>`` in ml.
     base : callable or None
         Of a synthetic dataset: ``base(options, seed, folder)`` writes into ``folder`` what
         all its scans share (base head, deformations to other heads).
