@@ -356,3 +356,10 @@ def test_faces_and_brains_are_counted_by_hand():
 
 def test_the_new_columns_are_declared():
     assert {"n_face", "face_removed", "n_brain", "brain_unchanged"} <= set(TABLE_COLUMNS["quality"])
+
+
+def test_what_is_written_far_from_the_head_comes_first():
+    quality = pd.DataFrame([quality_row("marked", scans_with_odd_voxels=2), quality_row("plain")])
+    said = findings.line(findings.finding({"quality": quality}, "marked"))
+    assert said.startswith("marked: something was written far from the head in 2 of 13 outputs")
+    assert "far from the head" not in findings.line(findings.finding({"quality": quality}, "plain"))

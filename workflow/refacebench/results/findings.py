@@ -137,6 +137,8 @@ class MethodFinding:
         outputs with not one voxel of the brain mask changed, of all outputs.
     cut : int
         Outputs with a Failure II: more of the brain lost than the thresholds allow.
+    odd : int
+        Outputs in which something was written far from the head, where nothing belongs.
     spared : bool
         The method is kept off the mask that judges it, so that it cannot fail.
     checks : mapping of str to Check or None
@@ -154,6 +156,7 @@ class MethodFinding:
     face: tuple[int, int]
     brain: tuple[int, int]
     cut: int
+    odd: int
     spared: bool
     checks: Mapping[str, Check | None]
     attacked: bool
@@ -185,6 +188,7 @@ def finding(tables: Tables, variant: str) -> MethodFinding:
         face=(_count(row, "face_removed"), _count(row, "n_face")),
         brain=(_count(row, "brain_unchanged"), _count(row, "n_brain")),
         cut=_count(row, "failure_2") + _count(row, "failure_1+2"),
+        odd=_count(row, "scans_with_odd_voxels"),
         spared=_is_spared(tables, variant),
         checks={name: _check(tables, variant, name) for name in ("failure_1", "failure_2")},
         attacked=bool(attacks),
@@ -275,7 +279,7 @@ def line(found: MethodFinding) -> str:
     if found.unrated:
         parts.append(f"{of(found.unrated, found.n)} scans were not judged")
     parts.insert(0 if found.beaten else len(parts), attack(found))
-    parts = [*_overlooked(found), *parts]
+    parts = [*_overlooked(found), *_odd(found), *parts]
     return f"{name}: {'. '.join([parts[0], *map(_capital, parts[1:])])}."
 
 
@@ -287,6 +291,16 @@ def _overlooked(found: MethodFinding) -> list[str]:
         f"which the automatic check saw in {check.found}"
         for name, check in found.checks.items()
         if check and check.missed
+    ]
+
+
+def _odd(found: MethodFinding) -> list[str]:
+    """Return that something stands where nothing belongs; it may name the person."""
+    if not found.odd:
+        return []
+    return [
+        f"something was written far from the head in {of(found.odd, found.brain[1])} outputs, "
+        "which may tell whose scan it is: look at these voxels"
     ]
 
 
