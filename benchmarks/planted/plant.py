@@ -11,12 +11,14 @@ import numpy as np
 
 from refacebench.contracts import Defaced, Defacer, Option
 from refacebench.head import face_parts, space
-from refacebench.image import nifti
+from refacebench.image import geometry, nifti
 from refacebench.metrics import truth
 from refacebench.vocabulary import TRUTH_REGIONS
 
 #: The whole face, chin to brow, with the air in front of it; template mm.
 FACE = ((-75, 75), (45, 200), (-190, -14))
+#: Nothing nearer to the brain than this is removed, so that a clean output changes no volume.
+SPARE_MM = 10.0
 #: What of it is copied to a corner of the image.
 MIDDLE = ((-40, 40), (70, 140), (-120, -25))
 #: What is planted in the region that shrinks.
@@ -33,8 +35,8 @@ def run(scan, options) -> Defaced:
     if plant == "nothing done":
         return Defaced(scan.volume.data, np.zeros(scan.volume.shape, bool))
     labels = true_labels(scan)
-    inside = truth.brain_of(labels) | (labels == 1)
-    changed = space.inside_box(scan.volume, scan.to_template, FACE) & ~inside
+    near = geometry.grow(truth.brain_of(labels) | (labels == 1), scan.volume.spacing, SPARE_MM)
+    changed = space.inside_box(scan.volume, scan.to_template, FACE) & ~near
     values = np.where(changed, 0.0, scan.volume.data).astype(np.float32)
     if plant in PLANTS:
         values, changed = PLANTS[plant](scan, labels, values, changed)

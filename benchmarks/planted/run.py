@@ -5,8 +5,10 @@
 Paints 13 people from label maps, and runs the whole pipeline on them with the defacers of
 ``plant.py``: each removes the face well, but for one fault that is known exactly.  Then asks the
 finished tables what they show of each, by the rules of :func:`signs`, and prints one row a
-method: what should be found, what may be (a consequence of the fault), what was.  Ends with
-status 1 if anything is missing, or is found that should not be.
+method: what should be found, what may be (a consequence of the fault), what was.  Removing a face
+moves some volumes by itself, as the segmenter looks at the whole head first: what changes after
+``clean``, where nothing is planted, counts nowhere as found.  Ends with status 1 if anything is
+missing, or is found that should not be.
 """
 
 import argparse
@@ -18,20 +20,21 @@ import pandas as pd
 import yaml
 
 from refacebench.results import catalogue
+from refacebench.results.volume_tests import FAMILIES
 from refacebench.statistics.attack_tables import main_rows
 
 HERE = Path(__file__).parent
 #: A volume's change counts from this size on; smaller ones may be significant but are no fault.
-LEAST_CHANGE_PCT = 1.0
+LEAST_CHANGE_PCT = 0.5
 ALPHA = 0.05
 
-#: What must be found of each method, and what may be besides.
+#: What must be found of each method, and what may be besides (``volumes``: any of them).
 PLANTED = {
     "null": ("face attack", ""),
-    "clean": ("", ""),
+    "clean": ("", "volumes"),
     "nothing_done": ("face attack", ""),
     "nose_left": ("face", "attack"),
-    "brain_cut": ("brain frontal", "gm wm brain volume"),
+    "brain_cut": ("brain frontal", "volumes"),
     "region_shrunk": ("thalamus_left", ""),
     "face_copied": ("odd", ""),
     "identity_written": ("odd", ""),
@@ -43,8 +46,8 @@ def signs(tables: dict[str, pd.DataFrame], variant: str) -> dict[str, str]:
     """Return what the tables show of a method: the sign, and the number behind it.
 
     ``face``, ``brain``, ``odd`` and ``crash`` from the table ``quality`` (Failure I, Failure II,
-    voxels written far from the head, no output); ``attack`` where the worst attack's interval
-    lies above chance (``tradeoff``); a volume's name where it changes significantly (Holm) and by
+    voxels written far from the head, no output); ``attack`` where an attack does better than
+    chance (``tradeoff``); a volume's name where it changes significantly (Holm) and by
     :data:`LEAST_CHANGE_PCT` or more (``volumes``).
     """
     row = tables["quality"].set_index("variant").loc[variant]
@@ -57,7 +60,7 @@ def signs(tables: dict[str, pd.DataFrame], variant: str) -> dict[str, str]:
     }
     found = {name: f"{int(count)} of {n} scans" for name, count in counts.items() if count}
     worst = main_rows(tables["tradeoff"]).set_index("variant").loc[variant]
-    if worst["low"] > worst["chance"]:
+    if worst["beaten"] == 1:
         rate, low, chance = (f"{100 * worst[c]:.0f}" for c in ("worst_rate", "low", "chance"))
         found["attack"] = f"{rate} % (from {low} %, chance {chance} %)"
     volumes = tables["volumes"]
@@ -71,11 +74,14 @@ def signs(tables: dict[str, pd.DataFrame], variant: str) -> dict[str, str]:
 
 def verdicts(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Return one row a method: planted, found, and whether that is right."""
-    rows = []
+    rows, clean = [], signs(tables, "clean")
     for variant, (must, may) in PLANTED.items():
         found = signs(tables, variant)
         missing = set(must.split()) - set(found)
-        beside = set(found) - set(must.split()) - set(may.split())
+        # Volumes that change where a face is removed and nothing is planted are no fault.
+        allowed = {*must.split(), *may.split(), *clean}
+        allowed |= set(FAMILIES) if "volumes" in allowed else set()
+        beside = set(found) - allowed
         rows.append(
             {
                 "method": variant,
