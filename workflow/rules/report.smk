@@ -164,7 +164,7 @@ rule page:
             name: configuration.statement(name, entry)
             for name, entry in config["datasets"].items()
         },
-        methods=taking_part(config, RUN.programs),
+        methods=taking_part(config, RUN.programs, RUN.tools),
         version=SOFTWARE_VERSION,
     script:
         "../scripts/report.py"
