@@ -125,8 +125,8 @@ def describe(options: Mapping[str, Any]) -> Labelling:
         for name in ("brain_mask", "mask"):
             if name in placeholders_in(text):
                 raise ProgramError(f"{text!r}: a segmenter gets one image alone, no {{{name}}}")
-    name = options.get("program")
-    given = catalogue.read(catalogue.catalogue_file(str(name), FOLDER)) if name else {}
+    entry = options.get("program")
+    given = catalogue.read(catalogue.catalogue_file(str(entry), FOLDER)) if entry else {}
     told = {key: options[key] if options.get(key) is not None else given.get(key) for key in own}
     return Labelling(program, labels_of(told["labels"]), measures_of(told["measures"]))
 
@@ -230,7 +230,14 @@ def segment(labelling: Labelling, volume: Volume, path: Path) -> Segmentation:
     sizes = volumes(labelling.labels, ml) | numbers
     if not sizes["brain"] > 0:
         raise RuntimeError(f"{program.name} found no grey and white matter in this image")
-    return Segmentation(**masks(labelling.labels, here), volumes=sizes)
+    found = masks(labelling.labels, here)
+    return Segmentation(
+        brain=found["brain"],
+        tissue=found["tissue"],
+        vcsf=found["vcsf"],
+        regions=found["regions"],
+        volumes=sizes,
+    )
 
 
 def volumes(labels: Mapping[str, tuple[int, ...]], ml: Mapping[int, float]) -> dict[str, float]:
