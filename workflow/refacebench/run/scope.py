@@ -41,7 +41,7 @@ class Scope:
 
     Attributes
     ----------
-    datasets, segmenters, attackers : list of str
+    datasets, segmenters, attackers, age_models : list of str
         By their names in the config; of the segmenters those that can run here.
     listed : list of str
         All variants that the config asks for.
@@ -66,6 +66,7 @@ class Scope:
         self.datasets = list(config["datasets"])
         self.segmenters = configuration.present(config, self.tools)
         self.attackers = list(config.get("attackers") or {})
+        self.age_models = list(config.get("age_models") or {})
         self.listed = configuration.variants(config)
         self.unavailable = configuration.unavailable(self.listed, programs)
         self.variants = [name for name in self.listed if name not in self.unavailable]
