@@ -46,10 +46,11 @@ def fit(
     """
     priors = np.maximum(priors, LEAST_PRIOR)
     owner = np.repeat(np.arange(len(counts)), counts)
+    least = LEAST_SHARE * float(values.std()) + 1e-6
     means, deviations = _start(values, priors, counts)
+    deviations = np.maximum(deviations, least)
     shares = np.concatenate([np.full(n, 1 / n) for n in counts])
     priors = priors / priors.sum(axis=0)
-    least = LEAST_SHARE * float(values.std())
     for _ in range(steps):
         model = {"owner": owner, "means": means, "deviations": deviations, "shares": shares}
         part = priors[owner] * _densities(values, model)
@@ -75,7 +76,7 @@ def _start(values, priors, counts) -> tuple[np.ndarray, np.ndarray]:
         own = values[best == number]
         own = own if own.size else values
         means += list(np.quantile(own, (np.arange(count) + 0.5) / count))
-        deviations += [float(own.std()) / count + 1e-6] * count
+        deviations += [float(own.std()) / count] * count
     return np.array(means), np.array(deviations)
 
 
