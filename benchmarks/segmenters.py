@@ -1,6 +1,6 @@
 """How much a segmenter reacts to a missing face, and whether a new face brings it back.
 
-    python benchmarks/segmenters.py --labelmaps FOLDER --out FOLDER     # 35 minutes of CPU
+    python benchmarks/segmenters.py --labelmaps FOLDER --out FOLDER     # 20 minutes of CPU
     python benchmarks/segmenters.py --labelmaps FOLDER --out FOLDER --table     # what is there
     python benchmarks/segmenters.py --labelmaps FOLDER --out FOLDER --registration   # 6 minutes
 
@@ -192,7 +192,7 @@ def told_registered(table: pd.DataFrame) -> str:
         if {one, other} <= set(heads)
     ]
     parts = ["## TIV by the registration alone: each head, change in %"]
-    parts.append(change[order].round(2).to_markdown())
+    parts.append(change[order].round(2).reset_index().to_markdown(index=False))
     parts += ["## Mean change, %", mean.to_markdown(), "## Mean |change|, %", size.to_markdown()]
     parts += ["## Paired tests of |change|", pd.DataFrame(tests).to_markdown(index=False)]
     return "\n\n".join(parts) + "\n"
@@ -277,7 +277,13 @@ def compare(images: list[dict], names: list[str], folder: Path) -> tuple[pd.Data
 def told(changes: pd.DataFrame, dice: pd.DataFrame, accuracy: pd.DataFrame) -> str:
     """Return all tables as text (Markdown)."""
     absolute = changes.assign(change=changes["change"].abs())
-    order = [v for v in VARIANTS if v in set(changes["variant"])]
+    # A variant counts once all heads are through it, by all segmenters.
+    done = changes.groupby("variant")[["segmenter", "map"]].apply(
+        lambda rows: len(rows.drop_duplicates())
+    )
+    order = [v for v in VARIANTS if done.get(v, 0) == done.max()]
+    absolute, changes = (t[t["variant"].isin(order)] for t in (absolute, changes))
+    dice = dice[dice["variant"].isin(order)]
     parts = ["## Accuracy on the originals: mean (standard deviation) over heads"]
     both = accuracy.pivot_table(
         "value",
@@ -289,14 +295,16 @@ def told(changes: pd.DataFrame, dice: pd.DataFrame, accuracy: pd.DataFrame) -> s
     parts.append(both.to_markdown())
     parts.append("## Mean |change| of each volume, %")
     mean = absolute.pivot_table("change", ["segmenter", "volume"], "variant", sort=False)[order]
-    parts.append(mean.round(2).to_markdown())
+    parts.append(mean.round(2).reset_index().to_markdown(index=False))
     parts.append("## Mean signed change of the volumes of the whole head, %")
     signed = changes[changes["volume"].isin(GLOBALS)]
     mean = signed.pivot_table("change", ["segmenter", "volume"], "variant", sort=False)[order]
-    parts.append(mean.round(2).to_markdown())
+    parts.append(mean.round(2).reset_index().to_markdown(index=False))
     parts.append("## Mean Dice with the original's segmentation")
     mean = dice.pivot_table("value", ["segmenter", "what"], "variant", sort=False)
-    parts.append(mean[[v for v in order if v in mean]].round(4).to_markdown())
+    parts.append(
+        mean[[v for v in order if v in mean]].round(4).reset_index().to_markdown(index=False)
+    )
     parts.append("## Paired tests, one value a head (mean |change| over the volumes named), %")
     parts.append(tests(absolute, order).to_markdown(index=False))
     return "\n\n".join(parts) + "\n"
