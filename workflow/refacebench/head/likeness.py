@@ -80,11 +80,12 @@ def noise_level(data: np.ndarray, where: np.ndarray) -> float:
     where : numpy.ndarray of bool
         Tissue; the brighter half of it counts, since noise is another in the dark.
     """
-    from scipy.ndimage import uniform_filter
+    from scipy.ndimage import correlate1d, uniform_filter
 
     if not where.any():
         return 0.0
     bright = where & (data >= np.median(data[where]))
-    ring = sum(np.roll(data, step, axis) for axis in range(3) for step in (1, -1)) / 6
-    rough = uniform_filter(np.abs(data - ring).astype(np.float32), 5)[bright]
+    data = np.asarray(data, np.float32)
+    ring = sum(correlate1d(data, [1, 0, 1], axis, mode="nearest") for axis in range(3)) / 6
+    rough = uniform_filter(np.abs(data - ring), 5)[bright]
     return float(np.percentile(rough, 25) * np.sqrt(np.pi / 2) / np.sqrt(7 / 6))
