@@ -3,7 +3,8 @@
 ``mae`` is that of predictions *before* the age-bias correction
 (the correction uses the age and would flatter any model); ``shift`` is
 predicted(variant) - predicted(original) in corrected years, ``shift_abs`` the
-mean of its absolute values, ``rescan_shift_abs`` the same between two sessions
+mean of its absolute values, ``shift_mde`` the shift that would have been detected with the
+wanted power at alpha / family size, ``rescan_shift_abs`` the same between two sessions
 of a person; ``gap`` is corrected prediction - age; ``mae_change`` is against the
 original on the same scans; ``r2_train_cv`` and ``mae_train_cv`` are out-of-fold
 by participant, uncorrected; ``note`` says why there is no model.
@@ -24,7 +25,7 @@ import pandas as pd
 from refacebench.plot import dots
 from refacebench.plot.numbers import number
 from refacebench.plot.style import BAND, INK, Look, message_figure, pick_segmenter, styled
-from refacebench.results import words
+from refacebench.results import detectable, words
 from refacebench.results.cells import by_variant, count, with_interval
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
 from refacebench.statistics import paired
@@ -36,7 +37,7 @@ from refacebench.statistics.cohort import (
     segmenters_of,
 )
 from refacebench.statistics.criteria import Criteria
-from refacebench.statistics.intervals import bootstrap_mean
+from refacebench.statistics.intervals import mean_interval
 from refacebench.statistics.summaries import draws
 
 
@@ -72,10 +73,14 @@ def compute(
             )
     result = RESULT.frame(rows)
     result["p_holm"] = np.nan
-    result["family_size"] = np.nan
+    result[["family_size", "shift_mde"]] = np.nan
     for _, family in result.groupby("segmenter", sort=False):
         result.loc[family.index, "p_holm"] = paired.correct(family["p"], "holm")
-        result.loc[family.index, "family_size"] = int(family["p"].notna().sum())
+        size = int(family["p"].notna().sum())
+        result.loc[family.index, "family_size"] = size
+        result.loc[family.index, "shift_mde"] = detectable.shifts(
+            family["n"], family["shift_sd"], size, criteria
+        )
     return result
 
 
@@ -92,7 +97,7 @@ def _row(table: pd.DataFrame, variant: str, criteria: Criteria) -> dict[str, Any
         "n": persons[new.notna()].nunique(),
         "n_scans": int(new.notna().sum()),
         "n_failed": int((reference.notna() & new.isna()).sum()),
-        **_mean("mae", error, options),
+        **_mean("mae", error, options, least=0.0),
         **_mean("gap", gap, options),
     }
     if variant == "original":
@@ -103,7 +108,7 @@ def _row(table: pd.DataFrame, variant: str, criteria: Criteria) -> dict[str, Any
         **row,
         **_mean("shift", shift, options),
         "shift_sd": shift.std(ddof=1) if len(shift) > 1 else np.nan,
-        **_mean("shift_abs", by_participant(change.abs(), persons), options),
+        **_mean("shift_abs", by_participant(change.abs(), persons), options, least=0.0),
         "p": paired.wilcoxon(shift, criteria.zero_method)[1],
         **_mean("mae_change", worse, options),
     }
@@ -115,8 +120,10 @@ def _reference(table: pd.DataFrame, name: str) -> pd.Series:
     return table[f"ref_{name}"]
 
 
-def _mean(name: str, values: pd.Series, options: dict[str, Any]) -> dict[str, Any]:
-    low, high = bootstrap_mean(values, **options)
+def _mean(
+    name: str, values: pd.Series, options: dict[str, Any], least: float = -np.inf
+) -> dict[str, Any]:
+    low, high = mean_interval(values, **options, least=least)
     mean = float(values.mean()) if len(values) else np.nan
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
@@ -160,7 +167,8 @@ def caption(view: View) -> str:
         "Holm-corrected over the variants of a segmenter.",
         *_models(table),
         words.rests(view, table),
-        words.intervals(view.criteria),
+        detectable.missed(table["shift_mde"], "a mean shift", "years", view.criteria),
+        words.intervals(view.criteria, table),
         words.engines(view.tables.get("quality")),
     )
 
@@ -255,6 +263,7 @@ def printed(view: View) -> Printed:
     if table["mae"].isna().all():
         return [], []
     columns = ["Variant", "n (failed)", "Mean shift (years)", "Mean absolute shift", "p (Holm)",
+               "Detectable shift (years)",
                "Mean absolute error (years)", "Change of error"]  # fmt: skip
     rows = []
     for label, mine in by_variant(table, look):
@@ -266,6 +275,7 @@ def printed(view: View) -> Printed:
                 with_interval(row, "shift", "shift_low", "shift_high", 2, True),
                 with_interval(row, "shift_abs", "shift_abs_low", "shift_abs_high", 2),
                 number(row["p_holm"], 3),
+                number(row["shift_mde"], 2),
                 with_interval(row, "mae", "mae_low", "mae_high", 2),
                 number(row["mae_change"], 2, True),
             ]
@@ -280,7 +290,7 @@ RESULT = Result(
     columns="""
         variant segmenter n n_scans n_failed mae mae_low mae_high
         shift shift_low shift_high shift_sd shift_abs shift_abs_low shift_abs_high
-        p p_holm family_size mae_change mae_change_low mae_change_high
+        p p_holm family_size shift_mde mae_change mae_change_low mae_change_high
         gap gap_low gap_high rescan_shift_abs n_rescan
         r2_train_cv mae_train_cv n_train correction note
     """,

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.plot.numbers import NO_VALUE, number
-from refacebench.results import words
+from refacebench.results import detectable, words
 from refacebench.results.cells import by_variant, count, with_interval
 from refacebench.results.privacy import HEADING
 from refacebench.results.result import ATTACKS, Printed, Result, View
@@ -23,7 +23,8 @@ from refacebench.statistics import paired
 from refacebench.statistics.cohort import by_participant
 from refacebench.statistics.comparisons import Comparisons
 from refacebench.statistics.criteria import Criteria
-from refacebench.statistics.intervals import bootstrap_mean, share
+from refacebench.statistics.intervals import mean_interval, share
+from refacebench.statistics.summaries import draws
 from refacebench.vocabulary import ORIGINAL, PICTURE_CONTROLS
 
 DISTANCES = {"true": "query_true_mm", "average": "query_average_mm"}
@@ -45,7 +46,11 @@ def compute(found: Sequence[Comparisons], criteria: Criteria) -> pd.DataFrame:
     table = RESULT.frame(rows)
     if len(table):
         table["p_holm"] = paired.correct(table["p"], "holm")
-        table["family_size"] = int(table["p"].notna().sum())
+        size = int(table["p"].notna().sum())
+        table["family_size"] = size
+        table["difference_mde"] = detectable.shifts(
+            table["n"], table["difference_sd"], size, criteria
+        )
     return table
 
 
@@ -69,12 +74,13 @@ def _row(scores: Comparisons, criteria: Criteria) -> dict[str, Any]:
         "p": paired.wilcoxon(values["difference"], criteria.zero_method)[1],
     }
     for name, series in values.items():
-        low, high = bootstrap_mean(
-            series, n_boot=criteria.n_boot, seed=criteria.seed, level=criteria.level
-        )
+        least = -np.inf if name == "difference" else 0.0
+        low, high = mean_interval(series, **draws(criteria), least=least)
         mean = float(series.mean()) if len(series) else np.nan
         row |= {f"{name}_mm": mean, f"{name}_low": low, f"{name}_high": high}
-    closer = values["difference"] < 0
+    difference = values["difference"]
+    row["difference_sd"] = difference.std(ddof=1) if len(difference) > 1 else np.nan
+    closer = difference < 0
     row["closer_share"], row["closer_low"], row["closer_high"] = share(
         closer, closer.index, criteria.level
     )
@@ -90,7 +96,10 @@ def caption(view: View) -> str:
         "above zero does not mean that nobody is recognised: the attacks say that. Wilcoxon "
         "signed-rank over participants, Holm-corrected over all rows.",
         words.cohort(view.tables["privacy_likeness"]),
-        words.intervals(view.criteria),
+        detectable.missed(
+            view.tables["privacy_likeness"]["difference_mde"], "a difference", "mm", view.criteria
+        ),
+        words.intervals(view.criteria, view.tables["privacy_likeness"]),
     )
 
 
@@ -99,7 +108,7 @@ def printed(view: View) -> Printed:
     table, look = view.rows("privacy_likeness"), view.look
     columns = ["Variant", "n (failed)", "Distance to the true face (mm)",
                "of the average face (mm)", "Difference (mm)", "Closer than the average face",
-               "p (Holm)"]  # fmt: skip
+               "p (Holm)", "Detectable difference (mm)"]  # fmt: skip
     rows = []
     for label, mine in by_variant(table, look):
         row = mine.iloc[0]
@@ -113,6 +122,7 @@ def printed(view: View) -> Printed:
                 with_interval(row, "difference_mm", "difference_low", "difference_high", 2, True),
                 closer if closer == NO_VALUE else closer.replace(" [", " % [", 1),
                 number(row["p_holm"], 3),
+                number(row["difference_mde"], 2),
             ]
         )
     return columns, rows
@@ -125,7 +135,7 @@ RESULT = Result(
     columns="""
         variant attacker n n_queries n_failed true_mm true_low true_high
         average_mm average_low average_high difference_mm difference_low difference_high
-        closer_share closer_low closer_high p p_holm family_size
+        difference_sd closer_share closer_low closer_high p p_holm family_size difference_mde
     """,
     compute=lambda given, _: compute(given.more, given.criteria),
     caption=caption,

@@ -11,7 +11,7 @@ from refacebench.results.volume_tests import FAMILIES, margins
 from refacebench.statistics import paired
 from refacebench.statistics.cohort import by_participant, rescan_pairs, segmenters_of
 from refacebench.statistics.criteria import Criteria
-from refacebench.statistics.intervals import bootstrap_mean
+from refacebench.statistics.intervals import mean_interval
 from refacebench.statistics.summaries import draws
 
 
@@ -35,7 +35,7 @@ def compute(measurements: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
                 values = np.full(len(both), np.nan)
             values = pd.Series(values, index=both.index, dtype=float)
             persons = by_participant(values, both["participant"]).to_numpy()
-            low, high = bootstrap_mean(persons, **draws(criteria))
+            low, high = mean_interval(persons, **draws(criteria), least=0.0)
             mean = persons.mean() if len(persons) else np.nan
             enough = len(persons) >= criteria.min_rescans
             rows.append(
@@ -63,7 +63,7 @@ def caption(view: View) -> str:
         f"rescan, in percent of their mean{view.by}. Equivalence is tested within "
         f"{margins(table, table, view.criteria)}.",
         words.cohort(table) if rescanned else NO_RESCAN,
-        words.intervals(view.criteria),
+        words.intervals(view.criteria, table),
     )
 
 

@@ -40,7 +40,7 @@ def compute(
                         "variant": variant,
                         "segmenter": segmenter,
                         "structure": structure,
-                        **summary(values, here["participant"], criteria),
+                        **summary(values, here["participant"], criteria, 0.0, 1.0),
                         "n_failed": int(values.isna().sum()),
                     }
                 )
@@ -55,7 +55,7 @@ def caption(view: View) -> str:
         "because the scans are synthetic. The row 'original' is the segmenter's own error. Failed "
         "scans have no part in the means.",
         words.rests(view, table),
-        words.intervals(view.criteria),
+        words.intervals(view.criteria, table),
         words.engines(view.tables.get("quality")),
     )
 
