@@ -65,7 +65,7 @@ def own(tmp_path):
 def test_help_teaches_every_command():
     done = refacebench("--help")
     assert done.returncode == 0
-    for command in ("check", "try", "methods", "config"):
+    for command in ("check", "try", "methods", "config", "sample-size"):
         assert f"refacebench {command}" in done.stdout or f"  {command} " in done.stdout
         told = refacebench(command, "--help").stdout
         assert "examples:\n  refacebench" in told
@@ -265,3 +265,44 @@ def test_a_defacer_that_fails_is_exit_code_1(own, tmp_path, monkeypatch, capsys)
     assert code == common.BAD
     assert "FAILED     ValueError: no chin in this scan (" in said
     assert "own.py, line " in said
+
+
+# sample-size -----------------------------------------------------------------------------------
+
+
+def planned(capsys, *arguments):
+    code = program.main(["sample-size", *arguments])
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def test_sample_size_prints_the_known_numbers(capsys):
+    code, text, _ = planned(capsys)
+    assert code == common.GOOD
+    assert "picked from 5" in text
+    assert "463 people, of whom at most 100 identified" in text
+    assert "59 people" in text
+    code, text, _ = planned(capsys, "--gallery", "13", "--margin", "10", "--people", "13")
+    assert "named first among 13" in text
+    assert "7.69 %" in text
+    assert "what 13 people can show" in text
+    _, text, _ = planned(capsys, "--options", "5", "--rate", "40", "--power", "80")
+    # scipy.stats.binomtest(13, 35, 0.2, "greater"): p 0.014; 12 of 35: 0.034, 11: 0.075.
+    assert "above chance, where the rate is 40 %, power 80 %" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--options", "1"], "at least 2 people"),
+        (["--margin", "90"], "between 0 and 1"),
+        (["--rate", "10"], "above chance"),
+        (["--level", "100"], "level"),
+        (["--people", "0"], "--people"),
+        (["--options", "5", "--gallery", "5"], "not allowed"),
+    ],
+)
+def test_sample_size_says_what_is_wrong(capsys, arguments, said):
+    code, _, text = planned(capsys, *arguments)
+    assert code == common.REFUSED
+    assert said in text

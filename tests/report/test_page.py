@@ -101,9 +101,12 @@ def test_numbers_of_the_page_are_those_of_the_tables(tables):
     mine = overlap[(overlap["variant"] == "pydeface") & (overlap["measure"] == "dice")]
     brain = mine.set_index("structure").loc["brain"]
     expected = f"{brain['mean']:.3f} [{brain['low']:.3f}, {brain['high']:.3f}]"
-    row = rows["pydeface (native)", 10]
+    row = rows["pydeface (native)", 14]
     assert row[1:3] == ["11 (1)", expected]
-    assert row[6] == f"{brain['mean_all']:.3f}"
+    iou = overlap[(overlap["variant"] == "pydeface") & (overlap["measure"] == "iou")]
+    means = iou.set_index("structure")["mean"]
+    assert row[6:10] == [f"{means[s]:.3f}" for s in ("brain", "vcsf", "wm", "gm")]
+    assert row[10] == f"{brain['mean_all']:.3f}"
     lost = [row for row in page.rows if row[0] == "sub-012_ses-1"]
     assert lost == [
         ["sub-012_ses-1", "pydeface, pydeface+pix2pix25d", "deface", "failed",
@@ -129,8 +132,8 @@ def test_missing_tables_leave_their_section_out(tables):
 
 def test_methods_tell_native_from_official(tables):
     page = Page(build(context(tables)))
-    assert ["quickshear", "defacer", "plane", "official program", "1.2.0"] in page.rows
-    assert ["pydeface", "defacer", "mask", "native (re-implementation)", "1"] in page.rows
+    assert ["quickshear", "defacer", "plane", "official program", "1.2.0", "none"] in page.rows
+    assert ["pydeface", "defacer", "mask", "native (re-implementation)", "1", "none"] in page.rows
 
 
 def test_same_input_same_page(tables, png):

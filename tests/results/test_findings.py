@@ -88,6 +88,9 @@ def tradeoff(original=(1.0, 0.75, 1.0)):
     )
     # Corrected for the choice of the worst: a number that the page's tables do not have.
     table["identification"] = 0.9 * table["worst_rate"]
+    table["beaten"] = (table["low"] > table["chance"]).astype(float)
+    table["above_chance_at_most"] = table["high"] - table["chance"]
+    table = table.assign(margin_points=5.0, within_margin=0.0)
     return catalogue.find("tradeoff").frame(table.to_dict("records"))
 
 
@@ -120,7 +123,8 @@ def test_a_blind_spot_stands_beside_its_verdict():
         "saw in 0. Original face surface removed in 13 of 13 scans (true labels agree in 12 of "
         "12). No voxel of the brain mask removed or changed in 13 of 13 (cannot fail: it spares "
         "the mask that judges it; true labels agree in 0 of 13: 13 lost brain, of which the check "
-        "found 0). No attack is shown to do better than chance; the worst: attacker faces "
+        "found 0). No attack is shown to do better than chance, but up to 28 points above it "
+        "cannot be ruled out (less than 5 is asked for); the worst: attacker faces "
         "picks the person out of 5 in 29 % (17 to 48 %, chance 20 %), on the image as it is."
     )
     found = findings.checks_line(tables())
@@ -151,8 +155,35 @@ def test_only_a_method_that_spares_the_judges_mask_cannot_fail():
     assert "cannot fail" not in line("beaten+m", tables(quality=official))
 
 
-def test_the_lower_end_must_lie_above_chance():
+def changed(**columns):
+    """The tables with other verdicts on `plain`."""
+    table = tradeoff()
+    table.loc[table["variant"] == "plain", list(columns)] = list(columns.values())
+    return tables(tradeoff=table)
+
+
+def cell(given):
+    return findings.cells(findings.finding(given, "plain"))[3]
+
+
+def test_a_verdict_follows_the_exact_test_and_says_where_the_interval_differs():
     assert "no attack is shown to do better than chance" in line("plain").lower()
+    assert cell(tables()).startswith("not shown above chance")
+    beaten = changed(beaten=1.0)
+    assert "though the interval of the worst holds chance" in line("plain", beaten)
+    assert cell(beaten).startswith("beats it")
+    close = changed(low=0.25)
+    assert "no attack is shown" in line("plain", close).lower()
+    assert "the worst, whose own interval lies above chance" in line("plain", close)
+
+
+def test_what_is_not_above_chance_is_told_from_what_is_shown_to_be_within_the_margin():
+    within = changed(within_margin=1.0, above_chance_at_most=0.04)
+    text = line("plain", within)
+    assert "better than chance, all are shown to be less than 5 points above it; the worst" in text
+    assert "ruled out" not in text
+    assert cell(within).startswith("within 5 points of chance")
+    assert "but up to 30 points above it cannot be ruled out" in line("plain")
 
 
 def test_a_method_that_failed_on_all_was_neither_judged_nor_attacked():
@@ -325,3 +356,10 @@ def test_faces_and_brains_are_counted_by_hand():
 
 def test_the_new_columns_are_declared():
     assert {"n_face", "face_removed", "n_brain", "brain_unchanged"} <= set(TABLE_COLUMNS["quality"])
+
+
+def test_what_is_written_far_from_the_head_comes_first():
+    quality = pd.DataFrame([quality_row("marked", scans_with_odd_voxels=2), quality_row("plain")])
+    said = findings.line(findings.finding({"quality": quality}, "marked"))
+    assert said.startswith("marked: something was written far from the head in 2 of 13 outputs")
+    assert "far from the head" not in findings.line(findings.finding({"quality": quality}, "plain"))

@@ -13,7 +13,7 @@ from refacebench.head import rendering
 from refacebench.image import nifti
 from refacebench.kit import VERSION as KIT_VERSION
 from refacebench.kit import questions
-from refacebench.report.methods import taking_part
+from refacebench.report.methods import defaults, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
 from refacebench.results import catalogue
 from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS

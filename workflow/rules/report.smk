@@ -140,6 +140,7 @@ rule page:
         tables=expand([*rules.statistics.output, *rules.flow.output], dataset=RUN.datasets),
         privacy=ATTACK_TABLES,
         figures=FIGURE_FILES,
+        cards=RUN.cards(),
         costs=rules.costs.output[0],
     output:
         page=report("results/report.html", caption="../report/workflow.rst", category="summary"),
@@ -165,6 +166,7 @@ rule page:
             for name, entry in config["datasets"].items()
         },
         methods=taking_part(config, RUN.programs),
+        defaults=defaults(config),
         version=SOFTWARE_VERSION,
     script:
         "../scripts/report.py"

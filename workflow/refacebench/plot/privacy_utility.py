@@ -240,7 +240,7 @@ def _legend(figure, shown: pd.DataFrame) -> None:
         handles.append(
             Line2D([], [], linestyle="none", marker="o", markersize=8, markerfacecolor=FAINT,
                    markeredgecolor=CHANCE, markeredgewidth=2.2,
-                   label="an attack beats it: interval above chance")
+                   label="an attack beats it: above chance by exact test")
         )  # fmt: skip
     if (shown["comparable"] == 0).any():
         handles.append(Line2D([], [], marker="x", linestyle="none", color=CHANCE, markersize=9,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from refacebench.run import methods
 
@@ -30,6 +31,32 @@ def taking_part(config: Mapping, programs: Mapping[str, Mapping]) -> list[dict]:
                     "engine": program.get("engine") or chosen.engine,
                     "version": program.get("version") or chosen.version,
                     "reason": program.get("reason", ""),
+                    "settings": settings(chosen),
                 }
             )
     return found
+
+
+def settings(chosen: methods.Chosen) -> dict[str, Any]:
+    """Return the options of a method that are not at their defaults.
+
+    Of texts only those that are one of a few choices: any other may name a folder.
+    """
+    declared = chosen.method.options
+    return {
+        name: value
+        for name, value in sorted(chosen.options.items())
+        if name in declared
+        and value != declared[name].default
+        and (not isinstance(value, str) or declared[name].choices)
+        and not isinstance(value, Mapping)
+        and not (isinstance(value, list | tuple) and any(isinstance(v, str) for v in value))
+    }
+
+
+def defaults(config: Mapping) -> dict[str, dict[str, Any]]:
+    """Return all options of every refacer's method at their defaults, by the refacer's name."""
+    return {
+        name: dict(methods.choose("refacers", name, entry).method.defaults)
+        for name, entry in (config.get("refacers") or {}).items()
+    }

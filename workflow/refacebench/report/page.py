@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -16,6 +17,7 @@ from refacebench.faces import check_figure
 from refacebench.plot.html import embed, fill
 from refacebench.plot.numbers import NO_VALUE
 from refacebench.plot.style import look_of
+from refacebench.report import models
 from refacebench.report.blocks import Picture, Section, Table
 from refacebench.report.limits import limitations
 from refacebench.report.summary import reminder, summary_lines
@@ -55,7 +57,12 @@ def build(context: Mapping) -> str:
             The run's config; ``seed``, ``splits``, ``thresholds`` and the order
             of ``defacers`` and ``segmenters`` are used.
         ``methods`` : list of mappings
-            ``kind``, ``name``, ``title``, ``engine``, ``version``.
+            ``kind``, ``name``, ``title``, ``engine``, ``version``, and in ``settings`` the
+            options that are not at their defaults.
+        ``models`` : mapping, optional
+            Cards of the trained models, by variant.
+        ``defaults`` : mapping, optional
+            Options of their methods at their defaults, by refacer.
         ``costs`` : DataFrame or None
             One row a stage, the columns as they are to be printed.
         ``tables_href`` : str, optional
@@ -106,9 +113,13 @@ def _dataset(dataset: Mapping) -> dict:
         "statement": statement,
         "warnings": warning_lines(tables),
         "notes": warning_lines(tables, loud=False),
-        "summary": summary_lines(tables, criteria, look=view.look),
+        "summary": [
+            *summary_lines(tables, criteria, look=view.look),
+            *models.lines(dataset),
+        ],
         "flow": _flow(dataset, view),
         "methods": _methods(dataset["methods"]),
+        "models": models.table(dataset),
         "sections": [s for s in _sections(dataset, view) if s.pictures or s.tables],
         "costs": _costs(dataset.get("costs")),
         "limits": limitations(tables, criteria, statement, view.look),
@@ -229,14 +240,15 @@ def _flow(dataset: Mapping, view: View) -> dict:
 def _methods(methods: Sequence[Mapping]) -> Table:
     rows = [
         [m["name"], m["kind"], m.get("title") or "", _engine(m.get("engine"), m.get("reason")),
-         str(m.get("version") or NO_VALUE)]
+         str(m.get("version") or NO_VALUE), _plain(m.get("settings") or {}) or "none"]
         for m in methods
     ]  # fmt: skip
     caption = (
         "What was run. Native: re-implementation of the published method; official: the released "
-        "program itself."
+        "program itself. Settings at their defaults are not listed."
     )
-    return Table(caption, ["Name", "Kind", "What it does", "Engine", "Version"], rows)
+    columns = ["Name", "Kind", "What it does", "Engine", "Version", "Settings of its own"]
+    return Table(caption, columns, rows)
 
 
 def _engine(engine, reason=None) -> str:
@@ -277,9 +289,9 @@ def read(given, asked) -> list[dict]:
     Parameters
     ----------
     given
-        Paths: ``tables``, ``privacy``, ``figures`` and ``costs``.
+        Paths: ``tables``, ``privacy``, ``figures``, ``cards`` and ``costs``.
     asked
-        ``config``; ``methods``; ``statements`` and ``faces`` by dataset.
+        ``config``; ``methods``; ``defaults``; ``statements`` and ``faces`` by dataset.
     """
     spent = pd.read_csv(given.costs, sep="\t")
     return [
@@ -294,6 +306,12 @@ def read(given, asked) -> list[dict]:
             "criteria": Criteria.from_config(asked.config),
             "config": asked.config,
             "methods": asked.methods,
+            "models": {
+                card.parent.name: json.loads(card.read_text())
+                for card in map(Path, given.cards)
+                if card.parent.parent.name == name
+            },
+            "defaults": asked.defaults,
             "costs": spent[spent["dataset"] == name].drop(columns="dataset"),
         }
         for name, statement in asked.statements.items()

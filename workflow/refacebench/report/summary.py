@@ -11,6 +11,7 @@ import pandas as pd
 from refacebench.plot.numbers import number
 from refacebench.plot.style import Look, look_of
 from refacebench.plot.volumes import region_label
+from refacebench.report import models
 from refacebench.results import findings, words
 from refacebench.results.flow import scan_numbers
 from refacebench.results.privacy import MEASURED, is_measured
@@ -380,4 +381,5 @@ def closing(datasets: Sequence[Mapping], page: str | Path) -> str:
         found.append(f"\nDataset {dataset['name']}{synthetic}")
         found += [f"WARNING: {line}" for line in warning_lines(dataset["tables"])]
         found += summary_lines(dataset["tables"], dataset["criteria"])
+        found += models.lines(dataset)
     return "\n".join([*found, f"\nReport: {page}", ""])

@@ -8,8 +8,9 @@ disagree.  The rules:
 - The blind spot of an automatic check stands beside it: how often true labels
   agree; that nobody checked where there are none; and that a method which spares
   the very mask by which it is judged cannot fail by that judge.
-- An attack that does better than chance (its interval lies above chance) comes
+- An attack that does better than chance (exact test, column ``beaten``) comes
   first, and nothing good is said of the method before it.
+- "Not shown to be better than chance" is never said without how far above chance it may be.
 
 Pure functions: result tables in, text out.
 """
@@ -28,7 +29,6 @@ from refacebench.statistics.attack_tables import (
     DIRECT,
     SETTING_WORDS,
     TAKEN_OFF,
-    beats_chance,
     main_rows,
     main_setting,
 )
@@ -53,11 +53,28 @@ class Attack:
     low: float
     high: float
     chance: float
+    beaten: float
+    above: float
+    margin: float
+    within: float
 
     @property
     def beats(self) -> bool:
-        """Whether it does better than chance: its whole interval lies above."""
-        return beats_chance(self.low, self.chance)
+        """Whether it does better than chance, by the exact test."""
+        return self.beaten == 1
+
+    @property
+    def other_side(self) -> str:
+        """How far above chance the worst attack may be; empty where that is not known."""
+        if not np.isfinite(self.above):
+            return ""
+        points = 100 * max(self.above, 0.0)
+        if self.within == 1:
+            return f"all are shown to be less than {self.margin:g} points above it"
+        return (
+            f"but up to {points:.0f} points above it cannot be ruled out (less than "
+            f"{self.margin:g} is asked for)"
+        )
 
     @property
     def interval(self) -> str:
@@ -120,6 +137,8 @@ class MethodFinding:
         outputs with not one voxel of the brain mask changed, of all outputs.
     cut : int
         Outputs with a Failure II: more of the brain lost than the thresholds allow.
+    odd : int
+        Outputs in which something was written far from the head, where nothing belongs.
     spared : bool
         The method is kept off the mask that judges it, so that it cannot fail.
     checks : mapping of str to Check or None
@@ -137,6 +156,7 @@ class MethodFinding:
     face: tuple[int, int]
     brain: tuple[int, int]
     cut: int
+    odd: int
     spared: bool
     checks: Mapping[str, Check | None]
     attacked: bool
@@ -168,6 +188,7 @@ def finding(tables: Tables, variant: str) -> MethodFinding:
         face=(_count(row, "face_removed"), _count(row, "n_face")),
         brain=(_count(row, "brain_unchanged"), _count(row, "n_brain")),
         cut=_count(row, "failure_2") + _count(row, "failure_1+2"),
+        odd=_count(row, "scans_with_odd_voxels"),
         spared=_is_spared(tables, variant),
         checks={name: _check(tables, variant, name) for name in ("failure_1", "failure_2")},
         attacked=bool(attacks),
@@ -224,9 +245,10 @@ def _attacks(tables: Tables) -> dict[str, Attack]:
     table = main_rows(table).drop_duplicates("variant").dropna(subset=["identification"])
     # As that attack reached it, so that other tables have the same number; the interval allows
     # for the choice of the worst.
-    columns = ("worst_attacker", "worst_route", "measure", "worst_rate", "low", "high")
+    columns = ("worst_attacker", "worst_route", "measure", "worst_rate", "low", "high", "chance")
+    verdicts = ("beaten", "above_chance_at_most", "margin_points", "within_margin")
     return {
-        row["variant"]: Attack(*(row[c] for c in (*columns, "chance")))
+        row["variant"]: Attack(*(row[c] for c in (*columns, *verdicts)))
         for _, row in table.iterrows()
     }
 
@@ -257,7 +279,7 @@ def line(found: MethodFinding) -> str:
     if found.unrated:
         parts.append(f"{of(found.unrated, found.n)} scans were not judged")
     parts.insert(0 if found.beaten else len(parts), attack(found))
-    parts = [*_overlooked(found), *parts]
+    parts = [*_overlooked(found), *_odd(found), *parts]
     return f"{name}: {'. '.join([parts[0], *map(_capital, parts[1:])])}."
 
 
@@ -269,6 +291,16 @@ def _overlooked(found: MethodFinding) -> list[str]:
         f"which the automatic check saw in {check.found}"
         for name, check in found.checks.items()
         if check and check.missed
+    ]
+
+
+def _odd(found: MethodFinding) -> list[str]:
+    """Return that something stands where nothing belongs; it may name the person."""
+    if not found.odd:
+        return []
+    return [
+        f"something was written far from the head in {of(found.odd, found.brain[1])} outputs, "
+        "which may tell whose scan it is: look at these voxels"
     ]
 
 
@@ -325,10 +357,19 @@ def attack(found: MethodFinding) -> str:
         return f"{NOT_MEASURED} for it"
     who = f"attacker {worst.attacker} {worst.does} in {worst.interval}, {worst.way}"
     if worst.beats:
-        return f"an attack beats it: {who}"
+        cautious = worst.low <= worst.chance
+        how = (
+            " by the exact test, though the interval of the worst holds chance" if cautious else ""
+        )
+        return f"an attack beats it{how}: {who}"
     if found.weak:
         return f"the attacks do not recognise even the originals, so they say nothing of it: {who}"
-    return f"no attack is shown to do better than chance; the worst: {who}"
+    shown = ", ".join(
+        text for text in ("no attack is shown to do better than chance", worst.other_side) if text
+    )
+    # The test is corrected over all attacks on all methods, the interval is not: say so.
+    close = ", whose own interval lies above chance" if worst.low > worst.chance else ""
+    return f"{shown}; the worst{close}: {who}"
 
 
 def short(found: MethodFinding) -> str:
@@ -414,5 +455,9 @@ def _attack_cell(found: MethodFinding) -> str:
     worst = found.attack
     if found.failed or worst is None:
         return "not measured"
-    words = "beats it" if worst.beats else "not above chance"
-    return f"{words}: {percent(worst.rate)}\u00a0% [{percent(worst.low)}, {percent(worst.high)}]"
+    rate = f"{percent(worst.rate)}\u00a0% [{percent(worst.low)}, {percent(worst.high)}]"
+    if worst.beats:
+        return f"beats it: {rate}"
+    if worst.within == 1:
+        return f"within {worst.margin:g} points of chance: {rate}"
+    return f"not shown above chance: {rate}"

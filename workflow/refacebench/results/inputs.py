@@ -254,7 +254,7 @@ def read_attacked(given: Any, asked: Any) -> Attacked:
     protocol, criteria = Protocol.from_config(asked.config), Criteria.from_config(asked.config)
     more: list[Comparisons] = []
     return Attacked(
-        evaluate_all(_each(given.attacks, more), protocol, criteria),
+        evaluate_all(_each(given.attacks, more), protocol, criteria, asked.floors),
         more,
         manifest.read_many(given.enrolled),
         manifest.read_many(given.attacked),

@@ -56,7 +56,8 @@ def caption(view: View) -> str:
     table = view.rows("overlap")
     return words.join(
         "Dice of each variant's segmentation with that of the original scan, both made from "
-        f"scratch{view.by}. Mean and interval over participants. In figures small points "
+        f"scratch{view.by} (IoU: intersection over union, the same comparison on another scale). "
+        "Mean and interval over participants. In figures small points "
         "are scans and the dashed line is the mean of the null control, the noise of the "
         "measuring stick. In the column 'all' (mean_all) a failed scan counts as zero; the other "
         "columns are of completers.",
@@ -72,17 +73,23 @@ def printed(view: View) -> Printed:
 
 
 def print_structures(table: pd.DataFrame, look: Look) -> Printed:
-    """Return means of Dice with intervals; of all scans too, where some failed."""
+    """Return means of Dice with intervals, of all scans too where some failed; IoU without."""
     structures = [s for s in TITLES if s in set(table["structure"])]
     columns = ["Variant", "n (failed)", *[TITLES[s] for s in structures]]
+    iou = table.iloc[:0]
+    if "measure" in table:
+        iou = table[table["measure"] == "iou"].set_index(["variant", "structure"])["mean"]
+        table = table[table["measure"] == "dice"]
+    columns += [f"IoU: {TITLES[s]}" for s in structures] if len(iou) else []
     failed = "mean_all" in table and (table["n_failed"] > 0).any()
     columns += [f"{TITLES[s]}, all" for s in structures] if failed else []
-    if "measure" in table:
-        table = table[table["measure"] == "dice"]
     rows = []
     for label, mine in by_variant(table, look):
         by = mine.set_index("structure")
         cells = [with_interval(by.loc[s], "mean", "low", "high", 3) for s in structures]
+        if len(iou):
+            variant = mine["variant"].iloc[0]
+            cells += [number(iou.get((variant, s)), 3) for s in structures]
         cells += [number(by.loc[s, "mean_all"], 3) for s in structures] if failed else []
         rows.append([label, count(mine.iloc[0]), *cells])
     return columns, rows

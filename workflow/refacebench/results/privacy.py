@@ -5,6 +5,14 @@ How people are counted, ties, tests and intervals: :mod:`~refacebench.statistics
 counted as not named; ``*_completers`` are of the ``n_completers`` with a score, and so are the
 tests.  ``n_failed`` counts queries.  ``n_expected`` participants were planned, ``shortfall``
 says why there are fewer, or fewer queries or people in the gallery.
+
+``measure`` is the primary one: ``p`` tests its ``*_completers`` against chance, ``p_holm`` is
+corrected over the ``family_size`` tests of a ``family`` and setting.  ``above_chance_at_most`` is
+the one-sided upper bound of its rate less chance, ``within_margin`` 1 where that is less than
+``margin_points``.  ``critical`` is the smallest observed rate that would have passed the test,
+``detectable`` the smallest true rate that it finds with the wanted power (for a choice: as if each
+participant made one pick, so that it is an upper bound); ``rank1_critical`` and
+``rank1_detectable`` are those of rank 1 and its test ``p_rank1``.
 """
 
 from __future__ import annotations
@@ -16,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.plot import dots
-from refacebench.plot.numbers import NO_VALUE
+from refacebench.plot.numbers import NO_VALUE, number
 from refacebench.plot.style import FAINT, INK, WIDTH, Look, message_figure, new_figure, styled
 from refacebench.results import words
 from refacebench.results.cells import by_variant, with_interval
@@ -32,6 +40,8 @@ MEASURED = (
     "chance is not safe, and a stronger attack may come."
 )
 NOTHING = "No attack was scored."
+#: The measures that may be primary, in words.
+MEASURES = {"choice": "the choice among several pictures", "rank1": "rank 1 (named first)"}
 HEADING = Heading(
     "privacy",
     "Recognisability",
@@ -75,14 +85,28 @@ def caption(view: View) -> str:
         "crash is no privacy. rank1, rank_k and choice are of all, those without a score as not "
         "named. Undetected: no face was found, which is no failure and not the same as safe.",
         words.missing_people(table),
-        "p: exact tests against chance, more than chance, one trial a participant; Holm-corrected "
-        "over all variants and attackers of a setting. rank1_detectable: the smallest rate that "
-        "would have passed. Not above chance is not safe.",
+        _tests(table, view.criteria),
         _resplits(table),
         "Intervals of rates and of the area under the top-alpha curve: "
         f"{100 * view.criteria.level:g} % each, Gaffke's bounds, which are Clopper-Pearson's for "
         "plain hits.",
         words.resampled(view.criteria),
+    )
+
+
+def _tests(table: pd.DataFrame, criteria: Criteria) -> str:
+    """Return what is tested, and which side says what."""
+    first = table.loc[table["measure"].notna()].iloc[0]
+    return (
+        f"The primary measure is {MEASURES[first['measure']]}: tests, stars and verdicts are of it "
+        "alone. p: exact test, more than chance (people swap identities); p_holm: corrected over "
+        "all attacks on methods of a setting; controls are a family of their own (family), so "
+        "that they shelter no method. Not shown to be above chance is not safe: "
+        "above_chance_at_most says how far above it the rate may be "
+        f"({100 * criteria.level:g} %, one-sided, not corrected), within_margin whether that is "
+        f"less than {first['margin_points']:g} points. critical: the smallest observed rate that "
+        "would have passed; detectable: the smallest true rate that is found with a power of "
+        f"{100 * criteria.power:g} %."
     )
 
 
@@ -227,7 +251,9 @@ def printed(view: View) -> Printed:
     name = "choice_completers" if table["choice_completers"].notna().any() else first
     what = f"picked from {int(table['n_options'].iloc[0])}" if name != first else "named first"
     columns = ["Variant", "n (failed)", *[f"{a}: {what} (%)" for a in attackers],
-               *[f"{a}: named first (%)" for a in attackers if name != first]]  # fmt: skip
+               *[f"{a}: named first (%)" for a in attackers if name != first],
+               "Above chance at most (points)"]  # fmt: skip
+    bounds = _bounds(view)
     rows = []
     for label, mine in by_variant(table, look):
         by = mine.set_index("attacker")
@@ -235,8 +261,22 @@ def printed(view: View) -> Printed:
         if name != first:
             cells += [_attack_cell(by, a, first, criteria) for a in attackers]
         failed = int((mine["n"] - mine["n_completers"]).max())
-        rows.append([label, _of_planned(mine) + (f" ({failed})" if failed else ""), *cells])
+        people = _of_planned(mine) + (f" ({failed})" if failed else "")
+        rows.append([label, people, *cells, bounds.get(mine["variant"].iloc[0], NO_VALUE)])
     return columns, rows
+
+
+def _bounds(view: View) -> dict[str, str]:
+    """Return by variant how far above chance the worst attack may be, with the verdict."""
+    table = view.rows("tradeoff")
+    if table.empty:
+        return {}
+    table = main_rows(table).drop_duplicates("variant").dropna(subset=["above_chance_at_most"])
+    return {
+        row["variant"]: number(100 * max(row["above_chance_at_most"], 0.0), 0)
+        + (f" (within {row['margin_points']:g})" if row["within_margin"] == 1 else "")
+        for _, row in table.iterrows()
+    }
 
 
 def _of_planned(mine: pd.DataFrame) -> str:
@@ -251,10 +291,9 @@ def _attack_cell(by: pd.DataFrame, attacker: str, name: str, criteria: Criteria)
         return NO_VALUE
     row = by.loc[attacker]
     text = with_interval(row, name, f"{name}_low", f"{name}_high", 0, scale=100)
-    rank1 = name == "rank1_completers"
-    if rank1 and row["p_holm"] < criteria.alpha:
+    if name == f"{row['measure']}_completers" and row["p_holm"] < criteria.alpha:
         text = text.replace(" [", "* [", 1)
-    if row["n_undetected"] > 0 and not rank1:
+    if row["n_undetected"] > 0 and name != "rank1_completers":
         text += f"; no face {int(row['n_undetected'])}/{int(row['n_queries'])}"
     return text
 
@@ -264,8 +303,12 @@ def _numbers(view: View) -> str:
     return (
         f"The numbers of the figure in percent; {words.brackets(view)}; n: participants; "
         "(failed): those "
-        "whom an attacker could not compare, in none of its rates; *: named first more often "
-        f"than chance (exact test, Holm p < {view.criteria.alpha:g})."
+        "whom an attacker could not compare, in none of its rates; *: more often than chance "
+        "(exact test of the primary measure, corrected over all attacks on methods, of controls "
+        f"over those on controls: Holm p < {view.criteria.alpha:g}). Intervals are not corrected. "
+        "No star is no evidence of safety: the last column says how far above chance the worst "
+        f"attack may be, a face put back first included ({100 * view.criteria.level:g} %, "
+        "one-sided)."
     )
 
 
@@ -279,24 +322,27 @@ RESULT = Result(
         n_undetected undetected_share undetected_low undetected_high
         chance rank1 rank1_low rank1_high rank1_band_low rank1_band_high
         rank1_completers rank1_completers_low rank1_completers_high
-        rank1_detected p p_holm rank1_detectable
+        rank1_detected p_rank1 rank1_critical rank1_detectable
         k chance_k rank_k rank_k_low rank_k_high
         rank_k_completers rank_k_completers_low rank_k_completers_high
         n_options choice_chance choice choice_low choice_high choice_band_low choice_band_high
         choice_completers choice_completers_low choice_completers_high
         choice_reverse choice_reverse_low choice_reverse_high
+        measure family family_size p p_holm critical detectable
+        above_chance_at_most margin_points within_margin
         median_rank area area_low area_high area_band_low area_band_high p_area p_area_holm
         n_impostor roc_area roc_area_low roc_area_high roc_area_band_low roc_area_band_high
         eer eer_low eer_high eer_band_low eer_band_high
         false_accept verified verified_low verified_high verified_band_low verified_band_high
-        family_size shortfall note
+        shortfall note
     """,
     compute=lambda given, _: compute(given.evaluations, given.gallery, given.queries),
     caption=caption,
     latex="""
         variant attacker setting n n_failed n_gallery n_undetected chance
-        rank1_completers rank1_completers_low rank1_completers_high p_holm
-        choice_completers choice_completers_low choice_completers_high area eer verified
+        rank1_completers rank1_completers_low rank1_completers_high
+        choice_completers choice_completers_low choice_completers_high
+        measure p_holm above_chance_at_most area eer verified
     """,
     heading=HEADING,
     order=110,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from refacebench.results.result import ATTACKS, Result, View
 from refacebench.statistics import paired
+from refacebench.statistics.attack_tests import CHANCES
 from refacebench.statistics.attacks import Evaluation
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
@@ -34,11 +35,11 @@ LOUD = ("leak", "weak_attack", "blind_attack", "not_attacked", "missing_control"
 def compute(results: Sequence[Evaluation], protocol: Protocol, criteria: Criteria) -> pd.DataFrame:
     """Return the table ``privacy_warnings``: what a reader must know before any number.
 
-    ``weak_attack``: the attacker does not name the ORIGINAL first significantly
-    more often than chance (Holm).  ``leak``: the attacker names the person from
-    BLACK images, by either test (Holm over both tests and all attackers and
-    settings).  ``blind_attack``: more than half of the ORIGINAL could not be
-    compared.  ``not_attacked``: an attacker has no score at all on a variant.
+    ``weak_attack``: the attacker does not recognise the ORIGINAL significantly more
+    often than chance (primary measure, Holm over the controls).  ``leak``: the attacker
+    recognises the person from BLACK images, by the primary measure or by the ranks (Holm over
+    both tests and all attackers and settings).  ``blind_attack``: more than half of the
+    ORIGINAL could not be compared.  ``not_attacked``: an attacker has no score at all on a variant.
     ``missing_control``, ``same_scan_only``, ``small_gallery`` and
     ``no_landmark`` say what could not be checked or compared.
     """
@@ -114,11 +115,28 @@ def _warning(
         "control": control,
         "setting": setting,
         "n": row.get("n_completers", np.nan),
-        "rank1": row.get("rank1_completers", np.nan),
-        "chance": row.get("chance", np.nan),
+        "measure": row.get("measure", ""),
+        "rate": _rate(row)[0] if "measure" in row else np.nan,
+        "chance": _rate(row)[1] if "measure" in row else np.nan,
         "p_holm": row.get("p_holm", np.nan),
         "message": message,
     }
+
+
+def _rate(row: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the rate of the primary measure and its chance."""
+    return row[f"{row['measure']}_completers"], row[CHANCES[row["measure"]]]
+
+
+def _recognises(row: Mapping[str, Any], pictures: str) -> str:
+    """Return what an attacker reaches, in words."""
+    rate, chance = _rate(row)
+    among = f", from {row['n_options']} pictures," if row["measure"] == "choice" else ""
+    verb = "picks" if among else "names"
+    return (
+        f"{verb} {100 * rate:.0f} % of {row['n_completers']} participants{among} from {pictures} "
+        f"(chance {100 * chance:.0f} %)"
+    )
 
 
 def _original_warnings(row: Mapping[str, Any], criteria: Criteria) -> list[dict[str, Any]]:
@@ -127,13 +145,11 @@ def _original_warnings(row: Mapping[str, Any], criteria: Criteria) -> list[dict[
     in_words = setting.replace("_", " ")
     if not row.get("p_holm", np.nan) < criteria.alpha:
         message = (
-            f"this attack is weak: its numbers protect nobody. {attacker} ({in_words}) names "
-            f"{100 * row['rank1_completers']:.0f} % of {row['n_completers']} participants from "
-            "their ORIGINAL scans, "
-            f"which is not shown to be above chance ({100 * row['chance']:.0f} %)"
+            f"this attack is weak: its numbers protect nobody. {attacker} ({in_words}) "
+            f"{_recognises(row, 'their ORIGINAL scans')}, which is not shown to be above chance"
         )
-        if not np.isfinite(row.get("rank1_detectable", np.nan)):
-            message += "; with so few participants even naming all of them would not be"
+        if not np.isfinite(row.get("critical", np.nan)):
+            message += "; with so few participants even all of them would not be"
         found.append(_warning(WEAK, attacker, ORIGINAL, setting, row, message + "."))
     if 2 * row["n_failed"] > row["n_queries"]:
         message = (
@@ -177,10 +193,9 @@ def _leaks(results: Sequence[Evaluation], criteria: Criteria) -> list[dict[str, 
         if not (pair < criteria.alpha).any():
             continue
         message = (
-            f"the protocol leaks: {row['attacker']} ({row['setting'].replace('_', ' ')}) names "
-            f"{100 * row['rank1_completers']:.0f} % of {row['n_completers']} participants from "
-            f"BLACK images (chance {100 * row['chance']:.0f} %, mean place in the "
-            f"ranking {1 - row['area']:.2f}, chance 0.5). Something other than the "
+            f"the protocol leaks: {row['attacker']} ({row['setting'].replace('_', ' ')}) "
+            f"{_recognises(row, 'BLACK images')}; mean place in the "
+            f"ranking {1 - row['area']:.2f}, chance 0.5. Something other than the "
             "picture gives them away: trust no number of this attacker."
         )
         found.append(_warning(LEAK, row["attacker"], BLACK, row["setting"], row, message))
@@ -208,7 +223,7 @@ RESULT = Result(
     "privacy_warnings",
     about=__doc__,
     job=ATTACKS,
-    columns="kind attacker control setting n rank1 chance p_holm message",
+    columns="kind attacker control setting n measure rate chance p_holm message",
     compute=lambda given, _: compute(given.evaluations, given.protocol, given.criteria),
     caption=caption,
     latex="kind attacker control setting message",

@@ -2,7 +2,9 @@
 
 Scans in each class; ``unrated``: ok but without a class; engine and version of the defacer;
 ``face_removed`` of ``n_face`` scans are no Failure I, in ``brain_unchanged`` of ``n_brain``
-outputs no voxel of the brain mask differs; brain voxels removed and changed.
+outputs no voxel of the brain mask differs; brain voxels removed and changed;
+``scans_with_odd_voxels``: something was written far from the head, where nothing belongs
+(:mod:`refacebench.metrics.hidden`).
 """
 
 from __future__ import annotations
@@ -105,6 +107,7 @@ def _brain_counts(table: pd.DataFrame) -> dict[str, Any]:
         "scans_with_brain_loss": int((removed > 0).sum()),
         "scans_with_brain_change": int((changed > 0).sum()),
         "scans_identical": int((measure(table, "changed_voxels") == 0).sum()),
+        "scans_with_odd_voxels": int((measure(table, "odd_voxels") > 0).sum()),
     }
 
 
@@ -314,7 +317,7 @@ RESULT = Result(
         n_face face_removed n_brain brain_unchanged face_left_median
         brain_removed_median brain_removed_max brain_removed_max_pct
         brain_changed_median brain_changed_max scans_with_brain_loss scans_with_brain_change
-        scans_identical
+        scans_identical scans_with_odd_voxels
     """,
     compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),
     caption=caption,

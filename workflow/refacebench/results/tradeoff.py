@@ -11,7 +11,11 @@ participants, picked on some and judged on others; ``low`` and ``high`` hold the
 whatever the number of ``n_routes``, so that ``low`` above ``chance`` says that an attack beats
 chance.  ``worst_attacker`` and ``worst_route`` name the attack that looks worst and
 ``worst_rate`` is what it reached, too high on average.  ``p`` tests whether any route is above
-chance (:mod:`~refacebench.statistics.worst`), ``p_holm`` is corrected over a setting's variants.
+chance (:mod:`~refacebench.statistics.worst`), for this variant alone.  ``p_holm`` is the smallest
+corrected p of its attacks, those of the table ``privacy``, corrected over all attacks of a
+``family`` and setting; ``beaten`` is 1 where it is below the level, so that stars and verdicts are
+the same.  ``above_chance_at_most`` is the one-sided upper bound of the worst case less chance,
+``within_margin`` 1 where that is less than ``margin_points`` for every route.
 ``n_failed`` counts participants without any score on the variant; ``identification_all``
 counts them as identified.  ``volume_change_pct`` is the largest absolute median change over
 all volumes, that of ``worst_volume``.  ``comparable`` is 0 where half or more failed; such a
@@ -32,13 +36,14 @@ from refacebench.results import words
 from refacebench.results.privacy import HEADING
 from refacebench.results.result import ATTACKS, Figure, Result, View
 from refacebench.results.volume_tests import FAMILIES
-from refacebench.statistics import front, paired
-from refacebench.statistics.attack_tables import is_unranked, main_rows
+from refacebench.statistics import front
+from refacebench.statistics.attack_tables import is_control, is_unranked, main_rows
+from refacebench.statistics.attack_tests import CONTROLS, METHODS
 from refacebench.statistics.attacks import Evaluation
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.losses import passed_on
 from refacebench.statistics.protocol import Protocol
-from refacebench.statistics.routes import against, spread_of_chances, worst_case
+from refacebench.statistics.routes import against, declared_measure, spread_of_chances, worst_case
 from refacebench.vocabulary import PICTURE_CONTROLS, SETTINGS, UNDEFACED
 
 #: The variants that are no candidates: they stand in the plane as landmarks.
@@ -70,9 +75,10 @@ def compute(
     ``rank`` is 1 (and ``pareto`` 1) where no other variant of the same setting and
     segmenter is shown to be better in identification or volumes and looks no worse in the
     other (rates below chance count as chance); landmarks (original, null control) and variants
-    that are not comparable do not compete.
+    that are not comparable do not compete.  Pairs with a control that does (skull stripping) are
+    corrected apart.
     """
-    measure = _measure(results, protocol)
+    measure = declared_measure(results, protocol)
     segmenters = list(dict.fromkeys(volumes["segmenter"])) or [""]
     rows, attacked, spread = [], {}, {}
     for setting in SETTINGS:
@@ -83,7 +89,7 @@ def compute(
         apart = [r for r in mine if r.row["attacker"] in floors]
         faces = [r for r in mine if r.row["attacker"] not in floors] or apart
         cases = {v: worst_case(faces, v, measure, criteria) for v in variants}
-        found = _corrected({v: row for v, row in cases.items() if row is not None})
+        found = {v: row for v, row in cases.items() if row is not None}
         attacked[setting] = {v: against(faces, v, measure) for v in found}
         spread[setting] = spread_of_chances(faces, measure)
         for variant, row in found.items():
@@ -95,6 +101,7 @@ def compute(
                         "setting": setting,
                         "segmenter": segmenter,
                         **row,
+                        **_verdict(variant, row, protocol, criteria),
                         **{column: floor.get(name, np.nan) for column, name in FLOOR.items()},
                         **volume_change(volumes, segmenter, variant),
                     }
@@ -112,18 +119,18 @@ def compute(
     return table
 
 
-def _measure(results: Sequence[Evaluation], protocol: Protocol) -> str:
-    """Return the measure of the worst case; rank 1 where galleries are too small for a choice."""
-    values = [r.row.get(protocol.measure, np.nan) for r in results]
-    return protocol.measure if np.isfinite(values).any() else "rank1"
-
-
-def _corrected(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Add the p values corrected over the variants of a setting."""
-    p_values = paired.correct([row["p"] for row in found.values()], "holm")
+def _verdict(
+    variant: str, row: Mapping[str, Any], protocol: Protocol, criteria: Criteria
+) -> dict[str, Any]:
+    """Return whether an attack beats the variant, and whether all are within the margin."""
+    p, above = row.get("p_holm", np.nan), row.get("above_chance_at_most", np.nan)
     return {
-        variant: {**row, "p_holm": float(p)}
-        for (variant, row), p in zip(found.items(), p_values, strict=True)
+        "family": CONTROLS if is_control(variant) else METHODS,
+        "margin_points": protocol.margin_points,
+        "beaten": float(p < criteria.alpha) if np.isfinite(p) else np.nan,
+        "within_margin": float(100 * above < protocol.margin_points)
+        if np.isfinite(above)
+        else np.nan,
     }
 
 
@@ -148,11 +155,22 @@ def _ranks(
     # Being safer matters only where the volumes look no worse: no other pair need be tested.
     asked = change[:, None] <= change[None, :]
     better = [
-        front.safer(routes, asked, criteria.alpha, spread, criteria.seed),
+        _safer(routes, asked, spread, criteria),
         front.nearer(rivals["volume_low"], rivals["volume_high"]),
     ]
     points = np.column_stack([risk, change])
     return front.layers(points, np.array(better))
+
+
+def _safer(
+    routes: Mapping[str, Any], asked: np.ndarray, spread: float, criteria: Criteria
+) -> np.ndarray:
+    """Return who is safer than whom; pairs with a control are a family of their own."""
+    control = np.array([is_control(variant) for variant in routes], dtype=bool)
+    apart = control[:, None] | control[None, :]
+    families = [asked & ~apart, asked & apart]
+    found = [front.safer(routes, f, criteria.alpha, spread, criteria.seed) for f in families]
+    return found[0] | found[1]
 
 
 def volume_change(volumes: pd.DataFrame, segmenter: str, variant: str) -> dict[str, Any]:
@@ -222,9 +240,8 @@ def caption(view: View) -> str:
         "guess one always looks good. So it is picked on some participants and judged on the "
         "others: the point does not rise with the number of attacks (n_routes) alone. With few "
         "participants it may be too low; its interval holds the true worst case however many "
-        "attacks there are, so read the interval, not the point. p: is any attack above "
-        "chance? The largest success against the largest ones after people swapped identities, in "
-        "all attacks at once; p_holm: over all variants of a setting.",
+        "attacks there are, so read the interval, not the point.",
+        _verdicts(table, view.criteria),
         "Attacks on a defaced scan include those that put a face back first (worst_route). A "
         "refaced scan counts as no safer than its defaced one (taken_off): a face that was put "
         "where one was removed can be taken off again; where the defacer blurs, this is an upper "
@@ -236,8 +253,8 @@ def caption(view: View) -> str:
         f"in the other. Shown means beyond uncertainty: p < {view.criteria.alpha:g} for the same "
         "participants, Holm-corrected over the pairs, or intervals of the volumes that do "
         "not overlap. Variants that nothing separates share a rank. Below chance is no better than "
-        "chance. Controls do not compete. Red ring: an attack beats the method; its interval lies "
-        "above chance.",
+        "chance. Original and null control do not compete; pairs with skull stripping are "
+        "corrected apart. Red ring: an attack beats the method.",
         unseparated(table),
         "Grey: changes no larger than the null control's. Noise alone gives every variant a "
         "largest change above zero: read the others against the null control.",
@@ -248,6 +265,21 @@ def caption(view: View) -> str:
         "Bonferroni-corrected over the routes; volumes, from the largest of the lower ends (exact, "
         "corrected over all volumes) to the largest of the upper ends (percentile bootstrap over "
         f"participants). {view.criteria.n_boot} resamples and swaps, seed {view.criteria.seed}.",
+    )
+
+
+def _verdicts(table: pd.DataFrame, criteria: Criteria) -> str:
+    """Return what the two verdicts rest on."""
+    margin = table["margin_points"].dropna()
+    return (
+        "An attack beats a method (beaten) where its own exact test says so, corrected over all "
+        f"attacks on methods of a setting (Holm, p_holm < {criteria.alpha:g}; controls apart): "
+        "those are the stars of the table privacy. p: is any attack on this one variant above "
+        "chance? (The largest success against the largest ones after people swapped identities, "
+        "in all attacks at once; not corrected over variants.) Not beaten is not safe: "
+        "above_chance_at_most says how far above chance the worst attack may be "
+        f"({100 * criteria.level:g} %, one-sided), within_margin whether that is less than "
+        f"{margin.iloc[0] if len(margin) else np.nan:g} points for every attack."
     )
 
 
@@ -279,7 +311,8 @@ RESULT = Result(
     columns="""
         variant setting segmenter n n_expected n_completers n_failed n_attackers n_routes
         worst_attacker worst_route measure identification low high chance
-        identification_all worst_rate p p_holm
+        identification_all worst_rate family p p_holm beaten
+        above_chance_at_most margin_points within_margin
         floor_attacker floor floor_low floor_high
         n_volumes n_volume_failed volume_failed_share
         worst_volume volume_change_pct volume_low volume_high comparable rank pareto shortfall
@@ -292,7 +325,7 @@ RESULT = Result(
     caption=caption,
     latex="""
         variant setting n n_failed worst_attacker worst_route identification low high chance
-        p_holm floor worst_volume volume_change_pct volume_low volume_high rank
+        p_holm above_chance_at_most floor worst_volume volume_change_pct volume_low volume_high rank
     """,
     heading=HEADING,
     order=100,

@@ -52,8 +52,9 @@ def caption(view: View) -> str:
     table = view.rows("truth")
     return words.join(
         f"Dice of each variant's segmentation{view.by} with the true labels, which exist "
-        "because the scans are synthetic. The row 'original' is the segmenter's own error. Failed "
-        "scans have no part in the means.",
+        "because the scans are synthetic. The row 'original' says how well the segmenter agrees "
+        "with them on untouched scans; where the labels come from a segmenter themselves (see what "
+        "is said of the data set) that is not its error. Failed scans have no part in the means.",
         words.rests(view, table),
         words.intervals(view.criteria, table),
         words.engines(view.tables.get("quality")),

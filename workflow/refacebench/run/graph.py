@@ -99,6 +99,10 @@ class Run(Scope):
         trained = configuration.trained_as(self.config, refacer)
         return f"results/train/{dataset}/{defacer}+{trained}/card.json"
 
+    def cards(self) -> list[str]:
+        """Return the cards of all models that this run trains."""
+        return [f"results/train/{d}/{v}/card.json" for d in self.datasets for v in self.trainings]
+
     def refacing_manifests(self, dataset: str) -> list[str]:
         """Return all defaced scans that models are trained and picked on."""
         return [

@@ -19,6 +19,7 @@ from refacebench.image.nifti import Volume
 from refacebench.metrics import overlap, similarity, truth
 from refacebench.metrics.brain import brain_integrity, brain_level, is_resampled, matched
 from refacebench.metrics.face import EARS, face_left
+from refacebench.metrics.hidden import odd_voxels
 from refacebench.metrics.overlap import STRUCTURES
 from refacebench.metrics.verdict import THRESHOLDS, already_defaced, classify, is_usable, thresholds
 from refacebench.run import batch
@@ -26,7 +27,7 @@ from refacebench.run.stage import Stage
 from refacebench.vocabulary import OK, ORIGINAL
 
 #: Raise it when a measure changes; it is part of every key.
-VERSION = "2"
+VERSION = "3"
 
 #: The parts of :func:`refacebench.head.face_parts.face_region` with the ears, and their labels.
 PARTS = {**face_parts.FACE_LABELS, EARS: face_parts.EAR_LABEL}
@@ -68,6 +69,7 @@ STAGE = Stage(
         "brain_replaced": "those of them amid a block that became another tissue's",
         "brain_core_lost": "removed or replaced below the mask's outer rim",
         "changed_voxels": "voxels of the whole image with any difference",
+        "odd_voxels": "voxels far from the head that hold what the original did not",
         "quality": "the verdict, see metrics.verdict.CLASSES; empty for a whole original",
     },
     may_add={
@@ -183,6 +185,7 @@ def measure(row: Mapping[str, Any], limits: Mapping[str, Any] | None = None) -> 
         ``corr_full``, ``ssim_front``, ``ssim_full``; ``brain_voxels``,
         ``brain_changed``, ``brain_removed``, ``brain_replaced``,
         ``brain_core_lost``; ``changed_voxels`` (any difference, whole image);
+        ``odd_voxels`` (:func:`.hidden.odd_voxels`);
         ``face_left``, ``face_left_<part>``, ``face_tissue_left`` (NaN for a
         scan without a face); ``quality``.  For the original itself
         correlation and SSIM are 1, ``face_left`` is 1, and ``quality`` is
@@ -320,6 +323,9 @@ def _of_variant(
         **result,
         **counts,
         "changed_voxels": int(np.count_nonzero(original.data != variant.data)),
+        "odd_voxels": odd_voxels(
+            original.data, variant.data, head, original.spacing, level, limits
+        ),
         "quality": classify(
             result["face_left"],
             counts,
@@ -353,6 +359,7 @@ def _of_original(brain: np.ndarray, face: np.ndarray, has_face: bool) -> dict[st
         "brain_voxels": int(np.count_nonzero(brain)),
         **dict.fromkeys(("brain_changed", "brain_removed", "brain_replaced", "brain_core_lost"), 0),
         "changed_voxels": 0,
+        "odd_voxels": 0,
         "quality": "" if faced else "no_face",
     }
 

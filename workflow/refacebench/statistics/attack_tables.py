@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from refacebench.vocabulary import PICTURE_CONTROLS, UNDEFACED
+from refacebench.vocabulary import PICTURE_CONTROLS, SKULL_STRIP, UNDEFACED, split_variant
 
 #: Routes beside the names of models: the variant as it is; its new face taken off.
 DIRECT, TAKEN_OFF = "direct", "taken_off"
@@ -29,9 +29,13 @@ def attackers(table: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(table["attacker"].dropna()))
 
 
-def beats_chance(low: float, chance: float) -> bool:
-    """Tell whether an attack is shown to do better than chance: its whole interval lies above."""
-    return low > chance
+def is_control(variant: str) -> bool:
+    """Tell whether a variant stands for no method: its tests are no part of the methods' family.
+
+    >>> [is_control(v) for v in ("null", "black", "skull_strip", "pydeface", "pydeface+m")]
+    [True, True, True, False, False]
+    """
+    return split_variant(variant)[0] in (*UNDEFACED, *PICTURE_CONTROLS, SKULL_STRIP)
 
 
 def is_landmark(variant: str) -> bool:
@@ -41,7 +45,7 @@ def is_landmark(variant: str) -> bool:
 
 def is_beaten(row) -> bool:
     """Tell whether an attack on a method is shown to do better than chance."""
-    return not is_landmark(row["variant"]) and beats_chance(row["low"], row["chance"])
+    return not is_landmark(row["variant"]) and row["beaten"] == 1
 
 
 def is_unranked(table: pd.DataFrame) -> bool:

@@ -17,24 +17,20 @@ a score not named: what was named of all that was tried, and no lower bound of
 what is recognisable.  A face that was not *detected* may still have a score (of a
 fixed crop) and is no failure; ``rank1_detected`` is of the detected alone.
 
-**Tests** (:mod:`~refacebench.statistics.chance`).  From one trial a participant, the first by
-session that has a score: the number named first against a sum of Bernoulli variables with
-1 / gallery size (binomial where galleries are equal), and the sum of ranks against a sum of
-uniform ones.  Participants count as independent.  Holm's family: all variants and attackers
-of one setting.  For the worst case people swap identities instead
-(:func:`~refacebench.statistics.swaps.shuffled_rates`), which takes nobody as independent.
+**Tests**: :mod:`~refacebench.statistics.attack_tests`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from refacebench.statistics import paired
-from refacebench.statistics.chance import detectable, poisson_binomial_tail, rank_sum_tail
+from refacebench.statistics.attack_tests import family_of, primary, secondary, trial_chances
+from refacebench.statistics.chance import critical, detectable
 from refacebench.statistics.comparisons import Comparisons
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.curves import points
@@ -53,7 +49,7 @@ from refacebench.statistics.roc import (
     roc_area,
     true_accepts,
 )
-from refacebench.statistics.swaps import shuffled_rates
+from refacebench.statistics.swaps import critical_rate, null_rates, shuffled_rates
 from refacebench.statistics.trials import (
     Trials,
     by_person,
@@ -83,6 +79,8 @@ class Evaluation:
         Its rows of the table ``privacy_curves``.
     chances : numpy.ndarray
         Chance of the test trial of each participant with a score.
+    null : numpy.ndarray
+        The primary measure's rates where people swap identities, for its test.
     """
 
     row: dict
@@ -90,29 +88,50 @@ class Evaluation:
     shuffled: dict = field(default_factory=dict)
     curves: pd.DataFrame | None = None
     chances: np.ndarray = field(default_factory=lambda: np.empty(0))
+    null: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
 def evaluate_all(
-    found: Iterable[Comparisons], protocol: Protocol, criteria: Criteria
+    found: Iterable[Comparisons],
+    protocol: Protocol,
+    criteria: Criteria,
+    floors: Collection[str] = (),
 ) -> list[Evaluation]:
     """Return the results of all scores in both settings, with the corrected tests.
 
-    ``found`` is gone through once, so that not all scores need be held together.
+    ``found`` is gone through once, so that not all scores need be held together.  ``floors``
+    names the attackers that look at no face.
     """
     results = [evaluate(s, setting, protocol, criteria) for s in found for setting in SETTINGS]
     results.sort(key=lambda result: SETTINGS.index(result.row["setting"]))
-    for setting in SETTINGS:
-        family = [r for r in results if r.row["setting"] == setting]
-        for name in ("p", "p_area"):
-            corrected = paired.correct([r.row.get(name, np.nan) for r in family], "holm")
-            for result, value in zip(family, corrected, strict=True):
-                result.row[f"{name}_holm"] = float(value)
-        size = sum(np.isfinite(r.row.get("p", np.nan)) for r in family)
-        for result in family:
-            result.row["family_size"] = size
-            level = criteria.alpha / max(size, 1)
-            result.row["rank1_detectable"] = detectable(result.chances, level)
+    families: dict[tuple[str, str], list[Evaluation]] = {}
+    for result in results:
+        result.row["family"] = family_of(result.row, floors)
+        families.setdefault((result.row["setting"], result.row["family"]), []).append(result)
+    for family in families.values():
+        _correct(family, criteria)
     return results
+
+
+def _correct(family: list[Evaluation], criteria: Criteria) -> None:
+    """Add what depends on the number of tests in a family."""
+    for name in ("p", "p_area"):
+        corrected = paired.correct([r.row.get(name, np.nan) for r in family], "holm")
+        for result, value in zip(family, corrected, strict=True):
+            result.row[f"{name}_holm"] = float(value)
+    size = sum(np.isfinite(r.row.get("p", np.nan)) for r in family)
+    level = criteria.alpha / max(size, 1)
+    for result in family:
+        row = result.row
+        row["family_size"] = size
+        row["rank1_critical"] = critical(result.chances, level)
+        row["rank1_detectable"] = detectable(result.chances, level, criteria.power)
+        if row.get("measure", "rank1") == "rank1":
+            row["detectable"] = row["rank1_detectable"]
+        else:
+            one_pick = np.full(result.persons["choice"].notna().sum(), row["choice_chance"])
+            row["detectable"] = detectable(one_pick, level, criteria.power)
+        row["critical"] = critical_rate(result.null, level) if len(result.null) else np.nan
 
 
 def evaluate(
@@ -139,16 +158,20 @@ def evaluate(
         return Evaluation(row, {"rank1": pd.Series(np.nan, index=np.unique(t.participant))})
     row, persons = _rates(t, scores, setting, protocol, criteria)
     row |= _rankings(t, protocol, criteria)
-    row |= _tests(t)
-    chances = _first(t.only(t.scored)).groupby("person")["chance"].mean().to_numpy()
+    row |= secondary(t)
+    chances = trial_chances(t)
     curves = points(t, identity, protocol, criteria)
     worth = {"rank1": lambda u: within(u, 1), "choice": lambda u: choice(u, protocol.options)}
+    measure = protocol.measure if len(persons[protocol.measure]) else "rank1"
+    null = null_rates(t, worth[measure], criteria.seed)
+    row |= primary(measure, persons[measure], row, null, protocol, criteria)
     return Evaluation(
         {**identity, **undetected, **row, "note": ""},
         persons,
         shuffled_rates(t, worth, criteria),
         curves,
         chances,
+        null,
     )
 
 
@@ -313,34 +336,4 @@ def _roc_statistics(protocol: Protocol) -> dict:
         "roc_area": roc_area,
         "eer": equal_error_rate,
         "verified": lambda f, t: true_accepts(f, t, protocol.false_accept),
-    }
-
-
-def _first(t: Trials) -> pd.DataFrame:
-    """Return one trial a participant and resplit, the first by session."""
-    table = pd.DataFrame(
-        {
-            "person": t.participant,
-            "resplit": t.resplit,
-            "hit": within(t, 1),
-            "chance": 1.0 / t.size,
-            "rank": t.less + t.tied / 2 + 1,
-            "size": t.size,
-        }
-    ).drop_duplicates(["person", "resplit"])
-    return table
-
-
-def _tests(t: Trials) -> dict:
-    """Return the exact tests against chance, of participants with a score.
-
-    With resplits a participant's hit is its mean over the resplits, rounded
-    down in sum; ranks are tested in the first resplit of each participant.
-    """
-    first = _first(t.only(t.scored))
-    people = first.groupby("person", sort=True)[["hit", "chance"]].mean()
-    ranked = first.drop_duplicates("person")
-    return {
-        "p": poisson_binomial_tail(people["hit"].sum(), people["chance"]),
-        "p_area": rank_sum_tail(ranked["rank"], ranked["size"]),
     }

@@ -1,6 +1,9 @@
 """Exact tests against chance: number of hits, sum of ranks, and what they could detect.
 
-One-sided (more than chance), from independent trials.
+One-sided (more than chance), from independent trials.  Two numbers are easily confused:
+:func:`critical`, the smallest *observed* share that would pass a test, and :func:`detectable`, the
+smallest *true* rate at which most samples pass it, which is always larger: a true rate at the
+critical value passes about half of the time.
 """
 
 from __future__ import annotations
@@ -61,7 +64,7 @@ def rank_sum_tail(ranks, sizes) -> float:
     return float(min(1.0, pmf[: max(0, total - len(sizes) + 1)].sum()))
 
 
-def detectable(chances, alpha: float) -> float:
+def critical(chances, alpha: float) -> float:
     """Return the smallest share of identified participants that would pass a level.
 
     Infinite where not even all of them would.
@@ -69,6 +72,43 @@ def detectable(chances, alpha: float) -> float:
     chances = np.asarray(chances, dtype=float)
     if len(chances) == 0:
         return np.nan
-    tails = np.cumsum(_poisson_binomial(chances)[::-1])[::-1]
-    passing = np.flatnonzero(tails < alpha)
+    passing = np.flatnonzero(_tails(chances) < alpha)
     return float(passing[0] / len(chances)) if len(passing) else np.inf
+
+
+def detectable(chances, alpha: float, power: float) -> float:
+    """Return the smallest true rate that :func:`poisson_binomial_tail` finds with a power.
+
+    A share of the people is recognised for certain and the others are guessed, so that each
+    one's probability lies the same share of the way from its chance to 1; the rate is the mean
+    of these.  Infinite where even a rate of 1 would not pass.
+
+    Parameters
+    ----------
+    chances : sequence of float
+        Chance of each participant.
+    alpha, power : float
+        Level of the test, and how often it should find the rate.
+    """
+    chances = np.asarray(chances, dtype=float)
+    if len(chances) == 0:
+        return np.nan
+    hits = critical(chances, alpha) * len(chances)
+    if not np.isfinite(hits):
+        return np.inf
+    least = int(round(hits))
+    low, high = 0.0, 1.0
+    while high - low > 1e-6:
+        share = (low + high) / 2
+        found = _tails(chances + share * (1 - chances))[least] >= power
+        low, high = (low, share) if found else (share, high)
+    return float((chances + high * (1 - chances)).mean())
+
+
+def _tails(chances: np.ndarray) -> np.ndarray:
+    """Return the probabilities of at least 0, 1, ... successes in independent trials."""
+    if np.ptp(chances) == 0:  # the same, and quick for many people
+        from scipy.stats import binom
+
+        return binom.sf(np.arange(len(chances) + 1) - 1, len(chances), chances[0])
+    return np.cumsum(_poisson_binomial(chances)[::-1])[::-1]

@@ -19,8 +19,11 @@ class Protocol:
     false_accept : float
         Share of false accepts at which verification is measured.
     measure : str
-        What the worst case is taken of: ``choice`` does not depend on the
-        gallery's size, ``rank1`` does.
+        The primary measure, which has the tests, the stars and the verdicts, and of which the
+        worst case is taken: ``choice`` does not depend on the gallery's size, ``rank1`` does.
+    margin_points : float
+        An attack that is less than so many percentage points above chance counts as no better
+        than chance.
     most_ranks : int
         Ranks up to which the cumulative match characteristic is written.
     """
@@ -29,6 +32,7 @@ class Protocol:
     rank_k: int = 5
     false_accept: float = 0.01
     measure: str = "choice"
+    margin_points: float = 5.0
     most_ranks: int = 50
 
     @classmethod
@@ -52,3 +56,5 @@ class Protocol:
             raise ValueError("privacy.false_accept must lie between 0 and 1")
         if self.measure not in ("choice", "rank1"):
             raise ValueError(f"privacy.measure: unknown '{self.measure}' (choice or rank1)")
+        if not 0 < self.margin_points < 100:
+            raise ValueError("privacy.margin_points must lie between 0 and 100")

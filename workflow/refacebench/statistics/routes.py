@@ -26,12 +26,18 @@ import pandas as pd
 
 from refacebench.statistics import worst
 from refacebench.statistics.attack_tables import DIRECT, TAKEN_OFF
+from refacebench.statistics.attack_tests import CHANCES
 from refacebench.statistics.attacks import Evaluation
 from refacebench.statistics.criteria import Criteria
+from refacebench.statistics.gaps import Reached
+from refacebench.statistics.protocol import Protocol
 from refacebench.vocabulary import split_variant
 
-#: Where each measure's chance stands in a row of ``privacy``.
-CHANCES = {"rank1": "chance", "choice": "choice_chance"}
+
+def declared_measure(results: Sequence[Evaluation], protocol: Protocol) -> str:
+    """Return the measure of the worst case; rank 1 where galleries are too small for a choice."""
+    values = [r.row.get(protocol.measure, np.nan) for r in results]
+    return protocol.measure if np.isfinite(values).any() else "rank1"
 
 
 def routes_to(results: Sequence[Evaluation], variant: str) -> dict[tuple[str, str], Evaluation]:
@@ -72,6 +78,13 @@ def against(results: Sequence[Evaluation], variant: str, measure: str) -> pd.Dat
     return table - _chances(routes, table, measure)
 
 
+def completers(results: Sequence[Evaluation], variant: str, measure: str) -> Reached:
+    """Return the participants' values by route, of those with a score."""
+    routes = routes_to(results, variant)
+    table = _table(routes, measure)
+    return Reached(table, _chances(routes, table, measure))
+
+
 def _chances(routes: Mapping, table: pd.DataFrame, measure: str) -> np.ndarray:
     """Return the chance of each route of a table."""
     return np.array([routes[key].row[CHANCES[measure]] for key in table], dtype=float)
@@ -88,7 +101,9 @@ def worst_case(
         ``identification`` is picked and judged on different participants
         (:func:`~refacebench.statistics.worst.picked_elsewhere`), ``low`` and ``high`` hold the
         true worst case, ``worst_rate`` is what the attack that looked worst reached, as it
-        is.  None where nobody was asked about.
+        is; ``above_chance_at_most`` is the upper bound of all routes
+        (:func:`~refacebench.statistics.worst.above_chance`), and ``p_holm`` the smallest
+        corrected p of any of them.  None where nobody was asked about.
     """
     routes = routes_to(results, variant)
     if not any(len(r.persons["rank1"]) for r in routes.values()):
@@ -126,6 +141,8 @@ def worst_case(
             table.mean().to_numpy(),
             np.column_stack([routes[key].shuffled[measure] for key in table]),
         ),
+        "p_holm": min(routes[key].row["p_holm"] for key in table),
+        "above_chance_at_most": worst.above_chance(table, chances, criteria),
     }
 
 

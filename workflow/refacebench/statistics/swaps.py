@@ -11,12 +11,15 @@ import numpy as np
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.trials import Trials, nested
 
+#: Draws of the test of one attack: its p value can be as small as one of so many.
+TEST_DRAWS = 10_000
 
-@lru_cache(maxsize=4)
+
+@lru_cache(maxsize=8)
 def _swaps(people: int, count: int, seed: int) -> np.ndarray:
     """Return permutations of so many people, shape (count, people); the same for all attacks."""
     rng = np.random.default_rng(seed)
-    swaps = rng.permuted(np.tile(np.arange(people), (count, 1)), axis=1)
+    swaps = rng.permuted(np.tile(np.arange(people, dtype=np.int32), (count, 1)), axis=1)
     swaps.setflags(write=False)
     return swaps
 
@@ -67,8 +70,22 @@ def shuffled_rates(
     those resplits alone that have both: fewer than those of the observed rate, so that the
     draws vary more and the test is conservative.
     """
+    return _rates(t, worth, criteria.n_boot, criteria.seed)
+
+
+def null_rates(
+    t: Trials, value: Callable[[Trials], np.ndarray], seed: int, count: int = TEST_DRAWS
+) -> np.ndarray:
+    """Return one rate of completers where people swap identities, for the test of one attack.
+
+    As :func:`shuffled_rates`, but with enough draws to be corrected for many tests.
+    """
+    return _rates(t, {"": value}, count, seed)[""]
+
+
+def _rates(t: Trials, worth: Mapping, count: int, seed: int) -> dict[str, np.ndarray]:
     t = t.only(t.scored)
-    swaps = _swaps(t.others.shape[1], criteria.n_boot, criteria.seed)
+    swaps = _swaps(t.others.shape[1], count, seed)
     swapped = as_others(t)
     present = np.isfinite(swapped.others)
     people, mean = nested(t, np.ones(len(t), dtype=bool), (t.resplit, t.query), t.participant)
@@ -80,8 +97,44 @@ def shuffled_rates(
         weight = mean @ known.astype(float)
         total = mean @ np.where(known, found, 0.0)
         table = np.divide(total, weight, out=np.full(total.shape, np.nan), where=weight > 0)
-        drawn = table[np.arange(len(people)), swaps[:, own]]
-        count = np.isfinite(drawn).sum(axis=1)
-        total = np.nansum(drawn, axis=1)
-        rates[name] = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+        rates[name] = _means(table, swaps[:, own])
     return rates
+
+
+def _means(table: np.ndarray, taken_for: np.ndarray) -> np.ndarray:
+    """Return each draw's mean over people, who is taken for whom; NaN where nobody is known."""
+    drawn = table[np.arange(len(table)), taken_for]
+    count = np.isfinite(drawn).sum(axis=1)
+    total = np.nansum(drawn, axis=1)
+    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+
+
+def tail(observed: float, null: np.ndarray) -> float:
+    """Return the p value of an observed rate among the rates of :func:`null_rates`.
+
+    The observed rate counts as one of the draws, so that the test holds its level for any
+    number of them.  NaN without draws.
+
+    >>> tail(0.5, np.array([0.1, 0.5, 0.2]))
+    0.5
+    """
+    null = null[np.isfinite(null)]
+    if not len(null) or not np.isfinite(observed):
+        return np.nan
+    # Sums of the same numbers in another order are ties.
+    return float((1 + (null >= observed - 1e-9).sum()) / (1 + len(null)))
+
+
+def critical_rate(null: np.ndarray, alpha: float) -> float:
+    """Return the smallest rate of the draws that would pass the test at a level.
+
+    1 where only a rate above all draws would pass; infinite where not even that would.
+    """
+    known = np.sort(null[np.isfinite(null)])
+    rates = np.unique(np.round(known, 9))
+    reached = len(known) - np.searchsorted(known, rates - 1e-9)
+    passing = rates[(1 + reached) / (1 + len(known)) < alpha]
+    if len(passing):
+        return float(passing[0])
+    beyond = len(known) > 0 and known[-1] < 1 - 1e-9 and 1 / (1 + len(known)) < alpha
+    return 1.0 if beyond else np.inf

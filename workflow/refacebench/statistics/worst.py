@@ -97,6 +97,23 @@ def interval(table: pd.DataFrame, chances, criteria: Criteria) -> tuple[float, f
     return float(max(0.0, max(lows) + chance)), float(min(1.0, max(highs) + chance))
 
 
+def above_chance(table: pd.DataFrame, chances, criteria: Criteria) -> float:
+    """Return how far above its chance any route may be: the one-sided upper bound of the worst.
+
+    Every route's own bound must lie below a margin before the worst case may be called within
+    it.  As the truly worst route is one of them, its own bound at the full level is enough: the
+    error is the level's whatever the number of routes (an intersection-union test; Berger 1982,
+    Technometrics 24, 295-300).  NaN without a score.
+    """
+    values, chances = _excess(table, chances)
+    found = [
+        bound(column + chance, 1 - criteria.level, upper=True, seed=criteria.seed) - chance
+        for column, chance in zip((c[np.isfinite(c)] for c in values.T), chances, strict=True)
+        if len(column)
+    ]
+    return float(max(found)) if found else np.nan
+
+
 def any_above_chance(observed, shuffled) -> float:
     """Return the p value of "some route is above chance", corrected for their number.
 

@@ -1,0 +1,73 @@
+"""Something that is written far from the head is seen; noise and zeros there are not."""
+
+import numpy as np
+import pytest
+from numpy.random import default_rng
+
+from refacebench.metrics.hidden import odd_voxels
+
+SHAPE, SPACING = (60, 50, 40), np.array([2.0, 2.0, 2.0])
+LEVEL = 100.0
+
+
+@pytest.fixture
+def head():
+    mask = np.zeros(SHAPE, bool)
+    mask[25:40, 20:35, 15:30] = True
+    return mask
+
+
+@pytest.fixture
+def scan(head):
+    noise = np.hypot(*default_rng(1).normal(0, 4, (2, *SHAPE)))
+    return np.where(head, LEVEL, np.rint(noise))
+
+
+def count(scan, variant, head):
+    return odd_voxels(scan, variant, head, SPACING, LEVEL)
+
+
+def test_nothing_odd_in_what_defacers_do(scan, head):
+    rng = default_rng(2)
+    zeros, fill, faint, shrunk = (scan.copy() for _ in range(4))
+    zeros[:, :, :20] = 0
+    fill[:20] = np.rint(np.hypot(*rng.normal(0, 4, (2, *fill[:20].shape))))
+    faint[~head] += np.rint(rng.normal(0, 0.7, (~head).sum()))
+    shrunk[:20] *= np.linspace(0, 1, 20)[:, None, None]  # a mask with a soft edge
+    near = scan.copy()
+    near[18:25, 20:30, 20:30] = LEVEL  # a nose that is longer than the person's own
+    for variant in (scan, zeros, fill, np.maximum(faint, 0), shrunk, near):
+        assert count(scan, variant, head) == 0
+
+
+@pytest.mark.parametrize("value", [1.0, 7.0, 90.0])
+@pytest.mark.parametrize("zeroed", [False, True])
+def test_a_number_in_a_corner(scan, head, value, zeroed):
+    """Below the noise, in air that was left as it was or set to zero."""
+    variant = scan.copy()
+    if zeroed:
+        variant[:15, :15] = 0
+    variant[0, 0, 0] = value if zeroed or value != scan[0, 0, 0] else value + 1
+    assert count(scan, variant, head) == 1
+
+
+def test_a_block_and_a_copy_of_the_face(scan, head):
+    variant = scan.copy()
+    variant[2:5, 2:5, 2:5] = 3.4
+    assert count(scan, variant, head) == 27
+    copied = scan.copy()
+    copied[5:12, 20:30, 20:30] = scan[25:32, 20:30, 20:30]
+    # 20 mm are 10 voxels: what begins at 25 is far below 15, so all of it is.
+    assert count(scan, copied, head) == 7 * 10 * 10
+
+
+def test_what_is_not_far_is_not_searched(scan, head):
+    near, far = scan.copy(), scan.copy()
+    near[15, 25, 20] = far[14, 25, 20] = LEVEL  # 20 mm and 22 mm from the head
+    assert (count(scan, near, head), count(scan, far, head)) == (0, 1)
+
+
+def test_without_head_or_air(scan, head):
+    other = scan + 1
+    assert count(scan, other, np.zeros_like(head)) == 0
+    assert count(scan, other, np.ones_like(head)) == 0

@@ -1,0 +1,81 @@
+"""What a variant holds far from the head, where nothing belongs.
+
+A method that hides a face may write the person's identity somewhere else: a copy of the face
+beside the head, a number in a corner voxel.  Attackers that look at faces do not see it.  What
+can be seen without knowing what to look for is that the image changed where there is only air.
+
+The search is simple on purpose: it finds things that are bright, or few.  A mark that is hidden in
+noise, in the brain or in the last digits of the head's voxels is not found.
+
+Arrays in, a number out; nothing is read or written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from refacebench.metrics.verdict import thresholds
+
+#: A mark lies alone: in a cube of so many voxels an edge around each of its voxels ...
+CUBE = 7
+#: ... no more than so many changed, or the method wrote no more than so many in all the air.
+#: Noise and zeros change most voxels of what they fill.
+MOST_TOGETHER = 27
+
+
+def odd_voxels(
+    original: np.ndarray,
+    variant: np.ndarray,
+    head: np.ndarray,
+    spacing: np.ndarray,
+    level: float,
+    limits: Mapping | None = None,
+) -> int:
+    """Count voxels far from the head in which a variant holds what the original did not.
+
+    Parameters
+    ----------
+    original, variant : numpy.ndarray
+        Intensities on one grid, as stored.
+    head : numpy.ndarray of bool
+        Head mask of the original.
+    spacing : numpy.ndarray
+        Voxel edges in mm, shape (3,).
+    level : float
+        The brain's median (:func:`.brain.brain_level`).
+    limits : mapping, optional
+        ``far_mm`` and ``air`` of :data:`.verdict.THRESHOLDS`.
+
+    Returns
+    -------
+    int
+        Voxels more than ``far_mm`` from the head that changed, and not to zero, and are either as
+        bright as tissue (and far above the air's noise), or alone in air that is as it was, or
+        the only ones that the method wrote so far out beside zeros (:data:`CUBE`,
+        :data:`MOST_TOGETHER`).  None where a method fills the air with noise or zeros.
+    """
+    from scipy.ndimage import distance_transform_edt, uniform_filter
+
+    limits = thresholds(limits)
+    changed = variant != original
+    written = changed & (variant != 0)
+    if not written.any() or not head.any():
+        return 0
+    far = distance_transform_edt(~head, sampling=spacing) > limits["far_mm"]
+    written &= far
+    if not written.any():
+        return 0
+    # Twice what noise reaches in the original: new noise of the same kind never does.
+    dark = max(limits["air"] * level, 2 * float(np.quantile(original[far], 0.999)))
+    rose = variant > original
+    bright = rose & (variant > dark)
+    together = uniform_filter(changed.astype(np.float32), CUBE, mode="constant") * CUBE**3
+    alone = together <= MOST_TOGETHER + 0.5
+    odd = bright | alone
+    # A soft mask makes many values smaller, but adds none.
+    for those in (written, written & rose):
+        if np.count_nonzero(those) <= MOST_TOGETHER:
+            odd |= those
+    return int(np.count_nonzero(written & odd))
