@@ -105,14 +105,14 @@ def test_the_interval_of_a_mean_is_students_or_wider():
 
 
 def test_the_end_towards_a_long_tail_by_hand():
-    """Values 0 but for one 1: the largest possible value is guessed as 1 + 1.5 (of n = 4).
+    """Values 0 but for one 1: the largest possible value is guessed as 1 + 2.
 
-    Their random mean is w1 + 2.5 w2, with flat weights of five; its 97.5 % quantile is read
+    Their random mean is w1 + 3 w2, with flat weights of five; its 97.5 % quantile is read
     off as many draws of another generator.
     """
     values = np.array([0.0, 0.0, 0.0, 1.0])
     weights = np.random.default_rng(99).dirichlet(np.ones(5), 200_000)
-    expected = np.quantile(weights[:, 3] + 2.5 * weights[:, 4], 0.975)
+    expected = np.quantile(weights[:, 3] + 3 * weights[:, 4], 0.975)
     assert intervals.mean_interval(values)[1] == pytest.approx(expected, rel=0.02)
 
 

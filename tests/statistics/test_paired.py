@@ -79,8 +79,7 @@ def test_rank_biserial_is_that_of_ranks(values):
 def test_the_interval_of_an_effect_does_not_collapse_where_all_signs_agree(n):
     low, high = paired.rank_biserial_interval(np.arange(1.0, n + 1))
     assert high == 1.0
-    # As many independent pairs as have the variance: all of k are positive, Wilson at z.
-    pairs = n * (n - 1) / (1.6 * (n - 2) + 2)
+    pairs = n / 2  # all are positive: Wilson's lower end is k / (k + z^2)
     z = stats.norm.isf(0.025)
     assert low == pytest.approx(2 * pairs / (pairs + z**2) - 1)
     assert paired.rank_biserial_interval(-np.arange(1.0, n + 1)) == pytest.approx((-1.0, -low))

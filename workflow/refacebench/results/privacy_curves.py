@@ -104,7 +104,7 @@ def _dash(variant: str) -> Any:
 def _line(axes: Any, rows: pd.DataFrame, look: Look, variant: str) -> None:
     rows = rows.sort_values("x")
     colour = look.colour(variant)
-    # The resplits' band where there is one, else the participants' bootstrap.
+    # The resplits' band where there is one, else the participants' interval.
     pair = ("band_low", "band_high") if rows["band_low"].notna().any() else ("low", "high")
     if rows[pair[0]].notna().any():
         axes.fill_between(rows["x"], rows[pair[0]], rows[pair[1]], color=colour, alpha=0.07,

@@ -109,28 +109,23 @@ def rank_biserial(differences) -> float:
     return float(pairs / (n * (n + 1)))
 
 
-#: How much of a pair's variance one of its two values explains, as a share: 1/3 where signs and
-#: sizes of differences are independent, 1/2 at most for any distribution (Hoeffding 1948).
-SHARED = 0.4
-
-
 def rank_biserial_interval(differences, *, level: float = 0.95) -> tuple[float, float]:
     """Return an interval of :func:`rank_biserial` that does not collapse where all signs agree.
 
     The effect is twice the share of pairs with a positive sum, less 1.  The interval is Wilson's
-    of that share from as many independent pairs as have the same variance: it holds the shares
-    of which the observed one is less than a quantile away at *their* variance, as
-    Newcombe does for two groups.  None for fewer than two participants.
+    of that share from n / 2 pairs: so many have no participant in common, and for no distribution
+    does the share of all pairs vary more than theirs (Hoeffding).  None for fewer than two
+    participants.
 
     References
     ----------
-    Newcombe 2006, Stat Med 25, 559-573; the variance: Hoeffding 1948, Ann Math Stat 19, 293-325.
+    Hoeffding 1948, Ann Math Stat 19, 293-325.  Newcombe 2006, Stat Med 25, 559-573, does the
+    like for two groups.
     """
     n = len(_clean(differences))
     if n < 2:
         return NO_INTERVAL
-    pairs = n * (n - 1) / (4 * (n - 2) * SHARED + 2)
-    low, high = wilson((rank_biserial(differences) + 1) / 2 * pairs, pairs, level)
+    low, high = wilson((rank_biserial(differences) + 1) / 2 * n / 2, n / 2, level)
     return 2 * low - 1, 2 * high - 1
 
 
