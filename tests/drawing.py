@@ -14,7 +14,7 @@ SETTINGS = Criteria(n_boot=50)
 def cohort():
     measures = measurements()
     rng = np.random.default_rng(3)
-    for name in ("brainage_raw", "brainage", "brainage_shiftable"):
+    for name in ("brainage_raw", "brainage"):
         measures[name] = measures["age"] + rng.normal(0, 3, len(measures))
     return measures, make_tables(measures, SETTINGS)
 

@@ -302,6 +302,7 @@ def make_tables(
     manifests=(),
     brainage_models=None,
     carried=None,
+    image_ages=None,
 ) -> dict:
     """Return all result tables of a measurement table, those of the scans' flow among them.
 
@@ -314,6 +315,7 @@ def make_tables(
         brainage_models=brainage_models or {},
         carried=carried,
         inventory=inventory,
+        image_ages=image_ages or {},
     )
     if inventory is None:
         inventory = table[table["variant"] == "original"]
@@ -350,4 +352,5 @@ def tables(n_participants: int = 12, seed: int = 0, n_boot: int = 200, **options
         manifests=stages,
         brainage_models=models,
         carried=carried(),
+        image_ages={"net": (table, models)},
     )

@@ -7,7 +7,8 @@ Paints 13 people from label maps, and runs the whole pipeline on them with the d
 finished tables what they show of each, by the rules of :func:`signs`, and prints one row a
 method: what should be found, what may be (a consequence of the fault), what was.  Removing a face
 moves some volumes by itself, as the segmenter looks at the whole head first: what changes after
-``clean``, where nothing is planted, counts nowhere as found.  Ends with status 1 if anything is missing, or is found that should not be.
+``clean``, where nothing is planted, counts nowhere as found.  Ends with status 1 if anything is
+missing, or is found that should not be.
 """
 
 import argparse
@@ -45,8 +46,8 @@ def signs(tables: dict[str, pd.DataFrame], variant: str) -> dict[str, str]:
     """Return what the tables show of a method: the sign, and the number behind it.
 
     ``face``, ``brain``, ``odd`` and ``crash`` from the table ``quality`` (Failure I, Failure II,
-    voxels written far from the head, no output); ``attack`` where the worst attack's interval
-    lies above chance (``tradeoff``); a volume's name where it changes significantly (Holm) and by
+    voxels written far from the head, no output); ``attack`` where an attack does better than
+    chance (``tradeoff``); a volume's name where it changes significantly (Holm) and by
     :data:`LEAST_CHANGE_PCT` or more (``volumes``).
     """
     row = tables["quality"].set_index("variant").loc[variant]
@@ -59,7 +60,7 @@ def signs(tables: dict[str, pd.DataFrame], variant: str) -> dict[str, str]:
     }
     found = {name: f"{int(count)} of {n} scans" for name, count in counts.items() if count}
     worst = main_rows(tables["tradeoff"]).set_index("variant").loc[variant]
-    if worst["low"] > worst["chance"]:
+    if worst["beaten"] == 1:
         rate, low, chance = (f"{100 * worst[c]:.0f}" for c in ("worst_rate", "low", "chance"))
         found["attack"] = f"{rate} % (from {low} %, chance {chance} %)"
     volumes = tables["volumes"]

@@ -10,6 +10,7 @@ import factories
 from refacebench import brainage, contracts
 from refacebench.brainage import ridge
 from refacebench.results.brainage import compute as brainage_table
+from refacebench.results.brainage_trained import compute as brainage_trained
 from refacebench.statistics import paired
 from refacebench.statistics.criteria import Criteria
 
@@ -188,7 +189,7 @@ def test_table_against_plain_numpy(measured):
     use = (table["split"] == "test") & (table["role"] == "measured")
     wide = table[use].pivot(index="participant", columns="variant")
     raw, age = wide["brainage_raw"], wide["age"]["original"]
-    shift = (wide["brainage"]["pydeface"] - wide["brainage"]["original"]).dropna()
+    shift = (raw["pydeface"] - raw["original"]).dropna()
     row = made.loc["pydeface"]
     assert (row["n"], row["n_failed"]) == (11, 1)
     assert row["shift"] == pytest.approx(shift.mean())
@@ -204,6 +205,9 @@ def test_table_against_plain_numpy(measured):
     before = (raw["original"] - age).abs()[error.index]
     assert row["mae_change"] == pytest.approx(error.mean() - before.mean())
     assert row["p"] == pytest.approx(paired.wilcoxon(shift)[1])
+    gap = (wide["brainage"]["pydeface"] - age).dropna()
+    assert row["gap_corrected"] == pytest.approx(gap.mean())
+    assert row["gap_raw"] == pytest.approx((raw["pydeface"] - age).mean())
     assert made.loc["original", "mae"] == pytest.approx((raw["original"] - age).abs().mean())
     assert np.isnan(made.loc["original", "shift"])
     assert (made["family_size"] == 5).all()
@@ -211,10 +215,110 @@ def test_table_against_plain_numpy(measured):
     assert (made["n_train"] == 30).all()
     accuracy = models["deepbet_gmm"]["out_of_fold"]
     assert (made["r2_train_cv"] == accuracy["r2"]).all()
-    first = table[(table["role"] == "rescan")].set_index("participant")["brainage"]
-    second = wide["brainage"]["original"][first.index]
+    first = table[(table["role"] == "rescan")].set_index("participant")["brainage_raw"]
+    second = raw["original"][first.index]
     assert row["rescan_shift_abs"] == pytest.approx((first - second).abs().mean())
     assert row["n_rescan"] == 6
+
+
+def test_only_coles_correction_has_a_corrected_shift():
+    table = factories.measurements(n_train=30)
+    for kind in ("beheshti", "cole", "de_lange", "none"):
+        models = brainage.fit_segmenters(table, ridge.METHOD, {"correction": kind}, 0)
+        predicted = brainage.add_predictions(table, ridge.METHOD, models)
+        made = brainage_table(predicted, QUICK, factories.VARIANTS, models).set_index("variant")
+        row = made.loc["pydeface"]
+        if kind == "cole":
+            slope = models["deepbet_gmm"]["correction"]["slope"]
+            assert slope < 0.99
+            assert row["shift_corrected"] == pytest.approx(row["shift"] / slope)
+        else:
+            assert np.isnan(row["shift_corrected"])
+        # What is called raw has nothing of the correction in it.
+        assert row["shift"] == pytest.approx(
+            made.loc["pydeface", "gap_raw"]
+            - (predicted["brainage_raw"] - predicted["age"])[
+                (predicted["variant"] == "original")
+                & predicted["scan"].isin(
+                    predicted[(predicted["variant"] == "pydeface") & (predicted["status"] == "ok")][
+                        "scan"
+                    ]
+                )
+                & (predicted["split"] == "test")
+                & (predicted["role"] == "measured")
+            ].mean()
+        )
+
+
+def test_out_of_fold_predictions_are_listed():
+    rows = train_rows()
+    model = ridge.fit(rows, {}, seed=0)
+    listed = pd.DataFrame(model["out_of_fold"]["scans"])
+    assert list(listed["scan"]) == list(rows["scan"])
+    assert list(listed["participant"]) == list(rows["participant"])
+    np.testing.assert_allclose(listed["age"], rows["age"])
+    error = listed["predicted"] - listed["age"]
+    assert model["out_of_fold"]["mae"] == pytest.approx(error.abs().mean())
+    spread = ((listed["age"] - listed["age"].mean()) ** 2).sum()
+    assert model["out_of_fold"]["r2"] == pytest.approx(1 - (error**2).sum() / spread)
+
+
+def test_the_penalty_is_chosen_where_a_fold_has_one_scan():
+    # R2 of one scan is no number: without an error to compare the first penalty would win.
+    age = np.array([20.0, 31.0, 44.0, 58.0, 80.0])
+    table = pd.DataFrame({"participant": list("abcde"), "vol_gm": 900 - 3 * age, "age": age})
+    options = {"divide_by_tiv": False, "min_train": 3, "alphas": [1e6, 1e-6]}
+    assert ridge.fit(table, options, seed=0)["alpha"] == 1e-6
+
+
+# models trained on variants -------------------------------------------------------------------
+
+
+def trained(table, **options):
+    given = {**ridge.METHOD.defaults, **options}
+    return brainage.trained_on_variants(table, ridge.METHOD, given, 0, ("test",))
+
+
+def test_models_trained_on_a_variant_see_that_variant_alone():
+    table = factories.measurements(20, variants=("original", "null", "pydeface"), failures=False)
+    # The variant's volumes know nothing of age, the original's do.
+    hit = table["variant"] == "pydeface"
+    volumes = [name for name in table if name.startswith("vol_")]
+    rng = np.random.default_rng(0)
+    table.loc[hit, volumes] = rng.normal(10, 1, (hit.sum(), len(volumes)))
+    found = trained(table)
+    assert set(found["variant"]) == {"null", "pydeface"}
+    blind = found[found["variant"] == "pydeface"]
+    made = brainage_trained(table, QUICK, ["original", "null", "pydeface"], found)
+    row = made.set_index("variant").loc["pydeface"]
+    assert row["r2"] < 0.2 < 0.6 < row["r2_original"]
+    assert row["mae_change_low"] > 0
+    assert row["p_holm"] < 0.05
+    error = (blind["own"] - blind["age"]).abs()
+    old = (blind["original"] - blind["age"]).abs()
+    assert row["mae"] == pytest.approx(error.groupby(blind["participant"]).mean().mean())
+    assert row["mae_change"] == pytest.approx(
+        (error - old).groupby(blind["participant"]).mean().mean()
+    )
+
+
+def test_the_same_images_give_the_same_model_whatever_failed():
+    table = factories.measurements(16, failures=False)
+    original = table[(table["variant"] == "original") & (table["split"] == "test")]
+    copies = original[original["role"] == "measured"].assign(variant="copy")
+    copies.loc[copies.index[[2, 5]], "status"] = "failed"
+    found = trained(pd.concat([original, copies], ignore_index=True))
+    assert len(found) == 14
+    np.testing.assert_array_equal(found["own"], found["original"])
+
+
+def test_too_few_scans_of_a_variant_are_a_note():
+    table = factories.measurements(6)
+    found = trained(table)
+    made = brainage_trained(table, QUICK, factories.VARIANTS, found)
+    assert made["note"].str.contains("10 needed").all()
+    assert (made["n"] == 0).all()
+    assert made[["mae", "p", "mae_change"]].isna().all(axis=None)
 
 
 def test_without_a_model_there_is_a_note():

@@ -28,6 +28,11 @@ SMALL = {
         **{"size": 16, "voxel_mm": 16.0, "filters": 4, "max_filters": 8, "epochs": 1},
         **{"steps_per_epoch": 3, "device": "cpu", "precision": "float32"},
     },
+    "sfcn": {
+        **{"voxel_mm": 12.0, "channels": [4, 4, 4], "epochs": 2, "decay_epochs": 0, "batch": 2},
+        **{"folds": 2, "min_train": 3, "device": "cpu", "precision": "float32"},
+    },
+    "voxels": {"voxel_mm": 16.0, "folds": 2, "min_train": 3},
     "siamese": {"resplits": 2, "train_share": 0.6, "min_train": 3, "steps": 10, "pixels": 32},
     "face_recognition": {"views": 1, "detect_pixels": 0},
     "surface": {"rounds": 3},

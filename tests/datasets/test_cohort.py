@@ -25,7 +25,9 @@ from refacebench.datasets import (
 from refacebench.head.labels import is_brain
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
+from refacebench.metrics import truth
 from refacebench.run import configuration, methods, plan
+from refacebench.stages import grow
 from refacebench.vocabulary import TRUTH
 
 # ---------------------------------------------------------------- a ball for a head
@@ -339,6 +341,35 @@ def test_demo_grows_a_scan_the_same_twice(tmp_path, ball):
     truth = nifti.read(first[0]["truth_path"], None).data
     means = [scans[0][truth == code].mean() for code in (1, 2, 3)]
     assert means[0] < means[1] < means[2]
+
+
+def test_true_volumes_stand_in_the_row_and_do_not_follow_the_grid(tmp_path, ball):
+    blends = np.zeros((2, 3, *ball.frame.shape), np.float32)
+    _base.save(dataclasses.replace(ball, blends=blends), tmp_path / "base.npz")
+    entry = {"type": "demo", "participants": 1, "voxel_mm": 4.0, "sessions": 2}
+    chosen = methods.choose("datasets", "d", entry)
+    rows = demo.index(chosen.options, 1).to_dict("records")
+    made = [grow.run(row, chosen, tmp_path, tmp_path / "out", 1) for row in rows]
+    for one in made:
+        labels = nifti.read(one["truth_path"])
+        counted = {code: count(labels.data, code) * labels.voxel_ml for code in (1, 2, 3, 4)}
+        true = {name: one[f"truth_vol_{name}"] for name in ("gm", "wm", "csf", "vcsf")}
+        assert true["gm"] == pytest.approx(counted[2], rel=0.05)
+        assert true["csf"] == pytest.approx(counted[1] + counted[4], rel=0.05)
+        assert one["truth_vol_brain"] == pytest.approx(true["gm"] + true["wm"])
+        assert one["truth_vol_tiv"] == pytest.approx(sum(true.values()) - true["vcsf"])
+        assert "truth_vol_occipital" not in one
+    first, again = made
+    assert again["truth_vol_vcsf"] == pytest.approx(first["truth_vol_vcsf"], rel=0.01)
+
+
+def test_true_volumes_by_hand():
+    held = np.zeros(256)
+    held[[0, 1, 2, 3, 4, 5, 11, 23]] = [900, 10, 40, 30, 5, 70, 2.5, 4]
+    found = truth.volumes(held, 0.1)
+    expected = {"csf": 1.5, "vcsf": 0.5, "gm": 4.25, "wm": 3.4, "brain": 7.65, "tiv": 9.15,
+                "thalamus_left": 0.25, "brainstem": 0.4}  # fmt: skip
+    assert found == pytest.approx(expected)
 
 
 # ---------------------------------------------------------------- label maps

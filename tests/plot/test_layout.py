@@ -19,7 +19,7 @@ def test_nothing_lies_on_anything_else_in_the_saved_figures(tmp_path):
     close = measures["variant"] == "null"
     measures.loc[close, "dice_vcsf"] = 0.9997
     measures.loc[~close, "dice_vcsf"] *= 0.8
-    measures["brainage"] = measures["brainage_shiftable"] = measures["age"]
+    measures["brainage"] = measures["age"]
     measures["brainage_raw"] = measures["age"] + np.random.default_rng(3).normal(
         0, 3, len(measures)
     )

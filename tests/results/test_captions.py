@@ -113,8 +113,10 @@ CHANGED = "grey, white, CSF or TIV"
         ("changes", (*NUMBERS, CHANGED, "5 %", "failed scans count as changed",
                      "95 % Clopper-Pearson")),
         ("repeatability", (MEANS, RESCANS, "two sessions", "Up to 6 participants a row")),
-        ("brainage", (*NUMBERS, MEANS, "before the age-bias correction", "corrected years",
+        ("brainage", (*NUMBERS, MEANS, "before the age-bias correction", "shift_corrected",
                       "rescan_shift_abs", "by participant", "over the variants of a segmenter")),
+        ("brainage_accuracy", ("Cross-validated", "before the age-bias correction", "jackknife",
+                               "not adjusted", "permuted between participants 200 times")),
         ("similarity", (*NUMBERS, MEANS, "went through")),
         ("runtime", ("compared scans", "add up", "counted in full for each", "pydeface native 1")),
     ],
@@ -148,6 +150,35 @@ def test_margins_of_both_sources_are_named(tables):
     table.loc[table.index[0], "margin_source"] = "config"
     text = caption("volumes", {**tables, "volumes": table}, SETTINGS)
     assert "mean scan-rescan difference (up to 6 participants) or a setting" in text
+
+
+def test_the_fixed_margin_is_printed_with_its_source(tables):
+    told = Criteria(equivalence_margin_pct=1.5, equivalence_margin_source="Doe 2020, table 3.")
+    for name in ("volumes", "repeatability"):
+        text = caption(name, tables, told)
+        assert "within the fixed margin of 1.5 % (Doe 2020, table 3)" in text
+    fixed = Criteria(equivalence_margin="fixed", equivalence_margin_source="Doe 2020")
+    table = tables["repeatability"].assign(margin_source="config", margin_pct=2.0)
+    text = caption("repeatability", {**tables, "repeatability": table}, fixed)
+    assert "the margin of 2 %, a setting (Doe 2020), declared before the run" in text
+
+
+def test_captions_say_how_much_of_the_margin_is_noise(tables):
+    table = tables["repeatability"].copy()
+    assert "own noise" not in caption("repeatability", tables, SETTINGS)
+    occipital = table["region"] == "occipital"
+    table.loc[occipital, ["mean_abs_pct", "true_mean_abs_pct"]] = [6.8, 0.09]
+    table.loc[occipital, "noise_share"] = 0.98
+    table.loc[occipital, ["true_of", "margin_source"]] = ["gm", "cap"]
+    table.loc[occipital, "margin_pct"] = 2.0
+    table.loc[table["region"] == "tiv", ["true_mean_abs_pct", "noise_share"]] = [0.5, 0.1]
+    table.loc[table["region"] == "tiv", "true_of"] = "tiv"
+    text = caption("repeatability", {**tables, "repeatability": table}, SETTINGS)
+    assert "in occipital two scans of a person differ by 6.8 % by the segmenter" in text
+    assert "by 0.09 % by the labels (of all grey matter" in text
+    assert "In 1 of 2 volumes (occipital) more than half" in text
+    assert "rest on the largest acceptable change (2 %)" in text
+    assert "or the largest acceptable change (2 %)" in text
 
 
 def test_limits_name_what_is_missing(tables):

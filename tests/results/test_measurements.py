@@ -42,7 +42,7 @@ def only(table, **where):
 
 def volumes_of(table, criteria=QUICK):
     order = cohort.variants_of(table)
-    return volumes_table(table, criteria, order, repeatability_table(table, criteria))
+    return volumes_table(table, criteria, order)
 
 
 def test_columns_of_every_table(made):
@@ -114,11 +114,70 @@ def test_margin_comes_from_the_rescans_or_the_config():
     )
     row = only(repeatability_table(table, QUICK), region="gm")
     assert (row["n"], row["margin_source"]) == (6, "rescan")
-    assert row["mean_abs_pct"] == row["margin_pct"] == pytest.approx(expected)
-    few = repeatability_table(table, Criteria(min_rescans=7, equivalence_margin_pct=3))
+    assert row["mean_abs_pct"] == pytest.approx(expected)
+    assert 0 < row["margin_pct"] == row["lower_bound_pct"] < row["mean_abs_pct"]
+    few = repeatability_table(table, Criteria(min_rescans=7, equivalence_margin_pct=1.5))
     assert set(few["margin_source"]) == {"config"}
-    assert set(few["margin_pct"]) == {3.0}
+    assert set(few["margin_pct"]) == {1.5}
     assert few["mean_abs_pct"].notna().all()
+
+
+def noisy_rescans(**criteria):
+    """Return tables of a segmenter that differs by 6 % in the occipital lobe, with true labels."""
+    table = factories.measurements(20, ("original", "null", "pydeface"), n_train=0, n_rescans=20,
+                                   failures=False)  # fmt: skip
+    rng = np.random.default_rng(0)
+    original = table["variant"] == "original"
+    again = original & (table["role"] == "rescan")
+    sizes = dict(zip(sorted(set(table["participant"])), rng.uniform(40, 60, 20), strict=True))
+    occipital = table["participant"].map(sizes)
+    table["vol_occipital"] = occipital * np.where(table["variant"] == "pydeface", 1.03, 1.0)
+    table.loc[again, "vol_occipital"] *= np.where(rng.random(again.sum()) < 0.5, 0.94, 1 / 0.94)
+    table["truth_vol_gm"] = np.where(original, 600.0, np.nan)
+    table.loc[again, "truth_vol_gm"] = 601.2
+    table["truth_vol_caudate_left"] = np.where(original, 3.0, np.nan)
+    table.loc[again, "truth_vol_caudate_left"] = 3.3
+    return table, Criteria(n_boot=200, **criteria)
+
+
+def test_a_noisy_segmenter_does_not_make_everything_equivalent():
+    table, criteria = noisy_rescans()
+    row = only(repeatability_table(table, criteria), region="occipital")
+    assert row["mean_abs_pct"] == pytest.approx(6.186, abs=1e-3)
+    assert row["lower_bound_pct"] > 5
+    assert (row["margin_pct"], row["margin_source"], row["cap_pct"]) == (2.0, "cap", 2.0)
+    assert only(volumes_of(table, criteria), variant="pydeface", region="occipital")["p_tost"] > 0.9
+    free = Criteria(n_boot=200, largest_acceptable_change_pct=50)
+    row = only(volumes_of(table, free), variant="pydeface", region="occipital")
+    assert (row["margin_source"], row["equivalent"], row["equivalent_fixed"]) == ("rescan", 1, 0)
+
+
+def test_the_segmenters_noise_stands_beside_the_labels():
+    table, criteria = noisy_rescans()
+    made = repeatability_table(table, criteria).set_index("region")
+    row = made.loc["occipital"]
+    assert row["true_of"] == "gm"  # true labels have no lobes
+    assert row["true_mean_abs_pct"] == pytest.approx(1.2 / 600.6 * 100)
+    assert row["noise_share"] == pytest.approx(1 - 0.1998 / 6.186, abs=1e-3)
+    row = made.loc["caudate_left"]  # the anatomy differs by more than the segmenter sees
+    assert (row["true_of"], row["noise_share"]) == ("caudate_left", 0)
+    assert row["true_mean_abs_pct"] == pytest.approx(0.3 / 3.15 * 100)
+    without = table.drop(columns=["truth_vol_gm", "truth_vol_caudate_left"])
+    found = repeatability_table(without, criteria)
+    assert found[["true_mean_abs_pct", "noise_share"]].isna().all().all()
+
+
+def test_a_margin_fixed_before_the_run_is_used_and_stands_beside_the_other():
+    table, fixed = noisy_rescans(equivalence_margin="fixed", equivalence_margin_pct=1.0)
+    made = repeatability_table(table, fixed)
+    assert set(made["margin_source"]) == {"config"}
+    assert set(made["margin_pct"]) == set(made["fixed_pct"]) == {1.0}
+    one = volumes_of(table, fixed)
+    assert (one["p_tost"].dropna() == one["p_tost_fixed"].dropna()).all()
+    assert (one["equivalent"] == one["equivalent_fixed"]).all()
+    both = volumes_of(table, noisy_rescans(equivalence_margin_pct=1.0)[1])
+    np.testing.assert_array_equal(both["p_tost_fixed_holm"], one["p_tost_holm"])
+    assert (both["margin_source"] != "config").all()
 
 
 def test_a_failure_counts_against_its_method(made):
@@ -181,8 +240,7 @@ def test_tests_on_the_scans_that_a_defacer_changed():
     spoilt = table["participant"].isin(["sub-002", "sub-005", "sub-009"])
     table.loc[spoilt & (table["variant"] == "pydeface"), "vol_csf"] *= 1.2
     order = cohort.variants_of(table)
-    margins = repeatability_table(table, QUICK)
-    made = volumes_over_table(table, QUICK, order, margins)
+    made = volumes_over_table(table, QUICK, order)
     assert set(made["selected_by"]) == {"pydeface"}
     assert set(made["n"]) == {3}
     before = only(made, variant="pydeface", region="csf")

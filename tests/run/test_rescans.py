@@ -215,7 +215,8 @@ def test_declared_rescans_make_the_margin_as_before(cohort_folder, sessions):
     assert set(margins["margin_source"]) == {"rescan"}
     assert set(margins["n"]) == {60}
     # Two draws of 0.5 % noise: their difference has a mean size of 0.5 % x 2 / sqrt(pi).
-    assert margins["margin_pct"].mean() == pytest.approx(0.5 * 2 / np.sqrt(np.pi), rel=0.1)
+    assert margins["mean_abs_pct"].mean() == pytest.approx(0.5 * 2 / np.sqrt(np.pi), rel=0.1)
+    assert (margins["margin_pct"] < margins["mean_abs_pct"]).all()
     assert (volumes.loc["inflating", "equivalent"] == 0).all()
     assert (volumes.loc["null", "equivalent"] == 1).all()
 
@@ -236,7 +237,7 @@ def test_texts_say_which_margin_and_why(cohort_folder):
     enough = factories.tables(n_rescans=6)
     assert "a setting" not in caption("volumes", enough, Criteria(n_boot=100))
     limits = " ".join(limitations(enough, SETTINGS, "", look_of(enough)))
-    assert "equivalence margin is" not in limits
+    assert "tested for equivalence within" not in limits
 
 
 def test_the_flow_says_what_follow_ups_are_for(cohort_folder):

@@ -16,3 +16,7 @@ def test_settings_from_config_and_their_limits():
         Criteria(alpha=5)
     with pytest.raises(ValueError, match="margin"):
         Criteria(equivalence_margin_pct=0)
+    with pytest.raises(ValueError, match="write rescan or fixed"):
+        Criteria(equivalence_margin="rescans")
+    with pytest.raises(ValueError, match="largest_acceptable_change_pct"):
+        Criteria(largest_acceptable_change_pct=-1)

@@ -1,7 +1,8 @@
 """What each kind of method is: the value that its file declares, what it gets and returns.
 
 A method is one Python file that exports one value, ``METHOD``: a :class:`Defacer`,
-:class:`Refacer`, :class:`Segmenter`, :class:`Attacker`, :class:`BrainAge` or :class:`Dataset`.
+:class:`Refacer`, :class:`Segmenter`, :class:`Attacker`, :class:`BrainAge`, :class:`AgeModel` or
+:class:`Dataset`.
 Only ``version`` and the kind's own functions must be given; every other field has a default.
 The file is imported whenever a run is planned: keep heavy packages (torch, ants) inside the
 functions that use them.
@@ -295,6 +296,26 @@ class Scores:
 
 class AttackFailed(RuntimeError):
     """The attacker cannot be run on this variant; the message says why."""
+
+
+@dataclass(frozen=True)
+class Aged:
+    """One scan that an age model is trained on: an image, the brain found in it, and an age.
+
+    Attributes
+    ----------
+    scan, participant : str
+    age : float
+        Years.
+    path, brain_path : str
+        The image; the brain mask that the first segmenter found in this very image.
+    """
+
+    scan: str
+    participant: str
+    age: float
+    path: str
+    brain_path: str
 
 
 class NotEnoughTraining(ValueError):
@@ -759,7 +780,7 @@ class Attacker(Method):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BrainAge(Method):
-    """Predicts age from a segmentation's volumes.
+    """Predicts age from a segmentation's volumes (from images: :class:`AgeModel`).
 
     Attributes
     ----------
@@ -767,9 +788,11 @@ class BrainAge(Method):
         ``fit(train, options, seed)``: rows of the measurement table
         (:mod:`refacebench.statistics`), the originals of the train split, one segmenter.
         Returns a model made of what JSON can hold, with at least ``n_participants``,
-        ``out_of_fold`` (``r2`` and ``mae``, in years, of predictions for participants that
-        the fold's model had not seen, before any correction), ``correction`` (``type``,
-        ``slope``, ``intercept``) and ``note`` (empty, or what a reader must know).  Raises
+        ``out_of_fold`` (:func:`refacebench.brainage.out_of_fold`: ``r2``, ``mae`` and the
+        predictions, in years, for participants that the fold's model had not seen, before
+        any correction; without ``scans`` there are no intervals of the accuracy and no models
+        of the variants), ``correction`` (``type``, ``slope``, ``intercept``) and ``note``
+        (empty, or what a reader must know).  Raises
         :class:`NotEnoughTraining` where no model can be fitted.
     predict : callable
         ``predict(model, table)``: years, shape (rows,), *before* the correction; NaN where a
@@ -782,6 +805,44 @@ class BrainAge(Method):
     CALLS: ClassVar[dict[str, tuple[str, ...]]] = {
         "fit": ("train", "options", "seed"),
         "predict": ("model", "table"),
+        **Method.CALLS,
+    }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AgeModel(Method):
+    """Predicts age from an image: trained on originals, asked about every variant.
+
+    Attributes
+    ----------
+    train : callable
+        ``train(train, validation, out, options, seed)``: the first two are lists of
+        :class:`Aged`, originals of different people.  Writes into the folder ``out``:
+        ``model.safetensors`` (picked on validation), ``curves.tsv`` and ``card.json``, which
+        has, beside what describes the model, ``input`` (what it sees: brain, head or face),
+        ``n_participants``, ``out_of_fold`` and ``correction`` as a :class:`BrainAge` model
+        (``out_of_fold`` may be empty: then nothing was cross-validated) and ``note``.  An
+        interrupted and resumed training gives the same model.  Raises
+        :class:`NotEnoughTraining` where no model can be fitted, :class:`TrainingFailed`
+        where a training went wrong.
+    load : callable
+        ``load(folder, options)`` reads what ``train`` wrote and returns the model; executes
+        no code from the file.
+    run : callable
+        ``run(model, volume, brain, options)``: an image
+        (:class:`refacebench.image.nifti.Volume`, any orientation) and the brain mask found in
+        it (boolean, same grid).  Returns years, *before* the correction.  Raises an exception
+        with a clear message where the image shows nothing of what the model looks at.
+    """
+
+    train: Callable[[list[Aged], list[Aged], Path, Options, int], object]
+    load: Callable[[Path, Options], Any]
+    run: Callable[[Any, Volume, np.ndarray, Options], float]
+
+    CALLS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "train": ("train", "validation", "out", "options", "seed"),
+        "load": ("folder", "options"),
+        "run": ("model", "volume", "brain", "options"),
         **Method.CALLS,
     }
 
@@ -805,7 +866,8 @@ class Dataset(Method):
         Of a synthetic dataset: ``grow(row, options, seed, folder, out)`` makes the scan of
         one row: writes ``<out>/<sub>/[ses]/anat/<scan>_T1w.nii.gz`` and, in the same place,
         ``<scan>_desc-truth_dseg.nii.gz`` (labels, see :data:`refacebench.vocabulary.TRUTH`)
-        and returns a dict with ``path`` and ``truth_path``.
+        and returns a dict with ``path`` and ``truth_path``, and if it knows the true volumes
+        more exactly than by counting labelled voxels, ``truth_vol_<name>`` in ml.
     base : callable or None
         Of a synthetic dataset: ``base(options, seed, folder)`` writes into ``folder`` what
         all its scans share (base head, deformations to other heads).
@@ -855,4 +917,5 @@ KINDS: dict[str, type[Method]] = {
     "segmenters": Segmenter,
     "attackers": Attacker,
     "brainage": BrainAge,
+    "age_models": AgeModel,
 }

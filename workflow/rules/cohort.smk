@@ -51,6 +51,7 @@ rule grow:
         dataset="{dataset}",
         entry=lambda w: RUN.entry("datasets", w.dataset),
         version=lambda w: RUN.version("datasets", w.dataset),
+        true_volumes=grow.VERSION,
         seed=config["seed"],
         base=lambda w, input: str(Path(input.base).parent),
         scans="results/plan/{dataset}/{batch}.tsv",

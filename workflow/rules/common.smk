@@ -18,7 +18,7 @@ from refacebench.results import VERSION as RESULTS_VERSION
 from refacebench.results import catalogue
 from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
 from refacebench.run import configuration, ending, failures, graph, methods
-from refacebench.stages import align, carry, inventory, measure, prepare
+from refacebench.stages import align, carry, grow, inventory, measure, prepare
 from refacebench.statistics.criteria import Criteria
 
 # Large arrays come and go all the time. As set here the C library (glibc; others do not look)

@@ -4,6 +4,7 @@
 #       results/segment/{dataset}/{segmenter}/original/{batch}.tsv
 #       results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv
 #       results/deface/{dataset}/{defacer}/{batch}.tsv      of trainings
+#       results/age/{dataset}/{age_model}/{variant}/{batch}.tsv     where there are age models
 #       results/carry/{dataset}/{defacer}/{batch}.tsv       where there are companions
 #       results/enrol/{dataset}/{attacker}.tsv              where there are attackers
 #       results/attack/{dataset}/{attacker}/{target}.tsv    where there are attackers
@@ -46,6 +47,8 @@ rule statistics:
         refacing=lambda w: RUN.refacing_manifests(w.dataset),
         carried=lambda w: RUN.carry_manifests(w.dataset),
         brain_age=rules.brain_age.output[0],
+        ages=lambda w: RUN.age_manifests(w.dataset),
+        age_cards=lambda w: RUN.age_cards(w.dataset),
     output:
         report(
             expand(
@@ -69,6 +72,7 @@ rule statistics:
     params:
         config=of_config("statistics", "thresholds", "seed", "brain_age"),
         carried_by=lambda w: RUN.carried_by(w.dataset),
+        age_models=RUN.age_models,
         unused=lambda w: RUN.unused_lists(w.dataset),
         digests=lambda w: RUN.unused_digests(w.dataset),
         variants=RUN.listed,

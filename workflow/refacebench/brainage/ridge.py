@@ -12,11 +12,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from refacebench.brainage import CORRECTIONS, fit_correction
+from refacebench.brainage import CORRECTIONS, fit_correction, out_of_fold
 from refacebench.contracts import BrainAge, NotEnoughTraining, Option, defaults
 from refacebench.vocabulary import GLOBALS, REGIONS
 
-VERSION = "1"
+VERSION = "2"
 
 OPTIONS = {
     "alphas": Option(
@@ -60,6 +60,7 @@ def fit(train: pd.DataFrame, options: Mapping, seed: int) -> dict:
     names = [name for name in FEATURES if _usable(train, name)]
     features = _features(train, names, options["divide_by_tiv"])
     age = _numbers(train, "age")
+    train = train if "scan" in train else train.assign(scan=train["participant"])
     rows = np.isfinite(features).all(axis=1) & np.isfinite(age) & bool(names)
     features, age = features[rows], age[rows]
     person = train["participant"].to_numpy(dtype=str)[rows]
@@ -79,7 +80,7 @@ def fit(train: pd.DataFrame, options: Mapping, seed: int) -> dict:
         "intercept": float(ridge.intercept_),
         "alpha": float(ridge.alpha_),
         "correction": correction,
-        "out_of_fold": _accuracy(held_out, age),
+        "out_of_fold": out_of_fold(train[rows], held_out),
         "n_participants": len(set(person)),
         "n_scans": len(age),
         "n_dropped": int((~rows).sum()),
@@ -141,7 +142,9 @@ def _regression(person: np.ndarray, options: Mapping, seed: int):
     from sklearn.preprocessing import StandardScaler
 
     folds = _folds(person, options["folds"], seed)
-    return make_pipeline(StandardScaler(), RidgeCV(alphas=options["alphas"], cv=folds))
+    # By squared error: R2 of a fold of one or two scans says nothing.
+    ridge = RidgeCV(alphas=options["alphas"], cv=folds, scoring="neg_mean_squared_error")
+    return make_pipeline(StandardScaler(), ridge)
 
 
 def _out_of_fold(features, age, person, options, seed) -> np.ndarray:
@@ -151,15 +154,6 @@ def _out_of_fold(features, age, person, options, seed) -> np.ndarray:
         model = _regression(person[train], options, seed).fit(features[train], age[train])
         predicted[test] = model.predict(features[test])
     return predicted
-
-
-def _accuracy(predicted: np.ndarray, age: np.ndarray) -> dict:
-    """Return R^2 and mean absolute error before any correction (after it they are inflated)."""
-    spread = ((age - age.mean()) ** 2).sum()
-    return {
-        "r2": float(1 - ((predicted - age) ** 2).sum() / spread),
-        "mae": float(np.abs(predicted - age).mean()),
-    }
 
 
 def _note(asked: str, correction: Mapping) -> str:

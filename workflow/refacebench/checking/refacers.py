@@ -56,20 +56,25 @@ class RefacerBench(Bench):
 
 def outputs(bench: RefacerBench) -> None:
     """Training writes model.safetensors, card.json and curves.tsv."""
-    for name in ("model.safetensors", "card.json", "curves.tsv"):
-        expect((bench.trained / name).is_file(), f"there is no {name}")
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(bench.trained / "model.safetensors", "np") as weights:
-            expect(list(weights.keys()), "model.safetensors holds no array")
-    except SafetensorError as error:
-        raise Broken(f"model.safetensors cannot be read: {error}") from None
-    card = json.loads((bench.trained / "card.json").read_text())
-    expect(isinstance(card, dict) and card, "card.json holds no names with values")
+    weights_are_safe(bench.trained)
     header = (bench.trained / "curves.tsv").read_text().splitlines()[0].split("\t")
     lacks = {"epoch", "step"} - set(header)
     expect(not lacks, f"curves.tsv has no column {', '.join(sorted(lacks))}")
+
+
+def weights_are_safe(folder: Path) -> None:
+    """Check the three files of a trained model, and that its weights run no code."""
+    for name in ("model.safetensors", "card.json", "curves.tsv"):
+        expect((folder / name).is_file(), f"there is no {name}")
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / "model.safetensors", "np") as weights:
+            expect(list(weights.keys()), "model.safetensors holds no array")
+    except SafetensorError as error:
+        raise Broken(f"model.safetensors cannot be read: {error}") from None
+    card = json.loads((folder / "card.json").read_text())
+    expect(isinstance(card, dict) and card, "card.json holds no names with values")
 
 
 def grid(bench: RefacerBench) -> None:

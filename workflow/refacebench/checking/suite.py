@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from refacebench.checking import (
+    age_models,
     attackers,
     brainage,
     datasets,
@@ -25,6 +26,7 @@ from refacebench.run.methods import Chosen
 PASS, FAIL, SKIP = "PASS", "FAIL", "SKIP"
 #: The bench of each kind, and the checks that are its own.
 _KINDS: dict[str, tuple[type[Bench], tuple[Callable[[Any], None], ...]]] = {
+    "age_models": (age_models.AgeBench, age_models.CHECKS),
     "attackers": (attackers.AttackerBench, attackers.CHECKS),
     "brainage": (brainage.BrainAgeBench, brainage.CHECKS),
     "datasets": (datasets.DatasetBench, datasets.CHECKS),

@@ -96,7 +96,7 @@ def grow(row: Mapping, options: Mapping, seed: int, folder: str | Path, out: str
     Returns
     -------
     dict
-        ``path`` and ``truth_path``.
+        ``path``, ``truth_path`` and ``truth_vol_<name>`` in ml.
     """
     head = _base.load(Path(folder) / "base.npz")
     site = _people.site_of(row, options)
@@ -106,7 +106,8 @@ def grow(row: Mapping, options: Mapping, seed: int, folder: str | Path, out: str
     seen, scan, labels = _scanner.scan(
         head, person, row, site, options, seed, lambda seen: _signal(head, seen)
     )
-    return _scanner.write_scan(row, seen.grid, scan, labels, site, Path(out))
+    written = _scanner.write_scan(row, seen.grid, scan, labels, site, Path(out))
+    return written | _scanner.volumes(head, seen)
 
 
 def _signal(head: _base.BaseHead, seen: _scanner.ScannerView) -> np.ndarray:

@@ -115,7 +115,7 @@ def grow(row: Mapping, options: Mapping, seed: int, folder: str | Path, out: str
     Returns
     -------
     dict
-        ``path`` and ``truth_path``.
+        ``path``, ``truth_path`` and ``truth_vol_<name>`` in ml.
     """
     maps = _map_names(options)
     number = int(bids.entities(row["scan"])["sub"].lstrip("m")) - 1
@@ -135,7 +135,8 @@ def grow(row: Mapping, options: Mapping, seed: int, folder: str | Path, out: str
         seed,
         lambda seen: _paint.signal(head, seen, paint, row, options, seed),
     )
-    return _scanner.write_scan(row, seen.grid, scan, labels, site, Path(out))
+    written = _scanner.write_scan(row, seen.grid, scan, labels, site, Path(out))
+    return written | _scanner.volumes(head, seen)
 
 
 def _person(row, options, seed, n_blends, own) -> _people.Person:

@@ -38,6 +38,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from refacebench.head import face_parts, template
+from refacebench.head.labels import is_brain
 from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 from refacebench.metrics import overlap
@@ -79,6 +80,32 @@ def brain_of(labels: np.ndarray) -> np.ndarray:
         A ``desc-truth_dseg`` image (:data:`refacebench.vocabulary.TRUTH`).
     """
     return ~np.isin(labels, (0, TRUTH["other_head"], TRUTH["csf"]))
+
+
+def volumes(held: np.ndarray, voxel_ml: float) -> dict[str, float]:
+    """Return the true volumes in ml from how many voxels each label holds.
+
+    What each volume means is the segmenters' convention
+    (:mod:`refacebench.segmenters.deepbet_atlas`).
+
+    Parameters
+    ----------
+    held : numpy.ndarray
+        Voxels, whole ones or shares of them, of label 0, 1, 2 ...; shape (labels,).
+
+    Returns
+    -------
+    dict
+        ``tiv``, ``brain``, ``gm``, ``wm``, ``csf``, ``vcsf`` and those
+        :data:`refacebench.vocabulary.REGIONS` that are labelled at all.
+    """
+    labels = np.arange(len(held))
+    masks = overlap.truth_structures(labels)
+    masks |= {"tiv": is_brain(labels), "brain": masks["gm"] | masks["wm"]}
+    masks["csf"] = masks["vcsf"] | (labels == TRUTH["csf"])
+    masks |= {name: labels == label for name, label in TRUTH_REGIONS.items() if held[label:].any()}
+    found = {name: float(held[mask].sum() * voxel_ml) for name, mask in masks.items()}
+    return {name: ml for name, ml in found.items() if ml > 0 or name not in TRUTH_REGIONS}
 
 
 def to_template(labels: Volume) -> np.ndarray | None:

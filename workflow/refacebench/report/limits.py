@@ -5,7 +5,7 @@ from __future__ import annotations
 from refacebench.plot.style import Look
 from refacebench.report.summary import REMINDER
 from refacebench.results.privacy import MEASURED, is_measured
-from refacebench.results.volume_tests import margin_from_settings
+from refacebench.results.yardstick import fixed, margin_from_settings
 from refacebench.statistics.criteria import Criteria
 
 
@@ -29,11 +29,11 @@ def limitations(tables, criteria: Criteria, statement: str, look: Look) -> list[
             "unknown."
         )
     repeat = tables.get("repeatability")
-    if repeat is not None and len(repeat) and (repeat["margin_source"] == "config").any():
+    why = "" if repeat is None else margin_from_settings(repeat, criteria)
+    if why:
         found.append(
-            f"The equivalence margin is {criteria.equivalence_margin_pct:g} %, a setting, "
-            f"{margin_from_settings(repeat, criteria)}: whether an effect of that size "
-            "matters is for the reader to say."
+            f"Volumes are tested for equivalence within {fixed(criteria)}, a setting, {why}: "
+            "whether an effect of that size matters is for the reader to say."
         )
     return found
 

@@ -19,13 +19,13 @@ def taking_part(config: Mapping, programs: Mapping[str, Mapping]) -> list[dict]:
         Engine, version and reason of every defacer, by name.
     """
     found = []
-    for kind in ("defacers", "refacers", "segmenters", "attackers"):
+    for kind in ("defacers", "refacers", "segmenters", "attackers", "age_models"):
         for name, entry in (config.get(kind) or {}).items():
             chosen = methods.choose(kind, name, entry)
             program = programs[name] if kind == "defacers" else {}
             found.append(
                 {
-                    "kind": kind.removesuffix("s"),
+                    "kind": kind.removesuffix("s").replace("_", " "),
                     "name": name,
                     "title": chosen.title,
                     "engine": program.get("engine") or chosen.engine,

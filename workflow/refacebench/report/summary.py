@@ -12,7 +12,7 @@ from refacebench.plot.numbers import number
 from refacebench.plot.style import Look, look_of
 from refacebench.plot.volumes import region_label
 from refacebench.report import models
-from refacebench.results import findings, words
+from refacebench.results import findings, sentences, words
 from refacebench.results.flow import scan_numbers
 from refacebench.results.privacy import MEASURED, is_measured
 from refacebench.results.privacy_warnings import warning_lines
@@ -61,8 +61,8 @@ def summary_lines(
     -------
     list of str
         Scans; how far the checks can be trusted; what an attack reaches on the
-        originals, where attacks were scored; a line a defacer
-        (:func:`refacebench.results.findings.line`); overlap; volumes and brain age;
+        originals, where attacks were scored; a line a method
+        (:func:`refacebench.results.sentences.line`); overlap; volumes and brain age;
         utility and what was not measured.
     """
     criteria = criteria or Criteria()
@@ -81,12 +81,14 @@ def summary_lines(
 
 
 def _method_lines(tables, criteria: Criteria, look: Look) -> list[str]:
-    """Return how far the checks can be trusted, what attacks reach, and a line a defacer."""
+    """Return how far the checks can be trusted, what attacks reach, and a line a method."""
     if _get(tables, "quality").empty:
         return ["Methods: not judged."]
-    first = findings.originals_line(tables, criteria.level)
-    lines = [findings.line(findings.finding(tables, name)) for name in look.defacers]
-    return [findings.checks_line(tables), *([first] if first else []), *lines]
+    first = sentences.originals_line(tables, criteria.level)
+    judged = set(tables["quality"]["variant"]) - set(UNDEFACED)
+    methods = [v for v in look.order if v in judged]
+    lines = [sentences.line(findings.finding(tables, v, criteria.alpha)) for v in methods]
+    return [sentences.checks_line(tables), *([first] if first else []), *lines]
 
 
 def _first_segmenter(tables) -> str | None:
@@ -165,7 +167,7 @@ def front_words(table: pd.DataFrame, look: Look) -> list[str]:
     others = [v for v in look.sort(front) if v not in beaten]
     words = "Weighed against the change in volumes, no other method is shown to be better than"
     return [
-        *([f"{words} these (Pareto front): {', '.join(others)}."] if others else []),
+        *([f"{words} these: {', '.join(others)}."] if others else []),
         *(
             [
                 f"An attack beats {', '.join(beaten)}; that no other method is shown to be better "
@@ -245,8 +247,8 @@ def _volumes_line(tables, criteria: Criteria, segmenter, look: Look) -> str:
             methods.append(f"{defacer} {', '.join(found)}")
     listed = shorten([*parts, *methods], 8, "; ")
     return (
-        f"Volumes (regions of {len(REGIONS)} that differ from the original, Holm p < "
-        f"{criteria.alpha:g}): {listed}.{_globals_line(table, criteria, look)}"
+        f"Volumes (regions of {len(REGIONS)} that differ from the original, after correction for "
+        f"the number of tests): {listed}.{_globals_line(table, criteria, look)}"
     )
 
 
@@ -362,7 +364,7 @@ def _with_caution(tables, variant: str) -> str:
     """Name a variant with what was found of face and attack: utility alone decides nothing."""
     if _get(tables, "quality").empty:
         return variant
-    return f"{variant} ({findings.short(findings.finding(tables, variant))})"
+    return f"{variant} ({sentences.short(findings.finding(tables, variant))})"
 
 
 def closing(datasets: Sequence[Mapping], page: str | Path) -> str:

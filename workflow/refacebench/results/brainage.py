@@ -1,17 +1,20 @@
 """What a variant does to predicted brain age.
 
-``mae`` is that of predictions *before* the age-bias correction
-(the correction uses the age and would flatter any model); ``shift`` is
-predicted(variant) - predicted(original) in corrected years, ``shift_abs`` the
-mean of its absolute values, ``shift_mde`` the shift that would have been detected with the
-wanted power at alpha / family size, ``rescan_shift_abs`` the same between two sessions
-of a person; ``gap`` is corrected prediction - age; ``mae_change`` is against the
-original on the same scans; ``r2_train_cv`` and ``mae_train_cv`` are out-of-fold
-by participant, uncorrected; ``note`` says why there is no model.
+``shift`` is predicted(variant) - predicted(original) as the model says it, in
+years, ``shift_abs`` the mean of its absolute values, ``shift_mde`` the shift that would have
+been detected with the wanted power at alpha / family size, ``rescan_shift_abs`` the same
+between two sessions of a person.  No age-bias correction changes such a
+difference within a person but Cole's, which divides by the slope:
+``shift_corrected`` is that, and empty for the others.  ``gap_raw`` is prediction -
+age without the correction, ``gap_corrected`` with it.  ``mae`` is that of
+predictions *before* the correction (which uses the age and would flatter any
+model); ``mae_change`` is against the original on the same scans; ``r2_train_cv``
+and ``mae_train_cv`` are out-of-fold by participant, uncorrected (more of them in
+``brainage_accuracy``); ``note`` says why there is no model.
 
 Takes the measurement table with the columns of
 :func:`refacebench.brainage.add_predictions`; knows nothing of the models but
-their accuracy on their own training data.
+their accuracy on their own training data, and their correction.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from refacebench.brainage import shift_scale
 from refacebench.plot import dots
 from refacebench.plot.numbers import number
 from refacebench.plot.style import BAND, INK, Look, message_figure, pick_segmenter, styled
@@ -51,10 +55,9 @@ def compute(
 
     ``mae`` is that of the predictions before the age-bias correction: the
     correction uses the chronological age and would flatter any model.
-    ``shift`` is predicted(variant) - predicted(original) in corrected years,
-    ``shift_abs`` the mean of its absolute values, to be held against
-    ``rescan_shift_abs``; ``gap`` is corrected prediction minus chronological
-    age.  Family of ``p_holm``: all variants of one segmenter.
+    ``shift`` is predicted(variant) - predicted(original) before it, ``shift_abs``
+    the mean of its absolute values, to be held against ``rescan_shift_abs``.
+    Family of ``p_holm``: all variants of one segmenter.
     """
     rows = []
     for segmenter in segmenters_of(measurements):
@@ -66,7 +69,7 @@ def compute(
                 {
                     "variant": variant,
                     "segmenter": segmenter,
-                    **_row(table, variant, criteria),
+                    **_row(table, variant, criteria, model.get("correction", {})),
                     **rescan,
                     **_training(model),
                 }
@@ -84,7 +87,9 @@ def compute(
     return result
 
 
-def _row(table: pd.DataFrame, variant: str, criteria: Criteria) -> dict[str, Any]:
+def _row(
+    table: pd.DataFrame, variant: str, criteria: Criteria, correction: Mapping[str, Any]
+) -> dict[str, Any]:
     options = draws(criteria)
     persons = table["participant"]
     reference = _reference(table, "brainage_raw")
@@ -92,21 +97,24 @@ def _row(table: pd.DataFrame, variant: str, criteria: Criteria) -> dict[str, Any
     age = pd.to_numeric(table["age"], errors="coerce") if "age" in table else reference * np.nan
     error = by_participant((new - age).abs(), persons)
     worse = by_participant((new - age).abs() - (reference - age).abs(), persons)
-    gap = by_participant(measure(table, "brainage") - age, persons)
+    gaps = {"gap_raw": new - age, "gap_corrected": measure(table, "brainage") - age}
     row = {
         "n": persons[new.notna()].nunique(),
         "n_scans": int(new.notna().sum()),
         "n_failed": int((reference.notna() & new.isna()).sum()),
         **_mean("mae", error, options, least=0.0),
-        **_mean("gap", gap, options),
     }
+    for name, gap in gaps.items():
+        row |= _mean(name, by_participant(gap, persons), options)
     if variant == "original":
         return row
-    change = measure(table, "brainage_shiftable") - _reference(table, "brainage_shiftable")
+    change = new - reference
     shift = by_participant(change, persons)
+    scale = shift_scale(correction) if correction.get("type") == "cole" else np.nan
     return {
         **row,
         **_mean("shift", shift, options),
+        **_mean("shift_corrected", shift / scale, options),
         "shift_sd": shift.std(ddof=1) if len(shift) > 1 else np.nan,
         **_mean("shift_abs", by_participant(change.abs(), persons), options, least=0.0),
         "p": paired.wilcoxon(shift, criteria.zero_method)[1],
@@ -134,9 +142,9 @@ def _rescan_shift(measurements: pd.DataFrame, segmenter: str, criteria: Criteria
     Only persons of the compared splits: the model has seen the others.
     """
     both = rescan_pairs(measurements, segmenter, criteria.splits)
-    if "brainage_shiftable_1" not in both:
+    if "brainage_raw_1" not in both:
         return {"rescan_shift_abs": np.nan, "n_rescan": 0}
-    change = (both["brainage_shiftable_2"] - both["brainage_shiftable_1"]).abs()
+    change = (both["brainage_raw_2"] - both["brainage_raw_1"]).abs()
     persons = by_participant(change, both["participant"])
     return {
         "rescan_shift_abs": float(persons.mean()) if len(persons) else np.nan,
@@ -160,7 +168,9 @@ def caption(view: View) -> str:
     table = view.rows("brainage")
     return words.join(
         f"Predicted brain age of each variant{view.by}. Shift: prediction on the variant "
-        "minus prediction on the original, in corrected years. Grey in figures (rescan_shift_abs): "
+        "minus prediction on the original, both as the model says them: no age-bias correction "
+        "changes a difference within a person but Cole's, whose shift stands in shift_corrected. "
+        "Grey in figures (rescan_shift_abs): "
         "mean absolute shift between a scan of a person and a declared rescan, if there is one. "
         "Error (MAE): against chronological "
         "age, before the age-bias correction. Wilcoxon signed-rank tests of the shift, "
@@ -283,6 +293,14 @@ def printed(view: View) -> Printed:
     return columns, rows
 
 
+HEADING = Heading(
+    "brainage",
+    "Brain age",
+    "Would a later user predict the same age?",
+    order=620,
+    by_segmenter=True,
+)
+
 RESULT = Result(
     "brainage",
     about=__doc__,
@@ -291,7 +309,9 @@ RESULT = Result(
         variant segmenter n n_scans n_failed mae mae_low mae_high
         shift shift_low shift_high shift_sd shift_abs shift_abs_low shift_abs_high
         p p_holm family_size shift_mde mae_change mae_change_low mae_change_high
-        gap gap_low gap_high rescan_shift_abs n_rescan
+        shift_corrected shift_corrected_low shift_corrected_high
+        gap_raw gap_raw_low gap_raw_high gap_corrected gap_corrected_low gap_corrected_high
+        rescan_shift_abs n_rescan
         r2_train_cv mae_train_cv n_train correction note
     """,
     compute=lambda given, _: compute(
@@ -302,13 +322,7 @@ RESULT = Result(
         variant segmenter n n_failed mae shift shift_low shift_high p_holm shift_abs
         rescan_shift_abs mae_change
     """,
-    heading=Heading(
-        "brainage",
-        "Brain age",
-        "Would a later user predict the same age?",
-        order=620,
-        by_segmenter=True,
-    ),
+    heading=HEADING,
     order=620,
     printed=printed,
     figures=[

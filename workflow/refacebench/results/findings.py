@@ -1,7 +1,7 @@
-"""What the tables say of a method, in words: the only place that gives a verdict on one.
+"""What the tables hold on a method, and its verdict in the cells of the page's table.
 
-Summary, tables and notes all take their words from here, so that no two of them
-disagree.  The rules:
+Summary, tables and notes all take their numbers from here and their words from
+:mod:`~refacebench.results.sentences`, so that no two of them disagree.  The rules:
 
 - What was measured is said, not what it might mean: a face surface was removed,
   a brain mask was left as it was.
@@ -12,7 +12,7 @@ disagree.  The rules:
   first, and nothing good is said of the method before it.
 - "Not shown to be better than chance" is never said without how far above chance it may be.
 
-Pure functions: result tables in, text out.
+Pure functions: result tables in, values and text out.
 """
 
 from __future__ import annotations
@@ -23,14 +23,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from refacebench.plot.numbers import NO_VALUE, chance, of, percent
-from refacebench.results.verdict_agreement import ALL
+from refacebench.plot.numbers import NO_VALUE, chance, percent
 from refacebench.statistics.attack_tables import (
     DIRECT,
-    SETTING_WORDS,
     TAKEN_OFF,
     main_rows,
-    main_setting,
 )
 from refacebench.statistics.unavailable import present
 from refacebench.vocabulary import split_variant
@@ -122,6 +119,23 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Volumes:
+    """What the tests of a variant's volumes found, of the table ``volumes``.
+
+    ``tested``, ``differ`` and ``equivalent`` count volumes; ``largest`` is the one with the
+    largest median change, ``change`` that change in percent, with its interval.
+    """
+
+    tested: int
+    differ: int
+    equivalent: int
+    largest: str
+    change: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class MethodFinding:
     """What the tables hold on one variant.
 
@@ -146,6 +160,10 @@ class MethodFinding:
     attack : Attack or None
     weak : bool
         The attacks do not recognise even the originals.
+    volumes : Volumes or None
+        By the first segmenter.
+    age_shift : tuple of float or None
+        Mean shift of predicted age in years with its interval, by the first segmenter.
     """
 
     variant: str
@@ -162,6 +180,8 @@ class MethodFinding:
     attacked: bool
     attack: Attack | None
     weak: bool
+    volumes: Volumes | None = None
+    age_shift: tuple[float, float, float] | None = None
 
     @property
     def failed(self) -> bool:
@@ -174,11 +194,11 @@ class MethodFinding:
         return self.attack is not None and self.attack.beats and not self.failed
 
 
-def finding(tables: Tables, variant: str) -> MethodFinding:
+def finding(tables: Tables, variant: str, alpha: float = 0.05) -> MethodFinding:
     """Return what the tables hold on a variant; zeros and None where they hold nothing."""
     quality = _rows(tables, "quality", variant)
     row = quality.iloc[0] if len(quality) else pd.Series(dtype=object)
-    attacks = _attacks(tables)
+    attacks = worst_attacks(tables)
     return MethodFinding(
         variant,
         available=quality.empty or len(present(quality)) > 0,
@@ -190,11 +210,45 @@ def finding(tables: Tables, variant: str) -> MethodFinding:
         cut=_count(row, "failure_2") + _count(row, "failure_1+2"),
         odd=_count(row, "scans_with_odd_voxels"),
         spared=_is_spared(tables, variant),
-        checks={name: _check(tables, variant, name) for name in ("failure_1", "failure_2")},
+        checks={name: check_of(tables, variant, name) for name in ("failure_1", "failure_2")},
         attacked=bool(attacks),
         attack=attacks.get(variant),
         weak="original" in attacks and not attacks["original"].beats,
+        volumes=_volumes(tables, variant, alpha),
+        age_shift=_age_shift(tables, variant),
     )
+
+
+def _of_first_segmenter(tables: Tables, name: str, variant: str) -> pd.DataFrame:
+    rows = _rows(tables, name, variant)
+    if rows.empty or "segmenter" not in rows:
+        return rows
+    return rows[rows["segmenter"] == tables[name]["segmenter"].iloc[0]]
+
+
+def _volumes(tables: Tables, variant: str, alpha: float) -> Volumes | None:
+    rows = _of_first_segmenter(tables, "volumes", variant)
+    if rows.empty:
+        return None
+    rows = rows[rows["p_holm"].notna() & rows["median_change_pct"].notna()]
+    if rows.empty:
+        return None
+    most = rows.loc[rows["median_change_pct"].abs().idxmax()]
+    return Volumes(
+        len(rows),
+        int((rows["p_holm"] < alpha).sum()),
+        int((pd.to_numeric(rows["equivalent"], errors="coerce") == 1).sum()),
+        str(most["region"]),
+        *(float(most.get(c, np.nan)) for c in ("median_change_pct", "low", "high")),
+    )
+
+
+def _age_shift(tables: Tables, variant: str) -> tuple[float, float, float] | None:
+    rows = _of_first_segmenter(tables, "brainage", variant)
+    if rows.empty or not np.isfinite(rows["shift"].iloc[0]):
+        return None
+    row = rows.iloc[0]
+    return float(row["shift"]), float(row["shift_low"]), float(row["shift_high"])
 
 
 def _rows(tables: Tables, name: str, variant: str, column: str = "variant") -> pd.DataFrame:
@@ -227,7 +281,8 @@ def _is_spared(tables: Tables, variant: str) -> bool:
     return True
 
 
-def _check(tables: Tables, variant: str, failure: str) -> Check | None:
+def check_of(tables: Tables, variant: str, failure: str) -> Check | None:
+    """Return how a check (``failure_1`` or ``failure_2``) fared on a variant's scans."""
     rows = _rows(tables, "verdict_agreement", variant, "made_by")
     rows = rows[rows["failure"] == failure] if len(rows) else rows
     if rows.empty:
@@ -237,7 +292,7 @@ def _check(tables: Tables, variant: str, failure: str) -> Check | None:
     return check if check.n else None
 
 
-def _attacks(tables: Tables) -> dict[str, Attack]:
+def worst_attacks(tables: Tables) -> dict[str, Attack]:
     """Return the worst attack on each variant in the setting that counts."""
     table = tables.get("tradeoff")
     if table is None or table.empty:
@@ -251,185 +306,6 @@ def _attacks(tables: Tables) -> dict[str, Attack]:
         row["variant"]: Attack(*(row[c] for c in (*columns, *verdicts)))
         for _, row in table.iterrows()
     }
-
-
-# sentences ----------------------------------------------------------------------------------
-
-
-def line(found: MethodFinding) -> str:
-    """Return one line on a method: an attack that beats it first, then what was measured.
-
-    Without a full stop too many, and true if it is quoted alone.
-    """
-    name = found.variant
-    if not found.available:
-        return f"{name}: unavailable on the machine of this run, so nothing of it was measured."
-    if found.unrated == found.n:
-        return f"{name}: not judged; {attack(found)}."
-    if found.failed:
-        return (
-            f"{name}: no usable output in any of {found.n} scans, so nothing was judged, and "
-            f"{NOT_MEASURED}."
-        )
-    parts = [*_measured(found)]
-    if found.crashed:
-        no_output = f"no usable output in {of(found.crashed, found.n)} scans"
-        counted = ", which no attack could be made on" if found.attack else ""
-        parts.append(no_output + counted)
-    if found.unrated:
-        parts.append(f"{of(found.unrated, found.n)} scans were not judged")
-    parts.insert(0 if found.beaten else len(parts), attack(found))
-    parts = [*_overlooked(found), *_odd(found), *parts]
-    return f"{name}: {'. '.join([parts[0], *map(_capital, parts[1:])])}."
-
-
-def _overlooked(found: MethodFinding) -> list[str]:
-    """Return what true labels say went wrong without a check's notice: that comes first."""
-    words = {"failure_1": "part of the face was kept", "failure_2": "brain was lost"}
-    return [
-        f"by the true labels {words[name]} in {of(check.found + check.missed, check.n)} scans, "
-        f"which the automatic check saw in {check.found}"
-        for name, check in found.checks.items()
-        if check and check.missed
-    ]
-
-
-def _odd(found: MethodFinding) -> list[str]:
-    """Return that something stands where nothing belongs; it may name the person."""
-    if not found.odd:
-        return []
-    return [
-        f"something was written far from the head in {of(found.odd, found.brain[1])} outputs, "
-        "which may tell whose scan it is: look at these voxels"
-    ]
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _measured(found: MethodFinding) -> list[str]:
-    """Return what was measured of face and brain, each with the blind spot of its check."""
-    unchecked = not any(found.checks.values())
-    notes = {"failure_1": [], "failure_2": [_SPARED] if found.spared else []}
-    if not unchecked:
-        for failure, words in notes.items():
-            words.append(_agreement(found.checks[failure], failure))
-    face = f"original face surface removed in {of(*found.face)} scans"
-    brain = f"no voxel of the brain mask removed or changed in {of(*found.brain)}"
-    brain += " outputs" if found.brain[1] < found.n else ""
-    if found.brain[0] < found.brain[1]:
-        brain += f", too many (Failure II) in {of(found.cut, found.brain[1])}"
-    parts = [
-        f"{text} ({'; '.join(words)})" if words else text
-        for text, words in ((face, notes["failure_1"]), (brain, notes["failure_2"]))
-    ]
-    if unchecked:
-        parts.append("neither was checked against true labels")
-    return parts
-
-
-_SPARED = "cannot fail: it spares the mask that judges it"
-#: What a scan with such a failure did, by its true labels.
-_FAILED = {"failure_1": "kept a face", "failure_2": "lost brain"}
-
-
-def _agreement(check: Check | None, failure: str) -> str:
-    """Return how often true labels agree with a check, and what it got wrong."""
-    if check is None:
-        return "not checked against true labels"
-    text = f"true labels agree in {of(check.right, check.n)}"
-    wrong = []
-    if check.missed:
-        failed = check.found + check.missed
-        wrong.append(f"{failed} {_FAILED[failure]}, of which the check found {check.found}")
-    if check.accused:
-        wrong.append(f"the check accused {check.accused} wrongly")
-    return f"{text}: {', '.join(wrong)}" if wrong else text
-
-
-def attack(found: MethodFinding) -> str:
-    """Return what the worst attack does to a method, without a full stop."""
-    worst = found.attack
-    if not found.attacked:
-        return NOT_MEASURED
-    if worst is None:
-        return f"{NOT_MEASURED} for it"
-    who = f"attacker {worst.attacker} {worst.does} in {worst.interval}, {worst.way}"
-    if worst.beats:
-        cautious = worst.low <= worst.chance
-        how = (
-            " by the exact test, though the interval of the worst holds chance" if cautious else ""
-        )
-        return f"an attack beats it{how}: {who}"
-    if found.weak:
-        return f"the attacks do not recognise even the originals, so they say nothing of it: {who}"
-    shown = ", ".join(
-        text for text in ("no attack is shown to do better than chance", worst.other_side) if text
-    )
-    # The test is corrected over all attacks on all methods, the interval is not: say so.
-    close = ", whose own interval lies above chance" if worst.low > worst.chance else ""
-    return f"{shown}; the worst{close}: {who}"
-
-
-def short(found: MethodFinding) -> str:
-    """Return the same in a few words, for a place that names a method for something else."""
-    if not found.available:
-        return "unavailable"
-    if found.failed:
-        return "no usable output"
-    face = f"face surface removed in {of(*found.face)} scans"
-    worst = found.attack
-    if worst is None:
-        return f"{face}; {attack(found)}"
-    if worst.beats:
-        return f"an attack beats it: {worst.interval}; {face}"
-    return f"{face}; the worst attack: {worst.interval}"
-
-
-def checks_line(tables: Tables) -> str:
-    """Return how far the two automatic checks can be trusted, over all variants together."""
-    face, brain = (_check(tables, ALL, name) for name in ("failure_1", "failure_2"))
-    if face is None and brain is None:
-        return (
-            "How far the checks of face and brain can be trusted is unknown: the data set has no "
-            "true labels to hold them against."
-        )
-    parts = [
-        f"the check of the {what} found {c.found} of {c.found + c.missed} {kind}"
-        f"{_made_by(tables, name)} and wrongly accused {c.accused} of {c.cleared + c.accused} "
-        "others"
-        for what, kind, name, c in (
-            ("face", "scans with a face left in", "failure_1", face),
-            ("brain", "scans that lost brain", "failure_2", brain),
-        )
-        if c is not None
-    ]
-    return f"How far the checks can be trusted (true labels, all variants): {'; '.join(parts)}."
-
-
-def _made_by(tables: Tables, failure: str) -> str:
-    """Return in brackets whose scans truly failed: a check is only as tried as these are varied."""
-    table = tables["verdict_agreement"]
-    rows = table[(table["failure"] == failure) & (table["made_by"] != ALL)]
-    failed = rows["true_positive"].fillna(0) + rows["false_negative"].fillna(0) > 0
-    names = list(dict.fromkeys(rows.loc[failed, "made_by"]))
-    return f" (of {', '.join(names)})" if 0 < len(names) <= 4 else ""
-
-
-def originals_line(tables: Tables, level: float = 0.95) -> str:
-    """Return what the worst attack reaches where nothing was hidden; empty without attacks."""
-    worst = _attacks(tables).get("original")
-    if worst is None:
-        return ""
-    text = (
-        f"Attacks ({SETTING_WORDS[main_setting(tables['tradeoff'])]}; {100 * level:g} % intervals, "
-        "which allow for the number of attacks tried): on the untouched "
-        f"originals attacker {worst.attacker} {worst.does} in {worst.interval}"
-    )
-    if not worst.beats:
-        text += ", no better than chance: so that it fails on other variants means nothing"
-    return f"{text}."
 
 
 # cells --------------------------------------------------------------------------------------

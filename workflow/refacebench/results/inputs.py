@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,7 +18,7 @@ from refacebench.results.flow import LOST, StageManifest, absent_manifests, foll
 from refacebench.run import configuration, methods, plan
 from refacebench.statistics import comparisons, unavailable
 from refacebench.statistics.attacks import Evaluation, evaluate_all
-from refacebench.statistics.cohort import assemble, check, once, variants_of
+from refacebench.statistics.cohort import assemble, check, once, segmenters_of, variants_of
 from refacebench.statistics.comparisons import Comparisons
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
@@ -42,6 +44,12 @@ class Measured:
         One row a companion, with ``made_by``, the defacer.
     inventory : pandas.DataFrame, optional
         All scans of the dataset.
+    trained_on_variants : pandas.DataFrame, optional
+        What brain-age models say that were trained on the variants
+        (:func:`refacebench.brainage.trained_on_variants`).
+    image_ages : mapping of str to (pandas.DataFrame, mapping)
+        Of each age model that sees images, the measurement table with its predictions, and its
+        card by segmenter, as ``measurements`` and ``brainage_models`` are.
 
     Raises
     ------
@@ -55,6 +63,10 @@ class Measured:
     brainage_models: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     carried: pd.DataFrame | None = None
     inventory: pd.DataFrame | None = None
+    trained_on_variants: pd.DataFrame | None = None
+    image_ages: Mapping[str, tuple[pd.DataFrame, Mapping[str, dict[str, Any]]]] = field(
+        default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         """Check the rows and order the variants."""
@@ -181,29 +193,56 @@ def read_measured(given: Any, asked: Any) -> Measured:
     Parameters
     ----------
     given
-        Paths: ``measured``, ``rescans``, ``inventory``, ``carried`` and ``brain_age``.
+        Paths: ``measured``, ``rescans``, ``inventory``, ``carried``, ``brain_age``, ``ages`` and
+        ``age_cards``.
     asked
         ``config`` with ``statistics``, ``thresholds``, ``seed`` and ``brain_age``; ``variants``;
         ``unavailable``, reasons by variant; ``unused``, the lists of scans that nothing uses;
-        and ``carried_by``, the defacer behind each manifest of ``carried``.
+        ``carried_by``, the defacer behind each manifest of ``carried``; and ``age_models``, the
+        name behind each of ``age_cards``.
     """
-    method = methods.declared("brainage", configuration.BRAIN_AGE, asked.config["brain_age"])
-    models = brainage.load(given.brain_age)
+    chosen = methods.choose("brainage", configuration.BRAIN_AGE, asked.config["brain_age"])
+    criteria, models = Criteria.from_config(asked.config), brainage.load(given.brain_age)
     table = measurements([*given.measured, *given.rescans])
     added = unavailable.rows(table, asked.unavailable)
-    table = brainage.add_predictions(table, method, models)
+    table = brainage.add_predictions(table, chosen.method, models)
+    trained = brainage.trained_on_variants(
+        table, chosen.method, chosen.options, asked.config["seed"], criteria.splits
+    )
     companions = [
         manifest.read(path).assign(made_by=defacer)
         for path, defacer in zip(given.get("carried", []), asked.carried_by, strict=True)
     ]
     return Measured(
         pd.concat([table, added], ignore_index=True),
-        Criteria.from_config(asked.config),
+        criteria,
         asked.variants,
         models,
         pd.concat(companions, ignore_index=True) if companions else None,
         plan.read_all(given.inventory, asked.unused),
+        trained,
+        _image_ages(given, asked, table),
     )
+
+
+def _image_ages(given: Any, asked: Any, table: pd.DataFrame) -> dict[str, Any]:
+    """Return what age models say that see images, by the model's name.
+
+    They know the brain by the first segmenter's mask, so they are of its rows alone.
+    """
+    names = asked.get("age_models", [])
+    if not names:
+        return {}
+    segmenter = segmenters_of(table)[0]
+    mine = table[table["segmenter"] == segmenter]
+    said = [manifest.read(path) for path in given.ages]
+    found = {}
+    for name, path in zip(names, given.age_cards, strict=True):
+        card = json.loads(Path(path).read_text())
+        own = [one for one in said if len(one) and _the("age_model", one) == name]
+        ages = pd.concat(own, ignore_index=True) if own else pd.DataFrame()
+        found[name] = (brainage.add_image_ages(mine, ages, card), {segmenter: card})
+    return found
 
 
 def read_followed(given: Any, asked: Any) -> Followed:

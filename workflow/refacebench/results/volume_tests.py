@@ -12,10 +12,12 @@ import pandas as pd
 
 from refacebench.results import words
 from refacebench.results.result import Tables
+from refacebench.results.yardstick import Yardsticks, fixed, margins
 from refacebench.statistics import paired
 from refacebench.statistics.cohort import by_participant, has_reference, measure
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import exact_median, share
+from refacebench.statistics.margin import Yardstick
 from refacebench.statistics.summaries import median
 from refacebench.statistics.unavailable import present
 from refacebench.vocabulary import GLOBALS, REGIONS
@@ -34,24 +36,23 @@ CHANGED = "grey, white, CSF or TIV"
 
 
 def tested(
-    table: pd.DataFrame, segmenter: str, variant: str, criteria: Criteria, margins: pd.DataFrame
+    table: pd.DataFrame, segmenter: str, variant: str, criteria: Criteria, yardsticks: Yardsticks
 ) -> list[dict[str, Any]]:
     """Return a row a volume; the corrections follow when the families are complete."""
-    of_segmenter = margins[margins["segmenter"] == segmenter].set_index("region")
     return [
         {
             "variant": variant,
             "segmenter": segmenter,
             "region": region,
             "family": family,
-            **_volume_row(table, region, of_segmenter.loc[region], criteria),
+            **_volume_row(table, region, yardsticks[segmenter, region], criteria),
         }
         for region, family in FAMILIES.items()
     ]
 
 
 def _volume_row(
-    table: pd.DataFrame, region: str, margin: pd.Series, criteria: Criteria
+    table: pd.DataFrame, region: str, yardstick: Yardstick, criteria: Criteria
 ) -> dict[str, Any]:
     """Return one region's columns; the corrections follow when the family is complete."""
     table = table[has_reference(table, region)]
@@ -68,6 +69,7 @@ def _volume_row(
     statistic, p = paired.wilcoxon(difference, criteria.zero_method)
     rb_low, rb_high = paired.rank_biserial_interval(difference, level=criteria.level)
     over = (new - old).abs() > old * criteria.threshold_pct / 100
+    margin, source = yardstick.margin
     return {
         "n": len(difference),
         "n_scans": int(new.notna().sum()),
@@ -87,9 +89,11 @@ def _volume_row(
         "rb_high": rb_high,
         "n_zero": int((np.round(difference, paired.DECIMALS) == 0).sum()),
         **share_over(over, new.isna(), persons, criteria),
-        "margin_pct": margin["margin_pct"],
-        "margin_source": margin["margin_source"],
-        "p_tost": paired.tost(change, margin["margin_pct"], criteria.zero_method),
+        "margin_pct": margin,
+        "margin_source": source,
+        "p_tost": yardstick.p_value(change),
+        "margin_fixed_pct": yardstick.fixed_pct,
+        "p_tost_fixed": yardstick.p_fixed(change),
     }
 
 
@@ -109,7 +113,8 @@ def share_over(
 
 def with_families(table: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
     """Fill in what depends on all tests of a family."""
-    for name in ("p_holm", "p_bh", "p_tost_holm", "family_size", "equivalent", "mde_pct"):
+    corrected = ("p_holm", "p_bh", "p_tost_holm", "p_tost_fixed_holm")
+    for name in (*corrected, "family_size", "equivalent", "equivalent_fixed", "mde_pct"):
         table[name] = np.nan
     for _, family in table.groupby(["segmenter", "family"], sort=False):
         where = family.index
@@ -117,13 +122,15 @@ def with_families(table: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
         table.loc[where, "family_size"] = size
         table.loc[where, "p_holm"] = paired.correct(family["p"], "holm")
         table.loc[where, "p_bh"] = paired.correct(family["p"], "fdr_bh")
-        table.loc[where, "p_tost_holm"] = paired.correct(family["p_tost"], "holm")
+        for name in ("p_tost", "p_tost_fixed"):
+            table.loc[where, f"{name}_holm"] = paired.correct(family[name], "holm")
         table.loc[where, "mde_pct"] = [
             paired.minimum_detectable(n, sd, criteria.alpha / max(size, 1), criteria.power)
             for n, sd in zip(family["n"], family["sd_change_pct"], strict=True)
         ]
-    tested = table["p_tost_holm"].notna()
-    table.loc[tested, "equivalent"] = (table["p_tost_holm"] < criteria.alpha).astype(float)
+    for name, p in (("equivalent", "p_tost_holm"), ("equivalent_fixed", "p_tost_fixed_holm")):
+        tested = table[p].notna()
+        table.loc[tested, name] = (table[p] < criteria.alpha).astype(float)
     return table
 
 
@@ -149,8 +156,10 @@ def tests(tables: Tables, table: pd.DataFrame, criteria: Criteria) -> str:
         "Paired Wilcoxon signed-rank tests on participants' mean differences (zeros: "
         f"{criteria.zero_method}) with matched rank-biserial correlation; significant: "
         f"Holm-corrected p < {criteria.alpha:g}{families(table)} (p_bh: Benjamini-Hochberg). "
-        "Equivalent to no change: two one-sided signed-rank tests (Holm-corrected as well) "
-        f"within {margins(table, tables.get('repeatability'), criteria)}."
+        "Equivalent to no change: two one-sided tests, each by signs and by signed ranks "
+        "(Holm-corrected as well), of the median change within "
+        f"{margins(table, tables.get('repeatability'), criteria)}. "
+        f"Columns with _fixed: the same within {fixed(criteria)}."
     )
 
 
@@ -167,47 +176,6 @@ def families(table: pd.DataFrame) -> str:
             number = ", ".join(f"{size} ({segmenter})" for segmenter, size in sizes.items())
         parts.append(f"{number} tests ({kinds.get(name, name)} x variants)")
     return f" in each segmenter's families of {' and '.join(parts)}" if parts else ""
-
-
-def margins(table: pd.DataFrame, rescans: pd.DataFrame | None, criteria: Criteria) -> str:
-    """Return the equivalence margin and where it comes from."""
-    if table.empty or "margin_pct" not in table or table["margin_pct"].isna().all():
-        return "the equivalence margin (none is known)"
-    low, high = table["margin_pct"].min(), table["margin_pct"].max()
-    size = f"{low:.2g} %" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g} %"
-    sources = set(table.get("margin_source", pd.Series(dtype=str)).dropna())
-    where = []
-    if "rescan" in sources:
-        where.append("each region's mean scan-rescan difference" + _rescanned(rescans))
-    if "config" in sources:
-        why = "" if rescans is None else margin_from_settings(rescans, criteria)
-        where.append("a setting" + f", {why}" * bool(why))
-    return ", ".join([f"the margin of {size}", " or ".join(where)]).removesuffix(", ")
-
-
-def _rescanned(rescans: pd.DataFrame | None) -> str:
-    """Return how many participants the scan-rescan differences rest on."""
-    if rescans is None or rescans.empty:
-        return ""
-    return f" (up to {words.plural(int(rescans['n'].max()), 'participant')})"
-
-
-def margin_from_settings(rescans: pd.DataFrame, criteria: Criteria) -> str:
-    """Return why a margin is not that of the rescans; empty where all of them are.
-
-    Parameters
-    ----------
-    rescans : pandas.DataFrame
-        The table ``repeatability``.
-    """
-    rows = rescans[rescans["margin_source"] == "config"]
-    if rows.empty:
-        return ""
-    found = int(rows["n"].max())
-    if not found:
-        return "as no participant has a declared rescan"
-    number = words.plural(found, "participant")
-    return f"for want of enough rescans ({number}, {criteria.min_rescans} are needed)"
 
 
 def smallest_p(n: int) -> float:

@@ -8,8 +8,13 @@ signed-rank, ``n_zero`` participants without any); ``p_holm`` and ``p_bh`` are
 corrected within ``family``: ``regions`` = 17 regions and TIV x all variants but
 the original, of one segmenter (``family_size`` tests), ``globals`` = the other
 whole-brain volumes, likewise.  ``p_tost`` is that of two one-sided signed-rank
-tests of the percent changes against ``margin_pct`` (``margin_source``: rescan or
-config); ``equivalent`` is 1 if ``p_tost_holm`` is below alpha, else 0.
+tests (by signs and by signed ranks) of the percent changes.  With the ``margin_source`` rescan it
+says that they lie within the *true* mean scan-rescan difference and the largest acceptable change,
+and allows for what the rescans leave open; ``margin_pct`` is the margin of one such test at alpha
+(the lower confidence bound of the mean difference), that of a corrected one is smaller.  With
+config or cap ``margin_pct`` is the margin.  ``equivalent`` is 1 if ``p_tost_holm`` is below alpha,
+else 0.  ``p_tost_fixed``, ``p_tost_fixed_holm`` and ``equivalent_fixed``: the same within
+``margin_fixed_pct``, which was fixed before the run.
 ``mde_pct`` is the shift that would have been detected with the wanted power at
 alpha / family size; ``inf`` where so few participants cannot reach that level.
 ``share_over`` counts failed scans as changed, ``share_over_completers`` leaves them out,
@@ -30,40 +35,50 @@ from refacebench.results.cells import by_variant, count, with_interval
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
 from refacebench.results.volume_tests import (
     families,
-    margins,
     minimum,
     tested,
     tests,
     with_families,
 )
+from refacebench.results.yardstick import margins, yardsticks_of
 from refacebench.statistics.cohort import each
 from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import GLOBALS, REGIONS
 
+HEADING = Heading(
+    "volumes",
+    "Volumes",
+    "Would a later user measure the same volumes?",
+    order=610,
+    by_segmenter=True,
+)
+_COUNTS = ("differ", "differ_bh", "equivalent", "equivalent_fixed")
 COLUMNS = """
     variant segmenter region family n n_scans n_failed
     median_original_ml median_variant_ml median_change_pct low high low_joint high_joint
     sd_change_pct
     W p p_holm p_bh rank_biserial rb_low rb_high n_zero
     n_over share_over share_over_low share_over_high share_over_completers
-    margin_pct margin_source p_tost p_tost_holm equivalent mde_pct family_size
+    margin_pct margin_source p_tost p_tost_holm equivalent
+    margin_fixed_pct p_tost_fixed p_tost_fixed_holm equivalent_fixed
+    mde_pct family_size
 """
 
 
 def compute(
-    measurements: pd.DataFrame, criteria: Criteria, variants: Sequence[str], margins: pd.DataFrame
+    measurements: pd.DataFrame, criteria: Criteria, variants: Sequence[str]
 ) -> pd.DataFrame:
     """Return the paired tests of every volume of every variant against the original.
 
     Wilcoxon signed-rank on the participants' mean differences in ml, with its
-    rank-biserial effect size; two one-sided signed-rank tests on the percent
-    changes.  Family: one segmenter's regions and TIV x all variants except the
-    original; the other globals are a family of their own.
+    rank-biserial effect size; tests of equivalence on the percent changes
+    (:class:`refacebench.statistics.margin.Yardstick`).  Family: one segmenter's regions and
+    TIV x all variants except the original; the other globals are a family of their own.
     """
-    rows = []
+    rows, yardsticks = [], yardsticks_of(measurements, criteria)
     for segmenter, variant, table in each(measurements, criteria, variants):
         if variant != "original":
-            rows += tested(table, segmenter, variant, criteria, margins)
+            rows += tested(table, segmenter, variant, criteria, yardsticks)
     return with_families(RESULT.frame(rows), criteria)
 
 
@@ -73,7 +88,8 @@ def significant_regions(volumes: pd.DataFrame, alpha: float) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Index variant; ``tested``, ``differ`` (Holm), ``differ_bh``, ``equivalent``.
+        Index variant; ``tested``, ``differ`` (Holm), ``differ_bh``, ``equivalent``,
+        ``equivalent_fixed``.
     """
     rows = volumes[volumes["region"].isin(REGIONS) & (volumes["variant"] != "original")]
     counts = pd.DataFrame(
@@ -83,6 +99,7 @@ def significant_regions(volumes: pd.DataFrame, alpha: float) -> pd.DataFrame:
             "differ": rows["p_holm"] < alpha,
             "differ_bh": rows["p_bh"] < alpha,
             "equivalent": is_true(rows["equivalent"]),
+            "equivalent_fixed": is_true(rows["equivalent_fixed"]),
         }
     )
     return counts.groupby("variant", sort=False).sum().astype(int)
@@ -129,7 +146,8 @@ def printed(view: View) -> Printed:
     shown = ("tiv", "gm", "wm", "csf")
     counts = significant_regions(table, criteria.alpha)
     columns = ["Variant", "n (failed)", f"Regions of {len(REGIONS)}: differ (Holm)",
-               "differ (Benjamini-Hochberg)", "equivalent", "Largest regional change",
+               "differ (Benjamini-Hochberg)", "equivalent", "equivalent at the fixed margin",
+               "Largest regional change",
                *[f"{region_label(r)} (%)" for r in shown]]  # fmt: skip
     rows = []
     for label, mine in by_variant(table[table["variant"] != "original"], look):
@@ -146,9 +164,9 @@ def printed(view: View) -> Printed:
             else NO_VALUE
             for r in shown
         ]
-        numbers = [str(tests[c]) for c in ("differ", "differ_bh", "equivalent")]
+        numbers = [str(tests[c]) for c in _COUNTS]
         if not tests["tested"]:
-            numbers = [NO_VALUE] * 3
+            numbers = [NO_VALUE] * len(_COUNTS)
         rows.append([label, count(mine.iloc[0]), *numbers, largest, *cells])
     return _with_changes(columns, rows, view.rows("changes"), look)
 
@@ -176,22 +194,13 @@ RESULT = Result(
     about=__doc__,
     job=STATISTICS,
     columns=COLUMNS,
-    compute=lambda given, made: compute(
-        given.measurements, given.criteria, given.variants, made["repeatability"]
-    ),
-    needs=("repeatability",),
+    compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),
     caption=caption,
     latex="""
         variant region n n_failed median_change_pct low high p_holm p_bh rank_biserial
         share_over margin_pct p_tost_holm mde_pct
     """,
-    heading=Heading(
-        "volumes",
-        "Volumes",
-        "Would a later user measure the same volumes?",
-        order=610,
-        by_segmenter=True,
-    ),
+    heading=HEADING,
     order=610,
     printed=printed,
     figures=[

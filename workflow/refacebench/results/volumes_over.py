@@ -21,13 +21,14 @@ from refacebench.results.volume_tests import (
     with_families,
 )
 from refacebench.results.volumes import COLUMNS
+from refacebench.results.yardstick import yardsticks_of
 from refacebench.statistics.cohort import pairs, segmenters_of
 from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import split_variant
 
 
 def compute(
-    measurements: pd.DataFrame, criteria: Criteria, variants: Sequence[str], margins: pd.DataFrame
+    measurements: pd.DataFrame, criteria: Criteria, variants: Sequence[str]
 ) -> pd.DataFrame:
     """Return the same tests on the scans that a defacer changed by more than the threshold.
 
@@ -37,7 +38,7 @@ def compute(
     biased towards a difference, and its refacers' away from it (regression to
     the mean).
     """
-    rows = []
+    rows, yardsticks = [], yardsticks_of(measurements, criteria)
     for segmenter in segmenters_of(measurements):
         selected = {}
         for variant in variants:
@@ -49,7 +50,7 @@ def compute(
                 selected[defacer] = set(table["scan"][changed_scans(table, criteria) == 1])
             table = pairs(measurements, segmenter, variant, criteria)
             table = table[table["scan"].isin(selected[defacer])]
-            found = tested(table, segmenter, variant, criteria, margins)
+            found = tested(table, segmenter, variant, criteria, yardsticks)
             rows += [{"selected_by": defacer, **row} for row in found]
     return with_families(RESULT.frame(rows), criteria)
 
@@ -75,10 +76,7 @@ RESULT = Result(
     about=__doc__,
     job=STATISTICS,
     columns="selected_by " + COLUMNS,
-    compute=lambda given, made: compute(
-        given.measurements, given.criteria, given.variants, made["repeatability"]
-    ),
-    needs=("repeatability",),
+    compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),
     caption=caption,
     latex="""
         selected_by variant region n n_failed median_change_pct low high p_holm p_bh rank_biserial

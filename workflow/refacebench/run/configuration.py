@@ -66,7 +66,8 @@ def check(config: Mapping[str, Any]) -> None:
     ConfigError
         With one sentence that names the key and what to do.
     """
-    kinds = {k: config.get(k) or {} for k in ("datasets", "defacers", "segmenters", "attackers")}
+    plain = ("datasets", "defacers", "segmenters", "attackers", "age_models")
+    kinds = {k: config.get(k) or {} for k in plain}
     kinds["refacers"] = refacers(config)
     for kind, entries in kinds.items():
         for name, entry in entries.items():
@@ -99,10 +100,11 @@ def _check_splits(config: Mapping[str, Any]) -> None:
     weights = config.get("splits")
     empty = [n for n in ("train", "validation") if weights is not None and not weights.get(n, 0)]
     trained = [name for name, entry in refacers(config).items() if "model" not in entry]
+    trained += list(config.get("age_models") or {})
     if empty and trained:
         raise ConfigError(
             f"splits: {' and '.join(empty)} must have a weight above 0, for {', '.join(trained)} "
-            "is trained and picked on them; or leave the refacers out"
+            "is trained and picked on them; or leave it out"
         )
 
 

@@ -88,6 +88,30 @@ class Run(Scope):
         """Return the segmentations of the train split's originals, for the brain-age model."""
         return self.stage_manifests("segment", dataset, "train", MEASURED)
 
+    # age models that see images -----------------------------------------------------------
+
+    def segmented(self, dataset: str, variant: str, batch: str) -> str:
+        """Return the first segmenter's manifest of a variant's images, with the brains in them."""
+        return f"results/segment/{dataset}/{self.segmenters[0]}/{variant}/{batch}.tsv"
+
+    def age_training(self, dataset: str, split: str) -> list[str]:
+        """Return the segmented originals of a split that age models are trained or picked on."""
+        batches = self.batches(dataset, split, MEASURED)
+        return [self.segmented(dataset, ORIGINAL, batch) for batch in batches]
+
+    def age_cards(self, dataset: str) -> list[str]:
+        """Return the cards of all age models."""
+        return [f"results/train_age/{dataset}/{name}/card.json" for name in self.age_models]
+
+    def age_manifests(self, dataset: str) -> list[str]:
+        """Return the ages that models see in the compared scans and in the declared rescans."""
+        return [
+            path
+            for name in self.age_models
+            for variant, role in (*((v, MEASURED) for v in self.variants), (ORIGINAL, RESCAN))
+            for path in self.manifests("age", dataset, f"{name}/{variant}", "test", role)
+        ]
+
     # refacing and companions --------------------------------------------------------------
 
     def training_manifests(self, dataset: str, defacer: str, split: str) -> list[str]:
@@ -256,6 +280,7 @@ class Run(Scope):
             "segmenter": self.segmenters,
             "variant": self.variants,
             "attacker": self.attackers,
+            "age_model": self.age_models,
             "target": [*self.variants, *PICTURE_CONTROLS],
         }
         return {**{k: alternatives(v) for k, v in named.items()}, "batch": plan.BATCH}

@@ -38,7 +38,7 @@ class Scope:
 
     Attributes
     ----------
-    datasets, segmenters, attackers : list of str
+    datasets, segmenters, attackers, age_models : list of str
         By their names in the config.
     listed : list of str
         All variants that the config asks for.
@@ -62,6 +62,7 @@ class Scope:
         self.datasets = list(config["datasets"])
         self.segmenters = list(config["segmenters"])
         self.attackers = list(config.get("attackers") or {})
+        self.age_models = list(config.get("age_models") or {})
         self.listed = configuration.variants(config)
         self.unavailable = configuration.unavailable(self.listed, programs)
         self.variants = [name for name in self.listed if name not in self.unavailable]

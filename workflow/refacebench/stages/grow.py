@@ -9,12 +9,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from refacebench import bids, files, manifest
+from refacebench.image import nifti
+from refacebench.metrics import truth
 from refacebench.run import batch, configuration
 from refacebench.run.methods import Chosen
 from refacebench.run.stage import Stage
+from refacebench.vocabulary import GLOBALS, REGIONS
+
+#: Raise it when what is read from the true labels changes; it is part of every key.
+VERSION = "1"
 
 STAGE = Stage(
     "grow",
@@ -22,6 +29,10 @@ STAGE = Stage(
     # Whatever else the dataset's own index says of a scan.
     may_read=("*",),
     adds={"path": "the grown T1w image", "truth_path": "its true labels, see vocabulary.TRUTH"},
+    may_add={
+        f"truth_vol_{name}": f"true volume of {name}, ml; the method's own, or its labelled voxels"
+        for name in (*GLOBALS, *REGIONS)
+    },
 )
 
 
@@ -51,7 +62,13 @@ def run(
     row: Mapping[str, Any], chosen: Chosen, base: Path, home: Path, seed: int
 ) -> dict[str, Any]:
     """Grow one scan into a BIDS folder, from what :func:`make_base` made."""
-    return chosen.method.grow(row, chosen.options, seed, base, home)
+    made = dict(chosen.method.grow(row, chosen.options, seed, base, home))
+    if made.get("truth_path"):
+        labels = nifti.read(made["truth_path"])
+        held = np.bincount(np.rint(labels.data).astype(int).ravel(), minlength=256)
+        found = truth.volumes(held, labels.voxel_ml)
+        made = {f"truth_vol_{name}": ml for name, ml in found.items()} | made
+    return made
 
 
 def run_batch(
@@ -75,7 +92,7 @@ def run_batch(
         out,
         method=method,
         version=version,
-        params={**chosen.options, "seed": seed},
+        params={**chosen.options, "seed": seed, "true_volumes": VERSION},
         inputs=lambda row: [],
         timeout=timeout,
         preload=("scipy.ndimage",),

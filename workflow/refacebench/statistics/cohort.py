@@ -180,7 +180,7 @@ def rescan_pairs(measurements: pd.DataFrame, segmenter: str, splits=None) -> pd.
     ]
     if splits is not None and "split" in rows:
         rows = rows[rows["split"].fillna("").isin(("", *splits))]
-    names = [name for name in rows if name.startswith(("vol_", "brainage"))]
+    names = [name for name in rows if name.startswith(("vol_", "truth_vol_", "brainage"))]
     rows = rows.assign(**{name: pd.to_numeric(rows[name], errors="coerce") for name in names})
     repeats = rows.get("rescan_of", pd.Series("", index=rows.index)).fillna("").astype(str)
     again = (repeats != "") | _has_role(rows, RESCAN)

@@ -20,8 +20,15 @@ class Criteria:
         Bootstrap resamples (of participants) and the seed of their drawing.
     threshold_pct : float
         A volume that changes by more than this counts as changed.
+    equivalence_margin : str
+        ``rescan``: the mean scan-rescan difference of each volume, where there are enough rescans;
+        ``fixed``: ``equivalence_margin_pct``.
     equivalence_margin_pct : float
-        Margin of the equivalence tests where there are too few rescans.
+        Margin of the equivalence tests where that of the rescans is not used, and beside it.
+    equivalence_margin_source : str
+        Where that number comes from, in words; printed where the margin is named.
+    largest_acceptable_change_pct : float
+        No margin is larger than this.
     min_rescans : int
         Participants with a rescan below which the margin comes from the config.
     part_left : float
@@ -41,7 +48,10 @@ class Criteria:
     n_boot: int = 2000
     seed: int = 0
     threshold_pct: float = 5.0
+    equivalence_margin: str = "rescan"
     equivalence_margin_pct: float = 2.0
+    equivalence_margin_source: str = ""
+    largest_acceptable_change_pct: float = 2.0
     min_rescans: int = 5
     part_left: float = 0.25
     power: float = 0.8
@@ -75,9 +85,15 @@ class Criteria:
         for name in ("n_boot", "min_rescans"):
             if getattr(self, name) < 1:
                 raise ValueError(f"statistics.{name} must be at least 1")
-        for name in ("threshold_pct", "equivalence_margin_pct"):
+        positive = ("threshold_pct", "equivalence_margin_pct", "largest_acceptable_change_pct")
+        for name in positive:
             if getattr(self, name) <= 0:
                 raise ValueError(f"statistics.{name} must be positive")
+        if self.equivalence_margin not in ("rescan", "fixed"):
+            raise ValueError(
+                f"statistics.equivalence_margin: unknown '{self.equivalence_margin}'; "
+                "write rescan or fixed"
+            )
         if self.zero_method not in ("pratt", "wilcox", "zsplit"):
             raise ValueError(f"statistics.zero_method: unknown '{self.zero_method}'")
         object.__setattr__(self, "splits", tuple(self.splits))

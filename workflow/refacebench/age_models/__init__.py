@@ -1,0 +1,1 @@
+"""Age models that see images, one file each (:class:`refacebench.contracts.AgeModel`)."""

@@ -1,0 +1,242 @@
+"""What the tables say of a method, in words: the only place that words a verdict on one.
+
+A line on a method says what is known, how sure that is, and what is not known; the rules for it
+stand in :mod:`~refacebench.results.findings`.  Values in, text out.
+"""
+
+from __future__ import annotations
+
+from refacebench.plot.numbers import number, of
+from refacebench.plot.volumes import region_label
+from refacebench.results.findings import (
+    NOT_MEASURED,
+    Check,
+    MethodFinding,
+    Tables,
+    check_of,
+    worst_attacks,
+)
+from refacebench.results.verdict_agreement import ALL
+from refacebench.results.words import plural
+from refacebench.statistics.attack_tables import SETTING_WORDS, main_setting
+
+
+def line(found: MethodFinding) -> str:
+    """Return one line on a method: what is known of it, how sure that is, what is not known.
+
+    An attack that beats it comes first, and what true labels say went wrong before that.  True if
+    it is quoted alone.
+    """
+    name = found.variant
+    if not found.available:
+        return f"{name}: unavailable on the machine of this run, so nothing of it was measured."
+    if found.unrated == found.n:
+        return f"{name}: not judged; {attack(found)}."
+    if found.failed:
+        return (
+            f"{name}: no usable output in any of {found.n} scans, so nothing was judged, and "
+            f"{NOT_MEASURED}."
+        )
+    first, *more = _known(found)
+    parts = [first, *map(_capital, more), f"How sure: {'; '.join(_sure(found))}"]
+    parts += [f"Not known: {'; '.join(_unknown(found))}"]
+    return f"{name}: {'. '.join(parts)}."
+
+
+def _known(found: MethodFinding) -> list[str]:
+    """Return what was measured, the worst first."""
+    face = f"original face surface removed in {of(*found.face)} scans"
+    brain = f"no voxel of the brain mask removed or changed in {of(*found.brain)}"
+    brain += " outputs" if found.brain[1] < found.n else ""
+    if found.brain[0] < found.brain[1]:
+        brain += f", too many (Failure II) in {of(found.cut, found.brain[1])}"
+    parts = [*_overlooked(found), *_odd(found)]
+    worst = found.attack
+    if worst is not None and worst.beats:
+        parts.append(attack(found))
+    parts += [face, brain]
+    if found.crashed:
+        counted = ", which no attack could be made on" if worst else ""
+        parts.append(f"no usable output in {of(found.crashed, found.n)} scans{counted}")
+    if found.unrated:
+        parts.append(f"{of(found.unrated, found.n)} scans were not judged")
+    if worst is not None and not worst.beats and worst.within == 1 and not found.weak:
+        parts.append(attack(found))
+    return [*parts, *_science(found)]
+
+
+def _science(found: MethodFinding) -> list[str]:
+    """Return what became of the volumes and of predicted age."""
+    parts = []
+    v = found.volumes
+    if v is not None:
+        change = f"{region_label(v.largest)} {number(v.change, 1, True)} %"
+        parts.append(
+            f"{v.differ} of {plural(v.tested, 'volume')} are shown to change (the largest change "
+            f"of all: {change})"
+        )
+    if found.age_shift is not None:
+        shift, low, high = (number(value, 1, True) for value in found.age_shift)
+        parts.append(f"predicted age moved by {shift} years on average ({low} to {high})")
+    return parts
+
+
+def _sure(found: MethodFinding) -> list[str]:
+    """Return how far the checks of face and brain can be trusted on this method."""
+    spared = ["the check of the brain cannot fail: the method spares the mask that judges it"]
+    parts = spared if found.spared else []
+    if not any(found.checks.values()):
+        return [*parts, "neither check was held against true labels"]
+    return [
+        *(
+            f"on the {what} {_agreement(found.checks[failure], failure)}"
+            for what, failure in (("face", "failure_1"), ("brain", "failure_2"))
+        ),
+        *parts,
+    ]
+
+
+def _unknown(found: MethodFinding) -> list[str]:
+    """Return what a reader might think is known, and is not."""
+    parts, worst, v = [], found.attack, found.volumes
+    if worst is None:
+        whose = " for it" if found.attacked else ""
+        parts.append(f"whether people can be recognised, which was not measured{whose}")
+    elif not worst.beats and (worst.within != 1 or found.weak):
+        parts.append(f"whether attacks can recognise people: {attack(found)}")
+    else:
+        parts.append("what a stronger attack would reach")
+    undecided = max(0, v.tested - v.differ - v.equivalent) if v is not None else 0
+    if v is not None and undecided:
+        parts.append(
+            f"whether {undecided} of {plural(v.tested, 'volume')} changed by more than is "
+            "acceptable: neither that nor the opposite is shown"
+        )
+    return parts
+
+
+def _overlooked(found: MethodFinding) -> list[str]:
+    """Return what true labels say went wrong without a check's notice: that comes first."""
+    words = {"failure_1": "part of the face was kept", "failure_2": "brain was lost"}
+    return [
+        f"by the true labels {words[name]} in {of(check.found + check.missed, check.n)} scans, "
+        f"which the automatic check saw in {check.found}"
+        for name, check in found.checks.items()
+        if check and check.missed
+    ]
+
+
+def _odd(found: MethodFinding) -> list[str]:
+    """Return that something stands where nothing belongs; it may name the person."""
+    if not found.odd:
+        return []
+    return [
+        f"something was written far from the head in {of(found.odd, found.brain[1])} outputs, "
+        "which may tell whose scan it is: look at these voxels"
+    ]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+#: What a scan with such a failure did, by its true labels.
+_FAILED = {"failure_1": "kept a face", "failure_2": "lost brain"}
+
+
+def _agreement(check: Check | None, failure: str) -> str:
+    """Return how often true labels agree with a check, and what it got wrong."""
+    if check is None:
+        return "not checked against true labels"
+    text = f"true labels agree in {of(check.right, check.n)}"
+    wrong = []
+    if check.missed:
+        failed = check.found + check.missed
+        wrong.append(f"{failed} {_FAILED[failure]}, of which the check found {check.found}")
+    if check.accused:
+        wrong.append(f"the check accused {check.accused} wrongly")
+    return f"{text}: {', '.join(wrong)}" if wrong else text
+
+
+def attack(found: MethodFinding) -> str:
+    """Return what the worst attack does to a method, without a full stop."""
+    worst = found.attack
+    if not found.attacked:
+        return NOT_MEASURED
+    if worst is None:
+        return f"{NOT_MEASURED} for it"
+    who = f"attacker {worst.attacker} {worst.does} in {worst.interval}, {worst.way}"
+    if worst.beats:
+        cautious = worst.low <= worst.chance
+        how = (
+            " by the exact test, though the interval of the worst holds chance" if cautious else ""
+        )
+        return f"an attack beats it{how}: {who}"
+    if found.weak:
+        return f"the attacks do not recognise even the originals, so they say nothing of it: {who}"
+    shown = ", ".join(
+        text for text in ("no attack is shown to do better than chance", worst.other_side) if text
+    )
+    # The test is corrected over all attacks on all methods, the interval is not: say so.
+    close = ", whose own interval lies above chance" if worst.low > worst.chance else ""
+    return f"{shown}; the worst{close}: {who}"
+
+
+def short(found: MethodFinding) -> str:
+    """Return the same in a few words, for a place that names a method for something else."""
+    if not found.available:
+        return "unavailable"
+    if found.failed:
+        return "no usable output"
+    face = f"face surface removed in {of(*found.face)} scans"
+    worst = found.attack
+    if worst is None:
+        return f"{face}; {attack(found)}"
+    if worst.beats:
+        return f"an attack beats it: {worst.interval}; {face}"
+    return f"{face}; the worst attack: {worst.interval}"
+
+
+def checks_line(tables: Tables) -> str:
+    """Return how far the two automatic checks can be trusted, over all variants together."""
+    face, brain = (check_of(tables, ALL, name) for name in ("failure_1", "failure_2"))
+    if face is None and brain is None:
+        return (
+            "How far the checks of face and brain can be trusted is unknown: the data set has no "
+            "true labels to hold them against."
+        )
+    parts = [
+        f"the check of the {what} found {c.found} of {c.found + c.missed} {kind}"
+        f"{_made_by(tables, name)} and wrongly accused {c.accused} of {c.cleared + c.accused} "
+        "others"
+        for what, kind, name, c in (
+            ("face", "scans with a face left in", "failure_1", face),
+            ("brain", "scans that lost brain", "failure_2", brain),
+        )
+        if c is not None
+    ]
+    return f"How far the checks can be trusted (true labels, all variants): {'; '.join(parts)}."
+
+
+def _made_by(tables: Tables, failure: str) -> str:
+    """Return in brackets whose scans truly failed: a check is only as tried as these are varied."""
+    table = tables["verdict_agreement"]
+    rows = table[(table["failure"] == failure) & (table["made_by"] != ALL)]
+    failed = rows["true_positive"].fillna(0) + rows["false_negative"].fillna(0) > 0
+    names = list(dict.fromkeys(rows.loc[failed, "made_by"]))
+    return f" (of {', '.join(names)})" if 0 < len(names) <= 4 else ""
+
+
+def originals_line(tables: Tables, level: float = 0.95) -> str:
+    """Return what the worst attack reaches where nothing was hidden; empty without attacks."""
+    worst = worst_attacks(tables).get("original")
+    if worst is None:
+        return ""
+    text = (
+        f"Attacks ({SETTING_WORDS[main_setting(tables['tradeoff'])]}; {100 * level:g} % intervals, "
+        "which allow for the number of attacks tried): on the untouched "
+        f"originals attacker {worst.attacker} {worst.does} in {worst.interval}"
+    )
+    if not worst.beats:
+        text += ", no better than chance: so that it fails on other variants means nothing"
+    return f"{text}."

@@ -1,0 +1,91 @@
+"""Train one age model on the originals of one dataset's train split.
+
+No stage of scans: it reads manifests and leaves a folder with one model, or, in the model's
+card, the reason why there is none.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from refacebench import files, manifest, reasons
+from refacebench.contracts import Aged, NotEnoughTraining, TrainingFailed
+from refacebench.run import sandbox
+from refacebench.run.methods import Chosen
+from refacebench.run.stage import Stage
+from refacebench.vocabulary import OK
+
+STAGE = Stage(
+    "train_age",
+    follows=("segment",),
+    reads=("scan", "participant", "age", "path", "brainseg_path"),
+)
+
+
+def people(paths: Iterable[str | Path]) -> list[Aged]:
+    """Return the segmented scans of known age of some manifests."""
+    paths = list(paths)
+    if not paths:
+        return []
+    rows = manifest.read_many(paths)
+    rows = rows[rows["status"] == OK]
+    if len(rows):
+        STAGE.check_rows(rows.columns)
+        rows = rows.assign(age=pd.to_numeric(rows["age"], errors="coerce"))
+        rows = rows[rows["age"].notna()].sort_values("scan", kind="stable")
+    return [
+        Aged(row["scan"], row["participant"], float(row["age"]), row["path"], row["brainseg_path"])
+        for row in rows.to_dict("records")
+    ]
+
+
+def run(
+    card: str | Path,
+    chosen: Chosen,
+    train: Iterable[str | Path],
+    validation: Iterable[str | Path],
+    *,
+    seed: int = 0,
+) -> None:
+    """Train, or say in the card why there is no model; the run goes on either way.
+
+    Too few people are no failure: as for models of volumes, tables then say so.
+
+    Parameters
+    ----------
+    card : str or Path
+        Where the method describes its model; its folder gets all other files.
+    chosen : Chosen
+        The age model.
+    train, validation : iterable of str or Path
+        Manifests of the segment stage, of originals.
+    seed : int
+        Of the run.
+    """
+    again: dict[str, str] = {}
+    final: dict[str, str] = {}
+    folder = Path(card).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        sides = [people(paths) for paths in (train, validation)]
+        chosen.method.train(*sides, folder, chosen.options, seed)
+    except NotEnoughTraining as error:
+        _write(card, reasons.clean(str(error)))
+    except Exception as error:
+        passing = sandbox.may_pass(error)
+        if not passing and not isinstance(error, TrainingFailed):
+            raise
+        traceback.print_exc()
+        reason = reasons.clean(f"no age model: {str(error) or 'out of memory'}")
+        (again if passing else final)["training"] = reason
+        _write(card, reason)
+    manifest.note_failures(card, again, final, total=1)
+
+
+def _write(card: str | Path, note: str) -> None:
+    files.write_text(json.dumps({"note": note}) + "\n", card)
