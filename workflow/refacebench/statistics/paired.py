@@ -227,15 +227,27 @@ def correct(p_values, method: str) -> np.ndarray:
     Parameters
     ----------
     method : str
-        ``holm`` or ``fdr_bh`` (:func:`statsmodels.stats.multitest.multipletests`).
+        ``holm`` or ``fdr_bh``.  They give what
+        :func:`statsmodels.stats.multitest.multipletests` gives, which collects the garbage of
+        the whole process at every call, so that hundreds of small families take a minute.
     """
-    from statsmodels.stats.multitest import multipletests
+    from statsmodels.stats.multitest import fdrcorrection
 
     p_values = np.asarray(p_values, dtype=float)
     corrected = np.full(len(p_values), np.nan)
     known = np.isfinite(p_values)
     if known.any():
-        corrected[known] = multipletests(p_values[known], method=method)[1]
+        mine = p_values[known]
+        corrected[known] = _holm(mine) if method == "holm" else fdrcorrection(mine)[1]
+    return corrected
+
+
+def _holm(p_values: np.ndarray) -> np.ndarray:
+    """Return Holm's step-down correction (Holm 1979, Scand J Stat 6, 65-70)."""
+    order = np.argsort(p_values)
+    steps = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(steps, 1.0)
     return corrected
 
 

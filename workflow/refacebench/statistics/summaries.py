@@ -7,7 +7,7 @@ import pandas as pd
 
 from refacebench.statistics.cohort import by_participant
 from refacebench.statistics.criteria import Criteria
-from refacebench.statistics.intervals import bootstrap_mean
+from refacebench.statistics.intervals import bootstrap_mean, finite
 
 
 def draws(criteria: Criteria) -> dict:
@@ -34,6 +34,12 @@ def median(values) -> float:
     values = np.asarray(values, dtype=float)
     values = values[np.isfinite(values)]
     return float(np.median(values)) if len(values) else np.nan
+
+
+def spread(values) -> float:
+    """Return the standard deviation of the finite values; NaN for fewer than two."""
+    values = finite(values)
+    return float(values.std(ddof=1)) if len(values) > 1 else np.nan
 
 
 def largest(values: pd.Series) -> float:
