@@ -25,6 +25,8 @@ def test_likeness_by_hand():
     assert row["average_mm"] == pytest.approx(1.8)
     assert row["difference_mm"] == pytest.approx(-0.6)
     assert row["closer_share"] == 0.8
+    assert row["difference_sd"] == pytest.approx(np.std([-1, -1, -1, -1, 1], ddof=1))
+    assert row["difference_mde"] == np.inf  # five people never reach 0.05
     assert row["p"] == stats.wilcoxon([-1, -1, -1, -1, 1], zero_method="pratt").pvalue
 
 

@@ -91,9 +91,10 @@ def caption(view: View) -> str:
         words.missing_people(table),
         _tests(table, view.criteria),
         _resplits(table),
-        words.intervals(view.criteria),
-        "Intervals of rank 1 and rank k are widened to Clopper-Pearson's; those of choices are "
-        "Gaffke's bounds, which are the same for plain hits.",
+        "Intervals of rates and of the area under the top-alpha curve: "
+        f"{100 * view.criteria.level:g} % each, Gaffke's bounds, which are Clopper-Pearson's for "
+        "plain hits.",
+        words.resampled(view.criteria),
     )
 
 

@@ -3,10 +3,10 @@
 Pure functions of :class:`~refacebench.statistics.comparisons.Comparisons`; what a trial is:
 :mod:`~refacebench.statistics.trials`.
 
-**Intervals** are over the participants as queries; the gallery stays as it is.  Rates of
-identification (rank 1, rank k) have percentile bootstraps, widened to the Clopper-Pearson
-interval of as many participants, since the bootstrap of "nobody" has no width;
-choices have the bounds of :func:`~refacebench.statistics.intervals.bounded_mean`.
+**Intervals** are over the participants as queries; the gallery stays as it is.  Rates and
+the area under the top-alpha curve have the bounds of
+:func:`~refacebench.statistics.intervals.bounded_mean`, which are Clopper-Pearson's for plain
+hits; the ROC's numbers those of :func:`~refacebench.statistics.roc.interval`.
 
 **No score.**  A query that could not be compared says nothing about what would
 have been recognised: it is no success of the method that hid the face.
@@ -42,16 +42,15 @@ from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.curves import points
 from refacebench.statistics.galleries import Likeness, matched_choice, narrowed, nearest
 from refacebench.statistics.intervals import (
-    bootstrap_mean,
     bounded_mean,
-    clopper_pearson,
     quantiles,
     share,
-    wider,
 )
 from refacebench.statistics.protocol import Protocol
 from refacebench.statistics.roc import (
+    OF_PAIRS,
     equal_error_rate,
+    interval,
     of_resplits,
     resampled,
     roc_area,
@@ -282,10 +281,9 @@ def _rates(t: Trials, like: Likeness, protocol, criteria) -> tuple[dict, dict]:
         "rank1_detected": _mean(by_person(values["rank1"], t, t.scored & t.detected)),
     }
     for name in values:
-        interval = choice_interval if name in CHOICES else rate_interval
         for label, persons in ((name, everybody), (f"{name}_completers", completers)):
             row[label] = _mean(persons[name])
-            row[f"{label}_low"], row[f"{label}_high"] = interval(persons[name], criteria)
+            row[f"{label}_low"], row[f"{label}_high"] = rate_interval(persons[name], criteria)
     for name in ("rank1", "choice"):
         band = _band(_all(values[name], t), t, criteria)
         row[f"{name}_band_low"], row[f"{name}_band_high"] = band
@@ -310,24 +308,8 @@ def _galleries(t: Trials, like: Likeness, known: Likeness, options: int) -> dict
 
 
 def rate_interval(values: pd.Series, criteria: Criteria) -> tuple[float, float]:
-    """Return the interval of a rate of identification over participants.
-
-    Percentile bootstrap, widened to Clopper-Pearson's (conservative where a
-    participant's value is a fraction): the bootstrap of "nobody" or "everybody"
-    has no width.
-    """
-    n = len(values)
-    exact = clopper_pearson(float(values.sum()), n, criteria.level)
-    return wider(_boot(values, criteria), exact)
-
-
-def choice_interval(values: pd.Series, criteria: Criteria) -> tuple[float, float]:
-    """Return the interval of a mean of values between 0 and 1."""
+    """Return the interval of a mean of participants' values between 0 and 1."""
     return bounded_mean(values, level=criteria.level, seed=criteria.seed)
-
-
-def _boot(values: pd.Series, criteria: Criteria) -> tuple[float, float]:
-    return bootstrap_mean(values, n_boot=criteria.n_boot, seed=criteria.seed, level=criteria.level)
 
 
 def _reverse_choice(scores, setting, protocol: Protocol, criteria: Criteria, people) -> dict:
@@ -345,7 +327,7 @@ def _reverse_choice(scores, setting, protocol: Protocol, criteria: Criteria, peo
     ):
         values = by_person(found, t, t.scored)
         row[name] = _mean(values)
-        row[f"{name}_low"], row[f"{name}_high"] = choice_interval(values, criteria)
+        row[f"{name}_low"], row[f"{name}_high"] = rate_interval(values, criteria)
     return row
 
 
@@ -363,7 +345,7 @@ def _rankings(t: Trials, protocol: Protocol, criteria: Criteria) -> dict:
     """Return the area under the top-alpha curve and the ROC's numbers, of completers."""
     place = 1.0 - percentile(t)
     persons = by_person(place, t, t.scored)
-    low, high = _boot(persons, criteria)
+    low, high = rate_interval(persons, criteria)
     band = _band(place, t, criteria, t.scored)
     ranks = by_person(t.less + t.tied / 2 + 1, t, t.scored)
     return {
@@ -394,7 +376,9 @@ def _roc_numbers(t: Trials, protocol: Protocol, criteria: Criteria) -> dict:
     if len(curves) == 1 and len(curves[0].people) > 1:
         replicates = resampled(curves[0], statistics.values(), criteria)
         for name, values in zip(statistics, replicates, strict=True):
-            row[f"{name}_low"], row[f"{name}_high"] = quantiles(values, criteria.level)
+            people = len(curves[0].people) * (1.0 if name == "verified" else OF_PAIRS)
+            ends = interval(row[name], values, people, criteria.level)
+            row[f"{name}_low"], row[f"{name}_high"] = ends
     if row["n_impostor"] * protocol.false_accept < 1:
         # Not one false accept fits below the level: the threshold would be a guess.
         row |= dict.fromkeys([n for n in row if n.startswith("verified")], np.nan)
