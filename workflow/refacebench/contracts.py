@@ -77,7 +77,8 @@ class Segmentation:
         0 or the 1-based place in :data:`REGIONS`.
     volumes : dict of str to float
         Millilitres, from partial volumes where the method has them: one entry
-        for each of :data:`GLOBALS` and :data:`REGIONS`.
+        for each of :data:`GLOBALS` and :data:`REGIONS`; NaN where the method has no such
+        volume (``brain``, ``gm`` and ``wm`` it must have).
     quality : dict of str to float
         Anything that helps to judge the result (optional).
     """
@@ -710,15 +711,21 @@ class Segmenter(Method):
         ``prepare(options, folder)`` is called once a batch before the first scan and loads
         what all scans share (templates, network weights); what is costly to build may be kept
         in ``folder`` for other batches.
+    missing, program_version, inputs : callable
+        As a :class:`Defacer`'s.  With ``on_missing: skip`` the run goes on without the segmenter.
     """
 
     run: Callable[[Volume, Options, Path], Segmentation]
     prepare: Callable[[Options, Path], object] = _nothing
+    missing: Callable[[Options], str] = _no_text
+    program_version: Callable[[Options], str] = _no_text
+    inputs: Callable[[Options], Sequence[Path]] = lambda options: []
 
     CALLS: ClassVar[dict[str, tuple[str, ...]]] = {
         "run": ("volume", "options", "source"),
         **Method.CALLS,
         "prepare": ("options", "folder"),
+        **dict.fromkeys(("missing", "program_version", "inputs"), ("options",)),
     }
 
 

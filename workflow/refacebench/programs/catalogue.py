@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Formatter
@@ -169,12 +169,12 @@ _FLAGS = ("trust_voxels", "allow_regrid")
 # descriptions -------------------------------------------------------------------------------
 
 
-def catalogue() -> list[str]:
+def catalogue(folder: Path = CATALOGUE) -> list[str]:
     """Return the names of the ready-made descriptions."""
-    return sorted(path.name.removesuffix(".yaml") for path in CATALOGUE.glob("*.yaml"))
+    return sorted(path.name.removesuffix(".yaml") for path in folder.glob("*.yaml"))
 
 
-def describe(options: Mapping) -> Program:
+def describe(options: Mapping, folder: Path = CATALOGUE, besides: Collection[str] = ()) -> Program:
     """Return the program that options describe.
 
     Parameters
@@ -182,6 +182,10 @@ def describe(options: Mapping) -> Program:
     options : mapping
         :data:`OPTIONS`, None or missing where not given, and ``program``: a name of the
         catalogue or the path of a file like those in it, whose options these override.
+    folder : Path
+        The catalogue.
+    besides : collection of str
+        Further options, of which this function knows nothing.
 
     Raises
     ------
@@ -189,9 +193,9 @@ def describe(options: Mapping) -> Program:
         If there is no such program or an option is wrong.
     """
     name = options.get("program") or ""
-    path = _catalogue_file(str(name)) if name else None
-    given = dict(_read(path)) if path else {}
-    if path and path.parent != CATALOGUE:  # a file of the user's may hold a token too
+    path = catalogue_file(str(name), folder) if name else None
+    given = {k: v for k, v in read(path).items() if k not in besides} if path else {}
+    if path and path.parent != folder:  # a file of the user's may hold a token too
         given = environment.hide(given)
     own = {k: v for k, v in options.items() if k in OPTIONS and v is not None}
     for key in _MAPPINGS:
@@ -210,17 +214,32 @@ def describe(options: Mapping) -> Program:
     return program
 
 
-def _catalogue_file(name: str) -> Path:
-    path = Path(name) if name.endswith((".yaml", ".yml")) else CATALOGUE / f"{name}.yaml"
+def catalogue_file(name: str, folder: Path = CATALOGUE) -> Path:
+    """Return the file of a description: of the catalogue, or the user's.
+
+    Raises
+    ------
+    ProgramError
+        If there is none.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     if "/" in name and not name.endswith((".yaml", ".yml")) or not path.is_file():
+        known = ", ".join(catalogue(folder))
         raise ProgramError(
-            f"program: there is no '{name}'; there are: {', '.join(catalogue())}; or give the "
-            "path of a .yaml file of your own"
+            f"program: there is no '{name}'; there are: {known}; or give the path of a .yaml file "
+            "of your own"
         )
     return path
 
 
-def _read(path: Path) -> Mapping:
+def read(path: Path) -> Mapping:
+    """Return what a file of options holds.
+
+    Raises
+    ------
+    ProgramError
+        If it holds none.
+    """
     import yaml
 
     found = yaml.safe_load(path.read_text())

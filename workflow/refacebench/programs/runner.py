@@ -1,6 +1,6 @@
 """Run external programs on a scan.
 
-The only place that starts a defacing program.  Nothing here goes through a
+The only place that starts a defacing or segmenting program.  Nothing here goes through a
 shell.  A program sees copies under plain names (``input.nii.gz``) in a private
 temporary folder, its working directory, so that neither its own scripts meet a
 name from the data nor can it harm the data.  Only that folder is written to; it
@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -69,30 +70,60 @@ def deface(program: Program, scan: PreparedScan) -> Defaced:
         If it cannot start, fails, takes too long, or writes no output or one on
         another grid; the message says where its own words are.
     """
-    with tempfile.TemporaryDirectory(prefix="deface-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        values = _lay_out(program, scan, folder)
-        call = command_of(program, folder, program.command, **values)
-        before = set(folder.rglob("*"))
-        _run(program, call, folder)
-        output = _written(program, folder, program.output, before)
+    with finished(program, scan.path, scan.brain_path) as written:
         overwritten = np.zeros(scan.volume.shape, bool)
         if program.mask:
-            found = _written(program, folder, program.mask, before)
-            overwritten = _on_grid(program, found, scan.volume, order=0) > 0
-        made = _on_grid(program, output, scan.volume)
+            overwritten = on_grid(program, written(program.mask), scan.volume, order=0) > 0
+        made = on_grid(program, written(program.output), scan.volume)
     return _result(program, made, overwritten, scan.volume.data)
 
 
-def _lay_out(program: Program, scan: PreparedScan, folder: Path) -> dict[str, str]:
+@contextlib.contextmanager
+def finished(
+    program: Program, path: Path, brain_path: Path | None = None, *, folders: bool = True
+) -> Iterator[Callable[[str], Path]]:
+    """Run a program to its end; in the block, its private folder is still there.
+
+    Parameters
+    ----------
+    path : Path
+        The image's file.
+    brain_path : Path, optional
+        A brain mask's, for programs that may be given one.
+    folders : bool
+        Whether the folders of its output are made for it: some programs refuse to write into
+        one that is there.
+
+    Yields
+    ------
+    callable
+        From a name or pattern to the one file of it that the program wrote.
+
+    Raises
+    ------
+    RuntimeError
+        As :func:`deface`.
+    """
+    with tempfile.TemporaryDirectory(prefix="deface-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        values = _lay_out(program, Path(path), brain_path, folder)
+        for name in (program.output, program.mask) if folders else ():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        call = command_of(program, folder, program.command, **values)
+        before = set(folder.rglob("*"))
+        _run(program, call, folder)
+        yield lambda wanted: _written(program, folder, wanted, before)
+
+
+def _lay_out(program: Program, path: Path, brain_path: Path | None, folder: Path) -> dict[str, str]:
     """Copy what the program reads into its folder; return the placeholders' values."""
     inside = Path(INSIDE) if program.container else folder
-    values = {"input": str(inside / _copy_input(program, scan.path, folder))}
+    values = {"input": str(inside / _copy_input(program, path, folder))}
     used = {name for text in program.command for name in placeholders_in(text)}
     used |= {name for text in program.environment.values() for name in placeholders_in(text)}
-    if "brain_mask" in used:
-        place = "brain_mask" + _suffix(scan.brain_path)
-        shutil.copyfile(scan.brain_path, folder / place)
+    if "brain_mask" in used and brain_path is not None:
+        place = "brain_mask" + _suffix(brain_path)
+        shutil.copyfile(brain_path, folder / place)
         values["brain_mask"] = str(inside / place)
     for name, source in program.files.items():
         if source.startswith(DERIVED):
@@ -101,8 +132,6 @@ def _lay_out(program: Program, scan: PreparedScan, folder: Path) -> dict[str, st
             values[name] = str(inside / f"{name}.nii.gz")
     values["output"] = str(inside / program.output)
     values["mask"] = str(inside / (program.mask or "mask.nii.gz"))
-    for name in (program.output, program.mask):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
     return values
 
 
@@ -232,7 +261,7 @@ def _written(program: Program, folder: Path, name: str, before: set[Path]) -> Pa
     raise ProgramFailed(f"the program ended without an output {name}; {where}", told)
 
 
-def _on_grid(program: Program, path: Path, like: Volume, order: int = 1) -> np.ndarray:
+def on_grid(program: Program, path: Path, like: Volume, order: int = 1) -> np.ndarray:
     """Read an output on the scan's grid; an array whose axes are in another order is put right.
 
     Raises

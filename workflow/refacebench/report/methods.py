@@ -8,7 +8,9 @@ from typing import Any
 from refacebench.run import methods
 
 
-def taking_part(config: Mapping, programs: Mapping[str, Mapping]) -> list[dict]:
+def taking_part(
+    config: Mapping, programs: Mapping[str, Mapping], tools: Mapping[str, Mapping] | None = None
+) -> list[dict]:
     """Return a row a method for the page, and nothing of what the config says of folders.
 
     Parameters
@@ -17,12 +19,14 @@ def taking_part(config: Mapping, programs: Mapping[str, Mapping]) -> list[dict]:
         The run's config.
     programs : mapping
         Engine, version and reason of every defacer, by name.
+    tools : mapping, optional
+        The same of every segmenter.
     """
-    found = []
+    found, behind = [], {"defacers": programs, "segmenters": tools or {}}
     for kind in ("defacers", "refacers", "segmenters", "attackers", "age_models"):
         for name, entry in (config.get(kind) or {}).items():
             chosen = methods.choose(kind, name, entry)
-            program = programs[name] if kind == "defacers" else {}
+            program = behind.get(kind, {}).get(name, {})
             found.append(
                 {
                     "kind": kind.removesuffix("s").replace("_", " "),

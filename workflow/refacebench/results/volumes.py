@@ -30,7 +30,7 @@ import pandas as pd
 from refacebench.plot.numbers import NO_VALUE, number
 from refacebench.plot.style import Look
 from refacebench.plot.volumes import draw, draw_globals, is_true, region_label
-from refacebench.results import words
+from refacebench.results import detectable, words
 from refacebench.results.cells import by_variant, count, with_interval
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
 from refacebench.results.volume_tests import (
@@ -43,7 +43,7 @@ from refacebench.results.volume_tests import (
 from refacebench.results.yardstick import margins, yardsticks_of
 from refacebench.statistics.cohort import each
 from refacebench.statistics.criteria import Criteria
-from refacebench.vocabulary import REGIONS
+from refacebench.vocabulary import GLOBALS, REGIONS
 
 HEADING = Heading(
     "volumes",
@@ -112,7 +112,7 @@ def caption(view: View) -> str:
         f"that changed by more than {view.criteria.threshold_pct:g} %, failed scans counted in.",
         words.rests(view, table),
         minimum(table, view.criteria),
-        words.intervals(view.criteria),
+        words.medians(view.criteria),
         words.shares(view.criteria),
         words.engines(view.tables.get("quality")),
     )
@@ -127,8 +127,14 @@ def caption_globals(view: View) -> str:
         "not shown to differ, which is not the same as equal. Grey band: "
         f"{margins(table, view.tables.get('repeatability'), view.criteria)}.",
         words.cohort(table),
-        words.intervals(view.criteria),
+        detectable.missed(_globals(table), "a change", "%", view.criteria),
+        words.medians(view.criteria),
     )
+
+
+def _globals(table: pd.DataFrame) -> pd.Series:
+    """Return the detectable changes of the whole-brain volumes."""
+    return table.loc[table["region"].isin(GLOBALS), "mde_pct"]
 
 
 def printed(view: View) -> Printed:

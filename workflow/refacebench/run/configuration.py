@@ -201,21 +201,30 @@ def _check_shared_models(config: Mapping[str, Any]) -> None:
             )
 
 
+#: Where it is written down what runs behind each method of a kind that may be a program.
+PROGRAM_FILES = {"defacers": "programs.json", "segmenters": "segmenters.json"}
+
+
 def programs(
-    config: Mapping[str, Any], look: bool, folder: str = "results/plan"
+    config: Mapping[str, Any],
+    look: bool,
+    folder: str = "results/plan",
+    kind: str = "defacers",
 ) -> dict[str, dict[str, Any]]:
-    """Return what runs behind each defacer: decided once, by the main process.
+    """Return what runs behind each defacer or segmenter: decided once, by the main process.
 
     Parameters
     ----------
     look : bool
         Look for the programs.  Without (in a job, which may run on another machine)
         what the main process found is read.
+    kind : str
+        A key of :data:`PROGRAM_FILES`.
 
     Returns
     -------
     dict of str to dict
-        By the defacer's name: ``engine`` (native, official or unavailable), ``version``
+        By the method's name: ``engine`` (native, official or unavailable), ``version``
         of the external program (empty if there is none), ``reason``, what is
         missing where it is unavailable, and ``inputs``, a digest of its own files.
 
@@ -225,13 +234,13 @@ def programs(
         If a program is missing whose entry does not say ``on_missing: skip``.
     """
     if not look:
-        return json.loads((Path(folder) / "programs.json").read_text())
+        return json.loads((Path(folder) / PROGRAM_FILES[kind]).read_text())
     found, stopping = {}, []
-    for name, entry in config["defacers"].items():
-        found[name] = _program(name, entry)
-        options = methods.choose("defacers", name, entry).options
+    for name, entry in config[kind].items():
+        found[name] = _program(kind, name, entry)
+        options = methods.choose(kind, name, entry).options
         if found[name]["reason"] and options.get("on_missing", "stop") != "skip":
-            stopping.append(f"defacers.{name}: {found[name]['reason']}")
+            stopping.append(f"{kind}.{name}: {found[name]['reason']}")
         # Whoever starts the run is told the whole path, tables are not.
         found[name]["reason"] = reasons.clean(found[name]["reason"])
     if stopping:
@@ -239,8 +248,29 @@ def programs(
     return found
 
 
-def _program(name: str, entry: Mapping[str, Any] | None) -> dict[str, Any]:
-    chosen = methods.choose("defacers", name, entry)
+def present(config: Mapping[str, Any], found: Mapping[str, dict[str, Any]]) -> list[str]:
+    """Return the segmenters that run here, and say which do not.
+
+    Parameters
+    ----------
+    found : mapping
+        Of :func:`programs`, kind ``segmenters``; empty if nothing was looked for.
+
+    Raises
+    ------
+    ConfigError
+        If none is left.
+    """
+    absent = {name: told["reason"] for name, told in found.items() if told["reason"]}
+    left = [name for name in config["segmenters"] if name not in absent]
+    if not left:
+        why = "; ".join(absent.values())
+        raise ConfigError(f"segmenters: none of them can run here ({why}); add deepbet_atlas")
+    return left
+
+
+def _program(kind: str, name: str, entry: Mapping[str, Any] | None) -> dict[str, Any]:
+    chosen = methods.choose(kind, name, entry)
     method, options = chosen.method, chosen.options
     reason = method.missing(options)
     if reason:

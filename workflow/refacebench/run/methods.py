@@ -153,7 +153,8 @@ def _implied(kind: str, entry: Mapping[str, Any]) -> str:
     """Return the method that an entry means without naming it: a command line is one."""
     if kind == "datasets":
         return entry.get("type") or ""
-    by_config = kind == "defacers" and ("command" in entry or "program" in entry)
+    runs = kind in ("defacers", "segmenters")
+    by_config = runs and ("command" in entry or "program" in entry)
     return "command" if by_config and "file" not in entry else ""
 
 

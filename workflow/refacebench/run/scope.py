@@ -6,6 +6,7 @@ and decisions below ``results/plan``, and writes them when a run starts.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -35,11 +36,13 @@ class Scope:
         The batch lists of each dataset.
     attempts : refacebench.run.failures.Attempts
         How often each output is to be made.
+    tools : mapping, optional
+        What runs behind each segmenter, likewise.
 
     Attributes
     ----------
     datasets, segmenters, attackers, age_models : list of str
-        By their names in the config.
+        By their names in the config; of the segmenters those that can run here.
     listed : list of str
         All variants that the config asks for.
     unavailable : dict of str to str
@@ -56,11 +59,12 @@ class Scope:
         programs: Mapping[str, dict[str, str]],
         lists: Mapping[str, plan.Lists],
         attempts: failures.Attempts,
+        tools: Mapping[str, dict[str, Any]] | None = None,
     ):
         self.config, self.programs, self.lists = config, programs, lists
-        self.attempts = attempts
+        self.attempts, self.tools = attempts, tools or {}
         self.datasets = list(config["datasets"])
-        self.segmenters = list(config["segmenters"])
+        self.segmenters = configuration.present(config, self.tools)
         self.attackers = list(config.get("attackers") or {})
         self.age_models = list(config.get("age_models") or {})
         self.listed = configuration.variants(config)
@@ -88,9 +92,13 @@ class Scope:
             If a dataset or a program is not as the config says.
         """
         programs = configuration.programs(config, look)
+        tools = configuration.programs(config, look, kind="segmenters")
+        for name, told in tools.items():
+            if look and told["reason"]:
+                print(f"WARNING: segmenters.{name} is left out: {told['reason']}", file=sys.stderr)
         lists = {name: plan.load(config, name, look) for name in config["datasets"]}
         attempts = failures.Attempts(failures.saved(ATTEMPTS), look=False)
-        run = cls(config, programs, lists, attempts)
+        run = cls(config, programs, lists, attempts, tools)
         if look:
             size = len(run.variants) * sum(found.count(found.names) for found in lists.values())
             files = retry or size <= failures.MOST_LOOKED_FOR
@@ -101,7 +109,8 @@ class Scope:
         """Write down, before the first job starts, what jobs need to know."""
         for lists in self.lists.values():
             lists.write()
-        plan.write_json(self.programs, "results/plan/programs.json")
+        for kind, found in (("defacers", self.programs), ("segmenters", self.tools)):
+            plan.write_json(found, f"results/plan/{configuration.PROGRAM_FILES[kind]}")
         plan.write_json(self.attempts.counts, ATTEMPTS)
         self.attempts.forget()
 
@@ -126,8 +135,13 @@ class Scope:
     def version(self, kind: str, name: str) -> str:
         """Return a method's version: as a rule's parameter it makes old output run again."""
         own = methods.version(kind, name, self.config[kind][name])
-        program = self.programs[name]["version"] if kind == "defacers" else ""
-        return f"{own} {program}".strip()
+        if kind == "defacers":
+            return f"{own} {self.programs[name]['version']}".strip()
+        if kind == "segmenters" and name in self.tools:
+            # With a digest of the program's own files: it has no parameter of the rule for itself.
+            told = self.tools[name]
+            return " ".join(filter(None, (own, told["version"], told["inputs"][:12])))
+        return own
 
     def training_mb(self, dataset: str, refacer: str) -> int:
         """Return the memory that a training asks for, by its number of scans."""

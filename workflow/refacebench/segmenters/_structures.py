@@ -1,0 +1,144 @@
+"""From tissue shares and atlas labels to structures and volumes: what native segmenters share.
+
+Arrays in, arrays out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from refacebench.head import atlas_labels
+from refacebench.vocabulary import REGIONS, TISSUES
+
+#: Regions 1 .. 12 are grey nuclei, 13 is the brainstem, 14 .. 17 are lobes.
+NUCLEI = REGIONS.index("brainstem")
+
+
+def occupancy_of(labels: np.ndarray) -> np.ndarray:
+    """Share of each mask voxel that each region takes, shape (17, voxels)."""
+    shares = [(labels == number).mean(axis=0) for number in range(1, len(REGIONS) + 1)]
+    return np.stack(shares).astype(np.float32)
+
+
+def follow_convention(fractions: np.ndarray, mask: np.ndarray, occupancy: np.ndarray) -> np.ndarray:
+    """Count the nuclei's tissue as grey and the brainstem's as white.
+
+    Thalamus and pallidum look almost like white matter on T1w; by convention
+    they are grey.  CSF stays CSF.
+
+    Parameters
+    ----------
+    fractions : numpy.ndarray
+        Shape (3, i, j, k).
+    occupancy : numpy.ndarray
+        Shape (17, voxels of the mask).
+    """
+    result = fractions.copy()
+    inside = fractions[:, mask]
+    nuclei = np.clip(occupancy[:NUCLEI].sum(axis=0), 0, 1)
+    stem = np.clip(occupancy[NUCLEI], 0, 1 - nuclei)
+    moved = inside[2] * nuclei - inside[1] * stem
+    inside[1] += moved
+    inside[2] -= moved
+    result[:, mask] = inside
+    return result
+
+
+def ventricles(
+    csf: np.ndarray, mask: np.ndarray, labels: np.ndarray, spacing, growth_mm: float
+) -> np.ndarray:
+    """Return the ventricular CSF: CSF nearer to the atlas's ventricles than to its other CSF.
+
+    Ventricles that are larger than the atlas's are followed as far as
+    ``growth_mm``; every component must meet the atlas's ventricles.
+
+    Parameters
+    ----------
+    csf : numpy.ndarray
+        Share of CSF.
+    mask : numpy.ndarray of bool
+        Brain mask.
+    labels : numpy.ndarray
+        Samples of the atlas's CSF map, shape (samples, voxels of the mask).
+    """
+    from scipy import ndimage
+
+    core, outer = (np.zeros(mask.shape, dtype=bool) for _ in range(2))
+    core[mask] = (labels == atlas_labels.VENTRICLE).mean(axis=0) >= 0.5
+    outer[mask] = (labels == atlas_labels.OUTER_CSF).mean(axis=0) >= 0.5
+    if not core.any():
+        raise ValueError("the atlas's ventricles lie outside the brain mask: it does not fit")
+    to_core = ndimage.distance_transform_edt(~core, sampling=spacing)
+    to_outer = ndimage.distance_transform_edt(~(outer | ~mask), sampling=spacing)
+    candidate = (csf > 0.5) & mask & (to_core <= growth_mm) & (to_core < to_outer)
+    parts, _ = ndimage.label(candidate)
+    kept = np.unique(parts[core & candidate])
+    return np.isin(parts, kept[kept > 0])
+
+
+def ventricle_walls(
+    fractions: np.ndarray, vcsf: np.ndarray, scaled: np.ndarray, allowed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read the voxels between ventricle and white matter as a mixture of just these two.
+
+    Half CSF and half white matter has the intensity of grey matter; the mixture
+    model, which has no such kind, would line the ventricles with cortex.
+
+    Parameters
+    ----------
+    fractions : numpy.ndarray
+        Shape (3, i, j, k).
+    vcsf : numpy.ndarray of bool
+        Ventricular CSF.
+    scaled : numpy.ndarray
+        Intensities with CSF 0, grey matter 0.5, white matter 1.
+    allowed : numpy.ndarray of bool
+        Mask without the nuclei, which do border on ventricles.
+
+    Returns
+    -------
+    fractions, vcsf : numpy.ndarray
+        Both with the walls read anew.
+    """
+    from scipy import ndimage
+
+    near_white = ndimage.binary_dilation(fractions[2] > 0.7)
+    wall = ndimage.binary_dilation(vcsf) & ~vcsf & near_white & allowed
+    white = np.clip(scaled[wall], 0, 1)
+    result = fractions.copy()
+    result[:, wall] = np.stack([1 - white, np.zeros_like(white), white])
+    return result, vcsf | (wall & (result[0] > 0.5))
+
+
+def region_map(occupancy: np.ndarray, tissue: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Most likely region of each voxel: nuclei without CSF, lobes where there is grey matter."""
+    best = occupancy.argmax(axis=0)
+    value = np.where(occupancy.max(axis=0) >= 0.5, best + 1, 0)
+    inside = tissue[mask]
+    lobe = value > NUCLEI + 1
+    value[lobe & (inside != TISSUES["gm"])] = 0
+    value[inside == TISSUES["csf"]] = 0
+    regions = np.zeros(mask.shape, dtype=np.uint8)
+    regions[mask] = value
+    return regions
+
+
+def volumes_of(fractions, occupancy, mask, vcsf, voxel_ml) -> dict[str, float]:
+    """Sum fractions to millilitres."""
+    from scipy import ndimage
+
+    csf, grey, white = (float(f.sum(dtype=np.float64)) for f in fractions)
+    inside = fractions[:, mask]
+    # The rim voxels of a ventricle are part CSF; those that are mostly CSF belong elsewhere.
+    rim = ndimage.binary_dilation(vcsf) & mask & (fractions[0] <= 0.5)
+    volumes = {
+        "brain": grey + white,
+        "gm": grey,
+        "wm": white,
+        "csf": csf,
+        "vcsf": float(fractions[0][vcsf | rim].sum(dtype=np.float64)),
+    }
+    for number, name in enumerate(REGIONS):
+        share = inside[1] if number > NUCLEI else 1 - inside[0]
+        volumes[name] = float((occupancy[number] * share).sum(dtype=np.float64))
+    return {name: value * voxel_ml for name, value in volumes.items()}
