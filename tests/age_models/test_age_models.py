@@ -95,7 +95,7 @@ def test_orientation_and_units_of_the_scan_do_not_matter(scan, codes):
 def test_an_image_without_anything_to_see_is_a_reason(scan):
     volume, brain = scan
     stripped = volume.with_data(np.where(brain, volume.data, 0))
-    with pytest.raises(ValueError, match="shows no face"):
+    with pytest.raises(contracts.ScanExcluded, match="shows no face"):
         seen(stripped, brain, "face")
     with pytest.raises(ValueError, match="no brain was found"):
         seen(volume, brain & False, "brain")

@@ -195,6 +195,11 @@ def test_table_against_plain_numpy(measured):
     assert row["shift"] == pytest.approx(shift.mean())
     assert row["shift_abs"] == pytest.approx(shift.abs().mean())
     assert row["shift_sd"] == pytest.approx(shift.std(ddof=1))
+    # Five tests: what would have been found with 80 % power at 0.05 / 5.
+    found = paired.minimum_detectable(11, shift.std(ddof=1), 0.05 / 5, 0.8)
+    assert row["shift_mde"] == pytest.approx(found)
+    assert row["shift_low"] < row["shift"] < row["shift_high"]
+    assert np.isnan(made.loc["original", "shift_mde"])
     error = (raw["pydeface"] - age).abs().dropna()
     assert row["mae"] == pytest.approx(error.mean())
     before = (raw["original"] - age).abs()[error.index]

@@ -287,8 +287,13 @@ def test_sample_size_prints_the_known_numbers(capsys):
     assert "7.69 %" in text
     assert "what 13 people can show" in text
     _, text, _ = planned(capsys, "--options", "5", "--rate", "40", "--power", "80")
-    # scipy.stats.binomtest(13, 35, 0.2, "greater"): p 0.014; 12 of 35: 0.034, 11: 0.075.
-    assert "above chance, where the rate is 40 %, power 80 %" in text
+    # scipy.stats.binomtest(13, 38, 0.2, "greater"): p 0.029; 12 of 38: 0.062.
+    assert "38 people, of whom at least 13 identified" in text
+    one, four = (
+        int(planned(capsys, "--attacks", n, "--power", p)[1].split("power")[1].split()[2])
+        for n, p in (("1", "95"), ("4", "80"))
+    )
+    assert one == four, "all four within the margin in 80 % takes each one in 95 %"
 
 
 @pytest.mark.parametrize(
@@ -299,6 +304,7 @@ def test_sample_size_prints_the_known_numbers(capsys):
         (["--rate", "10"], "above chance"),
         (["--level", "100"], "level"),
         (["--people", "0"], "--people"),
+        (["--attacks", "0"], "--attacks"),
         (["--options", "5", "--gallery", "5"], "not allowed"),
     ],
 )

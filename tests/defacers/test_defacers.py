@@ -504,21 +504,6 @@ def test_mask_face_rounds_the_nose_and_keeps_deep_tissue(tmp_path):
         mask_face.deface(scan, {**mask_face.METHOD.defaults, "filter": "sharpen"})
 
 
-def test_histogram_matching_by_hand():
-    """Uniform 0..100 onto uniform 200..400: v -> 200 + 2 v, and monotone."""
-    average, scan = np.linspace(0, 100, 1001), np.linspace(200, 400, 1001)
-    everywhere = np.ones(1001, bool)
-    found = mri_reface.match_intensity(average, everywhere, scan, everywhere)
-    inner = (average > 5) & (average < 95)
-    assert np.allclose(found[inner], 200 + 2 * average[inner], atol=0.5)
-    assert (np.diff(found) >= 0).all()
-
-
-def test_noise_level_finds_the_noise(tmp_path):
-    scan = make_scan(tmp_path, kind="float32")  # the phantom's brain has a noise of 10
-    assert mri_reface.noise_level(scan) == pytest.approx(10, rel=0.05)
-
-
 @needs_template
 def test_average_face_is_the_same_for_two_noses(tmp_path):
     """The new face depends on the scan's histogram, not on its nose's shape."""

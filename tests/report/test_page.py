@@ -56,7 +56,9 @@ def test_page_stands_alone_and_is_well_formed(tables, png):
 
 def test_links_inside_the_page_have_their_targets(tables):
     page = Page(build(context(tables)))
-    targets = {a["id"] for _, a in page.tags if "id" in a}
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    targets = set(ids)
+    assert len(ids) == len(targets), "an id stands twice"
     links = {a["href"][1:] for t, a in page.tags if t == "a" and a["href"].startswith("#")}
     assert links
     assert links <= targets

@@ -1,5 +1,6 @@
 """Captions follow tables and criteria."""
 
+import numpy as np
 import pytest
 
 import factories
@@ -23,7 +24,30 @@ def test_captions_follow_the_settings(tables):
     other = Criteria(n_boot=123, seed=99, alpha=0.01, level=0.9)
     text = caption("volumes_globals", tables, other)
     assert "p < 0.01" in text
-    assert "90 %, percentile bootstrap over participants (123 resamples, seed 99)" in text
+    assert "Intervals of medians: 90 % each, exact" in text
+    assert "none for fewer than 5 participants" in text
+    text = caption("privacy_curves", tables, other)
+    assert "90 % each, percentile bootstrap over participants (123 resamples, seed 99)" in text
+
+
+def test_captions_warn_of_few_participants_only(tables):
+    warning = "With fewer than 30 participants they may miss the mean"
+    assert warning in caption("overlap", tables, SETTINGS)
+    many = {**tables, "overlap": tables["overlap"].assign(n=30)}
+    assert warning not in caption("overlap", many, SETTINGS)
+
+
+def test_captions_say_what_could_have_been_missed(tables):
+    found = tables["brainage"].assign(shift_mde=[np.nan, *[1.5] * (len(tables["brainage"]) - 1)])
+    text = caption("brainage", {**tables, "brainage": found}, SETTINGS)
+    assert "a mean shift below 1.5 years" in text
+    hopeless = tables["brainage"].assign(shift_mde=np.inf)
+    text = caption("brainage", {**tables, "brainage": hopeless}, SETTINGS)
+    assert "a mean shift, however large, could not pass" in text
+    assert "Such a change that happens to fewer than 13 % of people" in caption(
+        "changes", tables, SETTINGS
+    )  # 1 - 0.2^(1/12)
+    assert "a change below" in caption("volumes_globals", tables, SETTINGS)
 
 
 def test_quality_caption_follows_the_thresholds(tables):
@@ -58,7 +82,10 @@ NUMBERS = (
 )
 
 
-BOOTSTRAP = "percentile bootstrap over participants (200 resamples, seed 0)"
+MEANS = "Intervals of means: 95 % each, not adjusted for their number"
+
+
+MEDIANS = "Intervals of medians: 95 % each, exact (order statistics), none for fewer than 6"
 
 
 TESTS = ("zeros: pratt", "rank-biserial", "Holm-corrected", "Benjamini-Hochberg", "one-sided")
@@ -75,21 +102,22 @@ CHANGED = "grey, white, CSF or TIV"
     [
         ("flow", ("39 scans of 33 participants; 1 excluded", "10 measured in every variant")),
         ("flow_counts", ("39 scans of 33 participants; 1 excluded", "entered and left")),
-        ("quality", (*NUMBERS[1:], "12 scans", "is a crash", "95 % Wilson", "widened")),
-        ("overlap", (*NUMBERS, BOOTSTRAP, "mean_all", "counts as zero", "completers")),
-        ("volumes", (*NUMBERS, *TESTS, BOOTSTRAP, RESCANS, "families of 90 tests", "5 %",
+        ("quality", (*NUMBERS[1:], "12 scans", "is a crash", "95 % Clopper-Pearson", "widened")),
+        ("overlap", (*NUMBERS, MEANS, "mean_all", "counts as zero", "completers")),
+        ("volumes", (*NUMBERS, *TESTS, MEDIANS, RESCANS, "families of 90 tests", "5 %",
                      "80 % power at level 0.05 / family size", "failed scans counted in",
-                     "95 % Wilson")),
-        ("volumes_over", (*TESTS, BOOTSTRAP, RESCANS, "families of 36 tests", CHANGED, "5 %",
+                     "95 % Clopper-Pearson")),
+        ("volumes_over", (*TESTS, MEDIANS, RESCANS, "families of 36 tests", CHANGED, "5 %",
                           "own tests are biased towards a difference", "(selected_by)",
                           "pydeface native 1")),
-        ("changes", (*NUMBERS, CHANGED, "5 %", "failed scans count as changed", "95 % Wilson")),
-        ("repeatability", (BOOTSTRAP, RESCANS, "two sessions", "Up to 6 participants a row")),
-        ("brainage", (*NUMBERS, BOOTSTRAP, "before the age-bias correction", "shift_corrected",
+        ("changes", (*NUMBERS, CHANGED, "5 %", "failed scans count as changed",
+                     "95 % Clopper-Pearson")),
+        ("repeatability", (MEANS, RESCANS, "two sessions", "Up to 6 participants a row")),
+        ("brainage", (*NUMBERS, MEANS, "before the age-bias correction", "shift_corrected",
                       "rescan_shift_abs", "by participant", "over the variants of a segmenter")),
         ("brainage_accuracy", ("Cross-validated", "before the age-bias correction", "jackknife",
                                "not adjusted", "permuted between participants 200 times")),
-        ("similarity", (*NUMBERS, BOOTSTRAP, "went through")),
+        ("similarity", (*NUMBERS, MEANS, "went through")),
         ("runtime", ("compared scans", "add up", "counted in full for each", "pydeface native 1")),
     ],
 )  # fmt: skip

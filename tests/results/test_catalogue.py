@@ -140,7 +140,7 @@ def test_sections_stand_in_their_order():
     order = [heading.id for heading, _ in catalogue.headings()]
     assert order == [
         *("privacy", "quality", "agreement", "carried", "slices"),
-        *("overlap", "volumes", "brainage", "truth"),
+        *("overlap", "volumes", "volume_agreement", "brainage", "comparisons", "truth"),
         *("similarity", "training", "runtime"),
     ]
     assert Heading("a", "A").order > max(heading.order for heading, _ in catalogue.headings())

@@ -226,7 +226,7 @@ def test_changed_scans_by_hand():
     table.loc[null, "vol_brain"] = 1.0  # not one of the four
     row = only(changes_table(table, QUICK, ["original", "null"]), variant="null")
     assert (row["n_over"], row["share_over"]) == (2, 0.5)
-    assert row["share_over_low"] == pytest.approx(intervals.wilson(2, 4)[0])
+    assert row["share_over_low"] == pytest.approx(intervals.clopper_pearson(2, 4)[0])
 
 
 def test_tests_on_the_scans_that_a_defacer_changed():
@@ -338,7 +338,7 @@ def test_a_scan_that_came_without_a_face_is_no_success_and_no_failure():
     row = only(quality_table(scans, QUICK, factories.VARIANTS), variant="pydeface")
     assert (row["n"], row["n_with_face"], row["no_face"]) == (12, 11, 1)
     assert row["success_share"] == pytest.approx(10 / 11)
-    low, high = intervals.wilson(10, 11, QUICK.level)
+    low, high = intervals.clopper_pearson(10, 11, QUICK.level)
     assert (row["success_low"], row["success_high"]) == pytest.approx((low, high))
 
 

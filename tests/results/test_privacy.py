@@ -28,6 +28,7 @@ from refacebench.results import catalogue, privacy_gaps, privacy_map, sample_siz
 from refacebench.results import privacy as pictures
 from refacebench.results.privacy import MEASURED
 from refacebench.results.privacy_curves import compute as privacy_curves_table
+from refacebench.results.privacy_galleries import compute as privacy_galleries_table
 from refacebench.results.privacy_likeness import compute as privacy_likeness_table
 from refacebench.results.privacy_warnings import compute as privacy_warnings_table
 from refacebench.results.privacy_warnings import warning_lines
@@ -83,6 +84,10 @@ def test_a_file_that_is_no_attack_is_named(tmp_path):
         comparisons.read(path)
 
 
+#: A gallery of which no attribute is known.
+NOBODY = pd.DataFrame({"participant": ["p00", "p01"], "status": "ok"})
+
+
 @pytest.fixture(scope="module")
 def cohort():
     """All tables of a cohort with attacks: two attackers, controls, a refaced variant."""
@@ -104,6 +109,7 @@ def cohort():
         "privacy_curves": privacy_curves_table(results),
         "privacy_warnings": privacy_warnings_table(results, PROTOCOL, SETTINGS),
         "privacy_likeness": privacy_likeness_table(found, SETTINGS),
+        "privacy_galleries": privacy_galleries_table(NOBODY, NOBODY, PROTOCOL),
         "tradeoff": tradeoff_table(results, tables["volumes"], PROTOCOL, SETTINGS),
         "privacy_gaps": privacy_gaps.compute(results, PROTOCOL, SETTINGS),
         "sample_size": sample_size.compute(results, PROTOCOL, SETTINGS),

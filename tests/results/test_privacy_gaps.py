@@ -64,6 +64,9 @@ def test_gaps_are_between_methods_and_say_who_is_identified_more(made):
     assert worst[["variant", "other"]].to_numpy().tolist() == [["seen", "hidden"]]
     assert (worst["p_holm"] < 0.05).all()
     assert (worst["low"] > 0).all()
+    plane = main(made["tradeoff"]).set_index("variant")["worst_rate"]
+    assert worst["gap"].iloc[0] == pytest.approx(plane["seen"] - plane["hidden"])
+    assert worst["gap"].iloc[0] == pytest.approx((worst["rate"] - worst["other_rate"]).iloc[0])
     of_x = table[(table["attacker"] == "x") & (table["variant"] == "seen")]
     assert len(of_x) == 2
     rates = main(made["privacy"]).set_index(["variant", "attacker"])["choice_completers"]

@@ -25,4 +25,17 @@ def test_likeness_by_hand():
     assert row["average_mm"] == pytest.approx(1.8)
     assert row["difference_mm"] == pytest.approx(-0.6)
     assert row["closer_share"] == 0.8
+    assert row["difference_sd"] == pytest.approx(np.std([-1, -1, -1, -1, 1], ddof=1))
+    assert row["difference_mde"] == np.inf  # five people never reach 0.05
     assert row["p"] == stats.wilcoxon([-1, -1, -1, -1, 1], zero_method="pratt").pvalue
+
+
+def test_controls_shelter_no_method():
+    query = scans(6, 1)
+    extra = {"query_true_mm": np.arange(1.0, 7.0), "query_average_mm": np.arange(2.0, 14.0, 2)}
+    names = ("null", "skull_strip", "a", "b")
+    table = privacy_likeness_table(
+        [make(np.ones((6, 6)), query, variant=name, extra=extra) for name in names], SETTINGS
+    )
+    assert (table["family_size"] == 2).all()
+    assert table["p_holm"].to_numpy() == pytest.approx(2 * table["p"].to_numpy())

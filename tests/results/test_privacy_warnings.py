@@ -1,9 +1,12 @@
 """What the controls of the attacks say."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from attacks import (
+    PROTOCOL,
+    SETTINGS,
     by_rank,
     controlled,
     kinds,
@@ -11,6 +14,7 @@ from attacks import (
     scans,
 )
 from refacebench.results import privacy_warnings
+from refacebench.statistics.attacks import evaluate_all
 from refacebench.statistics.comparisons import Comparisons
 
 
@@ -52,3 +56,28 @@ def test_one_session_and_small_galleries_are_noted():
         make(np.ones((n, n)), scans(n, 1), variant="blurred"),
     ]
     assert {"same_scan_only", "small_gallery"} <= set(kinds(found)["kind"])
+
+
+def known(site, sex):
+    names = [f"p{i:02d}" for i in range(len(site))]
+    return pd.DataFrame({"site": list(site), "sex": list(sex), "age": np.nan}, index=names)
+
+
+@pytest.mark.parametrize(
+    ("people", "words"),
+    [
+        (known("aaaabbbbccccc", "fm" * 6 + "f"), "only 5 of 13 originals"),
+        (known([""] * 13, [""] * 13), "neither site nor sex of anybody is known"),
+    ],
+)
+def test_too_few_people_alike_are_a_note_with_what_site_and_sex_give_away(people, words):
+    results = evaluate_all(controlled(), PROTOCOL, SETTINGS, people=people)
+    table = privacy_warnings.compute(results, PROTOCOL, SETTINGS)
+    assert list(table["kind"]) == ["unmatched"], "one for all attackers"
+    assert words in table["message"].iloc[0]
+    assert "unmatched" not in privacy_warnings.LOUD
+
+
+def test_people_who_could_be_matched_need_no_note():
+    results = evaluate_all(controlled(), PROTOCOL, SETTINGS, people=known("a" * 13, "f" * 13))
+    assert privacy_warnings.compute(results, PROTOCOL, SETTINGS).empty

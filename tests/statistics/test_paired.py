@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from refacebench.statistics import intervals, paired
+from refacebench.statistics import paired, power
 
 
 @pytest.mark.parametrize("n", [6, 20, 60])
@@ -67,16 +67,47 @@ def test_rank_biserial_by_hand():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(-5, 5), min_size=2, max_size=15), st.integers(0, 5))
-def test_rank_biserial_of_resamples_is_that_of_the_drawn_values(values, seed):
+@given(st.lists(st.integers(-5, 5), min_size=1, max_size=15))
+def test_rank_biserial_is_that_of_ranks(values):
     values = np.array(values, dtype=float)
-    counts = intervals.resample_counts(len(values), 20, seed)
-    expected = []
-    for row in counts:
-        drawn = np.repeat(values, row)
-        ranks = stats.rankdata(np.abs(drawn))
-        expected.append((ranks * np.sign(drawn)).sum() / ranks.sum())
-    np.testing.assert_allclose(paired._rank_biserial(values, counts), expected, atol=1e-12)
+    ranks = stats.rankdata(np.abs(values))
+    expected = (ranks * np.sign(values)).sum() / ranks.sum()
+    assert paired.rank_biserial(values) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [2, 5, 13, 200])
+def test_the_interval_of_an_effect_does_not_collapse_where_all_signs_agree(n):
+    low, high = paired.rank_biserial_interval(np.arange(1.0, n + 1))
+    assert high == 1.0
+    pairs = n / 2  # all are positive: Wilson's lower end is k / (k + z^2)
+    z = stats.norm.isf(0.025)
+    assert low == pytest.approx(2 * pairs / (pairs + z**2) - 1)
+    assert paired.rank_biserial_interval(-np.arange(1.0, n + 1)) == pytest.approx((-1.0, -low))
+
+
+#: Draws and the true effect: the mean sign of a sum of two.
+EFFECTS = {
+    "no shift": lambda rng, size: rng.normal(0, 1, size),
+    "large shift": lambda rng, size: rng.normal(2, 1, size),
+    "heavy tails": lambda rng, size: rng.standard_t(3, size) + 1,
+    "skewed": lambda rng, size: 3 - rng.lognormal(0, 1, size),
+    "ties": lambda rng, size: np.round(rng.normal(0.5, 1, size)),
+    "zeros": lambda rng, size: (rng.uniform(size=size) > 0.9) * rng.normal(4, 1, size),
+    "rare falls": lambda rng, size: np.where(
+        rng.uniform(size=size) < 0.2, -10, rng.exponential(1, size)
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", EFFECTS)
+@pytest.mark.parametrize("n", [10, 13, 30])
+def test_intervals_of_effects_hold_in_small_samples(shape, n):
+    """A percentile bootstrap holds in 20 to 94 % of these."""
+    rng = np.random.default_rng(n)
+    pair = EFFECTS[shape](rng, (2, 400_000)).sum(axis=0)
+    truth = np.sign(np.round(pair, 9)).mean()
+    ends = [paired.rank_biserial_interval(EFFECTS[shape](rng, n)) for _ in range(400)]
+    assert np.mean([low <= truth <= high for low, high in ends]) >= 0.93 - 0.01
 
 
 @settings(max_examples=30, deadline=None)
@@ -120,17 +151,41 @@ def test_corrections_by_hand():
     assert np.isnan(paired.correct([np.nan, np.nan], "holm")).all()
 
 
-def test_minimum_detectable_shift_is_detected_with_its_power():
-    rng = np.random.default_rng(0)
-    n, sd, alpha = 25, 2.0, 0.01
+@pytest.mark.parametrize(
+    ("n", "family"), [(8, 1), (13, 1), (13, 126), (20, 200), (50, 126), (51, 126), (100, 18)]
+)
+def test_minimum_detectable_shift_is_detected_with_its_power(n, family):
+    """At 13 participants and 126 tests the t test's power is off by 25 points."""
+    rng = np.random.default_rng(n)
+    alpha, sd, repeats = 0.05 / family, 2.0, 4000
     shift = paired.minimum_detectable(n, sd, alpha, 0.8)
-    found = [paired.wilcoxon(rng.normal(shift, sd, n))[1] <= alpha for _ in range(1500)]
-    assert np.mean(found) == pytest.approx(0.8, abs=0.04)
+    values = rng.normal(shift, sd, (repeats, n))
+    # SciPy's own test over all samples at once; the other tail has no part at this power.
+    found = stats.wilcoxon(values, axis=1).pvalue < alpha
+    assert found.mean() == pytest.approx(0.8, abs=0.02)
+
+
+def test_with_thirteen_participants_and_many_tests_all_signs_must_agree():
+    """Only 13 of 13 pass 0.05 / 126: each is positive with probability 0.8^(1/13)."""
+    expected = stats.norm.ppf(0.8 ** (1 / 13))
+    assert paired.minimum_detectable(13, 1.0, 0.05 / 126) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("n", "at_5", "at_1"), [(8, 3, 0), (13, 17, 9), (20, 52, 37), (25, 89, 68)]
+)
+def test_critical_sums_are_those_of_published_tables(n, at_5, at_1):
+    """Wilcoxon & Wilcox 1964: the largest sum of the rarer sign at two-sided 0.05 and 0.01."""
+    total = n * (n + 1) / 2
+    assert total - power.critical_sum(n, 0.05) == at_5
+    assert total - power.critical_sum(n, 0.01) == at_1
 
 
 def test_minimum_detectable_limits():
     assert paired.minimum_detectable(5, 1.0, 0.05) == np.inf  # smallest p is 1/16
+    assert paired.minimum_detectable(5, 0.0, 0.05) == np.inf  # no 0 x infinity
     assert np.isfinite(paired.minimum_detectable(6, 1.0, 0.05))
+    assert paired.minimum_detectable(6, 1.0, 2.0**-5) == np.inf  # p must be below, not at it
     assert np.isnan(paired.minimum_detectable(1, np.nan, 0.05))
     assert np.isfinite(paired.minimum_detectable(400, 1.0, 1e-6))
     assert paired.minimum_detectable(50, 1.0, 0.05) > paired.minimum_detectable(100, 1.0, 0.05)

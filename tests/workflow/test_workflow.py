@@ -55,6 +55,31 @@ def test_jobs_per_rule(tmp_path, changes, expected):
     assert "grow" not in counts
 
 
+def test_age_models_are_trained_on_originals_and_asked_about_every_variant(tmp_path):
+    config = {
+        "datasets": {
+            "mine": {
+                **bids(tmp_path / "bids", sessions=("1", "2")),
+                "sessions_measured": 1,
+                "rescan_sessions": ["ses-2"],
+            }
+        },
+        "splits": {"train": 1, "validation": 1, "test": 1},
+        "defacers": {"quickshear": {}, "mask_face": {}},
+        "age_models": {"sfcn": {}, "face": {"method": "voxels", "input": "face"}},
+    }
+    counts = job_counts(snakemake(tmp_path, "-n", config=config))
+    assert counts["train_age"] == 2
+    # Three variants and the rescan, by two models.
+    assert counts["age"] == 2 * (3 + 1)
+    # The same images, and the originals of the train and the validation split.
+    assert counts["segment"] == 3 + 1 + 2
+    config["splits"] = {"train": 1, "validation": 0, "test": 1}
+    refused = snakemake(tmp_path, "-n", config=config)
+    said = refused.stdout + refused.stderr
+    assert "validation must have a weight above 0, for face, sfcn" in said
+
+
 def test_datasets_multiply(tmp_path):
     config = {
         "datasets": {

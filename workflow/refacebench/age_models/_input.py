@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from refacebench import reasons
-from refacebench.contracts import Aged, NotEnoughTraining, Option
+from refacebench.contracts import Aged, NotEnoughTraining, Option, ScanExcluded
 from refacebench.head import pose
 from refacebench.image import nifti
 from refacebench.image.geometry import coarse, grow
@@ -65,8 +65,10 @@ def prepare(volume: Volume, brain: np.ndarray, options: Mapping) -> np.ndarray:
 
     Raises
     ------
+    ScanExcluded
+        If the image shows nothing there: a bare brain has no face to look at.
     ValueError
-        If the mask is empty, or the image shows nothing there.
+        If the mask is empty.
     """
     if not brain.any():
         raise ValueError("no brain was found in the image, by which it would be laid on a template")
@@ -87,7 +89,7 @@ def prepare(volume: Volume, brain: np.ndarray, options: Mapping) -> np.ndarray:
         seen[_hidden(options["voxel_mm"])] = 0
     bright = seen > 0.1 * float(np.percentile(volume.data, 99))
     if bright.mean() < _LEAST_SHARE:
-        raise ValueError(f"the image shows no {options['input']}, so there is no age to see")
+        raise ScanExcluded(f"the image shows no {options['input']}, so there is no age to see")
     return np.clip(seen / float(seen[bright].mean()), 0, _BRIGHTEST).astype(np.float32)
 
 
@@ -129,7 +131,7 @@ def read(people: Sequence[Aged], options: Mapping) -> tuple[dict[str, np.ndarray
         try:
             volume, brain = nifti.read(person.path), nifti.read_mask(person.brain_path)
             ready[person.scan] = prepare(volume, brain, options)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ScanExcluded) as error:
             warnings.warn(f"{person.scan} is left out of training: {error}", stacklevel=2)
             left_out[person.scan] = reasons.clean(error, {"path": person.path})
     return ready, left_out

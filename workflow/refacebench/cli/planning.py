@@ -17,14 +17,18 @@ ABOVE CHANCE. How many it takes to show that an attack of a given true rate (--r
 than chance, and the fewest identified with which so many would show it.
 
 Exact binomial, one pick a participant: each is identified or not. The pipeline averages a choice
-over all sets of distractors, which is steadier, so that fewer are enough for a choice. For one
-attack; without correction for several."""
+over all sets of distractors, which is steadier, so that fewer are enough for a choice.
+
+With --attacks N every one of N attacks must be shown to be within the margin: no correction is
+needed for that, but the power that is left for each is 1 - (1 - power) / N. A study that looks for
+an attack above chance pays with its level instead: (1 - level) / N."""
 EXAMPLES = """examples:
   refacebench sample-size                         # picked from 5, margin 5 points
   refacebench sample-size --gallery 100           # named first among 100 people
   refacebench sample-size --options 5 --margin 10 --rate 40
   refacebench sample-size --chance 0              # nobody identified: a rate below 5 %
   refacebench sample-size --people 13             # what can be shown with 13
+  refacebench sample-size --attacks 4             # by every one of four attacks
 
 """ + common.CODES.format(good="printed", bad="(not used)")
 
@@ -56,6 +60,7 @@ def add(commands) -> None:
         "--level", type=float, default=95.0, metavar="PERCENT", help="one-sided level (95)"
     )
     parser.add_argument("--people", type=int, metavar="N", help="the people that there are")
+    parser.add_argument("--attacks", type=int, default=1, metavar="N", help="how many attacks (1)")
     parser.set_defaults(run=run)
 
 
@@ -75,19 +80,23 @@ def _rows(given: argparse.Namespace):
     """Yield pairs of words and a number."""
     what, chance = _asked(given)
     margin, level = given.margin / 100, given.level / 100
+    if given.attacks < 1:
+        raise ValueError("--attacks must be at least 1")
+    powers = [(f"power {p:g} %", 1 - (1 - p / 100) / given.attacks) for p in given.power]
+    of = f", each of {given.attacks} attacks" if given.attacks > 1 else ""
     yield f"{what}, chance", f"{100 * chance:.3g} %"
-    claim = f"less than {given.margin:g} points above chance ({given.level:g} %)"
-    for power in given.power:
-        n = planning.people_within(chance, margin, level, power / 100)
+    claim = f"less than {given.margin:g} points above chance ({given.level:g} %){of}"
+    for words, power in powers:
+        n = planning.people_within(chance, margin, level, power)
         most = int(planning.most_hits(n, chance + margin, level))
-        yield f"{claim}, power {power:g} %", f"{n} people, of whom at most {most} identified"
+        yield f"{claim}, {words}", f"{n} people, of whom at most {most} identified"
     if given.rate is not None:
-        for power in given.power:
-            rate = given.rate / 100
-            n = planning.people_above(chance, rate, level, power / 100)
-            least = int(planning.fewest_hits(n, chance, level))
+        strict = 1 - (1 - level) / given.attacks
+        for percent in given.power:
+            n = planning.people_above(chance, given.rate / 100, strict, percent / 100)
+            least = int(planning.fewest_hits(n, chance, strict))
             yield (
-                f"above chance, where the rate is {given.rate:g} %, power {power:g} %",
+                f"above chance, where the rate is {given.rate:g} %{of}, power {percent:g} %",
                 f"{n} people, of whom at least {least} identified",
             )
     yield (
@@ -95,17 +104,17 @@ def _rows(given: argparse.Namespace):
         f"{planning.nobody(margin, level)} people",
     )
     if given.people is not None:
-        yield from _at_hand(given.people, chance, level, given.power)
+        yield from _at_hand(given.people, chance, level, powers)
 
 
 def _at_hand(people: int, chance: float, level: float, powers):
     """Yield what so many people can show."""
     if people < 1:
         raise ValueError("--people must be at least 1")
-    for power in powers:
-        reach = 100 * planning.margin_within(people, chance, level, power / 100)
-        words = f"less than {reach:.1f} points above chance" if reach == reach else "nothing"
-        yield f"what {people} people can show, power {power:g} %", words
+    for words, power in powers:
+        reach = 100 * planning.margin_within(people, chance, level, power)
+        shown = f"less than {reach:.1f} points above chance" if reach == reach else "nothing"
+        yield f"what {people} people can show, {words}", shown
 
 
 def _asked(given: argparse.Namespace) -> tuple[str, float]:

@@ -10,9 +10,9 @@ lightly inside the shell (FWHM 2.67 mm); ``reface_plus`` has the skull in its sh
 What is this project's own: AFNI's shells are not used.  The shell is built at run time
 from the mean head, continued below its field of view
 (:mod:`refacebench.head.region`): a layer under its surface within face and
-ears.  The shared registration has 12 parameters; ``dof: 9`` takes the translation,
-rotation and three scales that are nearest to it at nose, lips, chin, eyes, brows and ears;
-``dof: 12`` takes it as it is.
+ears, with the tissue of a sharp head in that shape (:mod:`refacebench.head.sharp`).  The shared
+registration has 12 parameters; ``dof: 9`` takes the translation, rotation and three scales that
+are nearest to it at nose, lips, chin, eyes, brows and ears; ``dof: 12`` takes it as it is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from refacebench.head.shell import signed_shell
 from refacebench.image import geometry
 from refacebench.image.nifti import Volume
 
-VERSION = "1"
+VERSION = "2"
 MODES = ("deface", "reface", "reface_plus")
 OPTIONS = {
     "mode": Option(

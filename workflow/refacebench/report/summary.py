@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from refacebench.plot.numbers import number
@@ -258,6 +259,7 @@ def _globals_line(table: pd.DataFrame, criteria: Criteria, look: Look) -> str:
     tested = rows["region"].nunique()
     if not tested:
         return ""
+    largest = rows["mde_pct"].max()
     rows = rows[rows["p_holm"] < criteria.alpha]
     parts = []
     for variant in look.sort(rows["variant"]):
@@ -266,7 +268,11 @@ def _globals_line(table: pd.DataFrame, criteria: Criteria, look: Look) -> str:
         change = number(most["median_change_pct"], 1, True)
         parts.append(f"{variant} {len(mine)} ({region_label(most['region'])} {change} %)")
     if not parts:
-        return f" Whole-brain volumes that differ, of {tested}: none."
+        size = f"of up to {largest:.2g} %" if np.isfinite(largest) else "of any size"
+        return (
+            f" Whole-brain volumes that differ, of {tested}: none shown, but a change {size} may "
+            "have been missed."
+        )
     listed = shorten(parts, 8, "; ")
     return f" Whole-brain volumes that differ, of {tested} (largest change): {listed}."
 

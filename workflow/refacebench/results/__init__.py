@@ -38,9 +38,11 @@ Conventions of every table:
   counts scans.
 - Columns of completers leave failed scans out; ``*_all`` and ``share_over`` count them
   against the variant.
-- ``low`` and ``high`` (and ``<name>_low``, ``<name>_high``) are 95 % intervals: participant
-  bootstrap for means, medians and effect sizes, Wilson for shares, with the effective number
-  of scans where participants have several.
+- ``low`` and ``high`` (and ``<name>_low``, ``<name>_high``) are 95 % intervals over
+  participants, each by itself (:mod:`refacebench.statistics.intervals`,
+  ``docs/validation/intervals.md``); those of shares count fewer scans where participants have
+  several.
+- ``mde_*``, ``*_mde`` and ``*detectable`` are what a test would have found with the wanted power.
 - ``*_share`` and ``share_*`` lie in 0..1, ``*_pct`` in percent.
 - ``note`` begins with ``unavailable:`` in the rows of a variant whose program is missing; there
   ``n`` is 0, nothing is counted as failed and no test joins a family.
@@ -48,4 +50,4 @@ Conventions of every table:
 """
 
 #: Raise it when a table changes for the same measurements.
-VERSION = "7"
+VERSION = "8"

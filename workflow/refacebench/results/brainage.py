@@ -1,7 +1,8 @@
 """What a variant does to predicted brain age.
 
 ``shift`` is predicted(variant) - predicted(original) as the model says it, in
-years, ``shift_abs`` the mean of its absolute values, ``rescan_shift_abs`` the same
+years, ``shift_abs`` the mean of its absolute values, ``shift_mde`` the shift that would have
+been detected with the wanted power at alpha / family size, ``rescan_shift_abs`` the same
 between two sessions of a person.  No age-bias correction changes such a
 difference within a person but Cole's, which divides by the slope:
 ``shift_corrected`` is that, and empty for the others.  ``gap_raw`` is prediction -
@@ -28,7 +29,7 @@ from refacebench.brainage import shift_scale
 from refacebench.plot import dots
 from refacebench.plot.numbers import number
 from refacebench.plot.style import BAND, INK, Look, message_figure, pick_segmenter, styled
-from refacebench.results import words
+from refacebench.results import detectable, words
 from refacebench.results.cells import by_variant, count, with_interval
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
 from refacebench.statistics import paired
@@ -40,7 +41,7 @@ from refacebench.statistics.cohort import (
     segmenters_of,
 )
 from refacebench.statistics.criteria import Criteria
-from refacebench.statistics.intervals import bootstrap_mean
+from refacebench.statistics.intervals import mean_interval
 from refacebench.statistics.summaries import draws
 
 
@@ -75,10 +76,14 @@ def compute(
             )
     result = RESULT.frame(rows)
     result["p_holm"] = np.nan
-    result["family_size"] = np.nan
+    result[["family_size", "shift_mde"]] = np.nan
     for _, family in result.groupby("segmenter", sort=False):
         result.loc[family.index, "p_holm"] = paired.correct(family["p"], "holm")
-        result.loc[family.index, "family_size"] = int(family["p"].notna().sum())
+        size = int(family["p"].notna().sum())
+        result.loc[family.index, "family_size"] = size
+        result.loc[family.index, "shift_mde"] = detectable.shifts(
+            family["n"], family["shift_sd"], size, criteria
+        )
     return result
 
 
@@ -97,7 +102,7 @@ def _row(
         "n": persons[new.notna()].nunique(),
         "n_scans": int(new.notna().sum()),
         "n_failed": int((reference.notna() & new.isna()).sum()),
-        **_mean("mae", error, options),
+        **_mean("mae", error, options, least=0.0),
     }
     for name, gap in gaps.items():
         row |= _mean(name, by_participant(gap, persons), options)
@@ -111,7 +116,7 @@ def _row(
         **_mean("shift", shift, options),
         **_mean("shift_corrected", shift / scale, options),
         "shift_sd": shift.std(ddof=1) if len(shift) > 1 else np.nan,
-        **_mean("shift_abs", by_participant(change.abs(), persons), options),
+        **_mean("shift_abs", by_participant(change.abs(), persons), options, least=0.0),
         "p": paired.wilcoxon(shift, criteria.zero_method)[1],
         **_mean("mae_change", worse, options),
     }
@@ -123,8 +128,10 @@ def _reference(table: pd.DataFrame, name: str) -> pd.Series:
     return table[f"ref_{name}"]
 
 
-def _mean(name: str, values: pd.Series, options: dict[str, Any]) -> dict[str, Any]:
-    low, high = bootstrap_mean(values, **options)
+def _mean(
+    name: str, values: pd.Series, options: dict[str, Any], least: float = -np.inf
+) -> dict[str, Any]:
+    low, high = mean_interval(values, **options, least=least)
     mean = float(values.mean()) if len(values) else np.nan
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
@@ -170,7 +177,8 @@ def caption(view: View) -> str:
         "Holm-corrected over the variants of a segmenter.",
         *_models(table),
         words.rests(view, table),
-        words.intervals(view.criteria),
+        detectable.missed(table["shift_mde"], "a mean shift", "years", view.criteria),
+        words.intervals(view.criteria, table),
         words.engines(view.tables.get("quality")),
     )
 
@@ -265,6 +273,7 @@ def printed(view: View) -> Printed:
     if table["mae"].isna().all():
         return [], []
     columns = ["Variant", "n (failed)", "Mean shift (years)", "Mean absolute shift", "p (Holm)",
+               "Detectable shift (years)",
                "Mean absolute error (years)", "Change of error"]  # fmt: skip
     rows = []
     for label, mine in by_variant(table, look):
@@ -276,6 +285,7 @@ def printed(view: View) -> Printed:
                 with_interval(row, "shift", "shift_low", "shift_high", 2, True),
                 with_interval(row, "shift_abs", "shift_abs_low", "shift_abs_high", 2),
                 number(row["p_holm"], 3),
+                number(row["shift_mde"], 2),
                 with_interval(row, "mae", "mae_low", "mae_high", 2),
                 number(row["mae_change"], 2, True),
             ]
@@ -298,7 +308,7 @@ RESULT = Result(
     columns="""
         variant segmenter n n_scans n_failed mae mae_low mae_high
         shift shift_low shift_high shift_sd shift_abs shift_abs_low shift_abs_high
-        p p_holm family_size mae_change mae_change_low mae_change_high
+        p p_holm family_size shift_mde mae_change mae_change_low mae_change_high
         shift_corrected shift_corrected_low shift_corrected_high
         gap_raw gap_raw_low gap_raw_high gap_corrected gap_corrected_low gap_corrected_high
         rescan_shift_abs n_rescan

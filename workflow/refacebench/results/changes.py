@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from refacebench.results import words
+from refacebench.results import detectable, words
 from refacebench.results.result import STATISTICS, Result, View
 from refacebench.results.volume_tests import CHANGED, changed_scans, share_over
 from refacebench.statistics.cohort import each
@@ -51,6 +51,7 @@ def caption(view: View) -> str:
         f"original{view.by}. In share_over failed scans count as changed; "
         "share_over_completers leaves them out.",
         words.rests(view, view.rows("changes")),
+        detectable.unseen(view.rows("changes")["n"].max(), "Such a change", view.criteria),
         words.shares(view.criteria),
         words.engines(view.tables.get("quality")),
     )

@@ -21,6 +21,7 @@ from refacebench.statistics.attacks import Evaluation, evaluate_all
 from refacebench.statistics.cohort import assemble, check, once, segmenters_of, variants_of
 from refacebench.statistics.comparisons import Comparisons
 from refacebench.statistics.criteria import Criteria
+from refacebench.statistics.galleries import people_of
 from refacebench.statistics.protocol import Protocol
 
 
@@ -292,11 +293,13 @@ def read_attacked(given: Any, asked: Any) -> Attacked:
     """
     protocol, criteria = Protocol.from_config(asked.config), Criteria.from_config(asked.config)
     more: list[Comparisons] = []
+    gallery, queries = manifest.read_many(given.enrolled), manifest.read_many(given.attacked)
+    people = people_of(gallery, queries)
     return Attacked(
-        evaluate_all(_each(given.attacks, more), protocol, criteria, asked.floors),
+        evaluate_all(_each(given.attacks, more), protocol, criteria, asked.floors, people),
         more,
-        manifest.read_many(given.enrolled),
-        manifest.read_many(given.attacked),
+        gallery,
+        queries,
         catalogue.read(given.volumes),
         protocol,
         criteria,

@@ -33,14 +33,14 @@ def compute(
             here = table[has_reference(table, structure)]
             for name in ("dice", "iou"):
                 values = measure(here, f"{name}_{structure}")
-                everyone = summary(values.fillna(0.0), here["participant"], criteria)
+                everyone = summary(values.fillna(0.0), here["participant"], criteria, 0.0, 1.0)
                 rows.append(
                     {
                         "variant": variant,
                         "segmenter": segmenter,
                         "structure": structure,
                         "measure": name,
-                        **summary(values, here["participant"], criteria),
+                        **summary(values, here["participant"], criteria, 0.0, 1.0),
                         "n_failed": int(values.isna().sum()),
                         "median": median(by_participant(values, here["participant"])),
                         "mean_all": everyone["mean"],
@@ -62,7 +62,7 @@ def caption(view: View) -> str:
         "measuring stick. In the column 'all' (mean_all) a failed scan counts as zero; the other "
         "columns are of completers.",
         words.rests(view, table),
-        words.intervals(view.criteria),
+        words.intervals(view.criteria, table),
         words.engines(view.tables.get("quality")),
     )
 

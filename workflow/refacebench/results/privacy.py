@@ -3,7 +3,9 @@
 How people are counted, ties, tests and intervals: :mod:`~refacebench.statistics.attacks`.
 ``rank1``, ``rank_k`` and ``choice`` are of all participants, those without a score
 counted as not named; ``*_completers`` are of the ``n_completers`` with a score, and so are the
-tests.  ``n_failed`` counts queries.  ``n_expected`` participants were planned, ``shortfall``
+tests.  ``n_failed`` counts queries.  ``n_matched`` queries had distractors that were all alike on
+something, ``matched_on`` says how many on what; how people are matched:
+:mod:`~refacebench.statistics.galleries`.  ``n_expected`` participants were planned, ``shortfall``
 says why there are fewer, or fewer queries or people in the gallery.
 
 ``measure`` is the primary one: ``p`` tests its ``*_completers`` against chance, ``p_holm`` is
@@ -24,11 +26,12 @@ import numpy as np
 import pandas as pd
 
 from refacebench.plot import dots
-from refacebench.plot.numbers import NO_VALUE, number
+from refacebench.plot.numbers import NO_VALUE, number, percent
 from refacebench.plot.style import FAINT, INK, WIDTH, Look, message_figure, new_figure, styled
 from refacebench.results import words
 from refacebench.results.cells import by_variant, with_interval
 from refacebench.results.result import ATTACKS, Figure, Heading, Printed, Result, View
+from refacebench.statistics import galleries
 from refacebench.statistics.attack_tables import SETTING_WORDS, attackers, main_rows, main_setting
 from refacebench.statistics.attacks import Evaluation
 from refacebench.statistics.criteria import Criteria
@@ -77,7 +80,8 @@ def caption(view: View) -> str:
         f"({_galleries(table)}; chance of rank 1: {_chances(table)}). other_session: the person's "
         "original is from another session; same_scan: from the very same scan, which is easier. "
         f"choice: picked from {options} (chance {100 / options:.0f} %), in expectation over all "
-        "sets of distractors; choice_reverse: the other way round, one original and "
+        f"sets of distractors{_matching(table)}; choice_reverse: the other way round, one original "
+        "and "
         f"{options} scans of the variant (as in CP-GAN); rank_k: among the first {k}; area: under "
         "the top-alpha curve (ignorance: 0.5); verified: true accepts at "
         f"{100 * first['false_accept']:g} % false ones.",
@@ -87,10 +91,35 @@ def caption(view: View) -> str:
         words.missing_people(table),
         _tests(table, view.criteria),
         _resplits(table),
-        words.intervals(view.criteria),
-        "Intervals of rank 1 and rank k are widened to Clopper-Pearson's; those of choices are "
-        "Gaffke's bounds, which are the same for plain hits.",
+        "Intervals of rates and of the area under the top-alpha curve: "
+        f"{100 * view.criteria.level:g} % each, Gaffke's bounds, which are Clopper-Pearson's for "
+        "plain hits.",
+        words.resampled(view.criteria),
     )
+
+
+def is_matched(table: pd.DataFrame) -> bool:
+    """Tell whether any choice had distractors of the same site, sex or age band."""
+    told = table.get("matched_on", pd.Series(dtype=str)).fillna("")
+    return bool(((told != "") & ~told.str.match(f"{galleries.NOTHING}: [0-9]+$")).any())
+
+
+def _matching(table: pd.DataFrame) -> str:
+    """Return how distractors were matched, as a part of a sentence."""
+    if not is_matched(table):
+        return " from everybody (nothing was known or asked to match people on)"
+    return (
+        " of the same site, sex and age band as far as there are enough such people (matched_on "
+        "says of how many queries); choice_unmatched: distractors from everybody; rank1_matched: "
+        "named first among all people like the person, of whom there is at least one where "
+        "anybody is like them; site_sex: a control that sees only site and sex, on the same queries"
+    )
+
+
+def _within(table: pd.DataFrame) -> str:
+    """Return within what people swapped identities; empty for among all."""
+    told = [text for text in table["swapped_within"].dropna().unique() if text]
+    return f" with others of the same {', or of the same '.join(told)}" if told else ""
 
 
 def _tests(table: pd.DataFrame, criteria: Criteria) -> str:
@@ -98,7 +127,8 @@ def _tests(table: pd.DataFrame, criteria: Criteria) -> str:
     first = table.loc[table["measure"].notna()].iloc[0]
     return (
         f"The primary measure is {MEASURES[first['measure']]}: tests, stars and verdicts are of it "
-        "alone. p: exact test, more than chance (people swap identities); p_holm: corrected over "
+        f"alone. p: exact test, more than chance (people swap identities{_within(table)}); p_holm: "
+        "corrected over "
         "all attacks on methods of a setting; controls are a family of their own (family), so "
         "that they shelter no method. Not shown to be above chance is not safe: "
         "above_chance_at_most says how far above it the rate may be "
@@ -290,6 +320,9 @@ def _attack_cell(by: pd.DataFrame, attacker: str, name: str, criteria: Criteria)
         return NO_VALUE
     row = by.loc[attacker]
     text = with_interval(row, name, f"{name}_low", f"{name}_high", 0, scale=100)
+    everybody = row.get("choice_unmatched_completers", np.nan)
+    if name == "choice_completers" and is_matched(by) and np.isfinite(everybody):
+        text += f"; all {percent(everybody)}"
     if name == f"{row['measure']}_completers" and row["p_holm"] < criteria.alpha:
         text = text.replace(" [", "* [", 1)
     if row["n_undetected"] > 0 and name != "rank1_completers":
@@ -297,12 +330,22 @@ def _attack_cell(by: pd.DataFrame, attacker: str, name: str, criteria: Criteria)
     return text
 
 
+def _all(view: View) -> str:
+    """Return what stands behind "all" in a cell; nothing where nobody was matched."""
+    if not is_matched(view.rows("privacy")):
+        return ""
+    return (
+        " pictures to choose from are of people of the same site, sex and age band where there "
+        "are enough, all: of anybody;"
+    )
+
+
 def _numbers(view: View) -> str:
     """Return the caption of the page's table below the figure."""
     return (
         f"The numbers of the figure in percent; {words.brackets(view)}; n: participants; "
-        "(failed): those "
-        "whom an attacker could not compare, in none of its rates; *: more often than chance "
+        "(failed): those whom an attacker could not compare, in none of its rates;"
+        f"{_all(view)} *: more often than chance "
         "(exact test of the primary measure, corrected over all attacks on methods, of controls "
         f"over those on controls: Holm p < {view.criteria.alpha:g}). Intervals are not corrected. "
         "No star is no evidence of safety: the last column says how far above chance the worst "
@@ -322,11 +365,20 @@ RESULT = Result(
         chance rank1 rank1_low rank1_high rank1_band_low rank1_band_high
         rank1_completers rank1_completers_low rank1_completers_high
         rank1_detected p_rank1 rank1_critical rank1_detectable
+        rank1_matched_chance rank1_matched rank1_matched_low rank1_matched_high
+        rank1_matched_completers rank1_matched_completers_low rank1_matched_completers_high
+        p_rank1_matched
         k chance_k rank_k rank_k_low rank_k_high
         rank_k_completers rank_k_completers_low rank_k_completers_high
         n_options choice_chance choice choice_low choice_high choice_band_low choice_band_high
         choice_completers choice_completers_low choice_completers_high
+        n_matched matched_on swapped_within
+        choice_unmatched choice_unmatched_low choice_unmatched_high
+        choice_unmatched_completers choice_unmatched_completers_low
+        choice_unmatched_completers_high
         choice_reverse choice_reverse_low choice_reverse_high
+        choice_reverse_unmatched choice_reverse_unmatched_low choice_reverse_unmatched_high
+        site_sex_choice site_sex_choice_unmatched site_sex_rank1 site_sex_rank1_matched
         measure family family_size p p_holm critical detectable
         above_chance_at_most margin_points within_margin
         median_rank area area_low area_high area_band_low area_band_high p_area p_area_holm
@@ -341,7 +393,7 @@ RESULT = Result(
         variant attacker setting n n_failed n_gallery n_undetected chance
         rank1_completers rank1_completers_low rank1_completers_high
         choice_completers choice_completers_low choice_completers_high
-        measure p_holm above_chance_at_most area eer verified
+        choice_unmatched_completers n_matched measure p_holm above_chance_at_most area eer verified
     """,
     heading=HEADING,
     order=110,

@@ -1,6 +1,6 @@
 """Points of the CMC, top-alpha and ROC curves of attackers.
 
-With bootstrap intervals (``low``, ``high``) or ranges over resplits (``band_*``).
+With pointwise intervals (``low``, ``high``) or ranges over resplits (``band_*``).
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ def caption(view: View) -> str:
         "Top-alpha curves: the share of queries whose person is among the first part of the "
         "ranking; ignorance gives the diagonal. ROC: true against false accepts over all "
         "thresholds of the distance. Of queries that could be compared. Bands: over resplits "
-        "where an attacker is trained, else pointwise bootstrap over participants.",
-        words.intervals(view.criteria),
+        "where an attacker is trained, else pointwise intervals over participants, those of "
+        "top-alpha curves as for rates (table privacy).",
+        words.resampled(view.criteria),
     )
 
 
@@ -103,7 +104,7 @@ def _dash(variant: str) -> Any:
 def _line(axes: Any, rows: pd.DataFrame, look: Look, variant: str) -> None:
     rows = rows.sort_values("x")
     colour = look.colour(variant)
-    # The resplits' band where there is one, else the participants' bootstrap.
+    # The resplits' band where there is one, else the participants' interval.
     pair = ("band_low", "band_high") if rows["band_low"].notna().any() else ("low", "high")
     if rows[pair[0]].notna().any():
         axes.fill_between(rows["x"], rows[pair[0]], rows[pair[1]], color=colour, alpha=0.07,

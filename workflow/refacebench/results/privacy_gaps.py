@@ -5,10 +5,10 @@ participants who could be compared behind both: ``gap`` is ``rate`` (of ``varian
 ``other_rate`` (of ``other``), with interval (:mod:`~refacebench.statistics.gaps`); above zero
 people are identified more often behind ``variant``, which is the one that is identified more.
 ``attacker`` is ``worst case`` for the gap between the worst attacks, over all attackers but those
-that look at no face, and all routes; rates are there above the chance of their attack.  A refaced
-method has the worst case of its defacer, so that each defacer stands there once, for all of its
-methods.  ``p_holm`` is corrected over all pairs of one setting and attacker (``family_size``);
-intervals are not.
+that look at no face, and all routes; rates are there those of the attack that looks worst, less
+its chance, and the interval allows for its choice.  A refaced method has the worst case of its
+defacer, so that each defacer stands there once, for all of its methods.  ``p_holm`` is corrected
+over all pairs of one setting and attacker (``family_size``); intervals are not.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from refacebench.statistics import paired
 from refacebench.statistics.attack_tables import is_control, main_setting
 from refacebench.statistics.attacks import Evaluation
 from refacebench.statistics.criteria import Criteria
-from refacebench.statistics.gaps import Gap, paired_gap, worst_gap
+from refacebench.statistics.gaps import Gap, Reached, largest, paired_gap, worst_gap
 from refacebench.statistics.protocol import Protocol
 from refacebench.statistics.routes import completers, declared_measure
 from refacebench.vocabulary import SETTINGS, split_variant
@@ -72,14 +72,16 @@ def _worst(
     results: Sequence[Evaluation], methods: Sequence[str], measure: str, criteria: Criteria
 ) -> Iterator[dict[str, Any]]:
     """Return the gaps between worst cases, of which each defacer has one."""
-    firsts = {split_variant(variant)[0]: variant for variant in reversed(methods)}
-    names = [firsts[defacer] for defacer in dict.fromkeys(split_variant(v)[0] for v in methods)]
-    routes = {variant: completers(results, variant, measure) for variant in names}
+    names: dict[str, str] = {}
+    for variant in methods:
+        defacer = split_variant(variant)[0]
+        names[defacer] = variant if variant == defacer else names.get(defacer, variant)
+    routes = {variant: completers(results, variant, measure) for variant in names.values()}
     routes = {variant: found for variant, found in routes.items() if found.rates.size}
     for a, b in combinations(routes, 2):
         both = routes[a].rates.index.intersection(routes[b].rates.index)
         rates = [
-            (found.rates.loc[both].mean().to_numpy() - found.chances).max()
+            largest(Reached(found.rates.loc[both], found.chances))
             for found in (routes[a], routes[b])
         ]
         yield _row(a, b, rates, worst_gap(routes[a], routes[b], criteria))

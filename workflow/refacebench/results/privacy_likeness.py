@@ -15,15 +15,17 @@ import numpy as np
 import pandas as pd
 
 from refacebench.plot.numbers import NO_VALUE, number
-from refacebench.results import words
+from refacebench.results import detectable, words
 from refacebench.results.cells import by_variant, count, with_interval
 from refacebench.results.privacy import HEADING
 from refacebench.results.result import ATTACKS, Printed, Result, View
 from refacebench.statistics import paired
+from refacebench.statistics.attack_tables import is_control
 from refacebench.statistics.cohort import by_participant
 from refacebench.statistics.comparisons import Comparisons
 from refacebench.statistics.criteria import Criteria
-from refacebench.statistics.intervals import bootstrap_mean, share
+from refacebench.statistics.intervals import mean_interval, share
+from refacebench.statistics.summaries import draws
 from refacebench.vocabulary import ORIGINAL, PICTURE_CONTROLS
 
 DISTANCES = {"true": "query_true_mm", "average": "query_average_mm"}
@@ -33,7 +35,8 @@ def compute(found: Sequence[Comparisons], criteria: Criteria) -> pd.DataFrame:
     """Return the table ``privacy_likeness``: one row an attacker and variant that has both.
 
     ``difference_mm`` is true minus average: below zero the variant is closer.
-    Wilcoxon signed-rank over participants' means; Holm's family: all rows.
+    Wilcoxon signed-rank over participants' means; Holm's families: the methods, and the
+    controls, which would else shelter them.
     ``closer_share``: participants whose variant is closer than the average face.
     """
     rows = [
@@ -43,9 +46,14 @@ def compute(found: Sequence[Comparisons], criteria: Criteria) -> pd.DataFrame:
         and set(DISTANCES.values()) <= set(scores.extra)
     ]
     table = RESULT.frame(rows)
-    if len(table):
-        table["p_holm"] = paired.correct(table["p"], "holm")
-        table["family_size"] = int(table["p"].notna().sum())
+    table["difference_mde"] = np.nan
+    for _, family in table.groupby(table["variant"].map(is_control).astype(bool)):
+        table.loc[family.index, "p_holm"] = paired.correct(family["p"], "holm")
+        size = int(family["p"].notna().sum())
+        table.loc[family.index, "family_size"] = size
+        table.loc[family.index, "difference_mde"] = detectable.shifts(
+            family["n"], family["difference_sd"], size, criteria
+        )
     return table
 
 
@@ -69,12 +77,13 @@ def _row(scores: Comparisons, criteria: Criteria) -> dict[str, Any]:
         "p": paired.wilcoxon(values["difference"], criteria.zero_method)[1],
     }
     for name, series in values.items():
-        low, high = bootstrap_mean(
-            series, n_boot=criteria.n_boot, seed=criteria.seed, level=criteria.level
-        )
+        least = -np.inf if name == "difference" else 0.0
+        low, high = mean_interval(series, **draws(criteria), least=least)
         mean = float(series.mean()) if len(series) else np.nan
         row |= {f"{name}_mm": mean, f"{name}_low": low, f"{name}_high": high}
-    closer = values["difference"] < 0
+    difference = values["difference"]
+    row["difference_sd"] = difference.std(ddof=1) if len(difference) > 1 else np.nan
+    closer = difference < 0
     row["closer_share"], row["closer_low"], row["closer_high"] = share(
         closer, closer.index, criteria.level
     )
@@ -88,9 +97,13 @@ def caption(view: View) -> str:
         "of all other participants (Gao et al. 2025), each capped (`cap_mm` of the attacker). A "
         "difference below zero: the variant is nearer to this very person than to others. One "
         "above zero does not mean that nobody is recognised: the attacks say that. Wilcoxon "
-        "signed-rank over participants, Holm-corrected over all rows.",
+        "signed-rank over participants, Holm-corrected over all methods, and apart over the "
+        "controls. Intervals are not corrected.",
         words.cohort(view.tables["privacy_likeness"]),
-        words.intervals(view.criteria),
+        detectable.missed(
+            view.tables["privacy_likeness"]["difference_mde"], "a difference", "mm", view.criteria
+        ),
+        words.intervals(view.criteria, view.tables["privacy_likeness"]),
     )
 
 
@@ -99,7 +112,7 @@ def printed(view: View) -> Printed:
     table, look = view.rows("privacy_likeness"), view.look
     columns = ["Variant", "n (failed)", "Distance to the true face (mm)",
                "of the average face (mm)", "Difference (mm)", "Closer than the average face",
-               "p (Holm)"]  # fmt: skip
+               "p (Holm)", "Detectable difference (mm)"]  # fmt: skip
     rows = []
     for label, mine in by_variant(table, look):
         row = mine.iloc[0]
@@ -113,6 +126,7 @@ def printed(view: View) -> Printed:
                 with_interval(row, "difference_mm", "difference_low", "difference_high", 2, True),
                 closer if closer == NO_VALUE else closer.replace(" [", " % [", 1),
                 number(row["p_holm"], 3),
+                number(row["difference_mde"], 2),
             ]
         )
     return columns, rows
@@ -125,7 +139,7 @@ RESULT = Result(
     columns="""
         variant attacker n n_queries n_failed true_mm true_low true_high
         average_mm average_low average_high difference_mm difference_low difference_high
-        closer_share closer_low closer_high p p_holm family_size
+        difference_sd closer_share closer_low closer_high p p_holm family_size difference_mde
     """,
     compute=lambda given, _: compute(given.more, given.criteria),
     caption=caption,

@@ -18,13 +18,14 @@ from refacebench.vocabulary import ORIGINAL, OTHER_SESSION, PICTURE_CONTROLS, SK
 
 BLURRED, BLACK = PICTURE_CONTROLS
 #: What a warning is about.
-LEAK, WEAK, BLIND, NOT_RUN, MISSING, SMALL, EASY, NO_LANDMARK = (
+LEAK, WEAK, BLIND, NOT_RUN, MISSING, SMALL, UNMATCHED, EASY, NO_LANDMARK = (
     "leak",
     "weak_attack",
     "blind_attack",
     "not_attacked",
     "missing_control",
     "small_gallery",
+    "unmatched",
     "same_scan_only",
     "no_landmark",
 )
@@ -40,6 +41,7 @@ def compute(results: Sequence[Evaluation], protocol: Protocol, criteria: Criteri
     recognises the person from BLACK images, by the primary measure or by the ranks (Holm over
     both tests and all attackers and settings).  ``blind_attack``: more than half of the
     ORIGINAL could not be compared.  ``not_attacked``: an attacker has no score at all on a variant.
+    ``unmatched``: half or more of the ORIGINAL had distractors of other sites, sexes and ages.
     ``missing_control``, ``same_scan_only``, ``small_gallery`` and
     ``no_landmark`` say what could not be checked or compared.
     """
@@ -56,8 +58,8 @@ def compute(results: Sequence[Evaluation], protocol: Protocol, criteria: Criteri
         rows += _not_run(attacker, mine)
         rows += _sessions_warning(attacker, mine)
         rows += _gallery_warning(attacker, mine, protocol)
-    rows += _leaks(results, criteria) + _landmarks(results)
-    order = (LEAK, WEAK, BLIND, NOT_RUN, MISSING, SMALL, EASY, NO_LANDMARK)
+    rows += _leaks(results, criteria) + _landmarks(results) + _unmatched(results)
+    order = (LEAK, WEAK, BLIND, NOT_RUN, MISSING, SMALL, UNMATCHED, EASY, NO_LANDMARK)
     place = {kind: i for i, kind in enumerate(order)}
     return RESULT.frame(sorted(rows, key=lambda row: place[row["kind"]]))
 
@@ -80,6 +82,35 @@ def _landmarks(results: Sequence[Evaluation]) -> list[dict[str, Any]]:
         for name, message in messages.items()
         if name not in seen
     ]
+
+
+def _unmatched(results: Sequence[Evaluation]) -> list[dict[str, Any]]:
+    """Say of the setting that counts where too few people could be compared with people like them.
+
+    Every attacker has the same people, so that one warning says it of all.
+    """
+    rows = [r.row for r in results if r.row["variant"] == ORIGINAL and _attacked(r.row)]
+    rows = [row for row in rows if row["matched_on"] and np.isfinite(row["choice_completers"])]
+    if not rows:
+        return []
+    row = max(rows, key=lambda row: (row["setting"] == OTHER_SESSION, row["n_queries"]))
+    n, alone = row["n_queries"] - row["n_failed"], row["site_sex_choice"]
+    if 2 * row["n_matched"] > n:
+        return []
+    if not np.isfinite(alone):
+        message = (
+            "neither site nor sex of anybody is known, so that nobody was compared with people "
+            "like them: an attack that sees only the scanner may look as if it knew faces. Give "
+            "participants.tsv the columns site and sex"
+        )
+    else:
+        message = (
+            f"only {row['n_matched']} of {n} originals could be compared with people who are all "
+            "like them (same site, sex or age band): there are too few. An attack that sees only "
+            f"site and sex picks {100 * alone:.0f} % (chance {100 * row['choice_chance']:.0f} %); "
+            "a rate up to that needs no face"
+        )
+    return [_warning(UNMATCHED, "", ORIGINAL, row["setting"], {}, message + ".")]
 
 
 def _attacked(row: Mapping[str, Any]) -> bool:

@@ -34,7 +34,7 @@ from refacebench.results.yardstick import (
 )
 from refacebench.statistics.cohort import rescan_pairs, segmenters_of
 from refacebench.statistics.criteria import Criteria
-from refacebench.statistics.intervals import bootstrap_mean
+from refacebench.statistics.intervals import mean_interval
 from refacebench.statistics.summaries import draws
 
 #: Whose true volume stands in for one that has no true labels: the lobes'.
@@ -55,7 +55,7 @@ def compute(measurements: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
         for region in FAMILIES:
             yardstick = yardsticks[segmenter, region]
             persons = yardstick.rescans.values
-            low, high = bootstrap_mean(persons, **draws(criteria))
+            low, high = mean_interval(persons, **draws(criteria), least=0.0)
             margin, source = yardstick.margin
             rows.append(
                 {
@@ -101,7 +101,7 @@ def caption(view: View) -> str:
         _bound(table, criteria),
         noise(table, criteria),
         words.cohort(table) if rescanned else NO_RESCAN,
-        words.intervals(criteria) + " They are not adjusted for the number of volumes.",
+        words.intervals(criteria, table),
     )
 
 

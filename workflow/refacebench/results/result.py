@@ -248,5 +248,5 @@ TEXTS = """
     version structure measure region family site step margin_source correction note
     part made_by failure contrast
     attacker trained_on setting curve kind control message worst_attacker worst_route floor_attacker
-    worst_volume file rater question shortfall
+    worst_volume file rater question shortfall matched_on swapped_within
 """

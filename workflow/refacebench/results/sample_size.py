@@ -99,8 +99,8 @@ def caption(view: View) -> str:
         "one method); reachable: the smallest margin that so many can show with a power of 80 %.",
         "One pick a person is assumed. The pipeline averages over all sets of distractors, which "
         "is steadier, so that fewer are enough for a choice; the numbers are on the safe side. "
-        "All of it holds for one attack and without correction; for several attacks or methods "
-        "more are needed. `refacebench sample-size` answers other questions.",
+        "All of it holds for one attack; where all of several must be within the margin, more are "
+        "needed (`refacebench sample-size --attacks`).",
     )
 
 

@@ -238,5 +238,7 @@ def originals_line(tables: Tables, level: float = 0.95) -> str:
         f"originals attacker {worst.attacker} {worst.does} in {worst.interval}"
     )
     if not worst.beats:
-        text += ", no better than chance: so that it fails on other variants means nothing"
+        text += (
+            ", not shown to be better than chance: that it fails on other variants means nothing"
+        )
     return f"{text}."

@@ -41,7 +41,7 @@ def compute(once: pd.DataFrame, criteria: Criteria, variants: Sequence[str]) -> 
                             "site": place,
                             "measure": name,
                             "region": region,
-                            **summary(values, here["participant"], criteria),
+                            **summary(values, here["participant"], criteria, -1.0, 1.0),
                             "n_failed": int(values.isna().sum()),
                         }
                     )
@@ -56,7 +56,7 @@ def caption(view: View) -> str:
         "are scans, larger marks the means of sites. High similarity in the face region is no "
         "virtue in itself: it may mean that the face is still there.",
         words.rests(view, view.tables["similarity"]),
-        words.intervals(view.criteria),
+        words.intervals(view.criteria, view.tables["similarity"]),
         words.engines(view.tables.get("quality")),
     )
 

@@ -262,9 +262,9 @@ def caption(view: View) -> str:
         words.missing_people(table),
         f"Intervals ({100 * view.criteria.level:g} %): identification, small-sample bounds of the "
         "routes (Clopper-Pearson for hits, Gaffke's for choices), the lower ones "
-        "Bonferroni-corrected over the routes; volumes, from the largest of the lower ends (exact, "
-        "corrected over all volumes) to the largest of the upper ends (percentile bootstrap over "
-        f"participants). {view.criteria.n_boot} resamples and swaps, seed {view.criteria.seed}.",
+        "Bonferroni-corrected over the routes; volumes, from the largest of the lower ends "
+        "(corrected over all volumes) to the largest of the upper ends, both exact for medians. "
+        f"{view.criteria.n_boot} resamples and swaps, seed {view.criteria.seed}.",
     )
 
 

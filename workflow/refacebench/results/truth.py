@@ -40,7 +40,7 @@ def compute(
                         "variant": variant,
                         "segmenter": segmenter,
                         "structure": structure,
-                        **summary(values, here["participant"], criteria),
+                        **summary(values, here["participant"], criteria, 0.0, 1.0),
                         "n_failed": int(values.isna().sum()),
                     }
                 )
@@ -56,7 +56,7 @@ def caption(view: View) -> str:
         "with them on untouched scans; where the labels come from a segmenter themselves (see what "
         "is said of the data set) that is not its error. Failed scans have no part in the means.",
         words.rests(view, table),
-        words.intervals(view.criteria),
+        words.intervals(view.criteria, table),
         words.engines(view.tables.get("quality")),
     )
 

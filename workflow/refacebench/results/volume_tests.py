@@ -16,9 +16,9 @@ from refacebench.results.yardstick import Yardsticks, fixed, margins
 from refacebench.statistics import paired
 from refacebench.statistics.cohort import by_participant, has_reference, measure
 from refacebench.statistics.criteria import Criteria
-from refacebench.statistics.intervals import bootstrap_median, exact_median, share
+from refacebench.statistics.intervals import exact_median, share
 from refacebench.statistics.margin import Yardstick
-from refacebench.statistics.summaries import draws, median
+from refacebench.statistics.summaries import median
 from refacebench.statistics.unavailable import present
 from refacebench.vocabulary import GLOBALS, REGIONS
 
@@ -63,11 +63,11 @@ def _volume_row(
     old = table.get(f"ref_vol_{region}", new).where(new.notna())
     change = by_participant((new - old) / old * 100, persons).to_numpy()
     difference = by_participant(new - old, persons).to_numpy()
-    low, high = bootstrap_median(change, **draws(criteria))
+    low, high = exact_median(change, criteria.level)
     at_once = 1 - (1 - criteria.level) / len(FAMILIES)
     low_joint, high_joint = exact_median(change, at_once)
     statistic, p = paired.wilcoxon(difference, criteria.zero_method)
-    rb_low, rb_high = paired.rank_biserial_interval(difference, **draws(criteria))
+    rb_low, rb_high = paired.rank_biserial_interval(difference, level=criteria.level)
     over = (new - old).abs() > old * criteria.threshold_pct / 100
     margin, source = yardstick.margin
     return {
@@ -222,6 +222,6 @@ def minimum(table: pd.DataFrame, criteria: Criteria) -> str:
     others = "the other variants" if hopeless else "variants"
     return text + (
         f"Change that would be found with {100 * criteria.power:g} % power at level "
-        f"{criteria.alpha:g} / family size (median over regions and {others}): "
-        f"{finite.median():.2g} %."
+        f"{criteria.alpha:g} / family size (median over regions and {others}, if differences are "
+        f"normal): {finite.median():.2g} %. Smaller ones would probably have been missed."
     )

@@ -30,7 +30,7 @@ import pandas as pd
 from refacebench.plot.numbers import NO_VALUE, number
 from refacebench.plot.style import Look
 from refacebench.plot.volumes import draw, draw_globals, is_true, region_label
-from refacebench.results import words
+from refacebench.results import detectable, words
 from refacebench.results.cells import by_variant, count, with_interval
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
 from refacebench.results.volume_tests import (
@@ -43,7 +43,7 @@ from refacebench.results.volume_tests import (
 from refacebench.results.yardstick import margins, yardsticks_of
 from refacebench.statistics.cohort import each
 from refacebench.statistics.criteria import Criteria
-from refacebench.vocabulary import REGIONS
+from refacebench.vocabulary import GLOBALS, REGIONS
 
 HEADING = Heading(
     "volumes",
@@ -52,7 +52,6 @@ HEADING = Heading(
     order=610,
     by_segmenter=True,
 )
-_COUNTS = ("differ", "differ_bh", "equivalent", "equivalent_fixed")
 COLUMNS = """
     variant segmenter region family n n_scans n_failed
     median_original_ml median_variant_ml median_change_pct low high low_joint high_joint
@@ -88,8 +87,7 @@ def significant_regions(volumes: pd.DataFrame, alpha: float) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Index variant; ``tested``, ``differ`` (Holm), ``differ_bh``, ``equivalent``,
-        ``equivalent_fixed``.
+        Index variant; ``tested``, ``differ`` (Holm), ``differ_bh``, ``equivalent``.
     """
     rows = volumes[volumes["region"].isin(REGIONS) & (volumes["variant"] != "original")]
     counts = pd.DataFrame(
@@ -99,7 +97,6 @@ def significant_regions(volumes: pd.DataFrame, alpha: float) -> pd.DataFrame:
             "differ": rows["p_holm"] < alpha,
             "differ_bh": rows["p_bh"] < alpha,
             "equivalent": is_true(rows["equivalent"]),
-            "equivalent_fixed": is_true(rows["equivalent_fixed"]),
         }
     )
     return counts.groupby("variant", sort=False).sum().astype(int)
@@ -115,7 +112,7 @@ def caption(view: View) -> str:
         f"that changed by more than {view.criteria.threshold_pct:g} %, failed scans counted in.",
         words.rests(view, table),
         minimum(table, view.criteria),
-        words.intervals(view.criteria),
+        words.medians(view.criteria),
         words.shares(view.criteria),
         words.engines(view.tables.get("quality")),
     )
@@ -130,8 +127,14 @@ def caption_globals(view: View) -> str:
         "not shown to differ, which is not the same as equal. Grey band: "
         f"{margins(table, view.tables.get('repeatability'), view.criteria)}.",
         words.cohort(table),
-        words.intervals(view.criteria),
+        detectable.missed(_globals(table), "a change", "%", view.criteria),
+        words.medians(view.criteria),
     )
+
+
+def _globals(table: pd.DataFrame) -> pd.Series:
+    """Return the detectable changes of the whole-brain volumes."""
+    return table.loc[table["region"].isin(GLOBALS), "mde_pct"]
 
 
 def printed(view: View) -> Printed:
@@ -158,9 +161,10 @@ def printed(view: View) -> Printed:
             else NO_VALUE
             for r in shown
         ]
-        numbers = [str(tests[c]) for c in _COUNTS]
+        numbers = [str(tests[c]) for c in ("differ", "differ_bh", "equivalent")]
+        numbers.append(str(int(is_true(by["equivalent_fixed"])[by.index.isin(REGIONS)].sum())))
         if not tests["tested"]:
-            numbers = [NO_VALUE] * len(_COUNTS)
+            numbers = [NO_VALUE] * len(numbers)
         rows.append([label, count(mine.iloc[0]), *numbers, largest, *cells])
     return _with_changes(columns, rows, view.rows("changes"), look)
 

@@ -66,7 +66,7 @@ def caption(view: View) -> str:
         tests(view.tables, table, view.criteria),
         words.cohort(table),
         minimum(table, view.criteria),
-        words.intervals(view.criteria),
+        words.medians(view.criteria),
         words.engines(view.tables.get("quality")),
     )
 

@@ -66,19 +66,62 @@ def rests(view: View, table: pd.DataFrame) -> str:
     return join(cohort(table), left_out(view))
 
 
+#: Participants below which the interval of a mean may miss what is rare.
+FEW = 30
+
+
 def shares(criteria: Criteria) -> str:
     """Return how the intervals of shares were made."""
     return (
-        f"Shares with {100 * criteria.level:g} % Wilson intervals, widened where a participant "
-        "has several sessions."
+        f"Shares with {100 * criteria.level:g} % Clopper-Pearson intervals (exact), widened where "
+        "a participant has several sessions."
     )
 
 
-def intervals(criteria: Criteria) -> str:
-    """Return how the intervals of means and medians were made."""
+def intervals(criteria: Criteria, table: pd.DataFrame | None = None) -> str:
+    """Return how the intervals of means were made, with a warning where participants are few.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame, optional
+        Rows with their number of participants ``n``.
+    """
+    return join(
+        f"Intervals of means: {100 * criteria.level:g} % each, not adjusted for their number; "
+        "Student's, made longer towards a long tail.",
+        _few(table),
+    )
+
+
+def _few(table: pd.DataFrame | None) -> str:
+    if table is None or table.empty or not 0 < table["n"].max() < FEW:
+        return ""
     return (
-        f"Intervals: {100 * criteria.level:g} %, percentile bootstrap over participants "
-        f"({criteria.n_boot} resamples, seed {criteria.seed})."
+        f"With fewer than {FEW} participants they may miss the mean where one participant in ten "
+        "is far off and none of these is in the sample."
+    )
+
+
+def medians(criteria: Criteria) -> str:
+    """Return how the intervals of medians of volumes were made."""
+    return (
+        f"Intervals of medians: {100 * criteria.level:g} % each, exact (order statistics), none "
+        f"for fewer than {_fewest(criteria.level)} participants; those of effect sizes: Wilson's "
+        "for pairs. Not adjusted for their number, except low_joint and high_joint."
+    )
+
+
+def _fewest(level: float) -> int:
+    """Return the smallest sample whose range holds the median with a probability."""
+    return next(n for n in range(2, 1000) if 2 * 0.5**n <= 1 - level)
+
+
+def resampled(criteria: Criteria) -> str:
+    """Return how the intervals of what is read off a curve were made."""
+    return (
+        f"Intervals of the ROC: {100 * criteria.level:g} % each, percentile bootstrap over "
+        f"participants ({criteria.n_boot} resamples, seed {criteria.seed}), widened to "
+        "Clopper-Pearson's. No interval is adjusted for their number."
     )
 
 

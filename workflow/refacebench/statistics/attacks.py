@@ -3,10 +3,10 @@
 Pure functions of :class:`~refacebench.statistics.comparisons.Comparisons`; what a trial is:
 :mod:`~refacebench.statistics.trials`.
 
-**Intervals** are over the participants as queries; the gallery stays as it is.  Rates of
-identification (rank 1, rank k) have percentile bootstraps, widened to the Clopper-Pearson
-interval of as many participants, since the bootstrap of "nobody" has no width;
-choices have the bounds of :func:`~refacebench.statistics.intervals.bounded_mean`.
+**Intervals** are over the participants as queries; the gallery stays as it is.  Rates and
+the area under the top-alpha curve have the bounds of
+:func:`~refacebench.statistics.intervals.bounded_mean`, which are Clopper-Pearson's for plain
+hits; the ROC's numbers those of :func:`~refacebench.statistics.roc.interval`.
 
 **No score.**  A query that could not be compared says nothing about what would
 have been recognised: it is no success of the method that hid the face.
@@ -17,7 +17,13 @@ a score not named: what was named of all that was tried, and no lower bound of
 what is recognisable.  A face that was not *detected* may still have a score (of a
 fixed crop) and is no failure; ``rank1_detected`` is of the detected alone.
 
-**Tests**: :mod:`~refacebench.statistics.attack_tests`.
+**Galleries.**  ``choice``, ``choice_reverse`` and ``rank1_matched`` are among people of the same
+site, sex and age band as far as there are any (:mod:`~refacebench.statistics.galleries`); all
+else, and ``choice_unmatched``, is among everybody.  ``site_sex_*`` are the rates of a control
+that knows site and sex alone, on the same queries: it joins no family and no worst case.
+
+**Tests**: :mod:`~refacebench.statistics.attack_tests`; identities are swapped within what
+``swapped_within`` names.
 """
 
 from __future__ import annotations
@@ -28,23 +34,23 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from refacebench.statistics import paired
+from refacebench.statistics import galleries, paired
 from refacebench.statistics.attack_tests import family_of, primary, secondary, trial_chances
 from refacebench.statistics.chance import critical, detectable
 from refacebench.statistics.comparisons import Comparisons
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.curves import points
+from refacebench.statistics.galleries import Likeness, matched_choice, narrowed, nearest
 from refacebench.statistics.intervals import (
-    bootstrap_mean,
     bounded_mean,
-    clopper_pearson,
     quantiles,
     share,
-    wider,
 )
 from refacebench.statistics.protocol import Protocol
 from refacebench.statistics.roc import (
+    OF_PAIRS,
     equal_error_rate,
+    interval,
     of_resplits,
     resampled,
     roc_area,
@@ -61,6 +67,11 @@ from refacebench.statistics.trials import (
     within,
 )
 from refacebench.vocabulary import OTHER_SESSION, SETTINGS
+
+#: Rates of a choice: the bounds of a mean, and none where no gallery is large enough.
+CHOICES = ("choice", "choice_unmatched")
+#: What the control knows that stands beside every attack.
+SITE_AND_SEX = Protocol(match=("site", "sex"))
 
 
 @dataclass(frozen=True)
@@ -97,13 +108,17 @@ def evaluate_all(
     protocol: Protocol,
     criteria: Criteria,
     floors: Collection[str] = (),
+    people: pd.DataFrame | None = None,
 ) -> list[Evaluation]:
     """Return the results of all scores in both settings, with the corrected tests.
 
     ``found`` is gone through once, so that not all scores need be held together.  ``floors``
-    names the attackers that look at no face.
+    names the attackers that look at no face; ``people`` has the participants' attributes
+    (:func:`~refacebench.statistics.galleries.people_of`).
     """
-    results = [evaluate(s, setting, protocol, criteria) for s in found for setting in SETTINGS]
+    results = [
+        evaluate(s, setting, protocol, criteria, people) for s in found for setting in SETTINGS
+    ]
     results.sort(key=lambda result: SETTINGS.index(result.row["setting"]))
     families: dict[tuple[str, str], list[Evaluation]] = {}
     for result in results:
@@ -136,7 +151,11 @@ def _correct(family: list[Evaluation], criteria: Criteria) -> None:
 
 
 def evaluate(
-    scores: Comparisons, setting: str, protocol: Protocol, criteria: Criteria
+    scores: Comparisons,
+    setting: str,
+    protocol: Protocol,
+    criteria: Criteria,
+    people: pd.DataFrame | None = None,
 ) -> Evaluation:
     """Return everything that one attacker did to one variant in one setting."""
     t = trials(scores, setting)
@@ -157,23 +176,38 @@ def evaluate(
         # No rate at all: "not one was identified" would be a claim about an attack that never was.
         row = {**identity, **undetected, "n_completers": 0, "note": _why_none(scores, t, setting)}
         return Evaluation(row, {"rank1": pd.Series(np.nan, index=np.unique(t.participant))})
-    row, persons = _rates(t, scores, setting, protocol, criteria)
+    like = _likeness(scores, people, protocol)
+    row, persons = _rates(t, like, protocol, criteria)
+    row |= _reverse_choice(scores, setting, protocol, criteria, people)
+    row |= _galleries(t, like, _likeness(scores, people, SITE_AND_SEX), protocol.options)
+    if people is None:  # nobody was asked about
+        row["matched_on"] = ""
     row |= _rankings(t, protocol, criteria)
     row |= secondary(t)
+    strata, row["swapped_within"] = galleries.strata(like)
     chances = trial_chances(t)
     curves = points(t, identity, protocol, criteria)
-    worth = {"rank1": lambda u: within(u, 1), "choice": lambda u: choice(u, protocol.options)}
+    worth = {
+        "rank1": lambda u: within(u, 1),
+        "choice": lambda u: matched_choice(narrowed(u, like), protocol.options),
+    }
     measure = protocol.measure if len(persons[protocol.measure]) else "rank1"
-    null = null_rates(t, worth[measure], criteria.seed)
+    null = null_rates(t, worth[measure], criteria.seed, strata=strata)
     row |= primary(measure, persons[measure], row, null, protocol, criteria)
     return Evaluation(
         {**identity, **undetected, **row, "note": ""},
         persons,
-        shuffled_rates(t, worth, criteria),
+        shuffled_rates(t, worth, criteria, strata),
         curves,
         chances,
         null,
     )
+
+
+def _likeness(scores: Comparisons, people: pd.DataFrame | None, protocol: Protocol) -> Likeness:
+    """Return who is like whom in the gallery, in the order of the trials' columns."""
+    names = np.unique(scores.gallery["participant"].to_numpy(dtype=str))
+    return galleries.likeness(people, names, protocol)
 
 
 def _plain(value) -> str:
@@ -224,17 +258,21 @@ def _all(values: np.ndarray, t: Trials) -> np.ndarray:
     return np.where(t.scored, values, 0.0)
 
 
-def _rates(t: Trials, scores, setting, protocol, criteria) -> tuple[dict, dict]:
+def _rates(t: Trials, like: Likeness, protocol, criteria) -> tuple[dict, dict]:
     """Return rates of identification and each completer's, for the worst case."""
+    levels = narrowed(t, like)
     values = {
         "rank1": within(t, 1),
+        "rank1_matched": within(nearest(levels), 1),
         "rank_k": within(t, protocol.rank_k),
-        "choice": choice(t, protocol.options),
+        "choice": matched_choice(levels, protocol.options),
+        "choice_unmatched": choice(t, protocol.options),
     }
     completers = {name: by_person(found, t, t.scored) for name, found in values.items()}
     everybody = {name: by_person(_all(found, t), t) for name, found in values.items()}
-    if not len(completers["choice"]):
-        everybody["choice"] = completers["choice"]
+    for name in CHOICES:
+        if not len(completers[name]):
+            everybody[name] = completers[name]
     row = {
         "n_completers": len(completers["rank1"]),
         "chance": by_person(1.0 / t.size, t, t.scored).mean(),
@@ -243,56 +281,54 @@ def _rates(t: Trials, scores, setting, protocol, criteria) -> tuple[dict, dict]:
         "rank1_detected": _mean(by_person(values["rank1"], t, t.scored & t.detected)),
     }
     for name in values:
-        interval = choice_interval if name == "choice" else rate_interval
         for label, persons in ((name, everybody), (f"{name}_completers", completers)):
             row[label] = _mean(persons[name])
-            row[f"{label}_low"], row[f"{label}_high"] = interval(persons[name], criteria)
+            row[f"{label}_low"], row[f"{label}_high"] = rate_interval(persons[name], criteria)
     for name in ("rank1", "choice"):
         band = _band(_all(values[name], t), t, criteria)
         row[f"{name}_band_low"], row[f"{name}_band_high"] = band
-    row |= _reverse_choice(scores, setting, protocol, criteria)
     people = everybody["rank1"].index
     return row, {
         name: found.reindex(people) if len(found) else found
         for name, found in completers.items()
-        if name != "rank_k"
+        if name in ("rank1", "choice")
+    }
+
+
+def _galleries(t: Trials, like: Likeness, known: Likeness, options: int) -> dict:
+    """Return how well galleries could be matched, and what ``known`` alone gives away."""
+    levels = narrowed(t, like)
+    alone = galleries.control_values(t, like, known, options)
+    return {
+        **galleries.matched_on(t, levels, like, options),
+        **{f"site_sex_{n}": _mean(by_person(v, t, t.scored)) for n, v in alone.items()},
+        "rank1_matched_chance": _mean(by_person(1.0 / nearest(levels).size, t, t.scored)),
+        "p_rank1_matched": secondary(nearest(levels))["p_rank1"],
     }
 
 
 def rate_interval(values: pd.Series, criteria: Criteria) -> tuple[float, float]:
-    """Return the interval of a rate of identification over participants.
-
-    Percentile bootstrap, widened to Clopper-Pearson's (conservative where a
-    participant's value is a fraction): the bootstrap of "nobody" or "everybody"
-    has no width.
-    """
-    n = len(values)
-    exact = clopper_pearson(float(values.sum()), n, criteria.level)
-    return wider(_boot(values, criteria), exact)
-
-
-def choice_interval(values: pd.Series, criteria: Criteria) -> tuple[float, float]:
-    """Return the interval of a mean of values between 0 and 1."""
+    """Return the interval of a mean of participants' values between 0 and 1."""
     return bounded_mean(values, level=criteria.level, seed=criteria.seed)
 
 
-def _boot(values: pd.Series, criteria: Criteria) -> tuple[float, float]:
-    return bootstrap_mean(values, n_boot=criteria.n_boot, seed=criteria.seed, level=criteria.level)
-
-
-def _reverse_choice(scores, setting, protocol: Protocol, criteria: Criteria) -> dict:
+def _reverse_choice(scores, setting, protocol: Protocol, criteria: Criteria, people) -> dict:
     """Return the question of CP-GAN: one original, ``options`` de-identified scans of a method.
 
     A match without a score is left out.
     """
-    t = trials(scores.reversed(), setting)
-    values = by_person(choice(t, protocol.options), t, t.scored)
-    low, high = choice_interval(values, criteria)
-    return {
-        "choice_reverse": _mean(values),
-        "choice_reverse_low": low,
-        "choice_reverse_high": high,
-    }
+    turned = scores.reversed()
+    t = trials(turned, setting)
+    levels = narrowed(t, _likeness(turned, people, protocol))
+    row = {}
+    for name, found in (
+        ("choice_reverse", matched_choice(levels, protocol.options)),
+        ("choice_reverse_unmatched", choice(t, protocol.options)),
+    ):
+        values = by_person(found, t, t.scored)
+        row[name] = _mean(values)
+        row[f"{name}_low"], row[f"{name}_high"] = rate_interval(values, criteria)
+    return row
 
 
 def _mean(values: pd.Series) -> float:
@@ -309,7 +345,7 @@ def _rankings(t: Trials, protocol: Protocol, criteria: Criteria) -> dict:
     """Return the area under the top-alpha curve and the ROC's numbers, of completers."""
     place = 1.0 - percentile(t)
     persons = by_person(place, t, t.scored)
-    low, high = _boot(persons, criteria)
+    low, high = rate_interval(persons, criteria)
     band = _band(place, t, criteria, t.scored)
     ranks = by_person(t.less + t.tied / 2 + 1, t, t.scored)
     return {
@@ -340,7 +376,9 @@ def _roc_numbers(t: Trials, protocol: Protocol, criteria: Criteria) -> dict:
     if len(curves) == 1 and len(curves[0].people) > 1:
         replicates = resampled(curves[0], statistics.values(), criteria)
         for name, values in zip(statistics, replicates, strict=True):
-            row[f"{name}_low"], row[f"{name}_high"] = quantiles(values, criteria.level)
+            people = len(curves[0].people) * (1.0 if name == "verified" else OF_PAIRS)
+            ends = interval(row[name], values, people, criteria.level)
+            row[f"{name}_low"], row[f"{name}_high"] = ends
     if row["n_impostor"] * protocol.false_accept < 1:
         # Not one false accept fits below the level: the threshold would be a guess.
         row |= dict.fromkeys([n for n in row if n.startswith("verified")], np.nan)

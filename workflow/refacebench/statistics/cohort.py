@@ -17,7 +17,7 @@ from refacebench.vocabulary import OK, UNAVAILABLE, split_variant
 
 RESCAN, FOLLOWUP = "rescan", "followup"
 #: Columns that a pair takes from its original.
-_IDENTITY = ["participant", "scan", "site", "age"]
+_IDENTITY = ["participant", "scan", "site", "age", "sex"]
 
 
 def variants_of(measurements: pd.DataFrame, variants: Sequence[str] | None = None) -> list[str]:
@@ -118,8 +118,8 @@ def pairs(
     Returns
     -------
     pandas.DataFrame
-        The variant's columns, with ``participant``, ``scan``, ``site`` and
-        ``age`` of the original; the original's volumes and predicted ages as
+        The variant's columns, with ``participant``, ``scan``, ``site``,
+        ``age`` and ``sex`` of the original; the original's volumes and predicted ages as
         floats ``ref_<name>``; ``ok``, False where the variant failed.
     """
     original = references(measurements, segmenter, criteria)
@@ -142,8 +142,12 @@ def measure(table: pd.DataFrame, name: str) -> pd.Series:
     """Return a measure of pairs as floats, NaN where the variant failed or has none."""
     if name not in table:
         return pd.Series(np.nan, index=table.index)
-    values = pd.to_numeric(table[name], errors="coerce").astype(float)
-    return values.where(table["ok"] & np.isfinite(values))
+    given = table[name]
+    if given.dtype != float:
+        given = pd.to_numeric(given, errors="coerce")
+    values = given.to_numpy(dtype=float)
+    known = table["ok"].to_numpy(dtype=bool) & np.isfinite(values)
+    return pd.Series(np.where(known, values, np.nan), index=table.index, name=name)
 
 
 def by_participant(values: pd.Series, participants: pd.Series) -> pd.Series:

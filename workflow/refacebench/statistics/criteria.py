@@ -39,6 +39,8 @@ class Criteria:
         What the signed-rank test does with participants without any change:
         ``pratt`` ranks them and then leaves them out, ``wilcox`` drops them
         first, ``zsplit`` gives half to each side.
+    age_bands : tuple of float
+        Ages in years at which the subgroups by age are cut.
     splits : tuple of str
         Splits whose scans are compared.  Scans without a split always are.
     """
@@ -56,6 +58,7 @@ class Criteria:
     part_left: float = 0.25
     power: float = 0.8
     zero_method: str = "pratt"
+    age_bands: tuple[float, ...] = (50.0, 65.0)
     splits: tuple[str, ...] = ("test",)
 
     @classmethod
@@ -97,3 +100,4 @@ class Criteria:
         if self.zero_method not in ("pratt", "wilcox", "zsplit"):
             raise ValueError(f"statistics.zero_method: unknown '{self.zero_method}'")
         object.__setattr__(self, "splits", tuple(self.splits))
+        object.__setattr__(self, "age_bands", tuple(sorted(set(map(float, self.age_bands)))))

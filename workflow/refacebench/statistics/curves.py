@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from refacebench.statistics.criteria import Criteria
-from refacebench.statistics.intervals import resample_counts
+from refacebench.statistics.intervals import bounded_mean
 from refacebench.statistics.protocol import Protocol
-from refacebench.statistics.roc import of_resplits, resampled, true_accepts
+from refacebench.statistics.roc import interval, of_resplits, resampled, true_accepts
 from refacebench.statistics.trials import Trials, by_person, by_resplit, top_alpha, within
 
 #: Points of the curves.
@@ -22,22 +22,26 @@ def points(t: Trials, identity: Mapping, protocol: Protocol, criteria: Criteria)
     """Return the points of the three curves of completers, with pointwise intervals."""
     ranks = np.arange(1, min(int(t.size.max()), protocol.most_ranks) + 1)
     hits = np.stack([within(t, int(k)) for k in ranks], axis=1)
+    sure = np.isin(ALPHAS, (0.0, 1.0))
     parts = [
-        _curve("cmc", ranks, hits, t, criteria),
-        _curve("top_alpha", ALPHAS, top_alpha(t, ALPHAS), t, criteria),
+        _curve("cmc", ranks, hits, ranks == t.size.max(), t, criteria),
+        _curve("top_alpha", ALPHAS, top_alpha(t, ALPHAS), sure, t, criteria),
         _roc_curve(t, criteria),
     ]
     names = {k: identity[k] for k in ("variant", "attacker", "setting")}
     return pd.concat(parts).assign(**names)
 
 
-def _curve(name: str, x, values: np.ndarray, t: Trials, criteria: Criteria) -> pd.DataFrame:
-    """Return a curve that is a mean of trials' curves."""
+def _curve(
+    name: str, x: np.ndarray, values: np.ndarray, certain: np.ndarray, t: Trials, criteria: Criteria
+) -> pd.DataFrame:
+    """Return a curve that is a mean of trials' curves; ``certain`` points hold by definition."""
     people = by_person(values, t, t.scored).to_numpy()
     table = pd.DataFrame({"curve": name, "x": x, "y": people.mean(axis=0)})
     if len(people) > 1:
-        counts = resample_counts(len(people), criteria.n_boot, criteria.seed)
-        _add_range(table, counts @ people / len(people), criteria, "")
+        level, seed = criteria.level, criteria.seed
+        ends = [bounded_mean(column, level=level, seed=seed) for column in people.T]
+        _add_ends(table, ends, certain)
     resplits = by_resplit(values, t, t.scored)
     if len(resplits) > 1:
         _add_range(table, resplits, criteria, "band_")
@@ -54,8 +58,19 @@ def _roc_curve(t: Trials, criteria: Criteria) -> pd.DataFrame:
         _add_range(table, at, criteria, "band_")
     elif len(curves[0].people) > 1:
         at_levels = [lambda f, t, level=x: true_accepts(f, t, level) for x in FALSE_ACCEPTS]
-        _add_range(table, resampled(curves[0], at_levels, criteria).T, criteria, "")
+        replicates = resampled(curves[0], at_levels, criteria)
+        people = len(curves[0].people)
+        ends = [
+            interval(value, draws, people, criteria.level)
+            for value, draws in zip(table["y"], replicates, strict=True)
+        ]
+        _add_ends(table, ends, FALSE_ACCEPTS == 1)
     return table
+
+
+def _add_ends(table: pd.DataFrame, ends: list[tuple[float, float]], certain: np.ndarray) -> None:
+    """Add pointwise intervals; points that are what they are by definition have no width."""
+    table[["low", "high"]] = np.where(certain[:, None], table[["y"]], np.array(ends))
 
 
 def _add_range(table: pd.DataFrame, replicates: np.ndarray, criteria: Criteria, prefix) -> None:

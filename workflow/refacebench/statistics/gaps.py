@@ -20,7 +20,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from refacebench.statistics import worst
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.front import surely_larger
 from refacebench.statistics.intervals import bound
@@ -64,9 +63,9 @@ def worst_gap(first: Reached, second: Reached, criteria: Criteria) -> Gap:
 
     Notes
     -----
-    The gap itself is that of the estimates that are not too high for having been picked
-    (:func:`~refacebench.statistics.worst.picked_elsewhere`), drawn into its interval.  p is
-    twice that of the side that looks larger, by the same rule as its interval's end.
+    The gap itself is that of the routes that look worst, as they are; the interval allows for
+    their having been picked.  p is twice that of the side that looks larger, by the same rule
+    as its interval's end.
     """
     tables = first.rates.align(second.rates, join="inner", axis=0)
     first, second = (Reached(t, a.chances) for t, a in zip(tables, (first, second), strict=True))
@@ -78,11 +77,7 @@ def worst_gap(first: Reached, second: Reached, criteria: Criteria) -> Gap:
     low, high = found["low"].max(axis=0).min(), found["high"].min(axis=1).max()
     larger = found["larger"].min(axis=0).max() * len(first.chances)
     smaller = found["smaller"].min(axis=1).max() * len(second.chances)
-    sizes = [
-        worst.picked_elsewhere(a.rates, a.chances, criteria) - _chance_of_worst(a)
-        for a in (first, second)
-    ]
-    gap = float(np.clip(sizes[0] - sizes[1], low, high))
+    gap = float(np.clip(largest(first) - largest(second), low, high))
     known = [a.rates.notna().any(axis=1) for a in (first, second)]
     n = int((known[0] & known[1]).sum())
     return Gap(n, gap, float(low), float(high), float(min(1.0, 2 * min(larger, smaller))))
@@ -106,9 +101,9 @@ def _between_routes(first: Reached, second: Reached, criteria: Criteria) -> dict
     return found
 
 
-def _chance_of_worst(attacked: Reached) -> float:
-    """Return the chance of the route that looks worst."""
-    return attacked.chances[int(np.argmax(attacked.rates.mean().to_numpy() - attacked.chances))]
+def largest(reached: Reached) -> float:
+    """Return the largest rate of any route, less the route's chance."""
+    return float((reached.rates.mean().to_numpy() - reached.chances).max())
 
 
 def _ends(

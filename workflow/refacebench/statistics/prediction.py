@@ -182,6 +182,8 @@ def _jackknife(name: str, value, left_out: np.ndarray, level: float) -> tuple[fl
         center, each = there(value), there(left_out)
     if n < LEAST or not np.isfinite(center) or not np.isfinite(each).all():
         return NO_INTERVAL
-    half = float(t.isf((1 - level) / 2, n - 1) * np.sqrt((n - 1) * each.var()))
+    # A line has two numbers to estimate where a mean has one.
+    freedom = n - 2 if name.removesuffix("_change") in ("r", "slope") else n - 1
+    half = float(t.isf((1 - level) / 2, freedom) * np.sqrt((n - 1) * each.var()))
     ends = float(back(center - half)), float(back(center + half))
     return min(ends), max(ends)

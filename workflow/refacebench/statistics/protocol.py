@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+#: What people can be matched on, and are unless the config says otherwise.
+MATCHED = ("site", "sex", "age")
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -26,6 +29,11 @@ class Protocol:
         than chance.
     most_ranks : int
         Ranks up to which the cumulative match characteristic is written.
+    match : tuple of str
+        What people are matched on, that which is dropped last first; empty for nothing
+        (:mod:`~refacebench.statistics.galleries`).
+    age_band_years : float
+        Width of the age bands, the first of which begins at 0.
     """
 
     options: int = 5
@@ -34,6 +42,8 @@ class Protocol:
     measure: str = "choice"
     margin_points: float = 5.0
     most_ranks: int = 50
+    match: tuple[str, ...] = MATCHED
+    age_band_years: float = 10.0
 
     @classmethod
     def from_config(cls, config: Mapping) -> Protocol:
@@ -58,3 +68,9 @@ class Protocol:
             raise ValueError(f"privacy.measure: unknown '{self.measure}' (choice or rank1)")
         if not 0 < self.margin_points < 100:
             raise ValueError("privacy.margin_points must lie between 0 and 100")
+        if not self.age_band_years > 0:
+            raise ValueError("privacy.age_band_years must be positive")
+        for name in self.match:
+            if name not in MATCHED:
+                raise ValueError(f"privacy.match: unknown '{name}' (known: {', '.join(MATCHED)})")
+        object.__setattr__(self, "match", tuple(dict.fromkeys(self.match)))

@@ -7,18 +7,27 @@ import pandas as pd
 
 from refacebench.statistics.cohort import by_participant
 from refacebench.statistics.criteria import Criteria
-from refacebench.statistics.intervals import bootstrap_mean
+from refacebench.statistics.intervals import finite, mean_interval
 
 
 def draws(criteria: Criteria) -> dict:
-    """Return the options of every bootstrap."""
-    return {"n_boot": criteria.n_boot, "seed": criteria.seed, "level": criteria.level}
+    """Return the options of every interval of a mean."""
+    return {"seed": criteria.seed, "level": criteria.level}
 
 
-def summary(values: pd.Series, participants: pd.Series, criteria: Criteria) -> dict:
-    """Return n, n_scans, mean, sd, low and high of scans' values, by participant."""
+def summary(
+    values: pd.Series,
+    participants: pd.Series,
+    criteria: Criteria,
+    least: float = -np.inf,
+    most: float = np.inf,
+) -> dict:
+    """Return n, n_scans, mean, sd, low and high of scans' values, by participant.
+
+    ``least`` and ``most`` are the values that are possible at all.
+    """
     persons = by_participant(values, participants).to_numpy()
-    low, high = bootstrap_mean(persons, **draws(criteria))
+    low, high = mean_interval(persons, **draws(criteria), least=least, most=most)
     return {
         "n": len(persons),
         "n_scans": int(values.notna().sum()),
@@ -34,6 +43,12 @@ def median(values) -> float:
     values = np.asarray(values, dtype=float)
     values = values[np.isfinite(values)]
     return float(np.median(values)) if len(values) else np.nan
+
+
+def spread(values) -> float:
+    """Return the standard deviation of the finite values; NaN for fewer than two."""
+    values = finite(values)
+    return float(values.std(ddof=1)) if len(values) > 1 else np.nan
 
 
 def largest(values: pd.Series) -> float:

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from refacebench.statistics.criteria import Criteria
+from refacebench.statistics.galleries import closer
 from refacebench.statistics.trials import Trials, nested
 
 #: Draws of the test of one attack: its p value can be as small as one of so many.
@@ -16,10 +17,14 @@ TEST_DRAWS = 10_000
 
 
 @lru_cache(maxsize=8)
-def _swaps(people: int, count: int, seed: int) -> np.ndarray:
-    """Return permutations of so many people, shape (count, people); the same for all attacks."""
+def _swaps(strata: tuple[int, ...], count: int, seed: int) -> np.ndarray:
+    """Return permutations within strata, shape (count, people); the same for all attacks."""
     rng = np.random.default_rng(seed)
-    swaps = rng.permuted(np.tile(np.arange(people, dtype=np.int32), (count, 1)), axis=1)
+    group = np.array(strata, dtype=int)
+    swaps = np.empty((count, len(group)), dtype=np.int32)
+    for one in np.unique(group):
+        people = np.flatnonzero(group == one).astype(np.int32)
+        swaps[:, people] = rng.permuted(np.tile(people, (count, 1)), axis=1)
     swaps.setflags(write=False)
     return swaps
 
@@ -35,16 +40,15 @@ def as_others(t: Trials) -> Trials:
     """
     near = t.others.copy()
     near[np.arange(len(t)), t.own] = t.match
-    less, tied = np.zeros(near.shape, dtype=int), np.zeros(near.shape, dtype=int)
-    for row, distances in enumerate(near):
-        order = np.sort(distances[np.isfinite(distances)])
-        less[row] = np.searchsorted(order, distances, side="left")
-        tied[row] = np.searchsorted(order, distances, side="right") - less[row] - 1
-    return replace(t, less=less, tied=np.maximum(tied, 0), size=t.size[:, None], others=near)
+    less, tied = closer(near)
+    return replace(t, less=less, tied=tied, size=t.size[:, None], others=near)
 
 
 def shuffled_rates(
-    t: Trials, worth: Mapping[str, Callable[[Trials], np.ndarray]], criteria: Criteria
+    t: Trials,
+    worth: Mapping[str, Callable[[Trials], np.ndarray]],
+    criteria: Criteria,
+    strata: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Return the rates of completers where people swap identities, one of each draw.
 
@@ -57,6 +61,9 @@ def shuffled_rates(
     ----------
     worth : mapping of str to callable
         What a trial is worth, by the name of the rate.
+    strata : numpy.ndarray of int, optional
+        The group of each person of the gallery within which identities are swapped
+        (:func:`~refacebench.statistics.galleries.strata`); all are one group without it.
 
     Returns
     -------
@@ -65,27 +72,34 @@ def shuffled_rates(
 
     Notes
     -----
-    Under ignorance all assignments of identities are equally likely, so that the observed
-    rate is one draw among these.  With resplits a draw that makes two people one counts in
-    those resplits alone that have both: fewer than those of the observed rate, so that the
-    draws vary more and the test is conservative.
+    For an attack that knows no more than the strata all assignments of identities within them
+    are equally likely, so that the observed rate is one draw among these.  With resplits a draw
+    that makes two people one counts in those resplits alone that have both: fewer than those of
+    the observed rate, so that the draws vary more and the test is conservative.
     """
-    return _rates(t, worth, criteria.n_boot, criteria.seed)
+    return _rates(t, worth, criteria.n_boot, criteria.seed, strata)
 
 
 def null_rates(
-    t: Trials, value: Callable[[Trials], np.ndarray], seed: int, count: int = TEST_DRAWS
+    t: Trials,
+    value: Callable[[Trials], np.ndarray],
+    seed: int,
+    count: int = TEST_DRAWS,
+    strata: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return one rate of completers where people swap identities, for the test of one attack.
 
     As :func:`shuffled_rates`, but with enough draws to be corrected for many tests.
     """
-    return _rates(t, {"": value}, count, seed)[""]
+    return _rates(t, {"": value}, count, seed, strata)[""]
 
 
-def _rates(t: Trials, worth: Mapping, count: int, seed: int) -> dict[str, np.ndarray]:
+def _rates(
+    t: Trials, worth: Mapping, count: int, seed: int, strata: np.ndarray | None
+) -> dict[str, np.ndarray]:
     t = t.only(t.scored)
-    swaps = _swaps(t.others.shape[1], count, seed)
+    group = np.zeros(t.others.shape[1], dtype=int) if strata is None else strata
+    swaps = _swaps(tuple(int(g) for g in group), count, seed)
     swapped = as_others(t)
     present = np.isfinite(swapped.others)
     people, mean = nested(t, np.ones(len(t), dtype=bool), (t.resplit, t.query), t.participant)

