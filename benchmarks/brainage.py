@@ -43,7 +43,7 @@ NOISES = {
 #: A network that trains on a CPU in minutes.
 CPU_SIZE = {
     **{"voxel_mm": 5.0, "channels": [8, 16, 32, 32], "optimiser": "adam", "learning_rate": 3e-3},
-    **{"batch": 4, "epochs": 15, "decay_epochs": 5, "bin_years": 4.0, "sigma_years": 6.0},
+    **{"batch": 4, "epochs": 45, "decay_epochs": 15, "bin_years": 4.0, "sigma_years": 6.0},
     **{"dropout": 0.2, "shift_voxels": 1, "folds": 3, "min_train": 5, "device": "cpu"},
 }
 

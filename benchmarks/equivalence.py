@@ -179,13 +179,13 @@ def main():
     parser.add_argument("--people", type=int, nargs="+", default=sizes)
     parser.add_argument("--rescans", type=int, nargs="+", default=sizes)
     parser.add_argument("--repeats", type=int, default=200)
-    parser.add_argument("--family-repeats", type=int, help="of the third table; a quarter if left")
+    parser.add_argument("--family-repeats", type=int, help="of the third table; half if left out")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="write the tables as TSV into this folder, too")
     given = parser.parse_args()
     start = time.process_time()
     repeats, seed = given.repeats, given.seed
-    families = given.family_repeats or max(repeats // 4, 10)
+    families = given.family_repeats or max(repeats // 2, 10)
     found = {
         "one": errors_of_one(given.people, given.rescans, repeats, seed),
         "fixed": errors_fixed(given.people, repeats, seed),

@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.statistics import galleries
-from refacebench.statistics.attacks import choice_interval
+from refacebench.statistics.attacks import rate_interval
 from refacebench.statistics.chance import poisson_binomial_tail
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
@@ -111,7 +111,7 @@ def once(rng, n: int, sites: int, knows: str, criteria: Criteria) -> dict:
         drawn = shuffled_rates(t, {"choice": worth}, criteria, strata)["choice"]
         row["unmatched" if when == "before" else "matched"] = values.mean()
         row[f"p_{when}"] = any_above_chance([values.mean()], drawn[:, None]) < criteria.alpha
-        row[f"above_{when}"] = choice_interval(pd.Series(values), criteria)[0] > 1 / OPTIONS
+        row[f"above_{when}"] = rate_interval(pd.Series(values), criteria)[0] > 1 / OPTIONS
     return row
 
 

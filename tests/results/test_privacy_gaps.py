@@ -9,7 +9,14 @@ import pytest
 from attacks import PROTOCOL, SETTINGS, by_rank, make, rates_table, scans
 from reading import caption
 from refacebench.plot.style import look_of
-from refacebench.results import catalogue, findings, privacy, privacy_gaps, sample_size
+from refacebench.results import (
+    catalogue,
+    findings,
+    privacy,
+    privacy_gaps,
+    sample_size,
+    sentences,
+)
 from refacebench.results.result import View
 from refacebench.results.tradeoff import compute as tradeoff_table
 from refacebench.statistics.attacks import evaluate_all
@@ -90,7 +97,7 @@ def test_stars_verdicts_words_and_rings_agree_with_the_exact_test(made):
         assert plane.loc[variant, "p_holm"] == reaching.min()
         beaten = bool((reaching < SETTINGS.alpha).any())
         assert plane.loc[variant, "beaten"] == beaten
-        words = findings.attack(findings.finding(made, variant))
+        words = sentences.attack(findings.finding(made, variant))
         assert words.startswith("an attack beats it") == beaten
     view = View(made, SETTINGS, look=look_of({"t": made["privacy"]}))
     columns, rows = privacy.printed(view)

@@ -161,7 +161,7 @@ def _away(brain: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     return morphology.depth_mm(~brain, spacing)
 
 
-def _look(scan: PreparedScan, bodies, field) -> likeness.ScanLook:
+def _look(scan: PreparedScan, bodies, field) -> likeness.Intensities:
     """Hold the scan against the sharp head behind the face, where both have tissue."""
     box = region.box(scan.volume, scan.to_template, (BEHIND,), 0.0)
     part = geometry.crop(scan.volume, box)

@@ -17,7 +17,7 @@ LEVELS = np.concatenate([[0.5, 1.0], np.linspace(2, 98, 33), [99.0, 99.5]])
 LEAST = 500
 
 
-class ScanLook(NamedTuple):
+class Intensities(NamedTuple):
     """From the sharp head's intensities to a scan's.
 
     Attributes
@@ -37,7 +37,7 @@ class ScanLook(NamedTuple):
         return np.interp(values, self.source, self.target).astype(np.float32)
 
 
-def look(sharp: np.ndarray, scan: np.ndarray, where: np.ndarray) -> ScanLook:
+def look(sharp: np.ndarray, scan: np.ndarray, where: np.ndarray) -> Intensities:
     """Hold the sharp head against a scan.
 
     Parameters
@@ -48,8 +48,8 @@ def look(sharp: np.ndarray, scan: np.ndarray, where: np.ndarray) -> ScanLook:
         Where both have tissue and the face is not.
     """
     if not where.any():
-        return ScanLook(np.zeros(1), np.zeros(1), 0.0)
-    found = ScanLook(*quantiles(sharp[where], scan[where]), 0.0)
+        return Intensities(np.zeros(1), np.zeros(1), 0.0)
+    found = Intensities(*quantiles(sharp[where], scan[where]), 0.0)
     rough = [noise_level(data, where) for data in (scan, found(sharp))]
     return found._replace(noise=float(np.sqrt(max(0.0, rough[0] ** 2 - rough[1] ** 2))))
 
