@@ -50,6 +50,48 @@ def test_only_the_noise_that_is_missing_is_added():
     assert likeness.look(rough, clean, where).noise == 0
 
 
+PLAIN = likeness.Intensities(np.array([0.0, 2.0]), np.array([0.0, 2.0]), 0.0)
+
+
+def layered(field, skin=(1.0, 1.0), seed=3, n=20000):
+    """A head 100 mm wide: the scan is the sharp head times a receive field and darker skin."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(0, 100, (3, n))
+    depth = rng.uniform(-1, 40, n)
+    tissue = rng.choice([0.2, 0.6, 1.0], n)
+    scan = tissue * np.exp(np.tensordot(field, points - 50, 1))
+    scan[(depth > 0) & (depth <= 2)] *= skin[0]
+    scan[(depth > 2) & (depth <= 4)] *= skin[1]
+    return likeness.around(PLAIN, (tissue, scan), (depth, depth), points)
+
+
+def test_a_receive_field_is_found_and_held_where_nothing_is_seen():
+    """exp(0.004 y): at y = 0 it is exp(-0.2), at 100 exp(0.2), and before the head no more."""
+    found = layered((0.0, 0.004, 0.0))
+    line = np.array([[50.0] * 4, [5.0, 50.0, 95.0, 300.0], [50.0] * 4])
+    wanted = np.exp(0.004 * (np.array([5, 50, 95, 99]) - 50))
+    assert found.places(line) == pytest.approx(wanted, rel=0.03)
+    assert found.skin == pytest.approx(1.0, abs=0.05)
+
+
+def test_no_field_goes_beyond_its_limits():
+    corners = np.array([[0.0, 100.0]] * 3)
+    assert layered((0.02, 0.02, 0.0)).places(corners) == pytest.approx(likeness.FIELD_LIMITS)
+
+
+def test_darker_skin_is_found_under_a_receive_field():
+    found = layered((0.003, 0.0, -0.002), skin=(0.5, 0.8))
+    assert found.skin == pytest.approx([0.5, 0.8], rel=0.06)
+    factors = found.layers(np.array([-3.0, 1.0, 3.0, 5.0, 30.0]))
+    assert factors == pytest.approx([0.5, 0.5, 0.8, 1.0, 1.0], rel=0.06)
+
+
+def test_too_few_voxels_tell_nothing():
+    found = layered((0.004, 0.0, 0.0), skin=(0.5, 0.5), n=400)
+    assert (found.skin == 1).all()
+    assert (found.places(np.full((3, 5), 90.0)) == 1).all()
+
+
 # ---------------------------------------------------------------- the sharp head
 
 
@@ -121,6 +163,24 @@ def test_the_new_face_is_as_bright_as_the_person(person):
     levels = np.arange(5, 100, 10)
     gap = np.abs(np.percentile(own[tissue], levels) - np.percentile(new[tissue], levels)).mean()
     assert gap < 0.15 * np.percentile(own[person.brain], 90)
+
+
+@needs_heads
+def test_the_new_skin_is_as_dark_as_the_persons_skin_elsewhere(person):
+    """The scan's skin darkened all over and its front brightened: the new face goes with both."""
+    spacing = person.volume.spacing
+    depth = morphology.signed_distance(person.head, spacing)
+    y = space.template_axis(person.volume, person.to_template, 1)
+    field = np.exp(0.003 * np.clip(y, -60, 100))
+    skin = np.where((depth > 0) & (depth < 4), 0.6, 1.0)
+    other = replace(person, volume=person.volume.with_data(person.volume.data * field * skin))
+    new = [mri_reface.deface(s, {**OPTIONS, "noise": False}).values for s in (person, other)]
+    inside = -region.distance(person.volume, person.to_template, (mri_reface.FACE,)) > 12
+    for low, high, wanted in ((0, 4, 0.6), (8, 40, 1.0)):
+        layer = inside & (depth > low) & (depth < high)
+        near = layer & (y > 50) & (y < 80)
+        ratio = np.median(new[1][near]) / np.median(new[0][near])
+        assert ratio == pytest.approx(wanted * np.median(field[near]), rel=0.12), (low, high)
 
 
 @needs_heads

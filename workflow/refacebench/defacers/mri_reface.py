@@ -8,7 +8,8 @@ the head are replaced, intensities are matched, and (as since release 0.3) the n
 
 What is this project's own: the average head is pydeface's in shape, and in its skin, fat, muscle,
 bone and airways a sharp head bent to that shape (:mod:`refacebench.head.sharp`).  It gets the
-scan's intensities and noise from what lies behind the face (:mod:`refacebench.head.likeness`):
+scan's intensities and noise from what lies behind the face, its receive field and how dark the
+outermost skin is from what lies around it (:mod:`refacebench.head.likeness`):
 of the person's face nothing but its edge enters the new one.  The face is masked out
 of the non-linear stage's metric, so that the average face does not bend toward
 the person's (:mod:`refacebench.head.warp`).  At the seam the two *surfaces* are blended,
@@ -26,7 +27,7 @@ from refacebench.contracts import Defaced, Defacer, Option, PreparedScan, defaul
 from refacebench.defacers._options import PROTECT_MARGIN, ears, upper
 from refacebench.head import likeness, region, space, template, warp
 from refacebench.head.average import smoothstep
-from refacebench.head.sharp import SharpHead, at_voxels, sharp_head
+from refacebench.head.sharp import BOX, SharpHead, at_voxels, sharp_head
 from refacebench.image import geometry, morphology
 from refacebench.image.nifti import Volume
 
@@ -53,6 +54,8 @@ FEATHER_MM, SKIN_MM = 4.0, 12.0
 #: brain than this is left out.
 BEHIND = region.Region(((-84.0, 76.0), (-8.0, 60.0), (-135.0, 4.0)))
 BRAIN_MM = 4.0
+#: What lies around the face: the sharp head's box, of which a voxel every so many mm is enough.
+AROUND, AROUND_MM = region.Region(BOX), 4.0
 #: Wrapped signal: behind this plane (template mm), this far from the head, above this share of
 #: the way from air to the head's median, at least this large; cleared with this margin.
 WRAP_BEHIND_MM, WRAP_OFF_MM, WRAP_LEVEL, WRAP_ML, WRAP_MARGIN_MM = -60.0, 4.0, 0.15, 0.3, 6.0
@@ -109,9 +112,9 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         away = _away(scan.brain[box], part.spacing) - float(options["keep_mm"])
         shape = np.minimum(_rise(inside, blend), _rise(away, blend / 2))
         share = np.minimum(_rise(inside, FEATHER_MM), _rise(away, FEATHER_MM))
-        own, new, solid = _morphed(scan, part, box, shape, field)
+        own, new, solid, depth = _morphed(scan, part, box, shape, field, look)
         background = rng.choice(air, size=part.shape) if options["noise"] else np.median(air)
-        new = look(new) + rng.normal(0, 1, part.shape) * noise
+        new = new * look.layers(depth) + rng.normal(0, 1, part.shape) * noise
         new = solid * new + (1 - solid) * background
         mixed = np.clip(share * new + (1 - share) * own, *_range(scan))
         values[box] = np.where(share > 0, mixed, part.data)
@@ -174,7 +177,27 @@ def _look(scan: PreparedScan, bodies, field) -> likeness.Intensities:
     kept &= _sample(sharp.solid.data, points) > 0.5
     if kept.sum() < likeness.LEAST:  # a field of view that shows the face alone
         kept = scan.head[box] & ~scan.brain[box]
-    return likeness.look(_sample(sharp.tissue.data, points), part.data, kept)
+    look = likeness.look(_sample(sharp.tissue.data, points), part.data, kept)
+    return _around(scan, bodies, field, look)
+
+
+def _around(scan: PreparedScan, bodies, field, look: likeness.Intensities):
+    """Add the receive field and the skin's factors, told by some voxels all around the face."""
+    box = region.box(scan.volume, scan.to_template, (AROUND,), 0.0)
+    some = tuple(slice(None, None, max(1, round(step))) for step in AROUND_MM / scan.volume.spacing)
+    part = geometry.crop(scan.volume, box)
+    steps = np.array([s.step for s in some])
+    # As morphology.signed_distance has it, inside.
+    depth = morphology.depth_mm(scan.head[box], part.spacing)[some] - part.spacing.min() / 2
+    away = _away(scan.brain[box][some], part.spacing * steps)
+    part = Volume(part.data[some], part.affine @ np.diag([*steps, 1]))
+    kept = away > BRAIN_MM
+    for regions, wider, _ in bodies:
+        kept &= region.distance(part, scan.to_template, regions) > wider
+    sharp = sharp_of(scan)
+    points = _template_voxels(part, scan.to_template, field, sharp.tissue.affine)[:, kept]
+    tissue, new_depth = (_sample(v.data, points) for v in (sharp.tissue, sharp.depth))
+    return likeness.around(look, (tissue, part.data[kept]), (new_depth, depth[kept]), points)
 
 
 def sharp_of(scan: PreparedScan) -> SharpHead:
@@ -182,7 +205,7 @@ def sharp_of(scan: PreparedScan) -> SharpHead:
     return at_voxels(round(float(np.mean(scan.volume.spacing)), 1))
 
 
-def _morphed(scan: PreparedScan, part: Volume, box, shape, field):
+def _morphed(scan: PreparedScan, part: Volume, box, shape, field, look):
     """Return the scan and the sharp head bent to a surface between theirs, and its solid share.
 
     The surface is where the weighted mean of the two signed distances is zero.  Both images'
@@ -190,12 +213,14 @@ def _morphed(scan: PreparedScan, part: Volume, box, shape, field):
     """
     sharp = sharp_of(scan)
     points = _template_voxels(part, scan.to_template, field, sharp.tissue.affine)
-    tissue, solid = (_sample(volume.data, points) for volume in sharp)
+    tissue, solid = (_sample(v.data, points) for v in (sharp.tissue, sharp.solid))
+    tissue = look(tissue) * look.places(points)
     own = morphology.signed_distance(scan.head[box], part.spacing)
     new = morphology.signed_distance(solid > 0.5, part.spacing)
     surface = shape * new + (1 - shape) * own
     edge = np.clip(surface / float(part.spacing.max()) + 0.5, 0, 1)
-    return _bent(part.data, own, surface, part), _bent(tissue, new, surface, part), edge
+    own, new = _bent(part.data, own, surface, part), _bent(tissue, new, surface, part)
+    return own, new, edge, surface
 
 
 def _bent(data: np.ndarray, depth: np.ndarray, surface: np.ndarray, part: Volume) -> np.ndarray:
@@ -238,12 +263,13 @@ def wrapped_signal(scan: PreparedScan) -> np.ndarray:
     limit = level + max(WRAP_LEVEL * (tissue - level), 5 * noise)
     behind = space.template_axis(volume, scan.to_template, 1) < WRAP_BEHIND_MM
     box = geometry.box_within(behind, volume.spacing, WRAP_OFF_MM)
-    away = morphology.depth_mm(~scan.head[box], volume.spacing) > WRAP_OFF_MM
     smooth = ndimage.uniform_filter(volume.data[box], size=3)
-    labels, _ = ndimage.label((smooth > limit) & away & behind[box])
+    bright = (smooth > limit) & behind[box] & ~scan.head[box]
     edge = last - box[axis].start
-    if not 0 <= edge < labels.shape[axis]:
+    if not 0 <= edge < bright.shape[axis] or not bright.take(edge, axis=axis).any():
         return found
+    away = morphology.depth_mm(~scan.head[box], volume.spacing) > WRAP_OFF_MM
+    labels, _ = ndimage.label(bright & away)
     sizes = np.bincount(labels.ravel()) * volume.voxel_ml
     touching = np.unique(labels.take(edge, axis=axis))
     kept = [n for n in touching if n and sizes[n] >= WRAP_ML]

@@ -21,7 +21,7 @@ import numpy as np
 
 from refacebench import files
 from refacebench.head import masks
-from refacebench.image import geometry, nifti
+from refacebench.image import geometry, morphology, nifti
 from refacebench.image.nifti import Volume
 
 #: Displacements, made by ``benchmarks/face_field.py``, and their unit.
@@ -46,10 +46,13 @@ class SharpHead(NamedTuple):
         Intensities, white matter about 1; in the air before the face its skin's go on.
     solid : Volume
         The head, 0..1; 0.5 is the surface.
+    depth : Volume
+        Distance to the surface in mm, positive inside.
     """
 
     tissue: Volume
     solid: Volume
+    depth: Volume
 
 
 def source() -> Volume:
@@ -138,7 +141,8 @@ def _moved(placed: Volume, mask: np.ndarray, kept: dict) -> SharpHead:
         ]
         tissue[:, :, k] = map_coordinates(placed.data, voxels, order=1, mode="nearest")
         solid[:, :, k] = map_coordinates(soft, voxels, order=1, mode="nearest")
-    return SharpHead(Volume(tissue, affine), Volume(solid, affine))
+    depth = morphology.signed_distance(solid > 0.5, np.ones(3))
+    return SharpHead(*(Volume(data, affine) for data in (tissue, solid, depth)))
 
 
 @functools.cache
@@ -151,4 +155,5 @@ def at_voxels(voxel_mm: float) -> SharpHead:
     sigma = float(np.sqrt(max(0.0, voxel_mm**2 - VOXEL_MM**2) / 12))
     if sigma < 0.2:
         return sharp
-    return SharpHead(*(v.with_data(gaussian_filter(v.data, sigma)) for v in sharp))
+    tissue, solid = (v.with_data(gaussian_filter(v.data, sigma)) for v in sharp[:2])
+    return SharpHead(tissue, solid, sharp.depth)
