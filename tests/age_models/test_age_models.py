@@ -141,7 +141,7 @@ def test_ridge_is_that_of_sklearn():
 
 
 def test_the_network_learns_a_planted_age_and_goes_on_to_the_same_bytes(people, tmp_path):
-    options = {**sfcn.METHOD.defaults, **SMALL, "input": "head"}
+    options = {**sfcn.METHOD.defaults, **SMALL, "input": "head", "epochs": 30}
     sides = people[:10], people[10:]
     sfcn.train(*sides, tmp_path / "one", options, 1)
     card = json.loads((tmp_path / "one/card.json").read_text())

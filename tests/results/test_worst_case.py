@@ -198,7 +198,7 @@ def test_what_is_shown_to_be_better_is_ranked():
     assert table["rank"].to_dict() == {"a": 2, "b": 1, "c": 2}
     assert table["pareto"].to_dict() == {"a": 0, "b": 1, "c": 0}
     look = style.look_of({"t": table.reset_index()})
-    assert front_words(table, look)[0].endswith("(Pareto front): b.")
+    assert front_words(table, look)[0].endswith("better than these: b.")
     assert "do not separate" not in caption("tradeoff", {"tradeoff": table.reset_index()}, SETTINGS)
 
 
