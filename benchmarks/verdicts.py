@@ -26,6 +26,7 @@ from refacebench.head import face_parts, space
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.metrics import truth
+from refacebench.results import verdict_agreement
 from refacebench.stages import measure, prepare
 from refacebench.statistics.criteria import Criteria
 
@@ -122,7 +123,7 @@ def rates(table: pd.DataFrame, said: str, true: str) -> pd.DataFrame:
         pair = table[[f"{said}_{failure}", f"{true}_{failure}"]]
         pair.columns = [failure, f"truth_{failure}"]
         rows.append({"said": said, "true": true, "failure": failure,
-                     **rates(pair, failure, Criteria())})  # fmt: skip
+                     **verdict_agreement.rates(pair, failure, Criteria())})  # fmt: skip
     return pd.DataFrame(rows)
 
 
