@@ -9,13 +9,17 @@ TESTERS ?= 2
 
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 
-.PHONY: demo test guard lint types install install-test package tag clean
+.PHONY: demo test slow guard lint types install install-test package tag clean
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES)
 
 test: lint types
-	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile -m "not guard"
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile -m "not guard and not slow"
+
+# Simulations of the statistics and registrations of whole heads, which the tests leave out.
+slow: install-test
+	$(BIN)/python -m pytest -n $(TESTERS) -m slow
 
 # Compares all outputs of small runs of every method with a recording: eight minutes.
 guard: install-test

@@ -89,8 +89,14 @@ def entry(kind, name, folder):
 
 #: Benches by method: what one check has made, the next one uses.
 BENCHES = {}
+#: Methods whose checks take a minute.
+SLOW = ("whole_head_atlas",)
 CASES = [
-    pytest.param(kind, name, check, id=f"{kind}-{name}-{check.__name__}")
+    pytest.param(
+        *(kind, name, check),
+        id=f"{kind}-{name}-{check.__name__}",
+        marks=[pytest.mark.slow] if name in SLOW else [],
+    )
     for kind in KINDS
     for name in methods.available(kind)
     for check in suite.checks(kind)

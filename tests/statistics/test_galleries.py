@@ -263,6 +263,7 @@ def benchmark():
     return module
 
 
+@pytest.mark.slow
 def test_the_benchmark_holds_the_level_where_the_unmatched_test_does_not():
     """A small part of benchmarks/galleries.py with a fixed seed."""
     bench = benchmark()

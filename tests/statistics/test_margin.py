@@ -172,6 +172,7 @@ def test_skewed_changes_pass_signed_ranks_but_not_signs():
     assert np.mean([paired.tost(changes, 2.0) < 0.05 for changes in drawn]) > 0.3
 
 
+@pytest.mark.slow
 def test_family_wise_error_is_held_where_variants_share_the_rescans():
     rng = np.random.default_rng(4)
     draw, true = SHAPES["normal"]
