@@ -112,9 +112,9 @@ def test_an_attack_that_beats_a_method_comes_first_with_rate_interval_chance_and
         "beaten: an attack beats it: attacker surface picks the person out of 5 in 73 % (56 to "
         "89 %, chance 20 %), after m put a face back. Original face surface removed in 13 of 13 "
         "scans. No voxel of the brain mask removed or changed in 13 of 13. How sure: on the face "
-        "true labels agree in 12 of 12; on the brain true labels agree in 13 of 13; the check of "
-        "the brain cannot fail: the method spares the mask that judges it. Not known: what a "
-        "stronger attack would reach."
+        "true labels agree in 12 of 12 scans; on the brain true labels agree in 13 of 13 scans; "
+        "the check of the brain cannot fail: the method spares the mask that judges it. Not known: "
+        "what a stronger attack would reach."
     )
     assert "after the new face was taken off" in line("beaten+m")
 
@@ -123,9 +123,9 @@ def test_a_blind_spot_stands_beside_its_verdict():
     assert line("blind") == (
         "blind: by the true labels brain was lost in 13 of 13 scans, which the automatic check "
         "saw in 0. Original face surface removed in 13 of 13 scans. No voxel of the brain mask "
-        "removed or changed in 13 of 13. How sure: on the face true labels agree in 12 of 12; on "
-        "the brain true labels agree in 0 of 13: 13 lost brain, of which the check found 0; the "
-        "check of the brain cannot fail: the method spares the mask that judges it. Not known: "
+        "removed or changed in 13 of 13. How sure: on the face true labels agree in 12 of 12 "
+        "scans; on the brain true labels agree in 0 of 13 scans: 13 lost brain, of which the check "
+        "found 0; the check of the brain cannot fail: the method spares the mask that judges it. Not known: "
         "whether attacks can recognise people: no attack is shown to do better than chance, but up "
         "to 28 points above it cannot be ruled out (less than 5 is asked for); the worst: attacker "
         "faces picks the person out of 5 in 29 % (17 to 48 %, chance 20 %), on the image as it is."

@@ -71,9 +71,10 @@ def _science(found: MethodFinding) -> list[str]:
     v = found.volumes
     if v is not None:
         change = f"{region_label(v.largest)} {number(v.change, 1, True)} %"
+        verb = "is" if v.differ == 1 else "are"
         parts.append(
-            f"{v.differ} of {plural(v.tested, 'volume')} are shown to change (the largest change "
-            f"of all: {change})"
+            f"{v.differ} of {plural(v.tested, 'volume')} {verb} shown to change (the largest "
+            f"change of all: {change})"
         )
     if found.age_shift is not None:
         shift, low, high = (number(value, 1, True) for value in found.age_shift)
@@ -148,7 +149,7 @@ def _agreement(check: Check | None, failure: str) -> str:
     """Return how often true labels agree with a check, and what it got wrong."""
     if check is None:
         return "not checked against true labels"
-    text = f"true labels agree in {of(check.right, check.n)}"
+    text = f"true labels agree in {of(check.right, check.n)} scans"
     wrong = []
     if check.missed:
         failed = check.found + check.missed
