@@ -125,8 +125,9 @@ def test_a_blind_spot_stands_beside_its_verdict():
         "saw in 0. Original face surface removed in 13 of 13 scans. No voxel of the brain mask "
         "removed or changed in 13 of 13. How sure: on the face true labels agree in 12 of 12 "
         "scans; on the brain true labels agree in 0 of 13 scans: 13 lost brain, of which the check "
-        "found 0; the check of the brain cannot fail: the method spares the mask that judges it. Not known: "
-        "whether attacks can recognise people: no attack is shown to do better than chance, but up "
+        "found 0; the check of the brain cannot fail: the method spares the mask that judges "
+        "it. Not known: whether attacks can recognise people: no attack is shown to do better "
+        "than chance, but up "
         "to 28 points above it cannot be ruled out (less than 5 is asked for); the worst: attacker "
         "faces picks the person out of 5 in 29 % (17 to 48 %, chance 20 %), on the image as it is."
     )
