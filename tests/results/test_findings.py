@@ -368,3 +368,39 @@ def test_what_is_written_far_from_the_head_comes_first():
     assert said.startswith("marked: something was written far from the head in 2 of 13 outputs")
     plain = sentences.line(findings.finding({"quality": quality}, "plain"))
     assert "far from the head" not in plain
+
+
+def test_an_attack_on_the_same_scan_alone_is_not_left_out():
+    """What counts is another session; that only the easier comparison beats a method is said."""
+    both = tradeoff()
+    easier = both[both["variant"] == "plain"].assign(
+        setting="same_scan", beaten=1.0, worst_rate=0.57, low=0.23, high=0.82
+    )
+    text = line("plain", tables(tradeoff=pd.concat([both, easier])))
+    assert "beats it in the easier comparison with the very same scan" in text
+    assert "in 57 % (23 to 82 %, chance 20 %)" in text
+    assert "no attack is shown to do better than chance" in text
+    assert "easier" not in line("plain")
+
+
+def test_volumes_are_undecided_unless_shown_within_or_beyond_their_margin():
+    """One that differs and stays within its margin is counted once."""
+    rows = pd.DataFrame(
+        {
+            "variant": "plain",
+            "segmenter": "s",
+            "region": ["gm", "csf", "tiv", "wm"],
+            "p_holm": [0.01, 0.01, 0.5, 0.5],
+            "equivalent": [1.0, 0.0, 0.0, 1.0],
+            "median_change_pct": [0.1, 3.0, 0.2, 0.0],
+            "low": [0.05, 2.5, -1, -0.1],
+            "high": [0.15, 3.5, 2, 0.1],
+            "low_joint": [0.0, 2.1, -2, -0.2],
+            "high_joint": [0.2, 4.0, 3, 0.2],
+            "margin_pct": [1.0, 2.0, 0.5, 1.0],
+        }
+    )
+    found = findings.finding({"quality": quality(), "volumes": rows}, "plain").volumes
+    assert (found.tested, found.differ, found.equivalent, found.beyond) == (4, 2, 2, 1)
+    text = line("plain", {"quality": quality(), "volumes": rows})
+    assert "whether 1 of 4 volumes stay within the margin of equivalence of 0.5 to 2.0 %" in text

@@ -28,9 +28,10 @@ from refacebench.statistics.attack_tables import (
     DIRECT,
     TAKEN_OFF,
     main_rows,
+    main_setting,
 )
 from refacebench.statistics.unavailable import present
-from refacebench.vocabulary import split_variant
+from refacebench.vocabulary import SAME_SCAN, split_variant
 
 Tables = Mapping[str, pd.DataFrame]
 #: Released programs that are handed the mask that judges them, and cut around it.
@@ -122,13 +123,17 @@ class Check:
 class Volumes:
     """What the tests of a variant's volumes found, of the table ``volumes``.
 
-    ``tested``, ``differ`` and ``equivalent`` count volumes; ``largest`` is the one with the
-    largest median change, ``change`` that change in percent, with its interval.
+    ``tested``, ``differ``, ``equivalent`` and ``beyond`` count volumes: those tested, those shown
+    to change at all, to stay within their margin, to change by more than it.  ``margins``: the
+    smallest and the largest of these.  ``largest`` is the volume with the largest median change,
+    ``change`` that change in percent, with its interval.
     """
 
     tested: int
     differ: int
     equivalent: int
+    beyond: int
+    margins: tuple[float, float]
     largest: str
     change: float
     low: float
@@ -160,6 +165,8 @@ class MethodFinding:
     attack : Attack or None
     weak : bool
         The attacks do not recognise even the originals.
+    easier : Attack or None
+        That on the very same scan, where it beats the method and the one that counts does not.
     volumes : Volumes or None
         By the first segmenter.
     age_shift : tuple of float or None
@@ -180,6 +187,7 @@ class MethodFinding:
     attacked: bool
     attack: Attack | None
     weak: bool
+    easier: Attack | None = None
     volumes: Volumes | None = None
     age_shift: tuple[float, float, float] | None = None
 
@@ -214,6 +222,7 @@ def finding(tables: Tables, variant: str, alpha: float = 0.05) -> MethodFinding:
         attacked=bool(attacks),
         attack=attacks.get(variant),
         weak="original" in attacks and not attacks["original"].beats,
+        easier=_easier(tables, variant, attacks.get(variant)),
         volumes=_volumes(tables, variant, alpha),
         age_shift=_age_shift(tables, variant),
     )
@@ -234,10 +243,16 @@ def _volumes(tables: Tables, variant: str, alpha: float) -> Volumes | None:
     if rows.empty:
         return None
     most = rows.loc[rows["median_change_pct"].abs().idxmax()]
+    low, high, margin = (
+        pd.to_numeric(rows.get(c, pd.Series(np.nan, index=rows.index)), errors="coerce")
+        for c in ("low_joint", "high_joint", "margin_pct")
+    )
     return Volumes(
         len(rows),
         int((rows["p_holm"] < alpha).sum()),
         int((pd.to_numeric(rows["equivalent"], errors="coerce") == 1).sum()),
+        int(((low > margin) | (high < -margin)).sum()),
+        (float(margin.min()), float(margin.max())),
         str(most["region"]),
         *(float(most.get(c, np.nan)) for c in ("median_change_pct", "low", "high")),
     )
@@ -297,7 +312,12 @@ def worst_attacks(tables: Tables) -> dict[str, Attack]:
     table = tables.get("tradeoff")
     if table is None or table.empty:
         return {}
-    table = main_rows(table).drop_duplicates("variant").dropna(subset=["identification"])
+    return _attacks(main_rows(table))
+
+
+def _attacks(table: pd.DataFrame) -> dict[str, Attack]:
+    """Return the attacks of one setting's rows of the table ``tradeoff``, by variant."""
+    table = table.drop_duplicates("variant").dropna(subset=["identification"])
     # As that attack reached it, so that other tables have the same number; the interval allows
     # for the choice of the worst.
     columns = ("worst_attacker", "worst_route", "measure", "worst_rate", "low", "high", "chance")
@@ -306,6 +326,15 @@ def worst_attacks(tables: Tables) -> dict[str, Attack]:
         row["variant"]: Attack(*(row[c] for c in (*columns, *verdicts)))
         for _, row in table.iterrows()
     }
+
+
+def _easier(tables: Tables, variant: str, worst: Attack | None) -> Attack | None:
+    """Return the attack on the very same scan, where only that one beats a method."""
+    table = tables.get("tradeoff")
+    if worst is None or worst.beats or table is None or main_setting(table) == SAME_SCAN:
+        return None
+    easier = _attacks(table[table["setting"] == SAME_SCAN]).get(variant)
+    return easier if easier is not None and easier.beats else None
 
 
 # cells --------------------------------------------------------------------------------------

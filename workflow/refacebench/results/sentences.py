@@ -6,6 +6,8 @@ stand in :mod:`~refacebench.results.findings`.  Values in, text out.
 
 from __future__ import annotations
 
+import numpy as np
+
 from refacebench.plot.numbers import number, of
 from refacebench.plot.volumes import region_label
 from refacebench.results.findings import (
@@ -54,6 +56,12 @@ def _known(found: MethodFinding) -> list[str]:
     worst = found.attack
     if worst is not None and worst.beats:
         parts.append(attack(found))
+    if found.easier is not None:
+        easier = found.easier
+        parts.append(
+            "an attack beats it in the easier comparison with the very same scan: attacker "
+            f"{easier.attacker} {easier.does} in {easier.interval}, {easier.way}"
+        )
     parts += [face, brain]
     if found.crashed:
         counted = ", which no attack could be made on" if worst else ""
@@ -107,11 +115,14 @@ def _unknown(found: MethodFinding) -> list[str]:
         parts.append(f"whether attacks can recognise people: {attack(found)}")
     else:
         parts.append("what a stronger attack would reach")
-    undecided = max(0, v.tested - v.differ - v.equivalent) if v is not None else 0
+    undecided = max(0, v.tested - v.equivalent - v.beyond) if v is not None else 0
     if v is not None and undecided:
+        low, high = (number(margin, 1) for margin in v.margins)
+        margin = f" of {low} %" if low == high else f" of {low} to {high} %"
         parts.append(
-            f"whether {undecided} of {plural(v.tested, 'volume')} changed by more than is "
-            "acceptable: neither that nor the opposite is shown"
+            f"whether {undecided} of {plural(v.tested, 'volume')} stay within the margin of "
+            f"equivalence{margin if np.isfinite(v.margins).all() else ''}: neither that nor the "
+            "opposite is shown"
         )
     return parts
 
