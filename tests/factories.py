@@ -324,17 +324,9 @@ def make_tables(
         inventory = table[table["variant"] == "original"]
         inventory = inventory.drop_duplicates("scan").assign(status=OK, reason="")
     stages = list(manifests)
-    asked = (
-        given.criteria,
-        table,
-        variants,
-        inventory,
-        stages,
-        brainage_models,
-        carried,
-        image_ages,
-    )
-    key = hashlib.sha256(pickle.dumps(asked)).hexdigest()
+    asked = (given.criteria, table, variants, inventory, stages, brainage_models, carried)
+    results = [result.name for result in catalogue.everything()]
+    key = hashlib.sha256(pickle.dumps((*asked, image_ages, results))).hexdigest()
     if key not in _MADE:
         _MADE[key] = _compute(given, table, inventory, stages)
     return {name: made.copy() for name, made in _MADE[key].items()}
