@@ -12,7 +12,7 @@ from scipy import ndimage
 from balls import solid
 from refacebench.head import atlas_labels, extraction, masks
 from refacebench.image import geometry, morphology, nifti
-from refacebench.segmenters import deepbet_atlas
+from refacebench.segmenters import _structures, deepbet_atlas
 from refacebench.vocabulary import GLOBALS, REGIONS, TISSUES
 
 
@@ -77,7 +77,7 @@ def test_convention_moves_nuclei_to_grey_and_the_stem_to_white():
     occupancy = np.zeros((len(REGIONS), 3), np.float32)
     occupancy[0, 0] = 1.0  # thalamus
     occupancy[REGIONS.index("brainstem"), 1] = 0.5
-    found = deepbet_atlas.follow_convention(fractions[:, None, None], mask, occupancy)[:, 0, 0]
+    found = _structures.follow_convention(fractions[:, None, None], mask, occupancy)[:, 0, 0]
     assert np.allclose(found, [[0.2, 0.1, 0.0], [0.8, 0.2, 0.5], [0.0, 0.7, 0.5]])
 
 
@@ -88,7 +88,7 @@ def test_ventricles_follow_enlargement_but_not_into_outer_csf():
     labels = np.zeros(mask.shape, np.uint8)
     labels[solid(40, 4)] = atlas_labels.VENTRICLE  # the atlas's ventricle is far smaller
     labels[shell] = atlas_labels.OUTER_CSF
-    found = deepbet_atlas.ventricles(csf, mask, labels[mask][None], (1, 1, 1), 12.0)
+    found = _structures.ventricles(csf, mask, labels[mask][None], (1, 1, 1), 12.0)
     assert np.array_equal(found, large)
 
 
@@ -100,11 +100,11 @@ def test_ventricle_walls_hold_no_grey_matter():
     fractions[0, :8], fractions[1, 8], fractions[2, 9:] = 1, 1, 1
     vcsf = scaled == 0
     allowed = np.ones(scaled.shape, bool)
-    found, grown = deepbet_atlas.ventricle_walls(fractions, vcsf, scaled, allowed)
+    found, grown = _structures.ventricle_walls(fractions, vcsf, scaled, allowed)
     assert np.allclose(found[:, 8], np.array([0.6, 0.0, 0.4])[:, None, None])
     assert grown[8].all()
     assert not grown[9].any()
-    same, _ = deepbet_atlas.ventricle_walls(fractions, vcsf, scaled, ~allowed)
+    same, _ = _structures.ventricle_walls(fractions, vcsf, scaled, ~allowed)
     assert np.array_equal(same, fractions)
 
 

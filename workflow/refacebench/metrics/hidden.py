@@ -16,6 +16,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from refacebench.image.geometry import grow
 from refacebench.metrics.verdict import thresholds
 
 #: A mark lies alone: in a cube of so many voxels an edge around each of its voxels ...
@@ -56,14 +57,14 @@ def odd_voxels(
         the only ones that the method wrote so far out beside zeros (:data:`CUBE`,
         :data:`MOST_TOGETHER`).  None where a method fills the air with noise or zeros.
     """
-    from scipy.ndimage import distance_transform_edt, uniform_filter
+    from scipy.ndimage import uniform_filter
 
     limits = thresholds(limits)
     changed = variant != original
     written = changed & (variant != 0)
     if not written.any() or not head.any():
         return 0
-    far = distance_transform_edt(~head, sampling=spacing) > limits["far_mm"]
+    far = ~grow(head, spacing, limits["far_mm"])
     written &= far
     if not written.any():
         return 0

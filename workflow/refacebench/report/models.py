@@ -12,7 +12,7 @@ from typing import Any
 from refacebench.plot.numbers import NO_VALUE
 from refacebench.report.blocks import Table
 from refacebench.results.words import plural
-from refacebench.vocabulary import OK
+from refacebench.vocabulary import OK, split_variant
 
 #: Options that make a model larger or its training longer, in words.
 SIZES = {
@@ -72,7 +72,10 @@ def table(dataset: Mapping) -> Table | None:
     cards = dataset.get("models") or {}
     if not cards:
         return None
-    rows = [_row(name, card, dataset["defaults"][_refacer(name)]) for name, card in cards.items()]
+    rows = [
+        _row(name, card, dataset["defaults"][split_variant(name)[1]])
+        for name, card in cards.items()
+    ]
     caption = (
         "Trained models. All are re-implementations that this run trained itself. A toy is far "
         "smaller than the method's own default, or was trained for far less: it shows that the "
@@ -81,10 +84,6 @@ def table(dataset: Mapping) -> Table | None:
     columns = ["Model", "Scans: training, validation", "Weights (millions)", "Training",
                "Picked (on validation scans)", "Smaller than the default in"]  # fmt: skip
     return Table(caption, columns, rows)
-
-
-def _refacer(variant: str) -> str:
-    return variant.partition("+")[2]
 
 
 def _row(name: str, card: Mapping, defaults: Mapping) -> list[str]:
@@ -125,7 +124,7 @@ def lines(dataset: Mapping) -> list[str]:
     """Return the summary's sentence on toys, if there are any (``dataset``: see :func:`table`)."""
     toys = []
     for name, card in (dataset.get("models") or {}).items():
-        usual = dataset["defaults"][_refacer(name)]
+        usual = dataset["defaults"][split_variant(name)[1]]
         if card.get("status", OK) != OK or not is_toy(card["options"], usual):
             continue
         scans = plural(len(card.get("data", {}).get("train", ())), "scan")

@@ -1,17 +1,93 @@
-"""From tissue shares and atlas labels to structures and volumes: what native segmenters share.
+"""From tissue shares and a placed atlas to structures and volumes: what native segmenters share.
 
-Arrays in, arrays out.
+Arrays in, arrays out; the atlas comes from :func:`refacebench.head.atlas.load_atlas`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from refacebench.contracts import Segmentation
 from refacebench.head import atlas_labels
-from refacebench.vocabulary import REGIONS, TISSUES
+from refacebench.head.atlas import load_atlas
+from refacebench.head.locating import Located, sample_labels
+from refacebench.image.nifti import Volume, reorient_like
+from refacebench.vocabulary import GLOBALS, REGIONS, TISSUES
 
 #: Regions 1 .. 12 are grey nuclei, 13 is the brainstem, 14 .. 17 are lobes.
 NUCLEI = REGIONS.index("brainstem")
+
+
+def scaled(part: Volume, model: dict) -> Volume:
+    """Return intensities with CSF at 0, grey matter at 0.5 and white matter at 1."""
+    return part.with_data(np.interp(part.data, model["means"], (0.0, 0.5, 1.0)).astype(np.float32))
+
+
+def segmentation(
+    part: Volume,
+    mask: np.ndarray,
+    fractions: np.ndarray,
+    model: dict,
+    place: Located,
+    growth_mm: float,
+    whole: Callable[[np.ndarray], np.ndarray],
+) -> Segmentation:
+    """Read structures off the atlas where it was placed, and sum them to volumes.
+
+    Parameters
+    ----------
+    part : Volume
+        The box around the brain, its intensities :func:`scaled`.
+    mask : numpy.ndarray of bool
+        Brain mask in it.
+    fractions, model
+        From :func:`refacebench.image.tissue.tissue_fractions`.
+    place : Located
+        Where the atlas lies.
+    growth_mm : float
+        How far a ventricle may reach beyond the atlas's.
+    whole : callable
+        Puts an array of the box on the scan's own grid (:func:`put_back`).
+    """
+    atlas = load_atlas()
+    labels, csf_labels = sample_labels(atlas, place, part, mask)
+    occupancy = occupancy_of(labels)
+    fractions = follow_convention(fractions, mask, occupancy)
+    vcsf = ventricles(fractions[0], mask, csf_labels, part.spacing, growth_mm)
+    nuclei = np.zeros(mask.shape, dtype=bool)
+    nuclei[mask] = occupancy[:NUCLEI].sum(axis=0) > 0.5
+    fractions, vcsf = ventricle_walls(fractions, vcsf, part.data, mask & ~nuclei)
+    tissue = np.where(mask, fractions.argmax(axis=0) + 1, 0).astype(np.uint8)
+    volumes = volumes_of(fractions, occupancy, mask, vcsf, part.voxel_ml)
+    volumes["tiv"] = atlas.cavity_ml / float(np.linalg.det(place.affine[:3, :3]))
+    return Segmentation(
+        brain=whole(mask),
+        tissue=whole(tissue),
+        vcsf=whole(vcsf),
+        regions=whole(region_map(occupancy, tissue, mask)),
+        volumes={name: volumes[name] for name in (*GLOBALS, *REGIONS)},
+        quality=quality_of(model, place, mask, part.voxel_ml),
+    )
+
+
+def put_back(array: np.ndarray, box: tuple[slice, ...], of: Volume, like: Volume) -> np.ndarray:
+    """Return an array of a box of one volume on the grid of another, 0 outside the box."""
+    full = np.zeros(of.shape, dtype=array.dtype)
+    full[box] = array
+    return reorient_like(of.with_data(full), like).data
+
+
+def quality_of(model: dict, place: Located, mask: np.ndarray, voxel_ml: float) -> dict[str, float]:
+    """Return what tells a good segmentation from a poor one."""
+    means, noise = model["means"], model["sigma"]
+    return {
+        "mask_ml": float(mask.sum() * voxel_ml),
+        "grey_white_contrast_to_noise": float((means[2] - means[1]) / noise),
+        "csf_grey_contrast_to_noise": float((means[1] - means[0]) / noise),
+        "atlas_similarity": place.similarity,
+    }
 
 
 def occupancy_of(labels: np.ndarray) -> np.ndarray:

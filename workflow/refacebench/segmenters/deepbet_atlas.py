@@ -40,6 +40,7 @@ set on three of the nine; CSF, grey and white matter were not fitted to them.)
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,18 +50,9 @@ from refacebench.head import locating, pose
 from refacebench.head.atlas import load_atlas
 from refacebench.head.extraction import brain_mask, load_brain_extractor
 from refacebench.image import geometry
-from refacebench.image.nifti import Volume, reorient, reorient_like
+from refacebench.image.nifti import Volume, reorient
 from refacebench.image.tissue import correct_bias, tissue_fractions
-from refacebench.segmenters._structures import (
-    NUCLEI,
-    follow_convention,
-    occupancy_of,
-    region_map,
-    ventricle_walls,
-    ventricles,
-    volumes_of,
-)
-from refacebench.vocabulary import GLOBALS, REGIONS
+from refacebench.segmenters._structures import put_back, scaled, segmentation
 
 VERSION = "1.1"
 OPTIONS = {
@@ -118,11 +110,10 @@ def segment(volume: Volume, options: dict, source=None) -> Segmentation:
     fractions, model = tissue_fractions(
         corrected.data, mask, part.spacing, smoothness=options["smoothness"]
     )
-    scaled = np.interp(corrected.data, model["means"], (0.0, 0.5, 1.0)).astype(np.float32)
-    atlas = load_atlas()
+    told = scaled(corrected, model)
     place = locating.locate(
-        atlas,
-        part.with_data(scaled * mask),
+        load_atlas(),
+        told.with_data(told.data * mask),
         part.with_data(fractions[0]),
         mask,
         options["registration_mm"],
@@ -130,31 +121,14 @@ def segment(volume: Volume, options: dict, source=None) -> Segmentation:
     scale = float(np.linalg.det(place.affine[:3, :3]))
     if not 0.4 < scale < 3.0:
         raise ValueError(f"the atlas does not fit: its affine scales the brain by {scale:.2f}")
-    labels, csf_labels = locating.sample_labels(atlas, place, part, mask)
-    occupancy = occupancy_of(labels)
-    fractions = follow_convention(fractions, mask, occupancy)
-    vcsf = ventricles(fractions[0], mask, csf_labels, part.spacing, options["ventricle_growth_mm"])
-    nuclei = np.zeros(mask.shape, dtype=bool)
-    nuclei[mask] = occupancy[:NUCLEI].sum(axis=0) > 0.5
-    fractions, vcsf = ventricle_walls(fractions, vcsf, scaled, mask & ~nuclei)
-    tissue = np.where(mask, fractions.argmax(axis=0) + 1, 0).astype(np.uint8)
-    regions = region_map(occupancy, tissue, mask)
-    volumes = volumes_of(fractions, occupancy, mask, vcsf, part.voxel_ml)
-    volumes["tiv"] = atlas.cavity_ml / scale
-    quality = _quality(model, place, mask, part.voxel_ml)
-
-    def whole(array):
-        full = np.zeros(canonical.shape, dtype=array.dtype)
-        full[box] = array
-        return reorient_like(canonical.with_data(full), volume).data
-
-    return Segmentation(
-        brain=whole(mask),
-        tissue=whole(tissue),
-        vcsf=whole(vcsf),
-        regions=whole(regions),
-        volumes={name: volumes[name] for name in (*GLOBALS, *REGIONS)},
-        quality=quality,
+    return segmentation(
+        told,
+        mask,
+        fractions,
+        model,
+        place,
+        options["ventricle_growth_mm"],
+        partial(put_back, box=box, of=canonical, like=volume),
     )
 
 
@@ -174,16 +148,6 @@ def _crop(volume: Volume, box: tuple[slice, ...]) -> Volume:
     affine = volume.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ [s.start for s in box]
     return Volume(np.ascontiguousarray(volume.data[box], dtype=np.float32), affine)
-
-
-def _quality(model: dict, place, mask: np.ndarray, voxel_ml: float) -> dict[str, float]:
-    means, noise = model["means"], model["sigma"]
-    return {
-        "mask_ml": float(mask.sum() * voxel_ml),
-        "grey_white_contrast_to_noise": float((means[2] - means[1]) / noise),
-        "csf_grey_contrast_to_noise": float((means[1] - means[0]) / noise),
-        "atlas_similarity": place.similarity,
-    }
 
 
 METHOD = Segmenter(

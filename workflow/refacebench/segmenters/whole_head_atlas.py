@@ -41,6 +41,7 @@ it: ``docs/validation/segmenters.md``.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,22 +49,13 @@ import numpy as np
 from refacebench.contracts import Option, Segmentation, Segmenter, defaults
 from refacebench.head import whole_head
 from refacebench.head.atlas import load_atlas
-from refacebench.head.locating import Located, points, sample_labels
+from refacebench.head.locating import Located, points
 from refacebench.head.masks import head_mask
 from refacebench.image import geometry, mixture, registration
 from refacebench.image.morphology import fill_holes, largest_component
-from refacebench.image.nifti import Volume, grid, reorient, reorient_like, resample
+from refacebench.image.nifti import Volume, grid, reorient, resample
 from refacebench.image.tissue import correct_bias, tissue_fractions
-from refacebench.segmenters._structures import (
-    NUCLEI,
-    follow_convention,
-    occupancy_of,
-    region_map,
-    ventricle_walls,
-    ventricles,
-    volumes_of,
-)
-from refacebench.vocabulary import GLOBALS, REGIONS
+from refacebench.segmenters._structures import put_back, scaled, segmentation
 
 VERSION = "1"
 OPTIONS = {
@@ -249,43 +241,15 @@ def _structures(volume, corrected, shares, place, options) -> Segmentation:
     fractions, model = tissue_fractions(
         part.data, mask, part.spacing, smoothness=options["smoothness"]
     )
-    scaled = np.interp(part.data, model["means"], (0.0, 0.5, 1.0)).astype(np.float32)
-    atlas = load_atlas()
-    labels, csf_labels = sample_labels(atlas, place, part, mask)
-    occupancy = occupancy_of(labels)
-    fractions = follow_convention(fractions, mask, occupancy)
-    vcsf = ventricles(fractions[0], mask, csf_labels, part.spacing, options["ventricle_growth_mm"])
-    nuclei = np.zeros(mask.shape, dtype=bool)
-    nuclei[mask] = occupancy[:NUCLEI].sum(axis=0) > 0.5
-    fractions, vcsf = ventricle_walls(fractions, vcsf, scaled, mask & ~nuclei)
-    tissue = np.where(mask, fractions.argmax(axis=0) + 1, 0).astype(np.uint8)
-    regions = region_map(occupancy, tissue, mask)
-    volumes = volumes_of(fractions, occupancy, mask, vcsf, part.voxel_ml)
-    volumes["tiv"] = atlas.cavity_ml / float(np.linalg.det(place.affine[:3, :3]))
-
-    def whole(array):
-        full = np.zeros(corrected.shape, dtype=array.dtype)
-        full[box] = array
-        return reorient_like(corrected.with_data(full), volume).data
-
-    return Segmentation(
-        brain=whole(mask),
-        tissue=whole(tissue),
-        vcsf=whole(vcsf),
-        regions=whole(regions),
-        volumes={name: volumes[name] for name in (*GLOBALS, *REGIONS)},
-        quality=_quality(model, place, mask, part.voxel_ml),
+    return segmentation(
+        scaled(part, model),
+        mask,
+        fractions,
+        model,
+        place,
+        options["ventricle_growth_mm"],
+        partial(put_back, box=box, of=corrected, like=volume),
     )
-
-
-def _quality(model: dict, place: Located, mask: np.ndarray, voxel_ml: float) -> dict[str, float]:
-    means, noise = model["means"], model["sigma"]
-    return {
-        "mask_ml": float(mask.sum() * voxel_ml),
-        "grey_white_contrast_to_noise": float((means[2] - means[1]) / noise),
-        "csf_grey_contrast_to_noise": float((means[1] - means[0]) / noise),
-        "atlas_similarity": place.similarity,
-    }
 
 
 METHOD = Segmenter(

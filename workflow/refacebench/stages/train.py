@@ -6,15 +6,13 @@ card, the reason why there is none.
 
 from __future__ import annotations
 
-import json
-import traceback
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from refacebench import files, manifest, reasons
+from refacebench import files, manifest
 from refacebench.contracts import Pair, ScanInterrupted, TrainingFailed
-from refacebench.run import batch, sandbox
+from refacebench.run import batch, training
 from refacebench.run.methods import Chosen
 from refacebench.run.stage import Stage
 from refacebench.vocabulary import FAILED, OK
@@ -85,9 +83,8 @@ def run(
     seed : int
         Of the run.
     """
-    again: dict[str, str] = {}
-    final: dict[str, str] = {}
-    try:
+
+    def train_model() -> None:
         sides = [pairs(paths, sites) for paths in (train, validation)]
         if not all(sides):
             of = f" of site {', '.join(map(str, sites))}" if sites else ""
@@ -95,12 +92,7 @@ def run(
                 f"{len(sides[0])} training and {len(sides[1])} validation scans{of}"
             )
         chosen.method.train(*sides, Path(card).parent, chosen.options, seed)
-    except Exception as error:
-        passing = sandbox.may_pass(error)
-        if not passing and not isinstance(error, TrainingFailed):
-            raise
-        traceback.print_exc()
-        reason = reasons.clean(f"no model: {str(error) or 'out of memory'}")
-        (again if passing else final)["training"] = reason
-        files.write_text(json.dumps({"status": FAILED, "reason": reason}) + "\n", card)
-    manifest.note_failures(card, again, final, total=1)
+
+    training.attempt(
+        card, train_model, "no model", lambda reason: {"status": FAILED, "reason": reason}
+    )

@@ -6,16 +6,14 @@ card, the reason why there is none.
 
 from __future__ import annotations
 
-import json
-import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from refacebench import files, manifest, reasons
-from refacebench.contracts import Aged, NotEnoughTraining, TrainingFailed
-from refacebench.run import sandbox
+from refacebench import manifest, reasons
+from refacebench.contracts import Aged, NotEnoughTraining
+from refacebench.run import training
 from refacebench.run.methods import Chosen
 from refacebench.run.stage import Stage
 from refacebench.vocabulary import OK
@@ -67,25 +65,14 @@ def run(
     seed : int
         Of the run.
     """
-    again: dict[str, str] = {}
-    final: dict[str, str] = {}
     folder = Path(card).parent
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        sides = [people(paths) for paths in (train, validation)]
-        chosen.method.train(*sides, folder, chosen.options, seed)
-    except NotEnoughTraining as error:
-        _write(card, reasons.clean(str(error)))
-    except Exception as error:
-        passing = sandbox.may_pass(error)
-        if not passing and not isinstance(error, TrainingFailed):
-            raise
-        traceback.print_exc()
-        reason = reasons.clean(f"no age model: {str(error) or 'out of memory'}")
-        (again if passing else final)["training"] = reason
-        _write(card, reason)
-    manifest.note_failures(card, again, final, total=1)
 
+    def train_model() -> None:
+        try:
+            sides = [people(paths) for paths in (train, validation)]
+            chosen.method.train(*sides, folder, chosen.options, seed)
+        except NotEnoughTraining as error:
+            training.write(card, {"note": reasons.clean(str(error))})
 
-def _write(card: str | Path, note: str) -> None:
-    files.write_text(json.dumps({"note": note}) + "\n", card)
+    training.attempt(card, train_model, "no age model", lambda reason: {"note": reason})
