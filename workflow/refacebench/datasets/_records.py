@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from refacebench import bids
+from refacebench.files import pointer
 
 NAN = float("nan")
 #: No person is older; what says so is no age in years.
@@ -27,8 +28,6 @@ DAYS_PER_YEAR = 365.25
 _UNITS = {"year": 1.0, "month": 12.0, "week": DAYS_PER_YEAR / 7, "day": DAYS_PER_YEAR}
 #: Columns of ``*_sessions.tsv`` with the days between a session and the first one.
 DAYS = ("days", "interval", "interval_days", "days_since_baseline", "days_from_baseline")
-#: How a file begins whose content DataLad, git-annex or Git LFS has not brought yet.
-_POINTERS = ("/annex/objects/", "version https://git-lfs")
 
 
 class Unusable(Exception):
@@ -54,8 +53,8 @@ def read_rows(path: str | Path, key: str) -> list[dict[str, str]]:
     """
     name = Path(path).name
     text = decoded(_content(path)).replace("\0", "")
-    if text.startswith(_POINTERS):
-        raise Unusable(f"{name} is only a pointer to its content: `datalad get` it")
+    if bring := pointer(text):
+        raise Unusable(f"{name} is only a pointer to its content: {bring} brings it")
     lines = [line for line in re.split(r"\r\n|\n|\r", text) if line.strip()]
     if not lines:
         raise Unusable(f"{name} is empty")
