@@ -29,8 +29,8 @@ def pointer(content: bytes | str) -> str:
     >>> pointer(b"version https://git-lfs.github.com/spec/v1"), pointer("participant_id")
     ('`git lfs pull`', '')
     """
-    text = content[:100].decode("latin-1") if isinstance(content, bytes) else content
-    return next((command for start, command in _POINTERS.items() if text.startswith(start)), "")
+    text = content if isinstance(content, str) else content[:100].decode("latin-1")
+    return next((how for start, how in _POINTERS.items() if text.startswith(start)), "")
 
 
 def write_text(text: str, path: str | Path) -> None:
