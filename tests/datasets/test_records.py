@@ -39,6 +39,32 @@ def test_a_table_that_may_not_be_read_is_a_sentence(tmp_path, monkeypatch):
     assert index(tmp_path)["age_note"].str.contains("cannot be read").all()
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (ROWS, ""),
+        (ROWS + "sub-03\tn/a\tn/a\t\nsub-04\tunknown\tF\tA\n", ""),
+        (ROWS + "sub-03\t18-38\tF\tA\nsub-04\tabout 40\tF\tA\n", "ages (2)"),
+        (ROWS + "\t40\tF\tA\n", "rows without participant_id (1)"),
+        (ROWS + "sub-02\t35\tM\tB\n", "participants with several rows that differ in age (1)"),
+        (ROWS + "sub-02\t34.5\tF\tB\n", "participants with several rows that differ in sex (1)"),
+    ],
+)
+def test_what_is_not_understood_is_counted_in_one_sentence(tmp_path, capsys, rows, said):
+    (folder(tmp_path) / "participants.tsv").write_text(HEADER + rows)
+    index(tmp_path)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "not understood" in line]
+    assert [line.partition("not understood: ")[2] for line in lines] == ([said] if said else [])
+
+
+def test_an_age_by_another_name_is_said_to_be_unread(tmp_path, capsys):
+    text = (HEADER + ROWS).replace("age", "age_at_scan", 1)
+    (folder(tmp_path) / "participants.tsv").write_text(text)
+    assert index(tmp_path)["age"].isna().all()
+    said = "no column is called 'age' (age_at_scan is not read)"
+    assert said in capsys.readouterr().err
+
+
 def test_rows_that_disagree_leave_the_age_open(tmp_path):
     (folder(tmp_path) / "participants.tsv").write_text(HEADER + ROWS + "sub-02\t43\tM\tB\n")
     table = index(tmp_path)

@@ -44,7 +44,7 @@ def test_a_bad_answer_is_a_row_with_a_reason(saved, key, given, changes, reason)
         ("a.json", b"[" * 100_000, "damaged JSON"),
         ("a.json", b"[1, 2]", "not an answer file"),
         ("a.json", b"\xff\xfe\x00", "not a text file"),
-        ("a.csv", b"a,b\n1,2\n", "lacks kit"),
+        ("a.csv", b"a,b\n1,2\n", "a.csv has no column 'kit'"),
         ("a.xlsx", b"PK", "neither"),
         ("gone.json", None, "No such file"),
     ],

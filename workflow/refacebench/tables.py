@@ -11,6 +11,7 @@ import csv
 import json
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from refacebench.files import pointer
@@ -44,23 +45,36 @@ def read_rows(path: str | Path, key: str) -> list[dict[str, str]]:
     Unusable
         If the file is missing, cannot be read, is empty or lacks the column.
     """
+    return [row for _, row in numbered_rows(path, (key,))]
+
+
+def numbered_rows(path: str | Path, keys: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
+    """Read a table as :func:`read_rows` does: each row with the number of its line.
+
+    Parameters
+    ----------
+    keys : iterable of str
+        Columns that the table must have.
+    """
     name = Path(path).name
     text = decoded(_content(path)).replace("\0", "")
     if bring := pointer(text):
         raise Unusable(f"{name} is only a pointer to its content: {bring} brings it")
-    lines = [line for line in re.split(r"\r\n|\n|\r", text) if line.strip()]
+    every = enumerate(re.split(r"\r\n|\n|\r", text), start=1)
+    lines = [(number, line) for number, line in every if line.strip()]
     if not lines:
         raise Unusable(f"{name} is empty")
-    split = _splitter(lines[0])
-    header = [cell.lower() for cell in split(lines[0])]
-    if key not in header:
-        raise Unusable(f"{name} has no column '{key}' in its first line")
+    split = _splitter(lines[0][1])
+    header = [cell.lower() for cell in split(lines[0][1])]
+    missing = [key for key in keys if key not in header]
+    if missing:
+        raise Unusable(f"{name} has no column '{missing[0]}' in its first line")
     rows = []
-    for line in lines[1:]:
+    for number, line in lines[1:]:
         # Backwards, so that of two columns of one name the first one counts.
         row = dict(list(zip(header, split(line), strict=False))[::-1])
         if any(row.values()):
-            rows.append({**dict.fromkeys(header, ""), **row})
+            rows.append((number, {**dict.fromkeys(header, ""), **row}))
     return rows
 
 

@@ -102,7 +102,7 @@ def _values(rows: list[dict], name: str) -> set:
 
 
 def _counted(odd: Mapping[str, int], rows: list[dict]) -> str:
-    parts = [f"{count} {what}" for what, count in odd.items() if count]
+    parts = [f"{what} ({count})" for what, count in odd.items() if count]
     if rows and "age" not in rows[0]:
         like = [name for name in rows[0] if "age" in re.split(r"[^a-z]+", name)]
         parts.append("no column is called 'age'" + (f" ({like[0]} is not read)" if like else ""))
