@@ -3,6 +3,7 @@
 import gzip
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -245,7 +246,9 @@ def test_validator_pybids_and_nilearn_read_it(made):
     """The released bids-validator finds no error; two libraries find every image."""
     _, out = made.export("--others", "copy")
     found = subprocess.run(
-        ["bids-validator-deno", str(out), "--format", "json"], capture_output=True, text=True
+        [str(Path(sys.executable).with_name("bids-validator-deno")), str(out), "--format", "json"],
+        capture_output=True,
+        text=True,
     )
     issues = json.loads(found.stdout)["issues"]["issues"]
     assert [issue for issue in issues if issue["severity"] == "error"] == []
