@@ -174,6 +174,17 @@ def test_times_that_tell_nothing_give_no_days(tmp_path, times):
     assert not days["ses-2"] > 0
 
 
+def test_a_table_of_sessions_that_cannot_be_used_is_said_once(tmp_path, capsys):
+    write_sessions(two(tmp_path), "")
+    write_scans(tmp_path, "ses-1")
+    assert np.isnan(ages(tmp_path)[0]["ses-2"])
+    lines = [line for line in capsys.readouterr().err.splitlines() if "of sessions" in line]
+    assert len(lines) == 1
+    assert lines[0].endswith(
+        "1 tables of sessions or scans are not used; the first: sub-01_sessions.tsv is empty"
+    )
+
+
 def test_dates_themselves_go_nowhere(tmp_path):
     write_sessions(two(tmp_path), "session_id\tacq_time\nses-1\t2011-05-06\nses-2\t2012-05-06\n")
     text = index(tmp_path).drop(columns="path").to_csv()

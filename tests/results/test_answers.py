@@ -74,6 +74,15 @@ def test_a_bad_line_leaves_the_others(tmp_path, key):
     assert list(problems["line"]) == [3, 4]
 
 
+def test_answers_that_a_spreadsheet_saved_again_are_read(tmp_path, key):
+    name = questions.identity(key)
+    text = f"Kit;Rater;Block;Question;Choice;ms\r\n{name};r;1;q0001;2;5\r\n\r\n{name};r;1;q0002;7;5"
+    (tmp_path / "x.csv").write_bytes(text.encode("utf-16"))
+    found, problems = answers.read_answers([tmp_path / "x.csv"], key)
+    assert list(found["question"]) == ["q0001"]
+    assert list(problems["line"]) == [4]
+
+
 def test_key_written_and_read_is_the_same_kit(key, tmp_path):
     manifest.write(key, tmp_path / "key.tsv")
     again = answers.read_key(tmp_path / "key.tsv")

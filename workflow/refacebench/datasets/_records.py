@@ -7,6 +7,7 @@ beside them.  No table stops anything: one that cannot be used becomes a sentenc
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -157,7 +158,12 @@ class Visit:
     day: float = NAN
 
 
-def read_visits(root: str | Path, subject: str, files: Mapping[str, list[str]]) -> dict[str, Visit]:
+def read_visits(
+    root: str | Path,
+    subject: str,
+    files: Mapping[str, list[str]],
+    problems: list[str] | None = None,
+) -> dict[str, Visit]:
     """Return age and day of a participant's sessions.
 
     Days come from ``*_sessions.tsv`` (``acq_time``, else one of :data:`DAYS`) or from the
@@ -168,10 +174,12 @@ def read_visits(root: str | Path, subject: str, files: Mapping[str, list[str]]) 
     ----------
     files : mapping of str to list of str
         The names of the T1w images of each session (``ses-...``).
+    problems : list of str, optional
+        Gets a sentence for each table that is there and cannot be used.
     """
     home = Path(root) / subject
     rows: dict[str, dict[str, str]] = {}
-    for row in _rows_if_any(home / f"{subject}_sessions.tsv", "session_id"):
+    for row in _rows_if_any(home / f"{subject}_sessions.tsv", "session_id", problems):
         rows.setdefault(prefixed(row["session_id"], "ses-"), row)
     per_year = units_per_year(Path(root) / "sessions.json")
     written = {s: row.get("acq_time", "") for s, row in rows.items() if s in files}
@@ -179,7 +187,9 @@ def read_visits(root: str | Path, subject: str, files: Mapping[str, list[str]]) 
     best = max(sources, key=_count)
     if 1 < len(files) > _count(best):
         scanned = {
-            s: _scan_time(_rows_if_any(home / s / f"{subject}_{s}_scans.tsv", "filename"), own)
+            s: _scan_time(
+                _rows_if_any(home / s / f"{subject}_{s}_scans.tsv", "filename", problems), own
+            )
             for s, own in files.items()
         }
         best = max((best, _days_of_times(scanned)), key=_count)
@@ -189,10 +199,12 @@ def read_visits(root: str | Path, subject: str, files: Mapping[str, list[str]]) 
     }
 
 
-def _rows_if_any(path: Path, key: str) -> list[dict[str, str]]:
+def _rows_if_any(path: Path, key: str, problems: list[str] | None) -> list[dict[str, str]]:
     try:
         return read_rows(path, key)
-    except Unusable:
+    except Unusable as problem:
+        if problems is not None and os.path.lexists(path):
+            problems.append(str(problem))
         return []
 
 

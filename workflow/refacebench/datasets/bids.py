@@ -104,8 +104,12 @@ def index(options: dict, seed: int) -> pd.DataFrame:
     ]
     rows += [_trouble(trouble) for trouble in troubles]
     ignored = _layout.bidsignore(root)
+    problems: list[str] = []
     for subject in subjects:
-        rows += _Subject(root, subject, wish, ignored).rows(people)
+        rows += _Subject(root, subject, wish, ignored, problems).rows(people)
+    if problems:
+        said = f"{len(problems)} tables of sessions or scans are not used; the first: {problems[0]}"
+        print(f"WARNING: {root}: {said}", file=sys.stderr)
     listed = {row["participant"] for row in rows}
     for name in sorted(people.facts):
         if safe_id(name) not in listed:
@@ -165,6 +169,7 @@ class _Subject:
     name: str
     wish: _Wish
     ignored: Callable[[str], bool]
+    problems: list[str]
 
     def rows(self, people: _records.People) -> list[dict]:
         """Return the rows of all T1w images, or one that says why there is none."""
@@ -226,7 +231,7 @@ class _Subject:
         for row in rows:
             if row["session"] in files and row["path"]:
                 files[row["session"]].append(os.path.basename(row["path"]))
-        visits = _records.read_visits(self.root, self.name, files) if files else {}
+        visits = _records.read_visits(self.root, self.name, files, self.problems) if files else {}
         days = {session: visit.day for session, visit in visits.items()}
         told = {session: own.get(session, visit.age) for session, visit in visits.items()}
         ages = session_ages(told, days, facts["age"])
