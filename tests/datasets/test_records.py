@@ -1,6 +1,7 @@
 """Tables of a BIDS folder: understood, or one sentence that names the file; ages at the session."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -96,6 +97,29 @@ def test_ages_in_months_are_months(tmp_path):
     assert list(index(tmp_path)["age"]) == [1.5, 10.0]
     (tmp_path / "participants.json").write_text("not JSON")
     assert index(tmp_path)["age"].tolist()[0] == 18
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        os.mkfifo,
+        os.mkdir,
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.write_text("[" * 100_000),
+        lambda path: path.write_text('["age"]'),
+        lambda path: path.write_bytes(b"\xff\xfe\x00"),
+    ],
+)
+def test_an_odd_file_beside_the_table_neither_hangs_nor_stops(tmp_path, make):
+    (folder(tmp_path) / "participants.tsv").write_text(HEADER + ROWS)
+    make(tmp_path / "participants.json")
+    assert list(index(tmp_path)["age"]) == [21, 34.5]
+
+
+def test_a_cell_of_any_length_is_read(tmp_path):
+    text = (HEADER + ROWS).replace("\t", ",").replace("F,A", "F," + "A" * 200_000)
+    (folder(tmp_path) / "participants.tsv").write_text(text)
+    assert list(index(tmp_path)["age"]) == [21, 34.5]
 
 
 # ages at the session ------------------------------------------------------------------------

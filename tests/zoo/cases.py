@@ -193,6 +193,7 @@ CASES = [
     Case("null", link(T1W, "/dev/null"), excluded("not a file but a pipe or a device")),
     Case("folderscan", folder(T1W), excluded("not a file but a directory")),
     Case("annex", link(T1W, "../../.git/annex/objects/x"), excluded(NOT_HERE)),
+    Case("dead", link(T1W, "../elsewhere.nii.gz"), excluded("not here; mend or remove the link")),
     Case("gone", link("{sub}", "../elsewhere"), excluded("folder is a link that leads nowhere")),
     Case("loop", link("{sub}", "sub-loop"), excluded("leads nowhere")),
     Case(

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from refacebench.files import pointer
+from refacebench.files import mend_link, pointer
 
 NAN = float("nan")
 #: No person is older; what says so is no age in years.
@@ -81,7 +81,7 @@ def numbered_rows(path: str | Path, keys: Iterable[str]) -> list[tuple[int, dict
 def _content(path: str | Path) -> bytes:
     name = Path(path).name
     if os.path.islink(path) and not os.path.exists(path):
-        raise Unusable(f"{name} is a link to a file that is not here: `datalad get` it")
+        raise Unusable(f"{name} is a link to a file that is not here: {mend_link(path)}")
     if not os.path.lexists(path):
         raise Unusable(f"there is no {name}")
     if not os.path.isfile(path):
@@ -116,7 +116,11 @@ def _splitter(header: str):
     def split(line: str) -> list[str]:
         if delimiter == "\t":  # a quote means nothing in BIDS, but spreadsheets write it
             return [_unquoted(cell.strip()) for cell in line.split("\t")]
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
+        try:
+            cells = next(csv.reader([line], delimiter=delimiter))
+        except csv.Error:  # a cell longer than csv allows
+            cells = line.split(delimiter)
+        return [cell.strip() for cell in cells]
 
     return split
 
@@ -151,10 +155,12 @@ def parse_age(text: str, units_per_year: float = 1.0) -> float:
 
 def units_per_year(path: str | Path) -> float:
     """Return in how many of a year ages are given, by a table's JSON; years if it is silent."""
+    if not os.path.isfile(path):  # a pipe would never end
+        return 1.0
     try:
         document = json.loads(decoded(Path(path).read_bytes()))
         entries = {key.lower(): value for key, value in document.items()}
         unit = str(entries["age"]["Units"]).lower()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return 1.0
     return next((per_year for name, per_year in _UNITS.items() if unit.startswith(name)), 1.0)

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from refacebench import bids
+from refacebench.files import mend_link
 
 #: Endings of files that later stages can read.
 NIFTI = ("nii", "nii.gz")
@@ -120,7 +121,7 @@ def subjects(root: str) -> tuple[list[str], list[Image], list[Trouble]]:
             continue
         elif entry.is_symlink() and not os.path.exists(entry.path):
             troubles.append(Trouble((entry.name,), "its folder is a link that leads nowhere"))
-        elif not os.path.isdir(entry.path):
+        elif not _is_folder(entry, True):
             continue
         elif not entry.name.startswith("sub-"):
             reason = "the name of its folder must begin with 'sub-' in small letters"
@@ -215,7 +216,7 @@ def fault(image: Image, suffix: str, root: str, ignored: Callable[[str], bool]) 
             return reason
     path = image.path(root)
     if os.path.islink(path) and not os.path.exists(path):
-        return "no such file: it is a link to a content that is not here; `datalad get` it"
+        return f"no such file: it is a link to a content that is not here; {mend_link(path)}"
     if os.path.exists(path) and not os.path.isfile(path):
         return f"not a file but a {'directory' if os.path.isdir(path) else 'pipe or a device'}"
     longest = max(len(name_of(image)), len(image.stem))
@@ -282,8 +283,11 @@ def bidsignore(root: str) -> Callable[[str], bool]:
 
     The rules are those of ``.gitignore``; paths are relative to the data set.
     """
+    path = os.path.join(root, ".bidsignore")
+    if not os.path.isfile(path):  # a pipe would never end
+        return lambda path: False
     try:
-        with open(os.path.join(root, ".bidsignore"), encoding="utf-8", errors="replace") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             lines = [line.rstrip() for line in file]
     except OSError:
         return lambda path: False
