@@ -13,7 +13,8 @@ Of a case: ``plain`` is the straightforward loop (single precision, slices from 
 default memory order, Adam as it is, kernel by kernel), ``ours`` the loop of refacebench, and the
 others are ours with one thing changed.  ``busy`` is the share of time in which the GPU
 computed anything at all (NVML), ``memory_gb`` the most that was allocated, ``card_gb`` the
-most that was taken from the card.  ``reface`` are the seconds of one head of 1 mm, after a first one.
+most that was taken from the card.  ``head`` are the seconds of one head of 1 mm, after a first
+one.
 All data are noise of the published size; no network that is kept is trained here.
 """
 
@@ -260,7 +261,7 @@ def refacer(case: Case) -> None:
     if case.name == "cpgan3d":
         case.part("channels_last", lambda: ours(lay_3d))
     else:
-        with mock.patch.object(devices, "memory_order", lambda _: torch.contiguous_format):
+        with mock.patch.object(devices, "memory_order", return_value=torch.contiguous_format):
             case.part("default_order", ours)
     case.part("not_recorded", lambda: ours(kernel_by_kernel))
     case.part("losses_after_10", losses)
@@ -580,8 +581,8 @@ def run_all(chosen, tiny: bool, out: Path, seconds: float, limit: float | None) 
 def table(found: dict) -> str:
     """Return the tables for a document as Markdown text.
 
-    >>> text = table({"x": {"card": "A", "ours": {"steps_per_s": 4.0}, "plain": {"steps_per_s": 2.0}}})
-    >>> print(text.splitlines()[-1])
+    >>> case = {"card": "A", "ours": {"steps_per_s": 4.0}, "plain": {"steps_per_s": 2.0}}
+    >>> print(table({"x": case}).splitlines()[4])
     | `x` |  |  | 2 | 4 | 2.0 |  |  |  |  |
     """
     rows = [
