@@ -33,7 +33,9 @@ class AdamP(torch.optim.Optimizer):
     without pickling.
     """
 
-    def __init__(self, params, lr: float = 1e-3, betas=(0.9, 0.999), eps=1e-8, delta=0.1):
+    def __init__(
+        self, params, lr: float | torch.Tensor = 1e-3, betas=(0.9, 0.999), eps=1e-8, delta=0.1
+    ):
         defaults = {"lr": lr, "betas": tuple(map(float, betas)), "eps": eps, "delta": delta}
         super().__init__(params, defaults)
 
@@ -135,7 +137,7 @@ def adam(network: nn.Module, rate: float, betas, device: torch.device, fused: bo
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move a running average of weights towards a network; buffers are copied."""
-    means, weights = list(average.parameters()), list(network.parameters())
+    means, weights = tuple(average.parameters()), tuple(network.parameters())
     torch._foreach_lerp_(means, weights, 1.0 - decay)
     buffers = list(average.buffers())
     if buffers:
