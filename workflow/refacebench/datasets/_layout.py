@@ -30,12 +30,14 @@ NIFTI = ("nii", "nii.gz")
 _OTHER = (
     *("hdr", "img", "hdr.gz", "img.gz", "mgz", "mgh", "mgh.gz", "mnc", "mnc.gz", "dcm", "ima"),
     *("nrrd", "nhdr", "mha", "mhd", "brik", "brik.gz", "head"),
-    *(f"nii.{packed}" for packed in ("bz2", "xz", "zst", "zip", "z")),
+    *(f"nii.{packed}" for packed in ("bz2", "xz", "zst", "zip", "z", "gz.gz")),
 )
 _IMAGE = re.compile(
     rf"(.*?)\.({'|'.join(re.escape(e) for e in sorted((*NIFTI, *_OTHER), key=len, reverse=True))})",
     re.IGNORECASE | re.DOTALL,
 )
+#: Folders that are a participant's, or meant to be: ``sub-01``, ``Sub-01``, ``sub_a``, ``sub01``.
+_LIKE_A_PARTICIPANT = re.compile(r"sub([-_ ]|[0-9])", re.IGNORECASE)
 #: Entities that only derivatives have.
 _DERIVED = ("space", "desc", "res", "den", "label")
 #: Folders that are one recording.
@@ -107,7 +109,7 @@ def is_of(image: Image, suffix: str) -> bool:
     >>> [is_of(Image((), f"{s}.nii", s, "nii"), "T1w") for s in ("a_t1W", "T1w_new", "space-T1w_x")]
     [True, True, False]
     """
-    return suffix.lower() in image.stem.lower().split("_")
+    return suffix.lower() in (word.strip(" .") for word in image.stem.lower().split("_"))
 
 
 def subjects(root: str) -> tuple[list[str], list[Image], list[Trouble]]:
@@ -117,7 +119,7 @@ def subjects(root: str) -> tuple[list[str], list[Image], list[Trouble]]:
         image = image_of((), entry.name)
         if image is not None:
             loose.append(image)
-        elif not entry.name.lower().startswith("sub-"):
+        elif not _LIKE_A_PARTICIPANT.match(entry.name):
             continue
         elif entry.is_symlink() and not os.path.exists(entry.path):
             troubles.append(Trouble((entry.name,), "its folder is a link that leads nowhere"))

@@ -16,7 +16,15 @@ from datetime import datetime
 from pathlib import Path
 
 from refacebench import bids
-from refacebench.tables import NAN, Unusable, parse_age, read_rows, units_per_year
+from refacebench.tables import (
+    DAYS_PER_YEAR,
+    NAN,
+    OLDEST,
+    Unusable,
+    parse_age,
+    read_rows,
+    units_per_year,
+)
 
 #: Columns of ``*_sessions.tsv`` with the days between a session and the first one.
 DAYS = ("days", "interval", "interval_days", "days_since_baseline", "days_from_baseline")
@@ -148,6 +156,41 @@ def _one(rows: list[dict]) -> dict:
         note = "participants.tsv lists the participant twice, with different ages"
     age = ages.pop() if len(ages) == 1 else NAN
     return {**facts, "age": age, "note": note if math.isnan(age) else ""}
+
+
+def session_ages(
+    told: Mapping[str, float], days: Mapping[str, float], baseline: float
+) -> dict[str, tuple[float, str]]:
+    """Return age in years and, where there is none, why, for each session of a participant.
+
+    Parameters
+    ----------
+    told : mapping of str to float
+        Years that a table gives for the session itself; NaN elsewhere.
+    days : mapping of str to float
+        Day of each session, counted from any day; NaN where it is not known.
+    baseline : float
+        Years in ``participants.tsv``: those at the first session.
+
+    >>> nan = float("nan")
+    >>> session_ages({"ses-1": nan, "ses-2": nan}, {"ses-1": 7.0, "ses-2": 372.25}, 40.0)
+    {'ses-1': (40.0, ''), 'ses-2': (41.0, '')}
+    """
+    order = bids.in_order(dict(days))
+    known = dict(told)
+    for first in order[:1]:
+        known[first] = baseline if math.isnan(known[first]) else known[first]
+    dated = [s for s in order if not math.isnan(known[s]) and not math.isnan(days[s])]
+    found = {}
+    for session in order:
+        age, note = known[session], ""
+        if math.isnan(age) and dated:
+            age = known[dated[0]] + (days[session] - days[dated[0]]) / DAYS_PER_YEAR
+            age = age if 0 <= age <= OLDEST else NAN
+        if math.isnan(age) and session != order[0]:
+            note = "a later session of unknown age: no table gives its date or the age at it"
+        found[session] = (round(age, 3), note)
+    return found
 
 
 @dataclass(frozen=True)
