@@ -34,7 +34,7 @@ from refacebench.vocabulary import EXCLUDED, OK
 
 __all__ = ["index", "parse_age"]
 
-VERSION = "2"
+VERSION = "3"
 OPTIONS = {
     "path": Option(None, "The folder.", kind=str),
     "carry": Option(
