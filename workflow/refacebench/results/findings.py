@@ -18,7 +18,7 @@ Pure functions: result tables in, values and text out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -341,7 +341,9 @@ def _attacks(table: pd.DataFrame, tables: Tables) -> dict[str, Attack]:
                "low", "high", "chance")  # fmt: skip
     verdicts = ("beaten", "above_chance_at_most", "margin_points", "within_margin")
     return {
-        row["variant"]: Attack(*(row[c] for c in (*columns, *verdicts)), _unseen(row, tables))
+        row["variant"]: replace(
+            Attack(*(row[c] for c in (*columns, *verdicts))), unseen=_unseen(row, tables)
+        )
         for _, row in table.iterrows()
     }
 
