@@ -5,14 +5,15 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from factories import make_tables
+from factories import make_tables, measurements
+from reading import SETTINGS
 from refacebench.plot.style import look_of
 from refacebench.results import decisions
 from refacebench.results.decisions import GO, NO, REGISTERED, UNKNOWN, VERDICTS, Rule, verdict
 from refacebench.results.findings import Attack, Check, MethodFinding
 from refacebench.results.result import View
 
-NEAR = Attack("surface", "direct", "choice", 0.2, 0.1, 0.24, 0.2, 0, 0.03, 5.0, 1)
+NEAR = Attack("surface", "direct", "choice", 0.2, 0.2, 0.1, 0.24, 0.2, 0, 0.03, 5.0, 1)
 #: 100 scans without a fault, attacked at chance and shown to be within the margin.
 GOOD = MethodFinding(
     "m", True, 100, 0, 0, (100, 100), (100, 100), 0, 0, False,
@@ -64,7 +65,7 @@ def test_a_method_that_an_attack_beats_is_never_given_away_freely(low, face):
 
 
 def test_the_table_has_a_row_a_method_and_no_control():
-    tables = make_tables()
+    tables = make_tables(measurements(), SETTINGS)
     look = look_of(tables)
     view = View(tables, look=look)
     methods = {"pydeface": {"engine": "native", "licence": "MIT"}}
@@ -86,7 +87,7 @@ def test_no_table_where_nothing_was_judged():
 
 
 def test_one_line_names_every_method_once():
-    tables = make_tables()
+    tables = make_tables(measurements(), SETTINGS)
     names = list(dict.fromkeys(tables["quality"]["variant"]))
     (line,) = decisions.lines(tables, names, Rule())
     for name in pd.Series(names)[lambda s: ~s.isin(["null", "original"])]:

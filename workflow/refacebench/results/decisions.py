@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class Rule:
     far_above_chance_points: float = 20.0
 
     @classmethod
-    def from_config(cls, config: Mapping) -> Rule:
+    def from_config(cls, config: Mapping[str, Any]) -> Rule:
         """Return the rule of a workflow's config."""
         return cls(**(config.get("decision") or {}))
 
@@ -97,10 +98,10 @@ def _against(found: MethodFinding, rule: Rule) -> list[str]:
         reasons.append(f"face left in {of(kept, faces)} scans")
     if found.brain[1] and found.cut / found.brain[1] > most:
         reasons.append(f"brain cut in {of(found.cut, found.brain[1])}")
-    lost = found.checks.get("failure_2")
-    missed = lost.missed if lost else 0
-    if missed and missed / lost.n > most:
-        reasons.append(f"by the true labels brain lost in {of(lost.found + missed, lost.n)}")
+    truth = found.checks.get("failure_2")
+    if truth and truth.missed / truth.n > most:
+        lost = of(truth.found + truth.missed, truth.n)
+        reasons.append(f"by the true labels brain lost in {lost}")
     if found.odd:
         reasons.append(f"written far from the head in {of(found.odd, found.n)}")
     worst = found.attack
@@ -149,7 +150,7 @@ def _missing(found: MethodFinding, rule: Rule) -> list[str]:
 def printed(
     view: View,
     rule: Rule,
-    methods: Mapping[str, Mapping] | None = None,
+    methods: Mapping[str, Mapping[str, Any]] | None = None,
     alpha: float = 0.05,
 ) -> Printed:
     """Return the columns and rows of the table; no rows where nothing was judged.
@@ -169,7 +170,7 @@ def printed(
 
 
 def _row(
-    view: View, variant: str, rule: Rule, methods: Mapping[str, Mapping], alpha: float
+    view: View, variant: str, rule: Rule, methods: Mapping[str, Mapping[str, Any]], alpha: float
 ) -> list[str]:
     found = findings.finding(view.tables, variant, alpha)
     said, why = verdict(found, rule)
@@ -192,10 +193,7 @@ def _attack(found: MethodFinding) -> str:
     worst = found.attack
     if worst is None or found.failed:
         return "not measured"
-    return (
-        f"{percent(worst.rate)} % [{percent(worst.low)}, {percent(worst.high)}], "
-        f"chance {chance(worst.chance)} % ({worst.attacker}, {worst.way})"
-    )
+    return f"{worst.short}, chance {chance(worst.chance)} % ({worst.attacker}, {worst.way})"
 
 
 def _needed(tables: Tables, found: MethodFinding) -> str:
@@ -234,7 +232,7 @@ def _seconds(tables: Tables, variant: str) -> str:
     return number(rows["seconds_median"].iloc[0], 0) if len(rows) else NO_VALUE
 
 
-def _of_methods(variant: str, methods: Mapping[str, Mapping], key: str) -> str:
+def _of_methods(variant: str, methods: Mapping[str, Mapping[str, Any]], key: str) -> str:
     found = [str(methods[name].get(key) or "") for name in variant.split("+") if name in methods]
     return "; ".join(dict.fromkeys(filter(None, found))) or NO_VALUE
 
