@@ -212,16 +212,16 @@ def _volumes(found: MethodFinding) -> str:
     v = found.volumes
     if v is None:
         return NO_VALUE
-    shown = f"largest change {number(v.change, 1, True)} % ({region_label(v.largest)})"
-    same = f"{v.equivalent} of {v.tested} shown unchanged within the margin"
-    return f"{shown}; {same}" + (f", {v.beyond} beyond it" if v.beyond else "")
+    same = f"{v.equivalent} of {v.tested} equivalent"
+    beyond = f", {v.beyond} not" if v.beyond else ""
+    return f"{number(v.change, 1, True)} % ({region_label(v.largest)}); {same}{beyond}"
 
 
 def _age(found: MethodFinding) -> str:
     if found.age_shift is None:
         return NO_VALUE
     shift, low, high = (number(value, 1, True) for value in found.age_shift)
-    return f"{shift} years [{low}, {high}]"
+    return f"{shift} y [{low}, {high}]"
 
 
 def _seconds(tables: Tables, variant: str) -> str:
@@ -243,7 +243,8 @@ def caption(rule: Rule) -> str:
         f"One row per method. {rule.words} Strongest attack: how often it picks the right person "
         "(interval over all attacks). To show chance: how many people it takes to show that an "
         "attack at chance stays within the margin (power 80 %). Volumes: the largest median "
-        "change of any volume. A verdict holds for the attacks tried here and for data like these."
+        "change of any volume; how many are shown to stay within their margin of equivalence, and "
+        "to leave it. A verdict holds for the attacks tried here and for data like these."
     )
 
 
