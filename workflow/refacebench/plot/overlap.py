@@ -109,5 +109,5 @@ def _ticks(axes, stretched: bool) -> None:
         axes.set_xticks(shown, [f"{s:g}" for s in shown], fontsize=7, rotation=45)
         return
     room = max(0.04 * (high - low), 0.002)
-    axes.set_xlim(max(low - room, 0.0), min(high + room, 1.0 + 0.3 * room))
+    axes.set_xlim(max(low - room, 0.0), min(high + room, 1.0 + room))
     axes.locator_params(axis="x", nbins=4)
