@@ -79,12 +79,12 @@ def interval(axes, y: float, look: Look, variant: str, value, low, high, *,
 FAR = 4.0
 
 
-def far_out(rows: Mapping[str, tuple[float, float, float]]) -> list[str]:
+def far_out(rows: Mapping[str, Sequence[float]]) -> list[str]:
     """Return the rows that reach so much farther from zero that the others would be one heap.
 
     Parameters
     ----------
-    rows : mapping of str to tuple of float
+    rows : mapping of str to sequence of float
         Value, low and high by variant; missing ones are NaN.
 
     Returns
