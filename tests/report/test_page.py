@@ -13,6 +13,7 @@ from refacebench.faces import HIDDEN, SHOWN
 from refacebench.plot import style
 from refacebench.report import page as page_module
 from refacebench.report.page import build
+from refacebench.report.summary import reminder, summary_lines
 from refacebench.results import catalogue
 from refacebench.results import slices as slices_result
 from refacebench.results.result import View
@@ -229,3 +230,13 @@ def test_too_large_a_page_is_refused(tables, monkeypatch):
     monkeypatch.setattr(page_module, "MOST_BYTES", 1000)
     with pytest.raises(ValueError, match="one report for each dataset"):
         build(context(tables))
+
+
+def test_no_sentence_stands_twice_in_the_text_around_the_tables(tables):
+    """What is worth saying is said once; banners and headings of several data sets apart."""
+    text = " ".join(" ".join(Page(build(context(tables))).text).split())
+    assert text.count(reminder(tables)) == 1
+    measured = {**tables, "privacy": pd.DataFrame({"variant": ["a"], "rank1": [0.5]})}
+    assert reminder(measured) != reminder(tables)
+    lines = summary_lines(tables, SETTINGS)
+    assert lines[-1].endswith(reminder(tables)), "the text file has nothing beside its lines"

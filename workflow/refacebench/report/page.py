@@ -116,7 +116,7 @@ def _dataset(dataset: Mapping) -> dict:
         "decision": _decision(dataset, view),
         "notes": [*warning_lines(tables, loud=False), *filter(None, [no_picture(tables)])],
         "summary": [
-            *summary_lines(tables, criteria, look=view.look),
+            *summary_lines(tables, criteria, look=view.look, remind=False),
             *models.lines(dataset),
         ],
         "flow": _flow(dataset, view),

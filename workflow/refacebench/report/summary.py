@@ -43,6 +43,7 @@ def summary_lines(
     *,
     segmenter: str | None = None,
     look: Look | None = None,
+    remind: bool = True,
 ) -> list[str]:
     """Return few lines that say what the tables show, and no more: one a method at most.
 
@@ -56,6 +57,8 @@ def summary_lines(
         The first one of the tables if left out.
     look : Look, optional
         Order of the variants.
+    remind : bool
+        Whether the last line says what was not measured; a page says it beside them.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def summary_lines(
         *_recognition_lines(tables, criteria, look),
         _overlap_line(tables, segmenter, look),
         f"{_volumes_line(tables, criteria, segmenter, look)} {_age_line(tables, segmenter, look)}",
-        f"{_utility_line(tables, segmenter, look)} {reminder(tables)}",
+        words.join(_utility_line(tables, segmenter, look), reminder(tables) if remind else ""),
     ]
 
 
