@@ -131,7 +131,6 @@ def test_a_second_look_finds_the_same(home, zoo):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not HEAVY, reason="no case is heavy")
 def test_heavy_cases_are_rows_with_their_reasons(tmp_path):
     table = listed(fill(tmp_path / "bids", HEAVY), tmp_path / "results", HEAVY)
     out = tmp_path / "results/prepare/zoo/all.tsv"
