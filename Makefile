@@ -28,6 +28,7 @@ guard: install-test
 lint: install-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive workflow benchmarks .ci
 	$(BIN)/snakefmt --check workflow
 	$(BIN)/snakemake --lint
 

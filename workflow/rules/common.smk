@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from refacebench import __version__ as SOFTWARE_VERSION
-from refacebench import environment, faces
+from refacebench import environment, faces, pseudonyms
 from refacebench.head import rendering
 from refacebench.image import nifti
 from refacebench.kit import VERSION as KIT_VERSION
@@ -43,9 +43,15 @@ try:
     # Taken out: no job depends on them, and a change makes no job run again.
     RETRY, ALLOWED = config.pop("retry"), config.pop("allow_failures")
     SCAN_TIMEOUT_S = config.pop("scan_timeout_s")
+    NAMED = config.pop("pseudonyms")
+    pseudonyms.switch(NAMED)
     RUN = graph.Run.load(config, workflow.is_main_process, RETRY)
-except configuration.ConfigError as error:
+except (configuration.ConfigError, pseudonyms.KeyGone) as error:
     raise WorkflowError(str(error))
+
+# What every rule that writes something to be shared has among its inputs: made again with another
+# key, and when pseudonyms are switched on or off.
+PSEUDONYMS = [str(pseudonyms.FOLDER / pseudonyms.MADE)] if NAMED else []
 
 
 wildcard_constraints:
