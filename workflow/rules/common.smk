@@ -17,7 +17,7 @@ from refacebench.report.methods import defaults, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
 from refacebench.results import catalogue
 from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
-from refacebench.run import configuration, ending, failures, graph, methods
+from refacebench.run import configuration, ending, failures, forgetting, graph, methods
 from refacebench.stages import align, carry, grow, inventory, measure, prepare
 from refacebench.statistics.criteria import Criteria
 
@@ -43,6 +43,7 @@ try:
     # Taken out: no job depends on them, and a change makes no job run again.
     RETRY, ALLOWED = config.pop("retry"), config.pop("allow_failures")
     SCAN_TIMEOUT_S = config.pop("scan_timeout_s")
+    KEEP_FACES = config.pop("keep_faces")
     NAMED = config.pop("pseudonyms")
     pseudonyms.switch(NAMED)
     RUN = graph.Run.load(config, workflow.is_main_process, RETRY)

@@ -188,5 +188,6 @@ rule finished:
         "../../envs/statistics.yaml"
     params:
         allowed=ALLOWED,
+        keep_faces=KEEP_FACES,
     shell:
         "echo finished > {output}"

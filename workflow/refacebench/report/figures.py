@@ -156,7 +156,8 @@ def of_training(card: str | Path, faces: str) -> list:
         return [style.message_figure(f"{name}: {facts['reason']}") for _ in range(2)]
     files = sorted((card.parent / "samples").glob("[!.]*.npy"))
     shown = {path.stem: np.load(path, allow_pickle=False) for path in files}
-    return [
-        curves.draw(pd.read_csv(card.with_name("curves.tsv"), sep="\t"), name),
-        samples.draw(shown, facts["picked"]["epoch"], faces, name),
-    ]
+    drawn = curves.draw(pd.read_csv(card.with_name("curves.tsv"), sep="\t"), name)
+    if not shown:
+        why = f"{name}: the sample slices were deleted (keep_faces: false)"
+        return [drawn, style.message_figure(why)]
+    return [drawn, samples.draw(shown, facts["picked"]["epoch"], faces, name)]
