@@ -48,8 +48,6 @@ LIMITS = {
     "cut_share": 0.4,
 }
 
-#: How a file begins whose content git-annex or Git LFS has not brought yet.
-_POINTERS = (b"/annex/objects/", b"version https://git-lfs")
 #: Voxel edge at which the head is looked at.
 _COARSE_MM = 4.0
 
@@ -115,8 +113,8 @@ def _open(path: Path) -> nib.Nifti1Image:
     content = path.read_bytes()
     if not content:
         raise Unfit("the file is empty")
-    if content.startswith(_POINTERS):
-        raise Unfit("a pointer to the image, not the image itself: `datalad get` the file")
+    if bring := files.pointer(content):
+        raise Unfit(f"a pointer to the image, not the image itself: {bring} brings it")
     packed = content[:2] == b"\x1f\x8b"
     if packed != (path.suffix == ".gz"):
         raise Unfit(
