@@ -9,7 +9,7 @@ TESTERS ?= 2
 
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 
-.PHONY: demo test slow guard lint types install install-test package tag clean
+.PHONY: demo test slow test-trust guard lint types install install-test package tag clean
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES)
@@ -20,6 +20,11 @@ test: lint types
 # Simulations of the statistics and registrations of whole heads, which the tests leave out.
 slow: install-test
 	$(BIN)/python -m pytest -n $(TESTERS) -m slow
+
+# Kills, starves and shuts out a tiny run until its tables differ, and runs every odd scan of the
+# zoo: half an hour. What of it takes seconds is among the tests.
+test-trust: install-test
+	$(BIN)/python tests/trust/run.py
 
 # Compares all outputs of small runs of every method with a recording: eight minutes.
 guard: install-test

@@ -298,8 +298,9 @@ def test_the_key_is_the_owners_alone_and_nowhere_else(renamed):
     assert found_in(others, (key,)) == {}
 
 
-def test_a_lost_key_stops_the_next_run_and_says_so(renamed):
+def test_a_lost_key_stops_the_next_run_and_says_so(renamed, monkeypatch):
     home, _, config = renamed
+    monkeypatch.setenv("MY_TOKEN", NAMED_TOKEN)
     key = home / "results/pseudonyms/key"
     key.rename(home / "kept")
     try:
