@@ -85,7 +85,9 @@ it to them (chmod g+rx); later runs leave that as it is.
 _FURTHER = {
     "derivatives": """
 Before you share a defaced data set from here, look at every scan: a method that failed on one
-has left its face. `quality.tsv` among the tables says on which.
+has left its face. `quality.tsv` among the tables says on which. Leave out the masks of changed
+voxels (`*_desc-changed_mask.nii.gz`) and all that lies in `original`: where a method follows the
+skin, its mask has the shape of the face that is gone (docs/validation/changed_masks.md).
 """,
     "kit": """
 What raters are given is the folder `page`; the file `key.tsv` stays with you.

@@ -50,8 +50,8 @@ try:
 except (configuration.ConfigError, pseudonyms.KeyGone) as error:
     raise WorkflowError(str(error))
 
-# What every rule that writes something to be shared has among its inputs: made again with another
-# key, and when pseudonyms are switched on or off.
+# Input of all jobs that write something to be shared, so that it is made again with another key,
+# and when pseudonyms are switched on or off.
 PSEUDONYMS = [str(pseudonyms.FOLDER / pseudonyms.MADE)] if NAMED else []
 
 
