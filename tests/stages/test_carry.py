@@ -19,6 +19,7 @@ from refacebench.head import masks, space
 from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 from refacebench.results.carried import compute as carried_table
+from refacebench.run import spares
 from refacebench.stages import align, carry
 
 # index --------------------------------------------------------------------------------------
@@ -64,17 +65,48 @@ def test_companions_are_those_of_the_session_and_never_scans(tmp_path):
     assert [c["name"] for c in second if c["path"]] == ["sub-1_ses-b_FLAIR"]
 
 
-def test_only_the_first_t1w_of_a_session_has_companions(tmp_path):
-    names = ("sub-1_run-1_T1w.nii.gz", "sub-1_run-2_T1w.nii.gz", "sub-1_T2w.nii.gz")
-    options = tree(tmp_path, *names)
-    table = bids.index({**options, "carry": ["T2w"]}, 1)
+RUNS = ("sub-1_run-1_T1w.nii.gz", "sub-1_run-2_T1w.nii.gz", "sub-1_T2w.nii.gz")
+
+
+def carried_along(table):
+    """Name the companions that are aligned, and the scan that they hang on."""
+    rows = align.rows_of(table)
+    return {row["scan"]: (row["t1w"], row["status"]) for row in rows.to_dict("records")}
+
+
+@pytest.mark.parametrize(
+    ("first", "lead"), [("ok", "run-1"), ("excluded", "run-2"), ("failed", "run-1")]
+)
+def test_companions_hang_on_the_first_t1w_that_can_be_used(tmp_path, first, lead):
+    table = bids.index({**tree(tmp_path, *RUNS), "carry": ["T2w"]}, 1)
     assert list(table["status"]) == ["ok", "ok"]
-    assert [len(manifest.companions(row)) for row in table.to_dict("records")] == [1, 0]
-    table = bids.index({**options, "carry": ["T2w", "T1w"]}, 1)
-    assert list(table["status"]) == ["ok", "excluded"]
-    assert table["reason"].iloc[1] == "carried along with sub-1_run-1 (carry: T1w)"
-    found = [c["name"] for c in manifest.companions(table.iloc[0])]
-    assert found == ["sub-1_T2w", "sub-1_run-2_T1w"]
+    # What the first scan is worth shows when it is opened.
+    table.loc[0, "status"] = first
+    kept = spares.leave_out(table)
+    assert list(kept["status"]) == [first, "ok"]  # both are scans of their own
+    status = "failed" if first == "failed" else "ok"
+    assert carried_along(kept) == {"sub-1_T2w": (f"sub-1_{lead}", status)}
+
+
+def test_further_t1w_images_are_companions_of_the_first_that_can_be_used(tmp_path):
+    table = bids.index({**tree(tmp_path, *RUNS), "carry": ["T2w", "T1w"]}, 1)
+    whole = spares.leave_out(table)
+    assert list(whole["status"]) == ["ok", "excluded"]
+    assert whole["reason"].iloc[1] == "carried along with sub-1_run-1 (carry: T1w)"
+    found = {"sub-1_T2w": ("sub-1_run-1", "ok"), "sub-1_run-2_T1w": ("sub-1_run-1", "ok")}
+    assert carried_along(whole) == found
+    table.loc[0, ["status", "reason"]] = "excluded", "truncated"
+    broken = spares.leave_out(table)
+    assert list(broken["status"]) == ["excluded", "ok"]
+    assert broken["reason"].iloc[0] == "truncated"
+    found = {"sub-1_T2w": ("sub-1_run-2", "ok"), "sub-1_run-1_T1w": ("sub-1_run-2", "ok")}
+    assert carried_along(broken) == found
+
+
+def test_without_any_usable_t1w_every_companion_is_a_row_once(tmp_path):
+    table = bids.index({**tree(tmp_path, *RUNS), "carry": ["T2w"]}, 1)
+    table[["status", "reason"]] = "excluded", "truncated"
+    assert carried_along(table) == {"sub-1_T2w": ("sub-1_run-1", "excluded")}
 
 
 def test_what_cannot_be_carried_is_a_row_with_a_reason(tmp_path):

@@ -310,6 +310,16 @@ CASES = [
     ),
     Case("desc", at("{sub}/anat/{sub}_desc-defaced_T1w.nii.gz"), excluded("a derivative (desc-)")),
     Case("mni", at("{sub}/anat/{sub}_space-MNI_T1w.nii.gz"), excluded("a derivative (space-)")),
+    Case(
+        "phase",
+        at("{sub}/anat/{sub}_part-phase_T1w.nii.gz"),
+        excluded("no magnitudes (part-phase)"),
+    ),
+    Case(
+        "uni",
+        at("{sub}/anat/{sub}_UNIT1.nii.gz"),
+        excluded("no T1w image in its folder, only UNIT1"),
+    ),
     Case("nothing", at("{sub}/anat/{sub}_bold.nii.gz"), excluded("no T1w image in its folder")),
     # What may look odd and is fine.
     Case("0001-A", at(T1W), ok(scan="sub-0001-A")),
@@ -320,6 +330,17 @@ CASES = [
         at("{sub}/ses-1/anat/{sub}_T1w.nii.gz", "{sub}/ses-2/anat/{sub}_T1w.nii.gz"),
         ok(scan="sub-noses_ses-1"),
         ok(scan="sub-noses_ses-2"),
+    ),
+    Case(
+        "entities",
+        at(
+            "{sub}/anat/{sub}_part-mag_T1w.nii.gz",
+            "{sub}/anat/{sub}_acq-mprage_rec-norm_run-01_T1w.nii.gz",
+            "{sub}/anat/{sub}_ce-gd_echo-2_T1w.nii.gz",
+        ),
+        ok(scan="sub-entities_part-mag"),
+        ok(scan="sub-entities_acq-mprage_rec-norm_run-01"),
+        ok(scan="sub-entities_ce-gd_echo-2"),
     ),
     Case(
         "mac",

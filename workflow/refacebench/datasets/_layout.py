@@ -263,6 +263,9 @@ def _kind_fault(image: Image, suffix: str) -> str:
     derived = sorted(set(bids.entities(image.stem)) & set(_DERIVED))
     if derived:
         return f"its name says that it is a derivative ({derived[0]}-) and no raw scan"
+    part = bids.entities(image.stem).get("part", "mag")
+    if part != "mag":
+        return f"its name says that it holds no magnitudes (part-{part}); only part-mag is used"
     return ""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,11 +33,14 @@ class People:
         Years by session, by participant, where the table has a row a session.
     problem : str
         Why the table cannot be used at all; empty if it can.
+    odd : str
+        What was not understood in it, counted, in a few words; empty if all was.
     """
 
     facts: dict[str, dict] = field(default_factory=dict)
     session_ages: dict[str, dict[str, float]] = field(default_factory=dict)
     problem: str = ""
+    odd: str = ""
 
     def of(self, participant: str) -> dict:
         """Return the facts of a participant, listed or not."""
@@ -60,13 +64,16 @@ def read_people(root: str | Path, folders: Iterable[str] = ()) -> People:
         return People(problem=str(problem))
     known, numbers = set(folders), _numbers(folders)
     per_year = units_per_year(path.with_suffix(".json"))
+    odd: Counter[str] = Counter()
     said: dict[str, list[dict]] = {}
     session_ages: dict[str, dict[str, float]] = {}
     for row in rows:
         if not row["participant_id"]:
+            odd["rows without participant_id"] += 1
             continue
         participant = _identity(row["participant_id"], known, numbers)
         age = parse_age(row.get("age", ""), per_year)
+        odd["ages"] += math.isnan(age) and row.get("age", "").lower() not in _NOTHING
         if row.get("session_id"):
             if not math.isnan(age):
                 session = prefixed(row["session_id"], "ses-")
@@ -75,7 +82,31 @@ def read_people(root: str | Path, folders: Iterable[str] = ()) -> People:
         site = row.get("site", row.get("scanner", ""))
         sex = row.get("sex", row.get("gender", ""))
         said.setdefault(participant, []).append({"age": age, "sex": sex, "site": site})
-    return People({name: _one(found) for name, found in said.items()}, session_ages)
+    for name in ("age", "sex", "site"):
+        odd[f"participants with several rows that differ in {name}"] = sum(
+            len(_values(found, name)) > 1 for found in said.values()
+        )
+    facts = {name: _one(found) for name, found in said.items()}
+    return People(facts, session_ages, odd=_counted(odd, rows))
+
+
+#: Cells that say nothing, in small letters.
+_NOTHING = ("", "n/a", "na", "nan", "none", "null", "unknown", "-", ".")
+
+
+def _values(rows: list[dict], name: str) -> set:
+    """Return the values that a participant's rows give for one thing."""
+    if name == "age":
+        return {row["age"] for row in rows if not math.isnan(row["age"])}
+    return {row[name] for row in rows if row[name].lower() not in _NOTHING}
+
+
+def _counted(odd: Mapping[str, int], rows: list[dict]) -> str:
+    parts = [f"{count} {what}" for what, count in odd.items() if count]
+    if rows and "age" not in rows[0]:
+        like = [name for name in rows[0] if "age" in re.split(r"[^a-z]+", name)]
+        parts.append("no column is called 'age'" + (f" ({like[0]} is not read)" if like else ""))
+    return ", ".join(parts)
 
 
 def prefixed(label: str, prefix: str) -> str:
@@ -108,9 +139,9 @@ def _one(rows: list[dict]) -> dict:
     """Join the rows of a participant; what they disagree on is not known."""
     facts = {}
     for name in ("sex", "site"):
-        values = {row[name] for row in rows} - {"", "n/a"}
+        values = _values(rows, name)
         facts[name] = values.pop() if len(values) == 1 else "" if values else rows[0][name]
-    ages = {row["age"] for row in rows if not math.isnan(row["age"])}
+    ages = _values(rows, "age")
     note = "no usable age in participants.tsv"
     if len(ages) > 1:
         note = "participants.tsv lists the participant twice, with different ages"

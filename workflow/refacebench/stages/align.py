@@ -21,7 +21,7 @@ from refacebench import bids, files, manifest, reasons
 from refacebench.contracts import ScanExcluded
 from refacebench.image import geometry, linear, nifti
 from refacebench.image.nifti import Volume
-from refacebench.run import batch
+from refacebench.run import batch, spares
 from refacebench.run.stage import Stage
 from refacebench.vocabulary import EXCLUDED
 
@@ -71,10 +71,13 @@ def rows_of(scans: pd.DataFrame) -> pd.DataFrame:
     ``scan`` becomes the companion's name and ``path`` its file; ``t1w`` keeps
     the scan's id and ``t1w_path`` its file.  A companion that is not there is
     ``excluded`` with its reason; a scan that is not ``ok`` hands its own status
-    and reason on.
+    and reason on.  Of several T1w scans of a session the first usable one has the companions
+    (:func:`refacebench.run.spares.leads`).
     """
     rows = []
-    for row in scans.to_dict("records"):
+    some = scans[scans["companions"].isin(("", "[]")).eq(False)] if "companions" in scans else scans
+    leading = set(spares.leads(some))
+    for row in scans[scans["scan"].isin(leading)].to_dict("records"):
         for companion in manifest.companions(row):
             mine = {
                 **row,

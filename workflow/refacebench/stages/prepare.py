@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from refacebench import bids
+from refacebench import bids, manifest
 from refacebench.contracts import ScanExcluded
 from refacebench.head import extraction, face_parts, masks, matrices, pose, registration
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
-from refacebench.run import batch
+from refacebench.run import batch, spares
 from refacebench.run.stage import Stage
 
 #: Raise it when the stage's output changes.
@@ -102,7 +102,7 @@ def run_batch(
     registration.load()
     face_parts.load()
     pose.load()
-    return batch.run_batch(
+    table = batch.run_batch(
         STAGE,
         rows,
         lambda row: run(row, out_folder),
@@ -112,6 +112,10 @@ def run_batch(
         timeout=timeout,
         preload=("ants", "scipy.ndimage", "skimage.filters"),
     )
+    chosen = spares.leave_out(table)
+    if chosen is not table:
+        manifest.write(chosen, out)
+    return chosen
 
 
 def examine(volume: Volume) -> dict[str, Any]:
