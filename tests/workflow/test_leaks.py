@@ -306,8 +306,9 @@ def test_a_lost_key_stops_the_next_run_and_says_so(renamed, monkeypatch):
     try:
         made = snakemake(home, "-n", config=config)
         assert made.returncode == 1
-        assert "the key results/pseudonyms/key is gone. Put it back, or delete" in made.stderr
-        assert "Traceback" not in made.stderr
+        told = made.stdout + made.stderr
+        assert "the key results/pseudonyms/key is gone. Put it back, or delete" in told
+        assert "Traceback" not in told
     finally:
         (home / "kept").rename(key)
 
@@ -332,11 +333,14 @@ def test_no_picture_that_is_shared_shows_a_face(run):
         for content in contents(path.read_bytes())
         if content.startswith(b"\x89PNG\r\n\x1a\n")
     }
+    shown = [looking.picture(content) for content in found]
+    # On the page they have fewer colours, and no label any more.
+    hidden = {pixels.shape for pixels, label in shown if label == faces.HIDDEN}
     heads = 0
-    for pixels, label in map(looking.picture, found):
+    for pixels, label in shown:
         for box in looking.boxes(pixels)[:3]:
             heads += 1
-            assert label == faces.HIDDEN
+            assert label == faces.HIDDEN or (not label and pixels.shape in hidden)
             score = looking.face_score(pixels[box])
             assert not score > 0, "a face detector finds a face"
     assert heads, "the slices were not looked at"
