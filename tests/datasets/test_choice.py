@@ -6,8 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from refacebench import manifest
+from refacebench.contracts import ScanExcluded
 from refacebench.datasets import bids
 from refacebench.run import configuration, methods, plan, spares
+from refacebench.stages import prepare
 
 NAMES = ("acq-mprage_run-01", "acq-mprage_run-2", "acq-space_run-1", "", "run-1_echo-1")
 
@@ -111,6 +114,36 @@ def test_one_scan_of_each_session_is_the_first_that_can_be_used(tmp_path):
     assert other["reason"] == (
         "the session's scan is sub-2_ses-1_acq-mprage_run-01 (one_scan_per_session)"
     )
+
+
+def test_the_choice_is_made_when_the_scans_are_prepared(tmp_path, monkeypatch):
+    """The first scan passes the checks, and only then is found to hold no brain."""
+    folder(tmp_path / "b", NAMES[:3])
+    table = plan.scans(config(tmp_path / "b", one_scan_per_session=True), "mine")
+    bad = "sub-1_acq-mprage_run-01"
+
+    def examined(row, out):
+        if row["scan"] == bad:
+            raise ScanExcluded("implausible brain")
+        return dict.fromkeys(prepare.STAGE.adds, "")
+
+    monkeypatch.setattr(prepare, "run", examined)
+    for module in (prepare.extraction, prepare.registration, prepare.face_parts, prepare.pose):
+        for name in ("load", "load_brain_extractor"):
+            monkeypatch.setattr(module, name, lambda: None, raising=False)
+    out = tmp_path / "results/prepare.tsv"
+    for _ in range(2):  # finished scans are not made again, and the choice is the same
+        made = prepare.run_batch(table, out, tmp_path / "derivatives").set_index("scan")
+        assert made["status"].to_dict() == {
+            bad: "excluded",
+            "sub-1_acq-mprage_run-2": "ok",
+            "sub-1_acq-space_run-1": "excluded",
+        }
+        assert made.loc[bad, "reason"] == "implausible brain"
+        assert "the session's scan is sub-1_acq-mprage_run-2" in made["reason"].iloc[2]
+        written = manifest.read(out).set_index("scan")
+        assert list(written["status"]) == list(made["status"])
+        assert not manifest.read_failures(out)["final"]
 
 
 def test_all_scans_of_a_session_are_judged_in_one_job(tmp_path):

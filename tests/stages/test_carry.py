@@ -12,7 +12,7 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from refacebench import manifest
+from refacebench import files, manifest
 from refacebench.contracts import ScanExcluded
 from refacebench.datasets import bids
 from refacebench.head import masks, space
@@ -259,6 +259,28 @@ def test_the_written_companion(tmp_path):
     assert facts["brain_voxels"] == 7 * 144
 
 
+def test_a_companion_that_was_swapped_since_it_was_aligned_is_not_used(tmp_path):
+    """Its alignment is another image's: the face would be left in it."""
+    row, _ = companion_files(tmp_path)
+    row |= {"t1w": "sub-1", "t1w_path": row["path"], "status": "ok", "aligned_by": "header"}
+    row |= {"original_path": row["path"], "checksum": files.checksum(row["path"])}
+    masks_of = {name: row.pop(f"{name}_path") for name in ("changed", "brain")}
+    defaced = pd.DataFrame([{"scan": "sub-1", "status": "ok", "reason": ""}])
+    defaced = defaced.assign(**{f"{name}_path": path for name, path in masks_of.items()})
+
+    def made():
+        out, home = tmp_path / "c.tsv", tmp_path / "out"
+        table = carry.run_batch(defaced, pd.DataFrame([row]), out, "d", home, margin_mm=0.0)
+        return table.iloc[0]
+
+    assert made()["status"] == "ok"
+    content = bytearray(Path(row["path"]).read_bytes())
+    Path(row["path"]).write_bytes(content + b"\0")
+    swapped = made()
+    assert swapped["status"] == "failed"
+    assert "the file changed after it was checked" in swapped["reason"]
+
+
 def test_a_mask_of_nothing_leaves_the_companion_and_says_so(tmp_path):
     row, stored = companion_files(tmp_path)
     nifti.write(block(where=np.s_[:0]), row["changed_path"])
@@ -370,6 +392,21 @@ def test_a_moved_companion_is_registered_and_its_face_found(head):
     assert expected.sum() > 1000
     assert np.percentile(to_expected[found], 99.9) <= 2.0
     assert np.percentile(to_found[expected], 99.9) <= 2.0
+
+
+def test_origins_far_apart_start_from_the_centres_of_mass(head):
+    """A table's position in the header puts the image 400 mm away: both are one grid here."""
+    t1w, mask = head
+    far = np.eye(4)
+    far[:3, 3] = (30, -150, 400)
+    companion = t2_like(t1w, mask, np.eye(4), (3.0, 3.0, 4.0))
+    matrix, facts = align.rigid(t1w, mask, Volume(companion.data, far @ companion.affine))
+    assert facts["aligned_by"] == "registration"
+    assert facts["nmi_header"] == 1.0
+    assert facts["contrast_nmi"] > align.LEAST_CONTRAST
+    points = np.argwhere(mask)[::50] @ t1w.affine[:3, :3].T + t1w.affine[:3, 3]
+    moved = matrix @ far @ np.c_[points, np.ones(len(points))].T
+    assert np.linalg.norm(moved[:3].T - points, axis=1).max() < 1.5
 
 
 def test_a_good_header_is_kept(head):

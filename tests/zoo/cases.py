@@ -193,6 +193,7 @@ CASES = [
     Case("null", link(T1W, "/dev/null"), excluded("not a file but a pipe or a device")),
     Case("folderscan", folder(T1W), excluded("not a file but a directory")),
     Case("annex", link(T1W, "../../.git/annex/objects/x"), excluded(NOT_HERE)),
+    Case("dead", link(T1W, "../elsewhere.nii.gz"), excluded("not here; mend or remove the link")),
     Case("gone", link("{sub}", "../elsewhere"), excluded("folder is a link that leads nowhere")),
     Case("loop", link("{sub}", "sub-loop"), excluded("leads nowhere")),
     Case(
@@ -246,6 +247,11 @@ CASES = [
     Case("capending", at("{sub}/anat/{sub}_T1w.NII.GZ"), excluded("must end in 'T1w.nii.gz'")),
     Case("small", at("{sub}/anat/{sub}_t1w.nii"), excluded("must end in 'T1w.nii'")),
     Case("final", at("{sub}/anat/T1w_final.nii.gz"), excluded("must end in 'T1w.nii.gz'")),
+    Case("dot", at("{sub}/anat/{sub}_T1w..nii.gz"), excluded("must end in 'T1w.nii.gz'")),
+    Case("blank", at("{sub}/anat/{sub}_T1w .nii.gz"), excluded("must end in 'T1w.nii.gz'")),
+    Case("twicepacked", at("{sub}/anat/{sub}_T1w.nii.gz.gz"), excluded("is no NIfTI file")),
+    Case("nohyphen", at(T1W), excluded("must begin with 'sub-' in small"), folder="sub01"),
+    Case("otherhyphen", at(T1W), excluded("must begin with 'sub-' in small"), folder="Sub_a"),
     # Files that are not of their folder.
     Case(
         "foreign", at("{sub}/anat/sub-9_T1w.nii.gz"), excluded("foreign file: its name says sub-9")
@@ -320,7 +326,11 @@ CASES = [
         at("{sub}/anat/{sub}_UNIT1.nii.gz"),
         excluded("no T1w image in its folder, only UNIT1"),
     ),
-    Case("nothing", at("{sub}/anat/{sub}_bold.nii.gz"), excluded("no T1w image in its folder")),
+    Case(
+        "nothing",
+        at("{sub}/anat/{sub}_bold.nii.gz"),
+        excluded("no T1w image in its folder, only bold"),
+    ),
     # What may look odd and is fine.
     Case("0001-A", at(T1W), ok(scan="sub-0001-A")),
     Case("0001-B", at(T1W), ok(scan="sub-0001-B")),

@@ -29,12 +29,12 @@ from refacebench import bids
 from refacebench.contracts import Dataset, Option
 from refacebench.datasets import _choice, _layout, _records
 from refacebench.datasets._layout import Image
-from refacebench.tables import DAYS_PER_YEAR, NAN, OLDEST, parse_age
+from refacebench.tables import NAN, parse_age
 from refacebench.vocabulary import EXCLUDED, OK
 
 __all__ = ["index", "parse_age"]
 
-VERSION = "2"
+VERSION = "3"
 OPTIONS = {
     "path": Option(None, "The folder.", kind=str),
     "carry": Option(
@@ -104,8 +104,12 @@ def index(options: dict, seed: int) -> pd.DataFrame:
     ]
     rows += [_trouble(trouble) for trouble in troubles]
     ignored = _layout.bidsignore(root)
+    problems: list[str] = []
     for subject in subjects:
-        rows += _Subject(root, subject, wish, ignored).rows(people)
+        rows += _Subject(root, subject, wish, ignored, problems).rows(people)
+    if problems:
+        said = f"{len(problems)} tables of sessions or scans are not used; the first: {problems[0]}"
+        print(f"WARNING: {root}: {said}", file=sys.stderr)
     listed = {row["participant"] for row in rows}
     for name in sorted(people.facts):
         if safe_id(name) not in listed:
@@ -165,6 +169,7 @@ class _Subject:
     name: str
     wish: _Wish
     ignored: Callable[[str], bool]
+    problems: list[str]
 
     def rows(self, people: _records.People) -> list[dict]:
         """Return the rows of all T1w images, or one that says why there is none."""
@@ -179,13 +184,20 @@ class _Subject:
             rows += self._folder_rows(place, folders[place], in_session)
         rows += [_trouble(trouble) for trouble in troubles]
         if not rows:
-            reason = "no T1w image in its folder"
-            if any(_layout.is_of(image, "UNIT1") for image in images):
-                reason += ", only UNIT1 (of MP2RAGE), whose noise around the head is no air"
-            if not os.listdir(os.path.join(self.root, self.name)):
-                reason += ", which is empty (a DataLad subdataset that is not installed?)"
-            rows = [_without_scan(self.name, reason)]
+            rows = [_without_scan(self.name, self._nothing(images))]
         return self._with_ages(rows, sessions, people)
+
+    def _nothing(self, images: list[Image]) -> str:
+        """Say that there is no T1w image, and what there is."""
+        reason = "no T1w image in its folder"
+        if any(_layout.is_of(image, "UNIT1") for image in images):
+            return f"{reason}, only UNIT1 (of MP2RAGE), whose noise around the head is no air"
+        if images:
+            others = sorted({_layout.shown(image.stem).rsplit("_", 1)[-1] for image in images})
+            return f"{reason}, only {', '.join(others[:4])}{', ...' if others[4:] else ''}"
+        if not os.listdir(os.path.join(self.root, self.name)):
+            reason += ", which is empty (a DataLad subdataset that is not installed?)"
+        return reason
 
     def _folder_rows(self, place, images: list[Image], in_session: bool) -> list[dict]:
         """Return the rows of one folder's T1w images; the first usable one has companions."""
@@ -226,10 +238,10 @@ class _Subject:
         for row in rows:
             if row["session"] in files and row["path"]:
                 files[row["session"]].append(os.path.basename(row["path"]))
-        visits = _records.read_visits(self.root, self.name, files) if files else {}
+        visits = _records.read_visits(self.root, self.name, files, self.problems) if files else {}
         days = {session: visit.day for session, visit in visits.items()}
         told = {session: own.get(session, visit.age) for session, visit in visits.items()}
-        ages = session_ages(told, days, facts["age"])
+        ages = _records.session_ages(told, days, facts["age"])
         start = min((day for day in days.values() if not math.isnan(day)), default=NAN)
         for row in rows:
             # A scan outside the sessions is the participant's only one.
@@ -238,41 +250,6 @@ class _Subject:
             row |= {"age_note": note or facts["note"] if math.isnan(age) else ""}
             row |= {"days": days.get(row["session"], NAN) - start}
         return rows
-
-
-def session_ages(
-    told: Mapping[str, float], days: Mapping[str, float], baseline: float
-) -> dict[str, tuple[float, str]]:
-    """Return age in years and, where there is none, why, for each session of a participant.
-
-    Parameters
-    ----------
-    told : mapping of str to float
-        Years that a table gives for the session itself; NaN elsewhere.
-    days : mapping of str to float
-        Day of each session, counted from any day; NaN where it is not known.
-    baseline : float
-        Years in ``participants.tsv``: those at the first session.
-
-    >>> nan = float("nan")
-    >>> session_ages({"ses-1": nan, "ses-2": nan}, {"ses-1": 7.0, "ses-2": 372.25}, 40.0)
-    {'ses-1': (40.0, ''), 'ses-2': (41.0, '')}
-    """
-    order = bids.in_order(dict(days))
-    known = dict(told)
-    for first in order[:1]:
-        known[first] = baseline if math.isnan(known[first]) else known[first]
-    dated = [s for s in order if not math.isnan(known[s]) and not math.isnan(days[s])]
-    found = {}
-    for session in order:
-        age, note = known[session], ""
-        if math.isnan(age) and dated:
-            age = known[dated[0]] + (days[session] - days[dated[0]]) / DAYS_PER_YEAR
-            age = age if 0 <= age <= OLDEST else NAN
-        if math.isnan(age) and session != order[0]:
-            note = "a later session of unknown age: no table gives its date or the age at it"
-        found[session] = (round(age, 3), note)
-    return found
 
 
 def _one_id_one_scan(found: list[tuple[Image, str]]) -> list[tuple[Image, str]]:
@@ -363,7 +340,8 @@ def companions_of(
 def _row(image: Image, reason: str, root: str = "") -> dict:
     """Return the row of an image, usable (without a reason) or not."""
     session = _layout.session_of(image.folders)
-    stem = image.stem[: -len(_SUFFIX)]
+    ends = image.stem.lower().endswith(_SUFFIX.lower())
+    stem = image.stem[: -len(_SUFFIX)] if ends else image.stem
     if reason and image.folders and not stem.startswith(f"{image.folders[0]}_"):
         # Its name says nothing of its folder, or of another one: all of it is kept.
         stem = bids.safe(stem.strip("_"))

@@ -52,7 +52,8 @@ def scans(config: Mapping[str, Any], dataset: str) -> pd.DataFrame:
         raise ConfigError(f"datasets.{dataset}: {error}") from None
     _check_index(table, dataset)
     table["dataset"] = dataset
-    table["reason"] = table["reason"].map(reasons.clean)
+    # Thousands of rows may have one reason.
+    table["reason"] = table["reason"].map({r: reasons.clean(r) for r in table["reason"].unique()})
     table["variant"], table["stage"] = "original", "inventory"
     usable = table[table["status"] == vocabulary.OK]
     # Who has no usable scan takes no place in a split.

@@ -45,10 +45,10 @@ def leave_out(table: pd.DataFrame) -> pd.DataFrame:
         A manifest.  ``spare`` says why a scan is left out then, ``{}`` for the other's id;
         empty for a scan that stays in any case.
     """
-    if "spare" not in table or not (table["spare"] != "").any():
+    if "spare" not in table or not (table["spare"].fillna("") != "").any():
         return table
     table = table.copy()
-    among = table[table["spare"] != ""]
+    among = table[table["spare"].fillna("") != ""]
     for lead in leads(among):
         first = among[among["scan"] == lead].iloc[0]
         beside = (among["participant"] == first["participant"]) & (
