@@ -248,7 +248,19 @@ def test_the_average_face_is_told_from_the_true_one(cohort, tmp_path):
     face, brow = (
         np.nanmean(blank["changed_mm"][rows, 28:36]) for rows in (slice(38, 44), slice(10, 20))
     )
-    assert face > 10 > 0.5 > brow
+    assert 10 >= face > 5 > 0.5 > brow, "nothing is farther away than the cap"
+    assert blank["cap_mm"] == 10.0
+
+
+def test_the_map_of_distances_and_their_mean_are_one_thing(cohort, tmp_path):
+    """By pixel and as a mean over the face: registered, capped, missing surface at the cap."""
+    found = run("surface", cohort, tmp_path, "faceless")
+    size = len(found["changed_mm"])
+    face = surface.face_pixels(size, 250 / size) & np.isfinite(found["changed_mm"])
+    assert found["changed_mm"][face].mean() == pytest.approx(
+        found["query_true_mm"].mean(), rel=0.02
+    )
+    assert np.nanmax(found["changed_mm"]) <= found["cap_mm"]
 
 
 def test_an_outline_is_the_same_after_a_shift_and_not_after_growth():
@@ -325,6 +337,29 @@ def test_train_split_people_must_not_be_attacked(cohort, tmp_path):
     assert found.resplit is None
     assert found.distance.shape == (6, 6)
     assert "4 participants" in found.trained_on
+
+
+def test_siamese_computes_where_it_is_told_to(monkeypatch):
+    torch = pytest.importorskip("torch")
+    from refacebench.attackers import siamese
+    from refacebench.contracts import Enrolled
+
+    who = np.array(["sub-0", "sub-1", "sub-2"])
+    pictures = np.random.default_rng(0).uniform(-1, 1, (3, 1, 2, 16, 16)).astype(np.float16)
+    side = Enrolled(who, who, who, {"pictures": pictures})
+    small = {"pixels": 16, "filters": 4, "steps": 3}
+
+    def weights(**given):
+        network = siamese.train(side, side, who, options_of("siamese", **small, **given), [1, 6])
+        return torch.cat([w.detach().flatten() for w in network.parameters()])
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert torch.equal(weights(), weights(device="auto"))
+    with pytest.raises(ValueError, match="no CUDA device here; use auto or cpu"):
+        weights(device="cuda")
+    # A device without numbers: where they would have gone.
+    with pytest.raises(NotImplementedError, match="meta"):
+        weights(device="meta")
 
 
 def test_the_triplet_loss_by_hand():
