@@ -33,7 +33,7 @@ def test_joint_steps_learn_what_steps_one_after_the_other_do(tool, name):
 
 
 def test_images_lie_in_the_order_that_their_network_wants():
-    """Torch's group norm puts channels back on CUDA: a network with one takes torch's order there."""
+    """Group norm puts channels back on CUDA: a network with one takes torch's order there."""
     plain, grouped = torch.nn.Conv2d(1, 4, 3), torch.nn.Sequential(torch.nn.GroupNorm(1, 4))
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     last, default = torch.channels_last, torch.contiguous_format
