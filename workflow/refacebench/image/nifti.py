@@ -95,6 +95,12 @@ def read(path: str | Path, dtype=np.float32) -> Volume:
     return Volume(data, np.asarray(image.affine, dtype=float))
 
 
+def claimed_voxels(path: str | Path) -> int:
+    """Return how many numbers a file says that it holds, by its header alone."""
+    image: Any = nib.load(path)
+    return int(np.prod(np.array(image.shape, dtype=object)))
+
+
 def _without_last_axes(data: np.ndarray) -> np.ndarray:
     """Drop trailing axes of length one behind the third."""
     while data.ndim > 3 and data.shape[-1] == 1:

@@ -169,7 +169,7 @@ def _one_scan(
     row = {**row, "key": key}
     start = time.monotonic()
     runner = in_child if isolate else in_process
-    result, peak_mb = runner(work, row, timeout)
+    result, peak_mb = runner(work, row, timeout, parts["stage"])
     if result.get("status", OK) == OK and _state(given) != before:
         result = {"status": FAILED, "reason": CHANGED, AGAIN: True}
     seconds = round(time.monotonic() - start, 3)
