@@ -230,6 +230,13 @@ def clean_header(header: nib.Nifti1Header) -> nib.Nifti1Header:
     return clean
 
 
+def apart_mm(one: np.ndarray, other: np.ndarray, shape) -> float:
+    """Return how far two affines put the corners of a grid apart, at most."""
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1)
+    corners = np.vstack([corners, np.ones(corners.shape[1])])
+    return float(np.linalg.norm(((one - other) @ corners)[:3], axis=0).max())
+
+
 def axis_codes(affine: np.ndarray) -> str:
     """Return the orientation of the array axes, for example ``"RAS"``."""
     return "".join(nib.aff2axcodes(affine))

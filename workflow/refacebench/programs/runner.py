@@ -339,7 +339,7 @@ def on_grid(program: Program, path: Path, like: Volume, order: int = 1) -> np.nd
     if program.trust_voxels and volume.shape == like.shape:
         return volume.data
     turned = nifti.reorient(volume, nifti.axis_codes(like.affine))
-    if turned.shape == like.shape and _apart_mm(turned, like) <= SAME_GRID_MM:
+    if turned.shape == like.shape and nifti.apart_mm(turned.affine, like.affine, like.shape) <= SAME_GRID_MM:
         return turned.data
     if program.allow_regrid:
         return nifti.resample(volume, like, order=order).data
@@ -347,15 +347,6 @@ def on_grid(program: Program, path: Path, like: Volume, order: int = 1) -> np.nd
         f"{program.name} wrote {'x'.join(map(str, volume.shape))} voxels on another grid than the "
         f"scan's {'x'.join(map(str, like.shape))}; allow_regrid: true resamples it"
     )
-
-
-def _apart_mm(one: Volume, other: Volume) -> float:
-    """Return how far the corners of two grids of one shape are apart at most."""
-    ends = [(0, n - 1) for n in other.shape]
-    corners = np.array(np.meshgrid(*ends)).reshape(3, -1)
-    corners = np.vstack([corners, np.ones(corners.shape[1])])
-    apart = (one.affine - other.affine) @ corners
-    return float(np.linalg.norm(apart[:3], axis=0).max())
 
 
 def _result(program: Program, values, overwritten, data) -> Defaced:
