@@ -38,6 +38,23 @@ def phantom(spacing=(4.0, 4.0, 5.0)):
     return Volume(data.astype(np.float32), affine), brain, head | brain
 
 
+def coordinates(n=56, mm=4.0):
+    """Millimetres of a cube's voxels from its middle, shape (3, n, n, n)."""
+    return mm * (np.indices((n, n, n)) - (n - 1) / 2)
+
+
+def head_like(n=56, mm=4.0, seed=0):
+    """An ellipsoid of 2.3 litres with skin, skull, grey, white and fluid; air below 4."""
+    x, y, z = coordinates(n, mm)
+    rng = np.random.default_rng(seed)
+    radius = np.sqrt((x / 75) ** 2 + (y / 90) ** 2 + (z / 82) ** 2)
+    layers = [(1.0, 150), (0.93, 20), (0.86, 30), (0.82, 80), (0.6, 110), (0.25, 25)]
+    data = np.zeros(x.shape)
+    for edge, value in layers:
+        data[radius < edge] = value
+    return (data + np.abs(rng.normal(0, 2, x.shape))).astype(np.float32)
+
+
 def oriented(volume, codes):
     return nifti.reorient(volume, codes)
 

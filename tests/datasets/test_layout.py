@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refacebench import bids, contracts, files, manifest
+from refacebench import bids, files, manifest
 from refacebench.datasets import _layout
 from refacebench.datasets import bids as bids_dataset
 from refacebench.run import configuration, plan
-from refacebench.stages import carry, inventory
+from refacebench.stages import carry
 
 
 def touch(root, *paths):
@@ -83,94 +83,6 @@ def test_a_name_without_its_session_gets_that_of_its_folder(tmp_path):
     assert set(table["status"]) == {"ok"}
 
 
-def test_two_files_of_one_id_are_both_left_out_with_both_paths(tmp_path):
-    table = index(
-        tmp_path,
-        GOOD,
-        "sub-x/ses-1/anat/sub-x_T1w.nii.gz",
-        "sub-x/ses-1/anat/sub-x_ses-1_T1w.nii.gz",
-        "sub-y/anat/sub-y_acq-1.5_T1w.nii.gz",
-        "sub-y/anat/sub-y_acq-1+5_T1w.nii.gz",
-    )
-    assert table.index.is_unique
-    assert table.loc["sub-good", "status"] == "ok"
-    lost = table[table["status"] == "excluded"]
-    assert sorted(lost["participant"]) == ["sub-x", "sub-x", "sub-y", "sub-y"]
-    for reason in lost.loc[lost["participant"] == "sub-x", "reason"]:
-        assert "sub-x/ses-1/anat/sub-x_T1w.nii.gz" in reason
-        assert "sub-x/ses-1/anat/sub-x_ses-1_T1w.nii.gz" in reason
-        assert str(tmp_path) not in reason
-
-
-def test_a_scan_in_two_formats_is_one_row(tmp_path):
-    files = [f"sub-x/anat/sub-x_T1w.{ending}" for ending in ("nii", "nii.gz")]
-    assert "both" in one(index(tmp_path, GOOD, *files))["reason"]
-
-
-@pytest.mark.parametrize(
-    ("path", "words"),
-    [
-        ("sub-x/anat/sub-other_T1w.nii.gz", "foreign file: its name says sub-other"),
-        ("sub-x/ses-1/anat/sub-x_ses-2_T1w.nii.gz", "foreign file: its name says ses-2"),
-        ("sub-x/anat/sub-x_ses-2_T1w.nii.gz", "its folder no session"),
-        ("sub-x/anat/T1w.nii.gz", "does not begin with 'sub-x_'"),
-        ("sub-x/anat/S14_T1w.nii.gz", "does not begin with 'sub-x_'"),
-        ("sub-x/anat/sub-x_T1w.NII.GZ", "must end in 'T1w.nii.gz'"),
-        ("sub-x/anat/sub-x_t1w.nii", "must end in 'T1w.nii'"),
-        ("sub-x/anat/sub-x_T1w.mgz", "no NIfTI"),
-        ("sub-x/anat/sub-x_T1w.nii.bz2", "no NIfTI"),
-        ("sub-x/anat/sub-x_desc-preproc_T1w.nii.gz", "derivative (desc-)"),
-        ("sub-x/anat/sub-x_space-MNI_T1w.nii.gz", "derivative (space-)"),
-        ("sub-x/sub-x_T1w.nii.gz", "it lies in 'sub-x'"),
-        ("sub-x/func/sub-x_T1w.nii.gz", "it lies in 'sub-x/func'"),
-        ("sub-x/anat/old/sub-x_T1w.nii.gz", "it lies in 'sub-x/anat/old'"),
-        ("sub-x/ses-1/sub-x_ses-1_T1w.nii.gz", "it lies in 'sub-x/ses-1'"),
-        ("sub-x/Ses-1/anat/sub-x_T1w.nii.gz", "it lies in 'sub-x/Ses-1/anat'"),
-        ("Sub-x/anat/sub-x_T1w.nii.gz", "begin with 'sub-' in small letters"),
-        ("sub-a b/anat/sub-a b_T1w.nii.gz", "'sub-a b' holds more than letters"),
-        ("sub-a_b/anat/sub-a_b_T1w.nii.gz", "'sub-a_b' holds more than letters"),
-        ("sub-é/anat/sub-é_T1w.nii.gz", "holds more than letters"),
-        ("sub-../anat/sub-.._T1w.nii.gz", "holds more than letters"),
-        ("sub-n\nl/anat/sub-n\nl_T1w.nii.gz", r"'sub-n\nl' holds more than letters"),
-        ("sub-x/ses-1.5/anat/sub-x_ses-1.5_T1w.nii.gz", "'ses-1.5' holds more than letters"),
-        ("sub-x/anat/sub-x_acq-a\rb_T1w.nii.gz", "cannot be printed"),
-        ("sub-x/anat/sub-x_acq-a\tb_T1w.nii.gz", "cannot be printed"),
-        ("sub-x/anat/sub-x_acq-" + "a" * 200 + "_T1w.nii.gz", "characters"),
-        ("sub-x_T1w.nii.gz", "'sub-x_T1w.nii.gz' lies in no folder sub-*"),
-        ("sub-x/anat/T1w_final.nii.gz", "must end in 'T1w.nii.gz'"),
-    ],
-)
-def test_what_cannot_be_a_scan_is_a_row_with_a_reason(tmp_path, path, words):
-    table = index(tmp_path, GOOD, path)
-    assert table.loc["sub-good", "status"] == "ok"
-    assert len(table) == 2
-    row = one(table)
-    assert words in row["reason"]
-    assert row["reason"].isprintable()
-    assert len(row.name) <= bids.LONGEST
-    assert re.fullmatch(r"[A-Za-z0-9_+-]+", row.name)
-    assert re.fullmatch(r"[A-Za-z0-9_+-]+", row["participant"])
-    text = manifest.to_text(table.reset_index())
-    (tmp_path / "rows.tsv").write_text(text)
-    assert list(manifest.read(tmp_path / "rows.tsv")["reason"]) == list(table["reason"])
-
-
-def test_bytes_that_are_no_utf8_are_a_row(tmp_path):
-    for name in (b"sub-x/anat/sub-x_acq-\xff_T1w.nii.gz", b"sub-\xfe/anat/sub-\xfe_T1w.nii.gz"):
-        path = os.fsencode(tmp_path) + b"/" + name
-        try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            open(path, "wb").close()
-        except OSError:
-            pytest.skip("this file system takes no such names")
-    table = index(tmp_path, GOOD)
-    lost = table[table["status"] == "excluded"]
-    assert len(lost) == 2
-    assert (lost["path"] == "").all()
-    manifest.write(table.reset_index(), tmp_path / "rows.tsv")
-    assert len(manifest.read(tmp_path / "rows.tsv")) == 3
-
-
 def test_a_foreign_file_takes_nobodys_place(tmp_path):
     table = index(
         tmp_path,
@@ -186,11 +98,6 @@ def test_one_name_in_two_folders_stays_two_scans(tmp_path):
     table = index(tmp_path, "sub-a/anat/sub-a_T1w.nii.gz", "sub-b/anat/sub-a_T1w.nii.gz")
     assert table.loc["sub-a", "path"].endswith("sub-a/anat/sub-a_T1w.nii.gz")
     assert one(table)["participant"] == "sub-b"
-
-
-def test_a_pair_of_header_and_voxels_is_one_row(tmp_path):
-    table = index(tmp_path, GOOD, "sub-x/anat/sub-x_T1w.hdr", "sub-x/anat/sub-x_T1w.img")
-    assert "no NIfTI" in one(table)["reason"]
 
 
 def test_what_is_no_image_is_no_row(tmp_path):
@@ -210,20 +117,6 @@ def test_what_is_no_image_is_no_row(tmp_path):
         "sourcedata/sub-9/anat/sub-9_T1w.nii.gz",
     )
     assert list(table.index) == ["sub-good"]
-
-
-def test_anat_beside_sessions_takes_part_only_where_no_session_has_a_scan(tmp_path):
-    table = index(
-        tmp_path,
-        "sub-a/anat/sub-a_T1w.nii.gz",
-        "sub-a/ses-1/anat/sub-a_ses-1_T1w.nii.gz",
-        "sub-b/anat/sub-b_T1w.nii.gz",
-        "sub-b/ses-1/func/sub-b_ses-1_bold.nii.gz",
-    )
-    assert table.loc["sub-b", ["status", "session"]].tolist() == ["ok", ""]
-    assert table.loc["sub-a_ses-1", "status"] == "ok"
-    assert "which session" in one(table)["reason"]
-    assert one(table).name == "sub-a"
 
 
 def test_links_that_lead_nowhere_are_rows(tmp_path):
@@ -300,14 +193,6 @@ def test_a_folder_that_cannot_be_read_is_a_row(tmp_path, monkeypatch, place):
     assert one(table)["participant"] == "sub-x"
 
 
-def test_an_empty_folder_may_be_a_dataset_that_is_not_installed(tmp_path):
-    options = touch(tmp_path, GOOD)
-    (tmp_path / "sub-x").mkdir()
-    row = one(bids_dataset.index(options, 1))
-    assert row["reason"].startswith("no T1w image in its folder")
-    assert "DataLad" in row["reason"]
-
-
 def test_bidsignore_leaves_out_and_says_so(tmp_path):
     options = touch(
         tmp_path,
@@ -321,20 +206,6 @@ def test_bidsignore_leaves_out_and_says_so(tmp_path):
     lost = table[table["status"] == "excluded"]
     assert list(lost.index) == ["sub-pilot", "sub-x_acq-bad"]
     assert (lost["reason"] == ".bidsignore leaves it out").all()
-
-
-@pytest.mark.parametrize(
-    "pointer",
-    [
-        "/annex/objects/MD5E-s812345--0123.nii.gz\n",
-        "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 8\n",
-    ],
-)
-def test_a_pointer_in_place_of_an_image_says_what_to_do(tmp_path, pointer):
-    path = tmp_path / "sub-x_T1w.nii.gz"
-    path.write_text(pointer)
-    with pytest.raises(contracts.ScanExcluded, match="datalad get"):
-        inventory.run({"path": path})
 
 
 # companions ---------------------------------------------------------------------------------

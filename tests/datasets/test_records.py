@@ -1,7 +1,6 @@
 """Tables of a BIDS folder: understood, or one sentence that names the file; ages at the session."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from refacebench.datasets import _records, bids
 
 HEADER = "participant_id\tage\tsex\tsite\n"
 ROWS = "sub-01\t21\tF\tA\nsub-02\t34.5\tM\tB\n"
-KNOWN = {"sub-01": (21.0, "F", "A"), "sub-02": (34.5, "M", "B")}
 
 
 def folder(root, sessions=("",), subjects=("sub-01", "sub-02")):
@@ -28,77 +26,6 @@ def folder(root, sessions=("",), subjects=("sub-01", "sub-02")):
 def index(root):
     table = bids.index({**bids.METHOD.defaults, "path": str(root)}, 1).set_index("scan")
     return table[table["path"] != ""]
-
-
-def facts(root):
-    table = index(root)
-    return {s: tuple(table.loc[s, ["age", "sex", "site"]]) for s in table.index}
-
-
-def utf16(text):
-    return text.encode("utf-16")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        (HEADER + ROWS).encode("utf-8-sig"),
-        utf16(HEADER + ROWS),
-        (HEADER + ROWS).encode("utf-16-le"),
-        (HEADER + ROWS).encode("utf-16-be"),
-        (HEADER + ROWS).replace("\n", "\r").encode(),
-        (HEADER + ROWS).replace("\n", "\r\n").encode() + b"\t\t\t\r\n\r\n",
-        (HEADER.rstrip() + "\tgroup\n" + ROWS.replace("A\n", "A\tcontr\xf4le\n")).encode("latin-1"),
-        (HEADER + ROWS.replace("\n", "\t\t\n")).encode(),
-        (HEADER.rstrip() + '\tsaid\n' + ROWS.replace("A\n", 'A\t"tired\n')).encode(),
-        ('"participant_id"\t"age"\t"sex"\t"site"\n' + ROWS.replace("sub-01", '"sub-01"')).encode(),
-        (HEADER + ROWS).replace("\t", ",").encode(),
-        (HEADER + ROWS).replace("\t", ";").replace("34.5", "34,5").encode(),
-        (HEADER + ROWS + ROWS).encode(),
-        (HEADER + ROWS + "sub-01\tn/a\tn/a\n\tn/a\n").encode(),
-        (HEADER + ROWS).replace("sub-", "").encode(),
-        (HEADER + ROWS).replace("sub-0", "").encode(),
-        (HEADER + ROWS).replace("sub-", "SUB-").encode(),
-        (HEADER + ROWS).replace("participant_id\tage\tsex", "Participant_ID\tAge\tGender").encode(),
-        (HEADER.replace("\tage", "\tparticipant_id\tage") + ROWS.replace("\t", "\tQ\t", 1)
-         .replace("sub-02\t", "sub-02\tQ\t")).encode(),
-        (HEADER + ROWS).replace("sub", "s\0ub").encode(),
-    ],
-)  # fmt: skip
-def test_tables_as_they_come_are_understood(tmp_path, content):
-    (folder(tmp_path) / "participants.tsv").write_bytes(content)
-    assert facts(tmp_path) == KNOWN
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (b"", "participants.tsv is empty"),
-        (b"\n\t\n", "participants.tsv is empty"),
-        (ROWS.encode(), "participants.tsv has no column 'participant_id'"),
-        (b"<!DOCTYPE html>\n<html>\n", "participants.tsv has no column 'participant_id'"),
-        (b"/annex/objects/MD5E-s896--439b.tsv\n", "participants.tsv is only a pointer"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "participants.tsv is only a pointer"),
-        (None, "there is no participants.tsv"),
-        ("folder", "participants.tsv is no file"),
-        ("link", "participants.tsv is a link to a file that is not here"),
-    ],
-)
-def test_a_table_that_cannot_be_used_is_a_sentence_and_the_scans_run(
-    tmp_path, capsys, content, sentence
-):
-    path = folder(tmp_path) / "participants.tsv"
-    if content == "folder":
-        path.mkdir()
-    elif content == "link":
-        path.symlink_to("../.git/annex/objects/x")
-    elif content is not None:
-        path.write_bytes(content)
-    table = index(tmp_path)
-    assert (table["status"] == "ok").all()
-    assert table["age"].isna().all()
-    assert table["age_note"].str.startswith(sentence).all()
-    assert sentence in capsys.readouterr().err
 
 
 def test_a_table_that_may_not_be_read_is_a_sentence(tmp_path, monkeypatch):
@@ -273,8 +200,3 @@ def test_the_shared_tables(tmp_path, monkeypatch, shared):
         np.testing.assert_array_equal(table["age"], expected[name[:3]], name)
         silent = table["age"].isna() & (table["age_note"] == "")
         assert not silent.any(), name
-
-
-def test_a_pipe_in_place_of_a_table_does_not_hang(tmp_path):
-    os.mkfifo(folder(tmp_path) / "participants.tsv")
-    assert index(tmp_path)["age_note"].str.startswith("participants.tsv is no file").all()

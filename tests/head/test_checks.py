@@ -10,27 +10,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from phantoms import coordinates, head_like
 from refacebench.head import checks
 from refacebench.head.checks import Unfit
 from refacebench.image.nifti import Volume
 
 MM = 4.0
-
-
-def coordinates(n=56):
-    return MM * (np.indices((n, n, n)) - (n - 1) / 2)
-
-
-def head_like(n=56):
-    """An ellipsoid of 2.3 litres with skin, skull, grey, white and fluid; air below 4."""
-    x, y, z = coordinates(n)
-    rng = np.random.default_rng(0)
-    radius = np.sqrt((x / 75) ** 2 + (y / 90) ** 2 + (z / 82) ** 2)
-    layers = [(1.0, 150), (0.93, 20), (0.86, 30), (0.82, 80), (0.6, 110), (0.25, 25)]
-    data = np.zeros(x.shape)
-    for edge, value in layers:
-        data[radius < edge] = value
-    return (data + np.abs(rng.normal(0, 2, x.shape))).astype(np.float32)
 
 
 def affine(mm=MM):

@@ -57,6 +57,10 @@ class ScanFailed(RuntimeError):
     """Raised for a scan that a method failed on; the message is the whole reason."""
 
 
+class ScanNotWritten(RuntimeError):
+    """Raised where a method gave a result that this software could not write."""
+
+
 class ScanInterrupted(ScanFailed):
     """Raised where something outside ended the work on a scan: another try may succeed."""
 

@@ -17,6 +17,21 @@ from typing import Any
 
 import numpy as np
 
+#: How a file begins whose content a tool has not brought yet, and what brings it.
+_POINTERS = {"/annex/objects/": "`datalad get`", "version https://git-lfs": "`git lfs pull`"}
+
+
+def pointer(content: bytes | str) -> str:
+    """Return the command that brings a file's content, if what is there only stands for it.
+
+    git-annex (DataLad) and Git LFS write a line of text in the place of a large file.
+
+    >>> pointer(b"version https://git-lfs.github.com/spec/v1"), pointer("participant_id")
+    ('`git lfs pull`', '')
+    """
+    text = content if isinstance(content, str) else content[:100].decode("latin-1")
+    return next((how for start, how in _POINTERS.items() if text.startswith(start)), "")
+
 
 def write_text(text: str, path: str | Path) -> None:
     """Write a text file, all or nothing."""

@@ -29,7 +29,7 @@ from refacebench import bids
 from refacebench.contracts import Dataset, Option
 from refacebench.datasets import _layout, _records
 from refacebench.datasets._layout import Image
-from refacebench.datasets._records import NAN, parse_age
+from refacebench.tables import DAYS_PER_YEAR, NAN, OLDEST, parse_age
 from refacebench.vocabulary import EXCLUDED, OK
 
 __all__ = ["index", "parse_age"]
@@ -216,8 +216,8 @@ def session_ages(
     for session in order:
         age, note = known[session], ""
         if math.isnan(age) and dated:
-            age = known[dated[0]] + (days[session] - days[dated[0]]) / _records.DAYS_PER_YEAR
-            age = age if 0 <= age <= _records.OLDEST else NAN
+            age = known[dated[0]] + (days[session] - days[dated[0]]) / DAYS_PER_YEAR
+            age = age if 0 <= age <= OLDEST else NAN
         if math.isnan(age) and session != order[0]:
             note = "a later session of unknown age: no table gives its date or the age at it"
         found[session] = (round(age, 3), note)

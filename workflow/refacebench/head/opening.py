@@ -16,11 +16,8 @@ from typing import Any, BinaryIO, NamedTuple
 import nibabel as nib
 import numpy as np
 
-from refacebench import reasons
+from refacebench import files, reasons
 
-#: How a file begins whose content git-annex or Git LFS has not brought yet.
-_POINTERS = (b"/annex/objects/", b"version https://git-lfs")
-_FETCH = "`datalad get` the file"
 #: Bytes of a header and of the shortest space before the voxels, by the number it begins with.
 _SIZES = {348: 352, 540: 544}
 #: The mark of one file, and of a pair, likewise.
@@ -57,7 +54,7 @@ def open_scan(path: Path, limits: Mapping[str, Any]) -> Opened:
     """
     _check_file(path)
     with path.open("rb") as handle:
-        packed = _packed(handle.read(len(max(_POINTERS, key=len))), path)
+        packed = _packed(handle.read(100), path)
         handle.seek(0)
         try:
             if packed:
@@ -78,7 +75,7 @@ def open_scan(path: Path, limits: Mapping[str, Any]) -> Opened:
 
 def _check_file(path: Path) -> None:
     if os.path.islink(path) and not path.exists():
-        raise Unfit(f"a link to a file that is not there; if DataLad has the file: {_FETCH}")
+        raise Unfit("a link to a file that is not there: `datalad get` brings one of DataLad's")
     if not path.is_file():
         raise Unfit("no such file" if not path.exists() else "not a file")
     if path.stat().st_size == 0:
@@ -86,8 +83,8 @@ def _check_file(path: Path) -> None:
 
 
 def _packed(start: bytes, path: Path) -> bool:
-    if start.startswith(_POINTERS):
-        raise Unfit(f"a pointer to the image, not the image itself: {_FETCH}")
+    if bring := files.pointer(start):
+        raise Unfit(f"a pointer to the image, not the image itself: {bring} brings it")
     packed = start[:2] == b"\x1f\x8b"
     if packed != (path.suffix == ".gz"):
         raise Unfit(

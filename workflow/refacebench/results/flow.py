@@ -32,6 +32,7 @@ from refacebench.vocabulary import (
     MEASURING,
     MISSING,
     NOT_USED,
+    NOT_WRITTEN,
     OK,
     RESCAN,
     SHARED,
@@ -41,7 +42,7 @@ from refacebench.vocabulary import (
 )
 
 #: Statuses that mean that a scan was lost.
-LOST = (EXCLUDED, FAILED, MISSING)
+LOST = (EXCLUDED, FAILED, NOT_WRITTEN, MISSING)
 #: Left-out scans that the page lists; the others stand in flow.tsv.
 MOST_LEFT_OUT = 60
 IDENTITY = ("dataset", "scan", "participant", "session", "split", "role")
@@ -211,7 +212,7 @@ def without_age(inventory: pd.DataFrame, flows: pd.DataFrame) -> pd.DataFrame:
     notes = unknown["age_note"].fillna("") if "age_note" in unknown else {}
     usable = flows[(flows["variant"] == "original") & (flows["status"] != EXCLUDED)]
     usable = usable[usable["scan"].isin(unknown.index) & ~usable["role"].isin(_LATER)]
-    usable = usable[~usable["status"].isin([FAILED, MISSING])]
+    usable = usable[~usable["status"].isin([FAILED, NOT_WRITTEN, MISSING])]
     reasons = [
         f"{notes.get(scan) or 'no usable age in participants.tsv'}, so not in the brain-age results"
         for scan in usable["scan"]
@@ -229,7 +230,7 @@ def summary(table: pd.DataFrame) -> str:
     table = table[~table["variant"].isin(without)]
     scans = table.drop_duplicates("scan")
     parts = [f"{len(scans)} scans of {scans['participant'].nunique()} participants"]
-    for status in (EXCLUDED, FAILED, MISSING, NOT_USED):
+    for status in (EXCLUDED, FAILED, NOT_WRITTEN, MISSING, NOT_USED):
         hit = table[table["status"] == status]
         if len(hit):
             everywhere = hit.groupby("scan")["variant"].nunique() == table["variant"].nunique()

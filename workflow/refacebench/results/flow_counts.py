@@ -19,6 +19,7 @@ from refacebench.vocabulary import (
     ATTACKING,
     EXCLUDED,
     FAILED,
+    NOT_WRITTEN,
     MEASURING,
     MISSING,
     NOT_USED,
@@ -52,7 +53,7 @@ def compute(table: pd.DataFrame, stages: Sequence[str] = MEASURING) -> pd.DataFr
             here = scans[place == number]["status"].value_counts()
             done = here.get(OK, 0) if number < last else 0
             entered = int((place >= number).sum())
-            ends = (EXCLUDED, FAILED, UNAVAILABLE)
+            ends = (EXCLUDED, FAILED, NOT_WRITTEN, UNAVAILABLE)
             stopped = {f"n_{name}": int(here.get(name, 0)) for name in ends}
             rows.append(
                 {

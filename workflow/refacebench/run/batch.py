@@ -29,7 +29,7 @@ from refacebench.files import checksum, key_of, read_json, write_text
 from refacebench.reasons import WORDS, one_line
 from refacebench.run.sandbox import AGAIN, Work, in_child, in_process
 from refacebench.run.stage import Stage
-from refacebench.vocabulary import FAILED, OK
+from refacebench.vocabulary import FAILED, NOT_WRITTEN, OK
 
 #: The files that a row's result depends on.
 Inputs = Callable[[dict[str, Any]], list[Any]]
@@ -117,7 +117,7 @@ def run_batch(
             source = row
             row, again = _one_scan(row, checked, records, parts, inputs, timeout, isolate)
             row["reason"] = row["reason"] and reasons.clean(row["reason"], source)
-            failed = row["status"] == FAILED and row["stage"] == stage.name
+            failed = row["status"] in (FAILED, NOT_WRITTEN) and row["stage"] == stage.name
             total += failed or row["status"] == OK
             if failed:
                 failures[again][row["scan"]] = row["reason"]

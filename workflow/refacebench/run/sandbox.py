@@ -21,10 +21,10 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from refacebench.contracts import ScanExcluded, ScanFailed, ScanInterrupted
+from refacebench.contracts import ScanExcluded, ScanFailed, ScanInterrupted, ScanNotWritten
 from refacebench.programs import process, tree
 from refacebench.reasons import WORDS, one_line
-from refacebench.vocabulary import EXCLUDED, FAILED
+from refacebench.vocabulary import EXCLUDED, FAILED, NOT_WRITTEN
 
 #: What is done to a scan: a row in, the columns that are added out.
 Work = Callable[[dict[str, Any]], dict[str, Any]]
@@ -63,6 +63,8 @@ def _attempt(work: Work, row: Mapping[str, Any]) -> dict[str, Any]:
         return work(dict(row))
     except ScanExcluded as reason:
         return {"status": EXCLUDED, "reason": one_line(reason, WORDS)}
+    except ScanNotWritten as reason:
+        return {"status": NOT_WRITTEN, "reason": one_line(reason, WORDS), AGAIN: True}
     except ScanFailed as reason:
         again = may_pass(reason)
         return {"status": FAILED, "reason": one_line(reason, WORDS), AGAIN: again}

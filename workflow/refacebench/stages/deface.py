@@ -7,6 +7,8 @@ stage's derivatives, writes the two files that it is told to.
 from __future__ import annotations
 
 import hashlib
+import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench import bids
-from refacebench.contracts import Defaced, Defacer, PreparedScan
+from refacebench.contracts import Defaced, Defacer, PreparedScan, ScanNotWritten
 from refacebench.head import matrices, values
 from refacebench.image import nifti
 from refacebench.image.geometry import grow
@@ -29,6 +31,9 @@ from refacebench.run.stage import Stage
 
 #: Columns with the files of a scan that its defaced image depends on.
 PREPARED = ("path", "brain_path", "head_path", "template_path")
+
+#: Begins the reason where the method did its part.
+_NOT_WRITTEN = "the result could not be written, which is no fault of the method"
 
 STAGE = Stage(
     "deface",
@@ -211,8 +216,9 @@ def apply(
     ------
     ValueError
         If the method returns arrays of another shape or values that are not finite.
-    RuntimeError
-        If the file of a native method differs from the scan in a protected
+    ScanNotWritten
+        If the file cannot be written for another reason than the disk's, or if
+        that of a native method differs from the scan in a protected
         voxel, or in a voxel outside the method's mask; the file is deleted.
     """
     out_image, out_mask = Path(out_image), Path(out_mask)
@@ -239,11 +245,12 @@ def apply(
     except OSError:
         raise
     except Exception as error:
-        raise WriterFailed(error) from error
+        traceback.print_exc(file=sys.stdout)  # the log
+        raise ScanNotWritten(f"{_NOT_WRITTEN}: {error}") from error
     if (differs & ~wanted).any():
         out_image.unlink()
         where = "the brain" if (differs & protected).any() else "voxels outside its mask"
-        raise RuntimeError(f"{out_image}: the written file differs from the scan in {where}")
+        raise ScanNotWritten(f"{_NOT_WRITTEN}: the written file differs from the scan in {where}")
     # The voxels that the method overwrote, not those that differ: where air was zero
     # already the difference would draw the outline of the face that was there.
     nifti.write(scan.volume.with_data(wanted), out_mask)
