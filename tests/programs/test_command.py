@@ -412,7 +412,7 @@ def test_what_a_program_prints_and_writes_without_end_fills_no_memory(scan, scri
 def test_an_output_that_claims_too_many_voxels_is_not_read(scan, script):
     text = (
         "header = bytearray(352)\nheader[:4] = (348).to_bytes(4, 'little')\n"
-        "header[40:56] = b''.join(n.to_bytes(2, 'little') for n in [3, 2000, 2000, 2000, 1, 1, 1, 1])\n"
+        "header[40:56] = np.array([3, 2000, 2000, 2000, 1, 1, 1, 1], '<i2').tobytes()\n"
         "header[70:74] = b'\\2\\0\\x08\\0'\nheader[344:348] = b'n+1\\0'\n"
         "import gzip\ngzip.open(sys.argv[2], 'wb').write(bytes(header))\n"
     )

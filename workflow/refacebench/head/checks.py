@@ -159,7 +159,9 @@ def _check_size(shape: np.ndarray, spacing: np.ndarray, limits: Mapping) -> None
     low, high = limits["voxel_mm"]
     if spacing.min() < low or spacing.max() > high:
         sizes = " x ".join(f"{s:.3g}" for s in spacing)
-        raise Unfit(f"voxels of {sizes} mm; {low:g} to {high:g} mm are plausible (checks: voxel_mm)")
+        raise Unfit(
+            f"voxels of {sizes} mm; {low:g} to {high:g} mm are plausible (checks: voxel_mm)"
+        )
     if shape.min() < limits["min_voxels"]:
         raise Unfit(
             f"only {shape.min()} voxels along an axis (at least {limits['min_voxels']}; checks: "
@@ -300,7 +302,7 @@ def _check_surroundings(small: Volume, head: np.ndarray, limits: Mapping) -> Non
             name = {"L": "left-right", "R": "left-right", "A": "front-back", "P": "front-back"}
             raise Unfit(
                 "not a whole head: it leaves the field of view on both sides "
-                f"({name.get(code, 'top-bottom')}; checks: cut_share)"
+                f"({name.get(code, 'top-bottom')}); checks: cut_share"
             )
 
 

@@ -339,7 +339,8 @@ def on_grid(program: Program, path: Path, like: Volume, order: int = 1) -> np.nd
     if program.trust_voxels and volume.shape == like.shape:
         return volume.data
     turned = nifti.reorient(volume, nifti.axis_codes(like.affine))
-    if turned.shape == like.shape and nifti.apart_mm(turned.affine, like.affine, like.shape) <= SAME_GRID_MM:
+    same = turned.shape == like.shape
+    if same and nifti.apart_mm(turned.affine, like.affine, like.shape) <= SAME_GRID_MM:
         return turned.data
     if program.allow_regrid:
         return nifti.resample(volume, like, order=order).data

@@ -8,6 +8,7 @@ end in inventory ... measure.  Beside them stand rows of scans that were
 lost elsewhere, whose measures may be whole: stage brainage (no age), and
 render, enrol and attack (lost on the way to the attacks, in a variant, a
 control, or as an original of another session; ``reason`` names the attacker).
+``warnings`` names what is odd about the scan's file (table ``scan_warnings``).
 
 Two ways lead from a variant's image: it is segmented and measured (here), and rendered,
 enrolled and attacked (:mod:`~refacebench.results.attacked`).
@@ -317,7 +318,7 @@ RESULT = Result(
     "flow",
     about=__doc__,
     job=FLOW,
-    columns="dataset scan participant session split role variant stage status reason",
+    columns="dataset scan participant session split role variant stage status reason warnings",
     compute=lambda given, _: given.flow,
     caption=caption,
     order=10,

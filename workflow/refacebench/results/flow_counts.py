@@ -19,10 +19,10 @@ from refacebench.vocabulary import (
     ATTACKING,
     EXCLUDED,
     FAILED,
-    NOT_WRITTEN,
     MEASURING,
     MISSING,
     NOT_USED,
+    NOT_WRITTEN,
     OK,
     STAGES,
     UNAVAILABLE,
@@ -50,10 +50,10 @@ def compute(table: pd.DataFrame, stages: Sequence[str] = MEASURING) -> pd.DataFr
         last = int(place.max())
         for stage in [s for s in stages[: last + 1] if _applies(s, variant)]:
             number = stages.index(stage)
-            here = scans[place == number]["status"].value_counts()
+            here = scans[place == number]["status"].replace(NOT_WRITTEN, FAILED).value_counts()
             done = here.get(OK, 0) if number < last else 0
             entered = int((place >= number).sum())
-            ends = (EXCLUDED, FAILED, NOT_WRITTEN, UNAVAILABLE)
+            ends = (EXCLUDED, FAILED, UNAVAILABLE)
             stopped = {f"n_{name}": int(here.get(name, 0)) for name in ends}
             rows.append(
                 {

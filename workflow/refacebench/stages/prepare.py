@@ -167,7 +167,7 @@ def examine(volume: Volume, limits: Mapping[str, Any] | None = None) -> dict[str
     }
 
 
-def check_brain_ml(brain_ml: float, limits: Sequence[float] = checks.LIMITS["brain_ml"]) -> None:
+def check_brain_ml(brain_ml: float, limits: Sequence[float]) -> None:
     """Refuse a brain mask of an implausible size: outside the limits, in ml.
 
     Raises
@@ -183,9 +183,7 @@ def check_brain_ml(brain_ml: float, limits: Sequence[float] = checks.LIMITS["bra
         )
 
 
-def check_field(
-    volume: Volume, brain: np.ndarray, most: float = checks.LIMITS["brain_cut"]
-) -> None:
+def check_field(volume: Volume, brain: np.ndarray, most: float) -> None:
     """Refuse a brain that lies in part outside the field of view.
 
     Raises
