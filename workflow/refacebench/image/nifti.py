@@ -219,7 +219,9 @@ def clean_header(header: nib.Nifti1Header) -> nib.Nifti1Header:
     Extensions, free text, the intent and every field that nothing here needs are left
     behind, and so is what stands in bytes that the format does not use.
     """
-    source = nib.Nifti1Header.from_header(header)
+    # Both versions of the format have these fields; nibabel's conversion complains aloud.
+    nifti = isinstance(header, nib.Nifti1Header | nib.Nifti2Header)
+    source = header if nifti else nib.Nifti1Header.from_header(header)
     clean = nib.Nifti1Header(endianness=header.endianness)
     used = [name for code, names in PLACES.items() if source[code] for name in (code, *names)]
     for field in (*KEPT_FIELDS, *used):

@@ -9,6 +9,9 @@ what was done.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from refacebench.reasons import one_line
@@ -39,7 +42,7 @@ _CONSEQUENCES = {
 }
 
 
-def of_scan(row) -> list[str]:
+def of_scan(row: Mapping[str, Any]) -> list[str]:
     """Return the names of a scan's warnings, from its row of the inventory."""
     found = []
     for name, column in COLUMNS.items():
