@@ -15,7 +15,8 @@ plain
     is, one kernel at a time: the loop that a reader of the paper would write;
 ours
     the loop of refacebench: slices held on the device, precision ``auto``, channels last,
-    fused Adam and, on CUDA, the step recorded as a graph.  Of these cpgan3d has the first two.
+    fused Adam and, on CUDA, the step recorded as a graph and networks side by side.  Of these
+    cpgan3d has no channels last and its own optimiser.
 
 Prints JSON.  Part ``train``: seconds a step (CPU: process time; CUDA: wall time), their
 ratio, the losses of both after the same steps on the same batches and, at the published
@@ -82,7 +83,7 @@ def random_slices(size: int, slices: int = 64) -> _slices.Slices:
 def head() -> tuple[nifti.Volume, np.ndarray]:
     """Return an ellipsoid of a head's size without its lower front quarter, and that quarter."""
     grid = np.indices(HEAD_SHAPE, dtype=np.float32)
-    radii = np.array([75, 95, 110], np.float32)
+    radii = np.array([75, 95, 110], np.float32) * HEAD_SHAPE / (176, 256, 256)
     place = [(g - n / 2) / r for g, n, r in zip(grid, HEAD_SHAPE, radii, strict=True)]
     inside = sum(p**2 for p in place) < 1
     noise = np.random.default_rng(0).uniform(300, 700, HEAD_SHAPE)
@@ -193,32 +194,34 @@ def losses_after(plain, ours, steps: int, batch: int) -> dict:
         items = (torch.arange(batch) + number * batch) % len(ours.data)
         given = ours.batch(items, generator)
         theirs = learn(plain, copy.deepcopy(given))
-        own = ours.learn(given) if isinstance(given, dict) else ours.run(*given)
+        own = ours.run(*(cpgan.flat(given) if isinstance(given, dict) else given))
     return {
         name: {k: round(float(v), 4) for k, v in values.items()}
         for name, values in (("plain", theirs), ("ours", own))
     }
 
 
-def time_refacing(name: str, options: dict, device, precision: str) -> dict[str, float]:
+def time_refacing(
+    name: str, options: dict, device, precision: str, composites=(True, False)
+) -> dict[str, float]:
     """Return the seconds to reface one head of 1 mm, composited and whole."""
     volume, changed = head()
     times = {}
-    for composite in (True, False):
+    for composite in composites:
         chosen = {**options, "composite": composite}
         with devices.reproducible(device):
             torch.manual_seed(0)
             network = SLICEWISE[name].network(chosen)
-            order = torch.channels_last
+            order = devices.memory_order(chosen["accelerate"])
             network = network.to(device=device, memory_format=order).eval()
         model = slice_task.SliceModel(network, 1.0, device, precision, chosen)
         if device.type == "cuda":  # kernels load at their first use
             methods.declared("refacers", name).run(model, volume, changed, chosen)
         start, wall = clock(device), time.perf_counter()
         methods.declared("refacers", name).run(model, volume, changed, chosen)
-        name = "composited" if composite else "whole"
-        times[name] = round(clock(device) - start, 2)
-        times[f"{name}_wall"] = round(time.perf_counter() - wall, 2)
+        kind = "composited" if composite else "whole"
+        times[kind] = round(clock(device) - start, 2)
+        times[f"{kind}_wall"] = round(time.perf_counter() - wall, 2)
     return times
 
 

@@ -208,6 +208,32 @@ def test_bidsignore_leaves_out_and_says_so(tmp_path):
     assert (lost["reason"] == ".bidsignore leaves it out").all()
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_a_bidsignore_that_is_no_file_leaves_nothing_out(tmp_path, make):
+    options = touch(tmp_path, GOOD)
+    make(tmp_path / ".bidsignore")
+    assert list(bids_dataset.index(options, 1)["status"]) == ["ok"]
+
+
+def test_a_participant_on_a_server_that_does_not_answer_is_a_row(tmp_path, monkeypatch):
+    options = touch(tmp_path, GOOD, "sub-x/anat/sub-x_T1w.nii.gz")
+    real_stat, real_scandir = os.stat, os.scandir
+
+    def lost(real):
+        def asked(path, *args, **kwargs):
+            if str(path).startswith(str(tmp_path / "sub-x")):
+                raise OSError(116, "Stale file handle", str(path))
+            return real(path, *args, **kwargs)
+
+        return asked
+
+    monkeypatch.setattr(os, "stat", lost(real_stat))
+    monkeypatch.setattr(os, "scandir", lost(real_scandir))
+    table = bids_dataset.index(options, 1).set_index("scan")
+    assert table.loc["sub-good", "status"] == "ok"
+    assert "cannot be read (Stale file handle)" in table.loc["sub-x", "reason"]
+
+
 # companions ---------------------------------------------------------------------------------
 
 

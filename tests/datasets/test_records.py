@@ -1,6 +1,7 @@
 """Tables of a BIDS folder: understood, or one sentence that names the file; ages at the session."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -39,6 +40,32 @@ def test_a_table_that_may_not_be_read_is_a_sentence(tmp_path, monkeypatch):
     assert index(tmp_path)["age_note"].str.contains("cannot be read").all()
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (ROWS, ""),
+        (ROWS + "sub-03\tn/a\tn/a\t\nsub-04\tunknown\tF\tA\n", ""),
+        (ROWS + "sub-03\t18-38\tF\tA\nsub-04\tabout 40\tF\tA\n", "ages (2)"),
+        (ROWS + "\t40\tF\tA\n", "rows without participant_id (1)"),
+        (ROWS + "sub-02\t35\tM\tB\n", "participants with several rows that differ in age (1)"),
+        (ROWS + "sub-02\t34.5\tF\tB\n", "participants with several rows that differ in sex (1)"),
+    ],
+)
+def test_what_is_not_understood_is_counted_in_one_sentence(tmp_path, capsys, rows, said):
+    (folder(tmp_path) / "participants.tsv").write_text(HEADER + rows)
+    index(tmp_path)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "not understood" in line]
+    assert [line.partition("not understood: ")[2] for line in lines] == ([said] if said else [])
+
+
+def test_an_age_by_another_name_is_said_to_be_unread(tmp_path, capsys):
+    text = (HEADER + ROWS).replace("age", "age_at_scan", 1)
+    (folder(tmp_path) / "participants.tsv").write_text(text)
+    assert index(tmp_path)["age"].isna().all()
+    said = "no column is called 'age' (age_at_scan is not read)"
+    assert said in capsys.readouterr().err
+
+
 def test_rows_that_disagree_leave_the_age_open(tmp_path):
     (folder(tmp_path) / "participants.tsv").write_text(HEADER + ROWS + "sub-02\t43\tM\tB\n")
     table = index(tmp_path)
@@ -70,6 +97,29 @@ def test_ages_in_months_are_months(tmp_path):
     assert list(index(tmp_path)["age"]) == [1.5, 10.0]
     (tmp_path / "participants.json").write_text("not JSON")
     assert index(tmp_path)["age"].tolist()[0] == 18
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        os.mkfifo,
+        os.mkdir,
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.write_text("[" * 100_000),
+        lambda path: path.write_text('["age"]'),
+        lambda path: path.write_bytes(b"\xff\xfe\x00"),
+    ],
+)
+def test_an_odd_file_beside_the_table_neither_hangs_nor_stops(tmp_path, make):
+    (folder(tmp_path) / "participants.tsv").write_text(HEADER + ROWS)
+    make(tmp_path / "participants.json")
+    assert list(index(tmp_path)["age"]) == [21, 34.5]
+
+
+def test_a_cell_of_any_length_is_read(tmp_path):
+    text = (HEADER + ROWS).replace("\t", ",").replace("F,A", "F," + "A" * 200_000)
+    (folder(tmp_path) / "participants.tsv").write_text(text)
+    assert list(index(tmp_path)["age"]) == [21, 34.5]
 
 
 # ages at the session ------------------------------------------------------------------------
@@ -146,6 +196,17 @@ def test_times_that_tell_nothing_give_no_days(tmp_path, times):
     found, days, _ = ages(tmp_path)
     assert np.isnan(found["ses-2"])
     assert not days["ses-2"] > 0
+
+
+def test_a_table_of_sessions_that_cannot_be_used_is_said_once(tmp_path, capsys):
+    write_sessions(two(tmp_path), "")
+    write_scans(tmp_path, "ses-1")
+    assert np.isnan(ages(tmp_path)[0]["ses-2"])
+    lines = [line for line in capsys.readouterr().err.splitlines() if "of sessions" in line]
+    assert len(lines) == 1
+    assert lines[0].endswith(
+        "1 tables of sessions or scans are not used; the first: sub-01_sessions.tsv is empty"
+    )
 
 
 def test_dates_themselves_go_nowhere(tmp_path):

@@ -1,6 +1,7 @@
 """The page: does it stand alone, and say what the tables say?"""
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -136,9 +137,55 @@ def test_missing_tables_leave_their_section_out(tables):
 
 
 def test_methods_tell_native_from_official(tables):
+    tables = {**tables, "quality": tables["quality"].drop(columns="version")}
     page = Page(build(context(tables)))
     assert ["quickshear", "defacer", "plane", "official program", "1.2.0", "none"] in page.rows
     assert ["pydeface", "defacer", "mask", "native (re-implementation)", "1", "none"] in page.rows
+
+
+def test_methods_have_the_versions_that_made_the_results(tables):
+    """Results may be older than the code; the page is about the results."""
+    quality = tables["quality"].copy()
+    quality.loc[quality["variant"] == "pydeface", "version"] = "0.7"
+    quality.loc[quality["variant"] == "quickshear", "version"] = "1.2.0"
+    privacy = pd.DataFrame({"variant": ["pydeface"], "attacker": ["surface"], "version": ["3"]})
+    methods = [
+        *context(tables)["datasets"][0]["methods"],
+        {"kind": "attacker", "name": "surface", "title": "t", "engine": "native", "version": "4"},
+        {"kind": "refacer", "name": "pix", "title": "t", "engine": "native", "version": "2"},
+    ]
+    found = page_module.recorded(
+        {"tables": {"quality": quality, "privacy": privacy},
+         "models": {"pydeface+pix": {"versions": {"method": "1"}}}}
+    )  # fmt: skip
+    rows = {row[0]: row for row in page_module._methods(methods, found).rows}
+    assert rows["pydeface"][4] == "0.7 (the code is at 1: these results are older)"
+    assert rows["quickshear"][4] == "1.2.0"
+    assert rows["surface"][4].startswith("3 (the code is at 4")
+    assert rows["pix"][4].startswith("1 (the code is at 2")
+    html = build(context({**tables, "quality": quality}))
+    assert "0.7 (the code is at 1" in html
+
+
+def test_every_table_is_linked_and_those_of_a_section_from_there(tables):
+    """What stands in the folder of tables can be found on the page."""
+    html = build(context(tables))
+    links = {a["href"] for tag, a in Page(html).tags if tag == "a"}
+    assert {f"tables/demo/{name}.tsv" for name in tables} <= links
+    for heading, results in catalogue.headings():
+        named = [r.name for r in results if r.name in tables]
+        start = html.find(f'<h3 id="d1-{heading.id}"')
+        if start < 0 or not named:
+            continue
+        section = html[start : html.index("<h3", start + 1)]
+        assert all(f"tables/demo/{name}.tsv" in section for name in named), heading.id
+
+
+def test_every_table_of_a_dataset_has_a_section():
+    """But for those of the scans' flow, of raters and of costs, which have places of their own."""
+    apart = {"flow", "flow_counts", "raters", "raters_problems", "costs"}
+    homeless = {r.name for r in catalogue.everything() if r.columns and r.heading is None}
+    assert homeless == apart
 
 
 def test_same_input_same_page(tables, png):

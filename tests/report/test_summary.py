@@ -5,7 +5,17 @@ import pandas as pd
 import pytest
 
 from reading import SETTINGS
-from refacebench.report.summary import REMINDER, shorten, summary_lines, utility_ranking
+from refacebench.plot.style import look_of
+from refacebench.report.summary import (
+    REMINDER,
+    UTILITY_TESTS,
+    shorten,
+    summary_lines,
+    utility_ranking,
+)
+from refacebench.results import catalogue
+from refacebench.results.method_pairs import _label
+from refacebench.results.result import View
 from refacebench.results.volume_tests import out_of_reach, smallest_p
 from refacebench.vocabulary import REGIONS
 
@@ -138,7 +148,8 @@ def test_summary_by_hand():
         "mean absolute shift up to 1.10, between two scans of one person 1.50.",
         "Utility, whatever the attacks: first by mean rank over 3 measures (Dice, "
         "volumes, brain age) of 3 variants: b (face surface removed in 15 of 15 scans; whether "
-        "people can be recognised was not measured). Whether people can be recognised was not "
+        "people can be recognised was not measured). Whether it is ahead by more than chance was "
+        "not tested. Whether people can be recognised was not "
         "measured: this report shows what became of the face's surface, the brain mask and the "
         "measures of science.",
     ]
@@ -152,13 +163,55 @@ def test_ranking_by_hand():
     assert table["volume_change_pct"].tolist() == pytest.approx([2.0, 1.0, 3.0])
 
 
-def test_an_unsure_lead_is_called_unsure():
+def pairs(**better):
+    """The tests of b, a+m and a against each other; `better` names winners by measure."""
+    rows = [
+        {"segmenter": "s", "measure": measure, "first": first, "second": second, "p": 0.5,
+         "better": better.get(measure, {}).get((first, second), "")}
+        for measure in ("dice_brain", "regional_change", "age_shift", "tiv")
+        for first, second in (("a", "a+m"), ("a", "b"), ("a+m", "b"))
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_a_lead_says_what_the_tests_of_the_pairs_show():
+    """Not what intervals of single methods look like: they overlap where paired tests differ."""
     tables = hand_tables()
-    wide = tables["overlap"].assign(low_all=0.9, high_all=1.0)
+    tables["overlap"] = tables["overlap"].assign(low_all=0.9, high_all=1.0)
+    won = {("a", "b"): "b", ("a+m", "b"): "b"}
+    lost = {("a", "b"): "a", ("a", "a+m"): "a"}
+    shown = pairs(dice_brain=won, regional_change=lost)
+    text = summary_lines({**tables, "method_pairs": shown})[-1]
     assert (
-        "overlaps those of 2 others, so that lead is not established"
-        in (summary_lines({**tables, "overlap": wide})[-1])
+        "Tests of pairs against the 2 other methods show it better than 2 and worse than 0 in "
+        "brain Dice, better than 0 and worse than 1 in the mean change of regions, better than 0 "
+        "and worse than 0 in brain age (corrected" in text
     )
+    assert "overlap" not in text
+    untested = shown.assign(p=np.nan)
+    assert "was not tested" in summary_lines({**tables, "method_pairs": untested})[-1]
+
+
+def test_summary_and_table_of_pairs_count_the_same(tables):
+    """The counts are those of the page's table of pairs."""
+    line = summary_lines(tables, SETTINGS)[-1]
+    first = line.split(" variants: ")[1].split(" (")[0]
+    view = View(tables, SETTINGS, look=look_of(tables))
+    columns, rows = catalogue.find("method_pairs").printed(view)
+    row = next(r for r in rows if r[0] == view.look.label(first))
+    for measure, words in UTILITY_TESTS.items():
+        own = tables["method_pairs"]
+        if own.loc[own["measure"] == measure, "p"].isna().all():
+            continue
+        cell = row[columns.index(_label(measure))].split(" (")[0]
+        better, worse = cell.split(", ")
+        assert f"better than {better} and worse than {worse} {words}" in line
+
+
+def test_a_control_that_comes_first_was_not_tested():
+    tables = {name: table.replace("b", "skull_strip") for name, table in hand_tables().items()}
+    text = summary_lines({**tables, "method_pairs": pairs()})[-1]
+    assert "As a control it takes no part in the tests of pairs" in text
 
 
 def test_a_measure_that_some_variant_lacks_does_not_rank():

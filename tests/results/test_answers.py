@@ -44,7 +44,7 @@ def test_a_bad_answer_is_a_row_with_a_reason(saved, key, given, changes, reason)
         ("a.json", b"[" * 100_000, "damaged JSON"),
         ("a.json", b"[1, 2]", "not an answer file"),
         ("a.json", b"\xff\xfe\x00", "not a text file"),
-        ("a.csv", b"a,b\n1,2\n", "lacks kit"),
+        ("a.csv", b"a,b\n1,2\n", "a.csv has no column 'kit'"),
         ("a.xlsx", b"PK", "neither"),
         ("gone.json", None, "No such file"),
     ],
@@ -72,6 +72,15 @@ def test_a_bad_line_leaves_the_others(tmp_path, key):
     found, problems = answers.read_answers([path], key)
     assert list(found["question"]) == ["q0001", "q0003"]
     assert list(problems["line"]) == [3, 4]
+
+
+def test_answers_that_a_spreadsheet_saved_again_are_read(tmp_path, key):
+    name = questions.identity(key)
+    text = f"Kit;Rater;Block;Question;Choice;ms\r\n{name};r;1;q0001;2;5\r\n\r\n{name};r;1;q0002;7;5"
+    (tmp_path / "x.csv").write_bytes(text.encode("utf-16"))
+    found, problems = answers.read_answers([tmp_path / "x.csv"], key)
+    assert list(found["question"]) == ["q0001"]
+    assert list(problems["line"]) == [4]
 
 
 def test_key_written_and_read_is_the_same_kit(key, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 import factories
 from factories import TABLE_COLUMNS, make_tables
 from reading import Page, caption, context
+from refacebench.plot import privacy_utility
 from refacebench.plot.style import look_of
 from refacebench.report.page import build
 from refacebench.report.summary import REMINDER, summary_lines, utility_ranking
@@ -109,12 +110,12 @@ def line(name, given=None):
 
 def test_an_attack_that_beats_a_method_comes_first_with_rate_interval_chance_and_route():
     assert line("beaten") == (
-        "beaten: an attack beats it: attacker surface picks the person out of 5 in 73 % (56 to "
-        "89 %, chance 20 %), after m put a face back. Original face surface removed in 13 of 13 "
-        "scans. No voxel of the brain mask removed or changed in 13 of 13. How sure: on the face "
-        "true labels agree in 12 of 12 scans; on the brain true labels agree in 13 of 13 scans; "
-        "the check of the brain cannot fail: the method spares the mask that judges it. Not known: "
-        "what a stronger attack would reach."
+        "beaten: an attack beats it: attacker surface picks the person out of 5 in 73 % (chance "
+        "20 %; corrected for picking the worst attack: 66 %, 56 to 89 %), after m put a face back. "
+        "Original face surface removed in 13 of 13 scans. No voxel of the brain mask removed or "
+        "changed in 13 of 13. How sure: on the face true labels agree in 12 of 12 scans; on the "
+        "brain true labels agree in 13 of 13 scans; the check of the brain cannot fail: the method "
+        "spares the mask that judges it. Not known: what a stronger attack would reach."
     )
     assert "after the new face was taken off" in line("beaten+m")
 
@@ -129,7 +130,8 @@ def test_a_blind_spot_stands_beside_its_verdict():
         "it. Not known: whether attacks can recognise people: no attack is shown to do better "
         "than chance, but up "
         "to 28 points above it cannot be ruled out (less than 5 is asked for); the worst: attacker "
-        "faces picks the person out of 5 in 29 % (17 to 48 %, chance 20 %), on the image as it is."
+        "faces picks the person out of 5 in 29 % (chance 20 %; corrected for picking the worst "
+        "attack: 26 %, 17 to 48 %), on the image as it is."
     )
     found = sentences.checks_line(tables())
     assert (
@@ -246,7 +248,7 @@ def test_without_truth_nobody_checked():
 
 def test_rank_one_is_not_called_a_choice():
     named = tradeoff().assign(measure="rank1", chance=1 / 13)
-    assert "attacker surface names the person in 73 % (56 to 89 %, chance 7.7 %)" in line(
+    assert "attacker surface names the person in 73 % (chance 7.7 %; corrected" in line(
         "beaten", tables(tradeoff=named)
     )
 
@@ -302,10 +304,11 @@ def test_page_says_the_same_of_a_method_in_headline_and_tables(full):
         )
         attack = full["tradeoff"].set_index("variant").loc[name]
         cell = row[where["Worst attack"]]
-        rate = re.search(r"in (\d+) % \((\d+) to (\d+) %", headline).groups()
+        rates = r"in (\d+) % \(chance 20 %; corrected .*?: (\d+) %, (\d+) to (\d+) %\)"
+        rate = re.search(rates, headline).groups()
         assert list(rate) == [str(int(n)) for n in numbers(cell)]
         assert [int(n) for n in rate] == [
-            round(100 * attack[c]) for c in ("worst_rate", "low", "high")
+            round(100 * attack[c]) for c in ("worst_rate", "identification", "low", "high")
         ]
         beaten = attack["low"] > attack["chance"]
         assert ("an attack beats it" in headline) == cell.startswith("beats it") == beaten
@@ -333,7 +336,7 @@ def test_first_in_utility_is_told_from_unrecognised(full):
     first = ranked.index[0]
     made = tradeoff().assign(variant=first).iloc[[1]]
     text = summary_lines(full | {"tradeoff": made})[-1]
-    assert f"{first} (an attack beats it: 73 % (56 to 89 %, chance 20 %)" in text
+    assert f"{first} (an attack beats it: 73 % (chance 20 %; corrected" in text
 
 
 # the table behind it ------------------------------------------------------------------------
@@ -374,7 +377,7 @@ def test_an_attack_on_the_same_scan_alone_is_not_left_out():
     """What counts is another session; that only the easier comparison beats a method is said."""
     both = tradeoff()
     easier = both[both["variant"] == "plain"].assign(
-        setting="same_scan", beaten=1.0, worst_rate=0.57, low=0.23, high=0.82
+        setting="same_scan", beaten=1.0, worst_rate=0.57, identification=0.57, low=0.23, high=0.82
     )
     text = line("plain", tables(tradeoff=pd.concat([both, easier])))
     assert "beats it in the easier comparison with the very same scan" in text
@@ -404,3 +407,70 @@ def test_volumes_are_undecided_unless_shown_within_or_beyond_their_margin():
     assert (found.tested, found.differ, found.equivalent, found.beyond) == (4, 2, 2, 1)
     text = line("plain", {"quality": quality(), "volumes": rows})
     assert "whether 1 of 4 volumes stay within the margin of equivalence of 0.5 to 2.0 %" in text
+
+
+def test_a_rate_that_the_correction_leaves_as_it_is_is_printed_once():
+    one = tradeoff().assign(identification=lambda t: t["worst_rate"])
+    text = line("blind", tables(tradeoff=one))
+    assert "in 29 % (17 to 48 %, chance 20 %)" in text
+    assert "corrected" not in text
+    assert cell(tables(tradeoff=one)) == "not shown above chance: 25\u00a0% [20, 50]"
+
+
+def test_the_plane_draws_both_rates_of_the_worst_attack_that_the_summary_prints():
+    """The corrected rate is the point, the observed one a stroke; both are in its small print."""
+    table = tradeoff().assign(volume_change_pct=1.0, volume_low=0.5, volume_high=1.5, n_failed=0)
+    table = table.assign(n=13, comparable=1.0, pareto=0.0, rank=2.0)
+    table.loc[table["variant"] == "blind", "volume_change_pct"] = 3.0
+    figure = privacy_utility.draw(table, look_of(tables()))
+    axes = figure.axes[0]
+    marks = {
+        (line.get_marker(), round(float(line.get_ydata()[0]), 6))
+        for line in axes.lines
+        if len(line.get_xdata()) == 1 and line.get_xdata()[0] == 3.0
+    }
+    assert {("o", 26.1), ("_", 29.0)} <= marks
+    printed = [text.get_text() for text in axes.texts]
+    assert any("faces: 29 % observed, 26 % corrected" in text for text in printed)
+    assert privacy_utility.CORRECTED in axes.get_ylabel()
+    assert privacy_utility.CORRECTED in line("blind")
+    assert privacy_utility.CORRECTED in caption("tradeoff", {"tradeoff": table}, SETTINGS)
+
+
+def test_scans_that_could_not_be_judged_are_counted():
+    counted = agreement().assign(n_not_judged=0.0)
+    mine = (counted["made_by"] == "plain") & (counted["failure"] == "failure_1")
+    counted.loc[mine, "n_not_judged"] = 1.0
+    given = tables(verdict_agreement=counted)
+    assert "on the face true labels agree in 12 of 13 scans: 1 not judged" in line("plain", given)
+    cells = findings.cells(findings.finding(given, "plain"))
+    assert cells[2] == "face\u00a012/13 (1\u00a0not judged), brain\u00a013/13"
+    everything = counted["made_by"] == "all"
+    counted.loc[everything & (counted["failure"] == "failure_1"), "n_not_judged"] = 7.0
+    assert "others (7 could not be judged);" in sentences.checks_line(given)
+
+
+@pytest.mark.parametrize(
+    ("variant", "route", "asked"),
+    [
+        ("blind", "direct", "blind"),
+        ("beaten", "m", "beaten+m"),
+        ("beaten+m", "taken_off", "beaten"),
+    ],
+)
+def test_an_attack_that_found_no_face_and_is_the_worst_says_so(variant, route, asked):
+    worst = tradeoff()
+    mine = worst["variant"] == variant
+    worst.loc[mine, ["worst_attacker", "worst_route"]] = ["faces", route]
+    privacy = pd.DataFrame(
+        [
+            {"attacker": "faces", "variant": asked, "setting": "other_session", "n_undetected": 13,
+             "n_queries": 13, "rank1": 0.2},
+            {"attacker": "faces", "variant": asked, "setting": "same_scan", "n_undetected": 1,
+             "n_queries": 26, "rank1": 0.2},
+        ]
+    )  # fmt: skip
+    text = line(variant, tables(tradeoff=worst, privacy=privacy))
+    assert "(though it found no face in 13 of 13 scans)" in text
+    none = privacy.assign(n_undetected=0)
+    assert "found no face" not in line(variant, tables(tradeoff=worst, privacy=none))

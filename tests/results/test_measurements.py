@@ -442,3 +442,15 @@ def test_same_seed_same_bytes():
         first[name].to_csv(buffers[0])
         second[name].to_csv(buffers[1])
         assert buffers[0].getvalue() == buffers[1].getvalue(), name
+
+
+def test_the_error_of_predicted_age_is_one_number_with_one_interval():
+    """Wherever it stands: in the table of shifts, and in that of accuracy."""
+    made = factories.tables(n_rescans=4, sessions=2)
+    one = made["brainage"].set_index("variant")
+    held_out = made["brainage_accuracy"]
+    held_out = held_out[(held_out["tested"] == "held out") & (held_out["model"] == "volumes")]
+    two = held_out.set_index("variant").loc[one.index]
+    for name in ("mae", "mae_low", "mae_high"):
+        assert one[name].notna().all()
+        assert one[name].tolist() == pytest.approx(two[name].tolist())

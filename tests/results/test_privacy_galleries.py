@@ -13,6 +13,7 @@ from refacebench.plot import style
 from refacebench.results import catalogue, inputs
 from refacebench.results.privacy_galleries import compute, line
 from refacebench.results.result import ATTACKS, View
+from refacebench.statistics.intervals import bounded_mean
 from refacebench.statistics.protocol import Protocol
 
 RESULT = catalogue.find("privacy_galleries")
@@ -57,12 +58,62 @@ def test_the_control_of_two_sites_by_hand():
 
 def test_the_sentence_says_both_rates_and_chance():
     told = line(compute(*2 * [enrolled("a" * 10 + "b" * 10, "fm" * 10)], PROTOCOL))
-    assert "sees only site and sex" in told
+    assert "who knows only a person's site and sex picks" in told
     both = (stats.hypergeom.pmf(np.arange(5), 19, 4, 4) / (1 + np.arange(5))).sum()
     assert f"{100 * both:.0f} % among everybody" in told
-    assert "20 % among people like them (chance 20 %)" in told
+    assert "in 20 % among the people whom attacks choose from" in told
+    assert "needs no face" not in told, "chance alone gives nobody away"
     only_sex = line(compute(*2 * [enrolled([""] * 20, "fm" * 10)], PROTOCOL))
-    assert "sees only sex picks" in only_sex
+    assert "who knows only a person's sex picks" in only_sex
+
+
+def few_people():
+    """Two sites of three people: nobody of the same site is of the same age band."""
+    return enrolled("aaabbb", "fmfmfm", [30.0, 42.0, 54.0, 30.0, 42.0, 54.0])
+
+
+def test_the_sentence_is_of_all_that_is_known_and_says_what_it_takes_no_face_for():
+    table = compute(*2 * [few_people()], PROTOCOL)
+    row = table.set_index("knows").loc["site, sex, age band"]
+    assert row["choice"] == 1.0, "site, sex and age tell six people apart"
+    told = line(table)
+    assert "who knows only a person's site, sex and age band picks" in told
+    assert "in 100 % among the people whom attacks choose from" in told
+    assert told.endswith("An attack needs no face to be right in up to 100 %.")
+    less = table.set_index("knows").loc["site, sex"]
+    assert f"who knows only site and sex, in {100 * less['choice']:.0f} % and" in told
+
+
+def test_where_the_site_is_not_known_sex_and_age_together_have_a_row():
+    people = few_people().assign(site="")
+    table = compute(*2 * [people], PROTOCOL).set_index("knows")
+    assert table.index[-1] == "sex, age band"
+    assert table.loc["sex, age band", "choice"] >= table.loc["age band", "choice"]
+    assert "a person's sex and age band picks" in line(table.reset_index())
+
+
+def test_a_rate_that_is_higher_among_people_alike_is_explained_and_all_have_intervals():
+    ages = [20.0, 30.0, 40.0, 50.0, 60.0]
+    table = compute(*2 * [enrolled("a" * 5 + "b" * 5, "f" * 10, 2 * ages)], PROTOCOL)
+    age = table.set_index("knows").loc["age band"]
+    # The four others of a site are always chosen from, and none of them is of the same age.
+    assert age["choice"] == 1.0
+    assert age["choice_unmatched"] == pytest.approx(1 - 0.5 * 4 / 9)
+    view = View({"privacy_galleries": table}, SETTINGS)
+    assert "A rate can be higher among people like them" in RESULT.said(view)
+    assert "not adjusted" in RESULT.said(view)
+    for name in ("choice", "choice_unmatched", "rank1", "rank1_matched"):
+        assert (table[f"{name}_low"] <= table[name]).all()
+        assert (table[f"{name}_high"] >= table[name]).all()
+    # Everybody's value by hand: those of a site cannot be told apart.
+    persons = [1 / 5] * 5 + [1 / 8] * 8
+    expected = bounded_mean(persons, level=SETTINGS.level, seed=SETTINGS.seed)
+    again = compute(*2 * [enrolled("a" * 5 + "b" * 8, "fm" * 6 + "f")], PROTOCOL, SETTINGS)
+    one = again.set_index("knows").loc["site"]
+    assert (one["rank1_low"], one["rank1_high"]) == pytest.approx(expected)
+    assert all("[" in cell for row in RESULT.printed(view)[1] for cell in row[2:])
+    lower = table.assign(choice=0.1)
+    assert "can be higher" not in RESULT.said(View({"privacy_galleries": lower}, SETTINGS))
 
 
 def test_where_neither_site_nor_sex_is_known_it_says_so():

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from refacebench import brainage, manifest
+from refacebench import brainage, files, manifest
 from refacebench.checking.age_models import head
 from refacebench.contracts import AgeModel, NotEnoughTraining, TrainingFailed
 from refacebench.image import nifti
@@ -37,6 +37,8 @@ def rows(folder, count=3):
                 **{"sex": "", "variant": "original", "status": "ok", "stage": "segment"},
                 **{"reason": "", "path": str(folder / f"{name}_T1w.nii.gz"), "seconds": 1.0},
                 **{"peak_mb": 1.0, "engine": "native", "method": "m", "version": "1", "key": "k"},
+                "original_path": str(folder / f"{name}_T1w.nii.gz"),
+                "checksum": files.checksum(folder / f"{name}_T1w.nii.gz"),
                 "brainseg_path": str(folder / f"{name}_mask.nii.gz"),
             }
         )
@@ -59,6 +61,15 @@ def test_only_usable_scans_of_known_age_are_trained_on(tmp_path):
     people, validation, seed = given[0]
     assert [(p.scan, p.age) for p in people] == [("sub-0", 40.0), ("sub-3", 43.0)]
     assert (validation, seed) == ([], 5)
+
+
+def test_a_scan_that_was_swapped_since_it_was_segmented_trains_nothing(tmp_path):
+    manifest.write(rows(tmp_path, 2), tmp_path / "a.tsv")
+    (tmp_path / "sub-1_T1w.nii.gz").write_bytes((tmp_path / "sub-0_T1w.nii.gz").read_bytes())
+    card = tmp_path / "model/card.json"
+    train_age.run(card, chosen(None), [tmp_path / "a.tsv"], [])
+    assert "sub-1: the file changed after it was checked" in json.loads(card.read_text())["note"]
+    assert manifest.read_failures(card)["again"]
 
 
 @pytest.mark.parametrize("error", [NotEnoughTraining("too few people"), TrainingFailed("diverged")])
@@ -86,6 +97,7 @@ def test_a_bad_image_is_a_row_with_a_reason(tmp_path):
     table = rows(tmp_path)
     other, _ = head(9, 40.0)
     nifti.write(nifti.Volume(other.data[:-1], other.affine), table.loc[1, "path"])
+    table.loc[1, "checksum"] = files.checksum(table.loc[1, "path"])
     made = age.run_batch(
         table, tmp_path / "out.tsv", chosen(None), card, variant="null", version="1"
     )

@@ -12,13 +12,14 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from refacebench import manifest
+from refacebench import files, manifest
 from refacebench.contracts import ScanExcluded
 from refacebench.datasets import bids
 from refacebench.head import masks, space
 from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 from refacebench.results.carried import compute as carried_table
+from refacebench.run import spares
 from refacebench.stages import align, carry
 
 # index --------------------------------------------------------------------------------------
@@ -64,17 +65,48 @@ def test_companions_are_those_of_the_session_and_never_scans(tmp_path):
     assert [c["name"] for c in second if c["path"]] == ["sub-1_ses-b_FLAIR"]
 
 
-def test_only_the_first_t1w_of_a_session_has_companions(tmp_path):
-    names = ("sub-1_run-1_T1w.nii.gz", "sub-1_run-2_T1w.nii.gz", "sub-1_T2w.nii.gz")
-    options = tree(tmp_path, *names)
-    table = bids.index({**options, "carry": ["T2w"]}, 1)
+RUNS = ("sub-1_run-1_T1w.nii.gz", "sub-1_run-2_T1w.nii.gz", "sub-1_T2w.nii.gz")
+
+
+def carried_along(table):
+    """Name the companions that are aligned, and the scan that they hang on."""
+    rows = align.rows_of(table)
+    return {row["scan"]: (row["t1w"], row["status"]) for row in rows.to_dict("records")}
+
+
+@pytest.mark.parametrize(
+    ("first", "lead"), [("ok", "run-1"), ("excluded", "run-2"), ("failed", "run-1")]
+)
+def test_companions_hang_on_the_first_t1w_that_can_be_used(tmp_path, first, lead):
+    table = bids.index({**tree(tmp_path, *RUNS), "carry": ["T2w"]}, 1)
     assert list(table["status"]) == ["ok", "ok"]
-    assert [len(manifest.companions(row)) for row in table.to_dict("records")] == [1, 0]
-    table = bids.index({**options, "carry": ["T2w", "T1w"]}, 1)
-    assert list(table["status"]) == ["ok", "excluded"]
-    assert table["reason"].iloc[1] == "carried along with sub-1_run-1 (carry: T1w)"
-    found = [c["name"] for c in manifest.companions(table.iloc[0])]
-    assert found == ["sub-1_T2w", "sub-1_run-2_T1w"]
+    # What the first scan is worth shows when it is opened.
+    table.loc[0, "status"] = first
+    kept = spares.leave_out(table)
+    assert list(kept["status"]) == [first, "ok"]  # both are scans of their own
+    status = "failed" if first == "failed" else "ok"
+    assert carried_along(kept) == {"sub-1_T2w": (f"sub-1_{lead}", status)}
+
+
+def test_further_t1w_images_are_companions_of_the_first_that_can_be_used(tmp_path):
+    table = bids.index({**tree(tmp_path, *RUNS), "carry": ["T2w", "T1w"]}, 1)
+    whole = spares.leave_out(table)
+    assert list(whole["status"]) == ["ok", "excluded"]
+    assert whole["reason"].iloc[1] == "carried along with sub-1_run-1 (carry: T1w)"
+    found = {"sub-1_T2w": ("sub-1_run-1", "ok"), "sub-1_run-2_T1w": ("sub-1_run-1", "ok")}
+    assert carried_along(whole) == found
+    table.loc[0, ["status", "reason"]] = "excluded", "truncated"
+    broken = spares.leave_out(table)
+    assert list(broken["status"]) == ["excluded", "ok"]
+    assert broken["reason"].iloc[0] == "truncated"
+    found = {"sub-1_T2w": ("sub-1_run-2", "ok"), "sub-1_run-1_T1w": ("sub-1_run-2", "ok")}
+    assert carried_along(broken) == found
+
+
+def test_without_any_usable_t1w_every_companion_is_a_row_once(tmp_path):
+    table = bids.index({**tree(tmp_path, *RUNS), "carry": ["T2w"]}, 1)
+    table[["status", "reason"]] = "excluded", "truncated"
+    assert carried_along(table) == {"sub-1_T2w": ("sub-1_run-1", "excluded")}
 
 
 def test_what_cannot_be_carried_is_a_row_with_a_reason(tmp_path):
@@ -227,6 +259,28 @@ def test_the_written_companion(tmp_path):
     assert facts["brain_voxels"] == 7 * 144
 
 
+def test_a_companion_that_was_swapped_since_it_was_aligned_is_not_used(tmp_path):
+    """Its alignment is another image's: the face would be left in it."""
+    row, _ = companion_files(tmp_path)
+    row |= {"t1w": "sub-1", "t1w_path": row["path"], "status": "ok", "aligned_by": "header"}
+    row |= {"original_path": row["path"], "checksum": files.checksum(row["path"])}
+    masks_of = {name: row.pop(f"{name}_path") for name in ("changed", "brain")}
+    defaced = pd.DataFrame([{"scan": "sub-1", "status": "ok", "reason": ""}])
+    defaced = defaced.assign(**{f"{name}_path": path for name, path in masks_of.items()})
+
+    def made():
+        out, home = tmp_path / "c.tsv", tmp_path / "out"
+        table = carry.run_batch(defaced, pd.DataFrame([row]), out, "d", home, margin_mm=0.0)
+        return table.iloc[0]
+
+    assert made()["status"] == "ok"
+    content = bytearray(Path(row["path"]).read_bytes())
+    Path(row["path"]).write_bytes(content + b"\0")
+    swapped = made()
+    assert swapped["status"] == "failed"
+    assert "the file changed after it was checked" in swapped["reason"]
+
+
 def test_a_mask_of_nothing_leaves_the_companion_and_says_so(tmp_path):
     row, stored = companion_files(tmp_path)
     nifti.write(block(where=np.s_[:0]), row["changed_path"])
@@ -338,6 +392,21 @@ def test_a_moved_companion_is_registered_and_its_face_found(head):
     assert expected.sum() > 1000
     assert np.percentile(to_expected[found], 99.9) <= 2.0
     assert np.percentile(to_found[expected], 99.9) <= 2.0
+
+
+def test_origins_far_apart_start_from_the_centres_of_mass(head):
+    """A table's position in the header puts the image 400 mm away: both are one grid here."""
+    t1w, mask = head
+    far = np.eye(4)
+    far[:3, 3] = (30, -150, 400)
+    companion = t2_like(t1w, mask, np.eye(4), (3.0, 3.0, 4.0))
+    matrix, facts = align.rigid(t1w, mask, Volume(companion.data, far @ companion.affine))
+    assert facts["aligned_by"] == "registration"
+    assert facts["nmi_header"] == 1.0
+    assert facts["contrast_nmi"] > align.LEAST_CONTRAST
+    points = np.argwhere(mask)[::50] @ t1w.affine[:3, :3].T + t1w.affine[:3, 3]
+    moved = matrix @ far @ np.c_[points, np.ones(len(points))].T
+    assert np.linalg.norm(moved[:3].T - points, axis=1).max() < 1.5
 
 
 def test_a_good_header_is_kept(head):

@@ -193,6 +193,7 @@ CASES = [
     Case("null", link(T1W, "/dev/null"), excluded("not a file but a pipe or a device")),
     Case("folderscan", folder(T1W), excluded("not a file but a directory")),
     Case("annex", link(T1W, "../../.git/annex/objects/x"), excluded(NOT_HERE)),
+    Case("dead", link(T1W, "../elsewhere.nii.gz"), excluded("not here; mend or remove the link")),
     Case("gone", link("{sub}", "../elsewhere"), excluded("folder is a link that leads nowhere")),
     Case("loop", link("{sub}", "sub-loop"), excluded("leads nowhere")),
     Case(
@@ -246,6 +247,11 @@ CASES = [
     Case("capending", at("{sub}/anat/{sub}_T1w.NII.GZ"), excluded("must end in 'T1w.nii.gz'")),
     Case("small", at("{sub}/anat/{sub}_t1w.nii"), excluded("must end in 'T1w.nii'")),
     Case("final", at("{sub}/anat/T1w_final.nii.gz"), excluded("must end in 'T1w.nii.gz'")),
+    Case("dot", at("{sub}/anat/{sub}_T1w..nii.gz"), excluded("must end in 'T1w.nii.gz'")),
+    Case("blank", at("{sub}/anat/{sub}_T1w .nii.gz"), excluded("must end in 'T1w.nii.gz'")),
+    Case("twicepacked", at("{sub}/anat/{sub}_T1w.nii.gz.gz"), excluded("is no NIfTI file")),
+    Case("nohyphen", at(T1W), excluded("must begin with 'sub-' in small"), folder="sub01"),
+    Case("otherhyphen", at(T1W), excluded("must begin with 'sub-' in small"), folder="Sub_a"),
     # Files that are not of their folder.
     Case(
         "foreign", at("{sub}/anat/sub-9_T1w.nii.gz"), excluded("foreign file: its name says sub-9")
@@ -310,7 +316,21 @@ CASES = [
     ),
     Case("desc", at("{sub}/anat/{sub}_desc-defaced_T1w.nii.gz"), excluded("a derivative (desc-)")),
     Case("mni", at("{sub}/anat/{sub}_space-MNI_T1w.nii.gz"), excluded("a derivative (space-)")),
-    Case("nothing", at("{sub}/anat/{sub}_bold.nii.gz"), excluded("no T1w image in its folder")),
+    Case(
+        "phase",
+        at("{sub}/anat/{sub}_part-phase_T1w.nii.gz"),
+        excluded("no magnitudes (part-phase)"),
+    ),
+    Case(
+        "uni",
+        at("{sub}/anat/{sub}_UNIT1.nii.gz"),
+        excluded("no T1w image in its folder, only UNIT1"),
+    ),
+    Case(
+        "nothing",
+        at("{sub}/anat/{sub}_bold.nii.gz"),
+        excluded("no T1w image in its folder, only bold"),
+    ),
     # What may look odd and is fine.
     Case("0001-A", at(T1W), ok(scan="sub-0001-A")),
     Case("0001-B", at(T1W), ok(scan="sub-0001-B")),
@@ -320,6 +340,17 @@ CASES = [
         at("{sub}/ses-1/anat/{sub}_T1w.nii.gz", "{sub}/ses-2/anat/{sub}_T1w.nii.gz"),
         ok(scan="sub-noses_ses-1"),
         ok(scan="sub-noses_ses-2"),
+    ),
+    Case(
+        "entities",
+        at(
+            "{sub}/anat/{sub}_part-mag_T1w.nii.gz",
+            "{sub}/anat/{sub}_acq-mprage_rec-norm_run-01_T1w.nii.gz",
+            "{sub}/anat/{sub}_ce-gd_echo-2_T1w.nii.gz",
+        ),
+        ok(scan="sub-entities_part-mag"),
+        ok(scan="sub-entities_acq-mprage_rec-norm_run-01"),
+        ok(scan="sub-entities_ce-gd_echo-2"),
     ),
     Case(
         "mac",

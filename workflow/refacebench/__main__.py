@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import refacebench
-from refacebench.cli import attempt, check, common, listing, planning, starting
+from refacebench.cli import attempt, check, common, exporting, listing, planning, starting
 from refacebench.run.methods import MethodError
 
 DESCRIPTION = """Which way of hiding a face in a head MRI protects people, and what does it cost the
@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   refacebench try mask_face sub-01_T1w.nii.gz     one defacer on one scan, with a picture
   refacebench check my_defacer.py                 does my own method keep the contract?
   refacebench sample-size --options 5 --margin 5  how many people does a claim take?
+  refacebench export --variant mask_face --to out a BIDS data set without faces, after a run
 
   snakemake -n --configfile config/mine.yaml      then: what would a run do?
 
@@ -38,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=refacebench.__version__)
     commands = made.add_subparsers(metavar="COMMAND", required=True)
-    for command in (check, attempt, listing, starting, planning):
+    for command in (check, attempt, listing, starting, planning, exporting):
         command.add(commands)
     return made
 

@@ -34,6 +34,12 @@ def pointer(content: bytes | str) -> str:
     return next((how for start, how in _POINTERS.items() if text.startswith(start)), "")
 
 
+def mend_link(path: str | Path) -> str:
+    """Say what to do about a link to a file that is not there."""
+    annexed = "annex/objects/" in os.readlink(path)
+    return "`datalad get` it" if annexed else "mend or remove the link"
+
+
 def write_text(text: str, path: str | Path) -> None:
     """Write a text file, all or nothing."""
     with replacing(path) as part:

@@ -44,6 +44,7 @@ LISTED = {
     "days": "days between the session and the participant's first one",
     "age_note": "why there is no age",
     "rescan_of": "the session that this one repeats, or nothing",
+    "spare": "why the scan is left out where an earlier one of its session can be used",
     "companions": "the session's other images, as JSON (see companions)",
 }
 

@@ -11,9 +11,10 @@ import csv
 import json
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
-from refacebench.files import pointer
+from refacebench.files import mend_link, pointer
 
 NAN = float("nan")
 #: No person is older; what says so is no age in years.
@@ -44,30 +45,43 @@ def read_rows(path: str | Path, key: str) -> list[dict[str, str]]:
     Unusable
         If the file is missing, cannot be read, is empty or lacks the column.
     """
+    return [row for _, row in numbered_rows(path, (key,))]
+
+
+def numbered_rows(path: str | Path, keys: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
+    """Read a table as :func:`read_rows` does: each row with the number of its line.
+
+    Parameters
+    ----------
+    keys : iterable of str
+        Columns that the table must have.
+    """
     name = Path(path).name
     text = decoded(_content(path)).replace("\0", "")
     if bring := pointer(text):
         raise Unusable(f"{name} is only a pointer to its content: {bring} brings it")
-    lines = [line for line in re.split(r"\r\n|\n|\r", text) if line.strip()]
+    every = enumerate(re.split(r"\r\n|\n|\r", text), start=1)
+    lines = [(number, line) for number, line in every if line.strip()]
     if not lines:
         raise Unusable(f"{name} is empty")
-    split = _splitter(lines[0])
-    header = [cell.lower() for cell in split(lines[0])]
-    if key not in header:
-        raise Unusable(f"{name} has no column '{key}' in its first line")
+    split = _splitter(lines[0][1])
+    header = [cell.lower() for cell in split(lines[0][1])]
+    missing = [key for key in keys if key not in header]
+    if missing:
+        raise Unusable(f"{name} has no column '{missing[0]}' in its first line")
     rows = []
-    for line in lines[1:]:
+    for number, line in lines[1:]:
         # Backwards, so that of two columns of one name the first one counts.
         row = dict(list(zip(header, split(line), strict=False))[::-1])
         if any(row.values()):
-            rows.append({**dict.fromkeys(header, ""), **row})
+            rows.append((number, {**dict.fromkeys(header, ""), **row}))
     return rows
 
 
 def _content(path: str | Path) -> bytes:
     name = Path(path).name
     if os.path.islink(path) and not os.path.exists(path):
-        raise Unusable(f"{name} is a link to a file that is not here: `datalad get` it")
+        raise Unusable(f"{name} is a link to a file that is not here: {mend_link(path)}")
     if not os.path.lexists(path):
         raise Unusable(f"there is no {name}")
     if not os.path.isfile(path):
@@ -102,7 +116,11 @@ def _splitter(header: str):
     def split(line: str) -> list[str]:
         if delimiter == "\t":  # a quote means nothing in BIDS, but spreadsheets write it
             return [_unquoted(cell.strip()) for cell in line.split("\t")]
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
+        try:
+            cells = next(csv.reader([line], delimiter=delimiter))
+        except csv.Error:  # a cell longer than csv allows
+            cells = line.split(delimiter)
+        return [cell.strip() for cell in cells]
 
     return split
 
@@ -137,10 +155,12 @@ def parse_age(text: str, units_per_year: float = 1.0) -> float:
 
 def units_per_year(path: str | Path) -> float:
     """Return in how many of a year ages are given, by a table's JSON; years if it is silent."""
+    if not os.path.isfile(path):  # a pipe would never end
+        return 1.0
     try:
         document = json.loads(decoded(Path(path).read_bytes()))
         entries = {key.lower(): value for key, value in document.items()}
         unit = str(entries["age"]["Units"]).lower()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return 1.0
     return next((per_year for name, per_year in _UNITS.items() if unit.startswith(name)), 1.0)

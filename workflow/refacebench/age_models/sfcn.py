@@ -51,7 +51,7 @@ OPTIONS = {
     "epochs": Option(80, "Epochs at the full learning rate.", least=0),
     "decay_epochs": Option(40, "Epochs over which it falls to 0.", least=0),
     "steps_per_epoch": Option(0, "Steps an epoch; 0 for every scan once.", least=0),
-    "validate_every": Option(1, "Epochs between validations and checkpoints.", least=1),
+    "validate_every": Option(1, "Epochs between validations.", least=1),
     "shift_voxels": Option(2, "Largest random shift.", unit="voxels", least=0),
     "mirror": Option(True, "Whether half of the draws are mirrored left to right."),
     "folds": Option(
@@ -60,6 +60,7 @@ OPTIONS = {
     "min_train": Option(20, "Participants below which no network is trained."),
     "correction": _card.CORRECTION,
     "precision": shared.PRECISION,
+    "deterministic": shared.DETERMINISTIC,
     "device": shared.DEVICE,
 }
 #: Options that a trained model is bound to.
@@ -120,7 +121,7 @@ def train(
     precision = devices.choose_precision(options["precision"], device)
     card = _describe(people, held, sides, options, seed, device, precision)
     out = Path(out)
-    with devices.reproducible(device):
+    with devices.reproducible(device, options["deterministic"]):
 
         def fitted(some: Sequence[Aged], folder: Path, mark: Mapping) -> tuple[Any, Any]:
             """Train one network; return it with its progress."""
@@ -219,7 +220,7 @@ def load(folder: Path, options: dict[str, Any]) -> Network:
 def run(model: Network, volume: Volume, brain: np.ndarray, options: dict[str, Any]) -> float:
     """Return the age that an image looks like, years."""
     seen = _input.prepare(volume, brain, options).astype(np.float16)
-    with devices.reproducible(model.device):
+    with devices.reproducible(model.device, options["deterministic"]):
         found = network.predict(
             model.network, seen[None], model.centers, model.device, model.precision
         )

@@ -30,8 +30,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from refacebench import files
+from refacebench import files, lazy
 from refacebench.contracts import Attacker, AttackFailed, Context, Enrolled, Option, Scores, Subject
+
+devices = lazy.load("refacebench.training.devices")
 
 VERSION = "1"
 OPTIONS = {
@@ -57,6 +59,7 @@ OPTIONS = {
         least=0,
     ),
     "channels": Option(["light", "depth"], "What the network sees.", choices=("light", "depth")),
+    "device": Option("cpu", "Where it computes; auto takes CUDA where there is one."),
 }
 #: Depth in mm that is the middle of the network's range, and the range's half.
 _DEPTH_MM = (40.0, 80.0)
@@ -187,12 +190,13 @@ def train(variant: Enrolled, originals: Enrolled, people, options: Mapping, seed
 
     rng = np.random.default_rng(seed)
     torch.manual_seed(int(rng.integers(2**31)))
-    sides = [
-        (torch.from_numpy(side.features["pictures"].astype(np.float32)), _by_person(side, people))
-        for side in (variant, originals)
-    ]
+    device = devices.choose_device(options["device"])
+    sides = []
+    for side in (variant, originals):
+        pictures = torch.from_numpy(side.features["pictures"].astype(np.float32))
+        sides.append((pictures.to(device), _by_person(side, people)))
     views, channels = sides[0][0].shape[1:3]
-    network = build(channels, int(options["filters"]), int(options["embedding"]))
+    network = build(channels, int(options["filters"]), int(options["embedding"])).to(device)
     optimiser = torch.optim.Adam(network.parameters(), lr=float(options["learning_rate"]))
     # An empty side (a person whose variant failed) cannot be a pair.
     usable = [n for n in range(len(people)) if all(len(rows[n]) for _, rows in sides)]
@@ -216,8 +220,9 @@ def _pick(stack, rows, taken, views, rng: np.random.Generator):
     """Return one picture of each person taken, any scan, in the given view."""
     import torch
 
-    chosen = [stack[rng.choice(rows[n]), v] for n, v in zip(taken, views, strict=True)]
-    return torch.stack(chosen)
+    chosen = np.array([rng.choice(rows[n]) for n in taken])
+    places = [devices.send(torch.from_numpy(p), stack.device) for p in (chosen, views)]
+    return stack[places[0], places[1]]
 
 
 def _by_person(side: Enrolled, people) -> list[np.ndarray]:
@@ -255,7 +260,7 @@ def triplet_loss(first, second, margin: float):
     squared = ((first[:, None] - second[None]) ** 2).sum(dim=2)
     distance = torch.sqrt(squared + 1e-6)
     own = distance.diagonal()
-    other = ~torch.eye(len(first), dtype=torch.bool)
+    other = ~torch.eye(len(first), dtype=torch.bool, device=first.device)
     down = torch.relu(own[:, None] - distance + margin)[other]
     across = torch.relu(own[None, :] - distance + margin)[other]
     return (down.mean() + across.mean()) / 2
@@ -272,11 +277,14 @@ def augment(pictures, rng: np.random.Generator):
     theta[:, 0, 0] = theta[:, 1, 1] = np.cos(turn) * size
     theta[:, 0, 1], theta[:, 1, 0] = -np.sin(turn) * size, np.sin(turn) * size
     theta[:, :, 2] = rng.normal(0, 0.02, (n, 2))
-    grid = functional.affine_grid(torch.from_numpy(theta), list(pictures.shape), False)
+    place = pictures.device
+    theta = devices.send(torch.from_numpy(theta), place)
+    grid = functional.affine_grid(theta, list(pictures.shape), False)
     moved = functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
     shift = rng.normal(0, 0.03, (n, pictures.shape[1], 1, 1)).astype(np.float32)
     noise = rng.normal(0, 0.02, tuple(moved.shape)).astype(np.float32)
-    return moved + torch.from_numpy(shift) + torch.from_numpy(noise)
+    shift, noise = (devices.send(torch.from_numpy(t), place) for t in (shift, noise))
+    return moved + shift + noise
 
 
 def _distances(network, queries: Enrolled, gallery: Enrolled) -> np.ndarray:
@@ -292,10 +300,11 @@ def _points(network, pictures: np.ndarray) -> np.ndarray:
     """Return (scans, views, features)."""
     import torch
 
-    found = []
+    found, place = [], next(network.parameters()).device
     with torch.inference_mode():
         for scan in pictures:
-            found.append(network(torch.from_numpy(scan.astype(np.float32))).numpy())
+            points = network(torch.from_numpy(scan.astype(np.float32)).to(place))
+            found.append(points.cpu().numpy())
     return np.stack(found).astype(np.float64)
 
 

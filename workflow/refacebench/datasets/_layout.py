@@ -3,6 +3,14 @@
 Reads names of files and folders, and ``.bidsignore``; opens no image.  Nothing
 that looks like an image of the wanted kind is passed over in silence: it is
 listed, and :func:`fault` says in a sentence what is wrong with it.
+
+That is why no BIDS library does this.  They answer which files have valid names, and
+what has none is left out or listed like the rest, without a word.  Tried were
+bids2table 2.3.1 (stops at one name that is no UTF-8; brings pyarrow), ancpBIDS 0.4.10
+(lists files of other folders, of other subjects and of dead links as scans) and PyBIDS
+0.22 (stops at one empty JSON file).  5,000 scans took the first 5.9 s, the second 3.7 s, and
+take 1.8 s here.
+``tests/datasets/test_library.py`` compares the entities read here with ancpBIDS's.
 """
 
 from __future__ import annotations
@@ -14,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from refacebench import bids
+from refacebench.files import mend_link
 
 #: Endings of files that later stages can read.
 NIFTI = ("nii", "nii.gz")
@@ -21,12 +30,14 @@ NIFTI = ("nii", "nii.gz")
 _OTHER = (
     *("hdr", "img", "hdr.gz", "img.gz", "mgz", "mgh", "mgh.gz", "mnc", "mnc.gz", "dcm", "ima"),
     *("nrrd", "nhdr", "mha", "mhd", "brik", "brik.gz", "head"),
-    *(f"nii.{packed}" for packed in ("bz2", "xz", "zst", "zip", "z")),
+    *(f"nii.{packed}" for packed in ("bz2", "xz", "zst", "zip", "z", "gz.gz")),
 )
 _IMAGE = re.compile(
     rf"(.*?)\.({'|'.join(re.escape(e) for e in sorted((*NIFTI, *_OTHER), key=len, reverse=True))})",
     re.IGNORECASE | re.DOTALL,
 )
+#: Folders that are a participant's, or meant to be: ``sub-01``, ``Sub-01``, ``sub_a``, ``sub01``.
+_LIKE_A_PARTICIPANT = re.compile(r"sub([-_ ]|[0-9])", re.IGNORECASE)
 #: Entities that only derivatives have.
 _DERIVED = ("space", "desc", "res", "den", "label")
 #: Folders that are one recording.
@@ -98,7 +109,7 @@ def is_of(image: Image, suffix: str) -> bool:
     >>> [is_of(Image((), f"{s}.nii", s, "nii"), "T1w") for s in ("a_t1W", "T1w_new", "space-T1w_x")]
     [True, True, False]
     """
-    return suffix.lower() in image.stem.lower().split("_")
+    return suffix.lower() in (word.strip(" .") for word in image.stem.lower().split("_"))
 
 
 def subjects(root: str) -> tuple[list[str], list[Image], list[Trouble]]:
@@ -108,11 +119,11 @@ def subjects(root: str) -> tuple[list[str], list[Image], list[Trouble]]:
         image = image_of((), entry.name)
         if image is not None:
             loose.append(image)
-        elif not entry.name.lower().startswith("sub-"):
+        elif not _LIKE_A_PARTICIPANT.match(entry.name):
             continue
         elif entry.is_symlink() and not os.path.exists(entry.path):
             troubles.append(Trouble((entry.name,), "its folder is a link that leads nowhere"))
-        elif not os.path.isdir(entry.path):
+        elif not _is_folder(entry, True):
             continue
         elif not entry.name.startswith("sub-"):
             reason = "the name of its folder must begin with 'sub-' in small letters"
@@ -207,7 +218,7 @@ def fault(image: Image, suffix: str, root: str, ignored: Callable[[str], bool]) 
             return reason
     path = image.path(root)
     if os.path.islink(path) and not os.path.exists(path):
-        return "no such file: it is a link to a content that is not here; `datalad get` it"
+        return f"no such file: it is a link to a content that is not here; {mend_link(path)}"
     if os.path.exists(path) and not os.path.isfile(path):
         return f"not a file but a {'directory' if os.path.isdir(path) else 'pipe or a device'}"
     longest = max(len(name_of(image)), len(image.stem))
@@ -263,6 +274,9 @@ def _kind_fault(image: Image, suffix: str) -> str:
     derived = sorted(set(bids.entities(image.stem)) & set(_DERIVED))
     if derived:
         return f"its name says that it is a derivative ({derived[0]}-) and no raw scan"
+    part = bids.entities(image.stem).get("part", "mag")
+    if part != "mag":
+        return f"its name says that it holds no magnitudes (part-{part}); only part-mag is used"
     return ""
 
 
@@ -271,8 +285,11 @@ def bidsignore(root: str) -> Callable[[str], bool]:
 
     The rules are those of ``.gitignore``; paths are relative to the data set.
     """
+    path = os.path.join(root, ".bidsignore")
+    if not os.path.isfile(path):  # a pipe would never end
+        return lambda path: False
     try:
-        with open(os.path.join(root, ".bidsignore"), encoding="utf-8", errors="replace") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             lines = [line.rstrip() for line in file]
     except OSError:
         return lambda path: False

@@ -7,14 +7,24 @@ beside them.  No table stops anything: one that cannot be used becomes a sentenc
 from __future__ import annotations
 
 import math
+import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from refacebench import bids
-from refacebench.tables import NAN, Unusable, parse_age, read_rows, units_per_year
+from refacebench.tables import (
+    DAYS_PER_YEAR,
+    NAN,
+    OLDEST,
+    Unusable,
+    parse_age,
+    read_rows,
+    units_per_year,
+)
 
 #: Columns of ``*_sessions.tsv`` with the days between a session and the first one.
 DAYS = ("days", "interval", "interval_days", "days_since_baseline", "days_from_baseline")
@@ -32,11 +42,14 @@ class People:
         Years by session, by participant, where the table has a row a session.
     problem : str
         Why the table cannot be used at all; empty if it can.
+    odd : str
+        What was not understood in it, counted, in a few words; empty if all was.
     """
 
     facts: dict[str, dict] = field(default_factory=dict)
     session_ages: dict[str, dict[str, float]] = field(default_factory=dict)
     problem: str = ""
+    odd: str = ""
 
     def of(self, participant: str) -> dict:
         """Return the facts of a participant, listed or not."""
@@ -60,13 +73,16 @@ def read_people(root: str | Path, folders: Iterable[str] = ()) -> People:
         return People(problem=str(problem))
     known, numbers = set(folders), _numbers(folders)
     per_year = units_per_year(path.with_suffix(".json"))
+    odd: Counter[str] = Counter()
     said: dict[str, list[dict]] = {}
     session_ages: dict[str, dict[str, float]] = {}
     for row in rows:
         if not row["participant_id"]:
+            odd["rows without participant_id"] += 1
             continue
         participant = _identity(row["participant_id"], known, numbers)
         age = parse_age(row.get("age", ""), per_year)
+        odd["ages"] += math.isnan(age) and row.get("age", "").lower() not in _NOTHING
         if row.get("session_id"):
             if not math.isnan(age):
                 session = prefixed(row["session_id"], "ses-")
@@ -75,7 +91,31 @@ def read_people(root: str | Path, folders: Iterable[str] = ()) -> People:
         site = row.get("site", row.get("scanner", ""))
         sex = row.get("sex", row.get("gender", ""))
         said.setdefault(participant, []).append({"age": age, "sex": sex, "site": site})
-    return People({name: _one(found) for name, found in said.items()}, session_ages)
+    for name in ("age", "sex", "site"):
+        odd[f"participants with several rows that differ in {name}"] = sum(
+            len(_values(found, name)) > 1 for found in said.values()
+        )
+    facts = {name: _one(found) for name, found in said.items()}
+    return People(facts, session_ages, odd=_counted(odd, rows))
+
+
+#: Cells that say nothing, in small letters.
+_NOTHING = ("", "n/a", "na", "nan", "none", "null", "unknown", "-", ".")
+
+
+def _values(rows: list[dict], name: str) -> set:
+    """Return the values that a participant's rows give for one thing."""
+    if name == "age":
+        return {row["age"] for row in rows if not math.isnan(row["age"])}
+    return {row[name] for row in rows if row[name].lower() not in _NOTHING}
+
+
+def _counted(odd: Mapping[str, int], rows: list[dict]) -> str:
+    parts = [f"{what} ({count})" for what, count in odd.items() if count]
+    if rows and "age" not in rows[0]:
+        like = [name for name in rows[0] if "age" in re.split(r"[^a-z]+", name)]
+        parts.append("no column is called 'age'" + (f" ({like[0]} is not read)" if like else ""))
+    return ", ".join(parts)
 
 
 def prefixed(label: str, prefix: str) -> str:
@@ -108,14 +148,49 @@ def _one(rows: list[dict]) -> dict:
     """Join the rows of a participant; what they disagree on is not known."""
     facts = {}
     for name in ("sex", "site"):
-        values = {row[name] for row in rows} - {"", "n/a"}
+        values = _values(rows, name)
         facts[name] = values.pop() if len(values) == 1 else "" if values else rows[0][name]
-    ages = {row["age"] for row in rows if not math.isnan(row["age"])}
+    ages = _values(rows, "age")
     note = "no usable age in participants.tsv"
     if len(ages) > 1:
         note = "participants.tsv lists the participant twice, with different ages"
     age = ages.pop() if len(ages) == 1 else NAN
     return {**facts, "age": age, "note": note if math.isnan(age) else ""}
+
+
+def session_ages(
+    told: Mapping[str, float], days: Mapping[str, float], baseline: float
+) -> dict[str, tuple[float, str]]:
+    """Return age in years and, where there is none, why, for each session of a participant.
+
+    Parameters
+    ----------
+    told : mapping of str to float
+        Years that a table gives for the session itself; NaN elsewhere.
+    days : mapping of str to float
+        Day of each session, counted from any day; NaN where it is not known.
+    baseline : float
+        Years in ``participants.tsv``: those at the first session.
+
+    >>> nan = float("nan")
+    >>> session_ages({"ses-1": nan, "ses-2": nan}, {"ses-1": 7.0, "ses-2": 372.25}, 40.0)
+    {'ses-1': (40.0, ''), 'ses-2': (41.0, '')}
+    """
+    order = bids.in_order(dict(days))
+    known = dict(told)
+    for first in order[:1]:
+        known[first] = baseline if math.isnan(known[first]) else known[first]
+    dated = [s for s in order if not math.isnan(known[s]) and not math.isnan(days[s])]
+    found = {}
+    for session in order:
+        age, note = known[session], ""
+        if math.isnan(age) and dated:
+            age = known[dated[0]] + (days[session] - days[dated[0]]) / DAYS_PER_YEAR
+            age = age if 0 <= age <= OLDEST else NAN
+        if math.isnan(age) and session != order[0]:
+            note = "a later session of unknown age: no table gives its date or the age at it"
+        found[session] = (round(age, 3), note)
+    return found
 
 
 @dataclass(frozen=True)
@@ -126,7 +201,12 @@ class Visit:
     day: float = NAN
 
 
-def read_visits(root: str | Path, subject: str, files: Mapping[str, list[str]]) -> dict[str, Visit]:
+def read_visits(
+    root: str | Path,
+    subject: str,
+    files: Mapping[str, list[str]],
+    problems: list[str] | None = None,
+) -> dict[str, Visit]:
     """Return age and day of a participant's sessions.
 
     Days come from ``*_sessions.tsv`` (``acq_time``, else one of :data:`DAYS`) or from the
@@ -137,10 +217,12 @@ def read_visits(root: str | Path, subject: str, files: Mapping[str, list[str]]) 
     ----------
     files : mapping of str to list of str
         The names of the T1w images of each session (``ses-...``).
+    problems : list of str, optional
+        Gets a sentence for each table that is there and cannot be used.
     """
     home = Path(root) / subject
     rows: dict[str, dict[str, str]] = {}
-    for row in _rows_if_any(home / f"{subject}_sessions.tsv", "session_id"):
+    for row in _rows_if_any(home / f"{subject}_sessions.tsv", "session_id", problems):
         rows.setdefault(prefixed(row["session_id"], "ses-"), row)
     per_year = units_per_year(Path(root) / "sessions.json")
     written = {s: row.get("acq_time", "") for s, row in rows.items() if s in files}
@@ -148,7 +230,9 @@ def read_visits(root: str | Path, subject: str, files: Mapping[str, list[str]]) 
     best = max(sources, key=_count)
     if 1 < len(files) > _count(best):
         scanned = {
-            s: _scan_time(_rows_if_any(home / s / f"{subject}_{s}_scans.tsv", "filename"), own)
+            s: _scan_time(
+                _rows_if_any(home / s / f"{subject}_{s}_scans.tsv", "filename", problems), own
+            )
             for s, own in files.items()
         }
         best = max((best, _days_of_times(scanned)), key=_count)
@@ -158,10 +242,12 @@ def read_visits(root: str | Path, subject: str, files: Mapping[str, list[str]]) 
     }
 
 
-def _rows_if_any(path: Path, key: str) -> list[dict[str, str]]:
+def _rows_if_any(path: Path, key: str, problems: list[str] | None) -> list[dict[str, str]]:
     try:
         return read_rows(path, key)
-    except Unusable:
+    except Unusable as problem:
+        if problems is not None and os.path.lexists(path):
+            problems.append(str(problem))
         return []
 
 

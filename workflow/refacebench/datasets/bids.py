@@ -27,14 +27,14 @@ import pandas as pd
 
 from refacebench import bids
 from refacebench.contracts import Dataset, Option
-from refacebench.datasets import _layout, _records
+from refacebench.datasets import _choice, _layout, _records
 from refacebench.datasets._layout import Image
-from refacebench.tables import DAYS_PER_YEAR, NAN, OLDEST, parse_age
+from refacebench.tables import NAN, parse_age
 from refacebench.vocabulary import EXCLUDED, OK
 
 __all__ = ["index", "parse_age"]
 
-VERSION = "2"
+VERSION = "3"
 OPTIONS = {
     "path": Option(None, "The folder.", kind=str),
     "carry": Option(
@@ -50,6 +50,17 @@ OPTIONS = {
         "protected).",
         unit="mm",
     ),
+    "select": Option(
+        {},
+        "Which T1w images are scans, by entities of their names: {acquisition: mprage, run: 1}. "
+        "A label may be a list, [mprage, null] for example; null is an image without the entity. "
+        "What is not selected is listed as excluded.",
+    ),
+    "one_scan_per_session": Option(
+        False,
+        "Measure one T1w scan of each session, the first by name that can be used; the others are "
+        "listed as excluded.",
+    ),
 }
 
 _SUFFIX = "T1w"
@@ -61,17 +72,19 @@ def index(options: dict, seed: int) -> pd.DataFrame:
     A participant without any T1w image, one that only participants.tsv knows, and
     every T1w image that cannot be used becomes a row with status ``excluded``.
     With ``carry`` the table has a column ``companions``: JSON, a list of
-    :func:`companions_of`, filled for the first usable T1w scan of each session and
-    empty for others.
+    :func:`companions_of`.  All T1w scans of a session have them, for which one is the
+    first that can be used shows when the images are opened
+    (:mod:`refacebench.run.spares`).
 
     Raises
     ------
     FileNotFoundError
         If the folder is missing or holds no ``sub-*`` folder.
     ValueError
-        If ``carry`` is no list of BIDS suffixes, or the margin is negative.
+        If ``carry`` is no list of BIDS suffixes, the margin is negative, or ``select``
+        names no entities.
     """
-    carry = _suffixes(options)
+    wish = _Wish.of(options)
     root = str(options["path"] or "")
     if not root or not os.path.isdir(root):
         raise FileNotFoundError(f"no folder '{options['path']}' (key 'path' of the dataset)")
@@ -81,6 +94,9 @@ def index(options: dict, seed: int) -> pd.DataFrame:
     people = _records.read_people(root, subjects)
     if people.problem:
         print(f"WARNING: {root}: {people.problem}, so no age is known", file=sys.stderr)
+    if people.odd:
+        said = f"participants.tsv: not understood: {people.odd}"
+        print(f"WARNING: {root}: {said}", file=sys.stderr)
     rows = [
         _row(i, f"'{_layout.shown(i.file)}' lies in no folder sub-*")
         for i in loose
@@ -88,8 +104,12 @@ def index(options: dict, seed: int) -> pd.DataFrame:
     ]
     rows += [_trouble(trouble) for trouble in troubles]
     ignored = _layout.bidsignore(root)
+    problems: list[str] = []
     for subject in subjects:
-        rows += _Subject(root, subject, carry, ignored).rows(people)
+        rows += _Subject(root, subject, wish, ignored, problems).rows(people)
+    if problems:
+        said = f"{len(problems)} tables of sessions or scans are not used; the first: {problems[0]}"
+        print(f"WARNING: {root}: {said}", file=sys.stderr)
     listed = {row["participant"] for row in rows}
     for name in sorted(people.facts):
         if safe_id(name) not in listed:
@@ -99,7 +119,9 @@ def index(options: dict, seed: int) -> pd.DataFrame:
     table = pd.DataFrame(_with_own_ids(rows))
     unknown = {"site": "", "sex": "", "age": NAN, "age_note": "", "days": NAN}
     table = table.assign(**{c: d for c, d in unknown.items() if c not in table}).fillna(unknown)
-    if carry:
+    if "spare" in table:
+        table["spare"] = table["spare"].fillna("")
+    if wish.carry:
         table["companions"] = table["companions"].fillna("[]") if "companions" in table else "[]"
     return table.drop(columns="place").sort_values("scan", kind="stable", ignore_index=True)
 
@@ -118,13 +140,36 @@ def _suffixes(options: Mapping) -> list[str]:
 
 
 @dataclass(frozen=True)
+class _Wish:
+    """What the options ask for, checked."""
+
+    carry: list[str]
+    chosen: _choice.Wanted
+    one_scan: bool
+
+    @classmethod
+    def of(cls, options: Mapping) -> _Wish:
+        """Return what options ask for, or raise a ValueError."""
+        chosen = _choice.wanted(options.get("select") or {})
+        return cls(_suffixes(options), chosen, bool(options.get("one_scan_per_session")))
+
+    @property
+    def spare(self) -> str:
+        """Why another scan of a session is left out, ``{}`` for the first one's id; or nothing."""
+        if _SUFFIX in self.carry:
+            return "carried along with {} (carry: T1w)"
+        return "the session's scan is {} (one_scan_per_session)" if self.one_scan else ""
+
+
+@dataclass(frozen=True)
 class _Subject:
     """One participant's folder."""
 
     root: str
     name: str
-    carry: list[str]
+    wish: _Wish
     ignored: Callable[[str], bool]
+    problems: list[str]
 
     def rows(self, people: _records.People) -> list[dict]:
         """Return the rows of all T1w images, or one that says why there is none."""
@@ -139,15 +184,24 @@ class _Subject:
             rows += self._folder_rows(place, folders[place], in_session)
         rows += [_trouble(trouble) for trouble in troubles]
         if not rows:
-            reason = "no T1w image in its folder"
-            if not os.listdir(os.path.join(self.root, self.name)):
-                reason += ", which is empty (a DataLad subdataset that is not installed?)"
-            rows = [_without_scan(self.name, reason)]
+            rows = [_without_scan(self.name, self._nothing(images))]
         return self._with_ages(rows, sessions, people)
+
+    def _nothing(self, images: list[Image]) -> str:
+        """Say that there is no T1w image, and what there is."""
+        reason = "no T1w image in its folder"
+        if any(_layout.is_of(image, "UNIT1") for image in images):
+            return f"{reason}, only UNIT1 (of MP2RAGE), whose noise around the head is no air"
+        if images:
+            others = sorted({_layout.shown(image.stem).rsplit("_", 1)[-1] for image in images})
+            return f"{reason}, only {', '.join(others[:4])}{', ...' if others[4:] else ''}"
+        if not os.listdir(os.path.join(self.root, self.name)):
+            reason += ", which is empty (a DataLad subdataset that is not installed?)"
+        return reason
 
     def _folder_rows(self, place, images: list[Image], in_session: bool) -> list[dict]:
         """Return the rows of one folder's T1w images; the first usable one has companions."""
-        found = [(i, self._fault(i, _SUFFIX)) for i in images if _layout.is_of(i, _SUFFIX)]
+        found = [(i, self._fault(i)) for i in images if _layout.is_of(i, _SUFFIX)]
         if in_session and not _layout.session_of(place):
             # It may be a copy of a session's scan: as a session of its own it would be
             # recognised by itself, and what session's age is it?
@@ -155,17 +209,26 @@ class _Subject:
             found = [(image, reason or beside) for image, reason in found]
         scans = _one_id_one_scan(found)
         rows = [_row(image, reason, self.root) for image, reason in scans]
-        if not self.carry or place[-1] != "anat":
+        if place[-1] != "anat":
             return rows
-        return _with_companions(rows, scans, place, self._companions(scans, images), self.carry)
+        usable = [row for row in rows if row["status"] == OK]
+        if len(usable) > 1 and self.wish.spare:
+            for row in usable:
+                row["spare"] = self.wish.spare
+        if not self.wish.carry:
+            return rows
+        for row, (image, _) in zip(rows, scans, strict=True):
+            if row["status"] == OK:
+                row["companions"] = json.dumps(self._companions(image, images))
+        return rows if usable else _lost(rows, scans, place, self._companions(None, images))
 
-    def _fault(self, image: Image, suffix: str) -> str:
-        return _layout.fault(image, suffix, self.root, self.ignored)
+    def _fault(self, image: Image) -> str:
+        fault = _layout.fault(image, _SUFFIX, self.root, self.ignored)
+        return fault or _choice.unwanted(image, self.wish.chosen)
 
-    def _companions(self, scans: list[tuple[Image, str]], images: list[Image]) -> list[dict]:
-        lead = next((image for image, reason in scans if not reason), None)
-        everyone = [image for image in images if image != lead]
-        return companions_of(lead, everyone, self.carry, self.root)
+    def _companions(self, lead: Image | None, images: list[Image]) -> list[dict]:
+        others = [image for image in images if image != lead]
+        return companions_of(lead, others, self.wish.carry, self.root)
 
     def _with_ages(self, rows, sessions: list[str], people: _records.People) -> list[dict]:
         """Add site, sex, and each session's age and day."""
@@ -175,10 +238,10 @@ class _Subject:
         for row in rows:
             if row["session"] in files and row["path"]:
                 files[row["session"]].append(os.path.basename(row["path"]))
-        visits = _records.read_visits(self.root, self.name, files) if files else {}
+        visits = _records.read_visits(self.root, self.name, files, self.problems) if files else {}
         days = {session: visit.day for session, visit in visits.items()}
         told = {session: own.get(session, visit.age) for session, visit in visits.items()}
-        ages = session_ages(told, days, facts["age"])
+        ages = _records.session_ages(told, days, facts["age"])
         start = min((day for day in days.values() if not math.isnan(day)), default=NAN)
         for row in rows:
             # A scan outside the sessions is the participant's only one.
@@ -187,41 +250,6 @@ class _Subject:
             row |= {"age_note": note or facts["note"] if math.isnan(age) else ""}
             row |= {"days": days.get(row["session"], NAN) - start}
         return rows
-
-
-def session_ages(
-    told: Mapping[str, float], days: Mapping[str, float], baseline: float
-) -> dict[str, tuple[float, str]]:
-    """Return age in years and, where there is none, why, for each session of a participant.
-
-    Parameters
-    ----------
-    told : mapping of str to float
-        Years that a table gives for the session itself; NaN elsewhere.
-    days : mapping of str to float
-        Day of each session, counted from any day; NaN where it is not known.
-    baseline : float
-        Years in ``participants.tsv``: those at the first session.
-
-    >>> nan = float("nan")
-    >>> session_ages({"ses-1": nan, "ses-2": nan}, {"ses-1": 7.0, "ses-2": 372.25}, 40.0)
-    {'ses-1': (40.0, ''), 'ses-2': (41.0, '')}
-    """
-    order = bids.in_order(dict(days))
-    known = dict(told)
-    for first in order[:1]:
-        known[first] = baseline if math.isnan(known[first]) else known[first]
-    dated = [s for s in order if not math.isnan(known[s]) and not math.isnan(days[s])]
-    found = {}
-    for session in order:
-        age, note = known[session], ""
-        if math.isnan(age) and dated:
-            age = known[dated[0]] + (days[session] - days[dated[0]]) / DAYS_PER_YEAR
-            age = age if 0 <= age <= OLDEST else NAN
-        if math.isnan(age) and session != order[0]:
-            note = "a later session of unknown age: no table gives its date or the age at it"
-        found[session] = (round(age, 3), note)
-    return found
 
 
 def _one_id_one_scan(found: list[tuple[Image, str]]) -> list[tuple[Image, str]]:
@@ -249,16 +277,8 @@ def _one_id_one_scan(found: list[tuple[Image, str]]) -> list[tuple[Image, str]]:
     return kept
 
 
-def _with_companions(rows, scans, place, found: list[dict], carry: list[str]) -> list[dict]:
-    """Give the first usable scan of a session its companions; see ``OPTIONS``."""
-    usable = [row for row in rows if row["status"] == OK]
-    if usable:
-        usable[0]["companions"] = json.dumps(found)
-        for row in usable[1:]:
-            if _SUFFIX in carry:
-                lead = usable[0]["scan"]
-                row |= {"status": EXCLUDED, "reason": f"carried along with {lead} (carry: T1w)"}
-        return rows
+def _lost(rows, scans, place, found: list[dict]) -> list[dict]:
+    """Say which images of a session without a usable T1w scan keep their faces."""
     # Without a T1w scan there is no mask: its images must not vanish without a word.
     seen = {_layout.name_of(image) for image, _ in scans}
     left = [c["name"] for c in found if c["path"] and c["name"] not in seen]
@@ -320,7 +340,8 @@ def companions_of(
 def _row(image: Image, reason: str, root: str = "") -> dict:
     """Return the row of an image, usable (without a reason) or not."""
     session = _layout.session_of(image.folders)
-    stem = image.stem[: -len(_SUFFIX)]
+    ends = image.stem.lower().endswith(_SUFFIX.lower())
+    stem = image.stem[: -len(_SUFFIX)] if ends else image.stem
     if reason and image.folders and not stem.startswith(f"{image.folders[0]}_"):
         # Its name says nothing of its folder, or of another one: all of it is kept.
         stem = bids.safe(stem.strip("_"))
@@ -391,6 +412,6 @@ METHOD = Dataset(
     title="a BIDS folder",
     options=OPTIONS,
     index=index,
-    check=_suffixes,
+    check=_Wish.of,
     sources=("https://bids-specification.readthedocs.io",),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from refacebench.plot.numbers import percent
 from refacebench.plot.style import (
     BAND,
     FAINT,
@@ -27,6 +28,8 @@ from refacebench.statistics.attack_tables import (
     main_rows,
 )
 
+#: The name of the corrected rate, beside the observed one, wherever both are printed.
+CORRECTED = "corrected for picking the worst attack"
 #: The front's colour, and that of the chance line.
 FRONT, CHANCE = "#2f6f4f", "#B00020"
 #: What stands above the plane where no method is shown to be better than another.
@@ -79,7 +82,7 @@ def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None):
     what = f"picked out of {several}" if first["measure"] == "choice" else "named first"
     axes.set_ylabel(
         f"identified by the worst attack, % of those attacked\n({what}, "
-        f"{SETTING_WORDS[first['setting']]}; corrected for picking the worst)"
+        f"{SETTING_WORDS[first['setting']]}; {CORRECTED})"
     )
     axes.set_xlabel(
         "change of the volume that changes most, named beside each point (median, %; square-root "
@@ -100,6 +103,9 @@ def _point(axes, row, look: Look) -> None:
         axes.plot([x, x], [100 * row["low"], 100 * row["high"]], **style)
     if np.isfinite(row["volume_low"]) and np.isfinite(row["volume_high"]):
         axes.plot([row["volume_low"], row["volume_high"]], [y, y], **style)
+    if is_corrected(row):
+        axes.plot([x], [100 * row["worst_rate"]], marker="_", markersize=11, markeredgewidth=2,
+                  color=colour, linestyle="none", zorder=4)  # fmt: skip
     hollow = is_landmark(row["variant"])
     on_front = row["pareto"] == 1
     edge = CHANCE if is_beaten(row) else FRONT if on_front else colour
@@ -110,6 +116,12 @@ def _point(axes, row, look: Look) -> None:
               linestyle="none", color=colour, markerfacecolor="white" if hollow else colour,
               markeredgecolor=edge, markeredgewidth=1.2 if edge == colour else 2.2,
               zorder=5)  # fmt: skip
+
+
+def is_corrected(row) -> bool:
+    """Tell whether the observed and the corrected rate differ as they are printed."""
+    known = np.isfinite(row["worst_rate"]) and np.isfinite(row["identification"])
+    return bool(known and percent(row["worst_rate"]) != percent(row["identification"]))
 
 
 def _limits(axes, shown: pd.DataFrame) -> float:
@@ -195,6 +207,10 @@ def _labels(axes, shown: pd.DataFrame, look: Look, right: float) -> None:
 def _small_print(row) -> str:
     """Return the worst attack, the worst volume and, where there are any, the failures."""
     parts = [row["worst_attacker"] + ROUTES.get(row["worst_route"], f" after {row['worst_route']}")]
+    rates = f"{percent(row['worst_rate'])} % observed"
+    if is_corrected(row):
+        rates += f", {percent(row['identification'])} % corrected"
+    parts[0] += f": {rates}"
     if pd.notna(row["worst_volume"]):
         parts.append(region_label(row["worst_volume"]))
     if row["n_failed"] > 0:
@@ -236,6 +252,9 @@ def _legend(figure, shown: pd.DataFrame) -> None:
         Line2D([], [], marker="D", linestyle="none", color=FAINT, markersize=7,
                label="refaced"),
     ]  # fmt: skip
+    if shown.apply(is_corrected, axis=1).any():
+        handles.append(Line2D([], [], marker="_", linestyle="none", color=FAINT, markersize=11,
+                              markeredgewidth=2, label="as observed, not corrected"))  # fmt: skip
     if shown.apply(is_beaten, axis=1).any():
         handles.append(
             Line2D([], [], linestyle="none", marker="o", markersize=8, markerfacecolor=FAINT,

@@ -89,7 +89,7 @@ OPTIONS = {
     "epochs": Option(100, "Epochs at the full learning rate.", least=0),
     "decay_epochs": Option(0, "Epochs over which the learning rate falls to 0.", least=0),
     "steps_per_epoch": Option(0, "Steps an epoch; 0 for every scan once.", least=0),
-    "validate_every": Option(1, "Epochs between validations and checkpoints.", least=1),
+    "validate_every": Option(1, "Epochs between validations.", least=1),
     "criterion": Option(
         "swd",
         "What picks the epoch: the distance of patches, or the mean absolute error outside the "
@@ -101,6 +101,8 @@ OPTIONS = {
     "average": shared.AVERAGE,
     "interpolation": shared.INTERPOLATION,
     "precision": shared.PRECISION,
+    "accelerate": shared.ACCELERATE,
+    "deterministic": shared.DETERMINISTIC,
     "device": shared.DEVICE,
 }
 #: Options that a trained model is bound to.
@@ -166,7 +168,7 @@ def train(train, validation, out, options: dict, seed: int) -> None:
     card = pairs.card(identity, data, options, seed, device, precision)
     _warn_if_cropped(data["hull_covered_min"], options)
     prepared = time.monotonic() - began
-    with devices.reproducible(device):
+    with devices.reproducible(device, options["deterministic"]):
         stacks = [head_stack.HeadStack(h, device) for h in (heads, held)]
         card["validation_baselines"] = cpgan.baselines(heads, stacks[1])
         work = cpgan.CPGAN(*stacks, options, seed, device, precision, identity["criterion"])
@@ -255,7 +257,7 @@ def reface(model: Any, volume, changed: np.ndarray, options: dict) -> np.ndarray
     head = prepare(volume, changed, None, options)
     parts = (np.ascontiguousarray(a).tobytes() for a in (head.hull, head.brain, head.tissue))
     mark = hashlib.sha256(b"".join(parts)).hexdigest()
-    with devices.reproducible(model.device):
+    with devices.reproducible(model.device, options["deterministic"]):
         seed = keyed_seed(model.seed, "noise", mark)
         made = cpgan.generate(
             model.network, head_stack.HeadStack([head], model.device), 0, seed, model
@@ -272,6 +274,6 @@ METHOD = Refacer(
     load=load,
     run=reface,
     memory_mb=memory_mb,
-    applied=("interpolation", "precision", "device"),
+    applied=("interpolation", "precision", "device", "deterministic"),
     sources=("Van der Goten et al., BMVC 2021",),
 )

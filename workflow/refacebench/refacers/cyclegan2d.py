@@ -33,14 +33,17 @@ together; which of them did it is not known.
 
 from __future__ import annotations
 
+import functools
+
 from refacebench import lazy
 from refacebench.contracts import Option, Refacer, overridden
 from refacebench.training import slice_task, slicewise
 
 devices = lazy.load("refacebench.training.devices")
 networks = lazy.load("refacebench.training.networks")
+recorded = lazy.load("refacebench.training.recorded")
 
-VERSION = "1"
+VERSION = "2"
 
 #: Defaults: the size of the paper.
 OPTIONS = {
@@ -100,6 +103,7 @@ class CycleGAN(slice_task.SliceTask):
         self.product = "g_ab"
         pair = {"g": self.g, "d": self.d}
         self.optimisers = {k: self.adam(nets, (0.5, 0.999)) for k, nets in pair.items()}
+        self.side = recorded.side_stream(self.device, self.joint)
 
     @staticmethod
     def read(stack, items, generator):
@@ -114,31 +118,46 @@ class CycleGAN(slice_task.SliceTask):
         a, _, _ = self.augmented(a, a, a > 0, generator)
         b, _, _ = self.augmented(b, b, b > 0, generator)
         plans = [self.pools[k].draw(len(a), generator) for k in ("a", "b")]
-        return a, b, *(plan.to(self.device) for plan in plans)
+        return a, b, *(devices.send(plan, self.device) for plan in plans)
 
     def update(self, a, b, plan_a, plan_b):
         """Update both discriminators, then both generators, on one batch."""
-        with devices.autocast(self.device, self.precision):
-            fake_b, fake_a = self.g["ab"](a), self.g["ba"](b)
-        fake_a, fake_b = fake_a.float(), fake_b.float()
+        fake_b, fake_a = self._generate(a, b)
         shown_a = self.pools["a"].exchange(fake_a.detach(), plan_a)
         shown_b = self.pools["b"].exchange(fake_b.detach(), plan_b)
         loss_d = self._update_discriminators(a, b, shown_a, shown_b)
         return {**self._update_generators(a, b, fake_a, fake_b), "d": loss_d}
+
+    def _generate(self, a, b):
+        """Return what ``g_ab`` makes of ``a`` and ``g_ba`` of ``b``."""
+
+        def made(way, images):
+            with devices.autocast(self.device, self.precision):
+                return self.g[way](images).float()
+
+        ways = functools.partial(made, "ab"), functools.partial(made, "ba")
+        return recorded.beside(self.side, (ways[0], a), (ways[1], b))
 
     def _judge(self, side: str, images):
 
         with devices.autocast(self.device, self.precision):
             return self.d[side](images).float()
 
+    def _tell(self, side: str, real, fake):
+        """Return a discriminator's loss on images of one side, real and made."""
+        import torch
+
+        if self.joint:
+            on_real, on_fake = self._judge(side, torch.cat([real, fake])).chunk(2)
+        else:
+            on_real, on_fake = self._judge(side, real), self._judge(side, fake)
+        return (least_squares(on_real, 1) + least_squares(on_fake, 0)) / 2
+
     def _update_discriminators(self, a, b, fake_a, fake_b):
         self.d.requires_grad_(True)
         self.optimisers["d"].zero_grad(set_to_none=True)
-        pairs = (("a", a, fake_a), ("b", b, fake_b))
-        losses = [
-            (least_squares(self._judge(k, real), 1) + least_squares(self._judge(k, fake), 0)) / 2
-            for k, real, fake in pairs
-        ]
+        tell = functools.partial(self._tell, "a"), functools.partial(self._tell, "b")
+        losses = recorded.beside(self.side, (tell[0], a, fake_a), (tell[1], b, fake_b))
         sum(losses).backward()
         self.optimisers["d"].step()
         return (sum(losses) / 2).detach()
@@ -148,16 +167,15 @@ class CycleGAN(slice_task.SliceTask):
         options = self.options
         self.d.requires_grad_(False)
         self.optimisers["g"].zero_grad(set_to_none=True)
-        with devices.autocast(self.device, self.precision):
-            back_a, back_b = self.g["ba"](fake_b), self.g["ab"](fake_a)
-        gan = least_squares(self._judge("b", fake_b), 1)
-        gan = gan + least_squares(self._judge("a", fake_a), 1)
-        cycle = (back_a.float() - a).abs().mean() + (back_b.float() - b).abs().mean()
+        back_b, back_a = self._generate(fake_a, fake_b)
+        judge = functools.partial(self._judge, "a"), functools.partial(self._judge, "b")
+        on_a, on_b = recorded.beside(self.side, (judge[0], fake_a), (judge[1], fake_b))
+        gan = least_squares(on_b, 1) + least_squares(on_a, 1)
+        cycle = (back_a - a).abs().mean() + (back_b - b).abs().mean()
         loss = gan + options["cycle_weight"] * cycle
         if options["identity_weight"]:
-            with devices.autocast(self.device, self.precision):
-                same_a, same_b = self.g["ba"](a), self.g["ab"](b)
-            same = (same_a.float() - a).abs().mean() + (same_b.float() - b).abs().mean()
+            same_b, same_a = self._generate(b, a)
+            same = (same_a - a).abs().mean() + (same_b - b).abs().mean()
             loss = loss + options["identity_weight"] * options["cycle_weight"] * same
         loss.backward()
         self.optimisers["g"].step()

@@ -144,7 +144,8 @@ class Diffusion(slice_task.SliceTask):
 
         x, y, m = self.augmented(x, y, m > 0, generator)
         steps = self.options["train_steps"]
-        times = torch.randint(steps, (len(x),), generator=generator).to(self.device)
+        times = torch.randint(steps, (len(x),), generator=generator)
+        times = devices.send(times, self.device)
         seed = int(torch.randint(2**62, (), generator=generator))
         own = torch.Generator(self.device).manual_seed(seed)
         noise = torch.randn(y.shape, generator=own, device=self.device)
@@ -157,9 +158,7 @@ class Diffusion(slice_task.SliceTask):
         share = self.share[times][:, None, None, None]
         image = torch.where(m > 0, noised(y, noise, share), x)
         self.optimisers["net"].zero_grad(set_to_none=True)
-        inputs = torch.cat([image, x, m * 2 - 1], 1)
-        if self.fast:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        inputs = self.ordered(torch.cat([image, x, m * 2 - 1], 1))
         with devices.autocast(self.device, self.precision):
             clean = self.net(inputs, times)
         miss = (clean.float() - y) ** 2

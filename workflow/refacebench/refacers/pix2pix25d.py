@@ -78,12 +78,8 @@ class Pix2Pix(slice_task.SliceTask):
 
     def complete(self, generator, x, y, m):
         """Return them augmented."""
-        import torch
-
         x, y, m = self.augmented(x, y, m, generator)
-        if self.fast:
-            x = x.contiguous(memory_format=torch.channels_last)
-        return x, y, m
+        return self.ordered(x), y, m
 
     def update(self, x, y, m):
         """Update the discriminator, then the generator, on one batch."""
@@ -99,12 +95,20 @@ class Pix2Pix(slice_task.SliceTask):
         with devices.autocast(self.device, self.precision):
             return self.d(torch.cat([x, y], 1)).float()
 
+    def _both(self, x, fake, y):
+        """Return the logits of fakes and originals; at once where a GPU has room for both."""
+        import torch
+
+        if not self.joint or self.options["norm"] != "slice":
+            return self._logits(x, fake), self._logits(x, y)
+        return self._logits(torch.cat([x, x]), torch.cat([fake, y])).chunk(2)
+
     def _update_discriminator(self, x, y, fake):
         from torch.nn.functional import softplus
 
         self.d.requires_grad_(True)
         self.optimisers["d"].zero_grad(set_to_none=True)
-        on_fake, on_real = self._logits(x, fake.to(y.dtype)), self._logits(x, y)
+        on_fake, on_real = self._both(x, fake.to(y.dtype), y)
         # Binary cross-entropy of logits: softplus(z) against 0, softplus(-z) against 1.
         loss = (softplus(on_fake).mean() + softplus(-on_real).mean()) / 2
         loss.backward()

@@ -36,11 +36,21 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Link:
+    """The file of a table: its name, its relative address and what is in it."""
+
+    name: str
+    address: str
+    about: str
+
+
+@dataclass(frozen=True)
 class Section:
-    """A part of a dataset's results."""
+    """A part of a dataset's results, with the files of all its tables."""
 
     id: str
     title: str
     lead: str = ""
     pictures: list[Picture] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)

@@ -18,14 +18,15 @@ from refacebench.plot.html import embed, fill
 from refacebench.plot.numbers import NO_VALUE
 from refacebench.plot.style import look_of
 from refacebench.report import models
-from refacebench.report.blocks import Picture, Section, Table
+from refacebench.report.blocks import Link, Picture, Section, Table
 from refacebench.report.limits import limitations
-from refacebench.report.summary import reminder, summary_lines
+from refacebench.report.summary import no_picture, reminder, summary_lines
 from refacebench.results import catalogue, costs, flow, flow_counts, words
 from refacebench.results.catalogue import name_of
 from refacebench.results.privacy_warnings import warning_lines
 from refacebench.results.result import Figure, Result, View
 from refacebench.statistics.criteria import Criteria
+from refacebench.vocabulary import split_variant
 
 TEMPLATE = Path(__file__).with_name("page.html")
 #: A page must stay small enough to be mailed.
@@ -112,16 +113,17 @@ def _dataset(dataset: Mapping) -> dict:
         "name": dataset["name"],
         "statement": statement,
         "warnings": warning_lines(tables),
-        "notes": warning_lines(tables, loud=False),
+        "notes": [*warning_lines(tables, loud=False), *filter(None, [no_picture(tables)])],
         "summary": [
             *summary_lines(tables, criteria, look=view.look),
             *models.lines(dataset),
         ],
         "flow": _flow(dataset, view),
-        "methods": _methods(dataset["methods"]),
+        "methods": _methods(dataset["methods"], recorded(dataset)),
         "models": models.table(dataset),
         "sections": [s for s in _sections(dataset, view) if s.pictures or s.tables],
         "costs": _costs(dataset.get("costs")),
+        "files": _links(dataset, [r.name for r in catalogue.everything()]),
         "limits": limitations(tables, criteria, statement, view.look),
         "parameters": _parameters(criteria, config),
     }
@@ -145,10 +147,27 @@ def _sections(dataset: Mapping, view: View) -> list[Section]:
                     p for r in results for p in _pictures(dataset, view, r, segmenter, segmenters)
                 ]
                 tables = [t for r in results for t in _tables(dataset, view.of(segmenter), r)]
+                links = _links(dataset, [r.name for r in results])
+                title = heading.title + by
                 found.append(
-                    Section(heading.id + suffix, heading.title + by, heading.lead, pictures, tables)
+                    Section(heading.id + suffix, title, heading.lead, pictures, tables, links)
                 )
     return found
+
+
+def _links(dataset: Mapping, names: Sequence[str]) -> list[Link]:
+    """Return the files of tables, of those that there are."""
+    return [
+        Link(name, _link(dataset, name), _first_sentence(catalogue.find(name).about))
+        for name in names
+        if name in dataset["tables"]
+    ]
+
+
+def _first_sentence(about: str) -> str:
+    """Return what a table is, as its reference begins."""
+    text = " ".join(about.split("\n\n")[0].split())
+    return text.replace("``", "").split(": ")[0].rstrip(".")
 
 
 def _pictures(dataset, view: View, result: Result, segmenter, segmenters) -> list[Picture]:
@@ -217,7 +236,7 @@ def _flow(dataset: Mapping, view: View) -> dict:
     """Return what became of the scans: numbers, counts by stage, and those that were left out."""
     table = view.rows("flow")
     if table.empty:
-        return {"numbers": None, "counts": None, "left_out": None}
+        return {"numbers": None, "counts": None, "left_out": None, "links": []}
     columns, rows = flow.printed(view)
     rest = len(rows) - flow.MOST_LEFT_OUT
     caption = f"Scans that were left out, and why: {words.plural(len(rows), 'row')}"
@@ -231,24 +250,56 @@ def _flow(dataset: Mapping, view: View) -> dict:
         "numbers": flow.scan_numbers(table),
         "counts": counts,
         "left_out": Table(caption, columns, shown, _link(dataset, "flow")),
+        "links": _links(dataset, ["flow", "flow_counts"]),
     }
 
 
 # methods, settings, costs --------------------------------------------------------------------
 
 
-def _methods(methods: Sequence[Mapping]) -> Table:
+def recorded(dataset: Mapping) -> dict[tuple[str, str], str]:
+    """Return the versions that stand with the results, by kind and name of the method.
+
+    Results may be older than the code; a method that no table tells of is not in it.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for kind, table, name in (
+        ("defacer", "quality", "variant"),
+        ("attacker", "privacy", "attacker"),
+    ):
+        rows = dataset["tables"].get(table)
+        if rows is not None and len(rows) and "version" in rows:
+            texts = rows.dropna(subset=["version"]).groupby(name, sort=False)["version"].unique()
+            found |= {(kind, key): ", ".join(map(str, values)) for key, values in texts.items()}
+    for variant, card in (dataset.get("models") or {}).items():
+        version = (card.get("versions") or {}).get("method") or card.get("version")
+        if version:
+            found["refacer", str(split_variant(variant)[1])] = str(version)
+    return found
+
+
+def _methods(methods: Sequence[Mapping], made_by: Mapping[tuple[str, str], str]) -> Table:
     rows = [
         [m["name"], m["kind"], m.get("title") or "", _engine(m.get("engine"), m.get("reason")),
-         str(m.get("version") or NO_VALUE), _plain(m.get("settings") or {}) or "none"]
+         _version(m, made_by), _plain(m.get("settings") or {}) or "none"]
         for m in methods
     ]  # fmt: skip
     caption = (
         "What was run. Native: re-implementation of the published method; official: the released "
-        "program itself. Settings at their defaults are not listed."
+        "program itself. Version: of defacers, refacers and attackers as it was recorded with "
+        "these results, else that of the code. Settings at their defaults are not listed."
     )
     columns = ["Name", "Kind", "What it does", "Engine", "Version", "Settings of its own"]
     return Table(caption, columns, rows)
+
+
+def _version(method: Mapping, made_by: Mapping[tuple[str, str], str]) -> str:
+    """Return the version that made the results, and that of the code where it is another one."""
+    now = str(method.get("version") or "")
+    made = made_by.get((method["kind"], method["name"]), "")
+    if made and now and made != now:
+        return f"{made} (the code is at {now}: these results are older)"
+    return made or now or NO_VALUE
 
 
 def _engine(engine, reason=None) -> str:

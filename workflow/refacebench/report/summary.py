@@ -12,7 +12,7 @@ from refacebench.plot.numbers import number
 from refacebench.plot.style import Look, look_of
 from refacebench.plot.volumes import region_label
 from refacebench.report import models
-from refacebench.results import findings, sentences, words
+from refacebench.results import findings, privacy_galleries, sentences, words
 from refacebench.results.flow import scan_numbers
 from refacebench.results.privacy import MEASURED, is_measured
 from refacebench.results.privacy_warnings import warning_lines
@@ -21,7 +21,7 @@ from refacebench.results.volume_tests import out_of_reach
 from refacebench.results.volumes import significant_regions
 from refacebench.results.words import plural
 from refacebench.statistics import losses
-from refacebench.statistics.attack_tables import is_beaten, is_unranked, main_rows
+from refacebench.statistics.attack_tables import is_beaten, is_control, is_unranked, main_rows
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.unavailable import present
 from refacebench.vocabulary import ATTACKING, FOLLOWUP, GLOBALS, REGIONS, UNDEFACED, split_variant
@@ -61,7 +61,8 @@ def summary_lines(
     -------
     list of str
         Scans; how far the checks can be trusted; what an attack reaches on the
-        originals, where attacks were scored; a line a method
+        originals, and what site, sex and age alone give away, where attacks were scored; a line
+        a method
         (:func:`refacebench.results.sentences.line`); overlap; volumes and brain age;
         utility and what was not measured.
     """
@@ -88,7 +89,16 @@ def _method_lines(tables, criteria: Criteria, look: Look) -> list[str]:
     judged = set(tables["quality"]["variant"]) - set(UNDEFACED)
     methods = [v for v in look.order if v in judged]
     lines = [sentences.line(findings.finding(tables, v, criteria.alpha)) for v in methods]
-    return [sentences.checks_line(tables), *([first] if first else []), *lines]
+    before = [sentences.checks_line(tables), first, no_picture(tables)]
+    return [*(line for line in before if line), *lines]
+
+
+def no_picture(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Return what site, sex and age alone give away; empty where nothing was attacked."""
+    table = tables.get("privacy_galleries")
+    if table is None or table.empty or not is_measured(tables):
+        return ""
+    return privacy_galleries.line(table)
 
 
 def _first_segmenter(tables) -> str | None:
@@ -160,11 +170,9 @@ def front_words(table: pd.DataFrame, look: Look) -> list[str]:
             "Weighed against the change in volumes, no method is shown to be better than another "
             "with so few participants."
         ]
-    front = [v for v in table.index if table.loc[v, "pareto"] == 1]
-    if not front:
-        return []
-    beaten = [v for v in look.sort(front) if is_beaten(table.loc[v].to_dict() | {"variant": v})]
-    others = [v for v in look.sort(front) if v not in beaten]
+    others = look.sort(v for v in table.index if table.loc[v, "pareto"] == 1)
+    first = look.sort(v for v in table.index if table.loc[v, "rank"] == 1)
+    beaten = [v for v in first if is_beaten(table.loc[v].to_dict() | {"variant": v})]
     words = "Weighed against the change in volumes, no other method is shown to be better than"
     return [
         *([f"{words} these: {', '.join(others)}."] if others else []),
@@ -300,6 +308,14 @@ def _age_line(tables, segmenter, look: Look) -> str:
     return text + "."
 
 
+#: The measures of the table ``method_pairs`` that stand for those of utility, in words.
+UTILITY_TESTS = {
+    "dice_brain": "in brain Dice",
+    "regional_change": "in the mean change of regions",
+    "age_shift": "in brain age",
+}
+
+
 def utility_ranking(tables: Mapping[str, pd.DataFrame], segmenter: str | None) -> pd.DataFrame:
     """Rank the de-identified variants by three measures of utility, equally weighted.
 
@@ -310,16 +326,13 @@ def utility_ranking(tables: Mapping[str, pd.DataFrame], segmenter: str | None) -
         failed scans counting as zero; ``volume_change_pct``: mean over the 17
         regions of the absolute median change; ``age_shift``: mean absolute
         shift of predicted brain age in years; ``mean_rank``: mean of the
-        ranks in those that were measured for all variants; ``low`` and
-        ``high``: interval of the brain's Dice.  Empty if nothing was measured.
+        ranks in those that were measured for all variants.  Empty if nothing was measured.
     """
     overlap = _get(tables, "overlap", segmenter)
     if overlap.empty:
         return pd.DataFrame()
     dice = overlap[(overlap["measure"] == "dice") & ~overlap["variant"].isin(UNDEFACED)]
     table = pd.DataFrame({"dice": dice.groupby("variant", sort=False)["mean_all"].mean()})
-    brain = dice[dice["structure"] == "brain"].set_index("variant")
-    table["low"], table["high"] = brain["low_all"], brain["high_all"]
     volumes = _get(tables, "volumes", segmenter)
     if len(volumes):
         rows = volumes[volumes["region"].isin(REGIONS)]
@@ -345,19 +358,48 @@ def _utility_line(tables, segmenter, look: Look) -> str:
         return f"Utility: only one variant ({table.index[0]}), so there is nothing to rank."
     best = table.iloc[0]
     names = list(table.index[table["mean_rank"] == best["mean_rank"]])
-    others = table.drop(index=names)
-    overlapping = int(((others["high"] >= best["low"]) & (others["low"] <= best["high"])).sum())
     text = (
         "Utility, whatever the attacks: first by mean rank over "
         f"{plural(int(best['measures']), 'measure')} (Dice, volumes, brain age) of {len(table)} "
         f"variants: {' and '.join(_with_caution(tables, name) for name in names)}"
     )
-    if overlapping:
-        text += (
-            f"; but the interval of its brain Dice overlaps those of {overlapping} other"
-            f"{'' if overlapping == 1 else 's'}, so that lead is not established"
-        )
-    return f"{text}."
+    pairs = _get(tables, "method_pairs", segmenter)
+    return " ".join([f"{text}.", *(_tested(pairs, name, len(names) > 1) for name in names)])
+
+
+def _tested(pairs: pd.DataFrame, variant: str, named: bool = False) -> str:
+    """Return what the tests of the pairs show of a variant in the measures that utility rests on.
+
+    Parameters
+    ----------
+    pairs : pandas.DataFrame
+        A segmenter's rows of the table ``method_pairs``.
+    variant : str
+    named : bool
+        Whether the sentence has to say which variant it is of.
+    """
+    who = variant if named else "it"
+    if is_control(variant):
+        return f"As a control {who} takes no part in the tests of pairs of methods."
+    mine = (
+        pairs[(pairs["first"] == variant) | (pairs["second"] == variant)] if len(pairs) else pairs
+    )
+    parts = []
+    for name, where in UTILITY_TESTS.items():
+        rows = mine[mine["measure"] == name] if len(mine) else mine
+        rows = rows[rows["p"].notna()] if len(rows) else rows
+        if len(rows):
+            winners = rows["better"].fillna("")
+            better, shown = int((winners == variant).sum()), int((winners != "").sum())
+            parts.append(f"better than {better} and worse than {shown - better} {where}")
+    if not parts:
+        return f"Whether {who} is ahead by more than chance was not tested."
+    most = int(mine.groupby("measure").size().max())
+    others = f"the {plural(most, 'other method')}" if most > 1 else "the other method"
+    return (
+        f"Tests of pairs against {others} show {who} {', '.join(parts)} (corrected for the "
+        "number of pairs; not shown to differ is not the same as equal)."
+    )
 
 
 def _with_caution(tables, variant: str) -> str:

@@ -6,7 +6,6 @@ silently.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ from refacebench.reasons import one_line
 from refacebench.results import raters_problems
 from refacebench.results.inputs import Answered
 from refacebench.statistics.criteria import Criteria
+from refacebench.tables import Unusable, numbered_rows
 
 FORMAT, FORMAT_VERSION = "refacebench-answers", 1
 _ANSWERS = ("kit", "rater", "question", "choice")
@@ -78,7 +78,7 @@ def read_answers(
     for path in sorted(map(Path, paths)):
         try:
             found = _read_file(path)
-        except (_Unusable, OSError) as reason:
+        except (_Unusable, Unusable, OSError) as reason:
             problems.append(_problem(path, 0, reason=str(reason)))
             continue
         for line, answer in found:
@@ -107,14 +107,14 @@ def _read_file(path: Path) -> list[tuple[int, dict[str, Any]]]:
     """Return (line or number of the answer, answer) of a file."""
     if path.stat().st_size > _MOST_BYTES:
         raise _Unusable("too large for an answer file")
+    if path.suffix.lower() == ".csv":
+        return list(numbered_rows(path, _ANSWERS))
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise _Unusable("not a text file") from None
     if not text.strip():
         raise _Unusable("the file is empty")
-    if path.suffix.lower() == ".csv":
-        return _read_csv(text)
     if path.suffix.lower() == ".json":
         return _read_json(text)
     raise _Unusable("neither .json nor .csv")
@@ -137,14 +137,6 @@ def _read_json(text: str) -> list[tuple[int, dict[str, Any]]]:
         (number, {**shared, **(row if isinstance(row, dict) else {})})
         for number, row in enumerate(rows, start=1)
     ]
-
-
-def _read_csv(text: str) -> list[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(text.splitlines())
-    missing = [name for name in _ANSWERS if name not in (reader.fieldnames or [])]
-    if missing:
-        raise _Unusable(f"its first line lacks {', '.join(missing)}")
-    return [(number, row) for number, row in enumerate(reader, start=2)]
 
 
 def _checked(

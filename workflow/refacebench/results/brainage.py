@@ -32,7 +32,7 @@ from refacebench.plot.style import BAND, INK, Look, message_figure, pick_segment
 from refacebench.results import detectable, words
 from refacebench.results.cells import by_variant, count, with_interval
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
-from refacebench.statistics import paired
+from refacebench.statistics import paired, prediction
 from refacebench.statistics.cohort import (
     by_participant,
     measure,
@@ -95,14 +95,13 @@ def _row(
     reference = _reference(table, "brainage_raw")
     new = measure(table, "brainage_raw").where(reference.notna())
     age = pd.to_numeric(table["age"], errors="coerce") if "age" in table else reference * np.nan
-    error = by_participant((new - age).abs(), persons)
     worse = by_participant((new - age).abs() - (reference - age).abs(), persons)
     gaps = {"gap_raw": new - age, "gap_corrected": measure(table, "brainage") - age}
     row = {
         "n": persons[new.notna()].nunique(),
         "n_scans": int(new.notna().sum()),
         "n_failed": int((reference.notna() & new.isna()).sum()),
-        **_mean("mae", error, options, least=0.0),
+        **mean_error(new, age, persons, criteria),
     }
     for name, gap in gaps.items():
         row |= _mean(name, by_participant(gap, persons), options)
@@ -120,6 +119,12 @@ def _row(
         "p": paired.wilcoxon(shift, criteria.zero_method)[1],
         **_mean("mae_change", worse, options),
     }
+
+
+def mean_error(predicted: Any, age: Any, persons: pd.Series, criteria: Criteria) -> dict[str, Any]:
+    """Return the mean absolute error with its interval, the same in every table of brain age."""
+    found = prediction.accuracy(predicted, age, persons, criteria.level)
+    return {name: found[name] for name in ("mae", "mae_low", "mae_high")}
 
 
 def _reference(table: pd.DataFrame, name: str) -> pd.Series:

@@ -12,6 +12,7 @@ import pandas as pd
 from refacebench.results import detectable, words
 from refacebench.results.result import STATISTICS, Result, View
 from refacebench.results.volume_tests import CHANGED, changed_scans, share_over
+from refacebench.results.volumes import HEADING
 from refacebench.statistics.cohort import each
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import share
@@ -68,5 +69,6 @@ RESULT = Result(
     """,
     compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),
     caption=caption,
+    heading=HEADING,
     order=612,
 )

@@ -18,12 +18,13 @@ Pure functions: result tables in, values and text out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from refacebench.plot.numbers import NO_VALUE, chance, percent
+from refacebench.plot.privacy_utility import CORRECTED
 from refacebench.statistics.attack_tables import (
     DIRECT,
     TAKEN_OFF,
@@ -42,12 +43,18 @@ NOT_MEASURED = "whether people can be recognised was not measured"
 
 @dataclass(frozen=True)
 class Attack:
-    """The worst attack on a variant, of the table ``tradeoff``."""
+    """The worst attack on a variant, of the table ``tradeoff``.
+
+    ``rate`` is what it was observed to reach, as in the table ``privacy``; ``corrected`` allows
+    for its having been picked as the worst of several, and ``low`` to ``high`` is the interval
+    of that.  ``unseen``: scans in which the attacker found no face, of those that it compared.
+    """
 
     attacker: str
     route: str
     measure: str
     rate: float
+    corrected: float
     low: float
     high: float
     chance: float
@@ -55,6 +62,7 @@ class Attack:
     above: float
     margin: float
     within: float
+    unseen: tuple[int, int] = (0, 0)
 
     @property
     def beats(self) -> bool:
@@ -76,11 +84,21 @@ class Attack:
 
     @property
     def interval(self) -> str:
-        """The rate with its interval and chance."""
-        return (
-            f"{percent(self.rate)} % ({percent(self.low)} to {percent(self.high)} %, "
-            f"chance {chance(self.chance)} %)"
-        )
+        """The rate with its interval and chance; both rates where they differ as printed."""
+        ends = f"{percent(self.low)} to {percent(self.high)} %"
+        by_chance = f"chance {chance(self.chance)} %"
+        if percent(self.corrected) == percent(self.rate):
+            return f"{percent(self.rate)} % ({ends}, {by_chance})"
+        corrected = f"{CORRECTED}: {percent(self.corrected)} %"
+        return f"{percent(self.rate)} % ({by_chance}; {corrected}, {ends})"
+
+    @property
+    def short(self) -> str:
+        """The same for a cell of a table: both rates, and the interval in brackets."""
+        ends = f"[{percent(self.low)}, {percent(self.high)}]"
+        if percent(self.corrected) == percent(self.rate):
+            return f"{percent(self.rate)}\u00a0% {ends}"
+        return f"{percent(self.rate)}\u00a0%, corrected {percent(self.corrected)}\u00a0% {ends}"
 
     @property
     def does(self) -> str:
@@ -107,11 +125,12 @@ class Check:
     missed: int
     cleared: int
     accused: int
+    unjudged: int = 0
 
     @property
     def n(self) -> int:
-        """All scans with both verdicts."""
-        return self.found + self.missed + self.cleared + self.accused
+        """All scans: those with both verdicts, and those that could not be judged."""
+        return self.found + self.missed + self.cleared + self.accused + self.unjudged
 
     @property
     def right(self) -> int:
@@ -302,9 +321,9 @@ def check_of(tables: Tables, variant: str, failure: str) -> Check | None:
     rows = rows[rows["failure"] == failure] if len(rows) else rows
     if rows.empty:
         return None
-    names = ("true_positive", "false_negative", "true_negative", "false_positive")
+    names = ("true_positive", "false_negative", "true_negative", "false_positive", "n_not_judged")
     check = Check(*(_count(rows.iloc[0], name) for name in names))
-    return check if check.n else None
+    return check if check.n > check.unjudged else None
 
 
 def worst_attacks(tables: Tables) -> dict[str, Attack]:
@@ -312,20 +331,48 @@ def worst_attacks(tables: Tables) -> dict[str, Attack]:
     table = tables.get("tradeoff")
     if table is None or table.empty:
         return {}
-    return _attacks(main_rows(table))
+    return _attacks(main_rows(table), tables)
 
 
-def _attacks(table: pd.DataFrame) -> dict[str, Attack]:
+def _attacks(table: pd.DataFrame, tables: Tables) -> dict[str, Attack]:
     """Return the attacks of one setting's rows of the table ``tradeoff``, by variant."""
     table = table.drop_duplicates("variant").dropna(subset=["identification"])
-    # As that attack reached it, so that other tables have the same number; the interval allows
-    # for the choice of the worst.
-    columns = ("worst_attacker", "worst_route", "measure", "worst_rate", "low", "high", "chance")
+    columns = ("worst_attacker", "worst_route", "measure", "worst_rate", "identification",
+               "low", "high", "chance")  # fmt: skip
     verdicts = ("beaten", "above_chance_at_most", "margin_points", "within_margin")
     return {
-        row["variant"]: Attack(*(row[c] for c in (*columns, *verdicts)))
+        row["variant"]: replace(
+            Attack(*(row[c] for c in (*columns, *verdicts))), unseen=_unseen(row, tables)
+        )
         for _, row in table.iterrows()
     }
+
+
+def _unseen(row: pd.Series, tables: Tables) -> tuple[int, int]:
+    """Return in how many scans the worst attacker found no face, and of how many."""
+    privacy = tables.get("privacy")
+    if privacy is None or privacy.empty or "n_undetected" not in privacy:
+        return 0, 0
+    attacked = attacked_by(row["variant"], row["worst_route"])
+    mine = privacy[
+        (privacy["attacker"] == row["worst_attacker"]) & (privacy["variant"] == attacked)
+    ]
+    mine = mine[mine["setting"] == row["setting"]]
+    if mine.empty:
+        return 0, 0
+    return _count(mine.iloc[0], "n_undetected"), _count(mine.iloc[0], "n_queries")
+
+
+def attacked_by(variant: str, route: str) -> str:
+    """Return what is attacked where a route leads to a variant.
+
+    >>> attacked_by("a+m", "direct"), attacked_by("a", "m"), attacked_by("a+m", "taken_off")
+    ('a+m', 'a+m', 'a')
+    """
+    if route == DIRECT:
+        return variant
+    defacer = split_variant(variant)[0]
+    return defacer if route == TAKEN_OFF else f"{defacer}+{route}"
 
 
 def _easier(tables: Tables, variant: str, worst: Attack | None) -> Attack | None:
@@ -333,7 +380,7 @@ def _easier(tables: Tables, variant: str, worst: Attack | None) -> Attack | None
     table = tables.get("tradeoff")
     if worst is None or worst.beats or table is None or main_setting(table) == SAME_SCAN:
         return None
-    easier = _attacks(table[table["setting"] == SAME_SCAN]).get(variant)
+    easier = _attacks(table[table["setting"] == SAME_SCAN], tables).get(variant)
     return easier if easier is not None and easier.beats else None
 
 
@@ -352,7 +399,12 @@ def cells(found: MethodFinding) -> list[str]:
 def _labels_cell(found: MethodFinding) -> str:
     known = {"face": found.checks["failure_1"], "brain": found.checks["failure_2"]}
     # No-break spaces: the column is narrow.
-    parts = [f"{name}\u00a0{check.right}/{check.n}" for name, check in known.items() if check]
+    parts = [
+        f"{name}\u00a0{check.right}/{check.n}"
+        + (f" ({check.unjudged}\u00a0not judged)" if check.unjudged else "")
+        for name, check in known.items()
+        if check
+    ]
     return ", ".join(parts) if parts else "not checked"
 
 
@@ -360,9 +412,8 @@ def _attack_cell(found: MethodFinding) -> str:
     worst = found.attack
     if found.failed or worst is None:
         return "not measured"
-    rate = f"{percent(worst.rate)}\u00a0% [{percent(worst.low)}, {percent(worst.high)}]"
     if worst.beats:
-        return f"beats it: {rate}"
+        return f"beats it: {worst.short}"
     if worst.within == 1:
-        return f"within {worst.margin:g} points of chance: {rate}"
-    return f"not shown above chance: {rate}"
+        return f"within {worst.margin:g} points of chance: {worst.short}"
+    return f"not shown above chance: {worst.short}"

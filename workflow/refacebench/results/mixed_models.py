@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from refacebench.results import words
-from refacebench.results.method_pairs import of_methods
+from refacebench.results.method_pairs import HEADING, of_methods
 from refacebench.results.result import STATISTICS, Result, View
 from refacebench.statistics import mixed, outcomes
 from refacebench.statistics.criteria import Criteria
@@ -113,5 +113,6 @@ RESULT = Result(
     texts="fit",
     compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),
     caption=caption,
+    heading=HEADING,
     order=627,
 )

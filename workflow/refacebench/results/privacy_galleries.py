@@ -3,8 +3,9 @@
 One row a set of attributes that the control ``knows``; it picks at random among the people of the
 gallery who have them all in common with the person asked for.  ``choice`` and ``rank1_matched``
 are in galleries matched as in the table ``privacy``, ``choice_unmatched`` and ``rank1`` among
-everybody.  Of the ``n`` people of the gallery all that is asked is known of ``n_known``.  A
-control: it takes part in no family of tests and in no worst case.
+everybody; ``*_low`` and ``*_high``: intervals over people, each for itself.  Of the ``n`` people of
+the gallery all that is asked is known of ``n_known``.  The last row knows all that is known of
+anybody.  A control: it takes part in no family of tests and in no worst case.
 """
 
 from __future__ import annotations
@@ -16,17 +17,25 @@ import pandas as pd
 
 from refacebench.plot.numbers import chance, percent
 from refacebench.results import words
+from refacebench.results.cells import with_interval
 from refacebench.results.privacy import HEADING
 from refacebench.results.result import ATTACKS, Printed, Result, View
 from refacebench.statistics import galleries
+from refacebench.statistics.criteria import Criteria
+from refacebench.statistics.intervals import bounded_mean
 from refacebench.statistics.protocol import MATCHED, Protocol
 from refacebench.vocabulary import OK
 
-#: What the control knows, one row each.
+#: What the control knows, one row each; one more for all that is known, where that is none of them.
 KNOWN = (("site",), ("sex",), ("age",), ("site", "sex"), MATCHED)
 
 
-def compute(gallery: pd.DataFrame, queries: pd.DataFrame, protocol: Protocol) -> pd.DataFrame:
+def compute(
+    gallery: pd.DataFrame,
+    queries: pd.DataFrame,
+    protocol: Protocol,
+    criteria: Criteria | None = None,
+) -> pd.DataFrame:
     """Return the table.
 
     Parameters
@@ -34,10 +43,14 @@ def compute(gallery: pd.DataFrame, queries: pd.DataFrame, protocol: Protocol) ->
     gallery, queries : pandas.DataFrame
         The manifests of enrolment and of all attacks.
     """
+    criteria = criteria or Criteria()
     people = galleries.people_of(gallery, queries)
     there = np.unique(gallery.loc[gallery["status"] == OK, "participant"].astype(str))
     like = galleries.likeness(people, there, protocol)
-    return RESULT.frame([_row(knows, people, there, like, protocol) for knows in KNOWN])
+    everything = Protocol(match=MATCHED, age_band_years=protocol.age_band_years)
+    known = tuple(galleries.likeness(people, there, everything).names)
+    asked = KNOWN if known in KNOWN or len(known) < 2 else (*KNOWN, known)
+    return RESULT.frame([_row(knows, people, there, like, protocol, criteria) for knows in asked])
 
 
 def _row(
@@ -46,6 +59,7 @@ def _row(
     there: np.ndarray,
     like: galleries.Likeness,
     protocol: Protocol,
+    criteria: Criteria,
 ) -> dict[str, Any]:
     asked = Protocol(match=knows, age_band_years=protocol.age_band_years)
     known = galleries.likeness(people, there, asked)
@@ -69,13 +83,16 @@ def _row(
         "chance": 1 / len(there),
         "rank1_matched_chance": float((1 / galleries.nearest(levels).size).mean()),
         **galleries.matched_on(t, levels, like, protocol.options),
-        **{name: _mean(found) for name, found in values.items()},
+        **{key: v for name, each in values.items() for key, v in _mean(name, each, criteria)},
     }
 
 
-def _mean(values: np.ndarray) -> float:
+def _mean(name: str, values: np.ndarray, criteria: Criteria) -> list[tuple[str, float]]:
+    """Return the mean over people with the ends of its interval."""
     known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else np.nan
+    low, high = bounded_mean(known, level=criteria.level, seed=criteria.seed)
+    mean = float(known.mean()) if len(known) else np.nan
+    return [(name, mean), (f"{name}_low", low), (f"{name}_high", high)]
 
 
 def caption(view: View) -> str:
@@ -85,16 +102,19 @@ def caption(view: View) -> str:
         "What site, sex and age give away without any picture: a control, part of no worst case "
         "and of no family of tests.",
         line(table),
+        "People like them: the others of the same site, sex and age band where there are enough, "
+        "else of the same site and sex, else of the same site, else anybody; those who are alike "
+        "always take part. What is not known of a person is not asked of the others.",
         _matched(table),
-        "Among people like them: distractors of the same site, sex and age band where there are "
-        "enough, else of the same site and sex, else of the same site; those who are alike always "
-        "take part. What is not known of a person is not asked of their distractors.",
+        _higher(table),
+        f"Intervals: {100 * view.criteria.level:g} %, small-sample bounds over the people, for "
+        "this gallery; each for itself, not adjusted for many comparisons.",
     )
 
 
 def line(table: pd.DataFrame) -> str:
-    """Return in a sentence what site and sex give away; that they are not known, else."""
-    known = table[table["choice_unmatched"].notna() & table["knows"].isin(_LINES)]
+    """Return in plain words what is told by site, sex and age alone, or that they are not known."""
+    known = table[table["choice_unmatched"].notna()]
     if known.empty:
         return (
             "Neither site nor sex is known of anybody here, so nobody could be matched: an attack "
@@ -102,24 +122,54 @@ def line(table: pd.DataFrame) -> str:
             if table["note"].str.contains("not known").any()
             else ""
         )
-    row = known.iloc[-1]
-    return (
-        f"An attacker that sees only {row['knows'].replace(', ', ' and ')} picks the person out of "
-        f"{int(row['n_options'])} in {percent(row['choice_unmatched'])} % among everybody, and in "
-        f"{percent(row['choice'])} % among people like them (chance "
-        f"{chance(row['choice_chance'])} %)."
+    most = known.iloc[-1]
+    fewer = known[(known["knows"] == _LESS) & (known["knows"] != most["knows"])]
+    text = (
+        f"Without any picture, who knows only a person's {_and(most['knows'])} picks the person "
+        f"out of {int(most['n_options'])} in {percent(most['choice'])} % among the people whom "
+        f"attacks choose from, and in {percent(most['choice_unmatched'])} % among everybody "
+        f"(chance {chance(most['choice_chance'])} %)"
     )
+    if len(fewer):
+        row = fewer.iloc[-1]
+        text += (
+            f"; who knows only {_and(row['knows'])}, in {percent(row['choice'])} % and "
+            f"{percent(row['choice_unmatched'])} %"
+        )
+    if round(most["choice"], 2) > round(most["choice_chance"], 2):
+        text += f". An attack needs no face to be right in up to {percent(most['choice'])} %"
+    return f"{text}."
 
 
-#: Rows that the sentence is of, the last one that has numbers.
-_LINES = ("sex", "site", "site, sex")
+def _and(knows: str) -> str:
+    """Join names as a sentence does.
+
+    >>> _and("site, sex, age band")
+    'site, sex and age band'
+    """
+    return " and ".join(knows.rsplit(", ", 1))
+
+
+#: The row that stands beside the strongest one.
+_LESS = "site, sex"
 
 
 def _matched(table: pd.DataFrame) -> str:
     texts = table.get("matched_on", pd.Series(dtype=str)).dropna()
     if texts.empty:
         return ""
-    return f"What the distractors of so many people have in common with them: {texts.iloc[0]}."
+    return f"What the others have in common with how many people: {texts.iloc[0]}."
+
+
+def _higher(table: pd.DataFrame) -> str:
+    """Return why a rate among people alike can be the higher one, where one is."""
+    if not (table["choice"] > table["choice_unmatched"]).any():
+        return ""
+    return (
+        "A rate can be higher among people like them than among everybody: where few are of the "
+        "same site, these few are always chosen from, and may all differ from the person in sex "
+        "or age."
+    )
 
 
 def printed(view: View) -> Printed:
@@ -133,9 +183,10 @@ def printed(view: View) -> Printed:
         [
             str(row["knows"]),
             str(int(row["n_known"])),
-            percent(row["choice_unmatched"]),
-            percent(row["choice"]),
-            percent(row["rank1"]),
+            *(
+                with_interval(row, name, f"{name}_low", f"{name}_high", 0, scale=100)
+                for name in ("choice_unmatched", "choice", "rank1")
+            ),
         ]
         for _, row in table.iterrows()
     ]
@@ -147,12 +198,18 @@ RESULT = Result(
     about=__doc__,
     job=ATTACKS,
     columns="""
-        knows n n_known chance rank1 rank1_matched_chance rank1_matched
-        n_options choice_chance choice choice_unmatched n_matched matched_on note
+        knows n n_known chance rank1 rank1_low rank1_high
+        rank1_matched_chance rank1_matched rank1_matched_low rank1_matched_high
+        n_options choice_chance choice choice_low choice_high
+        choice_unmatched choice_unmatched_low choice_unmatched_high n_matched matched_on note
     """,
     texts="knows",
-    compute=lambda given, _: compute(given.gallery, given.queries, given.protocol),
+    compute=lambda given, _: compute(given.gallery, given.queries, given.protocol, given.criteria),
     caption=caption,
+    latex="""
+        knows n_known rank1 rank1_low rank1_high choice choice_low choice_high
+        choice_unmatched choice_unmatched_low choice_unmatched_high
+    """,
     heading=HEADING,
     order=145,
     printed=printed,

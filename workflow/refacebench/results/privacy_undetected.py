@@ -19,8 +19,10 @@ def caption(view: View) -> str:
     """Return the caption of the undetected faces."""
     return words.join(
         "Scans in which an attacker that looks for a face found none (or that could not be "
-        "rendered). Not detected is not the same as safe: such scans are compared all the same "
-        "where the attacker can.",
+        "rendered). Not detected is not the same as safe: such scans are compared all the same. "
+        "The attacker knows the pose of the head and takes the picture from where the face would "
+        "be; the outline, the forehead or what lies behind the face may be enough. So it can "
+        "find no face at all behind a method and still be the worst attack on it.",
         words.shares(view.criteria),
     )
 

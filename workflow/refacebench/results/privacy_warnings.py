@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from refacebench.results.privacy import HEADING
 from refacebench.results.result import ATTACKS, Result, View
 from refacebench.statistics import paired
 from refacebench.statistics.attack_tests import CHANCES
@@ -94,10 +95,10 @@ def _unmatched(results: Sequence[Evaluation]) -> list[dict[str, Any]]:
     if not rows:
         return []
     row = max(rows, key=lambda row: (row["setting"] == OTHER_SESSION, row["n_queries"]))
-    n, alone = row["n_queries"] - row["n_failed"], row["site_sex_choice"]
+    n = row["n_queries"] - row["n_failed"]
     if 2 * row["n_matched"] > n:
         return []
-    if not np.isfinite(alone):
+    if not np.isfinite(row["site_sex_choice"]):
         message = (
             "neither site nor sex of anybody is known, so that nobody was compared with people "
             "like them: an attack that sees only the scanner may look as if it knew faces. Give "
@@ -106,9 +107,8 @@ def _unmatched(results: Sequence[Evaluation]) -> list[dict[str, Any]]:
     else:
         message = (
             f"only {row['n_matched']} of {n} originals could be compared with people who are all "
-            "like them (same site, sex or age band): there are too few. An attack that sees only "
-            f"site and sex picks {100 * alone:.0f} % (chance {100 * row['choice_chance']:.0f} %); "
-            "a rate up to that needs no face"
+            "like them (same site, sex or age band): there are too few, and so site, sex and age "
+            "alone give people away"
         )
     return [_warning(UNMATCHED, "", ORIGINAL, row["setting"], {}, message + ".")]
 
@@ -258,5 +258,6 @@ RESULT = Result(
     compute=lambda given, _: compute(given.evaluations, given.protocol, given.criteria),
     caption=caption,
     latex="kind attacker control setting message",
+    heading=HEADING,
     order=160,
 )

@@ -12,6 +12,7 @@ from refacebench.plot.numbers import number, of
 from refacebench.plot.volumes import region_label
 from refacebench.results.findings import (
     NOT_MEASURED,
+    Attack,
     Check,
     MethodFinding,
     Tables,
@@ -167,6 +168,8 @@ def _agreement(check: Check | None, failure: str) -> str:
         wrong.append(f"{failed} {_FAILED[failure]}, of which the check found {check.found}")
     if check.accused:
         wrong.append(f"the check accused {check.accused} wrongly")
+    if check.unjudged:
+        wrong.append(f"{check.unjudged} not judged")
     return f"{text}: {', '.join(wrong)}" if wrong else text
 
 
@@ -177,13 +180,15 @@ def attack(found: MethodFinding) -> str:
         return NOT_MEASURED
     if worst is None:
         return f"{NOT_MEASURED} for it"
-    who = f"attacker {worst.attacker} {worst.does} in {worst.interval}, {worst.way}"
+    who = (
+        f"attacker {worst.attacker} {worst.does} in {worst.interval}, {worst.way}{_blindly(worst)}"
+    )
     if worst.beats:
         cautious = worst.low <= worst.chance
-        how = (
+        doubt = (
             " by the exact test, though the interval of the worst holds chance" if cautious else ""
         )
-        return f"an attack beats it{how}: {who}"
+        return f"an attack beats it{doubt}: {who}"
     if found.weak:
         return f"the attacks do not recognise even the originals, so they say nothing of it: {who}"
     shown = ", ".join(
@@ -192,6 +197,13 @@ def attack(found: MethodFinding) -> str:
     # The test is corrected over all attacks on all methods, the interval is not: say so.
     close = ", whose own interval lies above chance" if worst.low > worst.chance else ""
     return f"{shown}; the worst{close}: {who}"
+
+
+def _blindly(worst: Attack) -> str:
+    """Return that an attacker found no face where it looked for one; it compares all the same."""
+    if not worst.unseen[0]:
+        return ""
+    return f" (though it found no face in {of(*worst.unseen)} scans)"
 
 
 def short(found: MethodFinding) -> str:
@@ -220,7 +232,7 @@ def checks_line(tables: Tables) -> str:
     parts = [
         f"the check of the {what} found {c.found} of {c.found + c.missed} {kind}"
         f"{_made_by(tables, name)} and wrongly accused {c.accused} of {c.cleared + c.accused} "
-        "others"
+        "others" + (f" ({c.unjudged} could not be judged)" if c.unjudged else "")
         for what, kind, name, c in (
             ("face", "scans with a face left in", "failure_1", face),
             ("brain", "scans that lost brain", "failure_2", brain),

@@ -10,17 +10,18 @@ hide what defacing does achieve.  What "better beyond uncertainty" means:
 participants, picked on some and judged on others; ``low`` and ``high`` hold the true worst case,
 whatever the number of ``n_routes``, so that ``low`` above ``chance`` says that an attack beats
 chance.  ``worst_attacker`` and ``worst_route`` name the attack that looks worst and
-``worst_rate`` is what it reached, too high on average.  ``p`` tests whether any route is above
-chance (:mod:`~refacebench.statistics.worst`), for this variant alone.  ``p_holm`` is the smallest
-corrected p of its attacks, those of the table ``privacy``, corrected over all attacks of a
-``family`` and setting; ``beaten`` is 1 where it is below the level, so that stars and verdicts are
-the same.  ``above_chance_at_most`` is the one-sided upper bound of the worst case less chance,
-``within_margin`` 1 where that is less than ``margin_points`` for every route.
+``worst_rate`` is what it was observed to reach, as in the table ``privacy``: too high on
+average.  ``p`` tests whether any route is above chance (:mod:`~refacebench.statistics.worst`),
+for this variant alone.  ``p_holm`` is the smallest corrected p of its attacks, those of the table
+``privacy``, corrected over all attacks of a ``family`` and setting; ``beaten`` is 1 where it is
+below the level, so that stars and verdicts are the same.  ``above_chance_at_most`` is the one-sided
+upper bound of the worst case less chance, ``within_margin`` 1 where that is less than
+``margin_points`` for every route.
 ``n_failed`` counts participants without any score on the variant; ``identification_all``
 counts them as identified.  ``volume_change_pct`` is the largest absolute median change over
 all volumes, that of ``worst_volume``.  ``comparable`` is 0 where half or more failed; such a
 variant has no ``rank``.  Variants that nothing separates share a ``rank``; ``pareto`` is 1 for
-rank 1, else 0, and missing for controls.
+rank 1 where no attack beats the variant, else 0, and missing for controls.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from refacebench.plot.privacy_utility import draw
+from refacebench.plot.privacy_utility import CORRECTED, draw
 from refacebench.results import words
 from refacebench.results.privacy import HEADING
 from refacebench.results.result import ATTACKS, Figure, Result, View
@@ -72,9 +73,9 @@ def compute(
     in the columns ``floor...``; it counts as the worst case itself only where
     nobody else attacks.
 
-    ``rank`` is 1 (and ``pareto`` 1) where no other variant of the same setting and
-    segmenter is shown to be better in identification or volumes and looks no worse in the
-    other (rates below chance count as chance); landmarks (original, null control) and variants
+    ``rank`` is 1 (and ``pareto`` 1 unless an attack beats it) where no other variant of the same
+    setting and segmenter is shown to be better in identification or volumes and looks no worse in
+    the other (rates below chance count as chance); landmarks (original, null control) and variants
     that are not comparable do not compete.  Pairs with a control that does (skull stripping) are
     corrected apart.
     """
@@ -115,7 +116,8 @@ def compute(
         rivals = rivals[rivals["volume_change_pct"].notna()]
         ranks = _ranks(rivals, attacked[setting], spread[setting], criteria)
         table.loc[rivals.index, "rank"] = ranks.astype(float)
-        table.loc[rivals.index, "pareto"] = (ranks == 1).astype(float)
+        on_front = (ranks == 1) & (rivals["beaten"] != 1)
+        table.loc[rivals.index, "pareto"] = on_front.astype(float)
     return table
 
 
@@ -232,54 +234,32 @@ def caption(view: View) -> str:
     """Return the caption of the privacy-utility plane."""
     table = view.rows("tradeoff")
     measure = "picked from several" if (table["measure"] == "choice").all() else "named first"
+    alpha, level = view.criteria.alpha, 100 * view.criteria.level
     return words.join(
         f"How often the worst attack identifies people ({measure}), against the change of the "
-        f"volume that changes most{view.by}: the largest absolute median change over all "
-        "volumes, whole brain and regions (worst_volume).",
-        "The worst attack is the one that looks worst among several, and of several attacks that "
-        "guess one always looks good. So it is picked on some participants and judged on the "
-        "others: the point does not rise with the number of attacks (n_routes) alone. With few "
-        "participants it may be too low; its interval holds the true worst case however many "
-        "attacks there are, so read the interval, not the point.",
-        _verdicts(table, view.criteria),
-        "Attacks on a defaced scan include those that put a face back first (worst_route). A "
-        "refaced scan counts as no safer than its defaced one (taken_off): a face that was put "
-        "where one was removed can be taken off again; where the defacer blurs, this is an upper "
-        "bound. What each attack does to each variant as it is stands in the table privacy.",
-        "Rates are of participants that could be attacked. Who failed is counted beside the point "
-        "(n_failed), and as identified where methods are compared and in identification_all. Where "
-        "half or more failed, the variant is not comparable (crossed out) and does not compete.",
-        "Pareto front (rank 1): no other variant is shown to be better in one and looks no worse "
-        f"in the other. Shown means beyond uncertainty: p < {view.criteria.alpha:g} for the same "
-        "participants, Holm-corrected over the pairs, or intervals of the volumes that do "
-        "not overlap. Variants that nothing separates share a rank. Below chance is no better than "
-        "chance. Original and null control do not compete; pairs with skull stripping are "
-        "corrected apart. Red ring: an attack beats the method.",
+        f"volume that changes most{view.by}.",
+        f"The worst attack has two rates: as observed, and {CORRECTED}, since of several attacks "
+        "that only guess one always looks good. For the corrected rate the attack is picked on "
+        "some participants and judged on the others. With few participants it may be too low: "
+        "read its interval, which holds the true worst case.",
+        "Red ring: an attack beats the method, by an exact test "
+        f"(p < {alpha:g}, Holm-corrected over all attacks on methods; controls apart). Not beaten "
+        "is not safe: the table of attacks says how far above chance they may be.",
+        "Attacks include those that put a face back first. A refaced scan counts as no safer than "
+        "its defaced one, since a new face can be taken off again (where the defacer blurs, that "
+        "is an upper bound).",
+        "Rates are of participants who could be attacked. The others are counted beside the point, "
+        "and as identified where methods are compared; crossed out: half or more of them.",
+        "Pareto front: no attack beats the method, and no other is shown to be better in one and "
+        "looks no worse in the other (Holm-corrected tests of the pairs, or intervals of the "
+        "volumes that do not overlap). Original and null control do not compete.",
         unseparated(table),
         "Grey: changes no larger than the null control's. Noise alone gives every variant a "
-        "largest change above zero: read the others against the null control.",
+        "largest change above zero.",
         _floor(table),
         words.missing_people(table),
-        f"Intervals ({100 * view.criteria.level:g} %): identification, small-sample bounds of the "
-        "routes (Clopper-Pearson for hits, Gaffke's for choices), the lower ones "
-        "Bonferroni-corrected over the routes; volumes, from the largest of the lower ends "
-        "(corrected over all volumes) to the largest of the upper ends, both exact for medians. "
-        f"{view.criteria.n_boot} resamples and swaps, seed {view.criteria.seed}.",
-    )
-
-
-def _verdicts(table: pd.DataFrame, criteria: Criteria) -> str:
-    """Return what the two verdicts rest on."""
-    margin = table["margin_points"].dropna()
-    return (
-        "An attack beats a method (beaten) where its own exact test says so, corrected over all "
-        f"attacks on methods of a setting (Holm, p_holm < {criteria.alpha:g}; controls apart): "
-        "those are the stars of the table privacy. p: is any attack on this one variant above "
-        "chance? (The largest success against the largest ones after people swapped identities, "
-        "in all attacks at once; not corrected over variants.) Not beaten is not safe: "
-        "above_chance_at_most says how far above chance the worst attack may be "
-        f"({100 * criteria.level:g} %, one-sided), within_margin whether that is less than "
-        f"{margin.iloc[0] if len(margin) else np.nan:g} points for every attack."
+        f"Intervals ({level:g} %) allow for the number of attacks on a variant and for the number "
+        "of volumes, not for the number of variants.",
     )
 
 
@@ -300,7 +280,7 @@ def _floor(table: pd.DataFrame) -> str:
         return ""
     return (
         f"Floor: {', '.join(names)}, from skull and brain alone, no part of the worst case; "
-        "no defacing that keeps them goes under it (column floor, by variant)."
+        "no defacing that keeps them goes under it."
     )
 
 
@@ -324,8 +304,9 @@ RESULT = Result(
     needs=("privacy",),
     caption=caption,
     latex="""
-        variant setting n n_failed worst_attacker worst_route identification low high chance
-        p_holm above_chance_at_most floor worst_volume volume_change_pct volume_low volume_high rank
+        variant setting n n_failed worst_attacker worst_route worst_rate identification low high
+        chance p_holm above_chance_at_most floor
+        worst_volume volume_change_pct volume_low volume_high rank
     """,
     heading=HEADING,
     order=100,

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.metrics.truth import failures
+from refacebench.plot.numbers import number
 from refacebench.results import words
 from refacebench.results.cells import with_interval
 from refacebench.results.result import STATISTICS, Heading, Printed, Result, View
@@ -121,7 +122,8 @@ def caption(view: View) -> str:
         f"Intervals: {100 * view.criteria.level:g} %, exact (Clopper-Pearson), every scan of every "
         "variant taken as one independent trial: variants of one person are not, so they are too "
         "narrow.",
-        "Cells without a number: no such scan in this run.",
+        "Not judged: scans without a verdict or without the truth for it (a nose that is out of "
+        "view). Cells without a number: no such scan in this run.",
     )
 
 
@@ -130,7 +132,8 @@ def printed(view: View) -> Printed:
     table, look = view.rows("verdict_agreement"), view.look
     names = {"failure_1": "I: part of the face kept", "failure_2": "II: brain removed"}
     columns = ["Failure", "Made by", "Truly failed: found, missed",
-               "Truly right: cleared, accused", "Sensitivity", "Specificity"]  # fmt: skip
+               "Truly right: cleared, accused", "Not judged", "Sensitivity",
+               "Specificity"]  # fmt: skip
     counts = (("true_positive", "false_negative"), ("true_negative", "false_positive"))
     rows = []
     for _, row in table.iterrows():
@@ -140,7 +143,8 @@ def printed(view: View) -> Printed:
             for name in ("sensitivity", "specificity")
         ]
         made_by = "all variants" if row["made_by"] == "all" else look.label(row["made_by"])
-        rows.append([names[row["failure"]], made_by, *found, *rates])
+        unjudged = number(row["n_not_judged"], 0)
+        rows.append([names[row["failure"]], made_by, *found, unjudged, *rates])
     return columns, rows
 
 

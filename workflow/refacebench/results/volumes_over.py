@@ -20,7 +20,7 @@ from refacebench.results.volume_tests import (
     tests,
     with_families,
 )
-from refacebench.results.volumes import COLUMNS
+from refacebench.results.volumes import COLUMNS, HEADING
 from refacebench.results.yardstick import yardsticks_of
 from refacebench.statistics.cohort import pairs, segmenters_of
 from refacebench.statistics.criteria import Criteria
@@ -81,5 +81,6 @@ RESULT = Result(
     latex="""
         selected_by variant region n n_failed median_change_pct low high p_holm p_bh rank_biserial
     """,
+    heading=HEADING,
     order=611,
 )

@@ -25,6 +25,7 @@ from typing import Any
 import pandas as pd
 
 from refacebench import manifest, reasons
+from refacebench.contracts import ScanInterrupted
 from refacebench.files import checksum, key_of, read_json, write_text
 from refacebench.reasons import WORDS, one_line
 from refacebench.run.sandbox import AGAIN, Work, in_child, in_process
@@ -215,6 +216,22 @@ def _state(paths: Iterable[str]) -> list[tuple[int, int] | None]:
 def is_another(checked: object, found: str) -> bool:
     """Tell whether a file's checksum is not the one that the inventory saw, if it saw one."""
     return isinstance(checked, str) and checked not in ("", found)
+
+
+def check_originals(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Check that original scans are still those that the inventory saw.
+
+    For work on many scans at once; :func:`run_batch` checks scan by scan.
+
+    Raises
+    ------
+    ScanInterrupted
+        If one is not, so that the next run starts over with the new file.
+    """
+    for row in rows:
+        checked = row.get("checksum", "")
+        if checked and is_another(checked, checksum(row["original_path"])):
+            raise ScanInterrupted(f"{row['scan']}: {CHANGED}")
 
 
 def _stage_columns(base: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:

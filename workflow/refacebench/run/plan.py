@@ -20,7 +20,7 @@ import pandas as pd
 
 from refacebench import files, manifest, reasons, vocabulary
 from refacebench.bids import in_order
-from refacebench.run import methods, splits, stamps
+from refacebench.run import methods, spares, splits, stamps
 from refacebench.run.configuration import ConfigError
 from refacebench.vocabulary import FOLLOWUP, MEASURED, RESCAN, SPLITS
 
@@ -52,7 +52,8 @@ def scans(config: Mapping[str, Any], dataset: str) -> pd.DataFrame:
         raise ConfigError(f"datasets.{dataset}: {error}") from None
     _check_index(table, dataset)
     table["dataset"] = dataset
-    table["reason"] = table["reason"].map(reasons.clean)
+    # Thousands of rows may have one reason.
+    table["reason"] = table["reason"].map({r: reasons.clean(r) for r in table["reason"].unique()})
     table["variant"], table["stage"] = "original", "inventory"
     usable = table[table["status"] == vocabulary.OK]
     # Who has no usable scan takes no place in a split.
@@ -192,10 +193,28 @@ def _with_rescan_ages(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def batches(table: pd.DataFrame, size: int) -> pd.Series:
-    """Number the scans of each split and role in batches of ``size``; all left out are one."""
-    place = table.groupby(["split", "role"]).cumcount() // size
+    """Number the scans of each split and role in batches of ``size``; all left out are one.
+
+    Where it takes all scans of a session to know which one counts (:mod:`.spares`), they are
+    in one batch, which may be larger then.
+    """
+    groups = table.groupby(["split", "role"])
+    if spares.matter(table):
+        place = pd.concat([_sessions_together(rows, size) for _, rows in groups])
+    else:
+        place = groups.cumcount() // size
     numbered = table["split"] + "-" + table["role"] + "-" + place.map("{:03d}".format)
     return numbered.where(table["status"] == vocabulary.OK, LEFT_OUT)
+
+
+def _sessions_together(rows: pd.DataFrame, size: int) -> pd.Series:
+    """Return the number of the batch of each row; a session's rows have one."""
+    session = rows.groupby(["participant", "session"], sort=False).ngroup()
+    numbers, filled = [0], 0
+    for count in session.value_counts(sort=False).sort_index():
+        numbers.append(numbers[-1] + (filled > 0 and filled + count > size))
+        filled = count if numbers[-1] > numbers[-2] else filled + count
+    return session.map(dict(enumerate(numbers[1:])))
 
 
 def is_opened(batch: str, attacked: bool) -> bool:

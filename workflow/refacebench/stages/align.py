@@ -22,12 +22,12 @@ from refacebench.contracts import ScanExcluded
 from refacebench.head import values
 from refacebench.image import geometry, linear, nifti
 from refacebench.image.nifti import Volume
-from refacebench.run import batch
+from refacebench.run import batch, spares
 from refacebench.run.stage import Stage
 from refacebench.vocabulary import EXCLUDED
 
 #: Raise it when an alignment changes.
-VERSION = "1"
+VERSION = "2"
 
 STAGE = Stage(
     "align",
@@ -39,6 +39,8 @@ STAGE = Stage(
     },
     reads=("scan", "path", "t1w_path", "head_path"),
     adds={
+        "original_path": "the companion's file, which later stages compare with `checksum`",
+        "checksum": "SHA-256 of the companion's file",
         "align_path": "JSON with the 4 x 4 matrix from the companion to the T1w scan, mm",
         "aligned_by": "header or registration",
         "nmi": "normalised mutual information of the alignment; 1 is none",
@@ -72,10 +74,13 @@ def rows_of(scans: pd.DataFrame) -> pd.DataFrame:
     ``scan`` becomes the companion's name and ``path`` its file; ``t1w`` keeps
     the scan's id and ``t1w_path`` its file.  A companion that is not there is
     ``excluded`` with its reason; a scan that is not ``ok`` hands its own status
-    and reason on.
+    and reason on.  Of several T1w scans of a session the first usable one has the companions
+    (:func:`refacebench.run.spares.leads`).
     """
     rows = []
-    for row in scans.to_dict("records"):
+    some = scans[scans["companions"].isin(("", "[]")).eq(False)] if "companions" in scans else scans
+    leading = set(spares.leads(some))
+    for row in scans[scans["scan"].isin(leading)].to_dict("records"):
         for companion in manifest.companions(row):
             mine = {
                 **row,
@@ -140,7 +145,8 @@ def run(row: Mapping[str, Any], out_folder: str | Path) -> dict[str, Any]:
         **facts,
     }
     files.write_text(json.dumps(document, indent=1) + "\n", path)
-    return {"align_path": str(path), **facts}
+    own = {"original_path": row["path"], "checksum": files.checksum(row["path"])}
+    return {**own, "align_path": str(path), **facts}
 
 
 def run_batch(
@@ -170,7 +176,8 @@ def rigid(t1w: Volume, head: np.ndarray, companion: Volume) -> tuple[np.ndarray,
 
     Both were scanned in one session, so that the headers usually agree; a head
     that moved in between needs a registration (ANTs, rigid, mutual information,
-    from the headers; if that fails, from the centres of mass).
+    from the headers; if that fails, or the headers put the two far apart, from the
+    centres of mass).
 
     Parameters
     ----------
@@ -201,9 +208,12 @@ def rigid(t1w: Volume, head: np.ndarray, companion: Volume) -> tuple[np.ndarray,
     if not (_varied(fixed) and _varied(moving)):
         raise ScanExcluded("holds no varied positive intensity: there is no head in it")
     fixed, moving = linear.clipped(fixed), linear.clipped(moving)
-    header = np.eye(4)
-    candidates = {"header": header, "registration": _register(fixed, moving, header)}
-    place, found = _best(fixed, region, moving, candidates)
+    candidates, found = {}, {"contrast_nmi": 0.0}
+    # Headers that put the two far apart are no place to begin.
+    if _overlap(fixed, region, moving, np.eye(4)) >= LEAST_OVERLAP:
+        candidates["header"] = np.eye(4)
+        candidates["registration"] = _register(fixed, moving, np.eye(4))
+        place, found = _best(fixed, region, moving, candidates)
     if found["contrast_nmi"] < LEAST_CONTRAST:
         weights = moving.data > 0.25 * moving.data.max()
         start = np.eye(4)
@@ -237,6 +247,11 @@ def _register(fixed: Volume, moving: Volume, start: np.ndarray) -> np.ndarray:
     return linear.linear_stage("Rigid", fixed, moving, start, *SCHEDULE)
 
 
+def _overlap(fixed: Volume, region: np.ndarray, moving: Volume, matrix: np.ndarray) -> int:
+    """Return how many voxels of the head lie in the other image's field of view."""
+    return int(np.count_nonzero(region & np.isfinite(_resampled(fixed, moving, matrix))))
+
+
 def _best(
     fixed: Volume, region: np.ndarray, moving: Volume, candidates: Mapping[str, np.ndarray]
 ) -> tuple[str, dict[str, float]]:
@@ -249,6 +264,7 @@ def _best(
     if np.count_nonzero(common) < LEAST_OVERLAP:
         raise ScanExcluded("shows too little of the T1w scan's head to be aligned with it")
     scores = {name: _information(fixed.data, p, common) for name, p in placed.items()}
+    scores = {"header": 1.0, **scores}  # headers that put the two far apart tell nothing
     gain = (scores["registration"] - 1) > (1 + LEAST_GAIN) * (scores["header"] - 1)
     name = "registration" if gain else "header"
     aside = max(_pushed(fixed, region, moving, candidates[name]))

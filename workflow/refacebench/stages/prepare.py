@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from refacebench import bids
+from refacebench import bids, manifest
 from refacebench.contracts import ScanExcluded
 from refacebench.head import (
     checks,
@@ -28,7 +28,7 @@ from refacebench.head import (
 )
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
-from refacebench.run import batch
+from refacebench.run import batch, spares
 from refacebench.run.stage import Stage
 
 #: Raise it when the stage's output changes.
@@ -112,7 +112,7 @@ def run_batch(
     registration.load()
     face_parts.load()
     pose.load()
-    return batch.run_batch(
+    table = batch.run_batch(
         STAGE,
         rows,
         lambda row: run(row, out_folder, limits),
@@ -123,6 +123,10 @@ def run_batch(
         timeout=timeout,
         preload=("ants", "scipy.ndimage", "skimage.filters"),
     )
+    chosen = spares.leave_out(table)
+    if chosen is not table:
+        manifest.write(chosen, out)
+    return chosen
 
 
 def brain_limits(limits: Mapping[str, Any] | None) -> dict[str, Any]:

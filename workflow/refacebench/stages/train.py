@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from refacebench import files, manifest
-from refacebench.contracts import Pair, ScanInterrupted, TrainingFailed
+from refacebench import manifest
+from refacebench.contracts import Pair, TrainingFailed
 from refacebench.run import batch, training
 from refacebench.run.methods import Chosen
 from refacebench.run.stage import Stage
@@ -42,10 +42,7 @@ def pairs(paths: Iterable[str | Path], sites: Collection[Any] = ()) -> list[Pair
         STAGE.check_rows(rows.columns)
     if sites:
         rows = rows[rows["site"].astype(str).isin([str(site) for site in sites])]
-    for row in rows.to_dict("records"):
-        checked = row.get("checksum", "")
-        if checked and batch.is_another(checked, files.checksum(row["original_path"])):
-            raise ScanInterrupted(f"{row['scan']}: {batch.CHANGED}")
+    batch.check_originals(rows.to_dict("records"))
     return [
         Pair(
             row["scan"],

@@ -13,7 +13,7 @@ import pandas as pd
 
 from refacebench import manifest, reasons
 from refacebench.contracts import Aged, NotEnoughTraining
-from refacebench.run import training
+from refacebench.run import batch, training
 from refacebench.run.methods import Chosen
 from refacebench.run.stage import Stage
 from refacebench.vocabulary import OK
@@ -21,7 +21,7 @@ from refacebench.vocabulary import OK
 STAGE = Stage(
     "train_age",
     follows=("segment",),
-    reads=("scan", "participant", "age", "path", "brainseg_path"),
+    reads=("scan", "participant", "age", "path", "original_path", "brainseg_path"),
 )
 
 
@@ -36,6 +36,7 @@ def people(paths: Iterable[str | Path]) -> list[Aged]:
         STAGE.check_rows(rows.columns)
         rows = rows.assign(age=pd.to_numeric(rows["age"], errors="coerce"))
         rows = rows[rows["age"].notna()].sort_values("scan", kind="stable")
+        batch.check_originals(rows.to_dict("records"))
     return [
         Aged(row["scan"], row["participant"], float(row["age"]), row["path"], row["brainseg_path"])
         for row in rows.to_dict("records")

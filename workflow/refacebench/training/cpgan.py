@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
+from refacebench.training import recorded
 from refacebench.training.cpgan_networks import Discriminator, Generator, relativistic
 from refacebench.training.devices import autocast
 from refacebench.training.head_stack import HeadStack, move
@@ -69,13 +71,22 @@ class CPGAN:
             "d": optimiser(self.d, rate * options["discriminator_rate"], options, device),
         }
         self.product = "g"
+        # A CPU is busy with one head.
+        self.joint = options["accelerate"] == "auto" and torch.device(device).type == "cuda"
         if options["average"]:
             self.networks["average"] = copy.deepcopy(self.g)
             self.product = "average"
+        self.run: Callable = self._learn_flat
+        if self.joint:
+            self.run = recorded.Recorded(self._learn_flat, self.networks, self.optimisers)
 
     def step(self, items, generator):
         """Do one optimisation step on these items and return its losses."""
-        return self.learn(self.batch(items, generator))
+        return self.run(*flat(self.batch(items, generator)))
+
+    def _learn_flat(self, *tensors):
+        """Do :meth:`learn` on what :func:`flat` made of a batch."""
+        return self.learn(nested(tensors, len(self.g.scales)))
 
     def batch(self, items, generator) -> dict:
         """Return what :meth:`learn` needs to learn from these items."""
@@ -102,11 +113,19 @@ class CPGAN:
         with autocast(self.device, self.precision):
             return self.d(volumes, batch["gammas"]).float()
 
+    def _both(self, real, fake, batch):
+        """Return the numbers of real and of made volumes; at once where a GPU has room."""
+        if not self.joint:
+            return self._judge(real, batch), self._judge(fake, batch)
+        pairs = [torch.cat(pair) for pair in zip(real, fake, strict=True)]
+        gammas = [torch.cat([gamma, gamma]) for gamma in batch["gammas"]]
+        return self._judge(pairs, {"gammas": gammas}).chunk(2)
+
     def _update_discriminator(self, batch, fake):
 
         self.d.requires_grad_(True)
         self.optimisers["d"].zero_grad(set_to_none=True)
-        loss = relativistic(self._judge(batch["real"], batch), self._judge(fake, batch))
+        loss = relativistic(*self._both(batch["real"], fake, batch))
         loss.backward()
         self.optimisers["d"].step()
         return loss.detach()
@@ -144,6 +163,21 @@ class CPGAN:
         return {"defaced": _middle(seen[:, None]), "original": _middle(target[:, None])}
 
 
+#: The entries of a batch that are lists over the scales.
+SCALED = ("gammas", "tissue", "outside", "real")
+
+
+def flat(batch: dict) -> list[torch.Tensor]:
+    """Return a batch (:func:`refacebench.training.pyramid.inputs`) as a list of tensors."""
+    return [batch["noise"], *(volume for name in SCALED for volume in batch[name])]
+
+
+def nested(tensors, scales: int) -> dict:
+    """Undo :func:`flat`."""
+    rest = {n: tensors[1 + k * scales :][:scales] for k, n in enumerate(SCALED)}
+    return {"noise": tensors[0], **rest}
+
+
 def _middle(volumes) -> np.ndarray:
     """Return the middle sagittal slice of volumes (1, 1, size, size, size) as numbers 0 .. 255."""
     slices = [v[0, 0, v.shape[2] // 2].float().cpu().numpy() for v in volumes]
@@ -161,7 +195,9 @@ def optimiser(network, rate: float, options: dict, device):
     """Return the optimiser of a network."""
     betas = options["betas"]
     if options["optimiser"] == "adamp":
-        return AdamP(network.parameters(), rate, betas)
+        # A recorded step reads its learning rate on the device.
+        on_device = torch.tensor(rate, device=device) if device.type == "cuda" else rate
+        return AdamP(network.parameters(), on_device, betas)
     return adam(network, rate, betas, device)
 
 

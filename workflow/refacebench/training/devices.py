@@ -47,17 +47,34 @@ def home(size: int, device: torch.device) -> torch.device:
     return torch.device("cpu")
 
 
+def memory_order(accelerate: str) -> torch.memory_format:
+    """Return the order in which images lie: channels last, which convolutions want, or torch's."""
+    return torch.channels_last if accelerate == "auto" else torch.contiguous_format
+
+
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor on a device; a CUDA device is not waited for.
+
+    A plain copy from the computer's memory waits until the device has done all its work.
+    """
+    if torch.device(device).type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def autocast(device: torch.device, precision: str):
     """Return the context in which networks run at a precision."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 @contextlib.contextmanager
-def reproducible(device: torch.device):
+def reproducible(device: torch.device, deterministic: bool = True):
     """Run with deterministic kernels and as many threads as ``OMP_NUM_THREADS`` says.
 
-    The caller's settings and random state are put back afterwards.
+    The caller's settings and random state are put back afterwards.  Without
+    ``deterministic`` a CUDA device may take the kernels that it finds fastest.
     """
+    free = not deterministic and device.type == "cuda"
     # cuBLAS is deterministic only with this, and reads it when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     threads = torch.get_num_threads()
@@ -67,8 +84,8 @@ def reproducible(device: torch.device):
     memory: Any = torch.utils.deterministic
     filled = memory.fill_uninitialized_memory
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(not free, warn_only=True)
+    torch.backends.cudnn.benchmark = free
     # Memory that a kernel is about to write need not be filled first.
     memory.fill_uninitialized_memory = False
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
-from refacebench.training.devices import home
+from refacebench.training.devices import home, send
 from refacebench.training.whole_heads import BYTES, WholeHead
 
 
@@ -42,9 +42,9 @@ class HeadStack:
 
     def get(self, items):
         """Return hull, brain, tissue and target as float32, (items, 1, size, size, size)."""
-        items = items.to(self.hull.device)
+        items = send(items, self.hull.device)
         parts = (self.hull, self.brain, self.tissue, self.target)
-        return [None if p is None else p[items].to(self.device).float() for p in parts]
+        return [None if p is None else send(p[items], self.device).float() for p in parts]
 
 
 def move(parts, strength: float, mirror: bool, generator):
@@ -64,7 +64,7 @@ def move(parts, strength: float, mirror: bool, generator):
     """
     if mirror:
         flip = torch.rand(len(parts[0]), 1, 1, 1, 1, generator=generator) < 0.5
-        flip = flip.to(parts[0].device)
+        flip = send(flip, parts[0].device)
         parts = [torch.where(flip, part.flip(2), part) for part in parts]
     if not strength:
         return parts
@@ -76,7 +76,7 @@ def move(parts, strength: float, mirror: bool, generator):
     theta[:, :, :3] = torch.linalg.matrix_exp(turn) * draw[:, None, 3:6].exp()
     theta[:, :, 3] = draw[:, 6:9] / 2
     stack = torch.cat(parts, 1)
-    field = affine_grid(theta.to(stack.device), list(stack.shape), align_corners=False)
+    field = affine_grid(send(theta, stack.device), list(stack.shape), align_corners=False)
     hull, share, tissue, target = grid_sample(stack, field, align_corners=False).split(1, 1)
     hull, brain = (hull > 0.5).float(), (share > 0.5).float()
     # As in prepare: the mean over what is brain, so that it does not fade at the rim.

@@ -3,7 +3,7 @@
 Needs torch, numpy and safetensors, nothing else.  What is trained is a
 :class:`refacebench.training.task.Task`; this module decides in which order it sees the
 data, keeps what validation liked best, and can be killed at any time: the next call with
-the same arguments goes on after the last finished epoch and ends in the same bytes.  What
+the same arguments goes on after the last epoch that was written and ends in the same bytes.  What
 it writes is in :mod:`refacebench.training.state` and :mod:`refacebench.training.outputs`.
 """
 
@@ -24,7 +24,7 @@ from refacebench import faces
 from refacebench.contracts import TrainingFailed
 from refacebench.training.outputs import sampled_epochs, write_samples
 from refacebench.training.seeds import keyed_seed
-from refacebench.training.state import STATE, Progress, load_state, plain, save_state
+from refacebench.training.state import STATE, Due, Progress, load_state, plain, save_state, size_of
 from refacebench.training.task import Schedule, Task
 
 #: Training has diverged when validation stays this much above its best ...
@@ -52,7 +52,8 @@ def fit(
     items : int
         Number of training items; steps get indices below it.
     out : str or Path
-        Folder for ``state.safetensors``.
+        Folder for ``state.safetensors``, written as :class:`refacebench.training.state.Due`
+        says.
     seed : int
         Of the order, the augmentation and dropout, each keyed by the epoch.
     fingerprint : mapping
@@ -82,7 +83,7 @@ def fit(
         progress = Progress()
         shutil.rmtree(out / faces.SAMPLES, ignore_errors=True)
     rates = {n: [float(g["lr"]) for g in o.param_groups] for n, o in task.optimisers.items()}
-    clock, before = time.monotonic(), progress.seconds
+    clock, before, due = time.monotonic(), progress.seconds, Due()
     while not progress.finished:
         epoch = progress.epoch + 1
         _set_rates(task, rates, schedule.rate(epoch))
@@ -104,9 +105,10 @@ def fit(
             write_samples(out / faces.SAMPLES, task, epoch)
         if progress.finished and not best:
             raise TrainingFailed(f"training gave no usable model: {progress.stopped}")
-        if validated or progress.finished:
+        if progress.finished or (validated and due.now(size_of(task))):
             _set_rates(task, rates, 1.0)
-            save_state(out / STATE, task, best, progress, mark)
+            with due.timed():
+                save_state(out / STATE, task, best, progress, mark)
     return best, progress
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from refacebench.training.norms import Dropout, InstanceNorm, instance_norm
+
 
 class Norm(nn.BatchNorm2d):
     """Batch normalisation, or the same with the statistics of each image.
@@ -29,7 +31,7 @@ class Norm(nn.BatchNorm2d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise (batch, channels, height, width)."""
         if self.per_image:
-            return functional.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+            return instance_norm(x, self.weight, self.bias, self.eps)
         return super().forward(x)
 
 
@@ -48,7 +50,7 @@ class _Level(nn.Module):
         else:
             up = nn.ConvTranspose2d(2 * inner, outer, 4, 2, 1, bias=False)
             layers = [nn.LeakyReLU(0.2), down, Norm(inner, per_image), below, nn.ReLU(), up]
-            layers += [Norm(outer, per_image)] + ([nn.Dropout(0.5)] if dropout else [])
+            layers += [Norm(outer, per_image)] + ([Dropout(0.5)] if dropout else [])
         self.layers = nn.Sequential(*layers)
         self.outermost = place == "outermost"
 
@@ -174,17 +176,11 @@ class _Residual(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        layers = [nn.Conv2d(width, width, 3, 1, 1), _instance_norm(width), nn.ReLU()]
-        self.layers = nn.Sequential(
-            *layers, nn.Conv2d(width, width, 3, 1, 1), _instance_norm(width)
-        )
+        layers = [nn.Conv2d(width, width, 3, 1, 1), InstanceNorm(width), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, width, 3, 1, 1), InstanceNorm(width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.layers(x)
-
-
-def _instance_norm(width: int) -> nn.Module:
-    return nn.InstanceNorm2d(width, affine=True)
 
 
 class ResNetGenerator(nn.Module):
@@ -207,13 +203,13 @@ class ResNetGenerator(nn.Module):
     def __init__(self, channels_in=1, channels_out=1, filters: int = 32, blocks: int = 9):
         super().__init__()
         f = filters
-        layers = [_Border(), nn.Conv2d(channels_in, f, 7), _instance_norm(f), nn.ReLU()]
+        layers = [_Border(), nn.Conv2d(channels_in, f, 7), InstanceNorm(f), nn.ReLU()]
         for width in (f, 2 * f):
-            layers += [nn.Conv2d(width, 2 * width, 3, 2, 1), _instance_norm(2 * width), nn.ReLU()]
+            layers += [nn.Conv2d(width, 2 * width, 3, 2, 1), InstanceNorm(2 * width), nn.ReLU()]
         layers += [_Residual(4 * f) for _ in range(blocks)]
         for width in (4 * f, 2 * f):
             layers += [nn.ConvTranspose2d(width, width // 2, 3, 2, 1, output_padding=1)]
-            layers += [_instance_norm(width // 2), nn.ReLU()]
+            layers += [InstanceNorm(width // 2), nn.ReLU()]
         self.net = nn.Sequential(*layers, _Border(), nn.Conv2d(f, channels_out, 7), nn.Tanh())
         self.apply(initialise)
 

@@ -33,7 +33,9 @@ class AdamP(torch.optim.Optimizer):
     without pickling.
     """
 
-    def __init__(self, params, lr: float = 1e-3, betas=(0.9, 0.999), eps=1e-8, delta=0.1):
+    def __init__(
+        self, params, lr: float | torch.Tensor = 1e-3, betas=(0.9, 0.999), eps=1e-8, delta=0.1
+    ):
         defaults = {"lr": lr, "betas": tuple(map(float, betas)), "eps": eps, "delta": delta}
         super().__init__(params, defaults)
 
@@ -56,6 +58,9 @@ class AdamP(torch.optim.Optimizer):
             state["step"] = torch.tensor(0.0)
             state["exp_avg"] = torch.zeros_like(weight)
             state["exp_avg_sq"] = torch.zeros_like(weight)
+        if weight.device.type == "cuda":
+            self._update_there(weight, gradient, state, group)
+            return
         state["step"] += 1
         count, (first, second) = float(state["step"]), group["betas"]
         state["exp_avg"].lerp_(gradient, 1 - first)
@@ -65,6 +70,20 @@ class AdamP(torch.optim.Optimizer):
         if weight.ndim > 1:
             move = project(weight, gradient, move, group["delta"], group["eps"])
         weight.add_(move, alpha=-group["lr"] / (1 - first**count))
+
+    def _update_there(self, weight, gradient, state: dict, group: dict) -> None:
+        """Do the same without a look at any value, for which the CPU would have to wait."""
+        # A state that was read from a file has its count on the CPU.
+        count = state["step"] = state["step"].to(weight.device)
+        count += 1
+        (first, second), eps = group["betas"], group["eps"]
+        state["exp_avg"].lerp_(gradient, 1 - first)
+        state["exp_avg_sq"].mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        spread = state["exp_avg_sq"].sqrt() / (1 - second**count).sqrt()
+        move = state["exp_avg"] / (spread + eps)
+        if weight.ndim > 1:
+            move = projected(weight, gradient, move, group["delta"], eps)
+        weight.sub_(move * (group["lr"] / (1 - first**count)))
 
 
 def project(weight, gradient, move, delta: float, eps: float) -> torch.Tensor:
@@ -80,6 +99,24 @@ def project(weight, gradient, move, delta: float, eps: float) -> torch.Tensor:
             m = move.reshape(rows, -1)
             return (m - unit * (unit * m).sum(dim=1, keepdim=True)).reshape(move.shape)
     return move
+
+
+def projected(weight, gradient, move, delta: float, eps: float) -> torch.Tensor:
+    """Do what :func:`project` does, without a look at any value."""
+    as_whole, by_filter = (
+        _without(weight, gradient, move, rows, delta, eps) for rows in (1, len(weight))
+    )
+    whole = torch.where(as_whole[0], as_whole[1], move)
+    return torch.where(by_filter[0], by_filter[1], whole)
+
+
+def _without(weight, gradient, move, rows: int, delta: float, eps: float):
+    """Return whether weights in so many rows are free of scale, and the step that this allows."""
+    w, g, m = (t.reshape(rows, -1) for t in (weight, gradient, move))
+    cosine = torch.nn.functional.cosine_similarity(g, w, dim=1, eps=eps).abs()
+    unit = w / (w.norm(dim=1, keepdim=True) + eps)
+    free = cosine.max() < delta / math.sqrt(w.shape[1])
+    return free, (m - unit * (unit * m).sum(dim=1, keepdim=True)).reshape(move.shape)
 
 
 def adam(network: nn.Module, rate: float, betas, device: torch.device, fused: bool = True):
@@ -100,7 +137,8 @@ def adam(network: nn.Module, rate: float, betas, device: torch.device, fused: bo
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move a running average of weights towards a network; buffers are copied."""
-    for mean, now in zip(average.parameters(), network.parameters(), strict=True):
-        mean.lerp_(now, 1.0 - decay)
-    for mine, its in zip(average.buffers(), network.buffers(), strict=True):
-        mine.copy_(its)
+    means, weights = tuple(average.parameters()), tuple(network.parameters())
+    torch._foreach_lerp_(means, weights, 1.0 - decay)
+    buffers = list(average.buffers())
+    if buffers:
+        torch._foreach_copy_(buffers, list(network.buffers()))

@@ -15,3 +15,13 @@ PRECISION = Option(
     choices=("auto", "bf16", "float32"),
 )
 DEVICE = Option("auto", "Where it computes; auto takes CUDA where there is one.")
+ACCELERATE = Option(
+    "auto",
+    "Whether memory order, optimiser and recorded steps are those that are fastest here.",
+    choices=("auto", "none"),
+)
+DETERMINISTIC = Option(
+    True,
+    "Whether the same training on the same kind of machine gives the same model, byte for byte; "
+    "false lets a GPU take its fastest kernels. A CPU always gives the same.",
+)

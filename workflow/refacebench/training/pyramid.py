@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import avg_pool3d
 
+from refacebench.training.devices import send
+
 
 def pool(x, factor: int):
     """Average blocks of ``factor``^3 voxels of (batch, channels, i, j, k).
@@ -39,7 +41,8 @@ def downsample(mask, factor: int, generator):
     if factor == 1:
         return mask
     chance = pool(mask, factor)
-    return (torch.rand(chance.shape, generator=generator).to(chance.device) < chance).to(mask.dtype)
+    draw = torch.rand(chance.shape, generator=generator)
+    return (send(draw, chance.device) < chance).to(mask.dtype)
 
 
 def pyramid(hull, brain, tissue, edges, generator) -> list:
@@ -88,7 +91,7 @@ def inputs(parts, generator_network, generator) -> dict:
         return [pool(volume, factor) for factor in factors]
 
     batch = {
-        "noise": noise.to(hull.device),
+        "noise": send(noise, hull.device),
         "gammas": pyramid(hull, brain, tissue, edges, generator),
         "tissue": at_scales(tissue),
         "outside": at_scales(1 - brain),

@@ -1,4 +1,4 @@
-"""A training step recorded once on a GPU and replayed."""
+"""Work on a GPU: a training step recorded once and replayed; two pieces of it side by side."""
 
 from __future__ import annotations
 
@@ -74,3 +74,38 @@ class Recorded:
     def _moments(self) -> list[torch.Tensor]:
         states = [s for o in self.optimisers.values() for s in o.state.values()]
         return [t for state in states for t in state.values() if torch.is_tensor(t)]
+
+
+def side_stream(device: torch.device, wanted: bool = True) -> torch.cuda.Stream | None:
+    """Return what :func:`beside` needs; None on the CPU or where it is not wanted."""
+    return torch.cuda.Stream(device) if wanted and device.type == "cuda" else None
+
+
+def beside(stream: torch.cuda.Stream | None, main: tuple, side: tuple) -> tuple:
+    """Return the results of two independent functions, on a GPU computed at the same time.
+
+    A network of a few images leaves most of a GPU idle.  The backward pass runs where the
+    forward pass did.
+
+    Parameters
+    ----------
+    stream : torch.cuda.Stream or None
+        Where the second one runs; None: after the first.
+    main, side : (callable, torch.Tensor, ...)
+        A function that returns one tensor, and what it is given.  The weights of a network
+        must be in one of them only, and always in the same.
+    """
+    first, second = main[0], side[0]
+    if stream is None:
+        return first(*main[1:]), second(*side[1:])
+    current = torch.cuda.current_stream()
+    stream.wait_stream(current)
+    with torch.cuda.stream(stream):
+        other = second(*side[1:])
+    one = first(*main[1:])
+    current.wait_stream(stream)
+    # Memory is given back where it was taken: not before the other stream is done with it.
+    for tensor in side[1:]:
+        tensor.record_stream(stream)
+    other.record_stream(current)
+    return one, other

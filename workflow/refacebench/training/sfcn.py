@@ -87,15 +87,20 @@ class AgeTask:
         self.options, self.device, self.precision = options, device, precision
         self.middles = torch.as_tensor(middles, dtype=torch.float32, device=device)
         labels = soft_labels(train[1], middles, options["sigma_years"])
-        self.volumes = torch.from_numpy(train[0])
-        self.labels = torch.as_tensor(labels, dtype=torch.float32)
+        volumes = torch.from_numpy(train[0])
+        self.volumes = volumes.to(devices.home(volumes.nbytes, torch.device(device)))
+        self.labels = torch.as_tensor(labels, dtype=torch.float32, device=self.volumes.device)
         self.held = held
 
+    def batch(self, items: torch.Tensor, generator: torch.Generator) -> list[torch.Tensor]:
+        """Return some scans, shifted and mirrored at random, and their labels."""
+        items = devices.send(items, self.volumes.device)
+        found = [devices.send(t[items], self.device) for t in (self.volumes, self.labels)]
+        return [augment(found[0][:, None].float(), self.options, generator), found[1]]
+
     def step(self, items: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Learn from some scans, shifted and mirrored at random."""
-        volumes = self.volumes[items][:, None].to(self.device).float()
-        volumes = augment(volumes, self.options, generator)
-        labels = self.labels[items].to(self.device)
+        """Learn from some scans."""
+        volumes, labels = self.batch(items, generator)
         network, optimiser = self.networks["network"], self.optimisers["network"]
         optimiser.zero_grad(set_to_none=True)
         with devices.autocast(self.device, self.precision):

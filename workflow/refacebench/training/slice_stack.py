@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from refacebench.training.devices import home
+from refacebench.training.devices import home, send
 from refacebench.training.slices import BYTES, Slices, selected
 
 
@@ -63,7 +63,7 @@ class SliceStack:
     def at(self, name: str, places: torch.Tensor) -> torch.Tensor:
         """Return ``source``, ``target`` or ``changed`` at places of the tensor, on the device."""
         data = getattr(self, name)
-        return data[places.to(data.device)].to(self.device)
+        return send(data[send(places, data.device)], self.device)
 
     def inputs(self, items: torch.Tensor) -> torch.Tensor:
         """Return network inputs, float32 (items, 3 or 4, rows, columns)."""
@@ -77,8 +77,7 @@ class SliceStack:
 
         Float32 (items, 3, rows, columns); a mask is 0 or 1.
         """
-        centres = self.centres[items]
-        return torch.stack([self.at(name, centres + step).float() for step in (-1, 0, 1)], 1)
+        return self.at(name, self.centres[items][:, None] + torch.tensor([-1, 0, 1])).float()
 
     def sources(self, items: torch.Tensor) -> torch.Tensor:
         """Return the defaced slices alone, float32 (items, 1, rows, columns)."""
@@ -112,7 +111,8 @@ def augment(x, y, m, strength: float, mirror: bool, generator: torch.Generator):
     """
     count = len(x)
     if mirror:
-        swap = (torch.rand(count, generator=generator) < 0.5).to(x.device)[:, None, None, None]
+        swap = torch.rand(count, generator=generator) < 0.5
+        swap = send(swap, x.device)[:, None, None, None]
         x, y, m = (_swapped(t, swap) for t in (x, y, m))
     if not strength:
         return x, y, m
@@ -122,7 +122,7 @@ def augment(x, y, m, strength: float, mirror: bool, generator: torch.Generator):
     theta[:, 0, 0], theta[:, 0, 1] = turn.cos() * (grow + wide).exp(), -turn.sin()
     theta[:, 1, 0], theta[:, 1, 1] = turn.sin(), turn.cos() * (grow - wide).exp()
     theta[:, :, 2] = draw[:, 3:5]
-    theta, gain = theta.to(x.device), gain.to(x.device)[:, None, None, None]
+    theta, gain = send(theta, x.device), send(gain, x.device)[:, None, None, None]
     field = functional.affine_grid(theta, list(x.shape), align_corners=False)
     # Air is -1: moved up by one, so that the zeros beyond the border are air.
     stack = torch.cat([x + 1, y + 1, m.float()], 1)

@@ -73,6 +73,8 @@ class SliceTask:
         self.method, self.data, self.held, self.options = method, train, held, options
         self.device, self.precision = device, precision
         self.fast = options["accelerate"] == "auto"
+        # A CPU is busy with one image.
+        self.joint = self.fast and device.type == "cuda"
         self.build()
         if options["average"]:
             self.networks["average"] = copy.deepcopy(self.networks[self.product])
@@ -86,10 +88,12 @@ class SliceTask:
 
     def place(self, network):
         """Put a network on the device, in the memory order that is fastest there."""
-        import torch
-
-        order = torch.channels_last if self.fast else torch.contiguous_format
+        order = devices.memory_order(self.options["accelerate"])
         return network.to(device=self.device, memory_format=order)
+
+    def ordered(self, images):
+        """Return images in the memory order of the networks."""
+        return images.contiguous(memory_format=devices.memory_order(self.options["accelerate"]))
 
     def adam(self, network, betas):
         """Return the optimiser of a network."""
@@ -162,9 +166,8 @@ def forward(model: SliceModel, *inputs):
     """Run a network without gradients, at the model's precision; float32 comes out."""
     import torch
 
-    first = inputs[0]
-    if model.options["accelerate"] == "auto":
-        first = first.contiguous(memory_format=torch.channels_last)
+    order = devices.memory_order(model.options["accelerate"])
+    first = inputs[0].contiguous(memory_format=order)
     with torch.no_grad(), devices.autocast(model.device, model.precision):
         return model.network(first, *inputs[1:]).float()
 

@@ -63,16 +63,13 @@ OPTIONS = {
     "epochs": Option(100, "Epochs at the full learning rate.", least=0),
     "decay_epochs": Option(100, "Epochs over which the learning rate falls to 0.", least=0),
     "steps_per_epoch": Option(0, "Steps an epoch; 0 for every slice once.", least=0),
-    "validate_every": Option(1, "Epochs between validations and checkpoints.", least=1),
+    "validate_every": Option(1, "Epochs between validations.", least=1),
     "augment": shared.AUGMENT,
     "average": shared.AVERAGE,
     "interpolation": shared.INTERPOLATION,
     "precision": shared.PRECISION,
-    "accelerate": Option(
-        "auto",
-        "Whether memory order, optimiser and recorded steps are those that are fastest here.",
-        choices=("auto", "none"),
-    ),
+    "accelerate": shared.ACCELERATE,
+    "deterministic": shared.DETERMINISTIC,
     "compile": Option(
         False,
         "Whether the networks are compiled; needs a C++ compiler (CPU) or Triton (CUDA).",
@@ -83,7 +80,7 @@ OPTIONS = {
 #: Options that a trained model is bound to, whatever the method.
 BOUND = ("plane", "size", "voxel_mm", "normalisation", "percentile")
 #: Options that only the application of a model heeds; a second config entry may change them.
-APPLIED = ("composite", "interpolation", "reface_batch", "device", "precision")
+APPLIED = ("composite", "interpolation", "reface_batch", "device", "precision", "deterministic")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +175,7 @@ class SliceMethod:
         _warn_if_cropped(data["changed_head_covered_min"], options)
         card["scale_ratio"] = _ratio(cuts)
         prepared = time.monotonic() - began
-        with devices.reproducible(device):
+        with devices.reproducible(device, options["deterministic"]):
             stack, held_stack = (make_stack(c, options, device) for c in (cuts, held))
             card["slices"] = {"train": len(stack), "validation": len(held_stack)}
             card["validation_baselines"] = baselines(cuts, held_stack)
@@ -199,7 +196,6 @@ class SliceMethod:
         ValueError
             If the model was trained with other options than these.
         """
-        import torch
         from safetensors.torch import load_file
 
         folder = Path(folder)
@@ -207,7 +203,7 @@ class SliceMethod:
         device = devices.choose_device(options["device"])
         network = self.network(options)
         network.load_state_dict(load_file(folder / "model.safetensors"))
-        order = torch.channels_last if options["accelerate"] == "auto" else torch.contiguous_format
+        order = devices.memory_order(options["accelerate"])
         network = network.to(device=device, memory_format=order).eval()
         precision = devices.choose_precision(options["precision"], device)
         return SliceModel(network, card["scale_ratio"], device, precision, dict(options))
@@ -236,7 +232,7 @@ class SliceMethod:
 
         if not changed.any():
             return np.asarray(volume.data, dtype=np.float32).copy()
-        with devices.reproducible(model.device):
+        with devices.reproducible(model.device, options["deterministic"]):
             scan = cut(volume, changed, None, options, model.ratio)
             which = "changed" if options["composite"] else "all"
             stack = make_stack([scan], options, model.device, which)

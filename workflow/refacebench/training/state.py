@@ -5,10 +5,12 @@ Writes and reads that file (safetensors, no code in it).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +20,11 @@ from refacebench import files
 from refacebench.training.task import Task
 
 STATE = "state.safetensors"
+#: A state up to this size is written after every validation.
+SMALL_BYTES = 16e6
+#: A larger one is written when training has gone on for this many times the time that writing
+#: the last one took, so that writing takes a twentieth of the time at most.
+TIMES_WRITING = 20.0
 
 
 @dataclass
@@ -47,6 +54,41 @@ def write_tensors(tensors: Mapping[str, torch.Tensor], path: Path, note: str = "
     # More than one header entry would be written in random order.
     with files.replacing(path) as part:
         save_file({k: plain(v) for k, v in tensors.items()}, part, {"note": note})
+
+
+class Due:
+    """Says when the next state is to be written; the first one is due at once.
+
+    Parameters
+    ----------
+    clock : callable
+        Returns seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self.clock = clock
+        self.writing, self.ended = 0.0, -math.inf
+
+    def now(self, size: float) -> bool:
+        """Tell whether a state of so many bytes is due."""
+        waited = self.clock() - self.ended
+        return size <= SMALL_BYTES or waited >= TIMES_WRITING * self.writing
+
+    @contextlib.contextmanager
+    def timed(self) -> Iterator[None]:
+        """Measure how long writing takes."""
+        began = self.clock()
+        yield
+        self.ended = self.clock()
+        self.writing = self.ended - began
+
+
+def size_of(task: Task) -> int:
+    """Return the bytes of a task's networks and optimisers."""
+    tensors = [t for net in task.networks.values() for t in net.state_dict().values()]
+    for optimiser in task.optimisers.values():
+        tensors += [t for entry in optimiser.state.values() for t in entry.values()]
+    return sum(t.nbytes for t in tensors if torch.is_tensor(t))
 
 
 def save_state(path: Path, task: Task, best: Mapping, progress: Progress, mark: str) -> None:

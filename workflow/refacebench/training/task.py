@@ -69,7 +69,8 @@ class Schedule:
     steps_per_epoch : int
         0 for every item once (a last incomplete batch is left out).
     validate_every : int
-        Epochs between validations and checkpoints; the last epoch always has one.
+        Epochs between validations; the last epoch always has one.  Only after a validation
+        is the state of a training written.
     """
 
     epochs: int

@@ -1,0 +1,158 @@
+"""``refacebench export``: the scans of one variant as a BIDS data set to give away."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from refacebench.cli import common
+from refacebench.release import dataset, scans
+from refacebench.statistics.attack_tables import main_rows
+
+DESCRIPTION = """Write the scans of one variant as a raw BIDS data set, under their own names.
+
+Comes after a run: it takes the images that snakemake made below results/, and only those on which
+the checks found neither a face left nor a brain cut. Images that lost their faces with the T1w scan
+(dataset option `carry`) come along.
+
+Sidecars stay as they are but for names, dates, comments and archive numbers, and say how the face
+was taken (DeidentificationMethod). participants.tsv and *_sessions.tsv keep numbers and a few short
+words; ages above 89 become 89; dates, remarks, free text and whatever is named like an identifier
+are left out (--keep and --drop overrule that). The README of the new folder lists it all.
+
+Nothing is written over: DIR must be new or empty. Look at the images before you share them: a check
+does not see everything."""
+EXAMPLES = """examples:
+  refacebench export --variant mask_face --to ../shared_bids
+  refacebench export --variant pydeface --to out --drop handedness --keep diagnosis
+  refacebench export --variant pydeface --to out --others link
+  refacebench export --variant quickshear --to out --accept failure_1
+
+""" + common.CODES.format(good="written", bad="written, but some scans were left out")
+
+
+def add(commands) -> None:
+    """Add the command to a parser's."""
+    parser = commands.add_parser(
+        "export",
+        help="a BIDS data set without faces, to give away",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--variant", required=True, help="defacer, or defacer+refacer")
+    parser.add_argument("--to", required=True, type=Path, metavar="DIR", help="new folder")
+    parser.add_argument("--dataset", default="", help="of the config, if it has several")
+    parser.add_argument("--results", default="results", type=Path, metavar="DIR", help="(results)")
+    parser.add_argument("--name", default="", help="of the data set, if it has none yet")
+    parser.add_argument(
+        "--accept", action="append", default=[], choices=sorted(scans.WORDS), metavar="VERDICT",
+        help=f"give these away too: {', '.join(sorted(scans.WORDS))}; may be given again",
+    )  # fmt: skip
+    parser.add_argument(
+        "--others", choices=dataset.OTHERS, default="leave",
+        help="images of other kinds (func, dwi...), from which nobody took a face (leave)",
+    )  # fmt: skip
+    parser.add_argument("--keep", nargs="+", default=[], metavar="COLUMN", help="keep as they are")
+    parser.add_argument("--drop", nargs="+", default=[], metavar="COLUMN", help="leave out")
+    parser.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Write the data set and say what it holds."""
+    if given.to.exists() and (not given.to.is_dir() or any(given.to.iterdir())):
+        raise common.Refused(f"{given.to} is there already and not empty; name a new folder")
+    name = given.dataset or _only_dataset(given.results)
+    try:
+        images, left_out = scans.choose(
+            given.results, name, given.variant, {*scans.ACCEPTED, *given.accept}
+        )
+    except scans.Nothing as reason:
+        raise common.Refused(str(reason)) from None
+    if not images:
+        raise common.Refused(
+            f"no scan of '{given.variant}' may be given away. The first reason: "
+            f"{left_out[0].scan}: {left_out[0].reason}"
+            if left_out
+            else f"'{given.variant}' has no scans"
+        )
+    numbered = dataset.sessions_without_dates(images)
+    wishes = dataset.Wishes(
+        given.name or name,
+        given.variant,
+        _lower(given.keep),
+        _lower(given.drop),
+        given.others,
+        lambda participant, session: (participant, numbered.get((participant, session), session)),
+    )
+    try:
+        written = dataset.write(images, left_out, given.to, wishes)
+    except (OSError, ValueError) as reason:
+        raise common.Refused(f"nothing was written to {given.to}: {reason}") from None
+    for line in told(given, name, written, left_out, bool(numbered)):
+        print(line)
+    return common.BAD if left_out else common.GOOD
+
+
+def _lower(names: list[str]) -> set[str]:
+    return {name.lower() for name in names}
+
+
+def _only_dataset(results: Path) -> str:
+    found = sorted({p.name for stage in ("deface", "reface") for p in results.glob(f"{stage}/*")})
+    if len(found) != 1:
+        what = f"name one with --dataset: {', '.join(found)}" if found else "run snakemake first"
+        raise common.Refused(f"{results}/ has {len(found) or 'no'} datasets; {what}")
+    return found[0]
+
+
+def told(
+    given: argparse.Namespace,
+    name: str,
+    written: dataset.Written,
+    left_out: list[scans.LeftOut],
+    numbered: bool,
+) -> list[str]:
+    """Return what the user reads at the end."""
+    lines = [
+        "",
+        f"{written.images} images of {written.participants} participants are in {given.to}.",
+    ]
+    if left_out:
+        lines.append(f"{len(left_out)} were left out:")
+        lines += [f"  {one.scan}: {one.reason}" for one in left_out]
+    lines += [
+        f"Left out of the tables: {key}: {why}" for key, why in written.columns_left_out.items()
+    ]
+    lines += written.notes
+    if numbered:
+        lines.append("Sessions were named by dates; they are numbered instead, in their order.")
+    if written.alone:
+        lines.append(
+            f"{written.alone} participants are the only ones of their age, sex and site (as far as "
+            "the tables have these): whoever knows that much of a person finds the row. Consider "
+            "--drop."
+        )
+    lines += _attack(given.results / "tables" / name / "tradeoff.tsv", given.variant)
+    if written.other_files:
+        lines.append(f"{written.other_files} files of other kinds still show what they showed.")
+    lines.append(
+        "Read README, CHANGES and dataset_description.json for names before you share the folder, "
+        "look at the images, and run the bids-validator on it."
+    )
+    return lines
+
+
+def _attack(table: Path, variant: str) -> list[str]:
+    """Return a warning where an attack does better than chance, or where nobody tried one."""
+    rows = main_rows(pd.read_csv(table, sep="\t")) if table.is_file() else pd.DataFrame()
+    if "beaten" not in rows or variant not in set(rows["variant"]):
+        return [f"How well people are recognised after {variant} was not measured in this run."]
+    if not (rows["beaten"] == 1)[rows["variant"] == variant].any():
+        return []
+    return [
+        f"Warning: after {variant} an attack still recognises people better than by chance (see "
+        "report.html). Share these data with registered users only, if at all."
+    ]
