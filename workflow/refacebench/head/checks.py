@@ -240,6 +240,7 @@ def check_head(volume: Volume, limits: Mapping, used: Usable | None = None) -> f
         head = masks.head_mask(small)
     except ValueError as error:
         raise Unfit(f"not a head: {error}") from None
+    _check_polarity(small)
     litres = float(head.sum()) * small.voxel_ml / 1000.0
     low, high = limits["head_litres"]
     if not low <= litres <= high:
@@ -257,6 +258,23 @@ def check_head(volume: Volume, limits: Mapping, used: Usable | None = None) -> f
             f"{limits['min_structure']:g}; checks: min_structure), a phantom?"
         )
     return 1000.0 * litres
+
+
+def _check_polarity(small: Volume) -> None:
+    """Refuse an image whose border is evenly brighter than its middle."""
+    border = np.ones(small.shape, bool)
+    border[1:-1, 1:-1, 1:-1] = False
+    middle = tuple(slice(n // 3, n - n // 3) for n in small.shape)
+    around, inside = np.median(small.data[border]), np.median(small.data[middle])
+    uneven = np.median(np.abs(small.data[border] - around))
+    low, high = np.percentile(small.data, [1, 99])
+    spread = high - low
+    brightest = high - around < 0.25 * spread
+    if around - inside > 0.25 * spread and uneven < 0.1 * spread and brightest:
+        raise Unfit(
+            f"not a head: what lies around it is brighter ({around:.3g}) than what lies inside "
+            f"({inside:.3g}); is the image inverted?"
+        )
 
 
 def _check_numbers(
@@ -289,10 +307,9 @@ def _check_surroundings(small: Volume, head: np.ndarray, limits: Mapping) -> Non
     inside = float(np.median(small.data[head]))
     outside = float(np.median(small.data[~head])) if not head.all() else inside
     if not outside < limits["max_air"] * inside:
-        inverted = "; is the image inverted?" if outside > 1.5 * inside else ""
         raise Unfit(
             f"not a head: no air around it, or only noise (air has {outside:.3g}, the head "
-            f"{inside:.3g}{inverted}; checks: max_air)"
+            f"{inside:.3g}; checks: max_air)"
         )
     for axis in range(3):
         others = tuple(a for a in range(3) if a != axis)

@@ -24,6 +24,7 @@ from refacebench.head import (
     matrices,
     pose,
     registration,
+    turns,
     values,
 )
 from refacebench.image import nifti
@@ -153,7 +154,7 @@ def examine(volume: Volume, limits: Mapping[str, Any] | None = None) -> dict[str
         head = masks.head_mask(volume)
         brain = extraction.brain_mask(volume)
     except ValueError as error:
-        raise ScanExcluded(str(error)) from None
+        raise ScanExcluded(_why(volume, error)) from None
     own = brain_limits(limits)
     check_brain_ml(float(brain.sum()) * volume.voxel_ml, own["brain_ml"])
     check_field(volume, brain, own["brain_cut"])
@@ -161,7 +162,7 @@ def examine(volume: Volume, limits: Mapping[str, Any] | None = None) -> dict[str
     try:
         matrix = register(volume, head, brain)
     except ValueError as error:
-        raise ScanExcluded(str(error)) from None
+        raise ScanExcluded(_why(volume, error)) from None
     return {
         "brain": brain,
         "head": head,
@@ -169,6 +170,12 @@ def examine(volume: Volume, limits: Mapping[str, Any] | None = None) -> dict[str
         "face": face_parts.face_region(volume, head, matrix),
         "present": face_parts.face_present(volume, head, matrix),
     }
+
+
+def _why(volume: Volume, error: ValueError) -> str:
+    """Return why a scan is given up: how the head lies, where that is the reason."""
+    turned = turns.explanation(volume)
+    return f"{turned} (as its header has it: {error})" if turned else str(error)
 
 
 def check_brain_ml(brain_ml: float, limits: Sequence[float]) -> None:
