@@ -141,3 +141,10 @@ def test_the_examples_are_formatted(tmp_path):
             [*ruff, *command, *config, str(tmp_path)], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_validation_has_a_line_in_their_index():
+    folder = ROOT / "docs" / "validation"
+    index = (folder / "README.md").read_text()
+    listed = re.findall(r"^\| `([a-z_]+\.md)` \|", index, re.MULTILINE)
+    assert sorted(listed) == sorted({p.name for p in folder.glob("*.md")} - {"README.md"})

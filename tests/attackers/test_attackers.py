@@ -248,7 +248,19 @@ def test_the_average_face_is_told_from_the_true_one(cohort, tmp_path):
     face, brow = (
         np.nanmean(blank["changed_mm"][rows, 28:36]) for rows in (slice(38, 44), slice(10, 20))
     )
-    assert face > 10 > 0.5 > brow
+    assert 10 >= face > 5 > 0.5 > brow, "nothing is farther away than the cap"
+    assert blank["cap_mm"] == 10.0
+
+
+def test_the_map_of_distances_and_their_mean_are_one_thing(cohort, tmp_path):
+    """By pixel and as a mean over the face: registered, capped, missing surface at the cap."""
+    found = run("surface", cohort, tmp_path, "faceless")
+    size = len(found["changed_mm"])
+    face = surface.face_pixels(size, 250 / size) & np.isfinite(found["changed_mm"])
+    assert found["changed_mm"][face].mean() == pytest.approx(
+        found["query_true_mm"].mean(), rel=0.02
+    )
+    assert np.nanmax(found["changed_mm"]) <= found["cap_mm"]
 
 
 def test_an_outline_is_the_same_after_a_shift_and_not_after_growth():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from drawing import marks, row_labels
-from refacebench.plot import overlap
+from refacebench.plot import dots, overlap, volumes
+from refacebench.results import brainage
 from refacebench.statistics.criteria import Criteria
 
 SETTINGS = Criteria(n_boot=50)
@@ -79,3 +80,44 @@ def test_poor_and_good_overlap_share_an_axis_that_is_stretched_near_one(cohort, 
 def test_no_row_of_the_named_segmenter_is_an_error(cohort, look):
     with pytest.raises(ValueError, match="no rows of segmenter 'other'"):
         overlap.draw(cohort[1]["overlap"], look, segmenter="other")
+
+
+def test_one_row_far_out_is_written_at_the_edge_and_stretches_no_axis(cohort, look):
+    """As skull stripping does to volumes: all others would be one heap at zero."""
+    table = cohort[1]["volumes"].copy()
+    mine = (table["variant"] == "quickshear") & (table["region"] == "csf")
+    table.loc[mine, ["median_change_pct", "low", "high"]] = [-60.0, -66.0, -50.0]
+    before = volumes.draw_globals(cohort[1]["volumes"], look)
+    after = volumes.draw_globals(table, look)
+    last = after.axes[3]
+    assert "-60.0 [-66.0, -50.0]" in [t.get_text() for t in last.texts]
+    arrows = [line for line in last.lines if line.get_marker() == "<"]
+    assert len(arrows) == 1
+    assert last.get_xlim()[0] > -20
+    assert -60.0 not in marks(last, "o")
+    assert not [line for axes in before.axes for line in axes.lines if line.get_marker() in "<>"]
+
+
+def test_marks_at_the_end_of_an_axis_are_whole(cohort, look):
+    """A mark at zero or one is not cut in half by the panel's edge."""
+    figure = brainage.draw(cohort[1]["brainage"], look)
+    drawn = [line for axes in figure.axes for line in axes.lines if line.get_marker() in ("o", "D")]
+    assert drawn
+    assert not any(line.get_clip_on() for line in drawn)
+
+
+@pytest.mark.parametrize(
+    ("rows", "far"),
+    [
+        ({"a": 1.0, "b": -1.2, "c": 30.0}, ["c"]),
+        ({"a": 1.0, "b": -1.2, "c": 30.0, "d": -29.0}, ["c", "d"]),
+        ({"a": 1.0, "b": 4.5, "c": 19.0}, ["c"]),
+        ({"a": 1.0, "b": 3.0, "c": 11.0}, []),
+        ({"a": 0.0, "b": 0.0, "c": 5.0}, []),
+        ({"a": 30.0, "b": np.nan, "c": 1.0}, ["a"]),
+        ({"a": 30.0, "b": 29.0, "c": 1.0}, []),
+        ({"a": 3.0}, []),
+    ],
+)
+def test_who_lies_far_out(rows, far):
+    assert dots.far_out({name: (v, v, v) for name, v in rows.items()}) == far

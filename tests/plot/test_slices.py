@@ -138,3 +138,15 @@ def test_slices_on_another_grid_are_an_error(what):
 
 def test_variants_of_the_factory_are_all_known_to_the_look(look):
     assert set(look.order) == set(VARIANTS)
+
+
+def test_groups_share_rows_so_that_no_half_of_the_figure_is_empty():
+    names = ["original", "null", "a", "a+m", "b", "c", "d"]
+    rows = slices._grid(names)
+    assert [name for row in rows for name in row] == names
+    cells = len(rows) * max(map(len, rows))
+    assert cells - len(names) <= len(rows), "one empty place a row at most"
+    for row in rows:  # a defacer and what was refaced from it stand together
+        assert ("a" in row) == ("a+m" in row)
+    wide = slices._grid(["original", "a", "a+k", "a+l", "a+m"])
+    assert ["a", "a+k", "a+l", "a+m"] in wide

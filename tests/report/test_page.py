@@ -13,6 +13,7 @@ from refacebench.faces import HIDDEN, SHOWN
 from refacebench.plot import style
 from refacebench.report import page as page_module
 from refacebench.report.page import build
+from refacebench.report.summary import reminder, summary_lines
 from refacebench.results import catalogue
 from refacebench.results import slices as slices_result
 from refacebench.results.result import View
@@ -50,7 +51,8 @@ def test_page_stands_alone_and_is_well_formed(tables, png):
     html = build(context(tables, {"overlap": png("o"), "quality": png("q")}))
     page = Page(html)
     for tag, attributes in page.tags:
-        assert tag not in ("script", "link", "iframe", "object")
+        assert tag not in ("link", "iframe", "object")
+        assert tag != "script" or not attributes  # its own text, nothing fetched
         for name in ("src", "href"):
             value = attributes.get(name, "#")
             assert value.startswith(("data:image/png;base64,", "#", "tables/demo/")), value
@@ -96,7 +98,7 @@ def test_text_from_outside_is_escaped(tables):
     flow = tables["flow"].copy()
     flow.loc[flow["status"] == "failed", "reason"] = "<script>alert(1)</script>"
     html = build(context({**tables, "flow": flow}))
-    assert "<script>" not in html
+    assert "<script>alert" not in html
     assert "&lt;script&gt;alert(1)" in html
 
 
@@ -228,3 +230,13 @@ def test_too_large_a_page_is_refused(tables, monkeypatch):
     monkeypatch.setattr(page_module, "MOST_BYTES", 1000)
     with pytest.raises(ValueError, match="one report for each dataset"):
         build(context(tables))
+
+
+def test_no_sentence_stands_twice_in_the_text_around_the_tables(tables):
+    """What is worth saying is said once; banners and headings of several data sets apart."""
+    text = " ".join(" ".join(Page(build(context(tables))).text).split())
+    assert text.count(reminder(tables)) == 1
+    measured = {**tables, "privacy": pd.DataFrame({"variant": ["a"], "rank1": [0.5]})}
+    assert reminder(measured) != reminder(tables)
+    lines = summary_lines(tables, SETTINGS)
+    assert lines[-1].endswith(reminder(tables)), "the text file has nothing beside its lines"

@@ -7,7 +7,7 @@ import pytest
 from drawing import marks
 from factories import TABLE_COLUMNS
 from refacebench.plot import curves, dots, overlap, style, volumes
-from refacebench.results import brainage, catalogue, quality, runtime, similarity
+from refacebench.results import brainage, catalogue, privacy_curves, quality, runtime, similarity
 from refacebench.results.result import View
 from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import TIMED
@@ -147,3 +147,60 @@ def test_rows_of_one_defacer_stand_together():
 def shown(figure):
     """Return the images of a figure, in order, as drawn (rows upwards)."""
     return [axes.images[0].get_array().data for axes in figure.axes if axes.images]
+
+
+def hatched(figure):
+    """Return the widths of hatched bars by the middle of their row."""
+    return {
+        round(patch.get_y() + patch.get_height() / 2, 3): patch.get_width()
+        for patch in figure.axes[0].patches
+        if patch.get_hatch()
+    }
+
+
+def test_what_the_check_cannot_see_is_hatched(cohort, look):
+    """By the true labels; the part of a bar that is no success stays as it is."""
+    table = cohort[1]["quality"]
+    row = table.set_index("variant").loc["pydeface"]
+    assert row["success"] >= 3
+    figure = quality.draw(table, look, unseen={"pydeface": 3})
+    places = dots.positions([v for v in look.order if v in set(table["variant"]) - {"null"}])
+    assert hatched(figure) == {places["pydeface"]: pytest.approx(100 * 3 / row["n"])}
+    assert quality.UNSEEN in [t.get_text() for t in figure.legends[0].get_texts()]
+    plain = quality.draw(table, look)
+    assert not hatched(plain)
+    assert quality.UNSEEN not in [t.get_text() for t in plain.legends[0].get_texts()]
+
+
+def test_skull_stripping_is_blind_to_itself_even_without_true_labels():
+    row = {"variant": "skull_strip", "engine": "native", "n": 5, "n_brain": 5, "brain_unchanged": 5}
+    found = pd.DataFrame([row, row | {"variant": "pydeface"}])
+    assert quality.unseen({"quality": found}) == {"skull_strip": 5}
+    counts = dict.fromkeys(("true_positive", "true_negative", "false_positive"), 0)
+    missed = pd.DataFrame(
+        [{"made_by": "pydeface", "failure": "failure_2", "false_negative": 2, **counts}]
+    )
+    told = quality.unseen({"quality": found, "verdict_agreement": missed})
+    assert told["pydeface"] == 2
+
+
+def test_many_curves_have_no_bands_and_each_figure_its_own_caption():
+    rows = pd.DataFrame(
+        [
+            {"variant": v, "attacker": "x", "setting": "other_session", "curve": curve, "x": x,
+             "y": x, "low": x / 2, "high": (1 + x) / 2, "band_low": np.nan, "band_high": np.nan}
+            for v in ("a", "b", "c", "d") for curve in ("top_alpha", "roc") for x in (0.0, 0.5, 1.0)
+        ]
+    )  # fmt: skip
+    look = style.look_of({"t": rows})
+    for count in (3, 4):
+        some = rows[rows["variant"].isin(list("abcd")[:count])]
+        axes = privacy_curves.draw(some, look, setting="other_session").axes[0]
+        assert len(axes.collections) == (count if count <= privacy_curves.MOST_BANDS else 0)
+        view = View({"privacy_curves": some}, SETTINGS)
+        curves_, roc = privacy_curves.caption(view), privacy_curves.caption_roc(view)
+        assert curves_ != roc
+        assert ("Bands:" in curves_) == (count == 3)
+        assert all("not adjusted for many comparisons" in text for text in (curves_, roc))
+        assert "ROC" in roc
+        assert "ROC" not in curves_

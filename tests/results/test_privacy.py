@@ -1,6 +1,8 @@
 """Tables and figures of attacks, and what the page says of them."""
 
 import json
+import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,8 +16,10 @@ from attacks import (
     by_rank,
     controlled,
     kinds,
+    make,
     rates_table,
     resplit_scores,
+    scans,
 )
 from factories import ATTACK_COLUMNS, draw_attacks
 from reading import caption
@@ -32,6 +36,7 @@ from refacebench.results.privacy_galleries import compute as privacy_galleries_t
 from refacebench.results.privacy_likeness import compute as privacy_likeness_table
 from refacebench.results.privacy_warnings import compute as privacy_warnings_table
 from refacebench.results.privacy_warnings import warning_lines
+from refacebench.results.result import View
 from refacebench.results.tradeoff import compute as tradeoff_table
 from refacebench.statistics import comparisons
 from refacebench.statistics.attacks import evaluate, evaluate_all
@@ -177,9 +182,35 @@ def test_the_map_shows_the_distance_of_each_variant():
     depth = np.full((8, 8), np.nan)
     depth[2:6, 2:6] = 3.0
     distance = np.where(np.isfinite(depth), 4.0, np.nan)
-    maps = {"a": {"distance_mm": distance, "depth": depth}}
+    maps = {"a": {"distance_mm": distance, "depth": depth, "true_mm": 3.5, "cap_mm": 5.0}}
     figure = privacy_map.draw(maps, style.look_of({"t": pd.DataFrame({"variant": ["a"]})}))
-    assert "mean 4.0 mm" in figure.axes[0].get_title()
+    assert "mean 3.5 mm" in figure.axes[0].get_title(), "the number of the table of distances"
+    assert figure.axes[0].images[1].get_clim() == (0.0, 5.0)
+
+
+def test_the_map_says_the_number_of_the_table_of_distances():
+    query = scans(6, 1)
+    extra = {
+        "query_true_mm": np.array([1.0, 1, 1, 1, 2, np.nan]),
+        "query_average_mm": np.array([2.0, 2, 2, 2, 1, 2]),
+        "changed_mm": np.full((4, 4), 7.0),
+        "changed_n": np.full((4, 4), 6),
+        "average_depth": np.zeros((4, 4)),
+        "cap_mm": np.float64(8.0),
+    }
+    found = [make(np.ones((6, 6)), query, extra=extra)]
+    row = (
+        catalogue.find("privacy_likeness")
+        .compute(SimpleNamespace(more=found, criteria=SETTINGS), {})
+        .iloc[0]
+    )
+    maps = privacy_map.surface_maps(found, "public")
+    assert float(maps["a"]["true_mm"]) == pytest.approx(row["true_mm"])
+    assert f"mean {row['true_mm']:.1f} mm" in privacy_map.map_words(maps["a"])
+    tables = {"privacy_likeness": pd.DataFrame([row])}
+    told = catalogue.caption("privacy_likeness", View(tables))
+    for text in (privacy_map.caption(View(tables)), told):
+        assert "more than 8 mm and missing surface count as 8 mm" in text
 
 
 def test_the_summary_and_the_reminder_say_what_was_measured(cohort):
@@ -226,6 +257,10 @@ def test_captions_are_sentences(cohort):
         assert text.endswith("."), name
         assert "nan" not in text.split(), name
         assert "  " not in text, name
+        columns = {c for r in catalogue.everything() for c in r.columns if "_" in c}
+        assert not columns & set(re.findall(r"\w+", text)), name
+        if "nterval" in text:
+            assert re.search("(not )?adjusted|allow(ing)? for", text), name
 
 
 @pytest.mark.parametrize(

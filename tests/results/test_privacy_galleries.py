@@ -189,6 +189,6 @@ def test_attacks_made_before_know_their_people_from_the_manifests(tmp_path):
     assert row["swapped_within"] == "site, sex"
     assert set(tables["privacy"]["attacker"]) == {"x"}, "the control is no attacker"
     view = View(tables, SETTINGS, look=style.look_of(tables))
-    assert "choice_unmatched: distractors from everybody" in catalogue.find("privacy").said(view)
+    assert "of the same site, sex and age band" in catalogue.find("privacy").said(view)
     assert "; all " in str(catalogue.find("privacy").printed(view))
     assert RESULT.job == ATTACKS

@@ -272,11 +272,12 @@ def test_a_missing_face_is_not_drawn_as_an_unchanged_one():
     distance[4:6, 2:6] = np.nan
     seen = np.isfinite(distance).astype(float)
     seen[1, 1] = 0.2  # most scans have lost it, though some give a distance
-    moved = {"distance_mm": np.where(np.isfinite(depth), 2.0, np.nan), "depth": depth}
-    maps = {"a": {"distance_mm": distance, "depth": depth, "seen": seen}, "b": moved}
+    whole = {"depth": depth, "true_mm": 3.0, "cap_mm": 10.0}
+    moved = whole | {"distance_mm": np.where(np.isfinite(depth), 2.0, np.nan), "true_mm": 2.0}
+    maps = {"a": whole | {"distance_mm": distance, "seen": seen}, "b": moved}
     figure = privacy_map.draw(maps, style.look_of({"t": pd.DataFrame({"variant": ["a", "b"]})}))
     assert privacy_map.is_lost(maps["a"]).sum() == 9
-    assert "mean 0.0 mm, 25 % missing" in figure.axes[0].get_title()
+    assert "mean 3.0 mm, 25 % missing" in figure.axes[0].get_title()
     assert "missing" not in figure.axes[1].get_title()
     image = figure.axes[0].images[-1]
     colours = image.cmap(image.norm(image.get_array()))

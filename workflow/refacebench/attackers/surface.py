@@ -13,10 +13,13 @@ et al. 2025 (is a rebuilt face closer to the true one than an average face is?):
     Distance of the query to its own scan's original.
 ``query_average_mm`` (queries,)
     Distance to that original of the average face of all *other* participants.
-``changed_mm``, ``changed_n`` (pixels, pixels)
-    Mean over the queries of the distance between the variant's surface and
-    its own original's, by pixel of the frontal view (no registration: same
-    camera; NaN where no query has both surfaces), and the number of queries.
+``changed_mm`` (pixels, pixels)
+    The same distance by pixel of the frontal view, mean over the queries: registered, and
+    ``cap_mm`` where it is larger or the query has no surface; NaN where no original has one.
+``changed_n`` (pixels, pixels)
+    Number of queries of which both the variant and its own original have a surface there.
+``cap_mm``
+    The option of that name.
 ``average_depth`` (pixels, pixels)
     Depth map of the average face of the gallery (mm, NaN off the head).
 """
@@ -30,7 +33,7 @@ import numpy as np
 from refacebench.contracts import Attacker, Context, Enrolled, Option, Scores, Subject
 from refacebench.head import camera, surface
 
-VERSION = "1"
+VERSION = "2"
 OPTIONS = {
     "rounds": Option(8, "Rounds of registration.", least=0),
     "trim": Option(
@@ -119,13 +122,28 @@ def compare(
         along the target's normal; ``cap_mm`` where the query has no surface.
         NaN for a target without a face.
     """
-    pose = _register(depth, targets, slopes, pixel_mm, options)
-    gaps = _gaps(depth, targets, slopes, pose, pixel_mm)
+    gaps = capped(depth, targets, slopes, pixel_mm, options)
     face = face_pixels(len(depth), pixel_mm) & np.isfinite(slopes[..., 2])
-    gaps = np.where(np.isfinite(gaps), np.minimum(gaps, options["cap_mm"]), options["cap_mm"])
     count = face.sum(axis=(1, 2))
     total = np.where(face, gaps, 0).sum(axis=(1, 2))
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def capped(
+    depth: np.ndarray, targets: np.ndarray, slopes: np.ndarray, pixel_mm: float, options: Mapping
+) -> np.ndarray:
+    """Register one depth map to several and return the distance in each of their pixels, in mm.
+
+    Parameters as for :func:`compare`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, p, p); no more than ``cap_mm``, and that where there is no surface.
+    """
+    pose = _register(depth, targets, slopes, pixel_mm, options)
+    gaps = _gaps(depth, targets, slopes, pose, pixel_mm)
+    return np.where(np.isfinite(gaps), np.minimum(gaps, options["cap_mm"]), options["cap_mm"])
 
 
 def _places(depth: np.ndarray, pixel_mm: float, stride: int = 1):
@@ -239,15 +257,21 @@ def _extra(queries, gallery, distance, slopes, pixel_mm, options) -> dict[str, n
             target = slice(own[number], own[number] + 1)
             face = average_depth(depth[others], gallery.participant[others])
             average[number] = compare(face, depth[target], slopes[target], pixel_mm, options)[0]
-    gaps = np.abs((asked[known] - depth[own[known]]) * slopes[own[known]][..., 2])
-    seen = np.isfinite(gaps)
-    count = seen.sum(axis=0)
-    total = np.where(seen, gaps, 0).sum(axis=0)
+    total, surfaces = np.zeros(depth.shape[1:]), np.zeros(depth.shape[1:], dtype=int)
+    for number in known:
+        target = slice(own[number], own[number] + 1)
+        gap = capped(asked[number], depth[target], slopes[target], pixel_mm, options)[0]
+        there = np.isfinite(slopes[own[number]][..., 2])
+        total += np.where(there, gap, 0.0)
+        surfaces += there
+    changed = np.where(surfaces > 0, total / np.maximum(surfaces, 1), np.nan)
+    both = np.isfinite(asked[known]) & np.isfinite(depth[own[known]])
     return {
         "query_true_mm": true,
         "query_average_mm": average,
-        "changed_mm": np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32),
-        "changed_n": count.astype(np.int32),
+        "changed_mm": changed.astype(np.float32),
+        "changed_n": both.sum(axis=0).astype(np.int32),
+        "cap_mm": np.float64(options["cap_mm"]),
         "average_depth": average_depth(depth, gallery.participant),
     }
 

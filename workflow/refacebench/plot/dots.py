@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from refacebench.plot.numbers import number
 from refacebench.plot.style import BAND, CONTROL_LABELS, FAINT, INK, WIDTH, Look, new_figure
 from refacebench.statistics.unavailable import present
 from refacebench.vocabulary import split_variant
@@ -71,7 +72,58 @@ def interval(axes, y: float, look: Look, variant: str, value, low, high, *,
         axes.plot([low, high], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt", zorder=3)
     axes.plot([value], [y], marker=look.mark(variant), markersize=size, color=colour,
               markerfacecolor=colour if filled else "white", markeredgewidth=1.4,
-              linestyle="none", zorder=4)  # fmt: skip
+              linestyle="none", zorder=4, clip_on=False)  # fmt: skip
+
+
+#: A row that reaches this many times as far from zero as all others is drawn at the edge.
+FAR = 4.0
+
+
+def far_out(rows: Mapping[str, Sequence[float]]) -> list[str]:
+    """Return the rows that reach so much farther from zero that the others would be one heap.
+
+    Parameters
+    ----------
+    rows : mapping of str to sequence of float
+        Value, low and high by variant; missing ones are NaN.
+
+    Returns
+    -------
+    list of str
+        At most half of the rows: else they are no exception.
+
+    >>> far_out({"a": (0.1, -0.2, 0.3), "b": (-0.2, -0.4, 0.1), "c": (8.0, 5.0, 9.0)})
+    ['c']
+    >>> far_out({"a": (1.0, 0.5, 2.0), "b": (3.0, 1.0, 6.0), "c": (8.0, 5.0, 9.0)})
+    []
+    """
+    reach = {
+        name: max(abs(v) for v in values if np.isfinite(v))
+        for name, values in rows.items()
+        if np.isfinite(values[0])
+    }
+    order = sorted(reach, key=lambda name: reach[name], reverse=True)
+    for count in range(len(order) // 2, 0, -1):
+        near, far = reach[order[count]], reach[order[count - 1]]
+        if far > FAR * near > 0:
+            return [name for name in rows if name in order[:count]]
+    return []
+
+
+def at_the_edge(axes, y: float, look: Look, variant: str, value, low, high, *,
+                signed: bool = True) -> None:  # fmt: skip
+    """Write a value that lies beyond a panel, with its interval and an arrow towards it."""
+    right = value > 0
+    ends = (
+        f" [{number(low, 1)}, {number(high, 1)}]" if np.isfinite(low) and np.isfinite(high) else ""
+    )
+    place = axes.get_yaxis_transform()
+    axes.plot([0.985 if right else 0.015], [y], marker=">" if right else "<", markersize=6.5,
+              color=look.colour(variant), linestyle="none", transform=place, zorder=4,
+              clip_on=False)  # fmt: skip
+    axes.text(0.955 if right else 0.045, y, number(value, 1, signed) + ends, fontsize=7, color=INK,
+              va="center", ha="right" if right else "left", transform=place, zorder=6,
+              bbox={"facecolor": "white", "linewidth": 0, "pad": 0.8})  # fmt: skip
 
 
 def scans(axes, y: float, values: np.ndarray, colour: str, spread: float = 0.26) -> None:
@@ -84,7 +136,8 @@ def scans(axes, y: float, values: np.ndarray, colour: str, spread: float = 0.26)
     # A fixed low-discrepancy sequence in place of random jitter: the same bytes every time.
     golden = (np.arange(1, len(values) + 1) * 0.6180339887) % 1.0
     axes.plot(values, y + (golden - 0.5) * 2 * spread, linestyle="none", marker="o",
-              markersize=2.6, color=colour, alpha=0.45, markeredgewidth=0, zorder=2)  # fmt: skip
+              markersize=2.6, color=colour, alpha=0.45, markeredgewidth=0, zorder=2,
+              clip_on=False)  # fmt: skip
 
 
 def counts(axes, places: Mapping[str, float], table: pd.DataFrame) -> None:

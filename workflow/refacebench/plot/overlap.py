@@ -106,8 +106,11 @@ def _ticks(axes, stretched: bool) -> None:
         axes.set_xlim(left, right)
         shown = [s for s in (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
                  if left <= s <= right]  # fmt: skip
-        axes.set_xticks(shown, [f"{s:g}" for s in shown], fontsize=7, rotation=45)
+        labels = [f"{s:g}" for s in shown]
+        if right >= 1.0 - 1.001 * _NEAREST_TO_ONE:
+            shown, labels = [*shown, right], [*labels, "1"]  # all that is nearer stands here too
+        axes.set_xticks(shown, labels, fontsize=7, rotation=45)
         return
     room = max(0.04 * (high - low), 0.002)
-    axes.set_xlim(max(low - room, 0.0), min(high + room, 1.0 + 0.3 * room))
+    axes.set_xlim(max(low - room, 0.0), min(high + room, 1.0 + room))
     axes.locator_params(axis="x", nbins=4)

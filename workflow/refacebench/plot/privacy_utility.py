@@ -74,7 +74,8 @@ def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None):
     _noise(axes, shown)
     chance = float(shown["chance"].median())
     axes.axhline(100 * chance, color=CHANCE, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1)
-    axes.text(right, 100 * chance, "chance ", color=CHANCE, fontsize=8, ha="right", va="bottom")
+    axes.text(1.005, 100 * chance, "chance", color=CHANCE, fontsize=8, ha="left", va="center",
+              transform=axes.get_yaxis_transform())  # fmt: skip
     _floor(axes, shown)
     _labels(axes, shown, look, right)
     first = shown.iloc[0]
@@ -207,10 +208,9 @@ def _labels(axes, shown: pd.DataFrame, look: Look, right: float) -> None:
 def _small_print(row) -> str:
     """Return the worst attack, the worst volume and, where there are any, the failures."""
     parts = [row["worst_attacker"] + ROUTES.get(row["worst_route"], f" after {row['worst_route']}")]
-    rates = f"{percent(row['worst_rate'])} % observed"
+    parts[0] += f" {percent(row['worst_rate'])} %"
     if is_corrected(row):
-        rates += f", {percent(row['identification'])} % corrected"
-    parts[0] += f": {rates}"
+        parts[0] += f", corrected {percent(row['identification'])} %"
     if pd.notna(row["worst_volume"]):
         parts.append(region_label(row["worst_volume"]))
     if row["n_failed"] > 0:

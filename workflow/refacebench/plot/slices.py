@@ -28,6 +28,8 @@ BRAIN_RIM_MM = 3.0
 EYES_BELOW_MM = 7.0
 _WINDOW = (0.5, 99.5)
 _PLAIN_COLUMNS = 4
+#: Pairs of slices in a row where a defacer stands beside its refaced variants.
+_COLUMNS_OF_GROUPS = 3
 
 
 @styled
@@ -195,14 +197,25 @@ def _plane(volume: Volume, axis: int, place: int) -> Volume:
 
 
 def _grid(order: list[str]) -> list[list[str]]:
-    """Return the variants row by row: a defacer and its refaced ones side by side."""
+    """Return the variants row by row: a defacer and its refaced ones side by side.
+
+    Groups that fit share a row, so that no half of the figure stays empty.
+
+    >>> _grid(["original", "null", "a", "a+m", "b", "c", "d"])
+    [['original', 'null'], ['a', 'a+m', 'b'], ['c', 'd']]
+    """
     controls = [v for v in order if v in UNDEFACED]
     others = [v for v in order if v not in UNDEFACED]
     if not any(split_variant(v)[1] for v in others):
         return [order[i : i + _PLAIN_COLUMNS] for i in range(0, len(order), _PLAIN_COLUMNS)]
-    rows = [controls]
-    for defacer in dict.fromkeys(split_variant(v)[0] for v in others):
-        rows.append([v for v in others if split_variant(v)[0] == defacer])
+    defacers = dict.fromkeys(split_variant(v)[0] for v in others)
+    groups = [controls, *([v for v in others if split_variant(v)[0] == d] for d in defacers)]
+    across = max(_COLUMNS_OF_GROUPS, *map(len, groups))
+    rows: list[list[str]] = [[]]
+    for group in groups:
+        if len(rows[-1]) + len(group) > across:
+            rows.append([])
+        rows[-1] += group
     return rows
 
 
@@ -224,7 +237,9 @@ def _compose(rows, tiles, mask: Volume, look, title):
             sagittal, axial = tiles[name]
             _show(row[2 * place], sagittal, spacing[2] / spacing[1])
             _show(row[2 * place + 1], axial, spacing[1] / spacing[0])
-            heading = look.label(name, full=place == 0)  # its defacer leads the row
+            # A refaced variant beside its kin is named by its refacer.
+            before = split_variant(names[place - 1])[0] if place else None
+            heading = look.label(name, full=split_variant(name)[0] != before)
             row[2 * place].set_title(heading, loc="left", fontsize=8, color=INK, pad=3)
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.03, wspace=0.01, hspace=0.01)
     if title:

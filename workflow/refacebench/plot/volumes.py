@@ -186,18 +186,27 @@ def draw_globals(
         margins = rows["margin_pct"].dropna()
         dots.band(panel, float(margins.iloc[0]) if len(margins) else np.nan)
         panel.axvline(0.0, color=INK, linewidth=0.8, zorder=1)
+        values = {
+            variant: tuple(
+                dots.cell(rows[rows["variant"] == variant], c)
+                for c in ("median_change_pct", "low", "high")
+            )
+            for variant in places
+        }
+        far = dots.far_out(values)
         for variant, y in places.items():
-            one = rows[rows["variant"] == variant]
-            value, low, high = (dots.cell(one, c) for c in ("median_change_pct", "low", "high"))
-            significant = dots.cell(one, "p_holm") < alpha
-            dots.interval(panel, y, look, variant, value, low, high, filled=significant)
+            if variant in far:
+                dots.at_the_edge(panel, y, look, variant, *values[variant])
+                continue
+            significant = dots.cell(rows[rows["variant"] == variant], "p_holm") < alpha
+            dots.interval(panel, y, look, variant, *values[variant], filled=significant)
         panel.set_xlabel("median change (%)")
         panel.locator_params(axis="x", nbins=5)
         panel.margins(x=0.08)
     dots.counts(axes[-1], places, table)
     figure.supxlabel(
         f"filled: differs from the original (Holm-corrected p < {alpha:g}); hollow: not shown "
-        "to differ      grey band: equivalence margin",
+        "to differ      grey band: equivalence margin      arrow: beyond the axis, value written",
         fontsize=8, x=0.01, ha="left",
     )  # fmt: skip
     return figure

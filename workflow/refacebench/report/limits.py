@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from refacebench.plot.style import Look
-from refacebench.report.summary import REMINDER
-from refacebench.results.privacy import MEASURED, is_measured
+from refacebench.results.privacy import is_measured
 from refacebench.results.yardstick import fixed, margin_from_settings
 from refacebench.statistics.criteria import Criteria
 
@@ -41,7 +40,7 @@ def limitations(tables, criteria: Criteria, statement: str, look: Look) -> list[
 def _privacy_limits(tables) -> list[str]:
     if not is_measured(tables):
         return [
-            REMINDER + " Measuring it takes "
+            "Recognisability. Measuring it takes "
             "an attack (face recognition on renderings, reconstruction first), which this run did "
             "not make (the config has no attackers, or none could be scored). Not one number here "
             "is evidence of privacy.",
@@ -49,7 +48,6 @@ def _privacy_limits(tables) -> list[str]:
             "shows a face that looks real, whose likeness to the person is not measured here.",
         ]
     return [
-        MEASURED,
         "Attacks work on renderings of the surface and on the shape of the head; what the brain, "
         "the teeth, the ears or the rest of the record give away is not attacked. Galleries here "
         "are as small as the test split: identification among thousands is harder, a choice among "

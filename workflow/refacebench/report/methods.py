@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from refacebench.programs import catalogue
 from refacebench.run import methods
 
 
@@ -36,9 +37,18 @@ def taking_part(
                     "version": program.get("version") or chosen.version,
                     "reason": program.get("reason", ""),
                     "settings": settings(chosen),
+                    "licence": _licence(chosen),
                 }
             )
     return found
+
+
+def _licence(chosen: methods.Chosen) -> str:
+    """Return the terms of a method; those of the program behind it where one is named."""
+    program = chosen.options.get("program")
+    if isinstance(program, str) and program in catalogue.catalogue():
+        return catalogue.describe({"program": program}).terms
+    return chosen.method.licence
 
 
 def settings(chosen: methods.Chosen) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from refacebench.report import models
 from refacebench.report.blocks import Link, Picture, Section, Table
 from refacebench.report.limits import limitations
 from refacebench.report.summary import no_picture, reminder, summary_lines
-from refacebench.results import catalogue, costs, flow, flow_counts, words
+from refacebench.results import catalogue, costs, decisions, flow, flow_counts, words
 from refacebench.results.catalogue import name_of
 from refacebench.results.privacy_warnings import warning_lines
 from refacebench.results.result import Figure, Result, View
@@ -113,9 +113,10 @@ def _dataset(dataset: Mapping) -> dict:
         "name": dataset["name"],
         "statement": statement,
         "warnings": warning_lines(tables),
+        "decision": _decision(dataset, view),
         "notes": [*warning_lines(tables, loud=False), *filter(None, [no_picture(tables)])],
         "summary": [
-            *summary_lines(tables, criteria, look=view.look),
+            *summary_lines(tables, criteria, look=view.look, remind=False),
             *models.lines(dataset),
         ],
         "flow": _flow(dataset, view),
@@ -127,6 +128,14 @@ def _dataset(dataset: Mapping) -> dict:
         "limits": limitations(tables, criteria, statement, view.look),
         "parameters": _parameters(criteria, config),
     }
+
+
+def _decision(dataset: Mapping, view: View) -> Table | None:
+    """Return the table of verdicts; none where nothing was judged."""
+    rule = decisions.Rule.from_config(dataset.get("config") or {})
+    known = {m["name"]: m for m in dataset["methods"] if m["kind"] in ("defacer", "refacer")}
+    columns, rows = decisions.printed(view, rule, known, view.criteria.alpha)
+    return Table(decisions.caption(rule), columns, rows) if rows else None
 
 
 # sections -----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from refacebench.plot.numbers import number
 from refacebench.plot.style import Look, look_of
 from refacebench.plot.volumes import region_label
 from refacebench.report import models
-from refacebench.results import findings, privacy_galleries, sentences, words
+from refacebench.results import decisions, findings, privacy_galleries, sentences, words
 from refacebench.results.flow import scan_numbers
 from refacebench.results.privacy import MEASURED, is_measured
 from refacebench.results.privacy_warnings import warning_lines
@@ -43,6 +43,7 @@ def summary_lines(
     *,
     segmenter: str | None = None,
     look: Look | None = None,
+    remind: bool = True,
 ) -> list[str]:
     """Return few lines that say what the tables show, and no more: one a method at most.
 
@@ -56,6 +57,8 @@ def summary_lines(
         The first one of the tables if left out.
     look : Look, optional
         Order of the variants.
+    remind : bool
+        Whether the last line says what was not measured; a page says it beside them.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def summary_lines(
         *_recognition_lines(tables, criteria, look),
         _overlap_line(tables, segmenter, look),
         f"{_volumes_line(tables, criteria, segmenter, look)} {_age_line(tables, segmenter, look)}",
-        f"{_utility_line(tables, segmenter, look)} {reminder(tables)}",
+        words.join(_utility_line(tables, segmenter, look), reminder(tables) if remind else ""),
     ]
 
 
@@ -424,6 +427,15 @@ def closing(datasets: Sequence[Mapping], page: str | Path) -> str:
         synthetic = " (SYNTHETIC, no evidence about real people)" if dataset["statement"] else ""
         found.append(f"\nDataset {dataset['name']}{synthetic}")
         found += [f"WARNING: {line}" for line in warning_lines(dataset["tables"])]
+        rule = decisions.Rule.from_config(dataset.get("config") or {})
+        order = look_of(dataset["tables"]).sort(_methods(dataset["tables"]))
+        found += decisions.lines(dataset["tables"], order, rule, dataset["criteria"].alpha)
         found += summary_lines(dataset["tables"], dataset["criteria"])
         found += models.lines(dataset)
     return "\n".join([*found, f"\nReport: {page}", ""])
+
+
+def _methods(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Return the variants that were judged."""
+    quality = tables.get("quality")
+    return [] if quality is None or quality.empty else list(dict.fromkeys(quality["variant"]))

@@ -9,8 +9,8 @@ import pandas as pd
 
 from refacebench import manifest
 from refacebench.report.latex import write_latex
-from refacebench.results import catalogue
-from refacebench.results.result import View
+from refacebench.results import catalogue, words
+from refacebench.results.result import STATISTICS, View
 
 
 def write(
@@ -41,5 +41,6 @@ def print_latex(table: pd.DataFrame, path: Path, view: View, note: str = "") -> 
     """Write one table as LaTeX beside its TSV file, unless it is not to be printed."""
     result = catalogue.find(path.stem)
     if result.in_latex:
-        words = f"{note} {result.said(view)}".strip()
-        write_latex(table, words, path.with_suffix(".tex"), result.latex or None, result.name)
+        measured = "variant" in table and result.job == STATISTICS
+        said = words.join(note, result.said(view), words.alone(view) if measured else "")
+        write_latex(table, said, path.with_suffix(".tex"), result.latex or None, result.name)

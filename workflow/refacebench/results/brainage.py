@@ -173,18 +173,16 @@ def caption(view: View) -> str:
     table = view.rows("brainage")
     return words.join(
         f"Predicted brain age of each variant{view.by}. Shift: prediction on the variant "
-        "minus prediction on the original, both as the model says them: no age-bias correction "
-        "changes a difference within a person but Cole's, whose shift stands in shift_corrected. "
-        "Grey in figures (rescan_shift_abs): "
+        "minus prediction on the original, both before any age-bias correction. Grey: "
         "mean absolute shift between a scan of a person and a declared rescan, if there is one. "
-        "Error (MAE): against chronological "
-        "age, before the age-bias correction. Wilcoxon signed-rank tests of the shift, "
-        "Holm-corrected over the variants of a segmenter.",
+        "Error: against chronological age, before the correction. An arrow points to a value "
+        "beyond the axis. Wilcoxon signed-rank tests of the shift, Holm-corrected over the "
+        "variants of a segmenter.",
         *_models(table),
-        words.rests(view, table),
+        words.cohort(table),
         detectable.missed(table["shift_mde"], "a mean shift", "years", view.criteria),
         words.intervals(view.criteria, table),
-        words.engines(view.tables.get("quality")),
+        "That of the error: by leaving out one participant after the other (jackknife).",
     )
 
 
@@ -245,12 +243,21 @@ def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None) -> An
     figure, axes, places = dots.panels(variants, look, list(TITLES.values()), extra=1.2)
     _yardsticks(axes, table)
     for panel, name in zip(axes, TITLES, strict=True):
-        for variant, y in places.items():
-            if variant == "original" and name != "mae":
-                continue
-            one = table[table["variant"] == variant]
-            values = [dots.cell(one, c) for c in (name, f"{name}_low", f"{name}_high")]
-            dots.interval(panel, y, look, variant, *values)
+        values = {
+            variant: tuple(
+                dots.cell(table[table["variant"] == variant], c)
+                for c in (name, f"{name}_low", f"{name}_high")
+            )
+            for variant in places
+            if variant != "original" or name == "mae"
+        }
+        far = dots.far_out(values)
+        for variant, found in values.items():
+            row = (panel, places[variant], look, variant, *found)
+            if variant in far:
+                dots.at_the_edge(*row, signed=name == "shift")
+            else:
+                dots.interval(*row)
         panel.set_xlabel("years")
         panel.margins(x=0.1)
     axes[1].set_xlim(left=0.0)

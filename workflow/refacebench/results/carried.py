@@ -74,8 +74,8 @@ def caption(view: View) -> str:
     return (
         "Other images of a session, set to zero where the mask of the T1w scan's changed voxels "
         "lies on them. n: images that there should be; absent: none in the session; aligned by "
-        "their headers or by a rigid registration, whichever has more mutual information "
-        "(contrast_nmi: how many times that of the image pushed aside). Brain changed: voxels of "
+        "their headers or by a rigid registration, whichever has more mutual "
+        "information. Brain changed: voxels of "
         "the protected brain that differ in the written file. They take no part in any other table."
     )
 

@@ -49,12 +49,10 @@ def caption(view: View) -> str:
     """Return the caption of the shares of changed scans."""
     return words.join(
         f"Scans in which {CHANGED} changed by more than {view.criteria.threshold_pct:g} % of the "
-        f"original{view.by}. In share_over failed scans count as changed; "
-        "share_over_completers leaves them out.",
-        words.rests(view, view.rows("changes")),
+        f"original{view.by}: with failed scans counted as changed, and of completers.",
+        words.cohort(view.rows("changes")),
         detectable.unseen(view.rows("changes")["n"].max(), "Such a change", view.criteria),
         words.shares(view.criteria),
-        words.engines(view.tables.get("quality")),
     )
 
 

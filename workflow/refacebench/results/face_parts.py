@@ -71,14 +71,12 @@ def caption(view: View) -> str:
         f"{100 * view.criteria.part_left:g} % of its surface. Scans that have the part in view and "
         f"were judged; ears are shown for information{_ears_note(limit)}.",
         words.shares(view.criteria),
-        words.left_out(view),
-        words.engines(view.tables.get("quality")),
     )
 
 
 def _ears_note(limit: Mapping[str, Any]) -> str:
     if limit["ears_left"] >= 1:
-        return " and are no Failure I (threshold ears_left)"
+        return " and are no Failure I"
     return f", and are a Failure I above {100 * limit['ears_left']:g} %"
 
 

@@ -171,8 +171,8 @@ def caption(view: View) -> str:
         _excluded(table),
         _detectable(table, criteria),
         "Differences are Hodges-Lehmann shifts with exact "
-        f"{100 * criteria.level:g} % intervals, for the single pair (low, high) and adjusted for "
-        "all pairs of the measure (low_joint, high_joint).",
+        f"{100 * criteria.level:g} % intervals, in the table for the single pair and adjusted for "
+        "all pairs of the measure.",
     )
 
 

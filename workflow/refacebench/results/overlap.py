@@ -57,13 +57,11 @@ def caption(view: View) -> str:
     return words.join(
         "Dice of each variant's segmentation with that of the original scan, both made from "
         f"scratch{view.by} (IoU: intersection over union, the same comparison on another scale). "
-        "Mean and interval over participants. In figures small points "
-        "are scans and the dashed line is the mean of the null control, the noise of the "
-        "measuring stick. In the column 'all' (mean_all) a failed scan counts as zero; the other "
+        "Mean over participants; small points are scans, the dashed line is the mean of the null "
+        "control, the noise of the measuring stick. 'All': a failed scan counts as zero; the other "
         "columns are of completers.",
-        words.rests(view, table),
+        words.cohort(table),
         words.intervals(view.criteria, table),
-        words.engines(view.tables.get("quality")),
     )
 
 

@@ -48,7 +48,7 @@ MEASURES = {"choice": "the choice among several pictures", "rank1": "rank 1 (nam
 HEADING = Heading(
     "privacy",
     "Recognisability",
-    "Does an attacker who owns originals of known people name the person? " + MEASURED,
+    "Does an attacker who owns originals of known people name the person?",
     order=100,
 )
 
@@ -73,28 +73,21 @@ def caption(view: View) -> str:
     if table.empty or table["rank1"].isna().all():
         return "How often attackers name the person: no attack was scored."
     first = table.iloc[0]
-    options, k = int(first["n_options"]), int(first["k"])
+    options = int(first["n_options"])
     return words.join(
-        "How often attackers name the person behind a scan. Query: a scan of the variant; gallery: "
+        "How often attackers name the person behind a scan. Query: a scan of the variant. Gallery: "
         "one original of every participant of the test split "
-        f"({_galleries(table)}; chance of rank 1: {_chances(table)}). other_session: the person's "
-        "original is from another session; same_scan: from the very same scan, which is easier. "
-        f"choice: picked from {options} (chance {100 / options:.0f} %), in expectation over all "
-        f"sets of distractors{_matching(table)}; choice_reverse: the other way round, one original "
-        "and "
-        f"{options} scans of the variant (as in CP-GAN); rank_k: among the first {k}; area: under "
-        "the top-alpha curve (ignorance: 0.5); verified: true accepts at "
-        f"{100 * first['false_accept']:g} % false ones.",
-        "Bars, tests, rankings and *_completers are of the participants who could be compared; a "
-        "crash is no privacy. rank1, rank_k and choice are of all, those without a score as not "
-        "named. Undetected: no face was found, which is no failure and not the same as safe.",
+        f"({_galleries(table)}), from another session, or from the very same scan, which is "
+        f"easier. Upper panels: picked from {options} (chance {100 / options:.0f} %), over all "
+        f"sets of other people{_matching(table)}. Lower panels: named first among all (chance "
+        f"{_chances(table)}).",
+        "Bars and tests are of the participants who could be compared; a crash is no privacy. "
+        "Where no face was found the scan is compared all the same.",
         words.missing_people(table),
         _tests(table, view.criteria),
         _resplits(table),
-        "Intervals of rates and of the area under the top-alpha curve: "
-        f"{100 * view.criteria.level:g} % each, Gaffke's bounds, which are Clopper-Pearson's for "
-        "plain hits.",
-        words.resampled(view.criteria),
+        f"Intervals: {100 * view.criteria.level:g} %, small-sample bounds of the rates (Gaffke's, "
+        f"which are Clopper-Pearson's for plain hits), {words.EACH}.",
     )
 
 
@@ -107,13 +100,8 @@ def is_matched(table: pd.DataFrame) -> bool:
 def _matching(table: pd.DataFrame) -> str:
     """Return how distractors were matched, as a part of a sentence."""
     if not is_matched(table):
-        return " from everybody (nothing was known or asked to match people on)"
-    return (
-        " of the same site, sex and age band as far as there are enough such people (matched_on "
-        "says of how many queries); choice_unmatched: distractors from everybody; rank1_matched: "
-        "named first among all people like the person, of whom there is at least one where "
-        "anybody is like them; site_sex: a control that sees only site and sex, on the same queries"
-    )
+        return " (nothing was known or asked to match people on)"
+    return " of the same site, sex and age band as far as there are enough such people"
 
 
 def _within(table: pd.DataFrame) -> str:
@@ -126,16 +114,11 @@ def _tests(table: pd.DataFrame, criteria: Criteria) -> str:
     """Return what is tested, and which side says what."""
     first = table.loc[table["measure"].notna()].iloc[0]
     return (
-        f"The primary measure is {MEASURES[first['measure']]}: tests, stars and verdicts are of it "
-        f"alone. p: exact test, more than chance (people swap identities{_within(table)}); p_holm: "
-        "corrected over "
-        "all attacks on methods of a setting; controls are a family of their own (family), so "
-        "that they shelter no method. Not shown to be above chance is not safe: "
-        "above_chance_at_most says how far above it the rate may be "
-        f"({100 * criteria.level:g} %, one-sided, not corrected), within_margin whether that is "
-        f"less than {first['margin_points']:g} points. critical: the smallest observed rate that "
-        "would have passed; detectable: the smallest true rate that is found with a power of "
-        f"{100 * criteria.power:g} %."
+        f"Tests, stars and verdicts are of {MEASURES[first['measure']]} alone: an exact test of "
+        f"more than chance (people swap identities{_within(table)}), Holm-corrected over all "
+        "attacks on methods, and apart over those on controls. Not shown to be above chance is "
+        "not safe: the last column of the table below says how far above it the rate may be "
+        f"({100 * criteria.level:g} %, one-sided; {first['margin_points']:g} points are asked for)."
     )
 
 
@@ -347,7 +330,7 @@ def _numbers(view: View) -> str:
         "(failed): those whom an attacker could not compare, in none of its rates;"
         f"{_all(view)} *: more often than chance "
         "(exact test of the primary measure, corrected over all attacks on methods, of controls "
-        f"over those on controls: Holm p < {view.criteria.alpha:g}). Intervals are not corrected. "
+        f"over those on controls: Holm p < {view.criteria.alpha:g}). "
         "No star is no evidence of safety: the last column says how far above chance the worst "
         f"attack may be, a face put back first included ({100 * view.criteria.level:g} %, "
         "one-sided)."

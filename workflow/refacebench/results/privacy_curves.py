@@ -19,6 +19,8 @@ from refacebench.statistics.attacks import Evaluation
 
 #: Attackers in one row of panels.
 PER_ROW = 3
+#: More intervals than these lie on each other and none can be read.
+MOST_BANDS = 3
 
 
 def compute(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
@@ -32,14 +34,38 @@ def compute(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
 
 
 def caption(view: View) -> str:
-    """Return the caption of the curves."""
+    """Return the caption of the top-alpha curves."""
     return words.join(
-        "Top-alpha curves: the share of queries whose person is among the first part of the "
-        "ranking; ignorance gives the diagonal. ROC: true against false accepts over all "
-        "thresholds of the distance. Of queries that could be compared. Bands: over resplits "
-        "where an attacker is trained, else pointwise intervals over participants, those of "
-        "top-alpha curves as for rates (table privacy).",
+        "Share of people who are among the first part of an attacker's ranking, however long that "
+        "part is (top-alpha curves); guessing gives the diagonal. Of scans that could be compared.",
+        _bands(view, "small-sample bounds over participants, as for rates"),
+    )
+
+
+def caption_roc(view: View) -> str:
+    """Return the caption of the ROC curves."""
+    return words.join(
+        "How well an attacker tells whether two scans are of one person (ROC): true against false "
+        "accepts at every threshold of its distance; guessing gives the diagonal. Of scans that "
+        "could be compared.",
+        _bands(view, ""),
         words.resampled(view.criteria),
+    )
+
+
+def _bands(view: View, how: str) -> str:
+    """Return where intervals are drawn, and what they are."""
+    table = view.rows("privacy_curves")
+    most = table.groupby("attacker")["variant"].nunique().max() if len(table) else 0
+    if most > MOST_BANDS:
+        return (
+            f"Intervals of more than {MOST_BANDS} curves would hide each other: they are in the "
+            "table, point by point, not adjusted for many comparisons."
+        )
+    how = f": {how}" if how else ""
+    return (
+        f"Bands: pointwise {100 * view.criteria.level:g} % intervals{how}, not adjusted for many "
+        "comparisons; of a trained attacker the range over its resplits."
     )
 
 
@@ -74,8 +100,10 @@ def draw(curves: pd.DataFrame, look: Look, *, setting: str, curve: str = "top_al
         panel.set_title(attacker, loc="left")
         panel.plot([0, 1], [0, 1], color="#B00020", linewidth=0.9, linestyle=(0, (4, 2)))
         mine = table[table["attacker"] == attacker]
-        for variant in look.sort(mine["variant"]):
-            _line(panel, mine[mine["variant"] == variant], look, variant)
+        variants = look.sort(mine["variant"])
+        for variant in variants:
+            rows = mine[mine["variant"] == variant]
+            _line(panel, rows, look, variant, band=len(variants) <= MOST_BANDS)
         panel.set_xlim(0, 1)
         panel.set_ylim(0, 1.01)
     for panel in axes[len(names) :]:
@@ -101,15 +129,15 @@ def _dash(variant: str) -> Any:
     return _DASHES.get(variant, (0, (3, 1.2)) if "+" in variant else "-")
 
 
-def _line(axes: Any, rows: pd.DataFrame, look: Look, variant: str) -> None:
+def _line(axes: Any, rows: pd.DataFrame, look: Look, variant: str, band: bool) -> None:
     rows = rows.sort_values("x")
     colour = look.colour(variant)
     # The resplits' band where there is one, else the participants' interval.
     pair = ("band_low", "band_high") if rows["band_low"].notna().any() else ("low", "high")
-    if rows[pair[0]].notna().any():
+    if band and rows[pair[0]].notna().any():
         axes.fill_between(rows["x"], rows[pair[0]], rows[pair[1]], color=colour, alpha=0.07,
                           linewidth=0)  # fmt: skip
-    axes.plot(rows["x"], rows["y"], color=colour, linewidth=1.4, linestyle=_dash(variant))
+    axes.plot(rows["x"], rows["y"], color=colour, linewidth=1.1, linestyle=_dash(variant))
 
 
 def _curves_legend(figure: Any, look: Look, variants: Sequence[str]) -> None:
@@ -142,14 +170,15 @@ RESULT = Result(
     figures=[
         Figure(
             "privacy_curves",
-            "Curves with bands: share of persons found against the part of the ranking "
+            "Curves: share of persons found against the part of the ranking "
             "looked at, one panel an attacker.",
             lambda view: _figure(view, "top_alpha"),
         ),
         Figure(
             "privacy_roc",
-            "Curves with bands: true against false accepts, one panel an attacker.",
+            "Curves: true against false accepts, one panel an attacker.",
             lambda view: _figure(view, "roc"),
+            caption_roc,
         ),
     ],
 )

@@ -57,23 +57,39 @@ def compute(found: Sequence[Comparisons], criteria: Criteria) -> pd.DataFrame:
     return table
 
 
+def _measured(scores: Comparisons) -> list[pd.Series]:
+    return [pd.Series(np.asarray(scores.extra[n], dtype=float)) for n in DISTANCES.values()]
+
+
+def _both(scores: Comparisons) -> pd.Series:
+    """Return which queries have both distances."""
+    true, average = _measured(scores)
+    return true.notna() & average.notna()
+
+
+def distances(scores: Comparisons) -> dict[str, pd.Series]:
+    """Return each participant's mean distances to the true face, and what differs between them.
+
+    Returns
+    -------
+    dict of str to pandas.Series
+        ``true``: from the variant; ``average``: from the average face; ``difference``.  In mm,
+        each pixel capped as the attacker's option says.
+    """
+    persons, (true, average), both = scores.query["participant"], _measured(scores), _both(scores)
+    found = {"true": true, "average": average, "difference": true - average}
+    return {name: by_participant(values.where(both), persons) for name, values in found.items()}
+
+
 def _row(scores: Comparisons, criteria: Criteria) -> dict[str, Any]:
-    persons = scores.query["participant"]
-    true, average = (
-        pd.Series(np.asarray(scores.extra[name], dtype=float)) for name in DISTANCES.values()
-    )
-    both = true.notna() & average.notna()
-    values = {
-        "true": by_participant(true.where(both), persons),
-        "average": by_participant(average.where(both), persons),
-        "difference": by_participant((true - average).where(both), persons),
-    }
-    row = {
+    values = distances(scores)
+    row: dict[str, Any] = {
         "variant": scores.variant,
         "attacker": scores.attacker,
+        "cap_mm": float(scores.extra.get("cap_mm", np.nan)),
         "n": len(values["true"]),
-        "n_queries": int(both.sum()),
-        "n_failed": int((~both).sum()),
+        "n_queries": int(_both(scores).sum()),
+        "n_failed": int((~_both(scores)).sum()),
         "p": paired.wilcoxon(values["difference"], criteria.zero_method)[1],
     }
     for name, series in values.items():
@@ -94,7 +110,7 @@ def caption(view: View) -> str:
     """Return the caption of the distances to the true face."""
     return words.join(
         "Distance in mm of each variant's face to the true one, against that of the average face "
-        "of all other participants (Gao et al. 2025), each capped (`cap_mm` of the attacker). A "
+        f"of all other participants (Gao et al. 2025): mean over the face{cap(view)}. A "
         "difference below zero: the variant is nearer to this very person than to others. One "
         "above zero does not mean that nobody is recognised: the attacks say that. Wilcoxon "
         "signed-rank over participants, Holm-corrected over all methods, and apart over the "
@@ -105,6 +121,15 @@ def caption(view: View) -> str:
         ),
         words.intervals(view.criteria, view.tables["privacy_likeness"]),
     )
+
+
+def cap(view: View) -> str:
+    """Return what counts where the surface is far away or missing, as a part of a sentence."""
+    table = view.rows("privacy_likeness")
+    known = table["cap_mm"].dropna() if "cap_mm" in table else pd.Series(dtype=float)
+    if known.empty:
+        return ", far and missing surface counted as no more than a cap"
+    return f", where more than {known.max():g} mm and missing surface count as {known.max():g} mm"
 
 
 def printed(view: View) -> Printed:
@@ -137,7 +162,7 @@ RESULT = Result(
     about=__doc__,
     job=ATTACKS,
     columns="""
-        variant attacker n n_queries n_failed true_mm true_low true_high
+        variant attacker cap_mm n n_queries n_failed true_mm true_low true_high
         average_mm average_low average_high difference_mm difference_low difference_high
         difference_sd closer_share closer_low closer_high p p_holm family_size difference_mde
     """,

@@ -9,13 +9,14 @@ import numpy as np
 
 from refacebench.faces import may_show_average
 from refacebench.plot.style import WIDTH, Look, message_figure, new_figure, styled
+from refacebench.results import privacy_likeness
 from refacebench.results.privacy import HEADING
 from refacebench.results.result import Figure, Result, View
 from refacebench.statistics.comparisons import Comparisons
 from refacebench.vocabulary import ORIGINAL, PICTURE_CONTROLS
 
 #: What an attacker adds to its file that measures surfaces.
-SURFACE = {"changed_mm", "changed_n", "average_depth"}
+SURFACE = {"changed_mm", "changed_n", "average_depth", *privacy_likeness.DISTANCES.values()}
 
 
 def surface_maps(found: Sequence[Comparisons], faces: str) -> dict[str, Any]:
@@ -39,7 +40,10 @@ def surface_maps(found: Sequence[Comparisons], faces: str) -> dict[str, Any]:
             seen = _seen(item)
             own = before.get(item.attacker, np.ones_like(seen))
             seen = np.divide(seen, own, out=np.zeros_like(seen), where=own > 0)
-            maps.setdefault(item.variant, {"distance_mm": distance, "depth": depth, "seen": seen})
+            one = {"distance_mm": distance, "depth": depth, "seen": seen}
+            one["true_mm"] = np.asarray(privacy_likeness.distances(item)["true"].mean())
+            one["cap_mm"] = np.asarray(item.extra.get("cap_mm", FULL_COLOUR_MM), dtype=float)
+            maps.setdefault(item.variant, one)
     return maps
 
 
@@ -52,15 +56,15 @@ def _seen(item: Comparisons) -> np.ndarray:
 def caption(view: View, which: str = "") -> str:
     """Return the caption of the surface distances."""
     return (
-        "Mean distance in mm between the surface of a variant and that of its own original, on "
-        "the average face of the participants; in the titles its mean where there is a surface. No "
-        "colour: unchanged. Blue: the face is missing; most scans have no surface there any more, "
-        "which is the largest change of all and has no distance. A distance is no measure of "
-        "privacy: a face may be recognised at the same mean distance at which another is not."
+        "Distance between the surface of a variant and that of its own original, on the average "
+        "face of the participants. In the titles the mean over the face, the same as in the table "
+        f"of distances below{privacy_likeness.cap(view)}. No colour: unchanged. Blue: most scans "
+        "have no surface there any more. A distance is no measure of privacy: a face may be "
+        "recognised at the same mean distance at which another is not."
     )
 
 
-#: Distance that has the brightest colour of the map, in millimetres.
+#: Distance that has the brightest colour where the attacker tells of no cap, in millimetres.
 FULL_COLOUR_MM = 10.0
 #: The colour of a place where the average face has a surface and the variant has none.
 NO_SURFACE = "#4f8fd0"
@@ -74,9 +78,10 @@ def draw(maps: Mapping[str, Mapping[str, np.ndarray]], look: Look) -> Any:
     ----------
     maps : mapping of str to mapping
         By variant: ``distance_mm`` and ``depth``, 2-D arrays of the same frontal
-        view of the average head; NaN where there is no surface.  ``seen`` (optional): the
-        share of scans that have a surface there, of those that had one before.  No person's
-        face is shown.
+        view of the average head; NaN where there is no surface.  ``true_mm``: the mean over
+        the face, of all participants; ``cap_mm``: the largest distance, the brightest colour.
+        ``seen`` (optional): the share of scans that have a surface there, of those that had one
+        before.  No person's face is shown.
     look : Look
         Order and names of the variants.
 
@@ -99,9 +104,9 @@ def draw(maps: Mapping[str, Mapping[str, np.ndarray]], look: Look) -> Any:
         image = _map_panel(panel, known[variant])
         panel.set_title(f"{look.label(variant)}\n{map_words(known[variant])}", fontsize=7.5,
                         fontweight="normal")  # fmt: skip
-    bar = figure.colorbar(image, ax=list(axes), shrink=0.8, aspect=25, extend="max", pad=0.01)
+    bar = figure.colorbar(image, ax=list(axes), shrink=0.8, aspect=25, pad=0.01)
     bar.solids.set_alpha(1.0)
-    bar.set_label("distance from the\ntrue surface (mm)")
+    bar.set_label("distance from the\ntrue surface (mm, capped)")
     if any(is_lost(m).any() for m in known.values()):
         from matplotlib.patches import Patch
 
@@ -117,11 +122,10 @@ def is_lost(found: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def map_words(found: Mapping[str, np.ndarray]) -> str:
-    """Return the mean distance where there is a surface, and the share where there is none."""
+    """Return the mean distance over the face, and the share of surface that is missing."""
     surface = np.isfinite(found["depth"])
     lost = is_lost(found).sum() / surface.sum()
-    known = found["distance_mm"][np.isfinite(found["distance_mm"]) & ~is_lost(found)]
-    parts = [f"mean {known.mean():.1f} mm"] if len(known) else []
+    parts = [f"mean {found['true_mm']:.1f} mm"] if np.isfinite(found["true_mm"]) else []
     # Single pixels at the rim of the head are no missing face.
     parts += [f"{100 * lost:.0f} % missing"] if lost >= 0.005 else []
     return ", ".join(parts)
@@ -135,7 +139,8 @@ def _map_panel(panel: Any, found: Mapping[str, np.ndarray]) -> Any:
     distance = np.ma.masked_invalid(np.where(is_lost(found), np.nan, found["distance_mm"]))
     # What did not move keeps the grey of the face.
     alpha = 0.8 * np.clip(distance.filled(0.0) / 1.5, 0, 1)
-    image = panel.imshow(distance, cmap="inferno", vmin=0, vmax=FULL_COLOUR_MM, alpha=alpha)
+    full = float(found["cap_mm"])
+    image = panel.imshow(distance, cmap="inferno", vmin=0, vmax=full, alpha=alpha)
     lost = np.ma.masked_equal(is_lost(found), False)
     panel.imshow(lost, cmap=ListedColormap([NO_SURFACE]), alpha=0.8, interpolation="nearest")
     return image

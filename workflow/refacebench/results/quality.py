@@ -26,7 +26,7 @@ from refacebench.statistics.cohort import each, measure
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import share
 from refacebench.statistics.summaries import joined, largest, median
-from refacebench.vocabulary import UNAVAILABLE, UNDEFACED
+from refacebench.vocabulary import SKULL_STRIP, UNAVAILABLE, UNDEFACED, split_variant
 
 HEADING = Heading(
     "quality",
@@ -161,11 +161,9 @@ def caption(view: View) -> str:
         "failure (class 'success'): no more than that; it does not say that nobody can be "
         "recognised. Its share is of the scans that came with a face, crashes among them. 'Cannot "
         "fail': the method spares the very brain mask by which it is judged, so that only true "
-        "labels could show a loss.",
+        "labels could show a loss. Hatched: such a loss is known, or sure to be missed.",
         words.shares(view.criteria),
         _worst(view.tables),
-        words.left_out(view),
-        words.engines(table),
     )
 
 
@@ -173,7 +171,7 @@ def _worst(tables: Tables) -> str:
     """Return what the worst attack beside the checks is, or that there was none."""
     if tables.get("tradeoff") is None or tables["tradeoff"].empty:
         return "Whether people can be recognised was not measured."
-    return "Worst attack: over all attackers, also after a face was put back (table tradeoff)."
+    return "Worst attack: over all attackers, also after a face was put back."
 
 
 def _ears(limit: Mapping[str, Any]) -> str:
@@ -218,13 +216,18 @@ _LIGHT = ("no_face", "failure_1", "untouched", "unrated")
 
 
 @styled
-def draw(table: pd.DataFrame, look: Look, *, level: float = 0.95) -> Any:
+def draw(
+    table: pd.DataFrame, look: Look, *, level: float = 0.95, unseen: Mapping[str, int] | None = None
+) -> Any:
     """Draw one stacked bar a variant, with the share without failure and its interval.
 
     Parameters
     ----------
     table : pandas.DataFrame
         The table ``quality``.
+    unseen : mapping of str to int, optional
+        By variant, of how many scans without a found failure true labels or the method's own
+        making say that the check could not see one (:func:`unseen`); that part is hatched.
     look : Look
         Order, names and colours of the variants.
     level : float
@@ -242,28 +245,63 @@ def draw(table: pd.DataFrame, look: Look, *, level: float = 0.95) -> Any:
     figure, (axes,), places = dots.panels(
         variants, look, ["What the automatic checks of face and brain found"], extra=1.4
     )
+    hidden = unseen or {}
     for _, row in table.iterrows():
-        _bar(axes, places[row["variant"]], row)
+        _bar(axes, places[row["variant"]], row, hidden.get(row["variant"], 0))
     axes.set_xlim(0, 100)
     axes.set_xlabel("share of scans (%)")
     title = f"neither failure, of scans\nwith a face ({100 * level:g} % interval)"
     axes.text(1.02, 1.0, title, transform=axes.transAxes, va="bottom", fontsize=8)
     seen = [c for c in BARS if c in table and (table[c] > 0).any()]
-    _legend(figure, seen or ["success"])
+    _legend(figure, seen or ["success"], any(hidden.get(v, 0) for v in variants))
     return figure
 
 
-def _bar(axes: Any, y: float, row: pd.Series) -> None:
+def unseen(tables: Tables) -> dict[str, int]:
+    """Return in how many scans without a found failure the checks are known to be blind.
+
+    By the true labels, where there are any: failures that the checks missed.  Without them:
+    all of skull stripping, which cuts along the very mask that judges it.
+    """
+    found = {}
+    for variant in dict.fromkeys(tables["quality"]["variant"]):
+        mine = findings.finding(tables, variant)
+        known = [check for check in mine.checks.values() if check]
+        missed = max((check.missed for check in known), default=0)
+        if not known and split_variant(variant)[0] == SKULL_STRIP and mine.spared:
+            missed = mine.n
+        if missed:
+            found[variant] = missed
+    return found
+
+
+#: How the part of a bar looks that the checks cannot see, and what the legend says of it.
+_HATCH = "////"
+UNSEEN = "no failure found, but the check cannot see it (see the true labels)"
+
+
+def _bar(axes: Any, y: float, row: pd.Series, hidden: int) -> None:
     start = 0.0
-    for name, scans in class_counts(row).items():
+    counts: dict[str, float] = class_counts(row)
+    if hidden and counts.get("success"):
+        # Of the scans without a found failure, those that the check is blind to come last.
+        part = min(float(hidden), counts["success"])
+        counts = {"success": counts.pop("success") - part, "unseen": part, **counts}
+    for name, scans in counts.items():
         if scans <= 0 or not row["n"]:
             continue
         part = 100.0 * scans / row["n"]
-        axes.barh(y, part, left=start, height=0.68, color=BARS[name][1],
-                  edgecolor="white", linewidth=0.8)  # fmt: skip
+        blind = name == "unseen"
+        colour = BARS["success"][1] if blind else BARS[name][1]
+        axes.barh(y, part, left=start, height=0.68, color="white" if blind else colour,
+                  edgecolor=colour if blind else "white", linewidth=0.8,
+                  hatch=_HATCH if blind else None)  # fmt: skip
         if part >= 4:
-            axes.text(start + part / 2, y, f"{scans:.0f}", ha="center", va="center", fontsize=7.5,
-                      color=INK if name in _LIGHT else "white")  # fmt: skip
+            text = axes.text(start + part / 2, y, f"{scans:.0f}", ha="center", va="center",
+                             fontsize=7.5,
+                             color=INK if blind or name in _LIGHT else "white")  # fmt: skip
+            if blind:
+                text.set_bbox({"facecolor": "white", "linewidth": 0, "pad": 1.2})
         start += part
     text = f"{int(row['success'])}/{int(row['n_with_face'])}"
     if row.get("engine") == UNAVAILABLE:
@@ -271,13 +309,18 @@ def _bar(axes: Any, y: float, row: pd.Series) -> None:
     elif row["n_with_face"]:
         shares = [percent(row[c]) for c in ("success_share", "success_low", "success_high")]
         text += " = {} % ({} to {})".format(*shares)
+    if hidden:
+        text = f"the check is blind in {hidden} of {int(row['n'])}"
     axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5)
 
 
-def _legend(figure: Any, seen: Sequence[str]) -> None:
+def _legend(figure: Any, seen: Sequence[str], blind: bool) -> None:
     from matplotlib.patches import Patch
 
     handles = [Patch(color=BARS[name][1], label=BARS[name][0]) for name in seen]
+    if blind:
+        handles.append(Patch(facecolor="white", edgecolor=BARS["success"][1], hatch=_HATCH,
+                             label=UNSEEN))  # fmt: skip
     figure.legend(handles=handles, loc="outside lower left", ncols=min(3, len(handles)))
 
 
@@ -333,7 +376,12 @@ RESULT = Result(
             "quality",
             "Stacked bars: share of scans in each class of the automatic checks, one bar a "
             "variant.",
-            lambda view: draw(view.rows("quality"), view.look, level=view.criteria.level),
+            lambda view: draw(
+                view.rows("quality"),
+                view.look,
+                level=view.criteria.level,
+                unseen=unseen(view.tables),
+            ),
         )
     ],
 )

@@ -217,7 +217,7 @@ def caption(view: View) -> str:
         f"{tests}. Regions that differ from the original are those of the table "
         f"volumes. Changed: {CHANGED} by more than {criteria.threshold_pct:g} % in a participant's "
         "first scan that both went through; p: McNemar's exact test, Holm-corrected over the "
-        "refaced variants (with failed scans as changed: p_mcnemar_all).",
+        "refaced variants; in the table also with failed scans as changed.",
         words.cohort(table),
         _detectable(table, criteria),
         f"Differences are Hodges-Lehmann shifts with exact {100 * criteria.level:g} % intervals, "

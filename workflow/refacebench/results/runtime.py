@@ -100,14 +100,13 @@ def caption(view: View) -> str:
     """Return the caption of time and memory."""
     return words.join(
         "What it costs to make one scan of a variant: mean wall-clock seconds of each step, over "
-        "the compared scans that went through all of them. The steps' means (seconds_mean) add up "
+        "the compared scans that went through all of them. The steps' means add up "
         "to that of 'total'; medians and maxima do not. Shared preparation (prepare: brain mask, "
         "head mask, registration) is done once a scan in this run, whatever the number of "
         "methods; it is counted in full for each, as whoever uses one method alone needs it. A "
         "released program that brings its own registration needs less. Memory of the total: that "
         "of the step that needs most. Training of refacing models is not in it (table costs). "
         "Times depend on the machine and on what else ran there.",
-        words.engines(view.tables.get("quality")),
     )
 
 

@@ -55,9 +55,8 @@ def caption(view: View) -> str:
         "front half and in the full frame, of scans that went through. In figures small points "
         "are scans, larger marks the means of sites. High similarity in the face region is no "
         "virtue in itself: it may mean that the face is still there.",
-        words.rests(view, view.tables["similarity"]),
+        words.cohort(view.tables["similarity"]),
         words.intervals(view.criteria, view.tables["similarity"]),
-        words.engines(view.tables.get("quality")),
     )
 
 

@@ -121,7 +121,7 @@ def caption(view: View) -> str:
     table = view.rows("subgroups")
     return words.join(
         f"Does the effect of a method differ between subgroups{view.by}? The smallest p of any "
-        f"measure ({', '.join(outcome.name for outcome in MEASURES)}) by site, sex and age band: "
+        f"measure ({', '.join(outcome.label for outcome in MEASURES)}) by site, sex and age band: "
         "permutation of participants between groups (Kruskal-Wallis statistic), Holm-corrected "
         "over the methods and measures of each factor; the effects of the groups where p < "
         f"{view.criteria.alpha:g}. Effects of all subgroups, with intervals that are "

@@ -55,9 +55,8 @@ def caption(view: View) -> str:
         "because the scans are synthetic. The row 'original' says how well the segmenter agrees "
         "with them on untouched scans; where the labels come from a segmenter themselves (see what "
         "is said of the data set) that is not its error. Failed scans have no part in the means.",
-        words.rests(view, table),
+        words.cohort(table),
         words.intervals(view.criteria, table),
-        words.engines(view.tables.get("quality")),
     )
 
 

@@ -121,7 +121,7 @@ def caption(view: View) -> str:
         "found; specificity: share of the scans without failure that were judged so.",
         f"Intervals: {100 * view.criteria.level:g} %, exact (Clopper-Pearson), every scan of every "
         "variant taken as one independent trial: variants of one person are not, so they are too "
-        "narrow.",
+        f"narrow; {words.EACH}.",
         "Not judged: scans without a verdict or without the truth for it (a nose that is out of "
         "view). Cells without a number: no such scan in this run.",
     )

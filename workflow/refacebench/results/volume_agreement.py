@@ -99,8 +99,7 @@ def caption(view: View) -> str:
             "no volume shown",
         ),
         _named(table, "slope_p_holm", view, "The bias depends on the volume's size (slope", "none"),
-        words.rests(view, table),
-        words.engines(view.tables.get("quality")),
+        words.cohort(table),
     )
 
 

@@ -155,11 +155,12 @@ def tests(tables: Tables, table: pd.DataFrame, criteria: Criteria) -> str:
     return (
         "Paired Wilcoxon signed-rank tests on participants' mean differences (zeros: "
         f"{criteria.zero_method}) with matched rank-biserial correlation; significant: "
-        f"Holm-corrected p < {criteria.alpha:g}{families(table)} (p_bh: Benjamini-Hochberg). "
+        f"Holm-corrected p < {criteria.alpha:g}{families(table)} (Benjamini-Hochberg beside it in "
+        "the table). "
         "Equivalent to no change: two one-sided tests, each by signs and by signed ranks "
         "(Holm-corrected as well), of the median change within "
         f"{margins(table, tables.get('repeatability'), criteria)}. "
-        f"Columns with _fixed: the same within {fixed(criteria)}."
+        f"The same within {fixed(criteria)} stands in the table."
     )
 
 

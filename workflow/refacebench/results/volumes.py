@@ -110,11 +110,10 @@ def caption(view: View) -> str:
         tests(view.tables, table, view.criteria),
         "In figures an asterisk marks such a p, a frame such an equivalence. Share over: scans "
         f"that changed by more than {view.criteria.threshold_pct:g} %, failed scans counted in.",
-        words.rests(view, table),
+        words.cohort(table),
         minimum(table, view.criteria),
         words.medians(view.criteria),
         words.shares(view.criteria),
-        words.engines(view.tables.get("quality")),
     )
 
 

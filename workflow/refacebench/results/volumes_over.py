@@ -60,14 +60,13 @@ def caption(view: View) -> str:
     table = view.rows("volumes_over")
     return words.join(
         f"Median change of volume in percent of the original{view.by}, only scans in which "
-        f"defacing (selected_by) changed {CHANGED} by more than {view.criteria.threshold_pct:g} %. "
+        f"defacing changed {CHANGED} by more than {view.criteria.threshold_pct:g} %. "
         "Selected by outcome: the defacer's own tests are biased towards a difference, its "
         "refacers' away from it (regression to the mean).",
         tests(view.tables, table, view.criteria),
         words.cohort(table),
         minimum(table, view.criteria),
         words.medians(view.criteria),
-        words.engines(view.tables.get("quality")),
     )
 
 

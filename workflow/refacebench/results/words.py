@@ -61,11 +61,17 @@ def left_out(view: View) -> str:
     )
 
 
-def rests(view: View, table: pd.DataFrame) -> str:
-    """Return what a table rests on: its participants and scans, and which scans are not in it."""
-    return join(cohort(table), left_out(view))
+def alone(view: View) -> str:
+    """Return what a caption has to say where it stands without the page (LaTeX).
+
+    The page says once, in its own sections, which scans are not compared and which engine and
+    version stands behind each defacer.
+    """
+    return join(left_out(view), engines(view.tables.get("quality")))
 
 
+#: Said of every interval that holds for itself alone.
+EACH = "each for itself, not adjusted for many comparisons"
 #: Participants below which the interval of a mean may miss what is rare.
 FEW = 30
 
@@ -73,8 +79,8 @@ FEW = 30
 def shares(criteria: Criteria) -> str:
     """Return how the intervals of shares were made."""
     return (
-        f"Shares with {100 * criteria.level:g} % Clopper-Pearson intervals (exact), widened where "
-        "a participant has several sessions."
+        f"Shares: {100 * criteria.level:g} % Clopper-Pearson intervals (exact), widened where a "
+        f"participant has several sessions; {EACH}."
     )
 
 
@@ -87,8 +93,8 @@ def intervals(criteria: Criteria, table: pd.DataFrame | None = None) -> str:
         Rows with their number of participants ``n``.
     """
     return join(
-        f"Intervals of means: {100 * criteria.level:g} % each, not adjusted for their number; "
-        "Student's, made longer towards a long tail.",
+        f"Intervals of means: {100 * criteria.level:g} %, {EACH} (Student's, made longer towards a "
+        "long tail).",
         _few(table),
     )
 
@@ -105,9 +111,8 @@ def _few(table: pd.DataFrame | None) -> str:
 def medians(criteria: Criteria) -> str:
     """Return how the intervals of medians of volumes were made."""
     return (
-        f"Intervals of medians: {100 * criteria.level:g} % each, exact (order statistics), none "
-        f"for fewer than {_fewest(criteria.level)} participants; those of effect sizes: Wilson's "
-        "for pairs. Not adjusted for their number, except low_joint and high_joint."
+        f"Intervals of medians: {100 * criteria.level:g} %, exact (order statistics), none for "
+        f"fewer than {_fewest(criteria.level)} participants; {EACH}."
     )
 
 
@@ -119,9 +124,9 @@ def _fewest(level: float) -> int:
 def resampled(criteria: Criteria) -> str:
     """Return how the intervals of what is read off a curve were made."""
     return (
-        f"Intervals of the ROC: {100 * criteria.level:g} % each, percentile bootstrap over "
+        f"Intervals of the ROC: {100 * criteria.level:g} %, percentile bootstrap over "
         f"participants ({criteria.n_boot} resamples, seed {criteria.seed}), widened to "
-        "Clopper-Pearson's. No interval is adjusted for their number."
+        f"Clopper-Pearson's; {EACH}."
     )
 
 
@@ -174,7 +179,7 @@ def missing_people(table: pd.DataFrame) -> str:
     texts = shortfalls(table)
     if not texts:
         return ""
-    more = f"; {len(texts) - 5} more in the column shortfall" if len(texts) > 5 else ""
+    more = f"; {len(texts) - 5} more in the table" if len(texts) > 5 else ""
     return f"Fewer than planned: {'; '.join(texts[:5])}{more}."
 
 
@@ -185,4 +190,4 @@ def numbers(view: View) -> str:
 
 def brackets(view: View) -> str:
     """Return what stands in the brackets of such a table."""
-    return f"[brackets]: {100 * view.criteria.level:g} % intervals"
+    return f"[brackets]: {100 * view.criteria.level:g} % intervals, {EACH}"

@@ -114,9 +114,13 @@ def fixed(criteria: Criteria) -> str:
 
     >>> fixed(Criteria(equivalence_margin_pct=1.5, equivalence_margin_source="our protocol"))
     'the fixed margin of 1.5 % (our protocol)'
+    >>> fixed(Criteria(equivalence_margin_pct=5))
+    'the fixed margin of 2 % (cut from the 5 % of the config to the largest acceptable change)'
     """
-    size = min(criteria.equivalence_margin_pct, criteria.largest_acceptable_change_pct)
-    return f"the fixed margin of {size:g} %{origin(criteria)}"
+    asked, most = criteria.equivalence_margin_pct, criteria.largest_acceptable_change_pct
+    cut = f" (cut from the {asked:g} % of the config to the largest acceptable change)"
+    size = f"the fixed margin of {min(asked, most):g} %{origin(criteria)}"
+    return size + (cut if asked > most else "")
 
 
 def margin_from_settings(rescans: pd.DataFrame, criteria: Criteria) -> str:

@@ -1,0 +1,260 @@
+"""What a data steward may do with each method's output: a verdict by a rule declared beforehand.
+
+The rule has two numbers, keys of the config's ``decision``, and is printed with the verdicts:
+
+do not share
+    More than ``failures_pct`` percent of the scans kept their face or lost brain; something was
+    written far from the head; or an attack recognises people by more than
+    ``far_above_chance_points`` percentage points above chance, even at the low end of its interval.
+registered access only
+    An attack does better than chance, be it with the very same scan to compare with.
+not enough data to say
+    No attack was made; the attacks do not recognise even the originals; it is not shown that every
+    attack stays within the margin above chance; or so few scans were checked that more failures
+    than allowed cannot be ruled out (upper 95 % bound, exact).
+go
+    None of these.
+
+Pure functions: what the tables hold in, text out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refacebench.plot.numbers import NO_VALUE, chance, number, of, percent
+from refacebench.plot.volumes import region_label
+from refacebench.results import findings
+from refacebench.results.findings import MethodFinding, Tables
+from refacebench.results.result import Printed, View
+from refacebench.statistics.attack_tables import is_landmark
+from refacebench.statistics.intervals import clopper_pearson
+
+GO, REGISTERED, NO = "go", "registered access only", "do not share"
+UNKNOWN = "not enough data to say"
+#: From the best to the worst, with what each means.
+VERDICTS = {
+    GO: "by everything measured here, fit to be shared",
+    REGISTERED: "an attack recognises people: only for users who are bound by an agreement",
+    UNKNOWN: "nothing speaks against it, but too little was measured to say so",
+    NO: "faces are left, brains are cut, or an attack recognises people far too often",
+}
+COLUMNS = [
+    "Method", "Verdict", "Why", "Face surface removed", "Strongest attack", "To show chance",
+    "Volumes", "Predicted age", "No output", "Seconds a scan", "Engine", "Licence",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The numbers of the rule; see the module."""
+
+    failures_pct: float = 5.0
+    far_above_chance_points: float = 20.0
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Rule:
+        """Return the rule of a workflow's config."""
+        return cls(**(config.get("decision") or {}))
+
+    @property
+    def words(self) -> str:
+        """The rule in words."""
+        return (
+            f"The rule was fixed in the config before the run. Do not share: more than "
+            f"{self.failures_pct:g} % of the scans kept their face or lost brain, something was "
+            "written far from the head, or an attack is more than "
+            f"{self.far_above_chance_points:g} points above chance even at the low end of its "
+            "interval. Registered access only: an attack does better than chance. Not enough data "
+            "to say: it is not shown that every attack stays within the margin above chance, or "
+            "so few scans were checked that more failures than allowed cannot be ruled out. Go: "
+            "none of these."
+        )
+
+
+def verdict(found: MethodFinding, rule: Rule) -> tuple[str, str]:
+    """Return the verdict on a method and the reason for it, in a few words."""
+    for said, reasons in (
+        (NO, _against(found, rule)),
+        (REGISTERED, _attacked(found)),
+        (UNKNOWN, _missing(found, rule)),
+    ):
+        if reasons:
+            return said, "; ".join(reasons)
+    return GO, "every attack is shown to stay near chance, and faces and brains are as they should"
+
+
+def _against(found: MethodFinding, rule: Rule) -> list[str]:
+    if found.failed:
+        return ["no usable output"]
+    removed, faces = found.face
+    kept, most = faces - removed, rule.failures_pct / 100
+    reasons = []
+    if faces and kept / faces > most:
+        reasons.append(f"face left in {of(kept, faces)} scans")
+    if found.brain[1] and found.cut / found.brain[1] > most:
+        reasons.append(f"brain cut in {of(found.cut, found.brain[1])}")
+    truth = found.checks.get("failure_2")
+    if truth and truth.missed / truth.n > most:
+        lost = of(truth.found + truth.missed, truth.n)
+        reasons.append(f"by the true labels brain lost in {lost}")
+    if found.odd:
+        reasons.append(f"written far from the head in {of(found.odd, found.n)}")
+    worst = found.attack
+    if worst and worst.beats and worst.low - worst.chance > rule.far_above_chance_points / 100:
+        reasons.append(_points(worst))
+    return reasons
+
+
+def _points(worst: findings.Attack) -> str:
+    return f"an attack is at least {100 * (worst.low - worst.chance):.0f} points above chance"
+
+
+def _attacked(found: MethodFinding) -> list[str]:
+    if found.beaten:
+        return ["an attack does better than chance"]
+    if found.easier is not None:
+        return ["an attack that has the very same scan does better than chance"]
+    return []
+
+
+def _missing(found: MethodFinding, rule: Rule) -> list[str]:
+    if not found.available:
+        return ["not run on this machine"]
+    reasons = []
+    worst = found.attack
+    if worst is None:
+        reasons.append("no attack was made on it")
+    elif found.weak:
+        reasons.append("the attacks do not recognise even the originals")
+    elif worst.within != 1:
+        if np.isfinite(worst.above):
+            reasons.append(
+                f"up to {100 * max(worst.above, 0):.0f} points above chance are possible"
+            )
+        else:
+            reasons.append("how far above chance attacks may be is not known")
+    removed, faces = found.face
+    if not faces:
+        return [*reasons, "no face was judged"]
+    upper = clopper_pearson(faces - removed, faces, 0.9)[1]
+    if upper > rule.failures_pct / 100:
+        reasons.append(f"faces left in up to {percent(upper)} % of scans are possible")
+    return reasons
+
+
+def printed(
+    view: View,
+    rule: Rule,
+    methods: Mapping[str, Mapping[str, Any]] | None = None,
+    alpha: float = 0.05,
+) -> Printed:
+    """Return the columns and rows of the table; no rows where nothing was judged.
+
+    Parameters
+    ----------
+    view : View
+        With ``look``, in whose order the methods stand.
+    methods : mapping, optional
+        By the name of a defacer or refacer: ``engine`` and ``licence``.
+    """
+    quality = view.rows("quality")
+    if quality.empty:
+        return COLUMNS, []
+    names = [v for v in view.look.sort(quality["variant"]) if not is_landmark(v)]
+    return COLUMNS, [_row(view, name, rule, methods or {}, alpha) for name in names]
+
+
+def _row(
+    view: View, variant: str, rule: Rule, methods: Mapping[str, Mapping[str, Any]], alpha: float
+) -> list[str]:
+    found = findings.finding(view.tables, variant, alpha)
+    said, why = verdict(found, rule)
+    return [
+        view.look.label(variant),
+        said,
+        why,
+        of(*found.face) if found.face[1] else NO_VALUE,
+        _attack(found),
+        _needed(view.tables, found),
+        _volumes(found),
+        _age(found),
+        of(found.crashed, found.n) if found.n else NO_VALUE,
+        _seconds(view.tables, variant),
+        *(_of_methods(variant, methods, key) for key in ("engine", "licence")),
+    ]
+
+
+def _attack(found: MethodFinding) -> str:
+    worst = found.attack
+    if worst is None or found.failed:
+        return "not measured"
+    return f"{worst.short}, chance {chance(worst.chance)} % ({worst.attacker}, {worst.way})"
+
+
+def _needed(tables: Tables, found: MethodFinding) -> str:
+    """Return how many people it takes to show that an attack at chance stays within the margin."""
+    table, worst = tables.get("sample_size"), found.attack
+    if table is None or table.empty or worst is None:
+        return NO_VALUE
+    rows = table[
+        table["chance"].notna() & table["margin_points"].notna() & table["people_80"].notna()
+    ]
+    rows = rows[np.isclose(rows["chance"].astype(float), worst.chance)]
+    return f"{rows['people_80'].iloc[0]:.0f} people" if len(rows) else NO_VALUE
+
+
+def _volumes(found: MethodFinding) -> str:
+    v = found.volumes
+    if v is None:
+        return NO_VALUE
+    same = f"{v.equivalent} of {v.tested} equivalent"
+    beyond = f", {v.beyond} not" if v.beyond else ""
+    return f"{number(v.change, 1, True)} % ({region_label(v.largest)}); {same}{beyond}"
+
+
+def _age(found: MethodFinding) -> str:
+    if found.age_shift is None:
+        return NO_VALUE
+    shift, low, high = (number(value, 1, True) for value in found.age_shift)
+    return f"{shift} y [{low}, {high}]"
+
+
+def _seconds(tables: Tables, variant: str) -> str:
+    table = tables.get("runtime")
+    if table is None or table.empty:
+        return NO_VALUE
+    rows = table[(table["variant"] == variant) & (table["step"] == "total")]
+    return number(rows["seconds_median"].iloc[0], 0) if len(rows) else NO_VALUE
+
+
+def _of_methods(variant: str, methods: Mapping[str, Mapping[str, Any]], key: str) -> str:
+    found = [str(methods[name].get(key) or "") for name in variant.split("+") if name in methods]
+    return "; ".join(dict.fromkeys(filter(None, found))) or NO_VALUE
+
+
+def caption(rule: Rule) -> str:
+    """Return the caption of the table."""
+    return (
+        f"One row per method. {rule.words} Strongest attack: how often it picks the right person "
+        "(interval over all attacks). To show chance: how many people it takes to show that an "
+        "attack at chance stays within the margin (power 80 %). Volumes: the largest median "
+        "change of any volume; how many are shown to stay within their margin of equivalence, and "
+        "to leave it. A verdict holds for the attacks tried here and for data like these."
+    )
+
+
+def lines(tables: Tables, variants: Iterable[str], rule: Rule, alpha: float = 0.05) -> list[str]:
+    """Return the verdicts in one line, the best first; nothing where nothing was judged."""
+    if "quality" not in tables or tables["quality"].empty:
+        return []
+    named: dict[str, list[str]] = {said: [] for said in VERDICTS}
+    for name in variants:
+        if not is_landmark(name):
+            named[verdict(findings.finding(tables, name, alpha), rule)[0]].append(name)
+    told = "; ".join(f"{said}: {', '.join(who)}" for said, who in named.items() if who)
+    return [f"Verdicts by the rule in the config: {told}."] if told else []
