@@ -222,7 +222,7 @@ def read_measured(given: Any, asked: Any) -> Measured:
         manifest.read(path).assign(made_by=defacer)
         for path, defacer in zip(given.get("carried", []), asked.carried_by, strict=True)
     ]
-    table = sides.held(table, asked.config["orientation"])
+    table = sides.held(table, asked.config.get("orientation", sides.EXCLUDE))
     return Measured(
         pd.concat([table, added], ignore_index=True),
         criteria,
@@ -287,7 +287,7 @@ def read_followed(given: Any, asked: Any) -> Followed:
         asked.variants,
         pd.concat(ledgers, ignore_index=True) if ledgers else None,
         unavailable.reasons_of(added),
-        asked.config["orientation"],
+        asked.config.get("orientation", sides.EXCLUDE),
     )
 
 
