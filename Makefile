@@ -9,7 +9,7 @@ TESTERS ?= 2
 
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 
-.PHONY: demo test slow guard lint types install install-test package tag clean
+.PHONY: demo test slow test-trust guard lint types install install-test package tag clean
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES)
@@ -21,6 +21,11 @@ test: lint types
 slow: install-test
 	$(BIN)/python -m pytest -n $(TESTERS) -m slow
 
+# Kills, starves and shuts out a tiny run until its tables differ, and runs every odd scan of the
+# zoo: half an hour. What of it takes seconds is among the tests.
+test-trust: install-test
+	$(BIN)/python tests/trust/run.py
+
 # Compares all outputs of small runs of every method with a recording: eight minutes.
 guard: install-test
 	$(BIN)/python -m pytest tests/test_guard.py
@@ -28,6 +33,7 @@ guard: install-test
 lint: install-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive workflow benchmarks .ci
 	$(BIN)/snakefmt --check workflow
 	$(BIN)/snakemake --lint
 

@@ -52,8 +52,8 @@ REFACERS = ("pix2pix25d", "cyclegan2d", "diffusion25d", "cpgan3d")
 CASES = {
     "pix2pix25d": 45,
     "cyclegan2d": 60,
-    "diffusion25d": 45,
-    "cpgan3d": 60,
+    "diffusion25d": 75,
+    "cpgan3d": 75,
     "sfcn": 35,
     "siamese": 20,
     "norms": 20,
@@ -133,14 +133,14 @@ def rate(step, device, seconds: float, warm: int = 6) -> dict:
 class Case:
     """One case's measurements, written down one by one within its limit."""
 
-    def __init__(self, name: str, tiny: bool, limit: float, seconds: float):
+    def __init__(self, name: str, tiny: bool, limit: float, seconds: float, parts=()):
         import torch
 
         from refacebench.training import devices
 
         self.name, self.end, self.seconds = name, time.monotonic() + limit, seconds
         self.given = TINY.get(name, {}) if tiny else {}
-        self.tiny = tiny
+        self.tiny, self.parts = tiny, parts
         self.device = devices.choose_device("auto")
         self.precision = devices.choose_precision("auto", self.device)
         self.card = torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu"
@@ -157,6 +157,8 @@ class Case:
 
     def part(self, name: str, work) -> None:
         """Do a part if there is time, and keep its result or what went wrong."""
+        if self.parts and name not in self.parts:
+            return
         if self.left() < LEAST:
             self.say(**{name: "no time left"})
             return
@@ -245,6 +247,17 @@ def refacer(case: Case) -> None:
                 change(task)
             return rate(stepper(task, batch), case.device, seconds)
 
+    def followed(chosen, shown):
+        with devices.reproducible(case.device):
+            task, found = made(chosen, case.precision), {}
+            generator = torch.Generator().manual_seed(1)
+            for number in range(1, shown[0 if case.tiny else -1] + 1):
+                items = (torch.arange(batch) + number * batch) % len(task.data)
+                values = task.step(items, generator)
+                if number in shown:
+                    found[str(number)] = {k: float(f"{float(v):.4g}") for k, v in values.items()}
+            return found
+
     def flops():
         return {"tflop": round(tool.count_flops(made(simple, "float32"), batch) / 1e12, 4)}
 
@@ -256,10 +269,11 @@ def refacer(case: Case) -> None:
     case.part("ours", ours)
     case.part("plain", plain)
     case.part("head", lambda: head(tool, case, options))
-    case.part("fastest_kernels", lambda: ours(deterministic=False))
     case.part("one_after_the_other", lambda: ours(apart))
     if case.name == "cpgan3d":
         case.part("channels_last", lambda: ours(lay_3d))
+        case.part("losses", lambda: followed(options, (1, 10, 50, 200)))
+        case.part("losses_one_rate", lambda: followed({**options, "equalised": False}, (1, 10)))
     else:
         with mock.patch.object(devices, "memory_order", return_value=torch.contiguous_format):
             case.part("default_order", ours)
@@ -267,6 +281,8 @@ def refacer(case: Case) -> None:
     case.part("losses_after_10", losses)
     case.part("work", flops)
     case.part("norms", lambda: norms_kept(made(options, case.precision)))
+    # Trying all kernels takes long.
+    case.part("fastest_kernels", lambda: ours(deterministic=False))
 
 
 def head(tool, case: Case, options: dict) -> dict:
@@ -544,10 +560,11 @@ def replayed(step, device) -> float | None:
     return round((time.perf_counter() - began) * 1e4, 1)
 
 
-def run_case(name: str, tiny: bool, limit: float, seconds: float) -> dict:
+def run_case(name: str, tiny: bool, limit: float, seconds: float, parts=()) -> dict:
     """Run one case in a process of its own and return what it found until its limit."""
     command = [sys.executable, str(HERE), "--case", name, "--limit", str(limit)]
     command += ["--seconds", str(seconds)] + ["--tiny"] * tiny
+    command += ["--parts", *parts] if parts else []
     found, began = {}, time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     killer = threading.Timer(limit + 20, process.kill)
@@ -564,11 +581,11 @@ def run_case(name: str, tiny: bool, limit: float, seconds: float) -> dict:
     return found
 
 
-def run_all(chosen, tiny: bool, out: Path, seconds: float, limit: float | None) -> None:
+def run_all(chosen, tiny, out: Path, seconds: float, limit: float | None, parts=()) -> None:
     """Run the cases one after the other, and write the file after each."""
     began, found = time.monotonic(), {}
     for name in chosen:
-        found[name] = run_case(name, tiny, CASES[name], seconds)
+        found[name] = run_case(name, tiny, CASES[name], seconds, parts)
         with contextlib.suppress(OSError):
             out.write_text(json.dumps(found, indent=1) + "\n")
         if limit is not None and time.monotonic() - began > limit:
@@ -636,6 +653,7 @@ def main() -> None:
     """Read the command line; measure, or print the table of a file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--parts", nargs="+", default=[], help="of a case, such as ours; else all")
     parser.add_argument("--out", type=Path, default=Path("gpu.json"))
     parser.add_argument("--tiny", action="store_true", help="small sizes, to try the tool")
     parser.add_argument("--seconds", type=float, default=2.5, help="of each measurement")
@@ -646,11 +664,12 @@ def main() -> None:
     if chosen.table:
         print(table(json.loads(chosen.table.read_text())))
     elif chosen.case:
-        case = Case(chosen.case, chosen.tiny, chosen.limit, chosen.seconds)
+        case = Case(chosen.case, chosen.tiny, chosen.limit, chosen.seconds, chosen.parts)
         run = globals().get(chosen.case, refacer)
         run(case)
     else:
-        run_all(chosen.only, chosen.tiny, chosen.out, chosen.seconds, chosen.limit)
+        given = chosen.only, chosen.tiny, chosen.out, chosen.seconds, chosen.limit
+        run_all(*given, chosen.parts)
 
 
 if __name__ == "__main__":

@@ -339,6 +339,29 @@ def test_train_split_people_must_not_be_attacked(cohort, tmp_path):
     assert "4 participants" in found.trained_on
 
 
+def test_siamese_computes_where_it_is_told_to(monkeypatch):
+    torch = pytest.importorskip("torch")
+    from refacebench.attackers import siamese
+    from refacebench.contracts import Enrolled
+
+    who = np.array(["sub-0", "sub-1", "sub-2"])
+    pictures = np.random.default_rng(0).uniform(-1, 1, (3, 1, 2, 16, 16)).astype(np.float16)
+    side = Enrolled(who, who, who, {"pictures": pictures})
+    small = {"pixels": 16, "filters": 4, "steps": 3}
+
+    def weights(**given):
+        network = siamese.train(side, side, who, options_of("siamese", **small, **given), [1, 6])
+        return torch.cat([w.detach().flatten() for w in network.parameters()])
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert torch.equal(weights(), weights(device="auto"))
+    with pytest.raises(ValueError, match="no CUDA device here; use auto or cpu"):
+        weights(device="cuda")
+    # A device without numbers: where they would have gone.
+    with pytest.raises(NotImplementedError, match="meta"):
+        weights(device="meta")
+
+
 def test_the_triplet_loss_by_hand():
     torch = pytest.importorskip("torch")
     from refacebench.attackers import siamese

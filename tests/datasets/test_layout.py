@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,53 @@ def test_an_id_is_safe_and_leads_back_to_its_folders(participant, session, rest)
     assert re.fullmatch(r"[A-Za-z0-9_+-]+", scan)
     parts = [part for part in (participant, session, "anat") if part]
     assert bids.folder(scan) == Path(*parts)
+
+
+PARTS = st.sampled_from(
+    ["sub-1", "sub-2", "sub-A b", "sub-", "ses-1", "ses-01", "ses-", "anat", "Anat", "T1w", "t1w"]
+    + [
+        "T2w",
+        "run-1",
+        "run-01",
+        "part-phase",
+        "desc-x",
+        "acq-1.5",
+        "\n",
+        "\r",
+        "\udcff",
+        " ",
+        "é",
+        "x" * 90,
+    ]
+)
+ENDINGS = st.sampled_from(
+    [".nii.gz", ".nii", ".NII", ".mgz", ".hdr", ".img", ".nii.gz.gz", ".json", ""]
+)
+FILES = st.tuples(st.lists(PARTS, max_size=3), st.lists(PARTS, min_size=1, max_size=4), ENDINGS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(FILES, max_size=8))
+def test_whatever_the_names_nothing_stops_and_no_image_vanishes(found):
+    with tempfile.TemporaryDirectory() as home:
+        root = Path(home)
+        touch(root, GOOD)
+        for folders, stem, ending in found:
+            path = root.joinpath("sub-1", *folders, "_".join(stem)[:200] + ending)
+            if not path.exists() and all(p.is_dir() or not p.exists() for p in path.parents):
+                touch(root, path.relative_to(root))
+        table = bids_dataset.index({**bids_dataset.METHOD.defaults, "path": home}, 1)
+        assert table["scan"].is_unique
+        assert table["scan"].str.fullmatch(r"[A-Za-z0-9_+-]{1,160}").all()
+        assert table["reason"].map(str.isprintable).all()
+        assert ((table["status"] == "ok") == (table["reason"] == "")).all()
+        usable = table.loc[table["status"] == "ok", "path"]
+        assert usable.is_unique
+        images, _, _ = _layout.below(home, "sub-1") if (root / "sub-1").is_dir() else ([], 0, 0)
+        wanted = [i for i in images if _layout.is_of(i, "T1w")]
+        # Both halves of a pair, and both formats of an image, are one row.
+        rows = table[table["participant"] == "sub-1"]
+        assert len(rows) >= len({(i.folders, i.stem) for i in wanted})
 
 
 def test_hyphenated_labels_have_folders_of_their_own(tmp_path):

@@ -21,6 +21,7 @@ from refacebench.run import methods  # noqa: E402
 from refacebench.stages import deface  # noqa: E402
 from refacebench.training import (  # noqa: E402
     cpgan,
+    cpgan_networks,
     head_stack,
     pyramid,
     wasserstein,
@@ -272,3 +273,56 @@ def test_loading_runs_no_code_and_wants_the_same_options(trained, tmp_path):
         cpgan3d.load(tmp_path / "model", TINY)
 
     assert_bomb_is_refused(load, tmp_path / "model" / "model.safetensors")
+
+
+# ------------------------------------------------------- learning rates of the layers
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamp"])
+def test_equalised_rates_are_weights_of_spread_one_scaled_in_use(kind):
+    """Karras et al. 2018: a convolution with w / s, times s in use, s its spread at the start."""
+    torch.manual_seed(0)
+    ours, theirs = (torch.nn.Conv3d(6, 4, 3) for _ in range(2))
+    cpgan_networks.initialise(ours)
+    drawn = cpgan_networks.spread(torch.zeros(500, 6, 3, 3, 3))
+    wide = torch.nn.Conv3d(6, 500, 3)
+    cpgan_networks.initialise(wide)
+    assert float(wide.weight.detach().std()) == pytest.approx(drawn, rel=0.02)
+    theirs.weight.data.copy_(ours.weight.data / drawn)
+    theirs.bias.data.zero_()
+    options = {**TINY, "optimiser": kind, "betas": [0.0, 0.99], "equalised": True}
+    tools = [
+        cpgan.optimiser(net, 2e-3, {**options, "equalised": net is ours}, torch.device("cpu"))
+        for net in (ours, theirs)
+    ]
+    for _ in range(5):
+        x, y = torch.randn(2, 6, 5, 5, 5), torch.randn(2, 4, 3, 3, 3)
+        for net, factor, tool in zip((ours, theirs), (1.0, drawn), tools, strict=True):
+            tool.zero_grad()
+            made = torch.nn.functional.conv3d(x, net.weight * factor, net.bias)
+            ((made - y) ** 2).mean().backward()
+            tool.step()
+    torch.testing.assert_close(ours.weight, theirs.weight * drawn, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(ours.bias, theirs.bias, rtol=1e-4, atol=1e-6)
+
+
+def test_wide_networks_do_not_run_away_at_the_published_rate():
+    """Coarse layers of the published width: without equalised rates the losses pass 30."""
+    options = {**cpgan3d.METHOD.defaults, "size": 8, "filters": 64, "device": "cpu"}
+    rng, shape = np.random.default_rng(0), (8, 8, 8)
+    hull, brain = np.zeros(shape, bool), np.zeros(shape, bool)
+    hull[1:7, 1:7, 1:7] = brain[2:6, 2:6, 2:6] = True
+    heads = []
+    for _ in range(4):
+        target = rng.uniform(0, 1, shape).astype(np.float16)
+        tissue = np.where(brain, target, np.float16(0))
+        heads.append(whole_heads.WholeHead(hull, brain, tissue, target, None, 1.0, 1.0, 0.0))
+    stack, worst = head_stack.HeadStack(heads, "cpu"), {}
+    for equalised in (True, False):
+        chosen = {**options, "equalised": equalised}
+        task = cpgan.CPGAN(stack, stack, chosen, 0, torch.device("cpu"), "float32", "val_swd")
+        generator = torch.Generator().manual_seed(0)
+        steps = [task.step(torch.tensor([n % 4, (n + 1) % 4]), generator) for n in range(6)]
+        worst[equalised] = max(float(v) for losses in steps for v in losses.values())
+    assert worst[True] < 5
+    assert worst[False] > 20

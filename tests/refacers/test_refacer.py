@@ -1,5 +1,6 @@
 """Refacer pix2pix25d: the networks' published size, training, resuming, refacing."""
 
+import dataclasses
 import json
 import shutil
 
@@ -11,12 +12,14 @@ from trainings import FILES, assert_bomb_is_refused, assert_same_files, interrup
 
 torch = pytest.importorskip("torch")
 
+from refacebench.contracts import TrainingFailed  # noqa: E402
 from refacebench.image import nifti  # noqa: E402
-from refacebench.refacers import cyclegan2d, pix2pix25d  # noqa: E402
+from refacebench.refacers import cyclegan2d, diffusion25d, pix2pix25d  # noqa: E402
 from refacebench.run import methods  # noqa: E402
-from refacebench.training import loop, outputs  # noqa: E402
+from refacebench.training import loop, outputs, slice_task  # noqa: E402
 from refacebench.training import slices as _slices  # noqa: E402
 
+SLICEWISE = {m.SLICEWISE.name: m.SLICEWISE for m in (cyclegan2d, diffusion25d, pix2pix25d)}
 TINY = {
     **pix2pix25d.METHOD.defaults,
     "size": 16,
@@ -219,3 +222,34 @@ def test_empty_scan_is_an_error_with_a_reason(trained):
     empty = nifti.Volume(np.zeros(SHAPE, np.float32), np.eye(4))
     with pytest.raises(ValueError, match="no head in it"):
         pix2pix25d.METHOD.run(model, empty, np.ones(SHAPE, bool), TINY)
+
+
+@pytest.mark.parametrize("name", ["cyclegan2d", "diffusion25d", "pix2pix25d"])
+def test_changes_beyond_the_slices_are_an_error_with_a_reason(name):
+    """Such a scan would come back as it is and be taken for a refaced one."""
+    if name == "diffusion25d":
+        pytest.importorskip("monai")
+    method = methods.declared("refacers", name)
+    small = {"size": 16, "voxel_mm": 4.0, "filters": 16, "composite": True, "device": "cpu"}
+    options = {**method.defaults, **small, "slices": "all"}
+    network = SLICEWISE[name].network(options).eval()
+    model = slice_task.SliceModel(network, 1.0, torch.device("cpu"), "float32", options)
+    _, defaced, _ = ball(4)
+    changed = np.zeros(SHAPE, bool)
+    changed[:, :, 0] = True  # 16 pixels of 4 mm reach down from the vertex, the neck is below
+    with pytest.raises(ValueError, match="none of the 672 voxels.*raise voxel_mm or size"):
+        method.run(model, defaced, changed, options)
+    # Where nothing changed there is nothing to do.
+    same = method.run(model, defaced, np.zeros(SHAPE, bool), options)
+    assert np.array_equal(same, defaced.data)
+
+
+def test_a_split_without_slices_is_said_so(pairs, tmp_path):
+    blank = []
+    for number, pair in enumerate(pairs[3:4]):
+        path = tmp_path / f"nothing{number}.nii.gz"
+        image = nifti.read(pair.defaced)
+        nifti.write(image.with_data(np.zeros(image.shape, bool)), str(path))
+        blank.append(dataclasses.replace(pair, changed=str(path)))
+    with pytest.raises(TrainingFailed, match="validation scans have no slice"):
+        pix2pix25d.METHOD.train(pairs[:3], blank, tmp_path / "model", TINY, seed=3)

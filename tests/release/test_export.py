@@ -305,3 +305,24 @@ def test_a_scan_of_which_only_the_brain_is_left_says_so(made, air):
     sidecars = sorted(out.glob("sub-*/*/anat/*.json"))
     said = [json.loads(path.read_text())["SkullStripped"] for path in sidecars]
     assert said == [True, False, True, False]
+
+
+def test_pseudonyms_stand_in_names_tables_and_sidecars(made, capsys):
+    sidecar = made.bids / "sub-01/ses-20190311/func/sub-01_ses-20190311_task-rest_bold.json"
+    sidecar.write_text(json.dumps({"TaskName": "rest", "IntendedFor": "bids::sub-01/anat/x.nii"}))
+    code, out = made.export("--pseudonyms", "--others", "copy")
+    assert code == 0
+    who = made.results / "pseudonyms" / "export_out.tsv"
+    labels = dict(line.split("\t") for line in who.read_text().splitlines()[1:])
+    assert who.stat().st_mode & 0o077 == 0
+    assert sorted(labels) == ["sub-01", "sub-02", "sub-03", "sub-04"]
+    assert sorted(p.name for p in out.glob("sub-*")) == sorted(labels.values())
+    assert not [text for text in texts(out) if any(name in text for name in labels)]
+    people = pd.read_csv(out / "participants.tsv", sep="\t").set_index("participant_id")
+    assert people.loc[labels["sub-02"], "age"] == 64
+    assert list(out.rglob(f"{labels['sub-01']}_ses-1_task-rest_bold.json"))
+    # The same key gives the same labels.
+    again = made.results.parent / "again"
+    command = ["export", "--variant", "masked", "--results", str(made.results), "--pseudonyms"]
+    assert program.main([*command, "--to", str(again)]) == 0
+    assert sorted(p.name for p in again.glob("sub-*")) == sorted(labels.values())

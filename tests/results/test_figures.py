@@ -7,7 +7,15 @@ import pytest
 from drawing import marks
 from factories import TABLE_COLUMNS
 from refacebench.plot import curves, dots, overlap, style, volumes
-from refacebench.results import brainage, catalogue, privacy_curves, quality, runtime, similarity
+from refacebench.results import (
+    brainage,
+    catalogue,
+    face_parts,
+    privacy_curves,
+    quality,
+    runtime,
+    similarity,
+)
 from refacebench.results.result import View
 from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import TIMED
@@ -204,3 +212,11 @@ def test_many_curves_have_no_bands_and_each_figure_its_own_caption():
         assert all("not adjusted for many comparisons" in text for text in (curves_, roc))
         assert "ROC" in roc
         assert "ROC" not in curves_
+
+
+def test_a_control_among_the_parts_of_the_face_is_hollow(cohort, look):
+    table = cohort[1]["face_parts"].replace({"variant": {"quickshear": "skull_strip"}})
+    figure = face_parts.draw(table, style.look_of({"t": table}))
+    rows = figure.axes[0]
+    marks_ = [line for line in rows.lines if line.get_marker() == "o"]
+    assert [line.get_markerfacecolor() == "white" for line in marks_] == [False, True]

@@ -6,35 +6,25 @@ Skipped where there is no GPU.  Needs torch, nibabel, MONAI and what they need, 
 """
 
 import copy
-import importlib.util
-from pathlib import Path
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from refacebench.training import devices, norms, optimisers  # noqa: E402
+import side_by_side  # noqa: E402
+from refacebench.training import devices, norms, optimisers, recorded  # noqa: E402
+from side_by_side import SMALL, trained  # noqa: E402
 
 pytestmark = [
     pytest.mark.cuda,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 LAST = torch.channels_last
-SMALL = {
-    "pix2pix25d": {"size": 64, "filters": 8, "batch": 2},
-    "cyclegan2d": {"size": 64, "filters": 8, "blocks": 2, "discriminator_filters": 8},
-    "diffusion25d": {"size": 32, "filters": 16, "batch": 2},
-    "cpgan3d": {"size": 16, "filters": 4, "average": 0.9},
-}
 
 
 @pytest.fixture(scope="module")
 def tool():
-    path = Path(__file__).parents[2] / "benchmarks/train_step.py"
-    spec = importlib.util.spec_from_file_location("train_step", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return side_by_side.tool()
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -58,46 +48,64 @@ def test_instance_norm_is_that_of_the_cpu_and_keeps_the_order(batch):
             torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
 
 
-def trained(tool, name, steps=6, change=None, **other):
-    from refacebench.run import methods
-
-    options = {**methods.declared("refacers", name).defaults, **SMALL[name], **other}
-    device = devices.choose_device(options["device"])
-    with devices.reproducible(device):
-        task = tool.task_of(name, options, device, "float32")
-        if change:
-            change(task)
-        generator = torch.Generator().manual_seed(0)
-        losses = []
-        for number in range(steps):
-            items = (torch.arange(options["batch"]) + number) % len(task.data)
-            found = task.step(items, generator)
-            losses.append({k: float(v) for k, v in found.items()})
-        weights = {
-            f"{n}.{k}": v.detach().cpu().clone()
-            for n, net in task.networks.items()
-            for k, v in net.state_dict().items()
-        }
-    return losses, weights
-
-
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_the_same_training_gives_the_same_bytes(tool, name):
-    one, two = trained(tool, name), trained(tool, name)
+    one, two = (trained(tool, name, 6) for _ in range(2))
     assert one[0] == two[0]
     assert all(torch.equal(one[1][k], two[1][k]) for k in one[1])
 
 
+def plainly(task):
+    """One after the other, kernel by kernel."""
+    task.joint, task.side = False, None
+    task.run = getattr(task, "_learn_flat", task.learn)
+
+
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_a_recorded_joint_step_learns_what_a_plain_one_does(tool, name):
-    def plainly(task):
-        task.joint, task.side = False, None
-        task.run = getattr(task, "_learn_flat", task.learn)
+    with side_by_side.double():
+        ours = trained(tool, name, 4)
+        theirs = trained(tool, name, 4, plainly, accelerate="none")
+    side_by_side.assert_same(ours, theirs)
 
-    # Dropout draws in another order when fakes and originals are judged together: there is none.
-    ours, theirs = trained(tool, name, 3), trained(tool, name, 3, plainly, accelerate="none")
-    for one, two in zip(ours[0], theirs[0], strict=True):
-        assert one == pytest.approx(two, rel=5e-3, abs=5e-3)
+
+def late(function):
+    """Return a function whose work begins later on its stream, and so does its backward pass."""
+
+    def work(*given):
+        torch.cuda._sleep(3_000_000)  # cycles: more than the whole of a small step
+        found = function(*given)
+        if found.requires_grad:
+            found.register_hook(lambda _: torch.cuda._sleep(3_000_000))
+        return found
+
+    return work
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("replayed", [True, False])
+def test_nothing_is_used_before_the_other_stream_is_done_with_it(
+    tool, which, replayed, monkeypatch
+):
+    """Whoever does not wait for a stream finds old numbers when that stream comes late."""
+    beside, calls = recorded.beside, []
+
+    def beside_late(stream, *both):
+        calls.append(stream)
+        both = [(late(b[0]), *b[1:]) if n == which else b for n, b in enumerate(both)]
+        return beside(stream, *both)
+
+    def unrecorded(task):
+        if not replayed:
+            task.run = task.learn
+
+    with side_by_side.double():
+        theirs = trained(tool, "cyclegan2d", 4, plainly, accelerate="none")
+        monkeypatch.setattr(recorded, "beside", beside_late)
+        ours = trained(tool, "cyclegan2d", 4, unrecorded)
+    assert calls
+    assert None not in calls
+    side_by_side.assert_same(ours, theirs)
 
 
 def test_adamp_on_a_device_is_that_of_the_cpu():

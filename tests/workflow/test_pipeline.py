@@ -87,6 +87,36 @@ def test_the_run_ends_with_a_report_and_a_summary(finished):
     assert "results/report.html" in run.stderr
 
 
+def faces_in(results):
+    """Return the files below results that show faces, or by which people are recognised."""
+    kinds = ("render/**/views/*", "enrol/**/*.npz", "train/**/samples/*.npy")
+    return [path for kind in kinds for path in Path(results).glob(kind)]
+
+
+def test_faces_are_deleted_when_they_are_measured_and_made_again_when_they_are_needed(
+    finished, tmp_path
+):
+    folder, _, before = finished
+    home = tmp_path / "run"
+    shutil.copytree(folder, home, symlinks=True)
+    assert len(faces_in(home / "results")) > 20
+    config = {**TINY, "keep_faces": False}
+    made = snakemake(home, config=config)
+    assert made.returncode == 0, made.stderr[-3000:]
+    assert faces_in(home / "results") == []
+    assert tables(home) == before
+    assert "Nothing to be done" in snakemake(home, "-n", config=config).stdout
+    # One attack is asked another question: what it looks at is made again for it, and goes again.
+    config["attackers"] = {"surface": {"rounds": 2}}
+    attack = home / "results/attack/tiny/surface/null.npz"
+    old = attack.read_bytes()
+    made = snakemake(home, str(attack.relative_to(home)), config=config)
+    assert made.returncode == 0, made.stderr[-3000:]
+    assert attack.read_bytes() != old
+    assert (home / "results/render/tiny/null/views").is_dir()
+    assert faces_in(home / "results") == []
+
+
 def test_every_scan_of_every_variant_is_in_the_flow(finished):
     folder, _, _ = finished
     flow = catalogue.read(folder / "results/tables/tiny/flow.tsv")

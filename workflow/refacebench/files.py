@@ -1,6 +1,7 @@
 """Whole files or none: atomic writes, checksums, keys, arrays, JSON that may be missing.
 
-Writes where it is told to; knows nothing of scans.
+Writes where it is told to, but never through a symbolic link below a folder ``results``
+(:func:`refuse_links`); knows nothing of scans.
 """
 
 from __future__ import annotations
@@ -63,6 +64,33 @@ def checksum(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def read_expected(path: str | Path, sha256: str, remedy: str) -> bytes:
+    """Return the content of a file that may run code when it is used, if it is the expected one.
+
+    The content and not the file is to be used: nobody can change it in between.
+
+    Parameters
+    ----------
+    sha256 : str
+        Of the file as its authors released it.
+    remedy : str
+        What to do with another one.
+
+    Raises
+    ------
+    ValueError
+        If it is another file.
+    """
+    content = Path(path).read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ValueError(
+            f"{path}: not the released file, and it is not loaded (SHA-256 {found[:12]}..., "
+            f"expected {sha256[:12]}...); {remedy}"
+        )
+    return content
+
+
 def make_key(parts: Mapping, inputs) -> str:
     """Return a key of 16 hex digits for a method, its parameters and its input files."""
     return key_of(parts, [checksum(path) for path in inputs])
@@ -119,16 +147,58 @@ def temporary_name(path: str | Path) -> Path:
     return path.with_name(f".part-{os.getpid()}-{path.name}")
 
 
+#: The folder of a run's output; it may be a link itself, nothing in it may be one.
+RESULTS = "results"
+
+
+def refuse_links(path: str | Path) -> None:
+    """Refuse a place below a folder ``results`` that is reached through a symbolic link.
+
+    Whoever can put a link there (a program that works on a scan, a copied folder) could else
+    make a run overwrite, delete or open files elsewhere.
+
+    Raises
+    ------
+    OSError
+        If the place itself, or a folder between it and ``results``, is a link.
+    """
+    path = Path(path).absolute()
+    for root in (Path.cwd() / RESULTS, *path.parents):
+        if root.name == RESULTS and root in path.parents:
+            break
+    else:
+        return
+    for here in (path, *path.parents):
+        if here == root:
+            return
+        if here.is_symlink():
+            why = "a symbolic link, through which nothing is written; remove it and run again"
+            raise OSError(errno.ELOOP, why, str(here))
+
+
+def _new_file(path: Path) -> None:
+    """Make an empty file, whatever lies under its name, so that writers follow no link."""
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666))
+
+
 @contextlib.contextmanager
 def replacing(path: str | Path):
-    """Give a temporary name to write to, and rename it when all is written.
+    """Give the name of an empty file to write to, and rename it when all is written.
 
     What a failure (a full disk, for example) leaves half written is deleted.
+
+    Raises
+    ------
+    OSError
+        If the place is reached through a link, see :func:`refuse_links`.
     """
     path = Path(path)
+    refuse_links(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = temporary_name(path)
     try:
+        _new_file(part)
         yield part
         os.replace(part, path)
     except BaseException:

@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from refacebench import __version__ as SOFTWARE_VERSION
-from refacebench import environment, faces, files
+from refacebench import environment, faces, files, pseudonyms
 from refacebench.head import rendering
 from refacebench.image import nifti
 from refacebench.kit import VERSION as KIT_VERSION
@@ -17,7 +17,7 @@ from refacebench.report.methods import defaults, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
 from refacebench.results import catalogue
 from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
-from refacebench.run import configuration, ending, failures, graph, methods
+from refacebench.run import configuration, ending, failures, forgetting, graph, methods
 from refacebench.stages import align, carry, grow, inventory, measure, prepare
 from refacebench.statistics.criteria import Criteria
 
@@ -43,9 +43,16 @@ try:
     # Taken out: no job depends on them, and a change makes no job run again.
     RETRY, ALLOWED = config.pop("retry"), config.pop("allow_failures")
     SCAN_TIMEOUT_S = config.pop("scan_timeout_s")
+    KEEP_FACES = config.pop("keep_faces")
+    NAMED = config.pop("pseudonyms")
+    pseudonyms.switch(NAMED)
     RUN = graph.Run.load(config, workflow.is_main_process, RETRY)
-except configuration.ConfigError as error:
+except (configuration.ConfigError, pseudonyms.KeyGone) as error:
     raise WorkflowError(str(error))
+
+# Input of all jobs that write something to be shared, so that it is made again with another key,
+# and when pseudonyms are switched on or off.
+PSEUDONYMS = [str(pseudonyms.FOLDER / pseudonyms.MADE)] if NAMED else []
 
 
 wildcard_constraints:

@@ -18,6 +18,7 @@ rule privacy:
         attacked=lambda w: RUN.attack_manifests(w.dataset),
         volumes="results/tables/{dataset}/volumes.tsv",
         quality="results/tables/{dataset}/quality.tsv",
+        pseudonyms=PSEUDONYMS,
     output:
         tables=report(
             expand(
@@ -65,6 +66,7 @@ rule surfaces:
             rules.privacy.input.volumes,
             rules.privacy.input.quality,
         ],
+        pseudonyms=PSEUDONYMS,
     output:
         report(
             "results/figures/{dataset}/privacy_map.png",
@@ -131,6 +133,7 @@ rule raters:
     """Turn the raters' answer files of one dataset into rates; `snakemake` it by file name."""
     input:
         key=rules.kit_page.output.key,
+        pseudonyms=PSEUDONYMS,
     output:
         expand("results/tables/{{dataset}}/{table}.tsv", table=catalogue.tables(RATERS)),
     log:

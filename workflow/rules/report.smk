@@ -15,6 +15,7 @@ rule figures:
     input:
         tables=rules.statistics.output,
         measured=lambda w: RUN.measurements(w.dataset),
+        pseudonyms=PSEUDONYMS,
     output:
         report(
             expand("results/figures/{{dataset}}/{figure}.png", figure=FIGURES),
@@ -48,7 +49,8 @@ rule figures:
 rule slices:
     """Show one participant of the test split in all variants; faces only if they are public."""
     input:
-        lambda w: RUN.segmentations(w.dataset),
+        segmented=lambda w: RUN.segmentations(w.dataset),
+        pseudonyms=PSEUDONYMS,
     output:
         report(
             "results/figures/{dataset}/slices.png",
@@ -80,7 +82,8 @@ rule slices:
 rule curves:
     """Draw the training curves of one model, and validation slices if faces are public."""
     input:
-        rules.train.output.card,
+        card=rules.train.output.card,
+        pseudonyms=PSEUDONYMS,
     output:
         "results/figures/{dataset}/curves-{defacer}+{refacer}.svg",
         "results/figures/{dataset}/samples-{defacer}+{refacer}.svg",
@@ -142,6 +145,7 @@ rule page:
         figures=FIGURE_FILES,
         cards=RUN.cards(),
         costs=rules.costs.output[0],
+        pseudonyms=PSEUDONYMS,
     output:
         page=report("results/report.html", caption="../report/workflow.rst", category="summary"),
         summary="results/summary.txt",
@@ -184,5 +188,6 @@ rule finished:
         "../../envs/statistics.yaml"
     params:
         allowed=ALLOWED,
+        keep_faces=KEEP_FACES,
     shell:
         "echo finished > {output}"

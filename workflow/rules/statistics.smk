@@ -49,6 +49,7 @@ rule statistics:
         brain_age=rules.brain_age.output[0],
         ages=lambda w: RUN.age_manifests(w.dataset),
         age_cards=lambda w: RUN.age_cards(w.dataset),
+        pseudonyms=PSEUDONYMS,
     output:
         report(
             expand(
@@ -93,6 +94,7 @@ rule flow:
         refacing=lambda w: RUN.refacing_manifests(w.dataset),
         enrolled=lambda w: RUN.enrol_manifests(w.dataset),
         attacked=lambda w: RUN.attack_manifests(w.dataset),
+        pseudonyms=PSEUDONYMS,
     output:
         report(
             expand("results/tables/{{dataset}}/{table}.tsv", table=catalogue.tables(FLOW)),

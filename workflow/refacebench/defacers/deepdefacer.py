@@ -223,8 +223,8 @@ def _from_package(path: str | Path) -> io.BytesIO:
                 if member.size > MOST_BYTES:
                     raise ValueError(f"deepdefacer: {path}: {member.name} is too large")
                 content = archive.extractfile(member)
-                assert content is not None  # the member is a file
-                return io.BytesIO(content.read())
+                if content is not None:
+                    return io.BytesIO(content.read())
     raise ValueError(f"deepdefacer: {path} has no file {MEMBER}")
 
 

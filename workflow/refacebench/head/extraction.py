@@ -7,11 +7,13 @@ that its wheel brings.  Reads the weights' files and touches nothing else.
 from __future__ import annotations
 
 import functools
+import io
 import os
 from pathlib import Path
 
 import numpy as np
 
+from refacebench import files
 from refacebench.head import pose
 from refacebench.head.framing import NO_BRAIN, head_window
 from refacebench.image.morphology import fill_holes, largest_component
@@ -19,6 +21,13 @@ from refacebench.image.nifti import Volume, reorient, reorient_like
 
 #: A "brain" smaller than this is none: an adult's has more than 800 ml.
 MIN_BRAIN_ML = 200.0
+REINSTALL = "pip install --force-reinstall --no-deps deepbet==1.0.2"
+#: SHA-256 of the locator and the extractor in deepbet 1.0.2. TorchScript runs code when it is
+#: loaded: no other file is.
+NETWORKS = {
+    "bbox_model.pt": "39a7b2b5f799faa1391ea97bfcdc0b9299f20d84f2316a4ff8918dc4685e40aa",
+    "model.pt": "de8ee7c69654d0dd3935dc4a5d84571d8ecf4637a6bfc01df399c4c2bc86e0fd",
+}
 
 
 @functools.cache
@@ -34,6 +43,8 @@ def load_brain_extractor() -> tuple:
     ------
     FileNotFoundError
         If the deepbet package or its weights are not installed.
+    ValueError
+        If a weights' file is not the released one.
 
     Notes
     -----
@@ -43,8 +54,10 @@ def load_brain_extractor() -> tuple:
     import torch
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
-    names = ("bbox_model.pt", "model.pt")
-    networks = (torch.jit.load(str(_weights(n)), map_location="cpu").eval() for n in names)
+    contents = (
+        files.read_expected(_weights(name), sha256, REINSTALL) for name, sha256 in NETWORKS.items()
+    )
+    networks = (torch.jit.load(io.BytesIO(c), map_location="cpu").eval() for c in contents)
     # The locator takes half of the time then; answers differ by rounding (2e-4 at most).
     return tuple(torch.jit.optimize_for_inference(network) for network in networks)
 
@@ -53,12 +66,12 @@ def _weights(name: str) -> Path:
     from importlib import metadata
 
     try:
-        files = metadata.files("deepbet") or []
+        installed = metadata.files("deepbet") or []
     except metadata.PackageNotFoundError:
         raise FileNotFoundError(
             "the brain mask needs deepbet's network weights: pip install deepbet==1.0.2"
         ) from None
-    found = [Path(str(f.locate())) for f in files if f.name == name]
+    found = [Path(str(f.locate())) for f in installed if f.name == name]
     if not found or not found[0].is_file():
         raise FileNotFoundError(
             f"deepbet is installed without its weights ({name}); reinstall deepbet==1.0.2"

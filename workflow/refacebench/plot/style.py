@@ -6,7 +6,6 @@ Figures are built without pyplot, so that no state is shared between them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
@@ -15,8 +14,9 @@ from typing import Any
 
 import pandas as pd
 
+from refacebench import pseudonyms
 from refacebench.faces import MESSAGE_ONLY
-from refacebench.files import temporary_name
+from refacebench.files import replacing
 from refacebench.vocabulary import split_variant
 
 #: Names of the controls as a reader meets them.
@@ -330,25 +330,24 @@ def save(figure, stem: str | Path, note: str = "") -> list[Path]:
         ".svg": {"Date": None, "Creator": None, **label},
     }
     stem = Path(stem)
-    stem.parent.mkdir(parents=True, exist_ok=True)
     paths = []
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(RC)
+        pseudonyms.active().figure(figure)
         _settle(figure)
         if note:
             add_note(figure, note)
         for suffix, facts in metadata.items():
             path = stem.with_name(stem.name + suffix)
-            part = temporary_name(path)
-            figure.savefig(
-                part,
-                format=suffix[1:],
-                dpi=DPI,
-                bbox_inches="tight",
-                pad_inches=0.08,
-                metadata=facts,
-            )
-            os.replace(part, path)
+            with replacing(path) as part:
+                figure.savefig(
+                    part,
+                    format=suffix[1:],
+                    dpi=DPI,
+                    bbox_inches="tight",
+                    pad_inches=0.08,
+                    metadata=facts,
+                )
             paths.append(path)
     return paths

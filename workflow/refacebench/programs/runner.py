@@ -300,7 +300,13 @@ def _end(process, program: Program, call: Call, mark: str) -> None:
 
 def _written(program: Program, folder: Path, name: str, before: set[Path]) -> Path:
     """Return the one file of a name or pattern that was not there before the program ran."""
-    found = sorted(path for path in folder.glob(name) if path not in before and path.is_file())
+    # A link out of the folder is no output: outside a container it leads to other files.
+    home = folder.resolve()
+    found = sorted(
+        path
+        for path in folder.glob(name)
+        if path not in before and path.is_file() and path.resolve().is_relative_to(home)
+    )
     if len(found) == 1:
         return found[0]
     if found:

@@ -50,7 +50,7 @@ loop = lazy.load("refacebench.training.loop")
 outputs = lazy.load("refacebench.training.outputs")
 task = lazy.load("refacebench.training.task")
 
-VERSION = "1"
+VERSION = "2"
 
 #: The validation value of each criterion.
 CRITERIA = {"swd": "val_swd", "l1": "val_l1_changed"}
@@ -80,6 +80,11 @@ OPTIONS = {
     "learning_rate": Option(2e-3, "The generator's learning rate.", least=0),
     "discriminator_rate": Option(
         1.0, "The discriminator's learning rate over the generator's.", least=0
+    ),
+    "equalised": Option(
+        True,
+        "Whether a layer's learning rate is in proportion to its weights' spread at the start; "
+        "false lets the published rate act on wide layers as it is, and there it diverges.",
     ),
     "betas": Option([0.0, 0.99], "Decay rates of the optimisers' moments.", least=0, most=1),
     "l1_weight": Option(

@@ -132,19 +132,38 @@ def _fill(
 
 def renamed(within: Path, wishes: Wishes) -> Path:
     """Return a place in the data set with participant and session as they are to be called."""
-    parts = within.parts
-    participant = parts[0]
-    session = next((part for part in parts[1:-1] if part.startswith("ses-")), "")
-    new_participant, new_session = wishes.rename(participant, session)
-    text = within.as_posix()
-    for old, new in ((participant, new_participant), (session, new_session)):
-        if old:
-            text = re.sub(rf"(?<![^/_]){re.escape(old)}(?=[/_.]|$)", new, text)
-    return Path(text)
+    return Path(_relabelled(within.as_posix(), _changes(within, wishes)))
 
 
-def sessions_without_dates(images: Sequence[Released]) -> dict[tuple[str, str], str]:
+def _relabelled(value: Any, changes: Sequence[tuple[str, str]]) -> Any:
+    """Return a text, or what is nested in it, with other labels of participant and session."""
+    if isinstance(value, Mapping):
+        return {key: _relabelled(part, changes) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_relabelled(part, changes) for part in value]
+    if isinstance(value, str):
+        for old, new in changes:
+            if old:
+                value = re.sub(rf"(?<![A-Za-z0-9]){re.escape(old)}(?![A-Za-z0-9])", new, value)
+    return value
+
+
+def _changes(within: Path, wishes: Wishes) -> list[tuple[str, str]]:
+    """Return what a file's participant and session were called, and are."""
+    participant = within.parts[0]
+    session = next((part for part in within.parts[1:-1] if part.startswith("ses-")), "")
+    return list(zip((participant, session), wishes.rename(participant, session), strict=True))
+
+
+def numbered_sessions(
+    images: Sequence[Released], always: bool = False
+) -> dict[tuple[str, str], str]:
     """Return new labels of sessions where some are named by dates: ``ses-1``, ``ses-2``...
+
+    Parameters
+    ----------
+    always : bool
+        Number them whatever they are called.
 
     Returns
     -------
@@ -157,7 +176,7 @@ def sessions_without_dates(images: Sequence[Released]) -> dict[tuple[str, str], 
         session = [part for part in further if part.startswith("ses-")]
         found.setdefault(participant, set()).update(session)
     labels = {session.removeprefix("ses-") for sessions in found.values() for session in sessions}
-    if not any(map(columns.is_date, labels)):
+    if not always and not any(map(columns.is_date, labels)):
         return {}
     return {
         (participant, session): f"ses-{number}"
@@ -179,6 +198,7 @@ def _json_beside(image: Path) -> Path:
 
 def _sidecar(image: Released, wishes: Wishes) -> dict[str, Any]:
     own = files.read_json(_json_beside(image.source)) or {}
+    own = _relabelled(own, _changes(image.within, wishes))
     return sidecars.of_image(own, _method(image, wishes), _is_stripped(image))
 
 
@@ -234,7 +254,8 @@ def _other_files(images: Sequence[Released], root: Path, out: Path, wishes: Wish
                 place = out / renamed(path.relative_to(root), wishes)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 if path.suffix == ".json":
-                    document = files.read_json(path) or {}
+                    within = path.relative_to(root)
+                    document = _relabelled(files.read_json(path) or {}, _changes(within, wishes))
                     files.write_text(_json(sidecars.clean(document)), place)
                 elif wishes.others == "link":
                     place.symlink_to(path.resolve())

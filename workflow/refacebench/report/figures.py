@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from refacebench import manifest
+from refacebench import manifest, pseudonyms
 from refacebench.head import values
 from refacebench.image import nifti
 from refacebench.plot import curves, samples, slices, style
@@ -52,7 +52,8 @@ def of_measurements(
     """
     tables = _read(given.tables)
     look = style.look_of(tables, defacers)
-    measures = manifest.read_many(given.measured)
+    # Under their pseudonyms, whose order the points of a figure have then.
+    measures = pseudonyms.active().table(manifest.read_many(given.measured))
     return catalogue.draw(View(tables, criteria, look=look, measures=measures), segmenters)
 
 
@@ -138,7 +139,7 @@ def example(table: pd.DataFrame) -> str:
     """Return the first scan that every variant has; else the one that most have."""
     counts = table[table["status"] == OK].groupby("scan")["variant"].nunique()
     best = counts[counts == counts.max()]
-    return "" if counts.empty else sorted(best.index)[0]
+    return "" if counts.empty else min(best.index, key=pseudonyms.active().scan)
 
 
 def of_training(card: str | Path, faces: str) -> list:
@@ -157,7 +158,8 @@ def of_training(card: str | Path, faces: str) -> list:
         return [style.message_figure(f"{name}: {facts['reason']}") for _ in range(2)]
     files = sorted((card.parent / "samples").glob("[!.]*.npy"))
     shown = {path.stem: np.load(path, allow_pickle=False) for path in files}
-    return [
-        curves.draw(pd.read_csv(card.with_name("curves.tsv"), sep="\t"), name),
-        samples.draw(shown, facts["picked"]["epoch"], faces, name),
-    ]
+    drawn = curves.draw(pd.read_csv(card.with_name("curves.tsv"), sep="\t"), name)
+    if not shown:
+        why = f"{name}: the sample slices were deleted (keep_faces: false)"
+        return [drawn, style.message_figure(why)]
+    return [drawn, samples.draw(shown, facts["picked"]["epoch"], faces, name)]

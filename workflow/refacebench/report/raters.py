@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from refacebench import manifest
+from refacebench import manifest, pseudonyms
 from refacebench.report import tables
 from refacebench.results import answers, catalogue
 from refacebench.results.result import RATERS, View
@@ -36,6 +36,6 @@ def write(
     given = answers.collect(paths, key, criteria)
     found = catalogue.compute(RATERS, given)
     for path in map(Path, out):
-        manifest.write(found[path.stem], path)
+        manifest.write(pseudonyms.active().table(found[path.stem]), path)
         tables.print_latex(catalogue.read(path), path, View(found, criteria), note)
     return answers.line(given, len(paths))

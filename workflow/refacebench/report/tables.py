@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from refacebench import manifest
+from refacebench import manifest, pseudonyms
 from refacebench.report.latex import write_latex
 from refacebench.results import catalogue, words
 from refacebench.results.result import STATISTICS, View
@@ -21,6 +21,8 @@ def write(
 ) -> None:
     """Write tables as TSV and, where the result says so, beside it as LaTeX.
 
+    Scans have their pseudonyms in them, if the config asks for it.
+
     Parameters
     ----------
     tables : mapping of str to pandas.DataFrame
@@ -32,9 +34,11 @@ def write(
     note : str
         Stands before every caption.
     """
+    named = pseudonyms.active()
     for path in map(Path, paths):
-        manifest.write(tables[path.stem], path)
-        print_latex(tables[path.stem], path, view, note)
+        table = named.table(tables[path.stem])
+        manifest.write(table, path)
+        print_latex(table, path, view, note)
 
 
 def print_latex(table: pd.DataFrame, path: Path, view: View, note: str = "") -> None:
@@ -43,4 +47,5 @@ def print_latex(table: pd.DataFrame, path: Path, view: View, note: str = "") -> 
     if result.in_latex:
         measured = "variant" in table and result.job == STATISTICS
         said = words.join(note, result.said(view), words.alone(view) if measured else "")
+        said = pseudonyms.active().text(said)
         write_latex(table, said, path.with_suffix(".tex"), result.latex or None, result.name)

@@ -16,6 +16,7 @@ from refacebench.results import words
 from refacebench.results.cells import by_variant
 from refacebench.results.quality import HEADING
 from refacebench.results.result import STATISTICS, Figure, Printed, Result, View
+from refacebench.statistics.attack_tables import is_control
 from refacebench.statistics.cohort import measure, pairs
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import share
@@ -70,6 +71,7 @@ def caption(view: View) -> str:
         f"Scans in which a part of the original's own face is left: more than "
         f"{100 * view.criteria.part_left:g} % of its surface. Scans that have the part in view and "
         f"were judged; ears are shown for information{_ears_note(limit)}.",
+        "Hollow: skull stripping, a control, which takes the whole head away.",
         words.shares(view.criteria),
     )
 
@@ -108,7 +110,9 @@ def draw(table: pd.DataFrame, look: Look) -> Any:
         here = table[table["part"] == part]
         for _, row in here.iterrows():
             values = (100 * row[c] for c in ("left_share", "low", "high"))
-            dots.interval(axes, places[row["variant"]], look, row["variant"], *values)
+            hollow = is_control(row["variant"])
+            dots.interval(axes, places[row["variant"]], look, row["variant"], *values,
+                          filled=not hollow)  # fmt: skip
         axes.set_xlim(-4, 104)
         axes.set_xlabel("share of scans (%)")
     return figure

@@ -263,8 +263,9 @@ def unseen(tables: Tables) -> dict[str, int]:
     By the true labels, where there are any: failures that the checks missed.  Without them:
     all of skull stripping, which cuts along the very mask that judges it.
     """
-    found = {}
-    for variant in dict.fromkeys(tables["quality"]["variant"]):
+    found: dict[str, int] = {}
+    table = tables.get("quality", pd.DataFrame())
+    for variant in dict.fromkeys(table["variant"]) if len(table) else ():
         mine = findings.finding(tables, variant)
         known = [check for check in mine.checks.values() if check]
         missed = max((check.missed for check in known), default=0)

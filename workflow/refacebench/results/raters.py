@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from refacebench.results import words
 from refacebench.results.result import RATERS, Result, View
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import clopper_pearson, quantiles, wider
@@ -88,8 +89,7 @@ def caption(view: View) -> str:
         "How often human raters picked the right one of several pictures of a variant, shown one "
         f"original. Intervals: {100 * view.criteria.level:g} %, bootstrap over raters and "
         f"participants at once ({view.criteria.n_boot} resamples, "
-        f"seed {view.criteria.seed}), widened to Clopper-Pearson's over participants. "
-        "above_chance: the interval lies above chance."
+        f"seed {view.criteria.seed}), widened to Clopper-Pearson's over participants; {words.EACH}."
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from refacebench import environment, faces
+from refacebench import environment, faces, files
 from refacebench.programs import process
 
 
@@ -51,6 +51,7 @@ def scratch(folder: str | Path) -> Iterator[None]:
     if not re.fullmatch(r"[A-Za-z0-9_./+=@,~-]+", str(folder)):
         yield
         return
+    files.refuse_links(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
@@ -69,6 +70,7 @@ def start(log: str | Path, memory_mb: float | None = None) -> None:
     Compiled libraries write straight to the file descriptors: their noise ends
     in the log alone.
     """
+    files.refuse_links(log)
     process.keep_output_in(log)
     process.limit_memory(memory_mb)
     faces.protect_for(log)

@@ -167,7 +167,8 @@ def _module(path: Path, text: bytes) -> ModuleType:
     # Dataclasses look their own module up while it is being imported.
     sys.modules[name] = module
     try:
-        exec(compile(text, str(path), "exec"), module.__dict__)
+        code = compile(text, str(path), "exec")
+        exec(code, module.__dict__)  # nosec B102
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise MethodError(_import_failure(path, error)) from None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from refacebench import files, manifest, reasons
+from refacebench import files, manifest, pseudonyms, reasons
 from refacebench.contracts import TrainingFailed
 from refacebench.run import sandbox
 
@@ -44,6 +44,7 @@ def attempt(
     final: dict[str, str] = {}
     try:
         train()
+        _name_nobody(Path(card))
     except Exception as error:
         passing = sandbox.may_pass(error)
         if not passing and not isinstance(error, TrainingFailed):
@@ -55,6 +56,14 @@ def attempt(
     manifest.note_failures(card, again, final, total=1)
 
 
+def _name_nobody(card: Path) -> None:
+    """Put pseudonyms into the card of a finished model, which goes where the model goes."""
+    told = card.read_text()
+    shown = pseudonyms.active().text(told)
+    if shown != told:
+        files.write_text(shown, card)
+
+
 def write(card: str | Path, facts: Mapping[str, Any]) -> None:
     """Write a card without a model."""
-    files.write_text(json.dumps(facts) + "\n", card)
+    files.write_text(pseudonyms.active().text(json.dumps(facts)) + "\n", card)

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from refacebench.training import recorded
-from refacebench.training.cpgan_networks import Discriminator, Generator, relativistic
+from refacebench.training.cpgan_networks import Discriminator, Generator, relativistic, spread
 from refacebench.training.devices import autocast
 from refacebench.training.head_stack import HeadStack, move
-from refacebench.training.optimisers import AdamP, adam, update_average
+from refacebench.training.optimisers import AdamP, adam, on_device, update_average
 from refacebench.training.pyramid import compose, inputs
 from refacebench.training.seeds import keyed_seed
 from refacebench.training.wasserstein import sliced_wasserstein
@@ -194,11 +194,29 @@ def networks(options: dict):
 def optimiser(network, rate: float, options: dict, device):
     """Return the optimiser of a network."""
     betas = options["betas"]
+    weights = network.parameters()
+    if options["equalised"]:
+        weights = equalised(network, rate, device)
     if options["optimiser"] == "adamp":
-        # A recorded step reads its learning rate on the device.
-        on_device = torch.tensor(rate, device=device) if device.type == "cuda" else rate
-        return AdamP(network.parameters(), on_device, betas)
-    return adam(network, rate, betas, device)
+        return AdamP(weights, on_device(rate, device), betas)
+    return adam(list(weights), rate, betas, device)
+
+
+def equalised(network, rate: float, device) -> list[dict]:
+    """Return groups of weights whose learning rates are in proportion to their spread.
+
+    A step of Adam moves every weight by about the learning rate, whatever the gradient.  Ten steps
+    of 2e-3 are as large as the weights of a wide layer themselves (0.017 where 6912 numbers come
+    in), and all of its weights may move the same way: what the layers say grows
+    without bound.  Karras et al. 2018 (sec. 4.1) keep all weights at a spread of one and scale
+    them when they are used.  To Adam and AdamP that is the same as
+    ``rate`` times the spread for the layer, and the network stays as it is.  Biases start at
+    zero and have ``rate``.
+    """
+    weights = [w for w in network.parameters() if w.ndim > 1]
+    biases = [w for w in network.parameters() if w.ndim == 1]
+    groups = [{"params": [w], "lr": on_device(rate * spread(w), device)} for w in weights]
+    return [*groups, {"params": biases, "lr": on_device(rate, device)}]
 
 
 def generate(network, heads: HeadStack, number: int, seed: int, where):

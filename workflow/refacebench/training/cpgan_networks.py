@@ -16,6 +16,7 @@ standard deviation (a batch of two says little).  Touches no files.
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 import torch
@@ -201,6 +202,15 @@ def initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Conv3d):
         nn.init.kaiming_normal_(module.weight, a=0.2)
         nn.init.zeros_(cast(torch.Tensor, module.bias))
+
+
+def spread(weight: torch.Tensor) -> float:
+    """Return the standard deviation with which :func:`initialise` draws a convolution's weights.
+
+    >>> round(spread(torch.zeros(8, 26, 1, 1, 1)), 3)
+    0.272
+    """
+    return nn.init.calculate_gain("leaky_relu", 0.2) / math.sqrt(weight[0].numel())
 
 
 def relativistic(winner: torch.Tensor, loser: torch.Tensor) -> torch.Tensor:

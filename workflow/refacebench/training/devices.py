@@ -13,10 +13,20 @@ import torch
 
 
 def choose_device(option: str) -> torch.device:
-    """Return the device of an option: ``auto`` takes CUDA where there is one."""
+    """Return the device of an option: ``auto`` takes CUDA where there is one.
+
+    Raises
+    ------
+    ValueError
+        If CUDA is asked for and there is none.
+    """
+    there = torch.cuda.is_available()
     if option == "auto":
-        option = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(option)
+        option = "cuda" if there else "cpu"
+    device = torch.device(option)
+    if device.type == "cuda" and not there:
+        raise ValueError(f"device '{option}': torch finds no CUDA device here; use auto or cpu")
+    return device
 
 
 def choose_precision(option: str, device: torch.device) -> str:

@@ -119,19 +119,29 @@ def _without(weight, gradient, move, rows: int, delta: float, eps: float):
     return free, (m - unit * (unit * m).sum(dim=1, keepdim=True)).reshape(move.shape)
 
 
-def adam(network: nn.Module, rate: float, betas, device: torch.device, fused: bool = True):
-    """Return Adam over a network's weights; ``fused`` updates them in one pass.
+def adam(weights, rate: float, betas, device: torch.device, fused: bool = True):
+    """Return Adam over weights; ``fused`` updates them in one pass.
 
     On CUDA a fused one can be recorded (:class:`refacebench.training.recorded.Recorded`), so
-    its learning rate is a tensor.
+    its learning rates are tensors.
+
+    Parameters
+    ----------
+    weights : torch.nn.Module or list of dict
+        A network, or groups of weights that have learning rates of their own (:func:`on_device`).
     """
+    weights = weights.parameters() if isinstance(weights, nn.Module) else weights
     betas = tuple(map(float, betas))
     if not fused:
-        return torch.optim.Adam(network.parameters(), rate, betas)
+        return torch.optim.Adam(weights, rate, betas)
     if device.type != "cuda":
-        return torch.optim.Adam(network.parameters(), rate, betas, fused=True)
-    tensor = torch.tensor(rate, device=device)
-    return torch.optim.Adam(network.parameters(), tensor, betas, fused=True, capturable=True)
+        return torch.optim.Adam(weights, rate, betas, fused=True)
+    return torch.optim.Adam(weights, on_device(rate, device), betas, fused=True, capturable=True)
+
+
+def on_device(rate: float, device: torch.device) -> float | torch.Tensor:
+    """Return a learning rate as a recorded step reads it: on CUDA a tensor there."""
+    return torch.tensor(rate, device=device) if device.type == "cuda" else rate
 
 
 @torch.no_grad()

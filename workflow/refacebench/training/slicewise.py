@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from refacebench import lazy
-from refacebench.contracts import Option, choices
+from refacebench.contracts import Option, TrainingFailed, choices
 from refacebench.training import options as shared
 from refacebench.training import pairs
 from refacebench.training.seeds import keyed_seed
@@ -178,6 +178,7 @@ class SliceMethod:
         with devices.reproducible(device, options["deterministic"]):
             stack, held_stack = (make_stack(c, options, device) for c in (cuts, held))
             card["slices"] = {"train": len(stack), "validation": len(held_stack)}
+            _check_slices(card["slices"], options)
             card["validation_baselines"] = baselines(cuts, held_stack)
             del cuts, held, ready, kept
             work = self.task(self, stack, held_stack, options, seed, device, precision)
@@ -227,6 +228,11 @@ class SliceMethod:
         -------
         numpy.ndarray
             float32 intensities on the scan's grid.
+
+        Raises
+        ------
+        ValueError
+            If voxels changed, but none of them within the slices.
         """
         import torch
 
@@ -237,6 +243,12 @@ class SliceMethod:
             which = "changed" if options["composite"] else "all"
             stack = make_stack([scan], options, model.device, which)
             items = torch.arange(len(stack))
+            if not len(items):
+                raise ValueError(
+                    f"none of the {int(changed.sum())} voxels that defacing changed lies within "
+                    f"the slices of {options['size']} x {options['voxel_mm']:g} mm, so nothing can "
+                    "be refaced; look at the defaced scan, or raise voxel_mm or size"
+                )
             slices = scan.kept()
             predictions = self.predict(model, stack, items, content_seed(volume.data))
             slices[(stack.centres - 1).numpy()] = predictions[:, 0].cpu().numpy()
@@ -291,6 +303,16 @@ def _check(method: SliceMethod, train, validation, options: dict) -> None:
             f"{len(train)} training and {len(validation)} validation scans: both are needed"
         )
     pairs.check(train, validation, options, {**choices(OPTIONS), **method.choices})
+
+
+def _check_slices(counts: Mapping[str, int], options: dict) -> None:
+    for split, count in counts.items():
+        if not count:
+            raise TrainingFailed(
+                f"the {split} scans have no slice to learn from (slices: {options['slices']}): is "
+                "the mask of changed voxels empty, or beyond slices of "
+                f"{options['size']} x {options['voxel_mm']:g} mm?"
+            )
 
 
 def _parameters(task) -> dict[str, int]:

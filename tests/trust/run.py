@@ -1,0 +1,395 @@
+"""Is a run still to be trusted when it is killed, starved or shut out? ``make test-trust``.
+
+    python tests/trust/run.py                        # everything, twice: about half an hour
+    python tests/trust/run.py --rounds 1 --kills 4 --only kills term
+
+One run of a tiny workflow is left alone: its tables are the truth.  Then the same workflow meets
+each of these, is started again until it ends well, and must end with the same tables, byte for
+byte (measured times aside):
+
+``zoo``         no run: every odd scan and table of ``tests/zoo``, the slow ones too
+``kills``       SIGKILL at random moments, in turn to the driver alone, to the whole group, to a
+                worker (a job's process) and to the process of one scan
+``term``        SIGTERM to the driver
+``disk``        a file system that is full half-way (a tmpfs; needs root on Linux)
+``quota``       no file may grow beyond a limit (RLIMIT_FSIZE), as with a quota
+``unreadable``  results that may not be read (as root: the run is another user's then)
+
+Prints a row a check and ends with status 1 if any failed.  Everything happens in a temporary
+folder; ``--keep FOLDER`` says where.
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from running import ROOT, SNAKEFILE
+
+#: Tables that hold measured times, which no two runs share.
+TIMED = {"runtime.tsv", "costs.tsv"}
+CONFIG = {
+    "seed": 3,
+    "batch_size": 2,
+    "splits": {"train": 1, "validation": 1, "test": 2},
+    "datasets": {
+        "tiny": {
+            "type": "demo",
+            "faces": "public",
+            "sessions_measured": 1,
+            "participants": 4,
+            "sessions": 1,
+            "voxel_mm": 4.0,
+            "blend_amplitude": 0,
+        }
+    },
+    "defacers": {"mask_face": {}},
+    "refacers": {
+        "pix2pix25d": {
+            "defacers": ["mask_face"],
+            "size": 32,
+            "filters": 4,
+            "voxel_mm": 6.0,
+            "epochs": 2,
+            "steps_per_epoch": 4,
+            "decay_epochs": 1,
+        }
+    },
+    "statistics": {"bootstrap": 200},
+    "brain_age": {"min_train": 2},
+    "rendering": {"pixels": 32, "views": 1, "lights": 1, "voxel_mm": 4.0},
+    "attackers": {"surface": {}},
+}
+#: A segmenter that takes no time: classes of brightness.
+BLOCKS = '''"""Bright voxels are brain."""
+
+import numpy as np
+
+from refacebench.contracts import Segmentation, Segmenter
+from refacebench.vocabulary import GLOBALS, REGIONS
+
+
+def segment(volume, options, source):
+    tissue = np.digitize(volume.data, np.percentile(volume.data, (80, 87, 94))).astype(np.uint8)
+    volumes = {name: float((tissue > 0).sum()) for name in (*GLOBALS, *REGIONS)}
+    return Segmentation(tissue > 0, tissue, tissue == 1, tissue, volumes)
+
+
+METHOD = Segmenter(version="1", run=segment)
+'''
+#: So often a run is started again before it is given up.
+MOST_STARTS = 40
+NOBODY = 65534
+
+
+class Row(NamedTuple):
+    """What a check found; ``fault`` is empty where all is well, ``skipped`` where it ran."""
+
+    check: str
+    harm: str
+    starts: int
+    seconds: float
+    fault: str = ""
+    skipped: str = ""
+
+
+class Home:
+    """A folder in which the tiny workflow runs, with the cohort of the run that was left alone."""
+
+    def __init__(self, folder: Path, cohort: Path | None = None, user: int | None = None):
+        self.folder, self.user, self.starts = folder, user, 0
+        folder.mkdir(parents=True)
+        (folder / "blocks.py").write_text(BLOCKS)
+        own = {"segmenters": {"blocks": {"file": str(folder / "blocks.py")}}}
+        (folder / "config.yaml").write_text(yaml.safe_dump({**CONFIG, **own}))
+        if cohort:
+            # Not grown anew each time: of all stages that one takes the longest.
+            for name in ("results/cohort", "results/grow", "results/plan", ".snakemake/metadata"):
+                shutil.copytree(cohort / name, folder / name, symlinks=True)
+        self.own()
+
+    def own(self) -> None:
+        """Hand the folder to the user whose run it is."""
+        if self.user is not None:
+            subprocess.run(["chown", "-R", str(self.user), str(self.folder)], check=True)
+
+    def start(self, *arguments, limit: int = 0) -> subprocess.Popen:
+        """Start the workflow in a session of its own; ``limit`` bounds a file's size in bytes."""
+        self.starts += 1
+
+        def before():
+            if limit:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            if self.user is not None:
+                os.setgid(self.user)
+                os.setuid(self.user)
+
+        log = open(self.folder / "run.log", "ab")  # noqa: SIM115 - lives as long as the process
+        command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--cores", "2"]
+        command += ["--directory", str(self.folder), "--rerun-incomplete"]
+        return subprocess.Popen(
+            [*command, "--configfile", str(self.folder / "config.yaml"), *arguments],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=before,
+            env={**os.environ, "HOME": str(self.folder), "XDG_CACHE_HOME": str(self.folder)},
+        )
+
+    def end(self) -> str:
+        """Start the run again until it ends well; return what is wrong if it never does."""
+        while self.starts < MOST_STARTS:
+            self.start("--unlock").wait()
+            if self.start().wait() == 0:
+                return ""
+        return f"did not end well in {self.starts} starts, see {self.folder}/run.log"
+
+    def tables(self) -> dict[str, bytes]:
+        """Return the bytes of every table that holds no measured time."""
+        found = sorted((self.folder / "results/tables").rglob("*.tsv"))
+        return {p.name: p.read_bytes() for p in found if p.name not in TIMED}
+
+    def differs(self, truth: dict[str, bytes]) -> str:
+        """Say how its tables differ from the truth; empty if they do not."""
+        mine = self.tables()
+        other = sorted(n for n in truth.keys() | mine.keys() if truth.get(n) != mine.get(n))
+        return f"other tables: {', '.join(other)}" if other else ""
+
+    def unfinished(self) -> str:
+        """Say how many half-written files are left; empty if there are none."""
+        left = [p for p in (self.folder / "results").rglob(".part-*") if p.is_file()]
+        return f"{len(left)} unfinished files are left" if left else ""
+
+
+# processes ----------------------------------------------------------------------------------
+
+
+def processes() -> dict[int, tuple[int, str]]:
+    """Return parent and command line of all processes, by number."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True)
+    rows = (line.split(None, 2) for line in listed.stdout.splitlines())
+    return {int(row[0]): (int(row[1]), row[2] if len(row) > 2 else "") for row in rows}
+
+
+def below(top: int) -> list[int]:
+    """Return all processes below one."""
+    known = processes()
+    found, look = [], [top]
+    while look:
+        here = look.pop()
+        children = [number for number, (parent, _) in known.items() if parent == here]
+        found += children
+        look += children
+    return found
+
+
+def victims(driver: int, kind: str) -> list[int]:
+    """Return the processes that a kind of kill hits; none where there is none of it just now."""
+    if kind == "driver":
+        return [driver]
+    known = processes()
+    mine = [number for number in below(driver) if number in known]
+    if kind == "group":
+        return [driver, *mine]
+    jobs = [n for n in mine if "/.snakemake/scripts/" in known[n][1]]
+    # A scan's process is a fork of its worker: the same command line.
+    scans = [n for n in jobs if known[n][0] in jobs]
+    return scans[:1] if kind == "scan" else [n for n in jobs if n not in scans][:1]
+
+
+def kill(home: Home, kind: str, rng: random.Random) -> bool:
+    """Start the run and kill after a while what ``kind`` says; tell whether it hit anything."""
+    process = home.start()
+    wait = time.monotonic() + rng.uniform(3, 25)
+    hit: list[int] = []
+    while process.poll() is None and not hit:
+        if time.monotonic() > wait:
+            hit = victims(process.pid, kind)
+            for number in hit:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
+        time.sleep(0.05)
+    if kind in ("worker", "scan"):
+        process.wait()
+    # A driver that died leaves its workers. They get a while to do harm.
+    time.sleep(1)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    home.start("--unlock").wait()
+    return bool(hit)
+
+
+# checks -------------------------------------------------------------------------------------
+
+
+class Trial(NamedTuple):
+    """What every check gets."""
+
+    folder: Path
+    whole: Home
+    truth: dict[str, bytes]
+    kills: int
+    rng: random.Random
+
+
+def zoo(trial: Trial) -> Row:
+    """Run every case of the zoo."""
+    start = time.monotonic()
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/zoo"]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    told = (made.stdout.strip().splitlines() or ["nothing"])[-1]
+    bad = [line for line in made.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    fault = "" if made.returncode == 0 else "; ".join(bad[:5]) or told
+    return Row("zoo", "odd scans and tables", 1, time.monotonic() - start, fault)
+
+
+def kills(trial: Trial) -> Row:
+    """Kill at random moments, run after run, until so many kills have hit."""
+    start = time.monotonic()
+    home = Home(trial.folder / "kills", trial.whole.folder)
+    hits, kinds = 0, ("driver", "group", "worker", "scan")
+    for number in range(4 * trial.kills):
+        if hits == trial.kills:
+            break
+        if (home.folder / "results/finished.txt").exists():
+            fault = home.differs(trial.truth)
+            if fault:
+                return Row("kills", f"{hits} kills", home.starts, time.monotonic() - start, fault)
+            shutil.rmtree(home.folder)
+            home = Home(trial.folder / "kills", trial.whole.folder)
+        hits += kill(home, kinds[number % 4], trial.rng)
+    home.starts = 0
+    fault = home.end() or home.differs(trial.truth)
+    if hits < trial.kills:
+        fault = fault or f"only {hits} of {trial.kills} kills hit anything"
+    return Row("kills", f"{hits} kills", home.starts, time.monotonic() - start, fault)
+
+
+def term(trial: Trial) -> Row:
+    """Ask the driver to stop."""
+    start = time.monotonic()
+    home = Home(trial.folder / "term", trial.whole.folder)
+    process = home.start()
+    time.sleep(trial.rng.uniform(8, 20))
+    process.terminate()
+    process.wait()
+    fault = home.end() or home.differs(trial.truth)
+    return Row("term", "SIGTERM to the driver", home.starts, time.monotonic() - start, fault)
+
+
+def disk(trial: Trial) -> Row:
+    """Fill the disk: half of what the run needs is free."""
+    start, harm = time.monotonic(), "a full disk"
+    home = Home(trial.folder / "disk")
+    results = home.folder / "results"
+    results.mkdir()
+    used = sum(p.stat().st_size for p in (trial.whole.folder / "results").rglob("*") if p.is_file())
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={used // 2}", "tmpfs", str(results)]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
+        return Row("disk", harm, 0, 0.0, skipped="no file system of its own can be mounted here")
+    try:
+        first = home.start().wait()
+        fault = home.unfinished() if first else "the run on a full disk ended well"
+        bigger = ["mount", "-o", f"remount,size={4 * used}", str(results)]
+        subprocess.run(bigger, check=True)
+        fault = fault or home.end() or home.differs(trial.truth)
+    finally:
+        subprocess.run(["umount", "-l", str(results)])
+    return Row("disk", harm, home.starts, time.monotonic() - start, fault)
+
+
+def quota(trial: Trial) -> Row:
+    """Let no file grow beyond what most of them need."""
+    start = time.monotonic()
+    home = Home(trial.folder / "quota", trial.whole.folder)
+    images = (trial.whole.folder / "results/derivatives").rglob("*.nii.gz")
+    sizes = sorted(path.stat().st_size for path in images)
+    first = home.start(limit=sizes[3 * len(sizes) // 4]).wait()
+    fault = home.unfinished() if first else "the run with too small a quota ended well"
+    fault = fault or home.end() or home.differs(trial.truth)
+    return Row("quota", "files may not grow", home.starts, time.monotonic() - start, fault)
+
+
+def unreadable(trial: Trial) -> Row:
+    """Shut a run out of its own results."""
+    start, harm = time.monotonic(), "results without rights"
+    user = NOBODY if os.geteuid() == 0 else None
+    home = Home(trial.folder / "unreadable", trial.whole.folder, user)
+    if home.end():
+        why = "the workflow does not run as another user here"
+        return Row("unreadable", harm, home.starts, time.monotonic() - start, skipped=why)
+    results = home.folder / "results"
+    shut = [results / "segment", next((results / "deface").rglob("*.tsv"))]
+    shutil.rmtree(results / "measure")
+    shutil.rmtree(results / "tables")
+    for path in shut:
+        path.chmod(0)
+    first = home.start().wait()
+    fault = "" if first else "the run ended well without its results"
+    for path in shut:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    fault = fault or home.end() or home.differs(trial.truth)
+    return Row("unreadable", harm, home.starts, time.monotonic() - start, fault)
+
+
+CHECKS = {check.__name__: check for check in (zoo, kills, term, disk, quota, unreadable)}
+
+
+def main() -> int:
+    """Run the checks and print their table; return 1 if one of them failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--only", nargs="+", choices=CHECKS, default=list(CHECKS))
+    parser.add_argument("--seed", type=int, help="of the moments; by default another each time")
+    parser.add_argument("--keep", type=Path, help="work in this folder and leave it")
+    given = parser.parse_args()
+    if given.seed is None:
+        given.seed = random.SystemRandom().randrange(10_000)
+    folder = given.keep or Path(tempfile.mkdtemp(prefix="trust-"))
+    folder.chmod(0o755) if folder.exists() else folder.mkdir(parents=True)
+    print(f"seed {given.seed}, in {folder}", flush=True)
+    rows = []
+    try:
+        whole = Home(folder / "whole")
+        fault = whole.end()
+        if fault:
+            print(fault)
+            return 1
+        truth = whole.tables()
+        for number in range(given.rounds):
+            rng = random.Random(given.seed + number)
+            trial = Trial(folder / f"round{number + 1}", whole, truth, given.kills, rng)
+            for name in given.only:
+                row = CHECKS[name](trial)
+                rows.append(row)
+                told = row.fault or (
+                    f"not run: {row.skipped}" if row.skipped else "the same tables"
+                )
+                print(
+                    f"round {number + 1}  {row.check:<11} {row.harm:<24} {row.starts:>3} starts "
+                    f"{row.seconds:>6.0f} s  {'FAILED: ' if row.fault else ''}{told}",
+                    flush=True,
+                )
+    finally:
+        if not given.keep and not any(row.fault for row in rows):
+            shutil.rmtree(folder, ignore_errors=True)
+    return int(any(row.fault for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
