@@ -1,6 +1,6 @@
 """How much the mask of changed voxels gives away of the face that was taken out.
 
-    python benchmarks/changed_masks.py --labelmaps FOLDER --out FOLDER           # 2 mm, 13 minutes
+    python benchmarks/changed_masks.py --labelmaps FOLDER --out FOLDER           # 2 mm, 17 minutes
     python benchmarks/changed_masks.py --labelmaps FOLDER --out FOLDER --table   # what is there
 
 FOLDER holds SynthSeg's training label maps with their priors.  Maps with a whole face are painted

@@ -212,7 +212,7 @@ def time_refacing(
         with devices.reproducible(device):
             torch.manual_seed(0)
             network = SLICEWISE[name].network(chosen)
-            order = devices.memory_order(chosen["accelerate"])
+            order = devices.memory_order(chosen["accelerate"], network, device)
             network = network.to(device=device, memory_format=order).eval()
         model = slice_task.SliceModel(network, 1.0, device, precision, chosen)
         if device.type == "cuda":  # kernels load at their first use

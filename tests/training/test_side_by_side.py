@@ -2,8 +2,9 @@
 
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 import side_by_side  # noqa: E402
+from refacebench.training import devices  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -29,3 +30,14 @@ def test_joint_steps_learn_what_steps_one_after_the_other_do(tool, name):
     side_by_side.assert_same(together, apart)
     # Fakes and originals went in at once: one pass less of a discriminator in each step.
     assert len(asked) == 2 * {"cpgan3d": 3, "cyclegan2d": 4, "pix2pix25d": 2}[name]
+
+
+def test_images_lie_in_the_order_that_their_network_wants():
+    """Torch's group norm puts channels back on CUDA; there a network with one takes torch's order."""
+    plain, grouped = torch.nn.Conv2d(1, 4, 3), torch.nn.Sequential(torch.nn.GroupNorm(1, 4))
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    last, default = torch.channels_last, torch.contiguous_format
+    assert devices.memory_order("auto", plain, cuda) == last
+    assert devices.memory_order("auto", grouped, cpu) == last
+    assert devices.memory_order("auto", grouped, cuda) == default
+    assert devices.memory_order("none", plain, cpu) == default

@@ -57,9 +57,18 @@ def home(size: int, device: torch.device) -> torch.device:
     return torch.device("cpu")
 
 
-def memory_order(accelerate: str) -> torch.memory_format:
-    """Return the order in which images lie: channels last, which convolutions want, or torch's."""
-    return torch.channels_last if accelerate == "auto" else torch.contiguous_format
+def memory_order(
+    accelerate: str, network: torch.nn.Module, device: torch.device
+) -> torch.memory_format:
+    """Return the order in which a network's images lie: channels last, or torch's own.
+
+    Convolutions want channels last.  On CUDA torch's group norm puts them back each time,
+    which costs more than it brings (docs/validation/gpu.md).
+    """
+    grouped = any(isinstance(part, torch.nn.GroupNorm) for part in network.modules())
+    if accelerate != "auto" or (grouped and torch.device(device).type == "cuda"):
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

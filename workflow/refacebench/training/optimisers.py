@@ -141,7 +141,9 @@ def adam(weights, rate: float, betas, device: torch.device, fused: bool = True):
 
 def on_device(rate: float, device: torch.device) -> float | torch.Tensor:
     """Return a learning rate as a recorded step reads it: on CUDA a tensor there."""
-    return torch.tensor(rate, device=device) if device.type == "cuda" else rate
+    if device.type != "cuda":
+        return rate
+    return torch.tensor(rate, dtype=torch.float32, device=device)  # as Adam's kernel reads it
 
 
 @torch.no_grad()

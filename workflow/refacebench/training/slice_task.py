@@ -59,6 +59,7 @@ class SliceTask:
     #: the validation participants, is kept.
     criterion = "val_l1_changed"
     networks: dict[str, Any]
+    order: Any  # the memory order of images, set by place
     optimisers: dict[str, Any]
     product: str
     build: Callable
@@ -88,12 +89,12 @@ class SliceTask:
 
     def place(self, network):
         """Put a network on the device, in the memory order that is fastest there."""
-        order = devices.memory_order(self.options["accelerate"])
-        return network.to(device=self.device, memory_format=order)
+        self.order = devices.memory_order(self.options["accelerate"], network, self.device)
+        return network.to(device=self.device, memory_format=self.order)
 
     def ordered(self, images):
         """Return images in the memory order of the networks."""
-        return images.contiguous(memory_format=devices.memory_order(self.options["accelerate"]))
+        return images.contiguous(memory_format=self.order)
 
     def adam(self, network, betas):
         """Return the optimiser of a network."""
@@ -166,7 +167,7 @@ def forward(model: SliceModel, *inputs):
     """Run a network without gradients, at the model's precision; float32 comes out."""
     import torch
 
-    order = devices.memory_order(model.options["accelerate"])
+    order = devices.memory_order(model.options["accelerate"], model.network, model.device)
     first = inputs[0].contiguous(memory_format=order)
     with torch.no_grad(), devices.autocast(model.device, model.precision):
         return model.network(first, *inputs[1:]).float()

@@ -204,7 +204,7 @@ class SliceMethod:
         device = devices.choose_device(options["device"])
         network = self.network(options)
         network.load_state_dict(load_file(folder / "model.safetensors"))
-        order = devices.memory_order(options["accelerate"])
+        order = devices.memory_order(options["accelerate"], network, device)
         network = network.to(device=device, memory_format=order).eval()
         precision = devices.choose_precision(options["precision"], device)
         return SliceModel(network, card["scale_ratio"], device, precision, dict(options))
