@@ -258,6 +258,7 @@ def manifests(table: pd.DataFrame) -> tuple[pd.DataFrame, list]:
     first = table[table["segmenter"] == table["segmenter"].iloc[0]]
     shared = [name for name in COLUMNS if name in first]
     inventory = first[first["variant"] == "original"][shared].assign(stage="inventory")
+    inventory = _with_an_odd_file(inventory)
     extra = inventory.iloc[[-1]].assign(scan="sub-999", participant="sub-999", session="")
     inventory = pd.concat([inventory, extra.assign(role="measured")], ignore_index=True)
     prepared = inventory.assign(stage="prepare")
@@ -323,6 +324,7 @@ def make_tables(
     if inventory is None:
         inventory = table[table["variant"] == "original"]
         inventory = inventory.drop_duplicates("scan").assign(status=OK, reason="")
+        inventory = _with_an_odd_file(inventory)
     stages = list(manifests)
     asked = (given.criteria, table, variants, inventory, stages, brainage_models, carried)
     results = [result.name for result in catalogue.everything()]
@@ -334,6 +336,12 @@ def make_tables(
 
 #: Tables that were made before: many tests of a worker ask for the same.
 _MADE: dict = {}
+
+
+def _with_an_odd_file(inventory):
+    """Give one of the scans a warning."""
+    odd = inventory["scan"] == inventory["scan"].min()
+    return inventory.assign(forms_disagree=odd.astype(int))
 
 
 def _compute(given, table, inventory, stages) -> dict:

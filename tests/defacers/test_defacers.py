@@ -530,10 +530,12 @@ def test_average_face_is_the_same_for_two_noses(tmp_path):
 
 
 def test_brain_of_implausible_size_is_excluded():
-    prepare.check_brain_ml(1200.0)
+    limits = prepare.brain_limits({})["brain_ml"]
+    prepare.check_brain_ml(1200.0, limits)
     for size in (300.0, 2600.0):
-        with pytest.raises(ScanExcluded, match=f"{size:.0f} ml"):
-            prepare.check_brain_ml(size)
+        with pytest.raises(ScanExcluded, match=f"{size:.0f} ml.*checks: brain_ml"):
+            prepare.check_brain_ml(size, limits)
+    prepare.check_brain_ml(300.0, prepare.brain_limits({"brain_ml": [200, 2500]})["brain_ml"])
 
 
 def test_a_scan_without_a_brain_is_excluded(monkeypatch):
@@ -544,6 +546,7 @@ def test_a_scan_without_a_brain_is_excluded(monkeypatch):
 
     monkeypatch.setattr(prepare.masks, "head_mask", lambda v: head)
     monkeypatch.setattr(prepare.extraction, "brain_mask", no_brain)
+    monkeypatch.setattr(prepare.turns, "explanation", lambda v: "")
     with pytest.raises(ScanExcluded, match="no brain"):
         prepare.examine(volume)
 

@@ -138,9 +138,20 @@ def test_colour_and_complex_images(write, tmp_path):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_values_that_are_no_numbers(write, value):
+    """Air may lack them, as the border of a resampled field does; a head may not."""
     data = head_like()
+    clean = checks.check_scan(write(data, name="sub-2_T1w.nii.gz"))
     data[3, 4, 5:7] = value
-    assert "2 voxels are NaN or infinite" in reason(write(data))
+    data[:2] = value
+    facts = checks.check_scan(write(data))
+    assert facts["missing_voxels"] == 2 + 2 * 56 * 56
+    assert facts["head_ml"] == pytest.approx(clean["head_ml"], rel=1e-3)
+    data[26:30, 26:30, 26:30] = value
+    assert "of the head's voxels are NaN or infinite (checks: missing_in_head)" in reason(
+        write(data)
+    )
+    data[:] = value
+    assert "all voxels are NaN or infinite" in reason(write(data))
 
 
 def test_constant_images(write):
@@ -307,3 +318,75 @@ def test_real_heads_pass(name, axes, litres, shared):
     facts = checks.check_scan(shared(f"data/heads/{name}.nii.gz"))
     assert facts["axis_codes"] == axes
     assert litres[0] < facts["head_ml"] / 1000 < litres[1]
+
+
+@pytest.mark.parametrize(
+    ("slope", "offset"), [(1.0, -1024.0), (1.0, -5000.0), (0.01, -0.6), (1.0, 3000.0)]
+)
+def test_air_far_from_zero_is_taken_for_zero(write, slope, offset):
+    """A CT's offset, a scan that is negative throughout, z-scores, a constant that was added."""
+    plain = checks.check_scan(write(head_like(), name="sub-2_T1w.nii.gz"))
+    facts = checks.check_scan(write((slope * head_like() + offset).astype(np.float32)))
+    assert facts["air_level"] == pytest.approx(offset, abs=0.05 * slope * 100)
+    assert facts["head_ml"] == pytest.approx(plain["head_ml"], rel=0.02)
+    assert plain["air_level"] == 0
+
+
+def test_noise_of_both_signs_moves_no_air(write):
+    data = head_like() + np.random.default_rng(3).normal(0, 4, (56, 56, 56))
+    assert checks.check_scan(write(data.astype(np.float32)))["air_level"] == 0
+
+
+def test_tissue_far_darker_than_air_is_no_magnitude_image(write):
+    data = 400 * head_like()
+    wrapped = np.clip(data, 0, 65535).astype(np.uint16).view(np.int16)
+    assert "unsigned numbers written as signed ones" in reason(write(wrapped))
+
+
+def edited(write, **fields):
+    """Write a plain file whose header has other numbers in some fields."""
+    path = write(head_like(), name="sub-1_T1w.nii", dtype=np.int16)
+    content = bytearray(path.read_bytes())
+    header = nib.Nifti1Header(bytes(content[:348]), check=False)
+    for name, value in fields.items():
+        header[name] = value
+    content[:348] = header.binaryblock
+    path.write_bytes(content)
+    return path
+
+
+def test_headers_that_contradict_themselves(write):
+    assert "voxels of 0 x 4 x 4 mm" in reason(edited(write, pixdim=[1, 0, 4, 4, 0, 0, 0, 0]))
+    assert "begin at byte 0" in reason(edited(write, vox_offset=0))
+    assert "truncated?" in reason(edited(write, vox_offset=400_000))
+    assert "header of a pair" in reason(edited(write, magic=b"ni1"))
+    assert "lacks the mark" in reason(edited(write, magic=b"n+7"))
+    assert "dimensions are impossible" in reason(edited(write, dim=[3, 56, -56, 56, 1, 1, 1, 1]))
+
+
+def test_a_file_is_unpacked_no_further_than_is_plausible(tmp_path):
+    """Both bombs would take 8 GB; what is read of them is bounded, and so is the time."""
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header["magic"], header["vox_offset"] = b"n+1", 352
+    for shape, name in (((2000, 2000, 1000), "honest"), ((56, 56, 56), "tail")):
+        header.set_data_shape(shape)
+        path = tmp_path / f"{name}_T1w.nii.gz"
+        with gzip.open(path, "wb", 1) as packing:
+            packing.write(header.binaryblock + bytes(4))
+            for _ in range(400):
+                packing.write(bytes(1 << 20))
+        found = reason(path, {"file_mb": 100})
+        assert "(checks: file_mb)" in found
+        assert (
+            "claims 7629 MB" in found if name == "honest" else "unpacks to more than 100" in found
+        )
+
+
+def test_a_mirrored_qform_is_told_from_a_shifted_one(write):
+    shifted = affine()
+    shifted[:3, 3] = 30
+    facts = checks.check_scan(write_header(write(head_like()), shifted))
+    assert (facts["forms_disagree"], facts["sides_disagree"]) == (1, 0)
+    facts = checks.check_scan(write_header(write(head_like()), np.diag([-MM, MM, MM, 1])))
+    assert (facts["forms_disagree"], facts["sides_disagree"]) == (1, 1)

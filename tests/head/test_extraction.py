@@ -88,8 +88,8 @@ def test_what_the_field_of_view_cuts_off_is_counted(brain):
     assert pose.cut_off_ml(found, cut) == pytest.approx(lost, rel=0.25)
     assert pose.cut_off_ml(pose.fit(brain), brain) == 0
     with pytest.raises(ScanExcluded, match="field of view cuts off"):
-        prepare.check_field(cut, cut.data)
-    prepare.check_field(brain, brain.data)
+        prepare.check_field(cut, cut.data, 0.1)
+    prepare.check_field(brain, brain.data, 0.1)
 
 
 # the window ----------------------------------------------------------------------------------

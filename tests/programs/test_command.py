@@ -377,6 +377,50 @@ def test_a_program_that_hangs_is_ended_with_its_children(scan, script, tmp_path)
     assert not _alive(int(pid.read_text()))
 
 
+def test_a_helper_in_a_session_of_its_own_ends_with_its_program(scan, script, tmp_path):
+    """It has left the program's group, and its parent is gone: only its environment tells."""
+    text = (
+        "import os, shutil, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0:\n"
+        "        os.execvp('sh', ['sh', '-c', 'echo $$ > \"$0\"; exec sleep 300', sys.argv[3]])\n"
+        "    os._exit(0)\n"
+        "while not os.path.exists(sys.argv[3]): time.sleep(0.05)\n"
+        "time.sleep(0.2)\nshutil.copyfile(sys.argv[1], sys.argv[2])\n"
+    )
+    pid = tmp_path / "pid"
+    runner.deface(describe(command=[*script(text), "{input}", "{output}", str(pid)]), scan)
+    assert not _alive(int(pid.read_text()))
+
+
+def test_what_a_program_prints_and_writes_without_end_fills_no_memory(scan, script, capsys):
+    text = (
+        "for _ in range(300): sys.stdout.write('x' * 99_999 + '\\n')\n"
+        "sys.stdout.write('the end')\nsys.stdout.flush()\n"
+        "open(sys.argv[2], 'wb').truncate(9_000_000)\n"
+        "with open(sys.argv[2], 'wb') as sink:\n    while True: sink.write(bytes(1_000_000))\n"
+    )
+    program = describe(command=[*script(text), "{input}", "{output}"], largest_file_mb=40)
+    with pytest.raises(RuntimeError, match="more than 40 MB .largest_file_mb"):
+        runner.deface(program, scan)
+    said = capsys.readouterr().out
+    assert "the end" in said
+    assert len(said) < 30_000
+
+
+def test_an_output_that_claims_too_many_voxels_is_not_read(scan, script):
+    text = (
+        "header = bytearray(352)\nheader[:4] = (348).to_bytes(4, 'little')\n"
+        "header[40:56] = np.array([3, 2000, 2000, 2000, 1, 1, 1, 1], '<i2').tobytes()\n"
+        "header[70:74] = b'\\2\\0\\x08\\0'\nheader[344:348] = b'n+1\\0'\n"
+        "import gzip\ngzip.open(sys.argv[2], 'wb').write(bytes(header))\n"
+    )
+    program = describe(command=[*script(text), "{input}", "{output}"])
+    with pytest.raises(RuntimeError, match="8000 million voxels"):
+        runner.deface(program, scan)
+
+
 def _alive(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
@@ -386,11 +430,13 @@ def _alive(pid):
 
 def test_the_batchs_alarm_limits_a_program(scan):
     program = describe(command="tool {output}", timeout=1000)
-    assert runner._time_left(program) == 1000
+    assert runner._time_left(program) == (1000, "timeout of its entry")
     before = signal.signal(signal.SIGALRM, signal.SIG_IGN)
     try:
         signal.setitimer(signal.ITIMER_REAL, 100)
-        assert 94 < runner._time_left(program) < 96
+        left, key = runner._time_left(program)
+        assert 94 < left < 96
+        assert "scan_timeout_s" in key
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

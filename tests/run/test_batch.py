@@ -292,6 +292,21 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path):
     assert list((tmp_path / "a").iterdir()) == []
 
 
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    gone = os.fork()
+    if gone == 0:
+        os._exit(0)
+    os.waitpid(gone, 0)
+    (tmp_path / "a").mkdir()
+    stale = tmp_path / f"a/.part-{gone}-sub-1_T1w.nii.gz"
+    kept = [tmp_path / f".part-{os.getpid()}-b.tsv", tmp_path / "a/b.tsv"]
+    for path in (stale, *kept):
+        path.write_text("half")
+    assert files.remove_parts(tmp_path) == 1
+    assert not stale.exists()
+    assert all(path.exists() for path in kept)
+
+
 def test_identifiers_stay_text(tmp_path):
     table = rows(tmp_path).assign(session="01", participant="0012")
     manifest.write(table, tmp_path / "m.tsv")

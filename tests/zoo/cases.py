@@ -402,6 +402,133 @@ CASES = [
 ]
 
 
+# numbers and headers ------------------------------------------------------------------------
+
+
+def numbers(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[], bytes]:
+    """Return what makes a good head whose numbers were changed, as float32 or what comes out."""
+
+    def content() -> bytes:
+        data = change(head_like(*HEAD).copy())
+        data = data.astype(np.float32) if data.dtype == np.float64 else data
+        return gzip.compress(image(data).to_bytes(), 1)
+
+    return content
+
+
+def placed(value: float, *box: slice) -> Callable[[], bytes]:
+    """Return what makes a head with one value in a box."""
+
+    def change(data: np.ndarray) -> np.ndarray:
+        data[box] = value
+        return data
+
+    return numbers(change)
+
+
+def header(sform: np.ndarray | None = None, **fields) -> Callable[[], bytes]:
+    """Return what makes a good head whose header has other numbers in some fields."""
+
+    def content() -> bytes:
+        raw = bytearray(plain())
+        found = nib.Nifti1Header(bytes(raw[:348]), check=False)
+        for name, value in fields.items():
+            found[name] = value
+        if sform is not None:
+            found["srow_x"], found["srow_y"], found["srow_z"] = sform[:3]
+        raw[:348] = found.binaryblock
+        return gzip.compress(bytes(raw), 1)
+
+    return content
+
+
+def bomb(shape: tuple[int, int, int]) -> Callable[[], bytes]:
+    """Return what makes 10 MB that unpack to 2.1 GB, with a header of some shape."""
+
+    def content() -> bytes:
+        start = nib.Nifti1Header()
+        start.set_data_dtype(np.int16)
+        start.set_data_shape(shape)
+        start["magic"], start["vox_offset"] = b"n+1", 352
+        # Members of a gzip file may follow one another; one is made and repeated.
+        return gzip.compress(start.binaryblock + bytes(4), 1) + 84 * _zeros()
+
+    return content
+
+
+@functools.cache
+def _zeros() -> bytes:
+    return gzip.compress(bytes(25 << 20), 9)
+
+
+IN_THE_MIDDLE = (slice(16, 22),) * 3
+AFFINE = np.diag([HEAD[1], HEAD[1], HEAD[1], 1.0])
+
+CASES += [
+    Case(
+        "nanborder",
+        at(T1W, content=placed(np.nan, slice(0, 2))),
+        ok(missing_voxels=2 * HEAD[0] ** 2, air_level=0.0),
+    ),
+    Case("nanfew", at(T1W, content=placed(np.nan, 1, 2, slice(3, 6))), ok(missing_voxels=3)),
+    Case("infair", at(T1W, content=placed(np.inf, 1, 2, slice(3, 6))), ok(missing_voxels=3)),
+    Case("nanhead", at(T1W, content=placed(np.nan, *IN_THE_MIDDLE)), excluded("NaN or infinite")),
+    Case("infhead", at(T1W, content=placed(np.inf, *IN_THE_MIDDLE)), excluded("missing_in_head")),
+    Case("nanall", at(T1W, content=placed(np.nan, slice(None))), excluded("all voxels are NaN")),
+    Case("airminus", at(T1W, content=numbers(lambda d: d - 1000.0)), ok(missing_voxels=0)),
+    Case("ct", at(T1W, content=numbers(lambda d: np.rint(9 * d - 1024))), ok(missing_voxels=0)),
+    Case(
+        "zscore",
+        at(T1W, content=numbers(lambda d: (d - d[d > 15].mean()) / d[d > 15].std())),
+        ok(missing_voxels=0),
+    ),
+    Case("allnegative", at(T1W, content=numbers(lambda d: d - 30000.0)), ok(missing_voxels=0)),
+    Case("raised", at(T1W, content=numbers(lambda d: d + 3000.0)), ok(missing_voxels=0)),
+    Case(
+        "wrapped",
+        at(T1W, content=numbers(lambda d: (400 * d).clip(0, 65535).astype("u2").view("i2"))),
+        excluded("unsigned numbers written as signed ones"),
+    ),
+    Case(
+        "inverted",
+        at(T1W, content=numbers(lambda d: 200.0 - d)),
+        excluded("is the image inverted?"),
+    ),
+    Case(
+        "novoxelsize",
+        at(T1W, content=header(pixdim=[1, 0, 6, 6, 0, 0, 0, 0])),
+        excluded("voxels of 0 x 6 x 6 mm"),
+    ),
+    Case("inheader", at(T1W, content=header(vox_offset=0)), excluded("begin at byte 0")),
+    Case("pastend", at(T1W, content=header(vox_offset=9e6)), excluded("truncated?")),
+    Case("pairmark", at(T1W, content=header(magic=b"ni1")), excluded("a header of a pair")),
+    Case("wrongmark", at(T1W, content=header(magic=b"n+9")), excluded("lacks the mark")),
+    Case(
+        "noaxes",
+        at(T1W, content=header(dim=[0, 38, 38, 38, 1, 1, 1, 1])),
+        excluded("dimensions are impossible"),
+    ),
+    Case("onevolume", at(T1W, content=header(dim=[4, 38, 38, 38, 1, 1, 1, 1])), ok()),
+    Case("bomb", at(T1W, content=bomb((1500, 1500, 500))), excluded("its header claims 2146 MB")),
+    Case("bombtail", at(T1W, content=bomb((38, 38, 38))), excluded("unpacks to more than 2000 MB")),
+    Case(
+        "noforms",
+        at(T1W, content=header(qform_code=0, sform_code=0)),
+        ok(orientation_unknown=1, forms_disagree=0, sides_disagree=0),
+    ),
+    Case(
+        "mirrored",
+        at(T1W, content=header(AFFINE @ np.diag([-1, 1, 1, 1]), qform_code=1, sform_code=1)),
+        ok(orientation_unknown=0, forms_disagree=1, sides_disagree=1),
+    ),
+    Case(
+        "shifted",
+        at(T1W, content=header(AFFINE + np.eye(4, k=3) * 30, qform_code=1, sform_code=1)),
+        ok(orientation_unknown=0, forms_disagree=1, sides_disagree=0),
+    ),
+]
+
+
 # tables of participants ---------------------------------------------------------------------
 
 #: The people whom every table below is about.

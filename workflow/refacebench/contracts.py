@@ -57,6 +57,10 @@ class ScanFailed(RuntimeError):
     """Raised for a scan that a method failed on; the message is the whole reason."""
 
 
+class ScanNotWritten(RuntimeError):
+    """Raised where a method gave a result that this software could not write."""
+
+
 class ScanInterrupted(ScanFailed):
     """Raised where something outside ended the work on a scan: another try may succeed."""
 
@@ -98,7 +102,8 @@ class PreparedScan:
     Attributes
     ----------
     volume : Volume
-        Float32 intensities in the scan's units, any orientation.
+        Float32 intensities in the scan's units, any orientation; finite, and with air near
+        zero (:mod:`refacebench.head.values`).
     brain : numpy.ndarray of bool
         Brain mask of the original.
     head : numpy.ndarray of bool
@@ -116,6 +121,8 @@ class PreparedScan:
     warp_path : Path or None
         Where the scan's non-linear registration is kept for all defacers that want one
         (:func:`refacebench.head.warp.field`).
+    offset : float
+        What the file's values have more than ``volume``: not 0 where air was far from zero.
     """
 
     volume: Volume
@@ -126,6 +133,7 @@ class PreparedScan:
     brain_path: Path
     seed: int = 0
     warp_path: Path | None = None
+    offset: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,32 @@ def replacing(path: str | Path):
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise
+
+
+def remove_parts(folder: str | Path) -> int:
+    """Delete what killed processes left half written below a folder; return how many files.
+
+    Those of a process that lives are left.  Call it where nothing else runs in the folder.
+    """
+    removed = 0
+    for home, _, names in os.walk(folder):
+        for name in names:
+            found = re.match(r"\.part-(\d+)-", name)
+            if found and not _lives(int(found[1])):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(home, name))
+                    removed += 1
+    return removed
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -55,6 +55,7 @@ rule prepare:
     params:
         derivatives="results/derivatives/{dataset}/original",
         attempt=attempt("results/prepare/{dataset}/{batch}.tsv"),
+        limits=prepare.brain_limits(config["checks"]),
         version=prepare.VERSION,
         timeout=untracked(SCAN_TIMEOUT_S),
     script:

@@ -71,7 +71,7 @@ rule statistics:
         mem_mb=growing(4000),
         runtime=60,
     params:
-        config=of_config("statistics", "thresholds", "seed", "brain_age"),
+        config=of_config("statistics", "thresholds", "seed", "brain_age", "orientation"),
         carried_by=lambda w: RUN.carried_by(w.dataset),
         age_models=RUN.age_models,
         unused=lambda w: RUN.unused_lists(w.dataset),
@@ -116,6 +116,7 @@ rule flow:
         unused=lambda w: RUN.unused_lists(w.dataset),
         digests=lambda w: RUN.unused_digests(w.dataset),
         variants=RUN.listed,
+        config=of_config("orientation"),
         unavailable=RUN.unavailable,
         version=RESULTS_VERSION,
         note=lambda w: RUN.synthetic_note(w.dataset),

@@ -16,7 +16,7 @@ import numpy as np
 
 from refacebench import reasons
 from refacebench.contracts import Aged, NotEnoughTraining, Option, ScanExcluded
-from refacebench.head import pose
+from refacebench.head import pose, values
 from refacebench.image import nifti
 from refacebench.image.geometry import coarse, grow
 from refacebench.image.nifti import Volume
@@ -129,7 +129,7 @@ def read(people: Sequence[Aged], options: Mapping) -> tuple[dict[str, np.ndarray
     ready, left_out = {}, {}
     for person in people:
         try:
-            volume, brain = nifti.read(person.path), nifti.read_mask(person.brain_path)
+            volume, brain = values.read(person.path).volume, nifti.read_mask(person.brain_path)
             ready[person.scan] = prepare(volume, brain, options)
         except (OSError, ValueError, ScanExcluded) as error:
             warnings.warn(f"{person.scan} is left out of training: {error}", stacklevel=2)

@@ -12,8 +12,6 @@ A skull-stripped brain passes here; the prepare stage finds that it has no face.
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,12 +19,14 @@ import nibabel as nib
 import numpy as np
 
 from refacebench import files, reasons
-from refacebench.head import masks
+from refacebench.head import masks, values
+from refacebench.head.opening import Opened, Unfit, open_scan
+from refacebench.head.values import Usable
 from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 
 #: Raise it when a scan is judged in another way.
-VERSION = "1"
+VERSION = "2"
 
 #: Defaults; the config's ``checks`` may override any.
 LIMITS = {
@@ -46,8 +46,21 @@ LIMITS = {
     "min_structure": 0.08,
     # The outermost slice cuts the object when its area exceeds this share of the largest.
     "cut_share": 0.4,
+    # Most that a file may unpack to.
+    "file_mb": 2000.0,
+    # Largest share of the head whose voxels hold NaN or infinity; in the air any may.
+    "missing_in_head": 0.001,
+    # Largest share of the head that is far darker than the air.
+    "below_air": 0.01,
+    # Of the prepare stage: volume of the brain, and the share of it outside the field of view.
+    "brain_ml": (600.0, 2500.0),
+    "brain_cut": 0.1,
 }
+#: Those of the prepare stage.
+OF_BRAINS = ("brain_ml", "brain_cut")
 
+#: sform and qform disagree where they put a corner of the field of view farther apart than this.
+FORMS_APART_MM = 2.0
 #: Voxel edge at which the head is looked at.
 _COARSE_MM = 4.0
 
@@ -67,10 +80,12 @@ def check_scan(path: str | Path, limits: Mapping | None = None) -> dict:
     dict
         ``shape`` and ``spacing`` (as ``256x256x176``, mm), ``axis_codes``,
         ``dtype`` (stored), ``head_ml``, ``checksum`` (SHA-256 of the file),
-        and two warnings, 0 or 1: ``orientation_unknown`` (the header has
-        neither an sform nor a qform, so that left and right are a guess) and
+        ``missing_voxels`` and ``air_level`` (:mod:`refacebench.head.values`),
+        and warnings, 0 or 1: ``orientation_unknown`` (the header has
+        neither an sform nor a qform, so that left and right are a guess),
         ``forms_disagree`` (it has both and they differ: programs that read the
-        other one see another orientation).
+        other one see another place or orientation) and ``sides_disagree`` (they
+        differ in what is left and right).
 
     Raises
     ------
@@ -85,10 +100,12 @@ def check_scan(path: str | Path, limits: Mapping | None = None) -> dict:
     limits = {**LIMITS, **(limits or {})}
     path = Path(path)
     try:
-        image = _open(path)
-        _check_header(image, limits)
-        volume = Volume(_values(image), np.asarray(image.affine, dtype=float))
-        head_ml = check_head(volume, limits)
+        opened = open_scan(path, limits)
+        image = opened.image
+        _check_header(opened, limits)
+        used = values.usable(Volume(_numbers(image), np.asarray(image.affine, dtype=float)))
+        volume = used.volume
+        head_ml = check_head(volume, limits, used)
     except Unfit as reason:
         raise Unfit(f"{path.name}: {reason}") from None
     return {
@@ -98,49 +115,14 @@ def check_scan(path: str | Path, limits: Mapping | None = None) -> dict:
         "dtype": str(image.get_data_dtype()),
         "head_ml": round(head_ml, 1),
         "checksum": files.checksum(path),
-        **_orientation_warnings(image),
+        "missing_voxels": 0 if used.missing is None else int(used.missing.sum()),
+        "air_level": used.offset,
+        **_orientation_warnings(opened),
     }
 
 
-class Unfit(Exception):
-    """A scan cannot be used; the message is the reason."""
-
-
-def _open(path: Path) -> nib.Nifti1Image:
-    """Read a file in full, so that a damaged archive is noticed by its own check sum."""
-    if not path.is_file():
-        raise Unfit("no such file" if not path.exists() else "not a file")
-    content = path.read_bytes()
-    if not content:
-        raise Unfit("the file is empty")
-    if bring := files.pointer(content):
-        raise Unfit(f"a pointer to the image, not the image itself: {bring} brings it")
-    packed = content[:2] == b"\x1f\x8b"
-    if packed != (path.suffix == ".gz"):
-        raise Unfit(
-            "its name ends in .gz but it is no gzip file"
-            if not packed
-            else "it is a gzip file whose name does not end in .gz"
-        )
-    if packed:
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, OSError, zlib.error) as error:
-            raise Unfit(f"truncated or damaged gzip file ({error}); copy it again") from None
-    sizes = {int.from_bytes(content[:4], order) for order in ("little", "big")}
-    kind = nib.Nifti2Image if 540 in sizes else nib.Nifti1Image
-    try:
-        if not sizes & {348, 540}:
-            raise ValueError("no NIfTI header")
-        return kind.from_bytes(content)
-    except MemoryError:
-        raise  # says nothing of the file
-    except Exception as error:  # nibabel raises half a dozen kinds here
-        raise Unfit(f"not a NIfTI image ({reasons.one_line(error, 120)})") from None
-
-
-def _check_header(image: nib.Nifti1Image, limits: Mapping) -> None:
-    shape = image.shape
+def _check_header(opened: Opened, limits: Mapping) -> None:
+    image, shape = opened.image, opened.image.shape
     if len(shape) > 3 and np.prod(shape[3:]) > 1:
         raise Unfit(f"{len(shape)}-D image with {np.prod(shape[3:])} volumes; one is needed")
     if len(shape) < 3 or 1 in shape[:3]:
@@ -148,6 +130,9 @@ def _check_header(image: nib.Nifti1Image, limits: Mapping) -> None:
     dtype = image.get_data_dtype()
     if dtype.names or not (np.issubdtype(dtype, np.integer) or np.issubdtype(dtype, np.floating)):
         raise Unfit(f"voxels of type {dtype} are no intensities (colour or complex image)")
+    if not (np.isfinite(opened.edges) & (opened.edges != 0)).all():
+        sizes = " x ".join(f"{e:.3g}" for e in opened.edges)
+        raise Unfit(f"the header gives voxels of {sizes} mm (pixdim): their size is not known")
     affine = np.asarray(image.affine, dtype=float)
     _check_affine(affine, limits)
     _check_size(np.array(shape[:3]), np.sqrt((affine[:3, :3] ** 2).sum(axis=0)), limits)
@@ -164,24 +149,34 @@ def _check_affine(affine: np.ndarray, limits: Mapping) -> None:
         raise Unfit("the header's affine is singular: two axes have one direction")
     shear = float(np.abs(axes.T @ axes - np.eye(3)).max())
     if shear > limits["max_shear"]:
-        raise Unfit(f"the header's affine is sheared (cosine {shear:.3f} between two axes)")
+        raise Unfit(
+            f"the header's affine is sheared (cosine {shear:.3f} between two axes, at "
+            f"most {limits['max_shear']:g}; checks: max_shear)"
+        )
 
 
 def _check_size(shape: np.ndarray, spacing: np.ndarray, limits: Mapping) -> None:
     low, high = limits["voxel_mm"]
     if spacing.min() < low or spacing.max() > high:
         sizes = " x ".join(f"{s:.3g}" for s in spacing)
-        raise Unfit(f"voxels of {sizes} mm; {low:g} to {high:g} mm are plausible")
+        raise Unfit(
+            f"voxels of {sizes} mm; {low:g} to {high:g} mm are plausible (checks: voxel_mm)"
+        )
     if shape.min() < limits["min_voxels"]:
-        raise Unfit(f"only {shape.min()} voxels along an axis (at least {limits['min_voxels']})")
+        raise Unfit(
+            f"only {shape.min()} voxels along an axis (at least {limits['min_voxels']}; checks: "
+            "min_voxels)"
+        )
     low, high = limits["fov_mm"]
     fov = shape * spacing
     if fov.min() < low or fov.max() > high:
         sizes = " x ".join(f"{s:.0f}" for s in fov)
-        raise Unfit(f"field of view of {sizes} mm; {low:g} to {high:g} mm are plausible")
+        raise Unfit(
+            f"field of view of {sizes} mm; {low:g} to {high:g} mm are plausible (checks: fov_mm)"
+        )
 
 
-def _values(image: nib.Nifti1Image) -> np.ndarray:
+def _numbers(image: nib.Nifti1Image) -> np.ndarray:
     try:
         data = image.get_fdata(dtype=np.float32, caching="unchanged")
     except (OSError, ValueError, EOFError) as error:
@@ -189,27 +184,31 @@ def _values(image: nib.Nifti1Image) -> np.ndarray:
             f"its voxels cannot be read, truncated? ({reasons.one_line(error, 120)})"
         ) from None
     data = data.reshape(data.shape[:3])
-    low, high = float(data.min()), float(data.max())  # NaN anywhere makes both NaN
-    if not (np.isfinite(low) and np.isfinite(high)):
-        bad = np.count_nonzero(~np.isfinite(data))
-        raise Unfit(f"{bad} voxels are NaN or infinite")
+    finite = data[np.isfinite(data)]
+    if finite.size == 0:
+        raise Unfit("all voxels are NaN or infinite")
+    low, high = float(finite.min()), float(finite.max())
     if low == high:
         raise Unfit("all voxels are zero" if low == 0 else f"all voxels are {low:g}")
     return data
 
 
-def _orientation_warnings(image: nib.Nifti1Image) -> dict[str, int]:
-    sform, sform_code = image.header.get_sform(coded=True)
-    qform, qform_code = image.header.get_qform(coded=True)
+def _orientation_warnings(opened: Opened) -> dict[str, int]:
+    header = opened.image.header
+    sform, sform_code = header.get_sform(coded=True)
+    qform, qform_code = header.get_qform(coded=True)
     both = sform is not None and qform is not None
-    differ = both and not np.allclose(sform[:3, :3], qform[:3, :3], atol=0.05)
+    grid = opened.image.shape[:3]
+    apart = nifti.apart_mm(sform, qform, grid) if both else 0.0
+    sides = both and np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
     return {
         "orientation_unknown": int(sform_code == 0 and qform_code == 0),
-        "forms_disagree": int(differ),
+        "forms_disagree": int(apart > FORMS_APART_MM),
+        "sides_disagree": int(sides),
     }
 
 
-def check_head(volume: Volume, limits: Mapping) -> float:
+def check_head(volume: Volume, limits: Mapping, used: Usable | None = None) -> float:
     """Check that a volume shows something like a head.
 
     A head is an object of one to nine litres, surrounded by air, that leaves
@@ -223,6 +222,8 @@ def check_head(volume: Volume, limits: Mapping) -> float:
         Intensities, any orientation.
     limits : mapping
         All of :data:`LIMITS`.
+    used : Usable, optional
+        How the volume's numbers came about.
 
     Returns
     -------
@@ -239,23 +240,77 @@ def check_head(volume: Volume, limits: Mapping) -> float:
         head = masks.head_mask(small)
     except ValueError as error:
         raise Unfit(f"not a head: {error}") from None
+    _check_polarity(small)
     litres = float(head.sum()) * small.voxel_ml / 1000.0
     low, high = limits["head_litres"]
     if not low <= litres <= high:
-        raise Unfit(f"not a head: {litres:.2f} litres in front of air, not {low:g} to {high:g}")
+        raise Unfit(
+            f"not a head: {litres:.2f} litres in front of air, not {low:g} to {high:g} (checks: "
+            "head_litres)"
+        )
     _check_surroundings(small, head, limits)
     _check_extent(small, head, limits)
+    _check_numbers(volume, small, head, limits, used)
     structure = interior_structure(small, head)
     if structure < limits["min_structure"]:
-        raise Unfit(f"not a head: nearly uniform inside ({structure:.3f}), a phantom?")
+        raise Unfit(
+            f"not a head: nearly uniform inside ({structure:.3f}, at least "
+            f"{limits['min_structure']:g}; checks: min_structure), a phantom?"
+        )
     return 1000.0 * litres
+
+
+def _check_polarity(small: Volume) -> None:
+    """Refuse an image whose border is evenly brighter than its middle."""
+    border = np.ones(small.shape, bool)
+    border[1:-1, 1:-1, 1:-1] = False
+    middle = tuple(slice(n // 3, n - n // 3) for n in small.shape)
+    around, inside = np.median(small.data[border]), np.median(small.data[middle])
+    uneven = np.median(np.abs(small.data[border] - around))
+    low, high = np.percentile(small.data, [1, 99])
+    spread = high - low
+    brightest = high - around < 0.25 * spread
+    if around - inside > 0.25 * spread and uneven < 0.1 * spread and brightest:
+        raise Unfit(
+            f"not a head: what lies around it is brighter ({around:.3g}) than what lies inside "
+            f"({inside:.3g}); is the image inverted?"
+        )
+
+
+def _check_numbers(
+    volume: Volume, small: Volume, head: np.ndarray, limits: Mapping, used: Usable | None
+) -> None:
+    """Refuse a head with holes in its numbers, or with tissue that is darker than air."""
+    from scipy.ndimage import binary_erosion
+
+    inner = binary_erosion(head, iterations=2)
+    if used is not None and used.missing is not None and inner.any():
+        lost = geometry.coarse(volume.with_data(used.missing), _COARSE_MM).data
+        share = float(lost[inner].mean())
+        if share > limits["missing_in_head"]:
+            raise Unfit(
+                f"{100 * share:.2g} % of the head's voxels are NaN or infinite (checks: "
+                "missing_in_head)"
+            )
+    air, noise, otsu = masks.levels(small.data)
+    dark = small.data < air - max(0.25 * (otsu - air), 5 * noise)
+    share = float(dark[head].mean())
+    if share > limits["below_air"]:
+        raise Unfit(
+            f"{100 * share:.0f} % of the head are far darker than the air around it: unsigned "
+            "numbers written as signed ones, a phase image, or z-scores within a mask? (checks: "
+            "below_air)"
+        )
 
 
 def _check_surroundings(small: Volume, head: np.ndarray, limits: Mapping) -> None:
     inside = float(np.median(small.data[head]))
     outside = float(np.median(small.data[~head])) if not head.all() else inside
     if not outside < limits["max_air"] * inside:
-        raise Unfit("not a head: no air around it, or only noise")
+        raise Unfit(
+            f"not a head: no air around it, or only noise (air has {outside:.3g}, the head "
+            f"{inside:.3g}; checks: max_air)"
+        )
     for axis in range(3):
         others = tuple(a for a in range(3) if a != axis)
         area = head.sum(axis=others)
@@ -264,7 +319,7 @@ def _check_surroundings(small: Volume, head: np.ndarray, limits: Mapping) -> Non
             name = {"L": "left-right", "R": "left-right", "A": "front-back", "P": "front-back"}
             raise Unfit(
                 "not a whole head: it leaves the field of view on both sides "
-                f"({name.get(code, 'top-bottom')})"
+                f"({name.get(code, 'top-bottom')}); checks: cut_share"
             )
 
 
@@ -277,7 +332,10 @@ def _check_extent(small: Volume, head: np.ndarray, limits: Mapping) -> None:
     ]
     if min(extent) < low or max(extent) > high:
         sizes = " x ".join(f"{e:.0f}" for e in extent)
-        raise Unfit(f"not a head: the object measures {sizes} mm ({low:g} to {high:g} mm)")
+        raise Unfit(
+            f"not a head: the object measures {sizes} mm ({low:g} to {high:g} mm; checks: "
+            "head_extent_mm)"
+        )
 
 
 def interior_structure(volume: Volume, mask: np.ndarray) -> float:

@@ -124,7 +124,7 @@ def brain_mask(volume: Volume, size: int = 192) -> np.ndarray:
     shifted = canonical.with_data(data - np.float32(air))  # what lies outside is air
     best = None
     for turn in pose.TRIALS:
-        found, levels = _locate(shifted, pose.turned(window, turn))
+        found, levels = locate(shifted, pose.turned(window, turn))
         if found is not None:
             fitted = pose.fit(found, field=canonical)
             if best is None or fitted.dice > best[1].dice:
@@ -146,7 +146,7 @@ def brain_mask(volume: Volume, size: int = 192) -> np.ndarray:
     return reorient_like(canonical.with_data(mask), volume).data
 
 
-def _locate(volume: Volume, window: Volume) -> tuple[Volume | None, tuple[float, float]]:
+def locate(volume: Volume, window: Volume) -> tuple[Volume | None, tuple[float, float]]:
     """Find the brain roughly: its mask on the window's grid, and the levels of intensity there."""
     import torch
 

@@ -57,6 +57,20 @@ def air_threshold(data: np.ndarray, share: float = AIR_TO_OTSU) -> float:
     ValueError
         If the image is constant.
     """
+    level, noise, otsu = levels(data)
+    return min(max(level + share * (otsu - level), level + 4 * noise), otsu)
+
+
+def levels(data: np.ndarray) -> tuple[float, float, float]:
+    """Return the level of the air, its noise (SD by the MAD) and Otsu's threshold.
+
+    Of an image without any air, the threshold is the level.
+
+    Raises
+    ------
+    ValueError
+        If the image is constant.
+    """
     from scipy import ndimage
     from skimage.filters import threshold_otsu
 
@@ -66,10 +80,9 @@ def air_threshold(data: np.ndarray, share: float = AIR_TO_OTSU) -> float:
     otsu = float(threshold_otsu(np.clip(data, low, high)))
     air = data[ndimage.binary_erosion(data < otsu, iterations=2)]
     if air.size == 0:
-        return otsu
+        return otsu, 0.0, otsu
     level = float(np.median(air))
-    noise = 1.4826 * float(np.median(np.abs(air - level)))
-    return min(max(level + share * (otsu - level), level + 4 * noise), otsu)
+    return level, 1.4826 * float(np.median(np.abs(air - level))), otsu
 
 
 def _solid_head(mask: np.ndarray, spacing: float) -> np.ndarray:

@@ -95,6 +95,12 @@ def read(path: str | Path, dtype=np.float32) -> Volume:
     return Volume(data, np.asarray(image.affine, dtype=float))
 
 
+def claimed_voxels(path: str | Path) -> int:
+    """Return how many numbers a file says that it holds, by its header alone."""
+    image: Any = nib.load(path)
+    return int(np.prod(np.array(image.shape, dtype=object)))
+
+
 def _without_last_axes(data: np.ndarray) -> np.ndarray:
     """Drop trailing axes of length one behind the third."""
     while data.ndim > 3 and data.shape[-1] == 1:
@@ -213,7 +219,9 @@ def clean_header(header: nib.Nifti1Header) -> nib.Nifti1Header:
     Extensions, free text, the intent and every field that nothing here needs are left
     behind, and so is what stands in bytes that the format does not use.
     """
-    source = nib.Nifti1Header.from_header(header)
+    # Both versions of the format have these fields; nibabel's conversion complains aloud.
+    nifti = isinstance(header, nib.Nifti1Header | nib.Nifti2Header)
+    source = header if nifti else nib.Nifti1Header.from_header(header)
     clean = nib.Nifti1Header(endianness=header.endianness)
     used = [name for code, names in PLACES.items() if source[code] for name in (code, *names)]
     for field in (*KEPT_FIELDS, *used):
@@ -222,6 +230,13 @@ def clean_header(header: nib.Nifti1Header) -> nib.Nifti1Header:
     clean["dim"][1 + axes :] = 1
     clean["pixdim"][4:] = 1
     return clean
+
+
+def apart_mm(one: np.ndarray, other: np.ndarray, shape) -> float:
+    """Return how far two affines put the corners of a grid apart, at most."""
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1)
+    corners = np.vstack([corners, np.ones(corners.shape[1])])
+    return float(np.linalg.norm(((one - other) @ corners)[:3], axis=0).max())
 
 
 def axis_codes(affine: np.ndarray) -> str:

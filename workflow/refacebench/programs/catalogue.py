@@ -89,6 +89,8 @@ class Program:
     threads : int
     timeout : float
         Seconds; 0 for the batch's own limit.
+    largest_file_mb : float
+        A program that writes a larger file is ended; 0 for no limit.
     version : str
         The version, where the program cannot tell; otherwise what it tells first matches
         ``version_pattern`` in the output of ``version_command``, or in ``version_file``, or is
@@ -121,6 +123,7 @@ class Program:
     allow_regrid: bool = False
     threads: int = 1
     timeout: float = 0.0
+    largest_file_mb: float = 2000.0
     version: str = ""
     version_command: tuple[str, ...] = ()
     version_pattern: str = r"(\d+(?:\.\d+)+)"
@@ -152,6 +155,7 @@ _MEANINGS = {
     "allow_regrid": "Whether an output on another grid is resampled instead of refused.",
     "threads": "Threads that it may use.",
     "timeout": "Seconds that it may take; 0 for the batch's own limit.",
+    "largest_file_mb": "Megabytes of the largest file that it may write; 0 for no limit.",
     "version": "Its version, where it cannot tell.",
     "version_command": "Command line that tells its version.",
     "version_pattern": "Regular expression that finds the version in what it tells.",
@@ -269,7 +273,7 @@ def _converted(key: str, value):
         if not isinstance(value, bool):
             raise ProgramError(f"{key}: {value!r} is neither true nor false")
         return value
-    if key in ("threads", "timeout"):
+    if key in ("threads", "timeout", "largest_file_mb"):
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             raise ProgramError(f"{key}: {value!r} is no positive number")
         return max(1, int(value)) if key == "threads" else float(value)

@@ -222,7 +222,7 @@ def segment(labelling: Labelling, volume: Volume, path: Path) -> Segmentation:
         here = np.rint(runner.on_grid(program, image, volume, order=0)).astype(np.int64)
         own = nifti.read(image)
         numbers = {
-            name: measure.read(written(measure.file).read_text(errors="replace"))
+            name: measure.read(runner.start_of(written(measure.file)))
             for name, measure in labelling.measures.items()
         }
     values, counts = np.unique(np.rint(own.data).astype(np.int64), return_counts=True)

@@ -11,15 +11,28 @@ from pathlib import Path
 
 #: The log that this process's output goes to; empty for none.
 _log = ""
+#: Megabytes that the work on a scan may take in this process's job; 0 for no limit.
+_memory_mb = 0.0
 
 
-def die_with_parent() -> None:
-    """Ask Linux to end this process when its parent is killed; elsewhere do nothing."""
+def die_with_parent(how: int = signal.SIGKILL) -> None:
+    """Ask Linux to send this process a signal when its parent ends; elsewhere do nothing."""
     if sys.platform == "linux":
         import ctypes
 
         set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(set_parent_death_signal, int(how))
+
+
+def limit_memory(megabytes: float | None) -> None:
+    """Say how much memory the job of this process asked for; the work on a scan is held to it."""
+    global _memory_mb
+    _memory_mb = float(megabytes or 0)
+
+
+def memory_limit_mb() -> float:
+    """Return how many megabytes the work on a scan may take; 0 for no limit."""
+    return _memory_mb
 
 
 def keep_output_in(log: str | Path) -> None:

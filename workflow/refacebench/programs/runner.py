@@ -13,6 +13,8 @@ import contextlib
 import errno
 import gzip
 import os
+import resource
+import secrets
 import shutil
 import signal
 import subprocess
@@ -26,6 +28,7 @@ from refacebench import environment
 from refacebench.contracts import Defaced, PreparedScan, ScanFailed, ScanInterrupted
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
+from refacebench.programs import tree
 from refacebench.programs.catalogue import (
     DERIVATIONS,
     DERIVED,
@@ -38,6 +41,9 @@ from refacebench.programs.process import die_with_parent, log
 
 #: Two grids are one where no corner of the field of view moves by more than this (mm).
 SAME_GRID_MM = 0.1
+#: An output that claims more voxels than this, and than 27 times the scan's, is not read: it
+#: might fill the memory.
+MOST_VOXELS = 512**3
 
 
 class ProgramFailed(ScanFailed):
@@ -169,41 +175,87 @@ def _copy_as_pair(path: Path, folder: Path) -> None:
     pair.to_filename(str(folder / "input.img"))
 
 
-def _time_left(program: Program) -> float | None:
-    """Return the seconds that a program may take: its own limit and the batch's alarm."""
-    left = [program.timeout] if program.timeout else []
+def _time_left(program: Program) -> tuple[float | None, str]:
+    """Return the seconds that a program may take, and the key that allows more.
+
+    Its own limit, or the batch's alarm.
+    """
+    left = [(program.timeout, "timeout of its entry")] if program.timeout else []
     alarm = signal.getitimer(signal.ITIMER_REAL)[0]
     if alarm > 0:
         # Before the alarm, which would end this process and leave the program running.
-        left.append(max(0.1, alarm - min(5.0, 0.1 * alarm)))
-    return min(left) if left else None
+        left.append((max(0.1, alarm - min(5.0, 0.1 * alarm)), "scan_timeout_s in the config"))
+    return min(left) if left else (None, "")
+
+
+#: Bytes at the end of what a program said that are kept.
+_WORDS_KEPT = 20_000
+
+
+def _tail(log: Path) -> str:
+    """Return the end of what a program said; it may have said more than memory holds."""
+    with log.open("rb") as source:
+        source.seek(max(0, log.stat().st_size - _WORDS_KEPT))
+        return source.read().decode(errors="replace")
+
+
+def start_of(path: Path, most: int = 10_000_000) -> str:
+    """Return a text file that a program wrote, or the first of its bytes: no table is longer."""
+    with path.open("rb") as source:
+        return source.read(most).decode(errors="replace")
+
+
+def _held(program: Program) -> None:
+    """Hold this process, and what it starts, to its parent's life and to a size of files."""
+    die_with_parent()
+    if program.largest_file_mb:
+        most = int(program.largest_file_mb * 2**20)
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if hard != resource.RLIM_INFINITY:
+            most = min(most, hard)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+
+
+def _too_large(program: Program, folder: Path) -> bool:
+    """Tell whether a program wrote a file up to its limit: where it ended with another word."""
+    most = int(program.largest_file_mb * 2**20)
+    sizes = (path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return most > 0 and any(size >= most for size in sizes)
 
 
 def _run(program: Program, call: Call, folder: Path) -> None:
     """Run a command to its end; it and all its children end with this process."""
-    limit = _time_left(program)
-    log = folder / ".log"
+    limit, key = _time_left(program)
+    log, mark = folder / ".log", secrets.token_hex(8)
     with log.open("wb") as sink:
         process = subprocess.Popen(
             call.arguments,
             cwd=folder,
-            env=call.environment,
+            # A mark of its own: one that is there already finds other calls of the scan, too.
+            env={**call.environment, tree.MARK: mark},
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=lambda: _held(program),
         )
         try:
             status = process.wait(limit)
         except subprocess.TimeoutExpired:
-            raise ScanInterrupted(f"{program.name}: no result after {limit:.0f} s") from None
+            raise ScanInterrupted(
+                f"{program.name}: no result after {limit:.0f} s; longer is allowed by {key}"
+            ) from None
         finally:
-            _end(process, program, call)
-    text = log.read_text(errors="replace")
+            _end(process, program, call, mark)
+    text = environment.scrub(_tail(log))
     log.unlink()
-    text = environment.scrub(text)[-20_000:]
     print(text, flush=True)
+    if status == -signal.SIGXFSZ or (status and _too_large(program, folder)):
+        raise ProgramFailed(
+            f"the program wrote a file of more than {program.largest_file_mb:g} MB "
+            "(largest_file_mb of its entry)",
+            text,
+        )
     if status:
         how = f"signal {-status}" if status < 0 else f"exit {status}"
         kind = ProgramInterrupted if _was_interrupted(status, text) else ProgramFailed
@@ -234,14 +286,15 @@ def _place() -> str:
     return f"in {log()}" if log() else "in the output of this process"
 
 
-def _end(process, program: Program, call: Call) -> None:
-    """End what is left of a program: its whole session, and its container."""
+def _end(process, program: Program, call: Call, mark: str) -> None:
+    """End what is left of a program: all that it started, wherever it hides, and its container."""
     if call.container and process.poll() is None:
         engine = container_of(program)[0]
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             subprocess.run([engine, "kill", call.container], capture_output=True, timeout=30)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    tree.end(process.pid if process.poll() is None else None, mark)
     process.wait()
 
 
@@ -276,7 +329,15 @@ def on_grid(program: Program, path: Path, like: Volume, order: int = 1) -> np.nd
         If it cannot be read, or lies on another grid and that is not allowed.
     """
     try:
+        claimed = nifti.claimed_voxels(path)
+        if claimed > max(MOST_VOXELS, 27 * like.data.size):
+            raise ProgramFailed(
+                f"the program's output is said to have {claimed / 1e6:.0f} million voxels, the "
+                f"scan has {like.data.size / 1e6:.1f} million: it was not read"
+            )
         volume = nifti.read(path)
+    except (MemoryError, ProgramFailed):
+        raise
     except Exception as error:  # nibabel raises half a dozen kinds here
         print(f"{path}: {error}", flush=True)
         why = f"the program's output cannot be read; why is {_place()}"
@@ -284,7 +345,8 @@ def on_grid(program: Program, path: Path, like: Volume, order: int = 1) -> np.nd
     if program.trust_voxels and volume.shape == like.shape:
         return volume.data
     turned = nifti.reorient(volume, nifti.axis_codes(like.affine))
-    if turned.shape == like.shape and _apart_mm(turned, like) <= SAME_GRID_MM:
+    same = turned.shape == like.shape
+    if same and nifti.apart_mm(turned.affine, like.affine, like.shape) <= SAME_GRID_MM:
         return turned.data
     if program.allow_regrid:
         return nifti.resample(volume, like, order=order).data
@@ -292,15 +354,6 @@ def on_grid(program: Program, path: Path, like: Volume, order: int = 1) -> np.nd
         f"{program.name} wrote {'x'.join(map(str, volume.shape))} voxels on another grid than the "
         f"scan's {'x'.join(map(str, like.shape))}; allow_regrid: true resamples it"
     )
-
-
-def _apart_mm(one: Volume, other: Volume) -> float:
-    """Return how far the corners of two grids of one shape are apart at most."""
-    ends = [(0, n - 1) for n in other.shape]
-    corners = np.array(np.meshgrid(*ends)).reshape(3, -1)
-    corners = np.vstack([corners, np.ones(corners.shape[1])])
-    apart = (one.affine - other.affine) @ corners
-    return float(np.linalg.norm(apart[:3], axis=0).max())
 
 
 def _result(program: Program, values, overwritten, data) -> Defaced:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench import manifest, pseudonyms
+from refacebench.head import values
 from refacebench.image import nifti
 from refacebench.plot import curves, samples, slices, style
 from refacebench.results import catalogue, privacy_map
@@ -122,9 +123,10 @@ def of_example(paths: Iterable[str], defacers: Sequence[str], faces: str, title:
         return style.message_figure("no scan came through: nothing to show")
     rows = table[(table["scan"] == scan) & (table["status"] == OK)]
     rows = rows.drop_duplicates("variant").set_index("variant")
-    volumes = {variant: nifti.read(rows.loc[variant, "path"]) for variant in rows.index}
+    original = values.read(rows["original_path"].iloc[0])
+    volumes = {v: values.as_read(rows.loc[v, "path"], original) for v in rows.index}
     return slices.draw(
-        nifti.read(rows["original_path"].iloc[0]),
+        original.volume,
         volumes,
         nifti.read_mask(rows["brain_path"].iloc[0]),
         style.look_of({"variants": rows.reset_index()}, defacers),

@@ -8,6 +8,7 @@ end in inventory ... measure.  Beside them stand rows of scans that were
 lost elsewhere, whose measures may be whole: stage brainage (no age), and
 render, enrol and attack (lost on the way to the attacks, in a variant, a
 control, or as an original of another session; ``reason`` names the attacker).
+``warnings`` names what is odd about the scan's file (table ``scan_warnings``).
 
 Two ways lead from a variant's image: it is segmented and measured (here), and rendered,
 enrolled and attacked (:mod:`~refacebench.results.attacked`).
@@ -32,6 +33,7 @@ from refacebench.vocabulary import (
     MEASURING,
     MISSING,
     NOT_USED,
+    NOT_WRITTEN,
     OK,
     RESCAN,
     SHARED,
@@ -41,7 +43,7 @@ from refacebench.vocabulary import (
 )
 
 #: Statuses that mean that a scan was lost.
-LOST = (EXCLUDED, FAILED, MISSING)
+LOST = (EXCLUDED, FAILED, NOT_WRITTEN, MISSING)
 #: Left-out scans that the page lists; the others stand in flow.tsv.
 MOST_LEFT_OUT = 60
 IDENTITY = ("dataset", "scan", "participant", "session", "split", "role")
@@ -211,7 +213,7 @@ def without_age(inventory: pd.DataFrame, flows: pd.DataFrame) -> pd.DataFrame:
     notes = unknown["age_note"].fillna("") if "age_note" in unknown else {}
     usable = flows[(flows["variant"] == "original") & (flows["status"] != EXCLUDED)]
     usable = usable[usable["scan"].isin(unknown.index) & ~usable["role"].isin(_LATER)]
-    usable = usable[~usable["status"].isin([FAILED, MISSING])]
+    usable = usable[~usable["status"].isin([FAILED, NOT_WRITTEN, MISSING])]
     reasons = [
         f"{notes.get(scan) or 'no usable age in participants.tsv'}, so not in the brain-age results"
         for scan in usable["scan"]
@@ -229,7 +231,7 @@ def summary(table: pd.DataFrame) -> str:
     table = table[~table["variant"].isin(without)]
     scans = table.drop_duplicates("scan")
     parts = [f"{len(scans)} scans of {scans['participant'].nunique()} participants"]
-    for status in (EXCLUDED, FAILED, MISSING, NOT_USED):
+    for status in (EXCLUDED, FAILED, NOT_WRITTEN, MISSING, NOT_USED):
         hit = table[table["status"] == status]
         if len(hit):
             everywhere = hit.groupby("scan")["variant"].nunique() == table["variant"].nunique()
@@ -316,7 +318,7 @@ RESULT = Result(
     "flow",
     about=__doc__,
     job=FLOW,
-    columns="dataset scan participant session split role variant stage status reason",
+    columns="dataset scan participant session split role variant stage status reason warnings",
     compute=lambda given, _: given.flow,
     caption=caption,
     order=10,

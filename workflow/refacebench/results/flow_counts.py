@@ -22,6 +22,7 @@ from refacebench.vocabulary import (
     MEASURING,
     MISSING,
     NOT_USED,
+    NOT_WRITTEN,
     OK,
     STAGES,
     UNAVAILABLE,
@@ -49,7 +50,7 @@ def compute(table: pd.DataFrame, stages: Sequence[str] = MEASURING) -> pd.DataFr
         last = int(place.max())
         for stage in [s for s in stages[: last + 1] if _applies(s, variant)]:
             number = stages.index(stage)
-            here = scans[place == number]["status"].value_counts()
+            here = scans[place == number]["status"].replace(NOT_WRITTEN, FAILED).value_counts()
             done = here.get(OK, 0) if number < last else 0
             entered = int((place >= number).sum())
             ends = (EXCLUDED, FAILED, UNAVAILABLE)

@@ -15,8 +15,9 @@ from refacebench import brainage, manifest
 from refacebench.results import catalogue
 from refacebench.results.attacked import attacked
 from refacebench.results.flow import LOST, StageManifest, absent_manifests, follow, without_age
+from refacebench.results.scan_warnings import of_scan
 from refacebench.run import configuration, methods, plan
-from refacebench.statistics import comparisons, unavailable
+from refacebench.statistics import comparisons, sides, unavailable
 from refacebench.statistics.attacks import Evaluation, evaluate_all
 from refacebench.statistics.cohort import assemble, check, once, segmenters_of, variants_of
 from refacebench.statistics.comparisons import Comparisons
@@ -99,6 +100,8 @@ class Followed:
         The manifests of enrolment and attack; none where no attacker is configured.
     absent : mapping of str to str
         Why variants are unavailable, by variant.
+    orientation : str
+        One of :data:`refacebench.statistics.sides.POLICIES`.
     """
 
     inventory: pd.DataFrame
@@ -106,6 +109,7 @@ class Followed:
     variants: Sequence[str] | None = None
     attacks: pd.DataFrame | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
+    orientation: str = sides.EXCLUDE
 
     @cached_property
     def measured(self) -> pd.DataFrame:
@@ -125,7 +129,10 @@ class Followed:
         parts = [self.measured, without_age(self.inventory, self.measured)]
         if self.branch is not None:
             parts.append(self.branch[self.branch["status"].isin(LOST)])
-        return pd.concat(parts, ignore_index=True)
+        flow = pd.concat(parts, ignore_index=True)
+        warnings = {row["scan"]: of_scan(row) for row in self.inventory.to_dict("records")}
+        said = ["; ".join(warnings.get(scan, [])) for scan in flow["scan"]]
+        return flow.assign(warnings=said)
 
 
 @dataclass(frozen=True)
@@ -197,7 +204,8 @@ def read_measured(given: Any, asked: Any) -> Measured:
         Paths: ``measured``, ``rescans``, ``inventory``, ``carried``, ``brain_age``, ``ages`` and
         ``age_cards``.
     asked
-        ``config`` with ``statistics``, ``thresholds``, ``seed`` and ``brain_age``; ``variants``;
+        ``config`` with ``statistics``, ``thresholds``, ``seed``, ``brain_age`` and
+        ``orientation``; ``variants``;
         ``unavailable``, reasons by variant; ``unused``, the lists of scans that nothing uses;
         ``carried_by``, the defacer behind each manifest of ``carried``; and ``age_models``, the
         name behind each of ``age_cards``.
@@ -214,6 +222,7 @@ def read_measured(given: Any, asked: Any) -> Measured:
         manifest.read(path).assign(made_by=defacer)
         for path, defacer in zip(given.get("carried", []), asked.carried_by, strict=True)
     ]
+    table = sides.held(table, asked.config.get("orientation", sides.EXCLUDE))
     return Measured(
         pd.concat([table, added], ignore_index=True),
         criteria,
@@ -255,7 +264,8 @@ def read_followed(given: Any, asked: Any) -> Followed:
         Paths: ``measured``, ``rescans``, ``training``, ``refacing``, ``inventory``, ``enrolled``
         and ``attacked``.
     asked
-        ``variants``, ``unavailable`` and ``unused`` as for :func:`read_measured`.
+        ``variants``, ``unavailable`` and ``unused`` as for :func:`read_measured`; ``config``
+        with ``orientation``.
     """
     made = {"measure": given.measured, "segment": [*given.rescans, *given.training]}
     made["deface"] = given.refacing
@@ -277,6 +287,7 @@ def read_followed(given: Any, asked: Any) -> Followed:
         asked.variants,
         pd.concat(ledgers, ignore_index=True) if ledgers else None,
         unavailable.reasons_of(added),
+        asked.config.get("orientation", sides.EXCLUDE),
     )
 
 

@@ -30,7 +30,7 @@ from refacebench.files import checksum, key_of, read_json, write_text
 from refacebench.reasons import WORDS, one_line
 from refacebench.run.sandbox import AGAIN, Work, in_child, in_process
 from refacebench.run.stage import Stage
-from refacebench.vocabulary import FAILED, OK
+from refacebench.vocabulary import FAILED, NOT_WRITTEN, OK
 
 #: The files that a row's result depends on.
 Inputs = Callable[[dict[str, Any]], list[Any]]
@@ -118,7 +118,7 @@ def run_batch(
             source = row
             row, again = _one_scan(row, checked, records, parts, inputs, timeout, isolate)
             row["reason"] = row["reason"] and reasons.clean(row["reason"], source)
-            failed = row["status"] == FAILED and row["stage"] == stage.name
+            failed = row["status"] in (FAILED, NOT_WRITTEN) and row["stage"] == stage.name
             total += failed or row["status"] == OK
             if failed:
                 failures[again][row["scan"]] = row["reason"]
@@ -170,7 +170,7 @@ def _one_scan(
     row = {**row, "key": key}
     start = time.monotonic()
     runner = in_child if isolate else in_process
-    result, peak_mb = runner(work, row, timeout)
+    result, peak_mb = runner(work, row, timeout, parts["stage"])
     if result.get("status", OK) == OK and _state(given) != before:
         result = {"status": FAILED, "reason": CHANGED, AGAIN: True}
     seconds = round(time.monotonic() - start, 3)

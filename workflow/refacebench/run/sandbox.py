@@ -11,22 +11,34 @@ import gzip
 import json
 import os
 import resource
+import secrets
+import select
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from refacebench.contracts import ScanExcluded, ScanFailed, ScanInterrupted
-from refacebench.programs.process import die_with_parent
+from refacebench.contracts import ScanExcluded, ScanFailed, ScanInterrupted, ScanNotWritten
+from refacebench.programs import process, tree
 from refacebench.reasons import WORDS, one_line
-from refacebench.vocabulary import EXCLUDED, FAILED
+from refacebench.vocabulary import EXCLUDED, FAILED, NOT_WRITTEN
 
 #: What is done to a scan: a row in, the columns that are added out.
 Work = Callable[[dict[str, Any]], dict[str, Any]]
 #: Of a failed scan's result, on its way from the process that worked on it: another try may help.
 AGAIN = " again"
+#: Seconds between two looks at what the work on a scan takes.
+LOOK_S = 0.2
+#: Seconds that a scan's own alarm may be late.
+LATE_S = 2.0
+OUT_OF_MEMORY = "out of memory: give the job more, mem_mb in --set-resources or the profile"
+OUT_OF_TIME = (
+    "no result after {:g} s; longer is allowed by scan_timeout_s in the config, for a program "
+    "also by its timeout"
+)
 
 
 def may_pass(error: BaseException | None) -> bool:
@@ -51,57 +63,189 @@ def _attempt(work: Work, row: Mapping[str, Any]) -> dict[str, Any]:
         return work(dict(row))
     except ScanExcluded as reason:
         return {"status": EXCLUDED, "reason": one_line(reason, WORDS)}
+    except ScanNotWritten as reason:
+        return {"status": NOT_WRITTEN, "reason": one_line(reason, WORDS), AGAIN: True}
     except ScanFailed as reason:
         again = may_pass(reason)
         return {"status": FAILED, "reason": one_line(reason, WORDS), AGAIN: again}
     except MemoryError:
-        return {"status": FAILED, "reason": "out of memory", AGAIN: True}
+        return {"status": FAILED, "reason": OUT_OF_MEMORY, AGAIN: True}
     except Exception as error:  # any failure of a scan is a row, see the module's docstring
-        traceback.print_exc()
+        traceback.print_exc(file=sys.stdout)  # the log; the terminal gets the row's sentence
         named = one_line(f"{type(error).__name__}: {error}", WORDS)
         return {"status": FAILED, "reason": named, AGAIN: may_pass(error)}
 
 
-def in_process(work: Work, row: Mapping[str, Any], timeout: float) -> tuple[dict[str, Any], float]:
+def in_process(
+    work: Work, row: Mapping[str, Any], timeout: float, stage: str = ""
+) -> tuple[dict[str, Any], float]:
     """Run in this process: for GPU work, which cannot be forked."""
     result = _attempt(work, row)
     return result, _megabytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
-def in_child(work: Work, row: Mapping[str, Any], timeout: float) -> tuple[dict[str, Any], float]:
-    """Run in a forked child, which cannot take the batch down with it."""
+def in_child(
+    work: Work, row: Mapping[str, Any], timeout: float, stage: str = ""
+) -> tuple[dict[str, Any], float]:
+    """Run in a forked child, which cannot take the batch down with it.
+
+    Between the two stands a keeper: a process that becomes the parent of all that the
+    work leaves behind and ends it, also if this process is killed; that ends the work
+    when its time is over or it takes more memory than the job has.
+
+    Returns
+    -------
+    dict
+        The result, or the failure.
+    float
+        Peak memory of the largest process, MB.
+    """
+    mark = secrets.token_hex(8)
     read_end, write_end = os.pipe()
     sys.stderr.flush()
     sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        _child(work, row, timeout, read_end, write_end)
+    keeper = os.fork()
+    if keeper == 0:
+        os.close(read_end)
+        _keep(work, row, timeout, stage, mark, write_end)
     os.close(write_end)
-    with os.fdopen(read_end, "rb") as pipe:
-        answer = pipe.read()
-    _, status, usage = os.wait4(child, 0)
-    peak_mb = _megabytes(usage.ru_maxrss)
+    try:
+        with os.fdopen(read_end, "rb") as pipe:
+            answer = pipe.read()
+    finally:
+        _, status = os.waitpid(keeper, 0)
+        if status:  # the keeper itself was killed
+            tree.end(mark=mark)
     with contextlib.suppress(ValueError):  # no answer, or one that was cut off
-        return json.loads(answer), peak_mb
+        result, peak_mb = json.loads(answer)
+        return result, peak_mb
+    return _ended(status, timeout), 0.0
+
+
+def _ended(status: int, timeout: float) -> dict[str, Any]:
+    """Return the failure of a process that ended without an answer."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         known: dict[int, str] = {
-            signal.SIGALRM: f"no result after {timeout:g} s",
-            signal.SIGKILL: "killed (out of memory?)",
+            signal.SIGALRM: OUT_OF_TIME.format(timeout),
+            signal.SIGKILL: "killed, perhaps for want of memory (mem_mb of the job)",
         }
         reason = known.get(number, f"the process died of signal {number}")
     else:
         reason = f"the process ended without a result (exit {os.WEXITSTATUS(status)})"
-    return {"status": FAILED, "reason": reason, AGAIN: True}, peak_mb
+    return {"status": FAILED, "reason": reason, AGAIN: True}
 
 
-def _child(
-    work: Work, row: Mapping[str, Any], timeout: float, read_end: int, write_end: int
+def _keep(
+    work: Work,
+    row: Mapping[str, Any],
+    timeout: float,
+    stage: str,
+    mark: str,
+    answer_to: int,
 ) -> None:
+    """Start the work, watch it, end all that it started, and hand its result on."""
+    # Whatever ends the group of the job must leave this process to clear up.
+    os.setsid()
+    code = 1
+
+    def leave(*_: object) -> None:
+        tree.end(os.getpid(), mark)
+        os._exit(1)
+
+    try:
+        signal.signal(signal.SIGTERM, leave)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        process.die_with_parent(signal.SIGTERM)
+        tree.adopt_orphans()
+        read_end, write_end = os.pipe()
+        worker = os.fork()
+        if worker == 0:
+            os.close(read_end)
+            os.close(answer_to)
+            os.environ[tree.MARK] = mark
+            _child(work, row, timeout, write_end)
+        os.close(write_end)
+        found = _watched(worker, read_end, timeout, stage)
+        if not tree.end(os.getpid(), mark):
+            print("a process that the work on this scan started could not be ended", flush=True)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        with os.fdopen(answer_to, "wb") as pipe:
+            pipe.write(json.dumps(found).encode())
+        code = 0
+    except BaseException:
+        traceback.print_exc(file=sys.stdout)
+        tree.end(os.getpid(), mark)
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def _watched(
+    worker: int, read_end: int, timeout: float, stage: str
+) -> tuple[dict[str, Any], float]:
+    """Wait for the work's end; return its result and peak memory (MB)."""
+    limit = process.memory_limit_mb()
+    answer, stopped = _Answer(read_end), ""
+    deadline = time.monotonic() + timeout + LATE_S
+    looked = time.monotonic()
+    done = 0
+    while not done:
+        # What the work left running may hold the pipe open: its end is not waited for.
+        answer.wait(LOOK_S)
+        done, status, usage = os.wait4(worker, os.WNOHANG)
+        now = time.monotonic()
+        if done or now - looked < LOOK_S:
+            continue
+        looked = now
+        if not stopped and now > deadline:
+            stopped = OUT_OF_TIME.format(timeout)
+        elif not stopped and limit and tree.memory_mb(tree.descendants(os.getpid())) > limit:
+            stopped = _too_large(limit, stage)
+        if stopped:
+            tree.end(os.getpid())
+    answer.wait(0)
+    peak_mb = _megabytes(usage.ru_maxrss)
+    if stopped:
+        return {"status": FAILED, "reason": stopped, AGAIN: True}, peak_mb
+    with contextlib.suppress(ValueError):
+        return json.loads(answer.text), peak_mb
+    return _ended(status, timeout), peak_mb
+
+
+class _Answer:
+    """What comes through a pipe, also where nobody closes its other end."""
+
+    def __init__(self, pipe: int):
+        os.set_blocking(pipe, False)
+        self._pipe, self._open, self.text = pipe, True, b""
+
+    def wait(self, seconds: float) -> None:
+        """Read what there is, or comes within some seconds; a closed pipe is looked at shortly."""
+        if not self._open:
+            time.sleep(min(seconds, 0.005))
+            return
+        select.select([self._pipe], [], [], seconds)
+        with contextlib.suppress(BlockingIOError):
+            while self._open:
+                block = os.read(self._pipe, 1 << 16)
+                self._open = bool(block)
+                self.text += block
+
+
+def _too_large(limit: float, stage: str) -> str:
+    advice = f" (--set-resources {stage}:mem_mb={2 * limit:.0f})" if stage else ""
+    return f"needed more than {limit:.0f} MB of memory; give the job more{advice}"
+
+
+def _child(work: Work, row: Mapping[str, Any], timeout: float, write_end: int) -> None:
     code = 1
     try:
-        os.close(read_end)
-        die_with_parent()
+        process.die_with_parent()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, timeout)
         answer = json.dumps(_attempt(work, row), default=float).encode()
@@ -110,6 +254,7 @@ def _child(
         code = 0
     finally:
         sys.stderr.flush()
+        sys.stdout.flush()
         os._exit(code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -48,7 +49,7 @@ def attempt(
         passing = sandbox.may_pass(error)
         if not passing and not isinstance(error, TrainingFailed):
             raise
-        traceback.print_exc()
+        traceback.print_exc(file=sys.stdout)  # the log
         reason = reasons.clean(f"{what}: {str(error) or 'out of memory'}")
         (again if passing else final)["training"] = reason
         write(card, describe(reason))

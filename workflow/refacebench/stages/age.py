@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from refacebench.head import values
 from refacebench.image import nifti
 from refacebench.run import batch
 from refacebench.run.methods import Chosen
@@ -52,7 +53,7 @@ def run(row: Mapping[str, Any], chosen: Chosen, trained: LoadedAge) -> dict[str,
     """
     if trained.model is None:
         return {"predicted_age": np.nan}
-    volume, brain = nifti.read(row["path"]), nifti.read_mask(row["brainseg_path"])
+    volume, brain = values.read(row["path"]).volume, nifti.read_mask(row["brainseg_path"])
     if volume.shape != brain.shape:
         raise ValueError("image and brain mask differ in grid")
     found = float(chosen.method.run(trained.model, volume, brain, chosen.options))

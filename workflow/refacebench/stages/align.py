@@ -19,6 +19,7 @@ import pandas as pd
 
 from refacebench import bids, files, manifest, reasons
 from refacebench.contracts import ScanExcluded
+from refacebench.head import values
 from refacebench.image import geometry, linear, nifti
 from refacebench.image.nifti import Volume
 from refacebench.run import batch, spares
@@ -122,7 +123,7 @@ def run(row: Mapping[str, Any], out_folder: str | Path) -> dict[str, Any]:
         If the companion is no 3-D image or cannot be aligned.
     """
     try:
-        companion = nifti.read(row["path"])
+        companion = values.read(row["path"]).volume
     except Exception as error:  # nibabel raises half a dozen kinds
         # The system's own errors have a number, what nibabel says of the content has none.
         if isinstance(error, MemoryError) or getattr(error, "errno", None):
@@ -130,7 +131,7 @@ def run(row: Mapping[str, Any], out_folder: str | Path) -> dict[str, Any]:
         # Without its path, so that a table can count equal reasons.
         reason = reasons.one_line(str(error).replace(str(row["path"]), "it"), 120)
         raise ScanExcluded(f"cannot be read: {reason}") from None
-    t1w = nifti.read(row["t1w_path"])
+    t1w = values.read(row["t1w_path"]).volume
     head = nifti.read_mask(row["head_path"])
     matrix, facts = rigid(t1w, head, companion)
     stem, contrast = bids.split_suffix(row["scan"])

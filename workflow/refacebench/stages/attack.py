@@ -231,7 +231,7 @@ def _score(
     except MemoryError:
         raise
     except Exception as error:
-        traceback.print_exc()
+        traceback.print_exc(file=sys.stdout)  # the log
         why = reasons.clean(f"{type(error).__name__}: {error}")
         if again is not None and sandbox.may_pass(error):
             again["attack"] = why

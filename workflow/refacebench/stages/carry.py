@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench import bids
-from refacebench.head import matrices
+from refacebench.head import matrices, values
 from refacebench.image import nifti
 from refacebench.image.geometry import grow
 from refacebench.image.nifti import Volume
@@ -220,7 +220,8 @@ def apply(row: Mapping[str, Any], out_folder: str | Path, margin_mm: float) -> d
     RuntimeError
         If the file differs in a protected voxel or outside the mask; it is deleted.
     """
-    companion = nifti.read(row["path"])
+    read = values.read(row["path"])
+    companion = read.volume
     changed, brain = (nifti.read(row[name], dtype=None) for name in ("changed_path", "brain_path"))
     remove, protected = carried_mask(
         changed.with_data(changed.data > 0),
@@ -230,7 +231,7 @@ def apply(row: Mapping[str, Any], out_folder: str | Path, margin_mm: float) -> d
         margin_mm,
     )
     image, mask = paths(out_folder, row["scan"])
-    nifti.write_changed(row["path"], np.zeros(companion.shape, np.float32), remove, image)
+    nifti.write_changed(row["path"], np.full(companion.shape, read.offset), remove, image)
     differs = stored_difference(row["path"], image)
     if (differs & ~remove).any():
         image.unlink()

@@ -7,6 +7,8 @@ stage's derivatives, writes the two files that it is told to.
 from __future__ import annotations
 
 import hashlib
+import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from refacebench import bids
-from refacebench.contracts import Defaced, Defacer, PreparedScan
-from refacebench.head import matrices
+from refacebench.contracts import Defaced, Defacer, PreparedScan, ScanNotWritten
+from refacebench.head import matrices, values
 from refacebench.image import nifti
 from refacebench.image.geometry import grow
 from refacebench.image.nifti import Volume
@@ -29,6 +31,9 @@ from refacebench.run.stage import Stage
 
 #: Columns with the files of a scan that its defaced image depends on.
 PREPARED = ("path", "brain_path", "head_path", "template_path")
+
+#: Begins the reason where the method did its part.
+_NOT_WRITTEN = "the result could not be written, which is no fault of the method"
 
 STAGE = Stage(
     "deface",
@@ -154,7 +159,8 @@ def prepared(row: Mapping[str, Any], seed: int = 0) -> PreparedScan:
     ValueError
         If a mask does not lie on the scan's grid.
     """
-    volume = nifti.read(row["path"])
+    read = values.read(row["path"])
+    volume = read.volume
     return PreparedScan(
         volume=volume,
         brain=_mask_on(volume, row["brain_path"]),
@@ -164,6 +170,7 @@ def prepared(row: Mapping[str, Any], seed: int = 0) -> PreparedScan:
         brain_path=Path(row["brain_path"]),
         seed=scan_seed(row["scan"], seed),
         warp_path=bids.nonlinear(row["template_path"]),
+        offset=read.offset,
     )
 
 
@@ -209,14 +216,15 @@ def apply(
     ------
     ValueError
         If the method returns arrays of another shape or values that are not finite.
-    RuntimeError
-        If the file of a native method differs from the scan in a protected
+    ScanNotWritten
+        If the file cannot be written for another reason than the disk's, or if
+        that of a native method differs from the scan in a protected
         voxel, or in a voxel outside the method's mask; the file is deleted.
     """
     out_image, out_mask = Path(out_image), Path(out_mask)
-    # A method sees zeros where the scan is not finite; the file keeps what it has there.
-    finite = np.nan_to_num(scan.volume.data, posinf=0.0, neginf=0.0)
-    scan = replace(scan, volume=scan.volume.with_data(finite))
+    # A scan that came from elsewhere than :func:`prepared`; the file keeps what it has.
+    if not np.isfinite(scan.volume.data).all():
+        scan = replace(scan, volume=values.usable(scan.volume).volume)
     engine = method.engine_of(dict(options))
     result = _checked(method.run(scan, dict(options)), scan)
     changed = result.changed.astype(bool)
@@ -224,17 +232,25 @@ def apply(
     if engine == "native":
         protected = protect(scan, float(options.get("protect_margin_mm", 0.0)))
     wanted = changed & ~protected
-    if engine == "official" and not fits(scan.path, result.values, wanted):
-        values = np.where(wanted, result.values, scan.volume.data).astype(np.float32)
-        nifti.write_values(scan.path, values, out_image)
-        differs = values != scan.volume.data
-    else:
-        nifti.write_changed(scan.path, result.values, wanted, out_image)
-        differs = stored_difference(scan.path, out_image)
+    new = result.values.astype(np.float64) + scan.offset
+    try:
+        if engine == "official" and not fits(scan.path, new, wanted & (result.values != 0)):
+            old = nifti.read(scan.path).data
+            written = np.where(wanted, new, old).astype(np.float32)
+            nifti.write_values(scan.path, written, out_image)
+            differs = wanted & (written != old)
+        else:
+            nifti.write_changed(scan.path, new, wanted, out_image)
+            differs = stored_difference(scan.path, out_image)
+    except OSError:
+        raise
+    except Exception as error:
+        traceback.print_exc(file=sys.stdout)  # the log
+        raise ScanNotWritten(f"{_NOT_WRITTEN}: {error}") from error
     if (differs & ~wanted).any():
         out_image.unlink()
         where = "the brain" if (differs & protected).any() else "voxels outside its mask"
-        raise RuntimeError(f"{out_image}: the written file differs from the scan in {where}")
+        raise ScanNotWritten(f"{_NOT_WRITTEN}: the written file differs from the scan in {where}")
     # The voxels that the method overwrote, not those that differ: where air was zero
     # already the difference would draw the outline of the face that was there.
     nifti.write(scan.volume.with_data(wanted), out_mask)

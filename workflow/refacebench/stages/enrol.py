@@ -164,7 +164,7 @@ def enrol(
                 }
         except Exception as error:  # any failure of a scan is a reason, never a crash
             if not isinstance(error, ValueError):
-                traceback.print_exc()
+                traceback.print_exc(file=sys.stdout)  # the log
             lost[subject.scan] = reasons.clean(error)
             if again is not None and sandbox.may_pass(error):
                 again[subject.scan] = lost[subject.scan]

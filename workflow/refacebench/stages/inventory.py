@@ -31,6 +31,9 @@ STAGE = Stage(
         "checksum": "SHA-256 of the file",
         "orientation_unknown": "1 where the header does not say what is left and right",
         "forms_disagree": "1 where sform and qform differ",
+        "sides_disagree": "1 where one of them mirrors the other",
+        "missing_voxels": "voxels that hold NaN or infinity, and count as air",
+        "air_level": "value of the air where it lies far from zero, and counts as zero",
     },
 )
 

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from refacebench.contracts import ScanExcluded
-from refacebench.head import face_parts, matrices
+from refacebench.head import face_parts, matrices, values
+from refacebench.head.values import Usable
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.metrics import overlap, similarity, truth
@@ -198,12 +199,12 @@ def measure(row: Mapping[str, Any], limits: Mapping[str, Any] | None = None) -> 
     ValueError
         If a file does not lie on the original's grid; the message names it.
     """
-    original = nifti.read(row["original_path"])
-    return {**_overlaps(row, original), **judge(row, limits, original)}
+    original = values.read(row["original_path"])
+    return {**_overlaps(row, original.volume), **judge(row, limits, original)}
 
 
 def judge(
-    row: Mapping[str, Any], limits: Mapping[str, Any] | None = None, original: Volume | None = None
+    row: Mapping[str, Any], limits: Mapping[str, Any] | None = None, read: Usable | None = None
 ) -> dict[str, Any]:
     """Return the measures of :func:`measure` that need no segmentation of the variant.
 
@@ -215,13 +216,14 @@ def judge(
         As for :func:`measure`, without the segmentations.
     limits : mapping, optional
         As for :func:`measure`.
-    original : Volume, optional
+    read : Usable, optional
         The original, if it was read before.
     """
     limits = thresholds(
         {name: value for name, value in (limits or {}).items() if name in THRESHOLDS}
     )
-    original = original or nifti.read(row["original_path"])
+    read = read or values.read(row["original_path"])
+    original = read.volume
     brain = _labels(row["brain_path"], original) > 0
     head = _labels(row["head_path"], original) > 0
     face = _labels(row["face_path"], original)
@@ -229,7 +231,7 @@ def judge(
     if row["variant"] == "original":
         variant, found = original, _of_original(brain, face, has_face)
     else:
-        variant = _on_grid(row["path"], original)
+        variant = values.like(_on_grid(row["path"], original), read)
         found = _of_variant(original, variant, brain, head, face, has_face, limits)
     return found | _by_truth(row, original, variant, limits)
 

@@ -7,7 +7,7 @@ the folder that it is given and touches nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,24 @@ import pandas as pd
 
 from refacebench import bids, manifest
 from refacebench.contracts import ScanExcluded
-from refacebench.head import extraction, face_parts, masks, matrices, pose, registration
+from refacebench.head import (
+    checks,
+    extraction,
+    face_parts,
+    masks,
+    matrices,
+    pose,
+    registration,
+    turns,
+    values,
+)
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.run import batch, spares
 from refacebench.run.stage import Stage
 
 #: Raise it when the stage's output changes.
-VERSION = "3"
+VERSION = "4"
 
 STAGE = Stage(
     "prepare",
@@ -43,17 +53,15 @@ STAGE = Stage(
     },
 )
 
-#: A brain mask outside this range, in ml, is not that of a living person's whole brain.
-BRAIN_RANGE_ML = (600.0, 2500.0)
 #: Dice of the brain mask and the registered template's brain below which one of the two is wrong.
 #: Right pairs had 0.93 to 0.97, and 0.86 on a scan that had been defaced before; masks that take
 #: in the throat stay under 0.8.
 MIN_AGREEMENT = 0.80
-#: Share of the brain that may lie outside the field of view.
-MAX_CUT = 0.10
 
 
-def run(row: Mapping[str, Any], out_folder: str | Path) -> dict[str, Any]:
+def run(
+    row: Mapping[str, Any], out_folder: str | Path, limits: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Prepare one original scan and write what was found.
 
     Parameters
@@ -63,6 +71,8 @@ def run(row: Mapping[str, Any], out_folder: str | Path) -> dict[str, Any]:
     out_folder : str or Path
         Root of the derivatives, for example
         ``results/derivatives/{dataset}/original``.
+    limits : mapping, optional
+        Any of those of :data:`refacebench.head.checks.OF_BRAINS`.
 
     Returns
     -------
@@ -74,8 +84,8 @@ def run(row: Mapping[str, Any], out_folder: str | Path) -> dict[str, Any]:
     ScanExcluded
         If the scan has no plausible brain or cannot be registered to a head.
     """
-    volume = nifti.read(row["path"])
-    found = examine(volume)
+    volume = values.read(row["path"]).volume
+    found = examine(volume, limits)
     paths = _paths(out_folder, row["scan"])
     for name in ("brain", "head", "face"):
         nifti.write(volume.with_data(found[name].astype(np.uint8)), paths[name])
@@ -92,6 +102,7 @@ def run_batch(
     rows: pd.DataFrame,
     out: str | Path,
     out_folder: str | Path,
+    limits: Mapping[str, Any] | None = None,
     *,
     version: str = VERSION,
     timeout: float = 3600.0,
@@ -105,10 +116,11 @@ def run_batch(
     table = batch.run_batch(
         STAGE,
         rows,
-        lambda row: run(row, out_folder),
+        lambda row: run(row, out_folder, limits),
         out,
         method="deepbet",
         version=version,
+        params=brain_limits(limits),
         timeout=timeout,
         preload=("ants", "scipy.ndimage", "skimage.filters"),
     )
@@ -118,7 +130,13 @@ def run_batch(
     return chosen
 
 
-def examine(volume: Volume) -> dict[str, Any]:
+def brain_limits(limits: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the limits that are this stage's, the defaults where they are not given."""
+    given = {**checks.LIMITS, **(limits or {})}
+    return {name: given[name] for name in checks.OF_BRAINS}
+
+
+def examine(volume: Volume, limits: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Find brain, head, registration and face of a scan (no file).
 
     Returns
@@ -136,14 +154,15 @@ def examine(volume: Volume) -> dict[str, Any]:
         head = masks.head_mask(volume)
         brain = extraction.brain_mask(volume)
     except ValueError as error:
-        raise ScanExcluded(str(error)) from None
-    check_brain_ml(float(brain.sum()) * volume.voxel_ml)
-    check_field(volume, brain)
+        raise ScanExcluded(_why(volume, error)) from None
+    own = brain_limits(limits)
+    check_brain_ml(float(brain.sum()) * volume.voxel_ml, own["brain_ml"])
+    check_field(volume, brain, own["brain_cut"])
     head = head | brain
     try:
         matrix = register(volume, head, brain)
     except ValueError as error:
-        raise ScanExcluded(str(error)) from None
+        raise ScanExcluded(_why(volume, error)) from None
     return {
         "brain": brain,
         "head": head,
@@ -153,34 +172,42 @@ def examine(volume: Volume) -> dict[str, Any]:
     }
 
 
-def check_brain_ml(brain_ml: float) -> None:
-    """Refuse a brain mask of an implausible size.
+def _why(volume: Volume, error: ValueError) -> str:
+    """Return why a scan is given up: how the head lies, where that is the reason."""
+    turned = turns.explanation(volume)
+    return f"{turned} (as its header has it: {error})" if turned else str(error)
+
+
+def check_brain_ml(brain_ml: float, limits: Sequence[float]) -> None:
+    """Refuse a brain mask of an implausible size: outside the limits, in ml.
 
     Raises
     ------
     ScanExcluded
-        If it lies outside :data:`BRAIN_RANGE_ML`.
+        If it is.
     """
-    low, high = BRAIN_RANGE_ML
+    low, high = limits
     if not low <= brain_ml <= high:
         raise ScanExcluded(
-            f"implausible brain: the mask has {brain_ml:.0f} ml, expected {low:.0f}-{high:.0f} ml"
+            f"implausible brain: the mask has {brain_ml:.0f} ml, expected {low:.0f}-{high:.0f} ml "
+            "(checks: brain_ml)"
         )
 
 
-def check_field(volume: Volume, brain: np.ndarray) -> None:
+def check_field(volume: Volume, brain: np.ndarray, most: float) -> None:
     """Refuse a brain that lies in part outside the field of view.
 
     Raises
     ------
     ScanExcluded
-        If more than :data:`MAX_CUT` of it does.
+        If a larger share of it does than is allowed.
     """
     lost = pose.cut_off_ml(pose.fit(volume.with_data(brain), field=volume), volume)
     whole = lost + float(brain.sum()) * volume.voxel_ml
-    if lost > MAX_CUT * whole:
+    if lost > most * whole:
         raise ScanExcluded(
-            f"the field of view cuts off about {lost:.0f} of {whole:.0f} ml of the brain"
+            f"the field of view cuts off about {lost:.0f} of {whole:.0f} ml of the brain "
+            "(checks: brain_cut)"
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench import bids, contracts
+from refacebench.head import values
 from refacebench.image import nifti
 from refacebench.run import batch
 from refacebench.run.methods import Chosen
@@ -86,14 +87,15 @@ def run(
     """
     if trained.model is None:
         raise RuntimeError(trained.reason)
-    volume = nifti.read(row["path"])
+    read = values.read(row["path"])
+    volume = read.volume
     changed = nifti.read_mask(row["changed_path"])
-    values = chosen.method.run(trained.model, volume, changed, chosen.options)
+    made = chosen.method.run(trained.model, volume, changed, chosen.options)
     taken = contracts.taken(changed, chosen.options)
-    if not np.isfinite(values[taken]).all():
+    if not np.isfinite(made[taken]).all():
         raise RuntimeError("the model's output is not finite")
     image = bids.derivative(out_folder, row["scan"], "T1w", "refaced")
-    nifti.write_changed(row["path"], values, taken, image)
+    nifti.write_changed(row["path"], made + read.offset, taken, image)
     bids.write_sidecar(
         image,
         [row["path"]],

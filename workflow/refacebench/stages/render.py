@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from refacebench.head import masks, matrices, registration, rendering
-from refacebench.image import nifti
+from refacebench.head import masks, matrices, registration, rendering, values
 from refacebench.run import batch
 from refacebench.run.stage import Stage
 
@@ -49,7 +48,7 @@ def run(
         The columns of :data:`STAGE`.
     """
     path = Path(out_folder) / f"{row['scan']}.npz"
-    volume = nifti.read(row["path"])
+    volume = values.read(row["path"]).volume
     matrix_path = row["template_path"] or path.with_name(f"{row['scan']}_pose.json")
     if not row["template_path"]:
         head = masks.head_mask(volume)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench import bids
+from refacebench.head import values
 from refacebench.image import nifti
 from refacebench.run import batch
 from refacebench.run.methods import Chosen
@@ -48,7 +49,7 @@ def run(row: Mapping[str, Any], chosen: Chosen, out_folder: str | Path) -> dict[
     dict
         The columns of :data:`STAGE`.
     """
-    volume = nifti.read(row["path"])
+    volume = values.read(row["path"]).volume
     found = chosen.method.run(volume, chosen.options, row["path"])
     tissue = np.where(found.vcsf, DSEG["vcsf"], found.tissue).astype(np.uint8)
     desc = bids.label(chosen.name)

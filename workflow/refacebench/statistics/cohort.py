@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.statistics.criteria import Criteria
-from refacebench.vocabulary import OK, UNAVAILABLE, split_variant
+from refacebench.vocabulary import NOT_WRITTEN, OK, UNAVAILABLE, split_variant
 
 RESCAN, FOLLOWUP = "rescan", "followup"
 #: Columns that a pair takes from its original.
@@ -132,8 +132,9 @@ def pairs(
         (measurements["variant"] == variant) & (measurements["segmenter"] == segmenter)
     ].drop(columns=[c for c in _IDENTITY if c != "scan"], errors="ignore")
     table = reference.merge(own, on="scan", how="left", validate="one_to_one")
-    # A program that is not there did not fail: no scan of such a variant is in a denominator.
-    table = table[table["status"] != UNAVAILABLE].reset_index(drop=True)
+    # A program that is not there did not fail: no scan of such a variant is in a denominator;
+    # nor did a method whose result we could not write.
+    table = table[~table["status"].isin((UNAVAILABLE, NOT_WRITTEN))].reset_index(drop=True)
     table["ok"] = table["status"] == OK
     return table
 

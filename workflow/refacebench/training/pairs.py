@@ -17,6 +17,7 @@ import numpy as np
 
 from refacebench import __version__, reasons
 from refacebench.contracts import TrainingFailed
+from refacebench.head import values
 from refacebench.image import nifti
 
 #: Scans between two lines of progress: at full size one takes a second or two.
@@ -65,7 +66,8 @@ def read(pairs, prepare: Callable, halved: tuple[str, ...]) -> tuple[dict, dict[
         if number % TELL_EVERY == 0:
             print(f"read {number}/{len(pairs)} scans", file=sys.stderr, flush=True)
         try:
-            defaced, original = nifti.read(pair.defaced), nifti.read(pair.original)
+            read = values.read(pair.original)
+            defaced, original = values.as_read(pair.defaced, read), read.volume
             changed = nifti.read_mask(pair.changed)
             if not defaced.shape == original.shape == changed.shape:
                 raise ValueError("original, defaced scan and mask differ in grid")
