@@ -213,3 +213,38 @@ def test_a_defacer_from_outside_is_one_file_and_one_line(folder, tmp_path):
     before = methods.version("defacers", "own", entry)
     own.write_text(own.read_text() + "# changed\n")
     assert methods.version("defacers", "own", entry) != before
+
+
+def listed(*rows):
+    return pd.DataFrame(rows, columns=["participant", "status", "reason"])
+
+
+def test_a_limit_takes_the_first_people_who_have_a_usable_scan():
+    table = listed(
+        ("sub-3", "ok", ""), ("sub-1", "excluded", "no image"), ("sub-2", "ok", ""),
+        ("sub-2", "ok", ""), ("sub-4", "ok", ""),
+    )  # fmt: skip
+    found = plan.taken(table, limit=2)
+    assert list(found["status"]) == ["ok", "excluded", "ok", "ok", "excluded"]
+    assert found["reason"][1] == "no image"
+    assert "`limit` takes the first 2 participants" in found["reason"][4]
+    assert list(plan.taken(table)["status"]) == list(table["status"])
+
+
+def test_named_participants_are_taken_and_no_others():
+    table = listed(("sub-01", "ok", ""), ("sub-02", "ok", ""), ("sub-3", "ok", ""))
+    found = plan.taken(table, participants=["01", "sub-3"])
+    assert list(found["status"]) == ["ok", "excluded", "ok"]
+    both = plan.taken(table, participants=["02", "sub-3"], limit=1)
+    assert list(both["status"]) == ["excluded", "ok", "excluded"]
+    with pytest.raises(ValueError, match="there is no scan of sub-9"):
+        plan.taken(table, participants=["9"])
+
+
+def test_the_limit_of_a_config_reaches_the_plan(folder):
+    given = {"type": "bids", "path": str(folder), "limit": 1}
+    scans = plan.scans(config(folder, datasets={"mine": given}), "mine")
+    assert set(scans.loc[scans["status"] == "ok", "participant"]) == {"sub-01"}
+    left = scans[scans["participant"] == "sub-02"]
+    assert left["reason"].str.startswith("not taken").all()
+    assert set(left["split"]) == {""}

@@ -897,6 +897,7 @@ class Dataset(Method):
 
     STEERING: ClassVar[tuple[str, ...]] = (
         *("type", "faces", "sessions_measured", "rescan_sessions", "rescan_max_days"),
+        *("only_participants", "limit"),
     )
     CALLS: ClassVar[dict[str, tuple[str, ...]]] = {
         "index": ("options", "seed"),

@@ -51,6 +51,10 @@ def scans(config: Mapping[str, Any], dataset: str) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise ConfigError(f"datasets.{dataset}: {error}") from None
     _check_index(table, dataset)
+    try:
+        table = taken(table, entry.get("only_participants"), entry.get("limit"))
+    except ValueError as error:
+        raise ConfigError(f"datasets.{dataset}: {error}") from None
     table["dataset"] = dataset
     # Thousands of rows may have one reason.
     table["reason"] = table["reason"].map({r: reasons.clean(r) for r in table["reason"].unique()})
@@ -92,6 +96,51 @@ def _check_index(table: pd.DataFrame, dataset: str) -> None:
             f"datasets.{dataset}: none of its {len(table)} scans and participants can be used; "
             f"most often: {reasons.index[0]} ({reasons.iloc[0]} of them)"
         )
+
+
+def taken(
+    table: pd.DataFrame,
+    participants: Sequence[str | int] | None = None,
+    limit: int | None = None,
+) -> pd.DataFrame:
+    """Return the list of scans with those excluded that the user does not want this time.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row a scan: ``participant``, ``status``, ``reason``.
+    participants : sequence of str, optional
+        Only these, with or without ``sub-``.
+    limit : int, optional
+        Only so many of those who have a usable scan: the first ones by their names.
+
+    Raises
+    ------
+    ValueError
+        If a named participant has no scan.
+    """
+    usable = table["status"] == vocabulary.OK
+    wanted = {f"sub-{str(label).removeprefix('sub-')}" for label in participants or ()}
+    unknown = sorted(wanted - set(table["participant"]))
+    if unknown:
+        raise ValueError(f"only_participants: there is no scan of {', '.join(unknown[:8])}")
+    table = table.copy()
+    if wanted:
+        others = usable & ~table["participant"].isin(wanted)
+        _leave(table, others, "not taken: the config's `only_participants` does not name this one")
+        usable &= ~others
+    if limit is not None:
+        first = sorted(table.loc[usable, "participant"].unique())[:limit]
+        beyond = usable & ~table["participant"].isin(first)
+        _leave(
+            table, beyond, f"not taken: the config's `limit` takes the first {limit} participants"
+        )
+    return table
+
+
+def _leave(table: pd.DataFrame, rows: pd.Series, reason: str) -> None:
+    table.loc[rows, "status"] = vocabulary.EXCLUDED
+    table.loc[rows, "reason"] = reason
 
 
 def _dated(usable: pd.DataFrame) -> bool:

@@ -19,7 +19,10 @@ ATTEMPTS = "results/plan/attempts.json"
 #: Keys of a method's entry that only the plan follows.
 _FOR_THE_PLAN = {
     "refacers": ("defacers",),
-    "datasets": ("faces", "sessions_measured", "rescan_sessions", "rescan_max_days"),
+    "datasets": (
+        *("faces", "sessions_measured", "rescan_sessions", "rescan_max_days"),
+        *("only_participants", "limit"),
+    ),
 }
 
 
