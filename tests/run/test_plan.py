@@ -215,6 +215,61 @@ def test_a_defacer_from_outside_is_one_file_and_one_line(folder, tmp_path):
     assert methods.version("defacers", "own", entry) != before
 
 
+def test_all_mistakes_are_named_at_once_with_what_may_be_meant(folder):
+    changes = {"defacers": {"pydefac": {}, "quickshear": {"bufer": 3}, "mask_face": {}}}
+    with pytest.raises(configuration.ConfigError) as error:
+        configuration.check(config(folder, **changes))
+    first, *lines = str(error.value).splitlines()
+    assert first == "the config has 2 mistakes:"
+    assert lines[0].startswith("  1. config: defacers: no method 'pydefac'")
+    assert lines[0].endswith("did you mean 'pydeface'?")
+    assert lines[1].endswith("did you mean 'buffer'?")
+
+
+def test_all_wrong_keys_are_named_at_once():
+    schema = {
+        "additionalProperties": False,
+        "properties": {
+            "defacers": {"type": "object"},
+            "splits": {"additionalProperties": False, "properties": {"test": {"type": "number"}}},
+        },
+    }
+    wrong = {"defacerz": {}, "splits": {"tst": 1, "test": "all"}}
+    with pytest.raises(configuration.ConfigError) as error:
+        configuration.validate(wrong, schema)
+    assert str(error.value).splitlines() == [
+        "the config has 3 mistakes:",
+        "  1. config, top level: unknown key 'defacerz'; did you mean 'defacers'?",
+        "  2. config, splits: unknown key 'tst'; did you mean 'test'?",
+        "  3. config, splits.test: 'all' is not of type 'number'",
+    ]
+
+
+def test_a_key_that_stands_twice_is_named_with_its_line(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("seed: 1\ndefacers:\n  a: {}\n  b: {}\n  a: {x: 1}\nseed: 2\n")
+    with pytest.raises(configuration.ConfigError) as error:
+        configuration.check_keys([path])
+    assert [line[5:] for line in str(error.value).splitlines()[1:]] == [
+        f"{path}, line 5: the key 'a' stands twice",
+        f"{path}, line 6: the key 'seed' stands twice",
+    ]
+    path.write_text("seed: 1\nlist: [{a: 1}, {a: 2}]\n")
+    configuration.check_keys([path, tmp_path / "missing.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"defacers": {}}, "name at least one"),
+        ({"defacers": {"mask_face": {}}, "splits": {"train": 1, "test": 0}}, "nobody is compared"),
+    ],
+)
+def test_a_config_that_compares_nothing_is_refused(folder, changes, message):
+    with pytest.raises(configuration.ConfigError, match=message):
+        configuration.check(config(folder, **changes))
+
+
 def listed(*rows):
     return pd.DataFrame(rows, columns=["participant", "status", "reason"])
 

@@ -12,6 +12,7 @@ working folder, and nothing else.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -102,6 +103,16 @@ def shorten(path: str) -> str:
     if path.startswith(_SYSTEM) or "bin" in parts[-2:-1] or re.search(r"\.[A-Za-z]\w{0,4}$", name):
         return name
     return FOLDER if name.strip("/~.") else path
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return a question after the known name that looks most like another one; or nothing.
+
+    >>> meant("pydefac", ["pydeface", "quickshear"]), meant("x", ["pydeface"])
+    ("; did you mean 'pydeface'?", '')
+    """
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def without_paths(value: object) -> object:

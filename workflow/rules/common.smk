@@ -35,6 +35,7 @@ SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
 if config.get("retry") in ("true", "false"):
     config["retry"] = config["retry"] == "true"
 try:
+    configuration.check_keys(workflow.configfiles)
     configuration.validate(config, configuration.read_yaml(SCHEMA))
     validate(config, SCHEMA)  # fills in the defaults
     configuration.check(config)

@@ -6,7 +6,7 @@ Runs whenever the Snakefile is parsed: opens no image and writes nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,21 +41,91 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return yaml.safe_load(Path(path).read_text())
 
 
+def check_keys(paths: Iterable[str | Path]) -> None:
+    """Check that no key stands twice at one place of a YAML file: YAML keeps the last in silence.
+
+    Raises
+    ------
+    ConfigError
+        Names file, line and key.
+    """
+    import yaml
+
+    complaints: list[str] = []
+    for path in paths:
+        try:
+            tree = yaml.compose(Path(path).read_text(), Loader=yaml.SafeLoader)
+        except (OSError, yaml.YAMLError, UnicodeDecodeError):
+            continue  # whoever reads the file says what is wrong with it
+        complaints += [
+            f"{path}, line {line}: the key '{key}' stands twice" for line, key in _twice(tree)
+        ]
+    refuse(complaints)
+
+
+def _twice(node: Any) -> Iterable[tuple[int, str]]:
+    """Yield line and name of the keys that a YAML mapping, or what is nested in it, has twice."""
+    import yaml
+
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            name = str(key.value)
+            if name in seen:
+                yield key.start_mark.line + 1, name
+            seen.add(name)
+            yield from _twice(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            yield from _twice(part)
+
+
 def validate(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     """Check a config against the JSON schema.
 
     Raises
     ------
     ConfigError
-        With the most telling of the schema's complaints as one sentence.
+        With all of the schema's complaints, one sentence each.
     """
     import jsonschema
 
-    errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
-    error = jsonschema.exceptions.best_match(errors)
-    if error is not None:
-        place = ".".join(str(part) for part in error.absolute_path) or "top level"
-        raise ConfigError(f"config, {place}: {error.message}")
+    errors = sorted(
+        jsonschema.Draft202012Validator(schema).iter_errors(config),
+        key=lambda error: [str(part) for part in error.absolute_path],
+    )
+    refuse([complaint for error in errors for complaint in _complaints(error)])
+
+
+def refuse(complaints: Sequence[str]) -> None:
+    """Raise an error that names all mistakes, if there are any.
+
+    Raises
+    ------
+    ConfigError
+        One sentence, or a numbered list.
+    """
+    if len(complaints) == 1:
+        raise ConfigError(complaints[0])
+    if complaints:
+        numbered = [f"  {number}. {said}" for number, said in enumerate(complaints, 1)]
+        raise ConfigError("\n".join([f"the config has {len(complaints)} mistakes:", *numbered]))
+
+
+def _complaints(error: Any) -> list[str]:
+    """Return what the schema has against one place of a config, in plain words."""
+    import jsonschema
+
+    error = jsonschema.exceptions.best_match([error])
+    place = ".".join(str(part) for part in error.absolute_path) or "top level"
+    if error.validator != "additionalProperties" or "properties" not in error.schema:
+        return [f"config, {place}: {error.message}"]
+    known = error.schema["properties"]
+    return [
+        f"config, {place}: unknown key '{key}'{reasons.meant(str(key), known)}"
+        for key in error.instance
+        if key not in known
+    ]
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -69,18 +139,8 @@ def check(config: Mapping[str, Any]) -> None:
     plain = ("datasets", "defacers", "segmenters", "attackers", "age_models")
     kinds = {k: config.get(k) or {} for k in plain}
     kinds["refacers"] = refacers(config)
-    for kind, entries in kinds.items():
-        for name, entry in entries.items():
-            if name is None:
-                raise ConfigError(f'{kind}: a bare null is no name in YAML; write "null" in quotes')
-            if "+" in name or not name.replace("_", "").replace("-", "").isalnum():
-                raise ConfigError(f"{kind}: the name '{name}' may hold letters, digits, _ and -")
-            try:
-                methods.choose(kind, name, entry)
-            except methods.OptionsRefused as error:
-                raise ConfigError(str(error)) from None
-            except methods.MethodError as error:
-                raise ConfigError(f"config: {error}") from None
+    found = [_fault(kind, n, e) for kind, entries in kinds.items() for n, e in entries.items()]
+    refuse([fault for fault in found if fault])
     _check_settings(config)
     _check_splits(config)
     if "original" in config["defacers"]:
@@ -93,11 +153,33 @@ def check(config: Mapping[str, Any]) -> None:
                 f"refacers.{name}.defacers: {', '.join(sorted(unknown))} is not among the defacers"
             )
     _check_shared_models(config)
+    if not config["defacers"]:
+        raise ConfigError(
+            "defacers: there is none; name at least one, for example `mask_face: {}` "
+            "(`refacebench methods --kind defacers` lists all)"
+        )
+
+
+def _fault(kind: str, name: Any, entry: Any) -> str:
+    """Return what is wrong with one method's entry, or nothing."""
+    if name is None:
+        return f'{kind}: a bare null is no name in YAML; write "null" in quotes'
+    if "+" in name or not name.replace("_", "").replace("-", "").isalnum():
+        return f"{kind}: the name '{name}' may hold letters, digits, _ and -"
+    try:
+        methods.choose(kind, name, entry)
+    except methods.OptionsRefused as error:
+        return str(error)
+    except methods.MethodError as error:
+        return f"config: {error}"
+    return ""
 
 
 def _check_splits(config: Mapping[str, Any]) -> None:
-    """Check that the splits that something is fitted or picked on are not empty."""
+    """Check that there is somebody to compare, to fit on and to pick on."""
     weights = config.get("splits")
+    if weights is not None and not weights.get("test", 0):
+        raise ConfigError("splits: test must have a weight above 0, or nobody is compared")
     empty = [n for n in ("train", "validation") if weights is not None and not weights.get(n, 0)]
     trained = [name for name, entry in refacers(config).items() if "model" not in entry]
     trained += list(config.get("age_models") or {})

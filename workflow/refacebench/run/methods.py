@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from refacebench import reasons
 from refacebench.contracts import KINDS, Method
 
 #: Keys of a config entry, of any kind, that say where the method is.
@@ -106,7 +107,8 @@ def declared(kind: str, name: str, entry: Mapping[str, Any] | None = None) -> An
         return read(entry["file"], kind, method)
     if method not in available(kind):
         known = ", ".join(available(kind))
-        raise MethodError(f"{kind}: no method '{method}'; there are: {known}")
+        near = reasons.meant(str(method), available(kind))
+        raise MethodError(f"{kind}: no method '{method}'; there are: {known}{near}")
     module = importlib.import_module(f"refacebench.{kind}.{method}")
     return _checked(module, kind, f"refacebench/{kind}/{method}.py")
 
@@ -239,7 +241,10 @@ def _options(
     unknown = sorted(str(key) for key in set(given) - set(method.options))
     if unknown:
         known = ", ".join(sorted({*method.options, *method.STEERING})) or "none"
-        raise MethodError(f"{kind}.{name}: unknown option {', '.join(unknown)} (known: {known})")
+        near = reasons.meant(unknown[0], {*method.options, *method.STEERING})
+        raise MethodError(
+            f"{kind}.{name}: unknown option {', '.join(unknown)} (known: {known}){near}"
+        )
     read_ = {key: method.options[key].read(value) for key, value in given.items()}
     options = {**method.defaults, **read_}
     wrong = {key: method.options[key].fault(value) for key, value in read_.items()}
