@@ -122,7 +122,7 @@ def test_the_choice_is_made_when_the_scans_are_prepared(tmp_path, monkeypatch):
     table = plan.scans(config(tmp_path / "b", one_scan_per_session=True), "mine")
     bad = "sub-1_acq-mprage_run-01"
 
-    def examined(row, out):
+    def examined(row, out, *limits):
         if row["scan"] == bad:
             raise ScanExcluded("implausible brain")
         return dict.fromkeys(prepare.STAGE.adds, "")

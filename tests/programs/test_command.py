@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import yaml
 
+from phantoms import phantom
 from refacebench import environment
 from refacebench.contracts import PreparedScan
 from refacebench.datasets import demo
 from refacebench.defacers import command
-from refacebench.head import face_parts
+from refacebench.head import face_parts, values
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.programs import catalogue, presence, runner
@@ -722,3 +723,46 @@ def test_files_are_unpacked_without_loss(tmp_path, scan):
     """The copy that a program gets holds the scan's own bytes."""
     runner._copy_input(describe(command="t {output}", input_format="nii"), scan.path, tmp_path)
     assert (tmp_path / "input.nii").read_bytes() == gzip.decompress(scan.path.read_bytes())
+
+
+# numbers of the scan ------------------------------------------------------------------------
+
+#: Zeroes the front half, and gives everything else back as it was.
+FRONT = """
+image = nib.load(sys.argv[1])
+data = image.get_fdata(dtype="float32")
+data[:, 20:] = {fill}
+nib.save(nib.Nifti1Image(data, image.affine, image.header), sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("kind", ["nan", "air"])
+def test_a_program_is_judged_by_the_same_numbers_as_the_scan(tmp_path, script, kind):
+    """NaN that a scan has, and air far below zero, are no change of the program's."""
+    volume, brain, head = phantom((8.0, 8.0, 8.0))
+    data = volume.data.copy()
+    if kind == "nan":
+        data[:2] = np.nan
+    else:
+        data -= 1000
+    path, mask = tmp_path / "scan.nii.gz", tmp_path / "brain.nii.gz"
+    nib.save(nib.Nifti1Image(data, volume.affine), path)
+    nifti.write(Volume(brain, volume.affine), mask)
+    read = values.read(path)
+    assert (read.offset < -900) == (kind == "air")
+    given = PreparedScan(
+        read.volume, brain, head, np.eye(4), path, mask, offset=read.offset, missing=read.missing
+    )
+    program = script(FRONT.format(fill=-1000 if kind == "air" else 0))
+    options = {**command.METHOD.defaults, "command": [*program, "{input}", "{output}"]}
+    found = runner.deface(catalogue.describe(options), given)
+    front = np.zeros(brain.shape, bool)
+    front[:, 20:] = True
+    assert not (found.changed & ~front).any()
+    assert found.changed[front & head].all()
+    facts = deface.apply(
+        given, command.METHOD, options, tmp_path / "out.nii.gz", tmp_path / "changed.nii.gz"
+    )
+    assert facts["brain_changed"] == int((brain & front).sum())
+    written = nifti.read(tmp_path / "out.nii.gz").data
+    assert np.array_equal(written[~front], data[~front], equal_nan=True)

@@ -271,7 +271,7 @@ def bad_folder(finished, tmp_path_factory):
     save("sub-zeros", np.zeros((48, 56, 48)))
     save("sub-noise", np.random.default_rng(0).random((48, 56, 48)))
     with_nan = nib.load(good[0]).get_fdata()
-    with_nan[10:12] = np.nan
+    with_nan[22:26] = np.nan  # right through the head
     save("sub-nans", with_nan)
     place("sub-text").write_bytes(gzip.compress(b"this is no image"))
     lines = ["participant_id\tage\tsex\tsite"]
@@ -353,7 +353,7 @@ def test_bad_scans_are_rows_with_reasons_and_the_run_succeeds(bad_run):
         "sub-fourd": "4-D",
         "sub-zeros": "all voxels are zero",
         "sub-noise": "head",
-        "sub-nans": "finite",
+        "sub-nans": "NaN or infinite",
         "sub-text": "NIfTI",
     }.items():
         row = original.loc[name]

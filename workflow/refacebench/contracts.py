@@ -123,6 +123,8 @@ class PreparedScan:
         (:func:`refacebench.head.warp.field`).
     offset : float
         What the file's values have more than ``volume``: not 0 where air was far from zero.
+    missing : numpy.ndarray of bool or None
+        Voxels that hold no number in the file; None for no such voxel.
     """
 
     volume: Volume
@@ -134,6 +136,7 @@ class PreparedScan:
     seed: int = 0
     warp_path: Path | None = None
     offset: float = 0.0
+    missing: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ import numpy as np
 
 from refacebench import environment
 from refacebench.contracts import Defaced, PreparedScan, ScanFailed, ScanInterrupted
+from refacebench.head import values as numbers
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.programs import tree
@@ -81,6 +82,10 @@ def deface(program: Program, scan: PreparedScan) -> Defaced:
         if program.mask:
             overwritten = on_grid(program, written(program.mask), scan.volume, order=0) > 0
         made = on_grid(program, written(program.output), scan.volume)
+    if program.output_is not in ("keep", "remove"):
+        # The program read the file; the scan was read by the rule for all scans.
+        used = numbers.Usable(scan.volume, scan.offset, scan.missing)
+        made = numbers.like(scan.volume.with_data(made), used).data
     return _result(program, made, overwritten, scan.volume.data)
 
 

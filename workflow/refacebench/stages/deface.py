@@ -171,6 +171,7 @@ def prepared(row: Mapping[str, Any], seed: int = 0) -> PreparedScan:
         seed=scan_seed(row["scan"], seed),
         warp_path=bids.nonlinear(row["template_path"]),
         offset=read.offset,
+        missing=read.missing,
     )
 
 
