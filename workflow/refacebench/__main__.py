@@ -20,7 +20,7 @@ EXAMPLES = """examples:
   refacebench try mask_face sub-01_T1w.nii.gz     one defacer on one scan, with a picture
   refacebench check my_defacer.py                 does my own method keep the contract?
   refacebench sample-size --options 5 --margin 5  how many people does a claim take?
-  refacebench export --variant mask_face --to out a BIDS data set without faces, after a run
+  refacebench export --variant quickshear --to out  a BIDS data set without faces, after a run
 
   snakemake -n --configfile config/mine.yaml      then: what would a run do?
 

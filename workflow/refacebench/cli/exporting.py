@@ -6,17 +6,17 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
-
-from refacebench import files, pseudonyms
+from refacebench import faces, files, pseudonyms
 from refacebench.cli import common
 from refacebench.release import dataset, scans
-from refacebench.statistics.attack_tables import main_rows
+from refacebench.results import catalogue, decisions, findings
+from refacebench.run import configuration
 
 DESCRIPTION = """Write the scans of one variant as a raw BIDS data set, under their own names.
 
 Comes after a run: it takes the images that snakemake made below results/, and only those on which
-the checks found neither a face left nor a brain cut. Images that lost their faces with the T1w scan
+the checks found neither a face left nor a brain cut. A method with the verdict "do not share" is
+refused. Images that lost their faces with the T1w scan
 (dataset option `carry`) come along.
 
 Sidecars stay as they are but for names, dates, comments and archive numbers, and say how the face
@@ -26,11 +26,13 @@ are left out (--keep and --drop overrule that). The README of the new folder lis
 
 Nothing is written over: DIR must be new or empty. Look at the images before you share them: a check
 does not see everything."""
+#: So many scans are named for each reason.
+MOST_NAMED = 5
 EXAMPLES = """examples:
-  refacebench export --variant mask_face --to ../shared_bids
+  refacebench export --variant quickshear --to ../shared_bids
   refacebench export --variant pydeface --to out --drop handedness --keep diagnosis
   refacebench export --variant pydeface --to out --others link
-  refacebench export --variant mask_face --to out --pseudonyms
+  refacebench export --variant quickshear --to out --pseudonyms
   refacebench export --variant quickshear --to out --accept failure_1
 
 """ + common.CODES.format(good="written", bad="written, but some scans were left out")
@@ -58,6 +60,10 @@ def add(commands) -> None:
         "--others", choices=dataset.OTHERS, default="leave",
         help="images of other kinds (func, dwi...), from which nobody took a face (leave)",
     )  # fmt: skip
+    parser.add_argument("--configfile", type=Path, help="whose rule of verdicts (`decision`) holds")
+    parser.add_argument(
+        "--anyway", action="store_true", help="also where the verdict is against it"
+    )
     parser.add_argument("--keep", nargs="+", default=[], metavar="COLUMN", help="keep as they are")
     parser.add_argument("--drop", nargs="+", default=[], metavar="COLUMN", help="leave out")
     parser.add_argument(
@@ -72,6 +78,12 @@ def run(given: argparse.Namespace) -> int:
     if given.to.exists() and (not given.to.is_dir() or any(given.to.iterdir())):
         raise common.Refused(f"{given.to} is there already and not empty; name a new folder")
     name = given.dataset or _only_dataset(given.results)
+    verdict = _verdict(given, name)
+    if verdict[0] == decisions.NO and not given.anyway:
+        raise common.Refused(
+            f"{given.variant}: {verdict[0]} ({verdict[1]}); see report.html. --anyway writes the "
+            "data set all the same"
+        )
     try:
         images, left_out = scans.choose(
             given.results, name, given.variant, {*scans.ACCEPTED, *given.accept}
@@ -93,6 +105,7 @@ def run(given: argparse.Namespace) -> int:
         _lower(given.keep),
         _lower(given.drop),
         given.others,
+        given.pseudonyms,
         lambda participant, session: (
             labels.get(participant, participant),
             numbered.get((participant, session), session),
@@ -102,7 +115,7 @@ def run(given: argparse.Namespace) -> int:
         written = dataset.write(images, left_out, given.to, wishes)
     except (OSError, ValueError) as reason:
         raise common.Refused(f"nothing was written to {given.to}: {reason}") from None
-    for line in told(given, name, written, left_out, bool(numbered)):
+    for line in told(given, written, left_out, bool(numbered), verdict):
         print(line)
     if labels:
         print(_write_who(labels, given.results / pseudonyms.FOLDER.name, given.to))
@@ -111,6 +124,7 @@ def run(given: argparse.Namespace) -> int:
 
 def _pseudonyms(images: Sequence[scans.Released], folder: Path) -> dict[str, str]:
     """Return new labels of participants, by the run's own key, which is made if there is none."""
+    faces.protect(folder)
     pseudonyms.make_key(folder)
     made = pseudonyms.Pseudonyms(pseudonyms.read_key(folder))
     people = dict.fromkeys(image.within.parts[0] for image in images)
@@ -140,10 +154,10 @@ def _only_dataset(results: Path) -> str:
 
 def told(
     given: argparse.Namespace,
-    name: str,
     written: dataset.Written,
     left_out: list[scans.LeftOut],
     numbered: bool,
+    verdict: tuple[str, str],
 ) -> list[str]:
     """Return what the user reads at the end."""
     lines = [
@@ -151,21 +165,26 @@ def told(
         f"{written.images} images of {written.participants} participants are in {given.to}.",
     ]
     if left_out:
-        lines.append(f"{len(left_out)} were left out:")
-        lines += [f"  {one.scan}: {one.reason}" for one in left_out]
+        lines.append(f"{len(left_out)} images of the original data set are not there:")
+        by_reason: dict[str, list[str]] = {}
+        for one in left_out:
+            by_reason.setdefault(one.reason, []).append(one.scan)
+        for reason, names in by_reason.items():
+            further = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+            lines.append(f"  {', '.join(names[:MOST_NAMED])}{further}: {reason}")
     lines += [
         f"Left out of the tables: {key}: {why}" for key, why in written.columns_left_out.items()
     ]
     lines += written.notes
     if numbered:
-        lines.append("Sessions are numbered in their order: their labels held dates, or as asked.")
+        lines.append("Sessions have numbers in place of their labels, in their order.")
     if written.alone:
         lines.append(
             f"{written.alone} participants are the only ones of their age, sex and site (as far as "
             "the tables have these): whoever knows that much of a person finds the row. Consider "
             "--drop."
         )
-    lines += _attack(given.results / "tables" / name / "tradeoff.tsv", given.variant)
+    lines.append(f"Verdict on {given.variant}: {verdict[0]} ({verdict[1]}).")
     if written.other_files:
         lines.append(f"{written.other_files} files of other kinds still show what they showed.")
     lines.append(
@@ -175,14 +194,14 @@ def told(
     return lines
 
 
-def _attack(table: Path, variant: str) -> list[str]:
-    """Return a warning where an attack does better than chance, or where nobody tried one."""
-    rows = main_rows(pd.read_csv(table, sep="\t")) if table.is_file() else pd.DataFrame()
-    if "beaten" not in rows or variant not in set(rows["variant"]):
-        return [f"How well people are recognised after {variant} was not measured in this run."]
-    if not (rows["beaten"] == 1)[rows["variant"] == variant].any():
-        return []
-    return [
-        f"Warning: after {variant} an attack still recognises people better than by chance (see "
-        "report.html). Share these data with registered users only, if at all."
-    ]
+def _verdict(given: argparse.Namespace, name: str) -> tuple[str, str]:
+    """Return the page's verdict on the variant, and why."""
+    known = {result.name for result in catalogue.everything()}
+    tables = {
+        path.stem: catalogue.read(path)
+        for path in sorted((given.results / "tables" / name).glob("*.tsv"))
+        if path.stem in known
+    }
+    config = configuration.read_yaml(given.configfile) if given.configfile else {}
+    rule = decisions.Rule.from_config(config)
+    return decisions.verdict(findings.finding(tables, given.variant), rule)

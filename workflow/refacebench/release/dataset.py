@@ -46,6 +46,8 @@ class Wishes:
         Columns of tables that are kept, or left out, whatever the rule says.
     others : str
         One of :data:`OTHERS`.
+    pseudonyms : bool
+        Whether labels are pseudonyms, for the README.
     rename : callable
         Participant and session to the labels that they get.
     """
@@ -55,6 +57,7 @@ class Wishes:
     keep: Collection[str] = ()
     drop: Collection[str] = ()
     others: str = "leave"
+    pseudonyms: bool = False
     rename: Callable[[str, str], tuple[str, str]] = lambda participant, session: (
         participant,
         session,
@@ -404,11 +407,12 @@ def readme(wishes: Wishes, written: Written, left_out: int) -> str:
         f"of anat/ were taken with {wishes.variant} (refacebench {__version__}); each image's JSON "
         "file says how (DeidentificationMethod).",
         "",
-        f"{left_out} further images of the original data set are not here because they could not "
-        "be used, or because the check of face or brain was not passed.",
+        f"{left_out} further images of the original data set are not here: they could not be used, "
+        "did not pass the check of face or brain, or were not worked on.",
         "",
         "What was changed besides:",
         "",
+        *(["- Participants have pseudonyms."] if wishes.pseudonyms else []),
         "- Image headers keep the grid and how numbers are stored, and nothing else.",
         "- JSON files keep all but names, dates, comments and numbers that lead to an archive.",
         "- Ages above 89 are given as 89. Times and dates are left out, and there are no "

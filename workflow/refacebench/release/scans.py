@@ -5,7 +5,7 @@ Reads the manifests below ``results/``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def of_variant(results: Path, dataset: str, variant: str) -> pd.DataFrame:
 def variants(results: Path, dataset: str) -> list[str]:
     """Return the names of all variants that a run made."""
     folders = [results / stage / dataset for stage in ("deface", "reface")]
-    return sorted(p.parent.name for folder in folders for p in folder.glob("*/*-measured-000.tsv"))
+    return sorted({p.parent.name for folder in folders for p in folder.glob("*/*-measured-*.tsv")})
 
 
 def verdicts(results: Path, dataset: str, variant: str) -> dict[str, str]:
@@ -124,8 +124,25 @@ def choose(
             left_out.append(LeftOut(row["scan"], why))
         else:
             images.append(Released(Path(row["original_path"]), Path(row["path"]), row))
-    carried, lost = companions(results, dataset, variant, {image.row["scan"] for image in images})
+    left_out += not_made(results, dataset, {row.scan for row in left_out} | _scans(images))
+    carried, lost = companions(results, dataset, variant, _scans(images))
     return images + carried, left_out + lost
+
+
+def _scans(images: Iterable[Released]) -> set[str]:
+    return {str(image.row["scan"]) for image in images}
+
+
+def not_made(results: Path, dataset: str, known: Collection[str]) -> list[LeftOut]:
+    """Return the scans of a data set that the run did not deface, as its lists tell."""
+    lost = []
+    for path in sorted((results / "plan" / dataset).glob("*.tsv")):
+        for row in manifest.read(path).to_dict("records"):
+            if row["scan"] not in known:
+                why = str(row["reason"]) or f"this run did not deface it ({row['role']}"
+                why += "" if row["reason"] else f", split {row['split']})"
+                lost.append(LeftOut(row["scan"], why))
+    return lost
 
 
 def against(row: Mapping[str, Any], verdict: str, accept: Collection[str]) -> str:

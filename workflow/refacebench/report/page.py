@@ -319,7 +319,7 @@ def _engine(engine, reason=None) -> str:
 
 def _parameters(criteria: Criteria, config: Mapping) -> Table:
     rows = [[f"statistics: {key}", _plain(value)] for key, value in asdict(criteria).items()]
-    for key in ("privacy", "thresholds", "splits", "seed"):
+    for key in ("privacy", "thresholds", "decision", "splits", "seed"):
         if key in config and (key != "privacy" or config.get("attackers")):
             rows.insert(0, [key, _plain(config[key])])
     return Table("Settings of this run.", ["Setting", "Value"], rows)

@@ -45,7 +45,7 @@ VERDICTS = {
 }
 COLUMNS = [
     "Method", "Verdict", "Why", "Face surface removed", "Strongest attack", "To show chance",
-    "Volumes", "Predicted age", "No output", "Seconds a scan", "Engine", "Licence",
+    "Volumes", "Predicted age", "No output", "Seconds a scan (median)", "Engine", "Licence",
 ]  # fmt: skip
 
 
@@ -193,7 +193,9 @@ def _attack(found: MethodFinding) -> str:
     worst = found.attack
     if worst is None or found.failed:
         return "not measured"
-    return f"{worst.short}, chance {chance(worst.chance)} % ({worst.attacker}, {worst.way})"
+    said = f"{worst.short}, chance {chance(worst.chance)} % ({worst.attacker}, {worst.way})"
+    same = found.easier
+    return said + (f"; with the very same scan {same.short} ({same.attacker})" if same else "")
 
 
 def _needed(tables: Tables, found: MethodFinding) -> str:
@@ -244,7 +246,8 @@ def caption(rule: Rule) -> str:
         "(interval over all attacks). To show chance: how many people it takes to show that an "
         "attack at chance stays within the margin (power 80 %). Volumes: the largest median "
         "change of any volume; how many are shown to stay within their margin of equivalence, and "
-        "to leave it. A verdict holds for the attacks tried here and for data like these."
+        "to leave it. A verdict holds for the attacks tried here and for data like these. "
+        "Bounds of what is possible are one-sided (95 %)."
     )
 
 

@@ -83,7 +83,7 @@ def _science(found: MethodFinding) -> list[str]:
         verb = "is" if v.differ == 1 else "are"
         parts.append(
             f"{v.differ} of {plural(v.tested, 'volume')} {verb} shown to change (the largest "
-            f"change of all: {change})"
+            f"median change of any, shown or not: {change})"
         )
     if found.age_shift is not None:
         shift, low, high = (number(value, 1, True) for value in found.age_shift)
@@ -191,8 +191,10 @@ def attack(found: MethodFinding) -> str:
         return f"an attack beats it{doubt}: {who}"
     if found.weak:
         return f"the attacks do not recognise even the originals, so they say nothing of it: {who}"
+    # With the very same scan one is: the line has said so.
+    which = "no attack that has another session" if found.easier else "no attack"
     shown = ", ".join(
-        text for text in ("no attack is shown to do better than chance", worst.other_side) if text
+        text for text in (f"{which} is shown to do better than chance", worst.other_side) if text
     )
     # The test is corrected over all attacks on all methods, the interval is not: say so.
     close = ", whose own interval lies above chance" if worst.low > worst.chance else ""
