@@ -326,3 +326,36 @@ def test_pseudonyms_stand_in_names_tables_and_sidecars(made, capsys):
     command = ["export", "--variant", "masked", "--results", str(made.results), "--pseudonyms"]
     assert program.main([*command, "--to", str(again)]) == 0
     assert sorted(p.name for p in again.glob("sub-*")) == sorted(labels.values())
+
+
+def test_what_must_not_be_shared_is_refused_unless_the_user_insists(made, capsys):
+    """All four faces are left, says the table: no number of attacks makes up for that."""
+    tables = made.results / "tables" / "mine"
+    tables.mkdir(parents=True)
+    counts = {"variant": "masked", "n": 4, "n_face": 4, "face_removed": 0, "n_brain": 4}
+    pd.DataFrame([counts | {"brain_unchanged": 4}]).to_csv(
+        tables / "quality.tsv", sep="\t", index=False
+    )
+    code, out = made.export()
+    assert code == 2
+    assert "do not share (face left in 4 of 4 scans)" in capsys.readouterr().err
+    assert not out.exists()
+    code, out = made.export("--anyway")
+    assert code == 0
+    assert "Verdict on masked: do not share" in capsys.readouterr().out
+
+
+def test_scans_that_were_never_defaced_are_counted(made, capsys):
+    rows = [dict.fromkeys(manifest.COLUMNS, "") | {"scan": f"sub-9{n}"} for n in range(7)]
+    rows = [row | {"role": "rescan", "split": "test"} for row in rows]
+    rows.append(rows[0] | {"scan": "sub-8", "reason": "no T1w image"})
+    out = made.results / "plan" / "mine" / "test-rescan-000.tsv"
+    out.parent.mkdir(parents=True)
+    manifest.write(pd.DataFrame(rows), out)
+    code, folder = made.export()
+    said = capsys.readouterr().out
+    assert code == 1
+    assert "8 images of the original data set are not there" in said
+    assert "and 2 more: this run did not deface it (rescan, split test)" in said
+    assert "  sub-8: no T1w image" in said
+    assert "8 further images" in (folder / "README").read_text()
