@@ -390,3 +390,16 @@ def test_a_mirrored_qform_is_told_from_a_shifted_one(write):
     assert (facts["forms_disagree"], facts["sides_disagree"]) == (1, 0)
     facts = checks.check_scan(write_header(write(head_like()), np.diag([-MM, MM, MM, 1])))
     assert (facts["forms_disagree"], facts["sides_disagree"]) == (1, 1)
+
+
+def test_missing_slices_are_seen_between_the_parts_of_the_head():
+    head = np.zeros((20, 9, 9), bool)
+    head[3:17, 2:7, 2:7] = True
+    lost = np.zeros_like(head)
+    lost[9:12] = True
+    whole = head.copy()
+    head &= ~lost
+    assert np.array_equal(checks.between(lost, head, 3), lost & whole)
+    assert not checks.between(lost, head, 1).any()  # too far away
+    air = ~whole
+    assert not checks.between(air, whole, 10).any()  # numbers are missing all around the head

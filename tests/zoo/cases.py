@@ -470,6 +470,11 @@ CASES += [
         at(T1W, content=placed(np.nan, slice(0, 2))),
         ok(missing_voxels=2 * HEAD[0] ** 2, air_level=0.0),
     ),
+    Case(
+        "nanslab",
+        at(T1W, content=placed(np.nan, slice(18, 21))),
+        excluded("of the head's voxels are NaN or infinite"),
+    ),
     Case("nanfew", at(T1W, content=placed(np.nan, 1, 2, slice(3, 6))), ok(missing_voxels=3)),
     Case("infair", at(T1W, content=placed(np.inf, 1, 2, slice(3, 6))), ok(missing_voxels=3)),
     Case("nanhead", at(T1W, content=placed(np.nan, *IN_THE_MIDDLE)), excluded("NaN or infinite")),

@@ -63,6 +63,9 @@ OF_BRAINS = ("brain_ml", "brain_cut")
 FORMS_APART_MM = 2.0
 #: Voxel edge at which the head is looked at.
 _COARSE_MM = 4.0
+#: A gap of missing numbers within the head: how far either side may be (the chin is further from
+#: the shoulders), and the largest, as a share of the head.
+_WIDEST_GAP_MM, _LARGEST_GAP = 24.0, 0.01
 
 
 def check_scan(path: str | Path, limits: Mapping | None = None) -> dict:
@@ -277,6 +280,34 @@ def _check_polarity(small: Volume) -> None:
         )
 
 
+def between(lost: np.ndarray, head: np.ndarray, most: int) -> np.ndarray:
+    """Return the lost voxels that have the head on both sides along an axis, not far away.
+
+    Slices that are missing in the middle are no part of the head mask, which ends at them.
+
+    Parameters
+    ----------
+    lost, head : numpy.ndarray of bool
+        On one grid.
+    most : int
+        Voxels that either side may be away.
+    """
+    found = np.zeros_like(lost)
+    for axis in range(3):
+        sides = []
+        for step in (1, -1):
+            reached = np.zeros_like(lost)
+            for _ in range(most):
+                before = np.roll(head | reached, step, axis)
+                edge = [slice(None)] * 3
+                edge[axis] = slice(0, 1) if step == 1 else slice(-1, None)
+                before[tuple(edge)] = False
+                reached |= lost & before
+            sides.append(reached)
+        found |= sides[0] & sides[1]
+    return found
+
+
 def _check_numbers(
     volume: Volume, small: Volume, head: np.ndarray, limits: Mapping, used: Usable | None
 ) -> None:
@@ -287,7 +318,11 @@ def _check_numbers(
     if used is not None and used.missing is not None and inner.any():
         lost = geometry.coarse(volume.with_data(used.missing), _COARSE_MM).data
         share = float(lost[inner].mean())
-        if share > limits["missing_in_head"]:
+        # Not the head mask: that is the larger part where a gap goes right through.
+        tissue = small.data > masks.air_threshold(small.data)
+        gap = between(lost > 0.5, tissue, int(_WIDEST_GAP_MM / _COARSE_MM)).sum() / head.sum()
+        if share > limits["missing_in_head"] or gap > _LARGEST_GAP:
+            share = max(share, float(gap))
             raise Unfit(
                 f"{100 * share:.2g} % of the head's voxels are NaN or infinite (checks: "
                 "missing_in_head)"
