@@ -243,6 +243,7 @@ def check_head(volume: Volume, limits: Mapping, used: Usable | None = None) -> f
         head = masks.head_mask(small)
     except ValueError as error:
         raise Unfit(f"not a head: {error}") from None
+    _check_missing(volume, small, head, limits, used)
     _check_polarity(small)
     litres = float(head.sum()) * small.voxel_ml / 1000.0
     low, high = limits["head_litres"]
@@ -253,7 +254,7 @@ def check_head(volume: Volume, limits: Mapping, used: Usable | None = None) -> f
         )
     _check_surroundings(small, head, limits)
     _check_extent(small, head, limits)
-    _check_numbers(volume, small, head, limits, used)
+    _check_dark(small, head, limits)
     structure = interior_structure(small, head)
     if structure < limits["min_structure"]:
         raise Unfit(
@@ -308,25 +309,27 @@ def between(lost: np.ndarray, head: np.ndarray, most: int) -> np.ndarray:
     return found
 
 
-def _check_numbers(
-    volume: Volume, small: Volume, head: np.ndarray, limits: Mapping, used: Usable | None
-) -> None:
-    """Refuse a head with holes in its numbers, or with tissue that is darker than air."""
+def _check_missing(volume: Volume, small: Volume, head: np.ndarray, limits: Mapping, used) -> None:
+    """Refuse a head with holes in its numbers, or with slices that hold none."""
     from scipy.ndimage import binary_erosion
 
     inner = binary_erosion(head, iterations=2)
-    if used is not None and used.missing is not None and inner.any():
-        lost = geometry.coarse(volume.with_data(used.missing), _COARSE_MM).data
-        share = float(lost[inner].mean())
-        # Not the head mask: that is the larger part where a gap goes right through.
-        tissue = small.data > masks.air_threshold(small.data)
-        gap = between(lost > 0.5, tissue, int(_WIDEST_GAP_MM / _COARSE_MM)).sum() / head.sum()
-        if share > limits["missing_in_head"] or gap > _LARGEST_GAP:
-            share = max(share, float(gap))
-            raise Unfit(
-                f"{100 * share:.2g} % of the head's voxels are NaN or infinite (checks: "
-                "missing_in_head)"
-            )
+    if used is None or used.missing is None or not inner.any():
+        return
+    lost = geometry.coarse(volume.with_data(used.missing), _COARSE_MM).data
+    share = float(lost[inner].mean())
+    # Not the head mask: that is the larger part where a gap goes right through.
+    tissue = small.data > masks.air_threshold(small.data)
+    gap = between(lost > 0.5, tissue, int(_WIDEST_GAP_MM / _COARSE_MM)).sum() / head.sum()
+    if share > limits["missing_in_head"] or gap > _LARGEST_GAP:
+        lost_pct = 100 * max(share, float(gap))
+        raise Unfit(
+            f"{lost_pct:.2g} % of the head's voxels are NaN or infinite (checks: missing_in_head)"
+        )
+
+
+def _check_dark(small: Volume, head: np.ndarray, limits: Mapping) -> None:
+    """Refuse a head with tissue that is darker than air."""
     air, noise, otsu = masks.levels(small.data)
     dark = small.data < air - max(0.25 * (otsu - air), 5 * noise)
     share = float(dark[head].mean())
