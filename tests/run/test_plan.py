@@ -258,15 +258,9 @@ def test_a_key_that_stands_twice_is_named_with_its_line(tmp_path):
     configuration.check_keys([path, tmp_path / "missing.yaml"])
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"defacers": {}}, "name at least one"),
-        ({"defacers": {"mask_face": {}}, "splits": {"train": 1, "test": 0}}, "nobody is compared"),
-    ],
-)
-def test_a_config_that_compares_nothing_is_refused(folder, changes, message):
-    with pytest.raises(configuration.ConfigError, match=message):
+def test_a_config_that_compares_nobody_is_refused(folder):
+    changes = {"defacers": {"mask_face": {}}, "splits": {"train": 1, "test": 0}}
+    with pytest.raises(configuration.ConfigError, match="nobody is compared"):
         configuration.check(config(folder, **changes))
 
 

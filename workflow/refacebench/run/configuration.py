@@ -153,11 +153,6 @@ def check(config: Mapping[str, Any]) -> None:
                 f"refacers.{name}.defacers: {', '.join(sorted(unknown))} is not among the defacers"
             )
     _check_shared_models(config)
-    if not config["defacers"]:
-        raise ConfigError(
-            "defacers: there is none; name at least one, for example `mask_face: {}` "
-            "(`refacebench methods --kind defacers` lists all)"
-        )
 
 
 def _fault(kind: str, name: Any, entry: Any) -> str:
