@@ -182,8 +182,17 @@ def write_sidecar(
         "Key": key,
         **further,
     }
-    path = Path(re.sub(r"\.nii(\.gz)?$", ".json", str(image)))
+    path = sidecar_path(image)
     files.write_text(json.dumps(facts, indent=1, sort_keys=True, default=str) + "\n", path)
+
+
+def sidecar_path(image: str | Path) -> Path:
+    """Return where the JSON of an image lies.
+
+    >>> sidecar_path("a/sub-1_T1w.nii.gz").as_posix(), sidecar_path("b.nii").as_posix()
+    ('a/sub-1_T1w.json', 'b.json')
+    """
+    return Path(re.sub(r"\.nii(\.gz)?$", ".json", str(image)))
 
 
 def source_name(source: str | Path, image: str | Path) -> str:

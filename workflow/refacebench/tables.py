@@ -164,3 +164,13 @@ def units_per_year(path: str | Path) -> float:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return 1.0
     return next((per_year for name, per_year in _UNITS.items() if unit.startswith(name)), 1.0)
+
+
+def prefixed(label: str, prefix: str) -> str:
+    """Return a label with its prefix, whether it came with it or not.
+
+    >>> prefixed("2", "ses-"), prefixed("Ses-2", "ses-")
+    ('ses-2', 'ses-2')
+    """
+    bare = label[len(prefix) :] if label.lower().startswith(prefix) else label
+    return prefix + bare

@@ -22,6 +22,7 @@ from refacebench.tables import (
     OLDEST,
     Unusable,
     parse_age,
+    prefixed,
     read_rows,
     units_per_year,
 )
@@ -116,16 +117,6 @@ def _counted(odd: Mapping[str, int], rows: list[dict]) -> str:
         like = [name for name in rows[0] if "age" in re.split(r"[^a-z]+", name)]
         parts.append("no column is called 'age'" + (f" ({like[0]} is not read)" if like else ""))
     return ", ".join(parts)
-
-
-def prefixed(label: str, prefix: str) -> str:
-    """Return a label with its prefix, whether it came with it or not.
-
-    >>> prefixed("2", "ses-"), prefixed("Ses-2", "ses-")
-    ('ses-2', 'ses-2')
-    """
-    bare = label[len(prefix) :] if label.lower().startswith(prefix) else label
-    return prefix + bare
 
 
 def _numbers(folders: Iterable[str]) -> dict[int, list[str]]:

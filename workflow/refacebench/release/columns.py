@@ -16,6 +16,7 @@ Empty cells become ``n/a``, as BIDS has it.  Touches no files.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 #: HIPAA's Safe Harbor rule (45 CFR 164.514) counts all ages above this as one; so does BIDS.
@@ -50,6 +51,15 @@ def is_date(text: str) -> bool:
     [True, True, True, False, False]
     """
     return bool(_DATE.search(text) or _COMPACT_DATE.fullmatch(text.strip()))
+
+
+def is_age(name: str) -> bool:
+    """Tell whether a column is one of ages.
+
+    >>> is_age("age_at_scan"), is_age("stage")
+    (True, False)
+    """
+    return bool(_AGE.search(name.lower()))
 
 
 def capped(age: str) -> str:
@@ -143,7 +153,7 @@ def clean(
     reasons |= dict.fromkeys((name for name in columns if name in keep), "")
     reasons |= dict.fromkeys((name for name in columns if name in drop), "as asked")
     kept = [name for name in columns if not reasons[name]]
-    ages = {name for name in kept if _AGE.search(name.lower()) and name not in keep}
+    ages = {name for name in kept if is_age(name) and name not in keep}
     cleaned = [
         {key: row[key]} | {name: _cell(row.get(name, ""), name in ages) for name in kept}
         for row in rows
@@ -164,5 +174,5 @@ def alone(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> int:
     >>> alone([{"age": "30.2", "sex": "F"}, {"age": "30.9", "sex": "F"}, {"age": "31"}], ["age"])
     1
     """
-    shown = [tuple(row.get(name, "").split(".")[0] for name in columns) for row in rows]
-    return sum(shown.count(one) == 1 for one in shown)
+    shown = Counter(tuple(row.get(name, "").split(".")[0] for name in columns) for row in rows)
+    return sum(count == 1 for count in shown.values())

@@ -22,7 +22,7 @@ import numpy as np
 from refacebench import __version__, bids, files, tables
 from refacebench.image import nifti
 from refacebench.release import columns, sidecars
-from refacebench.release.scans import LeftOut, Released
+from refacebench.release.scans import LeftOut, Released, session_of
 
 BIDS_VERSION = "1.10.0"
 #: What becomes of images of other kinds, whose faces nobody took.
@@ -113,7 +113,6 @@ def _fill(
 ) -> Written:
     root = images[0].root
     written = Written(images=len(images))
-    names: dict[str, dict[str, str]] = {}
     for number, image in enumerate(images, 1):
         place = out / renamed(image.within, wishes)
         place = place.with_name(re.sub(r"\.nii$", ".nii.gz", place.name))
@@ -122,12 +121,11 @@ def _fill(
         print(f"export {number}/{len(images)} {place.name}", flush=True)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(image.made, place)
-        files.write_text(_json(_sidecar(image, wishes)), _json_beside(place))
-        names.setdefault(place.relative_to(out).parts[0], {})[image.within.parts[0]] = ""
+        files.write_text(_json(_sidecar(image, wishes)), bids.sidecar_path(place))
     _inherited(images, root, out, wishes)
     if wishes.others != "leave":
         written.other_files = _other_files(images, root, out, wishes)
-    written.participants = len(names)
+    written.participants = len({image.within.parts[0] for image in images})
     _people(images, root, out, wishes, written)
     _describe(root, out, wishes, written, left_out)
     return written
@@ -153,9 +151,8 @@ def _relabelled(value: Any, changes: Sequence[tuple[str, str]]) -> Any:
 
 def _changes(within: Path, wishes: Wishes) -> list[tuple[str, str]]:
     """Return what a file's participant and session were called, and are."""
-    participant = within.parts[0]
-    session = next((part for part in within.parts[1:-1] if part.startswith("ses-")), "")
-    return list(zip((participant, session), wishes.rename(participant, session), strict=True))
+    own = within.parts[0], session_of(within)
+    return list(zip(own, wishes.rename(*own), strict=True))
 
 
 def numbered_sessions(
@@ -175,9 +172,7 @@ def numbered_sessions(
     """
     found: dict[str, set[str]] = {}
     for image in images:
-        participant, *further = image.within.parts[:-1]
-        session = [part for part in further if part.startswith("ses-")]
-        found.setdefault(participant, set()).update(session)
+        found.setdefault(image.within.parts[0], set()).update({image.session} - {""})
     labels = {session.removeprefix("ses-") for sessions in found.values() for session in sessions}
     if not always and not any(map(columns.is_date, labels)):
         return {}
@@ -195,12 +190,8 @@ def _json(document: Any) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _json_beside(image: Path) -> Path:
-    return image.with_name(re.sub(r"\.nii(\.gz)?$", ".json", image.name))
-
-
 def _sidecar(image: Released, wishes: Wishes) -> dict[str, Any]:
-    own = files.read_json(_json_beside(image.source)) or {}
+    own = files.read_json(bids.sidecar_path(image.source)) or {}
     own = _relabelled(own, _changes(image.within, wishes))
     return sidecars.of_image(own, _method(image, wishes), _is_stripped(image))
 
@@ -277,7 +268,7 @@ def _people(
     """Write participants.tsv and each participant's sessions, for those who are there."""
     subjects = list(dict.fromkeys(image.within.parts[0] for image in images))
     rows = _rows(root / "participants.tsv", "participant_id", written)
-    by_label = {_prefixed(row["participant_id"], "sub-"): row for row in rows}
+    by_label = {tables.prefixed(row["participant_id"], "sub-"): row for row in rows}
     present = [
         {**by_label.get(subject, {}), "participant_id": wishes.rename(subject, "")[0]}
         for subject in subjects
@@ -285,26 +276,21 @@ def _people(
     present.sort(key=lambda row: row["participant_id"])
     cleaned = _table(present, "participant_id", out / "participants.tsv", wishes, written)
     _columns_json(root / "participants.json", cleaned, out / "participants.json")
-    telling = [
-        name for name in ("age", "sex", "gender", "site", "handedness") if cleaned[0].get(name)
-    ]
+    telling = [name for name in TELLING if name in cleaned[0]]
     written.alone = columns.alone(cleaned, telling) if telling else 0
-    for subject in subjects:
-        _sessions(subject, images, root, out, wishes, written)
+    sessions: dict[str, set[str]] = {subject: set() for subject in subjects}
+    for image in images:
+        sessions[image.within.parts[0]].add(image.session)
+    for subject, there in sessions.items():
+        _sessions(subject, there, root, out, wishes, written)
 
 
 def _sessions(
-    subject: str,
-    images: Sequence[Released],
-    root: Path,
-    out: Path,
-    wishes: Wishes,
-    written: Written,
+    subject: str, there: set[str], root: Path, out: Path, wishes: Wishes, written: Written
 ) -> None:
-    places = [image.within for image in images if image.within.parts[0] == subject]
-    there = {part for place in places for part in place.parts[1:-1] if part.startswith("ses-")}
+    """Write one participant's sessions, of those that are there."""
     rows = _rows(root / subject / f"{subject}_sessions.tsv", "session_id", written)
-    rows = [row | {"session_id": _prefixed(row["session_id"], "ses-")} for row in rows]
+    rows = [row | {"session_id": tables.prefixed(row["session_id"], "ses-")} for row in rows]
     rows = [
         row | {"session_id": wishes.rename(subject, row["session_id"])[1]}
         for row in rows
@@ -330,10 +316,6 @@ def _rows(path: Path, key: str, written: Written) -> list[dict[str, str]]:
         return []
 
 
-def _prefixed(label: str, prefix: str) -> str:
-    return label if label.startswith(prefix) else prefix + label
-
-
 def _table(
     rows: list[dict[str, str]], key: str, out: Path, wishes: Wishes, written: Written
 ) -> list[dict[str, str]]:
@@ -357,7 +339,7 @@ def _columns_json(source: Path, rows: Sequence[Mapping[str, str]], out: Path) ->
         for name in list(rows[0])[1:]
     }
     for name in meanings:
-        if re.search(r"(^|_)ages?(_|$)", name):
+        if columns.is_age(name):
             entry = dict(meanings.get(name, {"Description": "Age", "Units": "year"}))
             entry["Description"] = (
                 f"{entry.get('Description', 'Age')} (ages above 89 are given as 89)"

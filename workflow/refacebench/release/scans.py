@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from refacebench import manifest, reasons
+from refacebench import bids, manifest, reasons
 from refacebench.files import read_json
 from refacebench.vocabulary import OK, ORIGINAL
 
@@ -55,9 +55,19 @@ class Released:
         return Path(reasons.in_dataset(self.source))
 
     @property
+    def session(self) -> str:
+        """The session's folder, empty where there is none."""
+        return session_of(self.within)
+
+    @property
     def root(self) -> Path:
         """The data set's own folder."""
         return Path(str(self.source).removesuffix(self.within.as_posix()))
+
+
+def session_of(within: Path) -> str:
+    """Return the session's folder in a file's place in its data set; empty for none."""
+    return next((part for part in within.parts[1:-1] if part.startswith("ses-")), "")
 
 
 @dataclass(frozen=True)
@@ -158,7 +168,7 @@ def _not_as_recorded(row: Mapping[str, Any]) -> str:
     made = Path(row["path"])
     if not made.is_file():
         return "the image is gone; run snakemake again"
-    sidecar = read_json(made.with_name(made.name.removesuffix(".nii.gz") + ".json")) or {}
+    sidecar = read_json(bids.sidecar_path(made)) or {}
     if str(sidecar.get("Key")) != str(row["key"]):
         return "the image is not the one that the run recorded; run snakemake again"
     return ""
