@@ -10,6 +10,23 @@ import yaml
 ROOT = Path(__file__).parents[1]
 
 
+#: Tables that hold measured times, which no two runs share.
+TIMED = {"runtime.tsv", "costs.tsv"}
+#: A refacing model that trains in seconds; ``epochs`` is to be added.
+TINY_REFACER = {
+    "defacers": ["mask_face"],
+    "size": 32,
+    "filters": 4,
+    "voxel_mm": 6.0,
+    "steps_per_epoch": 4,
+    "decay_epochs": 1,
+}
+#: What the workflow does after the refacing, in seconds too.
+TINY_REST = {
+    "statistics": {"bootstrap": 200},
+    "rendering": {"pixels": 32, "views": 1, "lights": 1, "voxel_mm": 4.0},
+    "attackers": {"surface": {}},
+}
 SNAKEFILE = ROOT / "workflow" / "Snakefile"
 
 
@@ -23,6 +40,12 @@ def snakemake(folder, *arguments, config=None, timeout=900):
     return subprocess.run(
         [*command, "--cores", "2", *arguments], capture_output=True, text=True, timeout=timeout
     )
+
+
+def tables(folder):
+    """Return the bytes of every table that holds no measured time."""
+    found = sorted((Path(folder) / "results" / "tables").rglob("*.tsv"))
+    return {str(p.relative_to(folder)): p.read_bytes() for p in found if p.name not in TIMED}
 
 
 def job_counts(run):

@@ -37,10 +37,8 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from running import ROOT, SNAKEFILE
+from running import ROOT, SNAKEFILE, TINY_REFACER, TINY_REST, tables
 
-#: Tables that hold measured times, which no two runs share.
-TIMED = {"runtime.tsv", "costs.tsv"}
 CONFIG = {
     "seed": 3,
     "batch_size": 2,
@@ -57,21 +55,9 @@ CONFIG = {
         }
     },
     "defacers": {"mask_face": {}},
-    "refacers": {
-        "pix2pix25d": {
-            "defacers": ["mask_face"],
-            "size": 32,
-            "filters": 4,
-            "voxel_mm": 6.0,
-            "epochs": 2,
-            "steps_per_epoch": 4,
-            "decay_epochs": 1,
-        }
-    },
-    "statistics": {"bootstrap": 200},
+    "refacers": {"pix2pix25d": {**TINY_REFACER, "epochs": 2}},
     "brain_age": {"min_train": 2},
-    "rendering": {"pixels": 32, "views": 1, "lights": 1, "voxel_mm": 4.0},
-    "attackers": {"surface": {}},
+    **TINY_REST,
 }
 #: A segmenter that takes no time: classes of brightness.
 BLOCKS = '''"""Bright voxels are brain."""
@@ -159,8 +145,7 @@ class Home:
 
     def tables(self) -> dict[str, bytes]:
         """Return the bytes of every table that holds no measured time."""
-        found = sorted((self.folder / "results/tables").rglob("*.tsv"))
-        return {p.name: p.read_bytes() for p in found if p.name not in TIMED}
+        return tables(self.folder)
 
     def differs(self, truth: dict[str, bytes]) -> str:
         """Say how its tables differ from the truth; empty if they do not."""

@@ -20,12 +20,10 @@ from PIL import Image
 
 from refacebench import files
 from refacebench.results import catalogue
-from running import SNAKEFILE, job_counts, snakemake
+from running import SNAKEFILE, TINY_REFACER, TINY_REST, job_counts, snakemake, tables
 
 pytestmark = pytest.mark.pipeline
 
-#: Tables that hold measured times, which no two runs share.
-TIMED = {"runtime.tsv", "costs.tsv"}
 
 TINY = {
     "seed": 3,
@@ -44,30 +42,12 @@ TINY = {
         }
     },
     "defacers": {"null": {}, "quickshear": {}, "mask_face": {}},
-    "refacers": {
-        "pix2pix25d": {
-            "defacers": ["mask_face"],
-            "size": 32,
-            "filters": 4,
-            "voxel_mm": 6.0,
-            "epochs": 1,
-            "steps_per_epoch": 4,
-            "decay_epochs": 1,
-        }
-    },
-    "statistics": {"bootstrap": 200},
+    "refacers": {"pix2pix25d": {**TINY_REFACER, "epochs": 1}},
     "brain_age": {"min_train": 3},
-    "rendering": {"pixels": 32, "views": 1, "lights": 1, "voxel_mm": 4.0},
-    "attackers": {"surface": {}},
+    **TINY_REST,
 }
 #: Of TINY; skull_strip is not listed there: with attackers it is run as a control.
 VARIANTS = {"original", "null", "quickshear", "mask_face", "mask_face+pix2pix25d", "skull_strip"}
-
-
-def tables(folder):
-    """Return the bytes of every table that holds no measured time."""
-    found = sorted((Path(folder) / "results" / "tables").rglob("*.tsv"))
-    return {str(p.relative_to(folder)): p.read_bytes() for p in found if p.name not in TIMED}
 
 
 @pytest.fixture(scope="module")
