@@ -8,7 +8,16 @@ import sys
 from collections.abc import Sequence
 
 import refacebench
-from refacebench.cli import attempt, check, common, exporting, listing, planning, starting
+from refacebench.cli import (
+    attempt,
+    check,
+    common,
+    estimating,
+    exporting,
+    listing,
+    planning,
+    starting,
+)
 from refacebench.run.methods import MethodError
 
 DESCRIPTION = """Which way of hiding a face in a head MRI protects people, and what does it cost the
@@ -17,6 +26,7 @@ workflow."""
 EXAMPLES = """examples:
   refacebench methods --kind defacers             what there is to choose from
   refacebench config bids > config/mine.yaml      a commented config to start from
+  refacebench estimate config/mine.yaml           what will a run of it take?
   refacebench try mask_face sub-01_T1w.nii.gz     one defacer on one scan, with a picture
   refacebench check my_defacer.py                 does my own method keep the contract?
   refacebench sample-size --options 5 --margin 5  how many people does a claim take?
@@ -39,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=refacebench.__version__)
     commands = made.add_subparsers(metavar="COMMAND", required=True)
-    for command in (check, attempt, listing, starting, planning, exporting):
+    for command in (check, attempt, listing, starting, estimating, planning, exporting):
         command.add(commands)
     return made
 

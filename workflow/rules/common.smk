@@ -2,6 +2,8 @@
 # Writes nothing when it is parsed; results/plan is written when jobs are about to start.
 
 import os
+import sys
+from collections import Counter
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -17,7 +19,7 @@ from refacebench.report.methods import defaults, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
 from refacebench.results import catalogue
 from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
-from refacebench.run import configuration, ending, failures, forgetting, graph, methods
+from refacebench.run import configuration, ending, estimate, failures, forgetting, graph, methods
 from refacebench.stages import align, carry, grow, inventory, measure, prepare
 from refacebench.statistics.criteria import Criteria
 
@@ -82,6 +84,18 @@ def made():
         for job in workflow.dag.jobs
         for path in job.output
     ]
+
+
+def print_estimate():
+    """Say what the rest of the run will take, before the first job starts."""
+    jobs, due = list(workflow.dag.jobs), set(workflow.dag.needrun_jobs())
+    counts, left = Counter(j.rule.name for j in jobs), Counter(j.rule.name for j in due)
+    found = estimate.estimate(
+        RUN,
+        workflow.cores or workflow.nodes or 1,
+        {name: left[name] / counts[name] for name in counts},
+    )
+    print(estimate.told(found, remaining=len(due) < len(jobs)), file=sys.stderr)
 
 
 def kit_pages(wildcards):
