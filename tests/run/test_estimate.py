@@ -38,9 +38,8 @@ def run(tmp_path, monkeypatch):
 @pytest.fixture
 def costs(monkeypatch):
     """Round costs, so that sums can be made by hand."""
-    nothing = estimate.Cost(0, 0, 0, 0)
+    nothing = estimate.Cost(0, 0, 0, 0, start=0)
     monkeypatch.setattr(estimate, "COSTS", dict.fromkeys(estimate.COSTS, nothing))
-    monkeypatch.setattr(estimate, "START_S", 0.0)
     monkeypatch.setattr(estimate, "END_S", 0.0)
     monkeypatch.setattr(estimate, "END_PER_VARIANT_S", 0.0)
     return estimate.COSTS
@@ -48,7 +47,7 @@ def costs(monkeypatch):
 
 def test_hours_memory_and_disk_are_sums_over_scans_and_variants(run, costs):
     # 4 scans of 1 million voxels in 3 variants, a batch each scan: 12 jobs of 10 + 20 x 1 seconds.
-    costs["segment"] = estimate.Cost(10, 20, 500, 250, 100)
+    costs["segment"] = estimate.Cost(10, 20, 500, 250, 100, start=0)
     found = estimate.estimate(run(batch_size=1), cores=2)
     assert found.hours == pytest.approx(12 * 30 / 2 / 3600)
     assert found.memory_gb == pytest.approx(2 * 0.75)
@@ -57,7 +56,7 @@ def test_hours_memory_and_disk_are_sums_over_scans_and_variants(run, costs):
 
 
 def test_cores_beyond_the_number_of_jobs_do_nothing(run, costs):
-    costs["segment"] = estimate.Cost(10, 0, 500, 0)
+    costs["segment"] = estimate.Cost(10, 0, 500, 0, start=0)
     one_batch = run()
     slow, fast = (estimate.estimate(one_batch, cores) for cores in (3, 100))
     assert slow.hours == fast.hours == pytest.approx(4 * 10 / 3600)
@@ -65,7 +64,9 @@ def test_cores_beyond_the_number_of_jobs_do_nothing(run, costs):
 
 
 def test_what_is_done_is_not_counted(run, costs):
-    costs["segment"], costs["measure"] = estimate.Cost(10, 0, 0, 0), estimate.Cost(1, 0, 0, 0)
+    costs["segment"], costs["measure"] = (
+        estimate.Cost(seconds, 0, 0, 0, start=0) for seconds in (10, 1)
+    )
     whole = run(batch_size=1)
     found = estimate.estimate(whole, 1, {"segment": 0.25, "page": 1.0})
     assert found.hours == pytest.approx(0.25 * 12 * 10 / 3600)

@@ -19,7 +19,16 @@ from refacebench.report.methods import defaults, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
 from refacebench.results import catalogue
 from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
-from refacebench.run import configuration, ending, estimate, failures, forgetting, graph, methods
+from refacebench.run import (
+    configuration,
+    ending,
+    estimate,
+    failures,
+    forgetting,
+    graph,
+    methods,
+    place,
+)
 from refacebench.stages import align, carry, grow, inventory, measure, prepare
 from refacebench.statistics.criteria import Criteria
 
@@ -40,6 +49,7 @@ try:
     configuration.check_keys(workflow.configfiles)
     configuration.validate(config, configuration.read_yaml(SCHEMA))
     validate(config, SCHEMA)  # fills in the defaults
+    config.update(place.located(config, workflow.configfiles, absolute=bool(HOME)))
     configuration.check(config)
     config["refacers"] = configuration.refacers(config)
     config.update(configuration.with_controls(config))
@@ -48,8 +58,11 @@ try:
     SCAN_TIMEOUT_S = config.pop("scan_timeout_s")
     KEEP_FACES = config.pop("keep_faces")
     NAMED = config.pop("pseudonyms")
-    pseudonyms.switch(NAMED)
-    RUN = graph.Run.load(config, workflow.is_main_process, RETRY)
+    with place.inside(HOME):
+        pseudonyms.switch(NAMED)
+        RUN = graph.Run.load(config, workflow.is_main_process, RETRY)
+    if HOME:
+        RUN = place.Inside(RUN, HOME)
 except (configuration.ConfigError, pseudonyms.KeyGone) as error:
     raise WorkflowError(str(error))
 
@@ -77,25 +90,31 @@ def untracked(value):
     return lambda wildcards, threads: value
 
 
+def own_jobs():
+    """All jobs of this workflow, with the names that its rules have here."""
+    rules_ = {proxy.rule: name for name, proxy in rules._rules.items()}
+    return [(rules_[job.rule], job) for job in workflow.dag.jobs if job.rule in rules_]
+
+
 def made():
     """All outputs of this run's jobs, and where each belongs."""
     return [
-        (failures.Place.of(job.rule.name, job.wildcards_dict), str(path))
-        for job in workflow.dag.jobs
+        (failures.Place.of(rule, job.wildcards_dict), str(path).removeprefix(PREFIX))
+        for rule, job in own_jobs()
         for path in job.output
     ]
 
 
 def print_estimate():
     """Say what the rest of the run will take, before the first job starts."""
-    jobs, due = list(workflow.dag.jobs), set(workflow.dag.needrun_jobs())
-    counts, left = Counter(j.rule.name for j in jobs), Counter(j.rule.name for j in due)
+    jobs, due = own_jobs(), set(workflow.dag.needrun_jobs())
+    counts, left = Counter(rule for rule, _ in jobs), Counter(r for r, job in jobs if job in due)
     found = estimate.estimate(
         RUN,
         workflow.cores or workflow.nodes or 1,
         {name: left[name] / counts[name] for name in counts},
     )
-    print(estimate.told(found, remaining=len(due) < len(jobs)), file=sys.stderr)
+    print(estimate.told(found, remaining=left != counts), file=sys.stderr)
 
 
 def kit_pages(wildcards):

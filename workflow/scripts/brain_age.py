@@ -2,7 +2,7 @@
 
 from refacebench import brainage
 from refacebench.results import inputs
-from refacebench.run import configuration, log, methods
+from refacebench.run import configuration, log, methods, place
 
 
 def main(snakemake):
@@ -18,4 +18,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(place.job(snakemake))

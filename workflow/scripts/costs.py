@@ -2,7 +2,7 @@
 
 from refacebench import manifest
 from refacebench.results.costs import compute
-from refacebench.run import log
+from refacebench.run import log, place
 
 
 def main(snakemake):
@@ -12,4 +12,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(place.job(snakemake))

@@ -3,7 +3,7 @@
 import refacebench
 from refacebench import files, pseudonyms
 from refacebench.report import page, summary
-from refacebench.run import log
+from refacebench.run import log, place
 
 
 def main(snakemake):
@@ -19,4 +19,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(place.job(snakemake))

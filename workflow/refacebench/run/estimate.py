@@ -13,7 +13,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ class Cost:
         Peak memory of the job, megabytes.
     disk_per_mvox : float
         Megabytes that stay on the disk.
+    start : float
+        Seconds that a job takes before its first scan: starting Python, importing packages.
     """
 
     seconds: float
@@ -43,27 +45,28 @@ class Cost:
     mb: float
     mb_per_mvox: float
     disk_per_mvox: float = 0.0
+    start: float = 2.0
 
 
 #: By stage, or by stage and method where these differ much.
 COSTS = {
-    "grow": Cost(0.5, 1.7, 300, 130, 1.3),
-    "inventory": Cost(0.2, 0.06, 110, 40),
-    "prepare": Cost(7.0, 0.5, 1000, 170, 0.3),
-    "deface": Cost(1.0, 0.6, 130, 90, 1.3),
-    "deface/mri_reface": Cost(6.0, 0.5, 900, 60, 1.3),
-    "deface/skull_strip": Cost(0.1, 0.2, 130, 40, 0.6),
-    "reface": Cost(4.0, 1.0, 400, 60, 1.5),
-    "segment": Cost(7.0, 1.1, 1100, 200, 0.3),
-    "measure": Cost(0.5, 0.6, 100, 70),
-    "render": Cost(0.6, 0.15, 150, 50),
+    "grow": Cost(0.5, 1.7, 450, 20, 2.6),
+    "inventory": Cost(0.2, 0.04, 280, 12),
+    "prepare": Cost(6.5, 0.35, 2450, 10, 0.2, start=10),
+    "deface": Cost(0.6, 0.4, 300, 45, 1.3),
+    "deface/mri_reface": Cost(5.0, 1.2, 2900, 15, 1.3, start=20),
+    "deface/skull_strip": Cost(0.1, 0.18, 300, 55, 0.3),
+    "reface": Cost(4.0, 0.5, 850, 30, 1.3, start=6),
+    "segment": Cost(7.5, 0.85, 2200, 50, 0.3, start=10),
+    "measure": Cost(0.5, 0.45, 330, 75),
+    "render": Cost(0.5, 0.16, 320, 22, 0.1),
+    # Of an attacker that looks at the heads' surface, for each scan.
+    "attack": Cost(0.2, 0.1, 200, 0),
 }
 #: Of an external program nobody knows: minutes, as most of them take.
 PROGRAM = Cost(180.0, 0.0, 3000, 0.0, 1.3)
-#: Seconds that a job takes before its first scan: starting Python, importing packages.
-START_S = 8.0
-#: What attackers take for each picture of a head, seconds; other attackers as the first.
-ATTACK_S = {"surface": 0.5, "face_recognition": 0.2}
+#: Attackers whose costs are those of pictures: seconds for each picture of a head.
+PICTURE_S = {"face_recognition": 0.25, "siamese": 0.25}
 #: Tables, figures and the page of one data set, which wait for everything else, in seconds.
 END_S, END_PER_VARIANT_S = 40.0, 8.0
 #: Millions of voxels of a synthetic scan of 1 mm, and of one whose header cannot be read.
@@ -86,12 +89,12 @@ class Work:
     @property
     def seconds(self) -> float:
         """Seconds on one core."""
-        return self.jobs * START_S + self.scans * self._of_one
+        return self.jobs * self.cost.start + self.scans * self._of_one
 
     @property
     def longest(self) -> float:
         """Seconds of the job with the most scans."""
-        return START_S + self.largest_job * self._of_one if self.jobs else 0.0
+        return self.cost.start + self.largest_job * self._of_one if self.jobs else 0.0
 
     @property
     def mb(self) -> float:
@@ -210,7 +213,7 @@ def duration(hours: float) -> str:
 
 
 def _size(gb: float) -> str:
-    return f"{gb:.1f} GB" if gb < 2 else f"{round(gb)} GB"
+    return f"{max(gb, 0.1):.1f} GB" if gb < 2 else f"{round(gb)} GB"
 
 
 # the work -----------------------------------------------------------------------------------
@@ -260,13 +263,18 @@ def work(run: Run, dataset: str) -> Iterator[Work]:
 
 def _attacks(run: Run, dataset: str, attacker: str, test: list[str]) -> Iterator[Work]:
     """Yield what an attacker does: jobs of one variant or control each, whatever the batches."""
-    pictures = run.config["rendering"]["views"] * run.config["rendering"]["lights"]
-    seen = pictures if attacker != "surface" else 1
+    chosen = run.chosen("attackers", attacker)
+    method = (run.config["attackers"][attacker] or {}).get("method", attacker)
+    rendered = run.config["rendering"]
+    views = min(rendered["views"], int(chosen.options.get("views") or rendered["views"]))
     scans = run.lists[dataset].count(test)
-    cost = Cost(seen * ATTACK_S.get(attacker, ATTACK_S["surface"]), 0, 200, 0)
+    cost = COSTS["attack"]
+    if method in PICTURE_S:
+        cost = replace(cost, seconds=views * rendered["lights"] * PICTURE_S[method])
     targets = len(run.attacked(attacker))
-    yield Work("enrol", cost, 1, scans, 0.0, scans)
-    yield Work("attack", cost, targets, targets * scans, 0.0, scans)
+    mvox = megavoxels(run, dataset)
+    yield Work("enrol", cost, 1, scans, mvox, scans)
+    yield Work("attack", cost, targets, targets * scans, mvox, scans)
 
 
 def _defacing(run: Run, defacer: str) -> Cost:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from refacebench import bids, files, manifest, reasons
 from refacebench.contracts import ScanExcluded
-from refacebench.head import values
+from refacebench.head import matrices, values
 from refacebench.image import geometry, linear, nifti
 from refacebench.image.nifti import Volume
 from refacebench.run import batch, spares
@@ -145,6 +145,7 @@ def run(row: Mapping[str, Any], out_folder: str | Path) -> dict[str, Any]:
         **facts,
     }
     files.write_text(json.dumps(document, indent=1) + "\n", path)
+    matrices.write_itk(matrix, path)
     own = {"original_path": row["path"], "checksum": files.checksum(row["path"])}
     return {**own, "align_path": str(path), **facts}
 
