@@ -46,8 +46,8 @@ FOLDERS = {
     "enrol": "what the attackers keep of each person's face or head in order to recognise it",
     "attack": "what the attackers found: faces' features, distances, and average faces",
     "qc": (
-        "the page for quality control: pictures of heads before and after a method, with faces, for "
-        "the eyes of those who may see the scans themselves"
+        "the page for quality control: pictures of heads with their faces, before and after a "
+        "method, for the eyes of those who may see the scans themselves"
     ),
     "kit": "pictures of faces that human raters are asked about, and the key that names them",
     "scratch": "copies of scans while a defacer works on them, and after a run that was killed",

@@ -1,4 +1,4 @@
-"""Draw the images of one variant and batch for quality control; all of it stays below results/qc."""
+"""Pictures of one variant and batch for quality control; all of it stays below results/qc."""
 
 from refacebench import manifest
 from refacebench.run import log

@@ -26,10 +26,10 @@ MOST_MM = 1.0
 
 
 class Cut(NamedTuple):
-    """A slice: array axis in RAS orientation, index along it."""
+    """A slice: array axis in RAS orientation, place along it."""
 
     axis: int
-    index: int
+    place: int
 
 
 def cuts(brain: Volume) -> list[Cut]:
@@ -119,7 +119,7 @@ def _joined(data, spacing, where, least_mm, *, smooth: bool) -> np.ndarray:
     rows = -(-len(where) // COLUMNS)
     whole = np.zeros((rows * (height + GAP) - GAP, COLUMNS * (width + GAP) - GAP), np.uint8)
     for number, (cut, (high, across)) in enumerate(zip(where, sizes, strict=True)):
-        tile = _scaled(np.take(data, cut.index, cut.axis).T[::-1], (high, across), smooth)
+        tile = _scaled(np.take(data, cut.place, cut.axis).T[::-1], (high, across), smooth)
         top, left = _corner(number, height, width)
         top, left = top + (height - high) // 2, left + (width - across) // 2
         whole[top : top + high, left : left + across] = tile

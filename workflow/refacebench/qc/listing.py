@@ -26,10 +26,24 @@ from refacebench.statistics.trials import trials, within
 from refacebench.vocabulary import OK, OTHER_SESSION, SAME_SCAN
 
 #: Columns of the list that is written beside the page.
-COLUMNS = """
-    variant scan participant session image doubt kind draw why outcome stage reason
-    quality face_left worst_volume worst_change_pct
-""".split()
+COLUMNS = [
+    "variant",
+    "scan",
+    "participant",
+    "session",
+    "image",
+    "doubt",
+    "kind",
+    "draw",
+    "why",
+    "outcome",
+    "stage",
+    "reason",
+    "quality",
+    "face_left",
+    "worst_volume",
+    "worst_change_pct",
+]
 #: What a picture's row has of its files.
 PICTURES = ("slices_path", "outline_path", "faces_path", "viewer_path")
 

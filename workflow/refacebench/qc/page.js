@@ -232,6 +232,7 @@
       if (context && context.getExtension("WEBGL_lose_context")) { context.getExtension("WEBGL_lose_context").loseContext(); }
     }
     $("viewer").hidden = true;
+    delete $("viewer").dataset.ready;
     $("canvases").replaceChildren();
     $("view").setAttribute("aria-pressed", false);
   }
@@ -265,6 +266,7 @@
       mine.viewers = viewers;
       $("viewertext").textContent = (viewers.length === 2 ? "Left before, right after; both move together. " : "") + "Drag to move the cross, turn the head in the lower right. A small copy of the image; no measurement.";
       $("viewer").dataset.ready = "yes";
+      $("viewer").scrollIntoView({ block: "nearest" });
     } catch (error) {
       $("viewertext").textContent = "The viewer cannot be shown: " + error.message + ".";
     }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from refacebench import faces, files, pseudonyms
 from refacebench.plot.html import fill
 from refacebench.qc import VERSION
 from refacebench.results import doubt
+from refacebench.results.quality import BARS
 from refacebench.statistics import acceptance
 
 _HERE = Path(__file__).parent
@@ -32,8 +34,8 @@ FILES = ("index.html", "page.js", "scans.js", "niivue.js", "niivue-LICENSE.txt")
 SHARE = 0.05
 #: Numbers of a scan that the page shows, with their words and how they are written.
 FACTS = (
-    ("quality", "verdict of the checks", "{}"),
-    ("face_left", "face surface left", "{:.0%}"),
+    ("quality", "checks:", "{}"),
+    ("face_left", "face surface left", "{:.0f} %"),
     ("worst_change_pct", "largest change of a volume", "{:+.1f} %"),
 )
 
@@ -103,7 +105,7 @@ def _rows(found: pd.DataFrame, originals: pd.DataFrame, folder: Path) -> dict[st
             doubt.CLASSES.index(row["kind"]),
             None if pd.isna(row["draw"]) else int(row["draw"]),
             list(row["why"]),
-            [_written(row[name], how) for name, _, how in FACTS],
+            [_written(row, name, how) for name, _, how in FACTS],
             [_below(row[name], folder) for name in ("slices_path", "faces_path", "viewer_path")],
             [
                 _below(before.get(row["scan"], {}).get(name, ""), folder)
@@ -122,8 +124,13 @@ def _below(path: Any, folder: Path) -> str:
     return Path(os.path.relpath(path, folder)).as_posix()
 
 
-def _written(value: Any, how: str) -> str:
-    return "" if value == "" or pd.isna(value) else how.format(value)
+def _written(row: Mapping[str, Any], name: str, how: str) -> str:
+    value = row[name]
+    if value == "" or pd.isna(value):
+        return ""
+    if name == "quality":
+        return BARS[value][0]
+    return how.format(100 * value if name == "face_left" else value)
 
 
 def _needed(found: pd.DataFrame, level: float) -> dict[str, int]:

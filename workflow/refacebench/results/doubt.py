@@ -198,8 +198,9 @@ def _volume(row: Mapping[str, Any], limit_pct: float) -> _Found:
 def _attack(named_by: Mapping[str, int]) -> _Found:
     if not named_by:
         return ("attack", 0.0, "")
-    who = " and ".join(named_by)
-    text = f"{who} named this person first among {max(named_by.values())} people."
+    who, people = " and ".join(named_by), max(named_by.values())
+    text = f"Attacked by {who}, this person was named first among {people} people"
+    text += f" (a guess does that once in {people})."
     return ("attack", 1 + _FURTHER_ATTACKER * (len(named_by) - 1), text)
 
 
@@ -212,13 +213,17 @@ def _air(row: Mapping[str, Any]) -> _Found:
 def _later(row: Mapping[str, Any]) -> _Found:
     if row["status"] == OK:
         return ("stage", 0.0, "")
-    return ("stage", _STAGE, f"The stage '{row['stage']}' failed on this image: {_reason(row)}")
+    return ("stage", _STAGE, f"On this image {_stage(row)} failed: {_reason(row)}")
 
 
 def _failed(row: Mapping[str, Any]) -> str:
     if row.get("quality") == "crash":
         return "The output is no usable image: it is constant or holds no numbers."
-    return f"There is no image, the stage '{row['stage']}' failed: {_reason(row)}"
+    return f"There is no image, {_stage(row)} failed: {_reason(row)}"
+
+
+def _stage(row: Mapping[str, Any]) -> str:
+    return f"the stage '{row['stage']}'" if row.get("stage") else "a stage"
 
 
 def _excluded(row: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 ``doubt`` is in units of a check's limit: from 1 on a check failed.  The rule stands in
 :mod:`refacebench.results.doubt`; what attackers found is no part of this table, but it is of the
 page for quality control (``snakemake qc``).  ``kind``: fails a check, close, clear or no image.
-``outcome``: how the scan's last ``stage`` ended, with its ``reason``.  ``quality``: the verdict,
+``outcome``: how the scan's last ``stage`` ended.  ``quality``: the verdict,
 see the table ``quality``.  ``face_left`` and the same of each part: share of the original's
 surface that is left.  ``brain_*``: voxels of the brain mask with a difference, removed, replaced,
 and lost below its outer rim.  ``odd_voxels``: written far from the head.  ``worst_volume``: of
@@ -20,12 +20,6 @@ from refacebench.results import doubt
 from refacebench.results.quality import HEADING
 from refacebench.results.result import STATISTICS, Result, View
 from refacebench.statistics.criteria import Criteria
-
-_MEASURES = """
-    quality face_left face_left_nose face_left_eyes face_left_mouth face_left_ears
-    brain_voxels brain_changed brain_removed brain_replaced brain_core_lost odd_voxels
-    worst_volume worst_segmenter worst_change_pct
-""".split()
 
 
 def compute(
@@ -50,8 +44,12 @@ RESULT = Result(
     "quality_scans",
     about=__doc__,
     job=STATISTICS,
-    columns=["variant", "scan", "participant", "session", "doubt", "kind", "why", "outcome",
-             "stage", "reason", *_MEASURES],  # fmt: skip
+    columns="""
+        variant scan participant session doubt kind why outcome stage
+        quality face_left face_left_nose face_left_eyes face_left_mouth face_left_ears
+        brain_voxels brain_changed brain_removed brain_replaced brain_core_lost odd_voxels
+        worst_volume worst_segmenter worst_change_pct
+    """,
     texts="kind why outcome quality worst_segmenter",
     compute=lambda given, _: compute(given.measurements, given.criteria, given.thresholds),
     caption=caption,

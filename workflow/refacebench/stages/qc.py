@@ -143,9 +143,7 @@ def _faces(volume: Volume, matrix_path: str, path: str) -> str:
     return path
 
 
-def _viewer(
-    volume: Volume, window: tuple[float, float], viewer_mm: float, stem: Path
-) -> str:
+def _viewer(volume: Volume, window: tuple[float, float], viewer_mm: float, stem: Path) -> str:
     """Write a small copy for the viewer, as a script: pages from a disk may read no other file."""
     low, high = window
     grey = np.clip((np.nan_to_num(volume.data) - low) / (high - low), 0.0, 1.0)
