@@ -139,7 +139,7 @@ def test_a_sample_says_what_may_be_wrong_with_the_others(tmp_path):
         100, 2, 1, 20, 78,
     ]  # fmt: skip
     # 98 scans without the two. Were k of them bad, 20 drawn ones would hold none of them with the
-    # chance C(98 - k, 20) / C(98, 20): 0.054 for 12, 0.042 for 13.
+    # chance C(98 - k, 20) / C(98, 20): 0.053 for 12, 0.041 for 13.
     fits = [k for k in range(79) if comb(98 - k, 20) / comb(98, 20) > 0.05]
     assert row["most_bad"] == max(fits) == 12
     (line,) = ratings.unseen_lines(found, 0.95)
