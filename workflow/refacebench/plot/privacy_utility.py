@@ -301,6 +301,9 @@ def _taken(parts, own) -> labels.Taken:
 def _small_print(row) -> str:
     """Return the worst attack, the worst volume and, where there are any, the failures."""
     parts = [row["worst_attacker"] + ROUTES.get(row["worst_route"], f" after {row['worst_route']}")]
+    parts[0] += f" {percent(row['worst_rate'])} %"
+    if is_corrected(row):
+        parts[0] += f", corrected {percent(row['identification'])} %"
     if pd.notna(row["worst_volume"]):
         parts.append(region_label(row["worst_volume"]))
     if row["n_failed"] > 0:
@@ -329,7 +332,7 @@ def _legend(figure, shown: pd.DataFrame) -> None:
     if shown.loc[shown["variant"] == "null", "volume_high"].notna().any():
         handles.append(Patch(color=BAND, label="no larger than the null control's (noise alone)"))
     if shown.apply(is_corrected, axis=1).any():
-        label = "rate as observed (mark: corrected for picking)"
+        label = f"rate as observed; the mark: {CORRECTED}"
         handles.append(Line2D([], [], marker="_", linestyle="none", color=FAINT, markersize=11,
                               markeredgewidth=2, label=label))  # fmt: skip
     if shown.apply(is_beaten, axis=1).any():
