@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 #: Set by the Snakefile, for jobs: the absolute path of the prefix.
@@ -123,13 +124,16 @@ def job(snakemake: Any) -> Any:
         What Snakemake gives to a script.
     """
     folder = os.environ.get(VARIABLE, "")
-    if folder:
-        prefix = os.path.relpath(folder) + os.sep
-        # Some parameters are made from the paths.
-        for part in (snakemake.input, snakemake.output, snakemake.log, snakemake.params):
-            _strip(part, prefix)
-        os.chdir(folder)
-    return snakemake
+    if not folder:
+        return snakemake
+    prefix = os.path.relpath(folder) + os.sep
+    # Parameters, some of which are made from the paths, are a copy at each look.
+    parts = {name: getattr(snakemake, name) for name in ("input", "output", "log", "params")}
+    for part in parts.values():
+        _strip(part, prefix)
+    os.chdir(folder)
+    others = {name: getattr(snakemake, name) for name in ("wildcards", "resources", "threads")}
+    return SimpleNamespace(**parts, **others)
 
 
 def _strip(part: Any, prefix: str) -> None:
