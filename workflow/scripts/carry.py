@@ -6,7 +6,7 @@ from refacebench.stages import carry
 
 
 def main(snakemake):
-    """Mask each companion; writes images, masks and the manifest, one row a companion."""
+    """Mask each companion; writes images, masks and the manifest, one row per companion."""
     log.start(snakemake.log[0], snakemake.resources.get("mem_mb"))
     p = snakemake.params
     carry.run_batch(

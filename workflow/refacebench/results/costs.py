@@ -13,7 +13,7 @@ from refacebench.results.result import COSTS, Printed, Result, View
 
 
 def compute(folder: str | Path) -> pd.DataFrame:
-    """Sum up the benchmark files below ``results/benchmarks``, one row a stage and dataset."""
+    """Sum up the benchmark files below ``results/benchmarks``, one row per stage and dataset."""
     rows = []
     for path in sorted(Path(folder).rglob("*.tsv")):
         stage, dataset = path.relative_to(folder).parts[:2]

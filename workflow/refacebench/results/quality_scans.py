@@ -1,4 +1,4 @@
-"""Which scan?  One row a scan and variant, the most doubtful first, with the reason in words.
+"""Which scan?  One row per scan and variant, the most doubtful first, with the reason in words.
 
 ``doubt`` is in units of a check's limit: from 1 on a check failed.  The rule stands in
 :mod:`refacebench.results.doubt`; what attackers found is no part of this table, but it is of the

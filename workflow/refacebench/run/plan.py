@@ -36,7 +36,7 @@ def scans(config: Mapping[str, Any], dataset: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a scan, the manifest's columns that are known before any image
+        One row per scan, the manifest's columns that are known before any image
         is opened, and ``batch``.  A batch holds scans of one split and role.
 
     Raises
@@ -108,7 +108,7 @@ def taken(
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a scan: ``participant``, ``status``, ``reason``.
+        One row per scan: ``participant``, ``status``, ``reason``.
     participants : sequence of str, optional
         Only these, with or without ``sub-``.
     limit : int, optional
@@ -167,7 +167,7 @@ def rescans(
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a scan: ``participant``, ``session``, ``status`` and, where known, ``days``.
+        One row per scan: ``participant``, ``session``, ``status`` and, where known, ``days``.
     labels : sequence of str
         Sessions that are rescans, with or without ``ses-``.
     max_days : float, optional

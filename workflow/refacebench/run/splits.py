@@ -21,7 +21,7 @@ def assign(people: pd.DataFrame, weights: dict[str, float], seed: int) -> pd.Ser
     Parameters
     ----------
     people : pandas.DataFrame
-        One row a participant: ``participant``, ``site``, ``age`` (years).
+        One row per participant: ``participant``, ``site``, ``age`` (years).
     weights : dict
         Weight of ``train``, ``validation`` and ``test``; only ratios count.
     seed : int

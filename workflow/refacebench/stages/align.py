@@ -69,7 +69,7 @@ LEAST_OVERLAP = 2000
 
 
 def rows_of(scans: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a companion from a manifest with one row a T1w scan.
+    """Return one row per companion from a manifest with one row per T1w scan.
 
     ``scan`` becomes the companion's name and ``path`` its file; ``t1w`` keeps
     the scan's id and ``t1w_path`` its file.  A companion that is not there is

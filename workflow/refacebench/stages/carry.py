@@ -250,7 +250,7 @@ def apply(row: Mapping[str, Any], out_folder: str | Path, margin_mm: float) -> d
 
 
 def join(defaced: pd.DataFrame, aligned: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a companion: its alignment, and its T1w scan's mask of one defacer.
+    """Return one row per companion: its alignment, and its T1w scan's mask of one defacer.
 
     Parameters
     ----------
