@@ -215,15 +215,25 @@ def test_a_person_looks_rates_comes_back_and_saves_and_the_command_reads_it(
 
     chromium.key("s")
     saved = tmp_path / "downloads" / "ratings_demo_anna.json"
-    chromium.until("true")
     wait(saved)
-    outside = [
-        event["params"]["request"]["url"]
-        for event in chromium.events
-        if event["method"] == "Network.requestWillBeSent"
-        and not event["params"]["request"]["url"].startswith(("file:", "data:", "blob:", "about:"))
-    ]
-    assert outside == []
+    assert outside(chromium) == []
+
+    # As a table it says the same.
+    chromium.run("document.getElementById('tsv').click()")
+    wait(saved.with_suffix(".tsv"))
+    both = [ratings.read([path]).ratings.drop(columns="file")
+            for path in (saved, saved.with_suffix(".tsv"))]  # fmt: skip
+    pd.testing.assert_frame_equal(*both)
+
+    # Another browser that knows nothing takes up the saved file.
+    chromium.run("localStorage.clear()")
+    chromium.open("about:blank#away")
+    chromium.open(page_address)
+    root = chromium.call("DOM.getDocument")["root"]["nodeId"]
+    field = chromium.call("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
+    chromium.call("DOM.setFileInputFiles", files=[str(saved)], nodeId=field)
+    chromium.until(f"{COMPLAINT} === '6 ratings loaded.'")
+    assert chromium.run("document.getElementById('progress').textContent").startswith("6 of 22")
 
     out = tmp_path / "tables"
     asked = ["ratings", str(saved), "--scans", str(made.scans), "--out", str(out)]
@@ -241,6 +251,39 @@ def test_a_person_looks_rates_comes_back_and_saves_and_the_command_reads_it(
     }
     unseen = pd.read_csv(out / "unseen.tsv", sep="\t").set_index(["variant", "kind"])
     assert unseen.loc[("pydeface", "all"), "most_bad"] == 2, "two of four, nothing can be ruled out"
+
+
+@needs_browser
+def test_the_viewer_opens_from_the_disk_and_asks_nobody(chromium, made):
+    chromium.open((made.folder / "index.html").as_uri())
+    change(chromium, "kind", "images")
+    loaded = "Boolean(window.niivue)"
+    assert not chromium.run(loaded), "nothing large is loaded before it is wanted"
+    chromium.key("v")
+    told = "document.getElementById('viewertext').textContent"
+    chromium.until(
+        "document.getElementById('viewer').dataset.ready === 'yes'"
+        f" || {told}.startsWith('The viewer cannot')",
+        timeout=60,
+    )
+    if "WebGL 2" in chromium.run(told):
+        pytest.skip("this browser draws no WebGL 2")
+    assert "Left before, right after" in chromium.run(told)
+    assert chromium.run("document.querySelectorAll('#canvases canvas').length") == 2
+    assert outside(chromium) == []
+    chromium.key("v")
+    assert chromium.run("document.querySelectorAll('#canvases canvas').length") == 0
+
+
+def outside(chromium):
+    """The addresses that were asked for beyond the page's folder."""
+    asked = [
+        event["params"]["request"]["url"]
+        for event in chromium.events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+    assert asked
+    return [url for url in asked if not url.startswith(("file:", "data:", "blob:", "about:"))]
 
 
 def wait(path):
