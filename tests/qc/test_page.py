@@ -156,6 +156,10 @@ PRESSED = (
 )
 
 
+def text_of(chromium, name):
+    return chromium.run(f"document.getElementById('{name}').textContent")
+
+
 @needs_browser
 def test_a_person_looks_rates_comes_back_and_saves_and_the_command_reads_it(
     chromium, made, tmp_path, capsys
@@ -164,11 +168,9 @@ def test_a_person_looks_rates_comes_back_and_saves_and_the_command_reads_it(
     table = pd.read_csv(made.scans, sep="\t", keep_default_na=False)
     mine = table[table["variant"] == "quickshear"].reset_index(drop=True)
     chromium.open(page_address)
-    assert "private" in chromium.run("document.getElementById('warning').textContent")
+    assert "private" in text_of(chromium, "warning")
     chromium.key("1")
-    assert "First give your name" in chromium.run(
-        "document.getElementById('complaint').textContent"
-    )
+    assert "First give your name" in text_of(chromium, "complaint")
     change(chromium, "rater", "anna")
     chromium.key("Enter")  # leaves the field, so that keys rate again
     change(chromium, "variant", "quickshear")
@@ -182,10 +184,10 @@ def test_a_person_looks_rates_comes_back_and_saves_and_the_command_reads_it(
     assert chromium.run(shown) == [True, True]
     chromium.until("document.getElementById('before').naturalWidth === 30")
     assert "original/pictures" in chromium.run("document.getElementById('before').src")
-    assert chromium.run("document.getElementById('which').textContent") == "before"
+    assert text_of(chromium, "which") == "before"
     chromium.key(" ")
     assert chromium.run(shown) == [False, True]
-    assert mine.why[0].startswith(chromium.run("document.getElementById('why').textContent")[:20])
+    assert mine.why[0].startswith(text_of(chromium, "why")[:20])
 
     # Face left, with the ears; then on, ok (goes on by itself), brain cut, taken back, redo.
     for key in ("2", "e", "Enter", "1", "3", "Backspace", "4"):
@@ -193,13 +195,13 @@ def test_a_person_looks_rates_comes_back_and_saves_and_the_command_reads_it(
     assert chromium.run(TITLE) == f"{mine.scan[2]}, quickshear"
     assert chromium.run(PRESSED) == ["Redo 4"]
     change(chromium, "comment", "moved a lot")
-    assert chromium.run("document.getElementById('progress').textContent").startswith("3 of 22")
+    assert text_of(chromium, "progress").startswith("3 of 22")
 
     # The window is closed and opened again: nothing is lost.
     chromium.open("about:blank#away")
     chromium.open(page_address)
     change(chromium, "rater", "anna")
-    assert chromium.run("document.getElementById('progress').textContent").startswith("3 of 22")
+    assert text_of(chromium, "progress").startswith("3 of 22")
 
     # A random sample of another method, in the order of the draw.
     change(chromium, "variant", "pydeface")
@@ -211,7 +213,7 @@ def test_a_person_looks_rates_comes_back_and_saves_and_the_command_reads_it(
         chromium.key("1")
     chromium.key("ArrowRight")  # who jumps ahead has not taken what was drawn
     chromium.key("1")
-    assert "2 of the random sample" in chromium.run("document.getElementById('found').textContent")
+    assert "2 of the random sample" in text_of(chromium, "found")
 
     chromium.key("s")
     saved = tmp_path / "downloads" / "ratings_demo_anna.json"
@@ -232,8 +234,8 @@ def test_a_person_looks_rates_comes_back_and_saves_and_the_command_reads_it(
     root = chromium.call("DOM.getDocument")["root"]["nodeId"]
     field = chromium.call("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
     chromium.call("DOM.setFileInputFiles", files=[str(saved)], nodeId=field)
-    chromium.until(f"{COMPLAINT} === '6 ratings loaded.'")
-    assert chromium.run("document.getElementById('progress').textContent").startswith("6 of 22")
+    chromium.until("document.getElementById('complaint').textContent === '6 ratings loaded.'")
+    assert text_of(chromium, "progress").startswith("6 of 22")
 
     out = tmp_path / "tables"
     asked = ["ratings", str(saved), "--scans", str(made.scans), "--out", str(out)]
