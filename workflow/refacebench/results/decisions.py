@@ -162,11 +162,15 @@ def printed(
     methods : mapping, optional
         By the name of a defacer or refacer: ``engine`` and ``licence``.
     """
+    return COLUMNS, [_row(view, name, rule, methods or {}, alpha) for name in judged(view)]
+
+
+def judged(view: View) -> list[str]:
+    """Return the methods that get a verdict, in the order of the table; none without checks."""
     quality = view.rows("quality")
     if quality.empty:
-        return COLUMNS, []
-    names = [v for v in view.look.sort(quality["variant"]) if not is_landmark(v)]
-    return COLUMNS, [_row(view, name, rule, methods or {}, alpha) for name in names]
+        return []
+    return [v for v in view.look.sort(quality["variant"]) if not is_landmark(v)]
 
 
 def _row(
