@@ -75,6 +75,8 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.stack.pop() == tag
+        if tag not in ("a", "b", "span", "strong", "code"):
+            self.text.append(" ")
         if tag == "pre":
             self.data = ""
 

@@ -42,9 +42,7 @@ try:
     validate(config, SCHEMA)  # fills in the defaults
     configuration.check(config)
     # As it was asked for, with all defaults, for the run card.
-    ASKED = provenance.shown(
-        config, provenance.words_of(config, configuration.read_yaml(SCHEMA))
-    )
+    ASKED = provenance.shown(config, provenance.words_of(config, configuration.read_yaml(SCHEMA)))
     config["refacers"] = configuration.refacers(config)
     config.update(configuration.with_controls(config))
     # Taken out: no job depends on them, and a change makes no job run again.

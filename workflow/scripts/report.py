@@ -5,7 +5,7 @@ from pathlib import Path
 
 import refacebench
 from refacebench import files, pseudonyms
-from refacebench.report import given, methods_text, page, provenance, split, summary
+from refacebench.report import closing, given, methods_text, page, provenance, split
 from refacebench.run import leftovers, log
 
 
@@ -29,7 +29,7 @@ def main(snakemake):
     files.write_text(named.text(provenance.written(card)), out.card)
     files.write_text(named.text(text), out.methods)
     files.write_text(bibtex, out.references)
-    files.write_text(named.text(summary.closing(datasets, out.page)), out.summary)
+    files.write_text(named.text(closing.closing(datasets, out.page)), out.summary)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def cite(source: str) -> Entry | None:
         if source == entry.key or source in entry.sources:
             return entry
     key = f"cited-{hashlib.sha256(source.encode()).hexdigest()[:4]}"
-    fields = [f"  title = {{{escape(source)}}}"]
+    fields = [f"  title = {{{escape(source) or 'Untitled'}}}"]
     if found := re.fullmatch(r"(?:https?://(?:dx\.)?doi\.org/|doi:)(10\.\d+/\S+)", source):
         fields.append(f"  doi = {{{_bare(found[1])}}}")
     elif re.fullmatch(r"https?://\S+", source):

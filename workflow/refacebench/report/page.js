@@ -81,7 +81,6 @@ function opened(button, open) {
 
 for (const button of document.querySelectorAll("button.open")) {
   opened(button, false);
-  button.hidden = false;
   button.addEventListener("click", () => opened(button, !isOpen(button)));
 }
 

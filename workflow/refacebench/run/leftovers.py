@@ -33,6 +33,8 @@ LAYOUT = {
 }
 #: Stages of which a run keeps the measured costs of jobs in a file a dataset.
 _WHOLE = ("base", "statistics", "privacy", "flow", "figures", "slices", "surfaces")
+#: What stages keep beside the folders that are named after something.
+_OWN = ("shared", "views")
 #: Files of ``tables/`` that stand beside the folders of the data sets.
 _BESIDE = ("costs",)
 
@@ -118,7 +120,9 @@ def _strange(
 ) -> Iterator[Path]:
     """Yield what in a folder has none of the names, then what in its folders has none."""
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or "." not in path.name and path.is_file():
+        if path.name.startswith(".") or path.name in _OWN:
+            continue
+        if "." not in path.name and path.is_file():
             continue  # unfinished files; the README of a folder with faces
         if kinds[0] == "dataset" and path.stem in _BESIDE:
             continue
