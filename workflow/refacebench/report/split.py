@@ -94,6 +94,9 @@ def _seen_below(dataset: dict[str, Any]) -> dict[str, Any]:
     def table(found):
         return replace(found, link=f"../{found.link}") if found and found.link else found
 
+    def picture(found):
+        return replace(found, vector=f"../{found.vector}") if found.vector else found
+
     flow = {k: table(v) if k in ("counts", "left_out") else v for k, v in dataset["flow"].items()}
     return {
         **dataset,
@@ -101,7 +104,10 @@ def _seen_below(dataset: dict[str, Any]) -> dict[str, Any]:
         "flow": {**flow, "links": [link(found) for found in dataset["flow"]["links"]]},
         "sections": [
             replace(
-                s, tables=[table(t) for t in s.tables], links=[link(found) for found in s.links]
+                s,
+                pictures=[picture(found) for found in s.pictures],
+                tables=[table(t) for t in s.tables],
+                links=[link(found) for found in s.links],
             )
             for s in dataset["sections"]
         ],
