@@ -4,6 +4,7 @@
 import os
 import sys
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -16,6 +17,7 @@ from refacebench.image import nifti
 from refacebench.kit import VERSION as KIT_VERSION
 from refacebench.kit import questions
 from refacebench.qc import VERSION as QC_VERSION
+from refacebench.report import provenance
 from refacebench.report.methods import defaults, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
 from refacebench.results import catalogue, doubt
@@ -27,8 +29,9 @@ from refacebench.run import (
     failures,
     forgetting,
     graph,
+    leftovers,
     methods,
-    place,
+    prefixed,
 )
 from refacebench.stages import align, carry, grow, inventory, measure, prepare
 from refacebench.stages import qc as qc_stage
@@ -51,8 +54,10 @@ try:
     configuration.check_keys(workflow.configfiles)
     configuration.validate(config, configuration.read_yaml(SCHEMA))
     validate(config, SCHEMA)  # fills in the defaults
-    config.update(place.located(config, workflow.configfiles, absolute=bool(HOME)))
+    config.update(prefixed.located(config, workflow.configfiles, absolute=bool(HOME)))
     configuration.check(config)
+    # As it was asked for, with all defaults, for the run card.
+    ASKED = provenance.shown(config, provenance.words_of(config, configuration.read_yaml(SCHEMA)))
     config["refacers"] = configuration.refacers(config)
     config.update(configuration.with_controls(config))
     # Taken out: no job depends on them, and a change makes no job run again.
@@ -60,11 +65,11 @@ try:
     SCAN_TIMEOUT_S = config.pop("scan_timeout_s")
     KEEP_FACES = config.pop("keep_faces")
     NAMED = config.pop("pseudonyms")
-    with place.inside(HOME):
+    with prefixed.inside(HOME):
         pseudonyms.switch(NAMED)
         RUN = graph.Run.load(config, workflow.is_main_process, RETRY)
     if HOME:
-        RUN = place.Inside(RUN, HOME)
+        RUN = prefixed.Inside(RUN, HOME)
 except (configuration.ConfigError, pseudonyms.KeyGone) as error:
     raise WorkflowError(str(error))
 
@@ -156,3 +161,11 @@ FIGURES, ATTACK_FIGURES = catalogue.figure_names(RUN.segmenters), catalogue.atta
 FIGURE_FILES = RUN.figure_files([*FIGURES, "slices"], [*ATTACK_FIGURES, "privacy_map"])
 # Recognisability is measured only where attackers are configured.
 ATTACK_TABLES = RUN.attack_tables(catalogue.tables(ATTACKS))
+# What this config's outputs are named after, in a form that Snakemake can compare.
+NAMES = asdict(
+    leftovers.Names.of(
+        RUN,
+        [result.name for result in catalogue.everything()],
+        [Path(path).stem for path in FIGURE_FILES],
+    )
+)

@@ -1,7 +1,7 @@
 """Find how the companions of each T1w scan of one batch lie to it."""
 
 from refacebench import manifest
-from refacebench.run import log, place
+from refacebench.run import log, prefixed
 from refacebench.stages import align
 
 
@@ -14,4 +14,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(place.job(snakemake))
+    main(prefixed.job(snakemake))

@@ -2,7 +2,7 @@
 
 from refacebench import brainage
 from refacebench.results import inputs
-from refacebench.run import configuration, log, methods, place
+from refacebench.run import configuration, log, methods, prefixed
 
 
 def main(snakemake):
@@ -18,4 +18,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(place.job(snakemake))
+    main(prefixed.job(snakemake))

@@ -1,7 +1,7 @@
 """Carry one defacer's masks over to the companions of the scans of one batch."""
 
 from refacebench import manifest
-from refacebench.run import log, place
+from refacebench.run import log, prefixed
 from refacebench.stages import carry
 
 
@@ -22,4 +22,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(place.job(snakemake))
+    main(prefixed.job(snakemake))

@@ -1,6 +1,6 @@
 """Grow the scans of one batch of a synthetic cohort; writes below results/cohort."""
 
-from refacebench.run import log, methods, place, plan
+from refacebench.run import log, methods, plan, prefixed
 from refacebench.stages import grow
 
 
@@ -22,4 +22,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(place.job(snakemake))
+    main(prefixed.job(snakemake))

@@ -1,7 +1,7 @@
 """The page for quality control, and the list of its scans; all of it stays below results/qc."""
 
 from refacebench.qc import making
-from refacebench.run import log, place
+from refacebench.run import log, prefixed
 
 
 def main(snakemake):
@@ -20,4 +20,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(place.job(snakemake))
+    main(prefixed.job(snakemake))
