@@ -103,6 +103,15 @@ def test_with_pseudonyms_no_id_is_on_the_page(tmp_path, monkeypatch):
     assert table["scan"].str.startswith("p-").all()
 
 
+def test_pictures_that_no_scan_of_the_page_has_are_deleted(tmp_path):
+    pictures = tmp_path / "results/qc/demo/quickshear/pictures"
+    pictures.mkdir(parents=True)
+    (pictures / "sub-gone_slices.jpg").write_text("x")
+    Made(tmp_path)
+    assert not (pictures / "sub-gone_slices.jpg").exists()
+    assert len(list(pictures.glob("*_slices.jpg"))) == 6
+
+
 # what attackers found -----------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from refacebench.image import nifti
 from refacebench.kit import VERSION as KIT_VERSION
 from refacebench.kit import questions
 from refacebench.qc import VERSION as QC_VERSION
+from refacebench.qc.page import FILES as QC_FILES
 from refacebench.report.methods import defaults, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
 from refacebench.results import catalogue, doubt
@@ -94,12 +95,13 @@ def kit_pages(wildcards):
         raise WorkflowError(str(error))
 
 
-def qc_pages(wildcards):
-    """The pages for quality control; an error where no picture of a face may be kept."""
+def faces_kept(paths):
+    """The same paths, for what keeps pictures of faces; an error where none may be kept."""
     try:
-        return RUN.qc_pages(KEEP_FACES)
+        forgetting.check_kept(KEEP_FACES)
     except configuration.ConfigError as error:
         raise WorkflowError(str(error))
+    return paths
 
 
 def of_config(*keys):

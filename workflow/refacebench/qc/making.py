@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from refacebench import manifest
 from refacebench.qc import listing, page
 from refacebench.results import inputs
@@ -64,3 +66,14 @@ def make(
         level=criteria.level,
     )
     listing.write(found, scans)
+    _tidy(folder, pictures)
+
+
+def _tidy(folder: Path, pictures: pd.DataFrame) -> None:
+    """Delete pictures that no scan of the page has: of scans that are gone, or by other names."""
+    columns = [name for name in listing.PICTURES if name in pictures]
+    for variant, mine in pictures.groupby("variant"):
+        kept = {Path(path).name for name in columns for path in mine[name].fillna("") if path}
+        for path in (folder / variant / "pictures").glob("*"):
+            if path.name not in kept:
+                path.unlink()

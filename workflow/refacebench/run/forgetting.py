@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from refacebench import faces, files
+from refacebench.run.configuration import ConfigError
 from refacebench.run.graph import Run
 
 
@@ -38,6 +39,22 @@ def delete_faces(run: Run, results: str | Path = "results") -> int:
             if (results / "figures" / dataset / f"samples-{variant}.png").is_file():
                 gone += _delete(results.glob(f"train/{dataset}/{variant}/{faces.SAMPLES}/*.npy"))
     return gone
+
+
+def check_kept(keep_faces: bool) -> None:
+    """Refuse to make the page for quality control where no picture of a face may outlive a run.
+
+    Raises
+    ------
+    ConfigError
+        If that is the config's wish.
+    """
+    if not keep_faces:
+        raise ConfigError(
+            "qc: the page holds pictures of faces, and this config says `keep_faces: false`. "
+            "Add `--config keep_faces=true` for as long as you check scans; a later run without "
+            "it deletes the page"
+        )
 
 
 def _delete(paths: Iterable[Path]) -> int:

@@ -246,20 +246,8 @@ class Run(Scope):
             for path in self.manifests("qc", dataset, variant, "test", MEASURED)
         ]
 
-    def qc_pages(self, keep_faces: bool) -> list[str]:
-        """Return the pages for quality control.
-
-        Raises
-        ------
-        ConfigError
-            If no picture of a face may outlive a run.
-        """
-        if not keep_faces:
-            raise configuration.ConfigError(
-                "qc: the page holds pictures of faces, and this config says `keep_faces: false`. "
-                "Add `--config keep_faces=true` for as long as you check scans; a later run "
-                "without it deletes the page"
-            )
+    def qc_pages(self) -> list[str]:
+        """Return the pages for quality control."""
         return [f"results/qc/{name}/index.html" for name in self.datasets]
 
     # what the main job makes --------------------------------------------------------------
