@@ -254,7 +254,7 @@ def test_a_person_looks_rates_comes_back_and_saves_and_the_command_reads_it(
     assert "6 ratings of 6 images by anna" in told.out
     assert f"quickshear: re-deface 1 scan, with ears: {mine.scan[0]}" in told.out
     assert f"quickshear: redo 1 scan: {mine.scan[2]}" in told.out
-    assert "pydeface: 5 images; 1 looked at from the list (0 not ok), 2 drawn at random" in told.out
+    assert "pydeface: 5 images, 1 looked at from the list (0 not ok), 2 drawn at random" in told.out
     work = pd.read_csv(out / "worklist.tsv", sep="\t", keep_default_na=False)
     assert dict(zip(work["scan"], work["comments"], strict=True)) == {
         mine.scan[0]: "",
