@@ -24,14 +24,21 @@ def document(made):
 def test_every_scan_of_every_variant_is_on_the_page_the_most_doubtful_first(made):
     found = document(made)
     table = pd.read_csv(made.scans, sep="\t", keep_default_na=False)
-    assert len(found["rows"]) == len(table) == 6 * 4
+    assert len(found["rows"]) == len(table) == 6 * 4 + 4
     assert "null" not in found["variants"], "a control is nothing to give away"
     assert [row[1] for row in found["rows"]] == table["scan"].tolist()
     doubts = [row[3] for row in found["rows"]]
     assert doubts == sorted(doubts, reverse=True)
     assert all(row[6] for row in found["rows"]), "each says why"
     failed = [row for row in found["rows"] if found["kinds"][row[4]] == "no image"]
-    assert len(failed) == 2
+    assert len(failed) == 2 + 4
+    assert [row[1] for row in found["rows"][-4:]] == 4 * ["sub-098"], (
+        "never opened, and no row less"
+    )
+    assert found["rows"][-1][6] == [
+        "There is no image, the scan was left out: the name is no BIDS name."
+    ]
+    assert "sub-099" not in table["scan"].tolist(), "nobody wanted it"
     assert all(row[8] == ["", "", ""] and row[5] is None for row in failed)
 
 

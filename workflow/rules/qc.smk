@@ -63,6 +63,8 @@ rule qc_page:
         config=of_config("statistics", "thresholds", "seed"),
         faces=lambda w: RUN.faces(w.dataset),
         floors=RUN.floors(),
+        unused=lambda w: RUN.unused_lists(w.dataset),
+        digests=lambda w: RUN.unused_digests(w.dataset),
         version=f"{QC_VERSION}/{doubt.VERSION}",
         note=lambda w: RUN.synthetic_note(w.dataset),
     script:

@@ -26,6 +26,8 @@ from refacebench.vocabulary import FOLLOWUP, MEASURED, RESCAN, SPLITS
 
 #: The list of the scans that the index has left out: no job opens them.
 LEFT_OUT = "excluded-000"
+#: Begins the reason of a scan that could be used and that the user does not want this time.
+NOT_TAKEN = "not taken"
 #: The names of the others, as a regular expression: split, role and number.
 BATCH = rf"({'|'.join(SPLITS)})-({MEASURED}|{RESCAN}|{FOLLOWUP})-\d+"
 
@@ -127,13 +129,15 @@ def taken(
     table = table.copy()
     if wanted:
         others = usable & ~table["participant"].isin(wanted)
-        _leave(table, others, "not taken: the config's `only_participants` does not name this one")
+        _leave(
+            table, others, f"{NOT_TAKEN}: the config's `only_participants` does not name this one"
+        )
         usable &= ~others
     if limit is not None:
         first = sorted(table.loc[usable, "participant"].unique())[:limit]
         beyond = usable & ~table["participant"].isin(first)
         _leave(
-            table, beyond, f"not taken: the config's `limit` takes the first {limit} participants"
+            table, beyond, f"{NOT_TAKEN}: the config's `limit` takes the first {limit} participants"
         )
     return table
 
