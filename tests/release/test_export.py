@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import refacebench
 from refacebench import __main__ as program
 from refacebench import manifest
 from refacebench.image import nifti
@@ -149,6 +151,22 @@ def test_nothing_that_was_planted_leaves(made, capsys):
     }
     assert not found
     assert "/home/jane" not in said.out + said.err
+
+
+def test_nothing_of_the_page_for_quality_control_leaves(made):
+    code, out = made.export()
+    assert code == 0
+    before = list(texts(out))
+    shutil.rmtree(out)
+    pictures = made.results / "qc" / "mine" / "masked" / "pictures"
+    pictures.mkdir(parents=True)
+    for name in ("sub-01_ses-20190311_face.jpg", "sub-01_ses-20190311_viewer.js"):
+        (pictures / name).write_text("QC-PICTURE")
+    (made.results / "qc" / "mine" / "index.html").write_text("QC-PICTURE")
+    code, out = made.export()
+    assert code == 0
+    assert list(texts(out)) == before
+    assert not any("QC-PICTURE" in text or "qc/" in text for text in before)
 
 
 def test_sidecars_keep_the_rest_and_say_how_the_face_was_taken(made):
@@ -359,3 +377,16 @@ def test_scans_that_were_never_defaced_are_counted(made, capsys):
     assert "and 2 more: this run did not deface it (rescan, split test)" in said
     assert "  sub-8: no T1w image" in said
     assert "8 further images" in (folder / "README").read_text()
+
+
+def test_what_wrote_a_data_set_is_named_once(made):
+    """A grown cohort says that this software made it; a scanner's converter is kept."""
+    description = made.bids / "dataset_description.json"
+    told = json.loads(description.read_text())
+    ours = {"Name": "refacebench", "Version": refacebench.__version__}
+    told["GeneratedBy"] = [ours, {"Name": "dcm2bids", "Version": "3"}]
+    description.write_text(json.dumps(told))
+    _, out = made.export()
+    found = json.loads((out / "dataset_description.json").read_text())["GeneratedBy"]
+    assert [entry["Name"] for entry in found] == ["dcm2bids", "refacebench"]
+    assert found[1]["Description"] == "faces: masked"

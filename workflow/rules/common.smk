@@ -14,13 +14,15 @@ from refacebench.head import rendering
 from refacebench.image import nifti
 from refacebench.kit import VERSION as KIT_VERSION
 from refacebench.kit import questions
+from refacebench.qc import VERSION as QC_VERSION
 from refacebench.report import provenance
 from refacebench.report.methods import defaults, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
-from refacebench.results import catalogue
+from refacebench.results import catalogue, doubt
 from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
 from refacebench.run import configuration, ending, failures, forgetting, graph, leftovers, methods
 from refacebench.stages import align, carry, grow, inventory, measure, prepare
+from refacebench.stages import qc as qc_stage
 from refacebench.statistics.criteria import Criteria
 
 # Large arrays come and go all the time. As set here the C library (glibc; others do not look)
@@ -92,6 +94,14 @@ def kit_pages(wildcards):
     """The kits of all datasets whose faces may be shown; an error where there is none."""
     try:
         return RUN.kit_pages()
+    except configuration.ConfigError as error:
+        raise WorkflowError(str(error))
+
+
+def qc_pages(wildcards):
+    """The pages for quality control; an error where no picture of a face may be kept."""
+    try:
+        return RUN.qc_pages(KEEP_FACES)
     except configuration.ConfigError as error:
         raise WorkflowError(str(error))
 
