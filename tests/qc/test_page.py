@@ -156,6 +156,10 @@ PRESSED = (
 )
 
 
+def text_of(chromium, name):
+    return chromium.run(f"document.getElementById('{name}').textContent")
+
+
 @needs_browser
 def test_a_person_looks_rates_comes_back_and_saves_and_the_command_reads_it(
     chromium, made, tmp_path, capsys
@@ -164,11 +168,9 @@ def test_a_person_looks_rates_comes_back_and_saves_and_the_command_reads_it(
     table = pd.read_csv(made.scans, sep="\t", keep_default_na=False)
     mine = table[table["variant"] == "quickshear"].reset_index(drop=True)
     chromium.open(page_address)
-    assert "private" in chromium.run("document.getElementById('warning').textContent")
+    assert "private" in text_of(chromium, "warning")
     chromium.key("1")
-    assert "First give your name" in chromium.run(
-        "document.getElementById('complaint').textContent"
-    )
+    assert "First give your name" in text_of(chromium, "complaint")
     change(chromium, "rater", "anna")
     chromium.key("Enter")  # leaves the field, so that keys rate again
     change(chromium, "variant", "quickshear")
@@ -182,10 +184,10 @@ def test_a_person_looks_rates_comes_back_and_saves_and_the_command_reads_it(
     assert chromium.run(shown) == [True, True]
     chromium.until("document.getElementById('before').naturalWidth === 30")
     assert "original/pictures" in chromium.run("document.getElementById('before').src")
-    assert chromium.run("document.getElementById('which').textContent") == "before"
+    assert text_of(chromium, "which") == "before"
     chromium.key(" ")
     assert chromium.run(shown) == [False, True]
-    assert mine.why[0].startswith(chromium.run("document.getElementById('why').textContent")[:20])
+    assert mine.why[0].startswith(text_of(chromium, "why")[:20])
 
     # Face left, with the ears; then on, ok (goes on by itself), brain cut, taken back, redo.
     for key in ("2", "e", "Enter", "1", "3", "Backspace", "4"):
@@ -193,13 +195,13 @@ def test_a_person_looks_rates_comes_back_and_saves_and_the_command_reads_it(
     assert chromium.run(TITLE) == f"{mine.scan[2]}, quickshear"
     assert chromium.run(PRESSED) == ["Redo 4"]
     change(chromium, "comment", "moved a lot")
-    assert chromium.run("document.getElementById('progress').textContent").startswith("3 of 22")
+    assert text_of(chromium, "progress").startswith("3 of 22")
 
     # The window is closed and opened again: nothing is lost.
     chromium.open("about:blank#away")
     chromium.open(page_address)
     change(chromium, "rater", "anna")
-    assert chromium.run("document.getElementById('progress').textContent").startswith("3 of 22")
+    assert text_of(chromium, "progress").startswith("3 of 22")
 
     # A random sample of another method, in the order of the draw.
     change(chromium, "variant", "pydeface")
@@ -211,19 +213,29 @@ def test_a_person_looks_rates_comes_back_and_saves_and_the_command_reads_it(
         chromium.key("1")
     chromium.key("ArrowRight")  # who jumps ahead has not taken what was drawn
     chromium.key("1")
-    assert "2 of the random sample" in chromium.run("document.getElementById('found').textContent")
+    assert "2 of the random sample" in text_of(chromium, "found")
 
     chromium.key("s")
     saved = tmp_path / "downloads" / "ratings_demo_anna.json"
-    chromium.until("true")
     wait(saved)
-    outside = [
-        event["params"]["request"]["url"]
-        for event in chromium.events
-        if event["method"] == "Network.requestWillBeSent"
-        and not event["params"]["request"]["url"].startswith(("file:", "data:", "blob:", "about:"))
-    ]
-    assert outside == []
+    assert outside(chromium) == []
+
+    # As a table it says the same.
+    chromium.run("document.getElementById('tsv').click()")
+    wait(saved.with_suffix(".tsv"))
+    both = [ratings.read([path]).ratings.drop(columns="file")
+            for path in (saved, saved.with_suffix(".tsv"))]  # fmt: skip
+    pd.testing.assert_frame_equal(*both)
+
+    # Another browser that knows nothing takes up the saved file.
+    chromium.run("localStorage.clear()")
+    chromium.open("about:blank#away")
+    chromium.open(page_address)
+    root = chromium.call("DOM.getDocument")["root"]["nodeId"]
+    field = chromium.call("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
+    chromium.call("DOM.setFileInputFiles", files=[str(saved)], nodeId=field)
+    chromium.until("document.getElementById('complaint').textContent === '6 ratings loaded.'")
+    assert text_of(chromium, "progress").startswith("6 of 22")
 
     out = tmp_path / "tables"
     asked = ["ratings", str(saved), "--scans", str(made.scans), "--out", str(out)]
@@ -241,6 +253,39 @@ def test_a_person_looks_rates_comes_back_and_saves_and_the_command_reads_it(
     }
     unseen = pd.read_csv(out / "unseen.tsv", sep="\t").set_index(["variant", "kind"])
     assert unseen.loc[("pydeface", "all"), "most_bad"] == 2, "two of four, nothing can be ruled out"
+
+
+@needs_browser
+def test_the_viewer_opens_from_the_disk_and_asks_nobody(chromium, made):
+    chromium.open((made.folder / "index.html").as_uri())
+    change(chromium, "kind", "images")
+    loaded = "Boolean(window.niivue)"
+    assert not chromium.run(loaded), "nothing large is loaded before it is wanted"
+    chromium.key("v")
+    told = "document.getElementById('viewertext').textContent"
+    chromium.until(
+        "document.getElementById('viewer').dataset.ready === 'yes'"
+        f" || {told}.startsWith('The viewer cannot')",
+        timeout=60,
+    )
+    if "WebGL 2" in chromium.run(told):
+        pytest.skip("this browser draws no WebGL 2")
+    assert "Left before, right after" in chromium.run(told)
+    assert chromium.run("document.querySelectorAll('#canvases canvas').length") == 2
+    assert outside(chromium) == []
+    chromium.key("v")
+    assert chromium.run("document.querySelectorAll('#canvases canvas').length") == 0
+
+
+def outside(chromium):
+    """The addresses that were asked for beyond the page's folder."""
+    asked = [
+        event["params"]["request"]["url"]
+        for event in chromium.events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+    assert asked
+    return [url for url in asked if not url.startswith(("file:", "data:", "blob:", "about:"))]
 
 
 def wait(path):

@@ -26,7 +26,10 @@ saw: a failure that the eye misses is in no number here.
 
 IMAGES MADE AGAIN. A rating is of one image. If the scan was defaced again since, the rating is
 left out and the scan counts as not looked at. That is known from the list of scans beside the
-page, results/qc/DATASET/scans.tsv, which is read where it is found; --scans names another place."""
+page, results/qc/DATASET/scans.tsv, which is read where it is found; --scans names another place.
+
+NAMES. Scans are named as on the page. Where that was made with pseudonyms, the file
+results/pseudonyms/mapping.tsv says who is meant."""
 EXAMPLES = """examples:
   refacebench ratings ratings_mine_anna.json
   refacebench ratings ratings_mine_anna.json ratings_mine_ben.json --out qc_tables

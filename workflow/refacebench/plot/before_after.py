@@ -48,7 +48,7 @@ def cuts(brain: Volume) -> list[Cut]:
     mask, spacing = brain.data > 0, brain.spacing
     if not mask.any():
         raise ValueError("the brain mask is empty")
-    middle, eyes = slice_places(mask, spacing)
+    middle, _, eyes = slice_places(mask, spacing)
     ahead = np.flatnonzero(mask.any(axis=(0, 2)))
     places = [
         (0, middle),

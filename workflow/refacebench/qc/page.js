@@ -88,10 +88,8 @@
     });
     $("kind").disabled = $("rated").disabled = sample;
     if (sample) { shown.sort((a, b) => a.draw - b.draw || a.number - b.number); }
-    place = Math.max(0, shown.indexOf(current));
-    if (sample && !shown.some((one, i) => i === place && !ratings.has(key(one)))) {
-      place = Math.max(0, shown.findIndex((one) => !ratings.has(key(one))));
-    }
+    // A sample begins with what was drawn first, wherever the list was.
+    place = Math.max(0, sample ? shown.findIndex((one) => !ratings.has(key(one))) : shown.indexOf(current));
     said();
     show();
   }
@@ -102,7 +100,9 @@
       const mine = [...ratings.values()].filter((item) => item.how === "sample" && (!$("variant").value || item.variant === $("variant").value));
       const bad = mine.filter((item) => item.rating !== "ok").length;
       text = mine.length + " of the random sample looked at, " + bad + " not ok. ";
-      text += needed === undefined ? "Choose one method first." : "Look at " + needed + ": if none fails, fewer than " + 100 * found.share + " % of the others do (" + 100 * found.level + " %).";
+      if (needed === undefined) { text += "Choose one method first."; }
+      else if (needed === shown.length) { text += "Look at all " + needed + ": they are too few for a sample to say much."; }
+      else { text += "Look at " + needed + ": if none fails, fewer than " + 100 * found.share + " % of the others do (" + 100 * found.level + " %)."; }
     }
     $("found").textContent = text;
   }
@@ -253,10 +253,12 @@
       for (const [name, path] of pairs) {
         const image = await volume(path);
         if (viewing !== mine) { return; }
-        const canvas = document.createElement("canvas");
+        const frame = document.createElement("div"), canvas = document.createElement("canvas");
+        frame.className = "frame";
         canvas.setAttribute("aria-label", "Viewer, " + name);
-        $("canvases").append(canvas);
-        const nv = new window.niivue.Niivue({ backColor: [0, 0, 0, 1], show3Dcrosshair: true, isRadiologicalConvention: false, logLevel: "error" });
+        frame.append(canvas);
+        $("canvases").append(frame);
+        const nv = new window.niivue.Niivue({ backColor: [0, 0, 0, 1], show3Dcrosshair: true, isRadiologicalConvention: false, multiplanarLayout: window.niivue.MULTIPLANAR_TYPE.GRID, logLevel: "error" });
         await nv.attachToCanvas(canvas);
         nv.addVolume(image);
         nv.setSliceType(nv.sliceTypeMultiplanar);
@@ -266,7 +268,7 @@
       mine.viewers = viewers;
       $("viewertext").textContent = (viewers.length === 2 ? "Left before, right after; both move together. " : "") + "Drag to move the cross, turn the head in the lower right. A small copy of the image; no measurement.";
       $("viewer").dataset.ready = "yes";
-      $("viewer").scrollIntoView({ block: "nearest" });
+      $("viewer").scrollIntoView({ block: "end" });
     } catch (error) {
       $("viewertext").textContent = "The viewer cannot be shown: " + error.message + ".";
     }

@@ -199,8 +199,10 @@ def _attack(named_by: Mapping[str, int]) -> _Found:
     if not named_by:
         return ("attack", 0.0, "")
     who, people = " and ".join(named_by), max(named_by.values())
-    text = f"Attacked by {who}, this person was named first among {people} people"
-    text += f" (a guess does that once in {people})."
+    text = (
+        f"Attacker{'s' if len(named_by) > 1 else ''} {who}: named this person first among {people}"
+    )
+    text += f" people (a guess does that once in {people})."
     return ("attack", 1 + _FURTHER_ATTACKER * (len(named_by) - 1), text)
 
 

@@ -36,7 +36,7 @@ def caption(view: View) -> str:
     """Return the caption of the table of scans."""
     return (
         "All scans of all variants, the most doubtful first: 1 means that a check is just at its "
-        "limit. A scan with a low value was not looked at by anybody for that reason alone."
+        "limit. A low value says that the checks found nothing, not that there is nothing to see."
     )
 
 
