@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import refacebench
 from refacebench import __main__ as program
 from refacebench import manifest
 from refacebench.image import nifti
@@ -376,3 +377,16 @@ def test_scans_that_were_never_defaced_are_counted(made, capsys):
     assert "and 2 more: this run did not deface it (rescan, split test)" in said
     assert "  sub-8: no T1w image" in said
     assert "8 further images" in (folder / "README").read_text()
+
+
+def test_what_wrote_a_data_set_is_named_once(made):
+    """A grown cohort says that this software made it; a scanner's converter is kept."""
+    description = made.bids / "dataset_description.json"
+    told = json.loads(description.read_text())
+    ours = {"Name": "refacebench", "Version": refacebench.__version__}
+    told["GeneratedBy"] = [ours, {"Name": "dcm2bids", "Version": "3"}]
+    description.write_text(json.dumps(told))
+    _, out = made.export()
+    found = json.loads((out / "dataset_description.json").read_text())["GeneratedBy"]
+    assert [entry["Name"] for entry in found] == ["dcm2bids", "refacebench"]
+    assert found[1]["Description"] == "faces: masked"
