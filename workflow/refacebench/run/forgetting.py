@@ -5,7 +5,7 @@ them, what attackers keep of each face in the gallery, and the sample slices of 
 Snakemake does not miss a file whose users are finished, and makes it again when one of them
 has to run once more.  Records, distances and tables stay.
 
-Touches the folders ``render``, ``enrol`` and ``train`` of a run.
+Touches the folders ``render``, ``enrol`` and ``train`` of a run, and notes in its plan when.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from refacebench import faces, files
+from refacebench.run import failures
 from refacebench.run.graph import Run
 
 
@@ -35,6 +36,8 @@ def delete_faces(run: Run, results: str | Path = "results") -> int:
         for variant in run.trainings:
             if (results / "figures" / dataset / f"samples-{variant}.png").is_file():
                 gone += _delete(results.glob(f"train/{dataset}/{variant}/{faces.SAMPLES}/*.npy"))
+    if gone:
+        files.write_text("Pictures of faces were deleted.\n", results / failures.FORGOTTEN)
     return gone
 
 
