@@ -13,7 +13,7 @@ import pytest
 
 from refacebench import bids, manifest
 from refacebench.datasets import bids as bids_dataset
-from refacebench.run import people, plan
+from refacebench.run import plan
 from refacebench.stages import inventory, prepare
 from zoo import cases
 from zoo.cases import CASES, KNOWN, PEOPLE, TABLES, UNUSABLE
@@ -55,7 +55,7 @@ def listed(root, results, chosen=()):
             checked.append(out)
         else:
             unused.append(given)
-    return plan.read_all(checked, unused, results / "plan/zoo" / people.FILE)
+    return plan.read_all(checked, unused, results / "plan/zoo/people.tsv")
 
 
 @pytest.fixture(scope="module")
