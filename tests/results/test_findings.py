@@ -432,7 +432,8 @@ def test_the_plane_draws_both_rates_of_the_worst_attack_that_the_summary_prints(
     assert {("o", 26.1), ("_", 29.0)} <= marks
     printed = [text.get_text() for text in axes.texts]
     assert any("faces 29 %, corrected 26 %" in text for text in printed)
-    assert privacy_utility.CORRECTED in axes.get_ylabel()
+    legend = " ".join(text.get_text() for text in figure.legends[0].get_texts())
+    assert privacy_utility.CORRECTED in legend
     assert privacy_utility.CORRECTED in line("blind")
     assert privacy_utility.CORRECTED in caption("tradeoff", {"tradeoff": table}, SETTINGS)
 

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from refacebench.faces import check_figure
-from refacebench.plot.html import embed, fill
+from refacebench.plot.html import fill
 from refacebench.plot.numbers import NO_VALUE
 from refacebench.plot.style import look_of
 from refacebench.report import models
-from refacebench.report.blocks import Link, Picture, Section, Table
+from refacebench.report.blocks import Link, Section, Table
 from refacebench.report.limits import limitations
+from refacebench.report.pictures import shown
 from refacebench.report.summary import no_picture, reminder, summary_lines
 from refacebench.results import catalogue, costs, decisions, flow, flow_counts, words
 from refacebench.results.catalogue import name_of
 from refacebench.results.privacy_warnings import warning_lines
-from refacebench.results.result import Figure, Result, View
+from refacebench.results.result import Result, View
 from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import split_variant
 
@@ -153,7 +153,9 @@ def _sections(dataset: Mapping, view: View) -> list[Section]:
             suffix = name_of("", segmenter, segmenters) if segmenter else ""
             for heading, results in headed:
                 pictures = [
-                    p for r in results for p in _pictures(dataset, view, r, segmenter, segmenters)
+                    picture.embedded(dataset["name"])
+                    for r in results
+                    for picture in shown(dataset, view, r, segmenter, segmenters)
                 ]
                 tables = [t for r in results for t in _tables(dataset, view.of(segmenter), r)]
                 links = _links(dataset, [r.name for r in results])
@@ -177,37 +179,6 @@ def _first_sentence(about: str) -> str:
     """Return what a table is, as its reference begins."""
     text = " ".join(about.split("\n\n")[0].split())
     return text.replace("``", "").split(": ")[0].rstrip(".")
-
-
-def _pictures(dataset, view: View, result: Result, segmenter, segmenters) -> list[Picture]:
-    """Return the pictures of a result's figures that are there."""
-    found = []
-    for figure in result.figures:
-        if figure.draw is None:
-            found += _loose(dataset, view, result, figure)
-            continue
-        first = figure.first_segmenter and segmenters
-        mine = view.of(segmenters[0] if first else segmenter)
-        name = name_of(figure.name, segmenter, segmenters) if segmenter else figure.name
-        path = dataset["figures"].get(name)
-        if path is not None and len(mine.rows(result.source or result.name)):
-            found.append(Picture(name, embed(path), result.words(figure)(mine), figure.alt))
-    return found
-
-
-def _loose(dataset, view: View, result: Result, figure: Figure) -> list[Picture]:
-    """Return all pictures whose name begins with that of a figure which a rule of its own draws."""
-    found: list[Picture] = []
-    if result.source and view.rows(result.source).empty:
-        return found
-    for name, path in dataset["figures"].items():
-        if name.startswith(figure.name):
-            if figure.heads:
-                check_figure(path, view.faces)
-            which = name.removeprefix(figure.name).strip("-_ ")
-            caption = result.words(figure)(view, which)
-            found.append(Picture(name, embed(path), caption, figure.alt))
-    return found
 
 
 def _tables(dataset, view: View, result: Result) -> list[Table]:
