@@ -23,7 +23,7 @@ from refacebench.vocabulary import OK
 MOST_LOOKED_FOR = 2000
 #: Stages whose outputs are deleted with the faces (:mod:`refacebench.run.forgetting`), and the
 #: file below ``results`` that says when that was.
-WITH_FACES = ("render", "enrol")
+WITH_FACES = ("render", "enrol", "qc")
 FORGOTTEN = "plan/forgotten.txt"
 
 
