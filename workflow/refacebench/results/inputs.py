@@ -185,17 +185,19 @@ class Answered:
 # reading ------------------------------------------------------------------------------------
 
 
-def measurements(paths: Iterable[str], about: pd.DataFrame) -> pd.DataFrame:
+def measurements(paths: Iterable[str], about: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return the measurement table from manifests; no rows without any.
 
     Parameters
     ----------
     paths : iterable of str
         Manifests of the stages ``segment`` and ``measure``.
-    about : pandas.DataFrame
-        Age and sex (:func:`refacebench.run.people.read`).
+    about : pandas.DataFrame, optional
+        Age and sex (:func:`refacebench.run.people.read`), which the table then has.
     """
-    tables = [people.known(manifest.read(path), about) for path in paths]
+    tables = [manifest.read(path) for path in paths]
+    if about is not None:
+        tables = [people.known(table, about) for table in tables]
     if not tables:
         return pd.DataFrame(columns=[*manifest.COLUMNS, *manifest.OF_PEOPLE, "segmenter"])
     return assemble((_the("segmenter", table), _the("variant", table), table) for table in tables)

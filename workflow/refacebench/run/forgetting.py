@@ -6,7 +6,7 @@ pages for quality control of an earlier run.
 Snakemake does not miss a file whose users are finished, and makes it again when one of them
 has to run once more.  Records, distances and tables stay.
 
-Touches the folders ``render``, ``enrol``, ``qc`` and ``train`` of a run, and notes in its plan when.
+Touches the folders ``render``, ``enrol``, ``qc`` and ``train`` of a run; notes in its plan when.
 """
 
 from __future__ import annotations
