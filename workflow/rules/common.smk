@@ -37,8 +37,9 @@ config.update(environment.hide_all(config))
 
 SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
 # Snakemake reads `--config retry=True` as a truth value, and `retry=true` as a text.
-if config.get("retry") in ("true", "false"):
-    config["retry"] = config["retry"] == "true"
+for key in ("retry", "retrain"):
+    if config.get(key) in ("true", "false"):
+        config[key] = config[key] == "true"
 try:
     configuration.check_keys(workflow.configfiles)
     configuration.validate(config, configuration.read_yaml(SCHEMA))
@@ -50,11 +51,12 @@ try:
     config.update(configuration.with_controls(config))
     # Taken out: no job depends on them, and a change makes no job run again.
     RETRY, ALLOWED = config.pop("retry"), config.pop("allow_failures")
+    RETRAIN = config.pop("retrain")
     SCAN_TIMEOUT_S = config.pop("scan_timeout_s")
     KEEP_FACES = config.pop("keep_faces")
     NAMED = config.pop("pseudonyms")
     pseudonyms.switch(NAMED)
-    RUN = graph.Run.load(config, workflow.is_main_process, RETRY)
+    RUN = graph.Run.load(config, workflow.is_main_process, RETRY, RETRAIN)
 except (configuration.ConfigError, pseudonyms.KeyGone) as error:
     raise WorkflowError(str(error))
 

@@ -12,6 +12,7 @@ from refacebench import manifest
 from refacebench.qc import listing, page
 from refacebench.results import inputs
 from refacebench.run import plan
+from refacebench.run.wanted import NOT_TAKEN
 from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import EXCLUDED, OK, ORIGINAL
 
@@ -81,7 +82,7 @@ def _left_out(unused: Iterable[str | Path], measured: pd.DataFrame) -> pd.DataFr
     """
     lists = [plan.read_list(path) for path in unused]
     lost = pd.concat(lists, ignore_index=True) if lists else measured.iloc[:0]
-    wanted = ~lost["reason"].astype(str).str.startswith(plan.NOT_TAKEN)
+    wanted = ~lost["reason"].astype(str).str.startswith(NOT_TAKEN)
     lost = lost[(lost["status"] == EXCLUDED) & wanted]
     parts = [lost.assign(variant=name, segmenter="") for name in measured["variant"].unique()]
     return pd.concat(parts, ignore_index=True) if len(lost) else lost

@@ -6,7 +6,7 @@ pages for quality control of an earlier run.
 Snakemake does not miss a file whose users are finished, and makes it again when one of them
 has to run once more.  Records, distances and tables stay.
 
-Touches the folders ``render``, ``enrol``, ``qc`` and ``train`` of a run.
+Touches the folders ``render``, ``enrol``, ``qc`` and ``train`` of a run; notes in its plan when.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from refacebench import faces, files
+from refacebench.run import failures
 from refacebench.run.configuration import ConfigError
 from refacebench.run.graph import Run
 
@@ -38,6 +39,8 @@ def delete_faces(run: Run, results: str | Path = "results") -> int:
         for variant in run.trainings:
             if (results / "figures" / dataset / f"samples-{variant}.png").is_file():
                 gone += _delete(results.glob(f"train/{dataset}/{variant}/{faces.SAMPLES}/*.npy"))
+    if gone:
+        files.write_text("Pictures of faces were deleted.\n", results / failures.FORGOTTEN)
     return gone
 
 
