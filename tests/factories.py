@@ -12,7 +12,7 @@ import pickle
 import numpy as np
 import pandas as pd
 
-from refacebench.manifest import COLUMNS
+from refacebench.manifest import COLUMNS, OF_PEOPLE
 from refacebench.results import catalogue
 from refacebench.results.flow import StageManifest
 from refacebench.results.inputs import Followed, Measured
@@ -115,7 +115,7 @@ def measurements(
 
 
 def _columns(table: pd.DataFrame) -> list[str]:
-    first = [name for name in COLUMNS if name in table]
+    first = [name for name in (*COLUMNS, *OF_PEOPLE) if name in table]
     return first + [name for name in table if name not in first]
 
 
@@ -256,7 +256,7 @@ def manifests(table: pd.DataFrame) -> tuple[pd.DataFrame, list]:
     The inventory has one scan more, which the prepare stage excludes.
     """
     first = table[table["segmenter"] == table["segmenter"].iloc[0]]
-    shared = [name for name in COLUMNS if name in first]
+    shared = [name for name in (*COLUMNS, *OF_PEOPLE) if name in first]
     inventory = first[first["variant"] == "original"][shared].assign(stage="inventory")
     inventory = _with_an_odd_file(inventory)
     extra = inventory.iloc[[-1]].assign(scan="sub-999", participant="sub-999", session="")

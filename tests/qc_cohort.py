@@ -43,7 +43,13 @@ class Made:
             path = self.folder / variant / "test-measured-000.tsv"
             manifest.write(pd.DataFrame([r for r in rows if r["variant"] == variant]), path)
             given["pictures"].append(path)
-        making.make(Given(given), self.scans, dataset="demo", config={"seed": 1}, faces=faces)
+        lost = table.iloc[:2].drop(columns="segmenter")
+        lost = lost.assign(status="excluded", stage="inventory", split="", role="")
+        lost["scan"] = lost["participant"] = ["sub-098", "sub-099"]
+        lost["reason"] = ["the name is no BIDS name", "not taken: the config's `limit` ..."]
+        manifest.write(lost, home / "excluded-000.tsv")
+        making.make(Given(given), self.scans, dataset="demo", config={"seed": 1}, faces=faces,
+                    unused=[home / "excluded-000.tsv"])  # fmt: skip
 
     def _picture(self, row):
         if row["status"] != "ok" and row["stage"] == "deface":

@@ -30,15 +30,20 @@ TINY_REST = {
 SNAKEFILE = ROOT / "workflow" / "Snakefile"
 
 
-def snakemake(folder, *arguments, config=None, timeout=900):
-    """Run Snakemake as a user does, in a folder of its own."""
-    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--directory", str(folder)]
+def snakemake(folder, *arguments, config=None, timeout=900, directory=True):
+    """Run Snakemake as a user does, in a folder of its own: named, or the one it is started in."""
+    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE)]
+    command += ["--directory", str(folder)] if directory else []
     if config is not None:
         path = Path(folder) / "config.yaml"
         path.write_text(yaml.safe_dump(config))
         command += ["--configfile", str(path)]
     return subprocess.run(
-        [*command, "--cores", "2", *arguments], capture_output=True, text=True, timeout=timeout
+        [*command, "--cores", "2", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=None if directory else folder,
     )
 
 

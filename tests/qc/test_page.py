@@ -24,14 +24,21 @@ def document(made):
 def test_every_scan_of_every_variant_is_on_the_page_the_most_doubtful_first(made):
     found = document(made)
     table = pd.read_csv(made.scans, sep="\t", keep_default_na=False)
-    assert len(found["rows"]) == len(table) == 6 * 4
+    assert len(found["rows"]) == len(table) == 6 * 4 + 4
     assert "null" not in found["variants"], "a control is nothing to give away"
     assert [row[1] for row in found["rows"]] == table["scan"].tolist()
     doubts = [row[3] for row in found["rows"]]
     assert doubts == sorted(doubts, reverse=True)
     assert all(row[6] for row in found["rows"]), "each says why"
     failed = [row for row in found["rows"] if found["kinds"][row[4]] == "no image"]
-    assert len(failed) == 2
+    assert len(failed) == 2 + 4
+    assert [row[1] for row in found["rows"][-4:]] == 4 * ["sub-098"], (
+        "never opened, and no row less"
+    )
+    assert found["rows"][-1][6] == [
+        "There is no image, the scan was left out: the name is no BIDS name."
+    ]
+    assert "sub-099" not in table["scan"].tolist(), "nobody wanted it"
     assert all(row[8] == ["", "", ""] and row[5] is None for row in failed)
 
 
@@ -101,6 +108,15 @@ def test_with_pseudonyms_no_id_is_on_the_page(tmp_path, monkeypatch):
     table = pd.read_csv(found.scans, sep="\t", keep_default_na=False)
     assert table["doubt"].is_monotonic_decreasing
     assert table["scan"].str.startswith("p-").all()
+
+
+def test_pictures_that_no_scan_of_the_page_has_are_deleted(tmp_path):
+    pictures = tmp_path / "results/qc/demo/quickshear/pictures"
+    pictures.mkdir(parents=True)
+    (pictures / "sub-gone_slices.jpg").write_text("x")
+    Made(tmp_path)
+    assert not (pictures / "sub-gone_slices.jpg").exists()
+    assert len(list(pictures.glob("*_slices.jpg"))) == 6
 
 
 # what attackers found -----------------------------------------------------------------------
@@ -245,7 +261,7 @@ def test_a_person_looks_rates_comes_back_and_saves_and_the_command_reads_it(
     assert "6 ratings of 6 images by anna" in told.out
     assert f"quickshear: re-deface 1 scan, with ears: {mine.scan[0]}" in told.out
     assert f"quickshear: redo 1 scan: {mine.scan[2]}" in told.out
-    assert "pydeface: 5 images; 1 looked at from the list (0 not ok), 2 drawn at random" in told.out
+    assert "pydeface: 5 images, 1 looked at from the list (0 not ok), 2 drawn at random" in told.out
     work = pd.read_csv(out / "worklist.tsv", sep="\t", keep_default_na=False)
     assert dict(zip(work["scan"], work["comments"], strict=True)) == {
         mine.scan[0]: "",

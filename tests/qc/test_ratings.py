@@ -143,18 +143,21 @@ def test_a_sample_says_what_may_be_wrong_with_the_others(tmp_path):
     fits = [k for k in range(79) if comb(98 - k, 20) / comb(98, 20) > 0.05]
     assert row["most_bad"] == max(fits) == 12
     (line,) = ratings.unseen_lines(found, 0.95)
-    assert "of the other 78 at most 12 (15.4 %) are not ok (95 %)." in line
+    assert line == (
+        "a: 100 images, 2 looked at from the list (1 not ok), 20 drawn at random (0 not ok). Of "
+        "the other 78 at most 12 (15.4 %) are not ok (95 %, one-sided)."
+    )
 
 
 def test_without_a_sample_nothing_is_claimed_and_nothing_is_left_when_all_is_seen(tmp_path):
     mine = read(tmp_path, "anna", anna=[rating("sub-1"), rating("sub-2")])
     found = ratings.unseen(mine, scans(10), 0.95)
     assert found["most_bad"].isna().all()
-    assert "nothing can be said of the other 8" in ratings.unseen_lines(found, 0.95)[0]
+    assert "Nothing can be said of the other 8" in ratings.unseen_lines(found, 0.95)[0]
     everything = read(tmp_path, "anna", anna=[rating(f"sub-{i}") for i in range(10)])
     found = ratings.unseen(everything, scans(10), 0.95)
     assert found["most_bad"].tolist() == [0]
-    assert "nothing is left unseen" in ratings.unseen_lines(found, 0.95)[0]
+    assert "Nothing is left unseen" in ratings.unseen_lines(found, 0.95)[0]
 
 
 def test_who_passes_over_what_was_drawn_gains_nothing(tmp_path):
@@ -178,6 +181,12 @@ def test_strata_have_bounds_of_their_own_and_a_scan_fails_if_anybody_says_so(tmp
     assert by_kind["n_drawn"].to_dict() == {"all": 10, "close": 5, "clear": 5}
     assert by_kind["n_drawn_bad"].to_dict() == {"all": 1, "close": 1, "clear": 0}
     assert by_kind.loc["close", "most_bad"] > by_kind.loc["clear", "most_bad"]
+    both = pd.concat([table, scans(3, "b"), scans(1, "c")])
+    *_, of_class, nobody = ratings.unseen_lines(
+        ratings.unseen(read(tmp_path, "anna", anna=anna), both, 0.95), 0.95
+    )
+    assert of_class.startswith("  of these, clear: 20 images, 5 drawn at random (0 not ok). Of the")
+    assert nobody == "Nobody has looked at b, c (4 images)."
 
 
 def test_two_raters_agree_by_variant_and_in_all(tmp_path):

@@ -165,11 +165,12 @@ def test_what_a_run_noted_is_read_and_missing_notes_are_said_to_be(tmp_path, mon
     assert provenance.read_start() == {}
     empty = provenance.card(provenance.read_start(), [], [])
     assert ["Run started", "not recorded"] in provenance.rows(empty)
-    provenance.note_start({"seed": 1}, ["snakemake", "-c", "2"], ROOT, {"mine": "bids"})
+    started = ({"seed": 1}, ["snakemake", "-c", "2"], ROOT)
+    provenance.note_start(*started, {"mine": "bids"}, {"mine": "3", "grown": "4"})
     found = provenance.read_start()
     assert found["command"] == "snakemake -c 2"
     assert found["config"] == {"seed": 1}
-    assert found["data"] == {"mine": {"version": "2.0.0"}}
+    assert found["data"] == {"mine": {"method": "3", "version": "2.0.0"}, "grown": {"method": "4"}}
     assert str(tmp_path) not in json.dumps(found)
 
 

@@ -13,6 +13,7 @@ from refacebench.plot import style
 from refacebench.results import catalogue, inputs
 from refacebench.results.privacy_galleries import compute, line
 from refacebench.results.result import ATTACKS, View
+from refacebench.run import people
 from refacebench.statistics.intervals import bounded_mean
 from refacebench.statistics.protocol import Protocol
 
@@ -167,8 +168,9 @@ def test_attacks_made_before_know_their_people_from_the_manifests(tmp_path):
         method="x",
         version="1",
     )
-    manifest.write(gallery, tmp_path / "enrolled.tsv")
-    manifest.write(gallery.assign(variant="a"), tmp_path / "attacked.tsv")
+    manifest.write(people.of(gallery), tmp_path / "people.tsv")
+    manifest.write(people.without(gallery), tmp_path / "enrolled.tsv")
+    manifest.write(people.without(gallery).assign(variant="a"), tmp_path / "attacked.tsv")
     volumes = pd.DataFrame({"variant": [], "segmenter": [], "region": []})
     manifest.write(volumes, tmp_path / "volumes.tsv")
     given = SimpleNamespace(
@@ -178,7 +180,7 @@ def test_attacks_made_before_know_their_people_from_the_manifests(tmp_path):
         volumes=tmp_path / "volumes.tsv",
     )
     asked = SimpleNamespace(config={"privacy": {"options": 5}, "statistics": {"bootstrap": 50}},
-                            floors=())  # fmt: skip
+                            floors=(), people=tmp_path / "people.tsv")  # fmt: skip
     read = inputs.read_attacked(given, asked)
     tables = {
         name: catalogue.find(name).compute(read, {}) for name in ("privacy", "privacy_galleries")

@@ -202,6 +202,30 @@ def test_what_is_shown_to_be_better_is_ranked():
     assert "do not separate" not in caption("tradeoff", {"tradeoff": table.reset_index()}, SETTINGS)
 
 
+def test_a_method_that_the_very_same_scan_gives_away_is_on_no_front():
+    """Nobody is shown to be better in the setting that counts; in the easier one it is beaten."""
+    n = 40
+    harder = evaluate_all([by_rank([15] * n, n, v) for v in "ab"], PROTOCOL, SETTINGS)
+    easier = [by_rank([1] * n, n, "a"), by_rank([15] * n, n, "b")]
+    easier = evaluate_all(easier, PROTOCOL, SETTINGS)
+    harder, easier = (
+        [r for r in found if r.row["setting"] == OTHER_SESSION] for found in (harder, easier)
+    )
+    for result in easier:
+        result.row["setting"] = "same_scan"
+    volumes = volume_table({"a": 1.0, "b": 1.0}, n)
+    both = tradeoff_table([*harder, *easier], volumes, PROTOCOL, SETTINGS)
+    table = both[both["setting"] == OTHER_SESSION].set_index("variant")
+    assert table["beaten"].to_dict() == {"a": 0, "b": 0}
+    assert table["rank"].to_dict() == {"a": 1, "b": 1}
+    assert table["pareto"].to_dict() == {"a": 0, "b": 1}
+    ranked = pd.concat([table, table.loc[["b"]].assign(rank=2.0, pareto=0.0).rename({"b": "c"})])
+    look = style.look_of({"t": ranked.reset_index()})
+    told = " ".join(front_words(ranked, look, ["a"]))
+    assert "better than these: b." in told
+    assert "hold for a too, but an attack that has the very same scan beats it" in told
+
+
 def test_better_in_one_and_worse_in_the_other_is_not_ahead():
     n = 40
     found = [by_rank([2] * n, n, "a"), by_rank([15] * n, n, "b")]

@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import json
 import os
 import signal
 import subprocess
@@ -108,6 +109,18 @@ def counting(tmp_path):
 def calls(tmp_path):
     path = tmp_path / "calls.txt"
     return path.read_text().split() if path.exists() else []
+
+
+def test_keys_begin_with_a_letter_and_records_without_one_still_hold(tmp_path):
+    table = rows(tmp_path)
+    first = run(table, counting(tmp_path), tmp_path)
+    assert first["key"].str.fullmatch("k[0-9a-f]{16}").all()
+    for path in (tmp_path / "out/batch").glob("*.json"):
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"key": record["key"][1:]}))
+    again = run(table, counting(tmp_path), tmp_path)
+    assert len(calls(tmp_path)) == len(table)
+    assert list(again["key"]) == [key[1:] for key in first["key"]]
 
 
 def test_a_second_run_skips_finished_scans_and_gives_the_same_bytes(tmp_path):

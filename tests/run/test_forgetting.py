@@ -22,4 +22,4 @@ def test_pages_for_quality_control_of_an_earlier_run_go_and_others_stay(tmp_path
         (results / name).write_text("x")
     forgetting.delete_faces(Run(), results)
     kept = sorted(p.relative_to(results).as_posix() for p in results.rglob("*") if p.is_file())
-    assert kept == ["qc/other/index.html", "tables/mine/qc.tsv"]
+    assert kept == ["plan/forgotten.txt", "qc/other/index.html", "tables/mine/qc.tsv"]

@@ -25,13 +25,13 @@ OWN = [
     "deface/mine/quickshear/test-measured-000/key.json",
     "segment/mine/s/original/test-measured-000.tsv", "segment/mine/s/shared/model.npz",
     "render/mine/original/views/a.npz", "attack/mine/surface/black.npz",
-    "derivatives/mine/quickshear+m/sub-1/anat/x.nii.gz", "derivatives/README",
+    "derivatives/mine/quickshear+m/sub-1/anat/x.nii.gz", "derivatives/README", "qc/mine/index.html",
     "enrol/mine/surface.tsv", "logs/old/a.log", "plan/old/x.tsv", "deface/mine/.part-1-x.tsv",
 ]  # fmt: skip
 OLD = [
     "tables/other", "tables/mine/gone.tsv", "figures/mine/volumes-s2.png",
     "deface/mine/pydeface", "deface/mine/quickshear/test-measured-001.tsv",
-    "segment/mine/s2", "derivatives/mine/pydeface", "attack/mine/faces",
+    "segment/mine/s2", "derivatives/mine/pydeface", "attack/mine/faces", "qc/mine/pydeface",
     "attack/mine/surface/pydeface.npz", "train/mine/pydeface+m", "cohort/other",
 ]  # fmt: skip
 

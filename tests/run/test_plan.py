@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from refacebench import vocabulary
 from refacebench.datasets import bids
-from refacebench.run import configuration, methods, plan, splits
+from refacebench.run import configuration, methods, plan, splits, wanted
 
 WEIGHTS = {"train": 60, "validation": 10, "test": 30}
 
@@ -273,21 +273,21 @@ def test_a_limit_takes_the_first_people_who_have_a_usable_scan():
         ("sub-3", "ok", ""), ("sub-1", "excluded", "no image"), ("sub-2", "ok", ""),
         ("sub-2", "ok", ""), ("sub-4", "ok", ""),
     )  # fmt: skip
-    found = plan.taken(table, limit=2)
+    found = wanted.taken(table, limit=2)
     assert list(found["status"]) == ["ok", "excluded", "ok", "ok", "excluded"]
     assert found["reason"][1] == "no image"
     assert "`limit` takes the first 2 participants" in found["reason"][4]
-    assert list(plan.taken(table)["status"]) == list(table["status"])
+    assert list(wanted.taken(table)["status"]) == list(table["status"])
 
 
 def test_named_participants_are_taken_and_no_others():
     table = listed(("sub-01", "ok", ""), ("sub-02", "ok", ""), ("sub-3", "ok", ""))
-    found = plan.taken(table, participants=["01", "sub-3"])
+    found = wanted.taken(table, participants=["01", "sub-3"])
     assert list(found["status"]) == ["ok", "excluded", "ok"]
-    both = plan.taken(table, participants=["02", "sub-3"], limit=1)
+    both = wanted.taken(table, participants=["02", "sub-3"], limit=1)
     assert list(both["status"]) == ["excluded", "ok", "excluded"]
     with pytest.raises(ValueError, match="there is no scan of sub-9"):
-        plan.taken(table, participants=["9"])
+        wanted.taken(table, participants=["9"])
 
 
 def test_the_limit_of_a_config_reaches_the_plan(folder):

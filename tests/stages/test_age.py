@@ -10,6 +10,7 @@ from refacebench import brainage, files, manifest
 from refacebench.checking.age_models import head
 from refacebench.contracts import AgeModel, NotEnoughTraining, TrainingFailed
 from refacebench.image import nifti
+from refacebench.run import people
 from refacebench.run.methods import Chosen
 from refacebench.stages import age, train_age
 
@@ -49,7 +50,8 @@ def test_only_usable_scans_of_known_age_are_trained_on(tmp_path):
     table = rows(tmp_path, 4)
     table.loc[1, "status"] = "failed"
     table.loc[2, "age"] = np.nan
-    manifest.write(table, tmp_path / "a.tsv")
+    manifest.write(people.without(table), tmp_path / "a.tsv")
+    manifest.write(people.of(table), tmp_path / "people.tsv")
     given = []
 
     def train(people, validation, out, options, seed):
@@ -57,17 +59,18 @@ def test_only_usable_scans_of_known_age_are_trained_on(tmp_path):
         (out / "card.json").write_text("{}")
 
     card = tmp_path / "model/card.json"
-    train_age.run(card, chosen(train), [tmp_path / "a.tsv"], [], seed=5)
-    people, validation, seed = given[0]
-    assert [(p.scan, p.age) for p in people] == [("sub-0", 40.0), ("sub-3", 43.0)]
+    train_age.run(card, chosen(train), [tmp_path / "a.tsv"], [], tmp_path / "people.tsv", seed=5)
+    trained, validation, seed = given[0]
+    assert [(p.scan, p.age) for p in trained] == [("sub-0", 40.0), ("sub-3", 43.0)]
     assert (validation, seed) == ([], 5)
 
 
 def test_a_scan_that_was_swapped_since_it_was_segmented_trains_nothing(tmp_path):
-    manifest.write(rows(tmp_path, 2), tmp_path / "a.tsv")
+    manifest.write(people.without(rows(tmp_path, 2)), tmp_path / "a.tsv")
+    manifest.write(people.of(rows(tmp_path, 2)), tmp_path / "people.tsv")
     (tmp_path / "sub-1_T1w.nii.gz").write_bytes((tmp_path / "sub-0_T1w.nii.gz").read_bytes())
     card = tmp_path / "model/card.json"
-    train_age.run(card, chosen(None), [tmp_path / "a.tsv"], [])
+    train_age.run(card, chosen(None), [tmp_path / "a.tsv"], [], tmp_path / "people.tsv")
     assert "sub-1: the file changed after it was checked" in json.loads(card.read_text())["note"]
     assert manifest.read_failures(card)["again"]
 
@@ -78,7 +81,8 @@ def test_no_model_is_a_note_and_no_stop(tmp_path, error):
         raise error
 
     card = tmp_path / "model/card.json"
-    train_age.run(card, chosen(train), [], [])
+    manifest.write(people.of(rows(tmp_path)), tmp_path / "people.tsv")
+    train_age.run(card, chosen(train), [], [], tmp_path / "people.tsv")
     assert str(error) in json.loads(card.read_text())["note"]
     failed = manifest.failures_path(card).is_file()
     assert failed == isinstance(error, TrainingFailed)

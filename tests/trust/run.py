@@ -314,7 +314,11 @@ def unreadable(trial: Trial) -> Row:
     start, harm = time.monotonic(), "results without rights"
     user = NOBODY if os.geteuid() == 0 else None
     home = Home(trial.folder / "unreadable", trial.whole.folder, user)
-    if home.end():
+    try:
+        alone = home.end()
+    except PermissionError:
+        alone = "this Python is another user's"
+    if alone:
         why = "the workflow does not run as another user here"
         return Row("unreadable", harm, home.starts, time.monotonic() - start, skipped=why)
     results = home.folder / "results"

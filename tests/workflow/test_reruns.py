@@ -1,44 +1,20 @@
 """After a finished run a change of the config runs again what depends on it, and nothing else."""
 
-import re
-
 import pytest
 
-from running import bids, job_counts, snakemake
-
-CONFIG = {
-    "splits": {"train": 1, "validation": 1, "test": 1},
-    "batch_size": 2,
-    "defacers": {"quickshear": {}, "mask_face": {}},
-    "refacers": {"pix2pix25d": {"defacers": ["mask_face"]}},
-    "attackers": {"surface": {}, "head_shape": {}},
-}
-#: Two batches a split.  Variants: original, quickshear, mask_face, mask_face+pix2pix25d and, as
-#: there are attackers, skull_strip.  `head_shape` is not shown the blurred control.
-OF_SCANS = {
-    "inventory": 6,
-    "prepare": 6,
-    # mask_face in all splits, for the refacer is trained on it; two others in the test split.
-    "deface": 6 + 2 + 2,
-    "train": 1,
-    "reface": 2,
-    # Five variants of the test split, and the train split's originals.
-    "segment": 10 + 2,
-    "measure": 10,
-    "render": 10,
-    "enrol": 2,
-    "attack": 7 + 6,
-    "brain_age": 1,
-}
-#: What is made from all tables and figures, and the end of a run.
-PAGE = {"costs": 1, "page": 1, "finished": 1, "all": 1}
-#: Tables of measurements, where scans ended, tables and figures of attacks, other figures.
-MEASURES, FLOW, ATTACKS, FIGURES = (
-    {name: 1} for name in ("statistics", "flow", "privacy", "figures")
+from reruns import (
+    ATTACKS,
+    CONFIG,
+    EVERYTHING,
+    FIGURES,
+    FLOW,
+    MEASURES,
+    PAGE,
+    TABLES,
+    counted,
+    touch,
 )
-ATTACKS |= {"surfaces": 1}
-TABLES = MEASURES | FLOW | ATTACKS | FIGURES
-EVERYTHING = OF_SCANS | TABLES | {"slices": 1, "curves": 1} | PAGE
+from running import bids
 
 
 @pytest.fixture(scope="module")
@@ -49,22 +25,8 @@ def finished(tmp_path_factory):
     """
     home = tmp_path_factory.mktemp("finished")
     config = {"datasets": {"mine": bids(home / "bids", 12)}, **CONFIG}
-    planned = snakemake(home, "-n", config=config)
-    assert job_counts(planned) == EVERYTHING
-    for line in re.findall(r"^    output: (.*)$", planned.stdout, re.M):
-        for path in line.split(", "):
-            (home / path).parent.mkdir(parents=True, exist_ok=True)
-            (home / path).write_text("")
-    touched = snakemake(home, "--touch", "--forceall", config=config)
-    assert touched.returncode == 0, touched.stderr[-3000:]
+    touch(home, config)
     return home, config
-
-
-def counted(home, config):
-    """Return the jobs that a run would do; none where nothing is to be done."""
-    run = snakemake(home, "-n", config=config)
-    assert run.returncode == 0, run.stderr[-3000:]
-    return {} if "Nothing to be done" in run.stdout + run.stderr else job_counts(run)
 
 
 def test_nothing_changed_and_nothing_runs(finished):
@@ -82,7 +44,10 @@ def test_a_time_limit_that_was_kept_makes_nothing_run_again(finished):
     [
         # All lists of scans change.
         ({"seed": 2}, EVERYTHING),
-        ({"batch_size": 3}, EVERYTHING),
+        # Of those who join.
+        ({"batch_size": 3}, {}),
+        ({"gpus_per_training": 1}, {}),
+        ({"training_threads": 1}, {}),
         # One defacer: its variant, from the image to what two attackers say of it.
         (
             {"defacers": {"quickshear": {"buffer": 5}, "mask_face": {}}},

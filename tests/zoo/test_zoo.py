@@ -55,7 +55,7 @@ def listed(root, results, chosen=()):
             checked.append(out)
         else:
             unused.append(given)
-    return plan.read_all(checked, unused)
+    return plan.read_all(checked, unused, results / "plan/zoo/people.tsv")
 
 
 @pytest.fixture(scope="module")

@@ -97,10 +97,13 @@ def make_key(parts: Mapping, inputs) -> str:
 
 
 def key_of(parts: Mapping, checksums: list[str]) -> str:
-    """Return the key of a method, its parameters and the checksums of its input files."""
+    """Return the key of a method, its parameters and the checksums of its input files.
+
+    It begins with a letter: readers of tables take hexadecimal digits with one ``e`` for a number.
+    """
     document = {"parts": parts, "inputs": checksums}
     text = json.dumps(document, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return "k" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def read_json(path: Path) -> dict | None:

@@ -24,8 +24,6 @@ MEANINGS = {
     "split": "train, validation or test; empty for a scan that cannot be used",
     "role": "measured, rescan or followup; empty for a scan that cannot be used",
     "site": "site or scanner, as the dataset's tables say",
-    "age": "years at the session, or nothing",
-    "sex": "as the dataset's tables say",
     "variant": "original, a defacer, or defacer+refacer",
     "path": "the image: the scan's, or what the stage made of it",
     "status": "ok, excluded, failed or unavailable",
@@ -39,10 +37,15 @@ MEANINGS = {
     "key": "of method, version, options and input files; another key, another result",
 }
 COLUMNS = list(MEANINGS)
+#: What is known of the people, see :mod:`refacebench.run.people`; in no manifest.
+OF_PEOPLE = {
+    "age": "years at the session, or nothing",
+    "sex": "as the dataset's tables say",
+    "age_note": "why there is no age",
+}
 #: What the batch lists say beside them, where a dataset knows it.
 LISTED = {
     "days": "days between the session and the participant's first one",
-    "age_note": "why there is no age",
     "rescan_of": "the session that this one repeats, or nothing",
     "spare": "why the scan is left out where an earlier one of its session can be used",
     "companions": "the session's other images, as JSON (see companions)",
@@ -66,7 +69,7 @@ def _numbers(table: pd.DataFrame) -> pd.DataFrame:
     for name in table.columns:
         if name in numeric:
             table[name] = numbers(table[name])
-        elif name not in (*COLUMNS, "segmenter") and not name.endswith(_TEXT):
+        elif name not in (*COLUMNS, *OF_PEOPLE, "segmenter") and not name.endswith(_TEXT):
             filled = table[name] != ""
             found = numbers(table[name])
             if filled.any() and found[filled].notna().all():

@@ -31,6 +31,8 @@ SPLITS = ("train", "validation", "test")
 #: Roles of a scan, by its session: it goes through all variants; it is segmented as it is, for
 #: what two scans of one person differ by; only the attacks look at it.
 MEASURED, RESCAN, FOLLOWUP = "measured", "rescan", "followup"
+#: Why a scan of the train or validation split is not used.
+JOINED_LATE = "joined after the models were trained, and no one trained them again (`retrain`)"
 
 #: The two variants that are no method: what was scanned, and the noise of the measuring stick.
 ORIGINAL, NULL = UNDEFACED = ("original", "null")

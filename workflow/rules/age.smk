@@ -30,6 +30,8 @@ rule train_age:
         attempt=attempt("results/train_age/{dataset}/{age_model}/card.json"),
         entry=lambda w: RUN.entry("age_models", w.age_model),
         version=lambda w: RUN.version("age_models", w.age_model),
+        people="results/plan/{dataset}/people.tsv",
+        known=lambda w: RUN.people_digest(w.dataset, RUN.fitted(w.dataset)),
         seed=config["seed"],
     script:
         "../scripts/train_age.py"
@@ -60,6 +62,6 @@ rule age:
         entry=lambda w: RUN.entry("age_models", w.age_model),
         version=lambda w: RUN.version("age_models", w.age_model),
         timeout=untracked(SCAN_TIMEOUT_S),
-        gpu=config["gpus_per_training"],
+        gpu=untracked(config["gpus_per_training"]),
     script:
         "../scripts/age.py"

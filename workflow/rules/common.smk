@@ -17,6 +17,7 @@ from refacebench.image import nifti
 from refacebench.kit import VERSION as KIT_VERSION
 from refacebench.kit import questions
 from refacebench.qc import VERSION as QC_VERSION
+from refacebench.qc.page import FILES as QC_FILES
 from refacebench.report import provenance
 from refacebench.report.methods import defaults, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
@@ -48,8 +49,9 @@ config.update(environment.hide_all(config))
 
 SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
 # Snakemake reads `--config retry=True` as a truth value, and `retry=true` as a text.
-if config.get("retry") in ("true", "false"):
-    config["retry"] = config["retry"] == "true"
+for key in ("retry", "retrain"):
+    if config.get(key) in ("true", "false"):
+        config[key] = config[key] == "true"
 try:
     configuration.check_keys(workflow.configfiles)
     configuration.validate(config, configuration.read_yaml(SCHEMA))
@@ -62,12 +64,13 @@ try:
     config.update(configuration.with_controls(config))
     # Taken out: no job depends on them, and a change makes no job run again.
     RETRY, ALLOWED = config.pop("retry"), config.pop("allow_failures")
+    RETRAIN = config.pop("retrain")
     SCAN_TIMEOUT_S = config.pop("scan_timeout_s")
     KEEP_FACES = config.pop("keep_faces")
     NAMED = config.pop("pseudonyms")
     with prefixed.inside(HOME):
         pseudonyms.switch(NAMED)
-        RUN = graph.Run.load(config, workflow.is_main_process, RETRY)
+        RUN = graph.Run.load(config, workflow.is_main_process, RETRY, RETRAIN)
     if HOME:
         RUN = prefixed.Inside(RUN, HOME)
 except (configuration.ConfigError, pseudonyms.KeyGone) as error:
@@ -132,12 +135,13 @@ def kit_pages(wildcards):
         raise WorkflowError(str(error))
 
 
-def qc_pages(wildcards):
-    """The pages for quality control; an error where no picture of a face may be kept."""
+def faces_kept(paths):
+    """The same paths, for what keeps pictures of faces; an error where none may be kept."""
     try:
-        return RUN.qc_pages(KEEP_FACES)
+        forgetting.check_kept(KEEP_FACES)
     except configuration.ConfigError as error:
         raise WorkflowError(str(error))
+    return paths
 
 
 def of_config(*keys):

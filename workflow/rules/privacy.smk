@@ -49,6 +49,8 @@ rule privacy:
     params:
         config=of_attacks("statistics", "seed"),
         floors=RUN.floors(),
+        people="results/plan/{dataset}/people.tsv",
+        known=lambda w: RUN.people_digest(w.dataset),
         defacers=list(config["defacers"]),
         variants=RUN.variants,
         version=RESULTS_VERSION,

@@ -7,13 +7,14 @@
 #       results/attack/{dataset}/{attacker}/{target}.npz    where there are attackers
 # out:  results/qc/{dataset}/{variant}/{batch}.tsv          manifest: a row a scan
 #       results/qc/{dataset}/{variant}/pictures/            slices, faces, copies for the viewer
-#       results/qc/{dataset}/index.html, scans.tsv          the page, and the list of its scans
+#       results/qc/{dataset}/index.html, *.js               the page, and what it loads
+#       results/qc/{dataset}/scans.tsv                      the list of its scans
 
 
 rule qc_pictures:
     """Draw one variant of one batch: slices, face, and a small copy for the viewer."""
     input:
-        images=lambda w: RUN.variant_manifest(w.dataset, w.variant, w.batch),
+        images=lambda w: faces_kept(RUN.variant_manifest(w.dataset, w.variant, w.batch)),
         pseudonyms=PSEUDONYMS,
     output:
         "results/qc/{dataset}/{variant}/{batch}.tsv",
@@ -31,7 +32,7 @@ rule qc_pictures:
         variant="{variant}",
         attempt=attempt("results/qc/{dataset}/{variant}/{batch}.tsv"),
         viewer_mm=config["qc"]["viewer_mm"],
-        version=f"{qc_stage.VERSION}/{rendering.VERSION}",
+        version=qc_stage.VERSION,
         pictures="results/qc/{dataset}/{variant}/pictures",
         timeout=untracked(SCAN_TIMEOUT_S),
     script:
@@ -46,7 +47,7 @@ rule qc_page:
         attacks=lambda w: RUN.attack_files(w.dataset),
         pseudonyms=PSEUDONYMS,
     output:
-        page="results/qc/{dataset}/index.html",
+        expand("results/qc/{{dataset}}/{name}", name=QC_FILES),
         scans="results/qc/{dataset}/scans.tsv",
     log:
         "results/logs/qc/{dataset}.log",
@@ -62,6 +63,8 @@ rule qc_page:
         config=of_config("statistics", "thresholds", "seed"),
         faces=lambda w: RUN.faces(w.dataset),
         floors=RUN.floors(),
+        unused=lambda w: RUN.unused_lists(w.dataset),
+        digests=lambda w: RUN.unused_digests(w.dataset),
         version=f"{QC_VERSION}/{doubt.VERSION}",
         note=lambda w: RUN.synthetic_note(w.dataset),
     script:
@@ -71,4 +74,4 @@ rule qc_page:
 rule qc:
     """Make the pages for quality control of all datasets."""
     input:
-        qc_pages,
+        lambda w: faces_kept(RUN.qc_pages()),

@@ -63,6 +63,6 @@ rule reface:
         derivatives="results/derivatives/{dataset}/{defacer}+{refacer}",
         headers=nifti.HEADER_VERSION,
         timeout=untracked(SCAN_TIMEOUT_S),
-        gpu=config["gpus_per_training"],
+        gpu=untracked(config["gpus_per_training"]),
     script:
         "../scripts/reface.py"

@@ -29,9 +29,12 @@ rule brain_age:
         mem_mb=growing(2000),
         runtime=30,
     params:
+        attempt=attempt("results/brainage/{dataset}.json"),
         entry=config["brain_age"],
         segmenters=RUN.segmenters,
         version=methods.version("brainage", configuration.BRAIN_AGE, config["brain_age"]),
+        people="results/plan/{dataset}/people.tsv",
+        known=lambda w: RUN.people_digest(w.dataset, RUN.batches(w.dataset, "train")),
         seed=config["seed"],
     script:
         "../scripts/brain_age.py"
@@ -76,6 +79,8 @@ rule statistics:
         age_models=RUN.age_models,
         unused=lambda w: RUN.unused_lists(w.dataset),
         digests=lambda w: RUN.unused_digests(w.dataset),
+        people="results/plan/{dataset}/people.tsv",
+        known=lambda w: RUN.people_digest(w.dataset),
         variants=RUN.listed,
         unavailable=RUN.unavailable,
         version=RESULTS_VERSION,
@@ -115,6 +120,8 @@ rule flow:
     params:
         unused=lambda w: RUN.unused_lists(w.dataset),
         digests=lambda w: RUN.unused_digests(w.dataset),
+        people="results/plan/{dataset}/people.tsv",
+        known=lambda w: RUN.people_digest(w.dataset),
         variants=RUN.listed,
         config=of_config("orientation"),
         unavailable=RUN.unavailable,

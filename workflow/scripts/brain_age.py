@@ -2,7 +2,7 @@
 
 from refacebench import brainage
 from refacebench.results import inputs
-from refacebench.run import configuration, log, methods, prefixed
+from refacebench.run import configuration, log, methods, people, prefixed
 
 
 def main(snakemake):
@@ -10,7 +10,7 @@ def main(snakemake):
     log.start(snakemake.log[0])
     p = snakemake.params
     chosen = methods.choose("brainage", configuration.BRAIN_AGE, p.entry)
-    rows = inputs.measurements(snakemake.input)
+    rows = inputs.measurements(snakemake.input, people.read(p.people))
     models = brainage.fit_segmenters(rows, chosen.method, chosen.options, p.seed)
     for segmenter in p.segmenters:
         models.setdefault(segmenter, {"note": "no scan of the train split was segmented"})

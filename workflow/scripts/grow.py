@@ -1,6 +1,6 @@
 """Grow the scans of one batch of a synthetic cohort; writes below results/cohort."""
 
-from refacebench.run import log, methods, plan, prefixed
+from refacebench.run import log, methods, people, plan, prefixed
 from refacebench.stages import grow
 
 
@@ -10,6 +10,7 @@ def main(snakemake):
     p = snakemake.params
     grow.run_batch(
         plan.read_list(p.scans),
+        people.read(p.people),
         snakemake.output[0],
         methods.choose("datasets", p.dataset, p.entry),
         method=p.entry["type"],

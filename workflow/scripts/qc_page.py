@@ -15,6 +15,7 @@ def main(snakemake):
         config=p.config,
         faces=p.faces,
         floors=p.floors,
+        unused=p.unused,
         note=p.note,
     )
 

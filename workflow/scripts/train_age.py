@@ -13,6 +13,7 @@ def main(snakemake):
         methods.choose("age_models", p.name, p.entry),
         given.train,
         given.validation,
+        p.people,
         seed=p.seed,
     )
 

@@ -306,7 +306,7 @@ def agreement_lines(table: pd.DataFrame, level: float) -> list[str]:
     for row in table[table["variant"] == ALL].itertuples():
         who = f"{row.rater_1} and {row.rater_2}"
         if not row.n:
-            lines.append(f"{who} rated no scan both.")
+            lines.append(f"{who} have no rated scan in common.")
             continue
         text = f"{who} both rated {row.n} scans and agree on {100 * row.agreement:.0f} %; "
         if row.kappa != row.kappa:
@@ -341,29 +341,50 @@ def work_lines(work: pd.DataFrame, most: int = 20) -> list[str]:
 
 
 def unseen_lines(table: pd.DataFrame, level: float) -> list[str]:
-    """Return what may be wrong with what nobody looked at, in words, one line per variant."""
+    """Return what may be wrong with what nobody looked at, in words.
+
+    One line per variant, below it one for each class of doubt where a sample says something of
+    it; variants that nobody looked at share the last line.
+    """
+    looked = table["n_listed"] + table["n_drawn"] > 0
+    seen = set(table.loc[looked & (table["kind"] == ALL), "variant"])
     lines = []
-    for row in table.itertuples():
-        name = row.variant if row.kind == ALL else f"  of these, {row.kind}"
-        seen = (
-            f"{row.n_images} images; {row.n_listed} looked at from the list "
-            f"({row.n_listed_bad} not ok), {row.n_drawn} drawn at random ({row.n_drawn_bad} not ok)"
-        )
-        lines.append(f"{name}: {seen}; {_rest(row, level)}")
+    for row in table[table["variant"].isin(seen)].itertuples():
+        if row.kind == ALL:
+            lines.append(f"{row.variant}: {_seen(row)}. {_rest(row, level)}")
+        elif row.n_unseen and row.n_drawn:
+            lines.append(f"  of these, {row.kind}: {_seen(row)}. {_rest(row, level)}")
+    others = table[(table["kind"] == ALL) & ~table["variant"].isin(seen)]
+    if len(others):
+        names = ", ".join(others["variant"])
+        lines.append(f"Nobody has looked at {names} ({_images(others['n_images'].sum())}).")
     return lines
+
+
+def _images(n: int) -> str:
+    return f"{n} image{'' if n == 1 else 's'}"
+
+
+def _seen(row: Any) -> str:
+    parts = [_images(row.n_images)]
+    if row.n_listed:
+        parts.append(f"{row.n_listed} looked at from the list ({row.n_listed_bad} not ok)")
+    if row.n_drawn:
+        parts.append(f"{row.n_drawn} drawn at random ({row.n_drawn_bad} not ok)")
+    return ", ".join(parts)
 
 
 def _rest(row: Any, level: float) -> str:
     if not row.n_unseen:
-        return "nothing is left unseen."
+        return "Nothing is left unseen."
     if row.most_bad != row.most_bad:
         return (
-            f"nothing can be said of the other {row.n_unseen}, for none was drawn at random "
-            "(the page's order 'random sample')."
+            f"Nothing can be said of the other {row.n_unseen}: none was drawn at random (the "
+            "page's order 'random sample')."
         )
     text = (
-        f"of the other {row.n_unseen} at most {row.most_bad:.0f} ({100 * row.most_share:.1f} %) "
-        f"are not ok ({100 * level:g} %)."
+        f"Of the other {row.n_unseen} at most {row.most_bad:.0f} ({100 * row.most_share:.1f} %) "
+        f"are not ok ({100 * level:g} %, one-sided)."
     )
     if row.n_passed_over:
         text += f" {row.n_passed_over} that were drawn and passed over count as not ok."

@@ -66,6 +66,7 @@ def note_start(
     arguments: Sequence[str],
     checkout: str | Path,
     sources: Mapping[str, str],
+    versions: Mapping[str, str],
 ) -> None:
     """Write :data:`STARTED`: date, command, config, commit, and versions of the data.
 
@@ -79,6 +80,8 @@ def note_start(
         The folder of the workflow's own files.
     sources : mapping of str to str
         Folders of the data sets that have one, by name.
+    versions : mapping of str to str
+        Those of the methods that list or grow the data sets, by name.
     """
     now = datetime.now(UTC).replace(microsecond=0)
     started = {
@@ -86,7 +89,13 @@ def note_start(
         "command": command(arguments, checkout),
         "commit": commit(checkout),
         "config": config,
-        "data": {name: data_version(folder) for name, folder in sources.items()},
+        "data": {
+            name: {
+                "method": version,
+                **(data_version(sources[name]) if name in sources else {}),
+            }
+            for name, version in versions.items()
+        },
     }
     files.write_text(json.dumps(started, indent=1), STARTED)
 

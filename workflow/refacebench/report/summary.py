@@ -182,11 +182,10 @@ def front_words(table: pd.DataFrame, look: Look, easily: Sequence[str] = ()) -> 
             "Weighed against the change in volumes, no method is shown to be better than another "
             "with so few participants."
         ]
-    front = look.sort(v for v in table.index if table.loc[v, "pareto"] == 1)
-    others = [v for v in front if v not in easily]
-    easily = [v for v in front if v in easily]
+    others = look.sort(v for v in table.index if table.loc[v, "pareto"] == 1)
     first = look.sort(v for v in table.index if table.loc[v, "rank"] == 1)
     beaten = [v for v in first if is_beaten(table.loc[v].to_dict() | {"variant": v})]
+    easily = [v for v in first if v in easily and v not in [*others, *beaten]]
     words = "Weighed against the change in volumes, no other method is shown to be better than"
     return [
         *([f"{words} these: {', '.join(others)}."] if others else []),

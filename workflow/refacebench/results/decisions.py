@@ -44,7 +44,7 @@ VERDICTS = {
     NO: "faces are left, brains are cut, or an attack recognises people far too often",
 }
 COLUMNS = [
-    "Method", "Verdict", "Why", "Face surface removed", "Strongest attack", "To show chance",
+    "Method", "Verdict", "Why", "Face surface removed", "Strongest attack", "People to show chance",
     "Volumes", "Predicted age", "No output", "Seconds a scan (median)", "Engine", "Licence",
 ]  # fmt: skip
 
@@ -248,8 +248,8 @@ def caption(rule: Rule) -> str:
     """Return the caption of the table."""
     return (
         f"One row per method. {rule.words} Strongest attack: how often it picks the right person "
-        "(interval over all attacks). To show chance: how many people it takes to show that an "
-        "attack at chance stays within the margin (power 80 %). Volumes: the largest median "
+        "(interval over all attacks). People to show chance: how many people it takes to show that "
+        "an attack at chance stays within the margin (power 80 %). Volumes: the largest median "
         "change of any volume; how many are shown to stay within their margin of equivalence, and "
         "to leave it. A verdict holds for the attacks tried here and for data like these. "
         "Intervals, in brackets, are two-sided; bounds of what is possible are one-sided (both "

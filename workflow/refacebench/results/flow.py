@@ -30,6 +30,7 @@ from refacebench.vocabulary import (
     EXCLUDED,
     FAILED,
     FOLLOWUP,
+    JOINED_LATE,
     MEASURING,
     MISSING,
     NOT_USED,
@@ -184,6 +185,8 @@ def _stopped(rows: list[dict[str, Any]], stage: str, total: int) -> dict[str, An
 def _purpose(scan: dict[str, Any]) -> str:
     """Return what a scan is there for if not to be compared; empty for the others."""
     role = scan.get("role")
+    if scan.get("reason") == JOINED_LATE:
+        return f"{scan['split']} split, {JOINED_LATE}"
     if scan.get("split") in ("train", "validation"):
         use = "a later session, not used" if role in _LATER else "serves to fit models"
         return f"{scan['split']} split, {use}"

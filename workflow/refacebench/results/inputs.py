@@ -16,7 +16,7 @@ from refacebench.results import catalogue
 from refacebench.results.attacked import attacked
 from refacebench.results.flow import LOST, StageManifest, absent_manifests, follow, without_age
 from refacebench.results.scan_warnings import of_scan
-from refacebench.run import configuration, methods, plan
+from refacebench.run import configuration, methods, people, plan
 from refacebench.statistics import comparisons, sides, unavailable
 from refacebench.statistics.attacks import Evaluation, evaluate_all
 from refacebench.statistics.cohort import assemble, check, once, segmenters_of, variants_of
@@ -185,11 +185,21 @@ class Answered:
 # reading ------------------------------------------------------------------------------------
 
 
-def measurements(paths: Iterable[str]) -> pd.DataFrame:
-    """Return the measurement table from manifests; no rows without any."""
+def measurements(paths: Iterable[str], about: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return the measurement table from manifests; no rows without any.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        Manifests of the stages ``segment`` and ``measure``.
+    about : pandas.DataFrame, optional
+        Age and sex (:func:`refacebench.run.people.read`), which the table then has.
+    """
     tables = [manifest.read(path) for path in paths]
+    if about is not None:
+        tables = [people.known(table, about) for table in tables]
     if not tables:
-        return pd.DataFrame(columns=[*manifest.COLUMNS, "segmenter"])
+        return pd.DataFrame(columns=[*manifest.COLUMNS, *manifest.OF_PEOPLE, "segmenter"])
     return assemble((_the("segmenter", table), _the("variant", table), table) for table in tables)
 
 
@@ -210,12 +220,13 @@ def read_measured(given: Any, asked: Any) -> Measured:
         ``config`` with ``statistics``, ``thresholds``, ``seed``, ``brain_age`` and
         ``orientation``; ``variants``;
         ``unavailable``, reasons by variant; ``unused``, the lists of scans that nothing uses;
-        ``carried_by``, the defacer behind each manifest of ``carried``; and ``age_models``, the
-        name behind each of ``age_cards``.
+        ``carried_by``, the defacer behind each manifest of ``carried``; ``age_models``, the
+        name behind each of ``age_cards``; and ``people``, the path of the table of age and sex.
     """
     chosen = methods.choose("brainage", configuration.BRAIN_AGE, asked.config["brain_age"])
     criteria, models = Criteria.from_config(asked.config), brainage.load(given.brain_age)
-    table = measurements([*given.measured, *given.rescans])
+    about = people.read(asked.people)
+    table = measurements([*given.measured, *given.rescans], about)
     added = unavailable.rows(table, asked.unavailable)
     table = brainage.add_predictions(table, chosen.method, models)
     trained = brainage.trained_on_variants(
@@ -232,7 +243,7 @@ def read_measured(given: Any, asked: Any) -> Measured:
         asked.variants,
         models,
         pd.concat(companions, ignore_index=True) if companions else None,
-        plan.read_all(given.inventory, asked.unused),
+        plan.read_all(given.inventory, asked.unused, asked.people),
         trained,
         _image_ages(given, asked, table),
         asked.config.get("thresholds") or {},
@@ -268,13 +279,14 @@ def read_followed(given: Any, asked: Any) -> Followed:
         Paths: ``measured``, ``rescans``, ``training``, ``refacing``, ``inventory``, ``enrolled``
         and ``attacked``.
     asked
-        ``variants``, ``unavailable`` and ``unused`` as for :func:`read_measured`; ``config``
-        with ``orientation``.
+        ``variants``, ``unavailable``, ``unused`` and ``people`` as for :func:`read_measured`;
+        ``config`` with ``orientation``.
     """
+    about = people.read(asked.people)
     made = {"measure": given.measured, "segment": [*given.rescans, *given.training]}
     made["deface"] = given.refacing
     stages = [
-        StageManifest(stage, _the("variant", table), table)
+        StageManifest(stage, _the("variant", table), people.known(table, about))
         for stage, paths in made.items()
         for table in map(manifest.read, paths)
     ]
@@ -284,9 +296,11 @@ def read_followed(given: Any, asked: Any) -> Followed:
         if found.variant == "original"
     ]
     added = unavailable.rows(assemble(originals), asked.unavailable)
-    ledgers = [manifest.read(path) for path in [*given.enrolled, *given.attacked]]
+    ledgers = [
+        people.known(manifest.read(path), about) for path in [*given.enrolled, *given.attacked]
+    ]
     return Followed(
-        plan.read_all(given.inventory, asked.unused),
+        plan.read_all(given.inventory, asked.unused, asked.people),
         [*stages, *absent_manifests(added)],
         asked.variants,
         pd.concat(ledgers, ignore_index=True) if ledgers else None,
@@ -304,14 +318,22 @@ def read_attacked(given: Any, asked: Any) -> Attacked:
         Paths: ``attacks``, ``enrolled``, ``attacked`` and ``volumes``.
     asked
         ``config`` with ``statistics``, ``privacy`` and ``seed``; ``floors`` as for
-        :class:`Attacked`.
+        :class:`Attacked`; ``people`` as for :func:`read_measured`.
     """
     protocol, criteria = Protocol.from_config(asked.config), Criteria.from_config(asked.config)
     more: list[Comparisons] = []
-    gallery, queries = manifest.read_many(given.enrolled), manifest.read_many(given.attacked)
-    people = people_of(gallery, queries)
+    about = people.read(asked.people)
+    gallery, queries = (
+        people.known(manifest.read_many(paths), about) for paths in (given.enrolled, given.attacked)
+    )
     return Attacked(
-        evaluate_all(_each(given.attacks, more), protocol, criteria, asked.floors, people),
+        evaluate_all(
+            _each(given.attacks, more),
+            protocol,
+            criteria,
+            asked.floors,
+            people_of(gallery, queries),
+        ),
         more,
         gallery,
         queries,

@@ -1,5 +1,7 @@
 """Which scan?  One row per scan and variant, the most doubtful first, with the reason in words.
 
+With pseudonyms the rows of a variant stand in the order of these.
+
 ``doubt`` is in units of a check's limit: from 1 on a check failed.  The rule stands in
 :mod:`refacebench.results.doubt`; what attackers found is no part of this table, but it is of the
 page for quality control (``snakemake qc``).  ``kind``: fails a check, close, clear or no image.

@@ -21,7 +21,8 @@ upper bound of the worst case less chance, ``within_margin`` 1 where that is les
 counts them as identified.  ``volume_change_pct`` is the largest absolute median change over
 all volumes, that of ``worst_volume``.  ``comparable`` is 0 where half or more failed; such a
 variant has no ``rank``.  Variants that nothing separates share a ``rank``; ``pareto`` is 1 for
-rank 1 where no attack beats the variant, else 0, and missing for controls.
+rank 1 where no attack beats the variant, not even with the very same scan, else 0, and missing for
+controls.
 """
 
 from __future__ import annotations
@@ -73,11 +74,11 @@ def compute(
     in the columns ``floor...``; it counts as the worst case itself only where
     nobody else attacks.
 
-    ``rank`` is 1 (and ``pareto`` 1 unless an attack beats it) where no other variant of the same
-    setting and segmenter is shown to be better in identification or volumes and looks no worse in
-    the other (rates below chance count as chance); landmarks (original, null control) and variants
-    that are not comparable do not compete.  Pairs with a control that does (skull stripping) are
-    corrected apart.
+    ``rank`` is 1 (and ``pareto`` 1 unless an attack of any setting beats it) where no other
+    variant of the same setting and segmenter is shown to be better in identification or volumes
+    and looks no worse in the other (rates below chance count as chance); landmarks (original, null
+    control) and variants that are not comparable do not compete.  Pairs with a control that does
+    (skull stripping) are corrected apart.
     """
     measure = declared_measure(results, protocol)
     segmenters = list(dict.fromkeys(volumes["segmenter"])) or [""]
@@ -111,12 +112,13 @@ def compute(
     table["comparable"] = _comparable(table)
     table[["rank", "pareto"]] = np.nan
     table.loc[table["comparable"] == 0, "pareto"] = 0.0
+    beaten = set(table.loc[table["beaten"] == 1, "variant"])
     for (setting, _), group in table.groupby(["setting", "segmenter"], sort=False):
         rivals = group[group["comparable"] == 1]
         rivals = rivals[rivals["volume_change_pct"].notna()]
         ranks = _ranks(rivals, attacked[setting], spread[setting], criteria)
         table.loc[rivals.index, "rank"] = ranks.astype(float)
-        on_front = (ranks == 1) & (rivals["beaten"] != 1)
+        on_front = (ranks == 1) & ~rivals["variant"].isin(beaten)
         table.loc[rivals.index, "pareto"] = on_front.astype(float)
     return table
 

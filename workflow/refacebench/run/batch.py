@@ -164,8 +164,9 @@ def _one_scan(
         return _failed(row, base, CHANGED, 0.0), True
     key = key_of({**parts, "scan": row["scan"]}, checksums)
     record = read_json(record_path)
-    if record is not None and record["key"] == key and _files_are_whole(record):
-        result = record["result"]
+    # Earlier releases wrote keys without the letter.
+    if record is not None and record["key"] in (key, key[1:]) and _files_are_whole(record):
+        result, key = record["result"], record["key"]
         return {**row, **base, **result, "key": key, **_stage_columns(base, result)}, False
     row = {**row, "key": key}
     start = time.monotonic()

@@ -21,6 +21,10 @@ from refacebench.vocabulary import OK
 #: With more scans x variants than this, output files are looked for only when all failed scans
 #: are tried again: asking a file server for a million files takes longer than most runs.
 MOST_LOOKED_FOR = 2000
+#: Stages whose outputs are deleted with the faces (:mod:`refacebench.run.forgetting`), and the
+#: file below ``results`` that says when that was.
+WITH_FACES = ("render", "enrol", "qc")
+FORGOTTEN = "plan/forgotten.txt"
 
 
 class Attempts:
@@ -61,6 +65,21 @@ class Attempts:
         return f"attempt {self._decided[out] + 1}"
 
     def _again(self, out: str) -> bool:
+        return self._failed(out) or self._interrupted(out)
+
+    def _interrupted(self, out: str) -> bool:
+        """Tell whether a job began and left no output, as it was killed or stopped.
+
+        Snakemake then notes the job as done with its inputs of that time.  Where what follows
+        was made in an earlier run, it would miss nothing, and old results would stay.
+        """
+        log = log_of(out)
+        folder, name = os.path.split(log)
+        if os.path.basename(out) in self._listed(os.path.dirname(out)):
+            return False
+        return name in self._listed(folder) and not _forgotten(out, log)
+
+    def _failed(self, out: str) -> bool:
         if manifest.failures_path(out).name in self._listed(os.path.dirname(out)):
             failed = manifest.read_failures(out)
             if self._retry and failed["final"]:
@@ -85,6 +104,28 @@ class Attempts:
             for column, path in row.items()
             if path and (column == "path" or column.endswith("_path"))
         )
+
+
+def log_of(out: str) -> str:
+    """Return the log of the job that makes an output.
+
+    >>> log_of("results/attack/d/surface/null.npz")
+    'results/logs/attack/d/surface/null.log'
+    >>> log_of("results/train/d/null+model/card.json")
+    'results/logs/train/d/null+model.log'
+    """
+    stem = out.removesuffix("/card.json")
+    name = os.path.splitext(stem)[0] if stem == out else stem
+    return name.replace("results/", "results/logs/", 1) + ".log"
+
+
+def _forgotten(out: str, log: str) -> bool:
+    """Tell whether an output was deleted with the faces, and no job began since."""
+    head, stage, *_ = out.split("/")
+    mark = Path(head, FORGOTTEN)
+    if stage not in WITH_FACES or not mark.is_file():
+        return False
+    return os.path.getmtime(log) <= mark.stat().st_mtime
 
 
 def listed(folder: str) -> frozenset[str]:

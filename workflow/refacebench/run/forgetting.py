@@ -6,7 +6,7 @@ pages for quality control of an earlier run.
 Snakemake does not miss a file whose users are finished, and makes it again when one of them
 has to run once more.  Records, distances and tables stay.
 
-Touches the folders ``render``, ``enrol``, ``qc`` and ``train`` of a run.
+Touches the folders ``render``, ``enrol``, ``qc`` and ``train`` of a run; notes in its plan when.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from refacebench import faces, files
+from refacebench.run import failures
+from refacebench.run.configuration import ConfigError
 from refacebench.run.graph import Run
 
 
@@ -37,7 +39,25 @@ def delete_faces(run: Run, results: str | Path = "results") -> int:
         for variant in run.trainings:
             if (results / "figures" / dataset / f"samples-{variant}.png").is_file():
                 gone += _delete(results.glob(f"train/{dataset}/{variant}/{faces.SAMPLES}/*.npy"))
+    if gone:
+        files.write_text("Pictures of faces were deleted.\n", results / failures.FORGOTTEN)
     return gone
+
+
+def check_kept(keep_faces: bool) -> None:
+    """Refuse to make the page for quality control where no picture of a face may outlive a run.
+
+    Raises
+    ------
+    ConfigError
+        If that is the config's wish.
+    """
+    if not keep_faces:
+        raise ConfigError(
+            "qc: the page holds pictures of faces, and this config says `keep_faces: false`. "
+            "Add `--config keep_faces=true` for as long as you check scans; a later run without "
+            "it deletes the page"
+        )
 
 
 def _delete(paths: Iterable[Path]) -> int:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from refacebench.faces import may_show
-from refacebench.run import configuration, plan
+from refacebench.run import configuration, kept, plan
 from refacebench.run.scope import Scope
 from refacebench.vocabulary import (
     MEASURED,
@@ -124,6 +124,22 @@ class Run(Scope):
         trained = configuration.trained_as(self.config, refacer)
         return f"results/train/{dataset}/{defacer}+{trained}/card.json"
 
+    def models(self, dataset: str) -> list[str]:
+        """Return the files of all models that are trained on scans of a dataset."""
+        trained = [
+            f"results/attack/{dataset}/{attacker}/{variant}.npz"
+            for attacker in self.attackers
+            for variant in self.attacked(attacker)
+            if self.is_trained(attacker)
+        ]
+        cards = [f"results/train/{dataset}/{v}/card.json" for v in self.trainings]
+        return [*cards, *self.age_cards(dataset), *trained]
+
+    def is_trained(self, attacker: str) -> bool:
+        """Tell whether an attacker learns from scans of the train split."""
+        chosen = self.chosen("attackers", attacker)
+        return bool(chosen.method.training(chosen.options))
+
     def cards(self) -> list[str]:
         """Return the cards of all models that this run trains."""
         return [f"results/train/{d}/{v}/card.json" for d in self.datasets for v in self.trainings]
@@ -202,8 +218,7 @@ class Run(Scope):
 
     def attack_training(self, dataset: str, attacker: str, target: str) -> list[str]:
         """Return renderings of the train split, where an attacker is trained on them."""
-        chosen = self.chosen("attackers", attacker)
-        if not chosen.method.training(chosen.options):
+        if not self.is_trained(attacker):
             return []
         name, split, role = _pictured(target, "train")
         return [
@@ -246,20 +261,8 @@ class Run(Scope):
             for path in self.manifests("qc", dataset, variant, "test", MEASURED)
         ]
 
-    def qc_pages(self, keep_faces: bool) -> list[str]:
-        """Return the pages for quality control.
-
-        Raises
-        ------
-        ConfigError
-            If no picture of a face may outlive a run.
-        """
-        if not keep_faces:
-            raise configuration.ConfigError(
-                "qc: the page holds pictures of faces, and this config says `keep_faces: false`. "
-                "Add `--config keep_faces=true` for as long as you check scans; a later run "
-                "without it deletes the page"
-            )
+    def qc_pages(self) -> list[str]:
+        """Return the pages for quality control."""
         return [f"results/qc/{name}/index.html" for name in self.datasets]
 
     # what the main job makes --------------------------------------------------------------
@@ -279,8 +282,9 @@ class Run(Scope):
 
     def unused_batches(self, dataset: str) -> list[str]:
         """Return the batches that nothing uses, as later sessions of who models are fitted on."""
-        attacked = bool(self.attackers)
-        return [b for b in self.batches(dataset) if not plan.is_opened(b, attacked)]
+        attacked, waiting = bool(self.attackers), self.waiting(dataset)
+        names = self.lists[dataset].names
+        return [b for b in names if b in waiting or not plan.is_opened(b, attacked)]
 
     def unused_lists(self, dataset: str) -> list[str]:
         """Return the lists of the scans that nothing uses."""
@@ -308,7 +312,7 @@ class Run(Scope):
             "age_model": self.age_models,
             "target": [*self.variants, *PICTURE_CONTROLS],
         }
-        return {**{k: alternatives(v) for k, v in named.items()}, "batch": plan.BATCH}
+        return {**{k: alternatives(v) for k, v in named.items()}, "batch": kept.BATCH}
 
 
 def _pictured(shown: str | None, split: str) -> tuple[str, str, str | None]:

@@ -21,7 +21,7 @@ from refacebench.vocabulary import ORIGINAL, PICTURE_CONTROLS
 LAYOUT = {
     **dict.fromkeys(("cohort", "brainage", "kit"), ("dataset",)),
     **dict.fromkeys(("grow", "inventory", "prepare", "align"), ("dataset", "batch")),
-    **dict.fromkeys(("deface", "reface", "render", "carry"), ("dataset", "variant", "batch")),
+    **dict.fromkeys(("deface", "reface", "render", "carry", "qc"), ("dataset", "variant", "batch")),
     **dict.fromkeys(("segment", "measure"), ("dataset", "segmenter", "variant", "batch")),
     **dict.fromkeys(("derivatives", "train", "curves"), ("dataset", "variant")),
     "attack": ("dataset", "attacker", "target"),
@@ -122,8 +122,8 @@ def _strange(
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name in _OWN:
             continue
-        if "." not in path.name and path.is_file():
-            continue  # unfinished files; the README of a folder with faces
+        if path.is_file() and ("." not in path.name or kinds[0] == "variant"):
+            continue  # unfinished files, a README, what describes all variants of a data set
         if kinds[0] == "dataset" and path.stem in _BESIDE:
             continue
         of = path.name if kinds[0] == "dataset" else dataset

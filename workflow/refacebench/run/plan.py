@@ -20,18 +20,24 @@ import pandas as pd
 
 from refacebench import files, manifest, reasons, vocabulary
 from refacebench.bids import in_order
-from refacebench.run import methods, spares, splits, stamps
+from refacebench.run import kept, methods, people, spares, splits, stamps, wanted
 from refacebench.run.configuration import ConfigError
-from refacebench.vocabulary import FOLLOWUP, MEASURED, RESCAN, SPLITS
-
-#: The list of the scans that the index has left out: no job opens them.
-LEFT_OUT = "excluded-000"
-#: The names of the others, as a regular expression: split, role and number.
-BATCH = rf"({'|'.join(SPLITS)})-({MEASURED}|{RESCAN}|{FOLLOWUP})-\d+"
+from refacebench.run.kept import LEFT_OUT
+from refacebench.vocabulary import FOLLOWUP, MEASURED, RESCAN
 
 
-def scans(config: Mapping[str, Any], dataset: str) -> pd.DataFrame:
+def scans(
+    config: Mapping[str, Any], dataset: str, before: kept.Kept = kept.NOTHING
+) -> pd.DataFrame:
     """List a dataset's scans with split, role and batch.
+
+    Parameters
+    ----------
+    config : mapping
+        Checked and filled up.
+    dataset : str
+    before : refacebench.run.kept.Kept
+        What earlier runs decided.
 
     Returns
     -------
@@ -52,7 +58,7 @@ def scans(config: Mapping[str, Any], dataset: str) -> pd.DataFrame:
         raise ConfigError(f"datasets.{dataset}: {error}") from None
     _check_index(table, dataset)
     try:
-        table = taken(table, entry.get("only_participants"), entry.get("limit"))
+        table = wanted.taken(table, entry.get("only_participants"), entry.get("limit"))
     except ValueError as error:
         raise ConfigError(f"datasets.{dataset}: {error}") from None
     table["dataset"] = dataset
@@ -61,9 +67,9 @@ def scans(config: Mapping[str, Any], dataset: str) -> pd.DataFrame:
     table["variant"], table["stage"] = "original", "inventory"
     usable = table[table["status"] == vocabulary.OK]
     # Who has no usable scan takes no place in a split.
-    people = usable.groupby("participant", as_index=False)[["site", "age"]].first()
+    present = usable.groupby("participant", as_index=False)[["site", "age"]].first()
     try:
-        split = splits.assign(people, config["splits"], config["seed"])
+        split = splits.assign(present, config["splits"], config["seed"], before.splits)
     except ValueError as error:
         raise ConfigError(f"config: {error}") from None
     table["split"] = table["participant"].map(split).fillna("")
@@ -81,7 +87,7 @@ def scans(config: Mapping[str, Any], dataset: str) -> pd.DataFrame:
     table["rescan_of"] = declared
     table["role"] = roles(table, measured)
     table = _with_rescan_ages(table)
-    table["batch"] = batches(table, config["batch_size"])
+    table["batch"] = batches(table, config["batch_size"], before.batches)
     return table
 
 
@@ -96,51 +102,6 @@ def _check_index(table: pd.DataFrame, dataset: str) -> None:
             f"datasets.{dataset}: none of its {len(table)} scans and participants can be used; "
             f"most often: {reasons.index[0]} ({reasons.iloc[0]} of them)"
         )
-
-
-def taken(
-    table: pd.DataFrame,
-    participants: Sequence[str | int] | None = None,
-    limit: int | None = None,
-) -> pd.DataFrame:
-    """Return the list of scans with those excluded that the user does not want this time.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        One row per scan: ``participant``, ``status``, ``reason``.
-    participants : sequence of str, optional
-        Only these, with or without ``sub-``.
-    limit : int, optional
-        Only so many of those who have a usable scan: the first ones by their names.
-
-    Raises
-    ------
-    ValueError
-        If a named participant has no scan.
-    """
-    usable = table["status"] == vocabulary.OK
-    wanted = {f"sub-{str(label).removeprefix('sub-')}" for label in participants or ()}
-    unknown = sorted(wanted - set(table["participant"]))
-    if unknown:
-        raise ValueError(f"only_participants: there is no scan of {', '.join(unknown[:8])}")
-    table = table.copy()
-    if wanted:
-        others = usable & ~table["participant"].isin(wanted)
-        _leave(table, others, "not taken: the config's `only_participants` does not name this one")
-        usable &= ~others
-    if limit is not None:
-        first = sorted(table.loc[usable, "participant"].unique())[:limit]
-        beyond = usable & ~table["participant"].isin(first)
-        _leave(
-            table, beyond, f"not taken: the config's `limit` takes the first {limit} participants"
-        )
-    return table
-
-
-def _leave(table: pd.DataFrame, rows: pd.Series, reason: str) -> None:
-    table.loc[rows, "status"] = vocabulary.EXCLUDED
-    table.loc[rows, "reason"] = reason
 
 
 def _dated(usable: pd.DataFrame) -> bool:
@@ -241,19 +202,48 @@ def _with_rescan_ages(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def batches(table: pd.DataFrame, size: int) -> pd.Series:
+def batches(table: pd.DataFrame, size: int, before: Mapping[str, str] | None = None) -> pd.Series:
     """Number the scans of each split and role in batches of ``size``; all left out are one.
 
-    Where it takes all scans of a session to know which one counts (:mod:`.spares`), they are
-    in one batch, which may be larger then.
+    A scan that has a batch stays in it.  Those that join get batches of their own, numbered
+    on, so that nothing is done again for the others.  Where it takes all scans of a session
+    to know which one counts (:mod:`.spares`), they are in one batch, which may be larger then.
     """
-    groups = table.groupby(["split", "role"])
-    if spares.matter(table):
-        place = pd.concat([_sessions_together(rows, size) for _, rows in groups])
-    else:
-        place = groups.cumcount() // size
-    numbered = table["split"] + "-" + table["role"] + "-" + place.map("{:03d}".format)
-    return numbered.where(table["status"] == vocabulary.OK, LEFT_OUT)
+    together = spares.matter(table)
+    found = pd.Series(LEFT_OUT, index=table.index)
+    usable = table[table["status"] == vocabulary.OK]
+    for (split, role), rows in usable.groupby(["split", "role"]):
+        name = f"{split}-{role}-"
+        own = _known_batches(rows, before or {}, name, together)
+        first = max((int(batch.removeprefix(name)) + 1 for batch in own if batch), default=0)
+        joining = rows[own == ""]
+        place = (
+            _sessions_together(joining, size)
+            if together
+            else pd.Series(range(len(joining)), index=joining.index) // size
+        )
+        found[rows.index] = own
+        found[joining.index] = [f"{name}{first + number:03d}" for number in place]
+    return found
+
+
+def _known_batches(
+    rows: pd.DataFrame, before: Mapping[str, str], name: str, together: bool
+) -> pd.Series:
+    """Return the batch that each scan has, empty for those that join.
+
+    Where a session's scans belong together, one that joins a session joins its batch.
+    """
+    own = [before.get(scan, "") for scan in rows["scan"]]
+    own = [batch if batch.startswith(name) else "" for batch in own]
+    if together:
+        sessions = list(zip(rows["participant"], rows["session"], strict=True))
+        of_session: dict[tuple[str, str], str] = {}
+        for session, batch in zip(sessions, own, strict=True):
+            if batch:
+                of_session.setdefault(session, batch)
+        own = [of_session.get(session, "") for session in sessions]
+    return pd.Series(own, index=rows.index, dtype=object)
 
 
 def _sessions_together(rows: pd.DataFrame, size: int) -> pd.Series:
@@ -294,6 +284,10 @@ class Lists:
         All scans with their ``batch``.
     settled : mapping, optional
         See :class:`refacebench.run.stamps.Stamps`.
+    splits : str
+        What ``splits.tsv`` is to hold (:mod:`refacebench.run.kept`).
+    anew : bool
+        Whether everyone was assigned to a split just now.
     """
 
     def __init__(
@@ -301,13 +295,18 @@ class Lists:
         folder: str | Path,
         table: pd.DataFrame | None = None,
         settled: Mapping[str, str] | None = None,
+        splits: str = "",
+        anew: bool = False,
     ):
         self.folder = Path(folder)
         self._settled = dict(settled or {})
+        self._splits, self.anew = splits, anew
         self._texts: dict[str, str] = {}
+        self._people = "" if table is None else manifest.to_text(people.of(table))
         if table is None:
-            self.names = sorted(path.stem for path in self.folder.glob("*.tsv"))
+            self.names = [path.stem for path in kept.lists(self.folder)]
         else:
+            table = people.without(table)
             groups = table.groupby("batch", sort=True)
             self._texts = {b: manifest.to_text(rows.drop(columns="batch")) for b, rows in groups}
             self.names = list(self._texts)
@@ -323,6 +322,17 @@ class Lists:
         texts = (csv.reader(io.StringIO(self.text(batch)), delimiter="\t") for batch in batches)
         return sum(sum(1 for _ in rows) - 1 for rows in texts)
 
+    def scans(self, batches: Iterable[str]) -> dict[str, str]:
+        """Return the scans of some batches, each with the stamp of its file, if it has one."""
+        texts = (csv.DictReader(io.StringIO(self.text(b)), delimiter="\t") for b in batches)
+        return {row["scan"]: row.get("stamp", "") for rows in texts for row in rows}
+
+    def people_digest(self, batches: Iterable[str] | None = None) -> str:
+        """Return what changes with the people of some batches, as a parameter of rules."""
+        if not self._people and (self.folder / people.FILE).is_file():
+            self._people = (self.folder / people.FILE).read_text()
+        return people.digest(self._people, None if batches is None else self.scans(batches).keys())
+
     def digest(self, batch: str) -> str:
         """Return what changes with a list, as a parameter of the rules that read it."""
         found = hashlib.sha256(self.text(batch).encode()).hexdigest()
@@ -332,9 +342,12 @@ class Lists:
         """Write what differs from the files, and delete the lists of batches that are no more."""
         for batch in self.names:
             _write_changed(self.text(batch), self.folder / f"{batch}.tsv")
-        for path in self.folder.glob("*.tsv"):
+        for path in kept.lists(self.folder):
             if path.stem not in self.names:
                 path.unlink()
+        _write_changed(self._people, self.folder / people.FILE)
+        if self._splits:
+            _write_changed(self._splits, self.folder / kept.SPLITS_FILE)
         write_json(self._settled, self.folder / "settled.json")
 
 
@@ -343,9 +356,21 @@ def read_list(path: str | Path) -> pd.DataFrame:
     return manifest.read(path).drop(columns="stamp", errors="ignore")
 
 
-def read_all(checked: Iterable[str | Path], unused: Iterable[str | Path]) -> pd.DataFrame:
+def read_all(
+    checked: Iterable[str | Path],
+    unused: Iterable[str | Path],
+    people_path: str | Path,
+) -> pd.DataFrame:
     """Return every scan of a dataset, from its inventory and the lists that nothing uses."""
-    return pd.concat([*map(manifest.read, checked), *map(read_list, unused)], ignore_index=True)
+    tables = [*map(manifest.read, checked), *map(_unused, unused)]
+    return people.known(pd.concat(tables, ignore_index=True), people.read(people_path))
+
+
+def _unused(path: str | Path) -> pd.DataFrame:
+    """Read a list that nothing uses; who joined a training set too late is told why."""
+    table = read_list(path)
+    late = table["split"].isin(("train", "validation")) & (table["role"] == MEASURED)
+    return table.assign(reason=table["reason"].mask(late, vocabulary.JOINED_LATE))
 
 
 def write_json(found: Mapping[str, Any], path: str | Path) -> None:
@@ -367,9 +392,13 @@ def load(config: Mapping[str, Any], dataset: str, index: bool, results: str = "r
     home = Path(results) / "plan" / dataset
     if not index:
         return Lists(home)
-    table = scans(config, dataset)
+    before = kept.read(home, config["splits"], config["seed"])
+    table = scans(config, dataset, before)
     inventory = Path(results) / "inventory" / dataset
     found = stamps.find(table, stamps.saved(home), lambda: stamps.checked(inventory))
     if any(found.listed.values()):  # not where the scans are yet to be grown
         table["stamp"] = table["scan"].map(found.listed)
-    return Lists(home, table, found.settled)
+    assigned = table.loc[table["split"] != "", ["participant", "split"]]
+    everyone = before.splits | dict(assigned.itertuples(index=False))
+    text = kept.text(everyone, config["splits"], config["seed"])
+    return Lists(home, table, found.settled, text, anew=not before.splits)

@@ -7,10 +7,10 @@ and decisions below ``results/plan``, and writes them when a run starts.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from refacebench.run import configuration, failures, methods, plan
+from refacebench.run import configuration, failures, methods, plan, training_sets
 from refacebench.vocabulary import MEASURED, SYNTHETIC_NOTE
 
 #: Where it is written down how often each output is to be made.
@@ -41,6 +41,8 @@ class Scope:
         How often each output is to be made.
     tools : mapping, optional
         What runs behind each segmenter, likewise.
+    fitted_on : mapping of str to refacebench.run.training_sets.TrainingSet, optional
+        What models of each dataset are fitted on; all that its lists have if it is not named.
 
     Attributes
     ----------
@@ -63,9 +65,11 @@ class Scope:
         lists: Mapping[str, plan.Lists],
         attempts: failures.Attempts,
         tools: Mapping[str, dict[str, Any]] | None = None,
+        fitted_on: Mapping[str, training_sets.TrainingSet] | None = None,
     ):
         self.config, self.programs, self.lists = config, programs, lists
         self.attempts, self.tools = attempts, tools or {}
+        self.fitted_on = dict(fitted_on or {})
         self.datasets = list(config["datasets"])
         self.segmenters = configuration.present(config, self.tools)
         self.attackers = list(config.get("attackers") or {})
@@ -76,7 +80,9 @@ class Scope:
         self.trainings = [v for v in configuration.trainings(config) if v in self.variants]
 
     @classmethod
-    def load(cls, config: Mapping[str, Any], look: bool, retry: bool = False) -> Self:
+    def load(
+        cls, config: Mapping[str, Any], look: bool, retry: bool = False, retrain: bool = False
+    ) -> Self:
         """Return the run of a config.
 
         Parameters
@@ -88,11 +94,14 @@ class Scope:
             job, which may run on another machine) what it found is read.
         retry : bool
             Try all failed scans again, not only those whose failure may pass.
+        retrain : bool
+            Train again where the scans that models were trained on changed.
 
         Raises
         ------
         ConfigError
-            If a dataset or a program is not as the config says.
+            If a dataset or a program is not as the config says, or if a training set changed
+            and ``retrain`` does not allow for it.
         """
         programs = configuration.programs(config, look)
         tools = configuration.programs(config, look, kind="segmenters")
@@ -106,12 +115,27 @@ class Scope:
             size = len(run.variants) * sum(found.count(found.names) for found in lists.values())
             files = retry or size <= failures.MOST_LOOKED_FOR
             run.attempts = failures.Attempts(attempts.counts, retry=retry, files=files)
+        for name, found in lists.items():
+            if look:
+                chosen = training_sets.decide(name, found, run.models(name), retrain)
+                note = training_sets.waiting_note(name, found, chosen)
+                if note:
+                    print(note, file=sys.stderr)
+            else:
+                chosen = training_sets.saved(found)
+            run.fitted_on[name] = chosen
         return run
+
+    def models(self, dataset: str) -> list[str]:
+        """Return the files of all models that are trained on scans of a dataset."""
+        raise NotImplementedError
 
     def write_plan(self) -> None:
         """Write down, before the first job starts, what jobs need to know."""
-        for lists in self.lists.values():
+        for name, lists in self.lists.items():
             lists.write()
+            if name in self.fitted_on:
+                plan.write_json(self.fitted_on[name].scans, lists.folder / training_sets.FILE)
         for kind, found in (("defacers", self.programs), ("segmenters", self.tools)):
             plan.write_json(found, f"results/plan/{configuration.PROGRAM_FILES[kind]}")
         plan.write_json(self.attempts.counts, ATTEMPTS)
@@ -155,13 +179,32 @@ class Scope:
     # batches ------------------------------------------------------------------------------
 
     def batches(self, dataset: str, split: str | None = None, role: str | None = None) -> list[str]:
-        """Return the batches of a dataset, of one split or role only."""
+        """Return the batches of a dataset, of one split or role only.
+
+        Without those that joined when the models were trained already.
+        """
         wanted = [split or "", role or ""]
+        waiting = self.waiting(dataset)
         return [
             batch
             for batch in self.lists[dataset].names
-            if all(part in ("", have) for part, have in zip(wanted, batch.split("-"), strict=False))
+            if batch not in waiting
+            and all(
+                part in ("", have) for part, have in zip(wanted, batch.split("-"), strict=False)
+            )
         ]
+
+    def waiting(self, dataset: str) -> list[str]:
+        """Return the batches that no model is fitted on, as their scans joined later."""
+        return self.fitted_on[dataset].waiting if dataset in self.fitted_on else []
+
+    def fitted(self, dataset: str) -> list[str]:
+        """Return the batches that models are fitted or picked on."""
+        return [b for split in ("train", "validation") for b in self.batches(dataset, split)]
+
+    def people_digest(self, dataset: str, batches: Sequence[str] | None = None) -> str:
+        """Return what changes with age or sex of a dataset's people, or of those of batches."""
+        return self.lists[dataset].people_digest(batches)
 
     def digest(self, dataset: str, batch: str) -> str:
         """Return what changes with a batch list, files that were replaced included."""

@@ -13,7 +13,9 @@ from refacebench import environment
 from refacebench.run import configuration
 
 #: Keys that a run takes out: no job depends on them.
-OF_THE_RUN = ("retry", "allow_failures", "scan_timeout_s", "keep_faces", "pseudonyms")
+OF_THE_RUN = (
+    *("retry", "retrain", "allow_failures", "scan_timeout_s", "keep_faces", "pseudonyms"),
+)
 
 
 def load(path: str | Path, schema: Mapping[str, Any]) -> dict[str, Any]:

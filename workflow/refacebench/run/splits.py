@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -11,12 +15,26 @@ from refacebench.vocabulary import SPLITS
 _BLOCK = 6
 
 
-def assign(people: pd.DataFrame, weights: dict[str, float], seed: int) -> pd.Series:
+#: Years of a band of age, in which those who join later are to be spread over the splits.
+_BAND_YEARS = 10
+
+
+def assign(
+    people: pd.DataFrame,
+    weights: dict[str, float],
+    seed: int,
+    before: Mapping[str, str] | None = None,
+) -> pd.Series:
     """Assign every participant to one split, stratified by site and age.
 
     The participants are ordered by site and age (unknown ages last), shuffled
     by the seed among close neighbours, and the splits are dealt out along that
     order so that every stretch of it holds them in their proportions.
+
+    Who has a split already keeps it.  Those who join are dealt out one by one, each to the
+    split that lags most, in the whole cohort, at the site and in the band of age together
+    (minimisation: Pocock and Simon 1975, Biometrics 31:103), in an order that a hash of
+    seed and name decides.
 
     Parameters
     ----------
@@ -26,6 +44,8 @@ def assign(people: pd.DataFrame, weights: dict[str, float], seed: int) -> pd.Ser
         Weight of ``train``, ``validation`` and ``test``; only ratios count.
     seed : int
         Same seed, same splits.
+    before : mapping of str to str, optional
+        Split by participant, of earlier runs; who is not there any more does not count.
 
     Returns
     -------
@@ -40,6 +60,10 @@ def assign(people: pd.DataFrame, weights: dict[str, float], seed: int) -> pd.Ser
     """
     if people["participant"].duplicated().any():
         raise ValueError("a participant is listed twice")
+    before = before or {}
+    known = {name: before[name] for name in people["participant"] if name in before}
+    if known:
+        return pd.Series(_joined(people, weights, seed, known), dtype=object)
     totals = _totals(len(people), weights)
     rng = np.random.default_rng([seed, 20190])
     order = people.sort_values(["site", "age", "participant"], na_position="last")
@@ -47,6 +71,41 @@ def assign(people: pd.DataFrame, weights: dict[str, float], seed: int) -> pd.Ser
     shuffled = [rng.permutation(names[i : i + _BLOCK]) for i in range(0, len(names), _BLOCK)]
     labels = _spread(totals)
     return pd.Series(labels, index=np.concatenate(shuffled) if shuffled else [], dtype=object)
+
+
+def _joined(
+    people: pd.DataFrame, weights: Mapping[str, float], seed: int, known: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the split of everyone, those that are known and those who join them."""
+    total = sum(weights.get(split, 0) for split in SPLITS)
+    shares = {s: weights.get(s, 0) / total for s in SPLITS if weights.get(s, 0) > 0}
+    groups = {
+        row["participant"]: ("everyone", f"site {row['site']}", _band(row["age"]))
+        for row in people.to_dict("records")
+    }
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for name, split in known.items():
+        for group in groups[name]:
+            counts[group][split] += 1
+    found = dict(known)
+    for name in sorted(groups.keys() - known.keys(), key=lambda name: _hash(seed, name)):
+        lag = {
+            split: sum(share * (counts[g].total() + 1) - counts[g][split] for g in groups[name])
+            for split, share in shares.items()
+        }
+        found[name] = max(lag, key=lambda split: (round(lag[split], 9), SPLITS.index(split)))
+        for group in groups[name]:
+            counts[group][found[name]] += 1
+    return found
+
+
+def _band(age: object) -> str:
+    years = pd.to_numeric(age, errors="coerce")
+    return "age unknown" if pd.isna(years) else f"age {int(years // _BAND_YEARS)}"
+
+
+def _hash(seed: int, name: str) -> str:
+    return hashlib.sha256(f"{seed} {name}".encode()).hexdigest()
 
 
 def _totals(n: int, weights: dict[str, float]) -> dict[str, int]:

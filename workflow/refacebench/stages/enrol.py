@@ -27,7 +27,7 @@ from refacebench.run.stage import Stage
 IDS = ("scan", "participant", "session")
 #: What manifests of enrolment and attack keep of a render manifest's rows.
 _KEPT = (
-    *("dataset", "participant", "session", "scan", "split", "role", "site", "age", "sex"),
+    *("dataset", "participant", "session", "scan", "split", "role", "site"),
     *("variant", "status", "stage", "reason"),
 )
 

@@ -25,7 +25,7 @@ VERSION = "1"
 
 STAGE = Stage(
     "grow",
-    reads=("participant", "session", "scan", "site", "age", "sex"),
+    reads=("participant", "session", "scan", "site"),
     # Whatever else the dataset's own index says of a scan.
     may_read=("*",),
     adds={"path": "the grown T1w image", "truth_path": "its true labels, see vocabulary.TRUTH"},
@@ -73,6 +73,7 @@ def run(
 
 def run_batch(
     rows: pd.DataFrame,
+    about: pd.DataFrame,
     out: str | Path,
     chosen: Chosen,
     *,
@@ -83,12 +84,13 @@ def run_batch(
     version: str,
     timeout: float = 3600.0,
 ) -> pd.DataFrame:
-    """Grow the scans of one batch and write the manifest."""
+    """Grow the scans of one batch, of people of known age and sex, and write the manifest."""
     base, home = Path(base), Path(home)
+    facts = about.set_index("scan").to_dict("index")
     return batch.run_batch(
         STAGE,
         rows,
-        lambda row: run(row, chosen, base, home, seed),
+        lambda row: run({**row, **facts[row["scan"]]}, chosen, base, home, seed),
         out,
         method=method,
         version=version,

@@ -23,8 +23,8 @@ from refacebench.run import batch
 from refacebench.run.stage import Stage
 from refacebench.vocabulary import ORIGINAL
 
-#: Raise it when a picture changes; it is part of every key.
-VERSION = "1"
+#: Raise its first part when a picture changes; it is part of every key.
+VERSION = f"1/{rendering.VERSION}"
 #: How heads are looked at: from the front, from the left and from the right, under one light.
 LOOK = {"pixels": 220, "views": 3, "lights": 1, "half_field_mm": 115.0}
 #: Edge of the viewer's voxels in mm unless the config says otherwise; 0 for no viewer.
@@ -113,7 +113,7 @@ def run_batch(
         lambda row: run(row, out_folder, viewer_mm),
         out,
         method="pictures",
-        version=f"{version}/{rendering.VERSION}",
+        version=version,
         params={"viewer_mm": viewer_mm, "look": LOOK, "named": named},
         inputs=lambda row: [row[n] for n in ("path", "original_path", "brain_path",
                                              "template_path")],

@@ -13,7 +13,7 @@ import pandas as pd
 
 from refacebench import manifest, reasons
 from refacebench.contracts import Aged, NotEnoughTraining
-from refacebench.run import batch, training
+from refacebench.run import batch, people, training
 from refacebench.run.methods import Chosen
 from refacebench.run.stage import Stage
 from refacebench.vocabulary import OK
@@ -21,12 +21,20 @@ from refacebench.vocabulary import OK
 STAGE = Stage(
     "train_age",
     follows=("segment",),
-    reads=("scan", "participant", "age", "path", "original_path", "brainseg_path"),
+    reads=("scan", "participant", "path", "original_path", "brainseg_path"),
 )
 
 
-def people(paths: Iterable[str | Path]) -> list[Aged]:
-    """Return the segmented scans of known age of some manifests."""
+def aged(paths: Iterable[str | Path], about: pd.DataFrame) -> list[Aged]:
+    """Return the segmented scans of known age of some manifests.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+        Manifests of the segment stage.
+    about : pandas.DataFrame
+        The ages (:func:`refacebench.run.people.read`).
+    """
     paths = list(paths)
     if not paths:
         return []
@@ -34,6 +42,7 @@ def people(paths: Iterable[str | Path]) -> list[Aged]:
     rows = rows[rows["status"] == OK]
     if len(rows):
         STAGE.check_rows(rows.columns)
+        rows = people.known(rows, about)
         rows = rows.assign(age=pd.to_numeric(rows["age"], errors="coerce"))
         rows = rows[rows["age"].notna()].sort_values("scan", kind="stable")
         batch.check_originals(rows.to_dict("records"))
@@ -48,6 +57,7 @@ def run(
     chosen: Chosen,
     train: Iterable[str | Path],
     validation: Iterable[str | Path],
+    about: str | Path,
     *,
     seed: int = 0,
 ) -> None:
@@ -63,6 +73,8 @@ def run(
         The age model.
     train, validation : iterable of str or Path
         Manifests of the segment stage, of originals.
+    about : str or Path
+        The table of ages.
     seed : int
         Of the run.
     """
@@ -71,7 +83,7 @@ def run(
 
     def train_model() -> None:
         try:
-            sides = [people(paths) for paths in (train, validation)]
+            sides = [aged(paths, people.read(about)) for paths in (train, validation)]
             chosen.method.train(*sides, folder, chosen.options, seed)
         except NotEnoughTraining as error:
             training.write(card, {"note": reasons.clean(str(error))})

@@ -1,0 +1,91 @@
+"""What a row of the table of verdicts opens is what the tables hold of that method."""
+
+import numpy as np
+import pandas as pd
+
+from refacebench.plot.style import look_of
+from refacebench.report import details
+from refacebench.results.result import View
+
+VOLUMES = pd.DataFrame(
+    {
+        "variant": "m",
+        "segmenter": "s",
+        "region": ["gm", "csf", "tiv", "wm", "brain"],
+        "median_change_pct": [0.1, -3.0, 0.2, 0.0, 1.0],
+        "low": [0.0, -4.0, -1, -0.1, 0.5],
+        "high": [0.2, -2.0, 2, 0.1, 1.5],
+        "low_joint": [0.0, -4.0, -2, -0.2, 0.5],
+        "high_joint": [0.2, -2.1, 3, 0.2, 1.5],
+        "margin_pct": 1.0,
+        "p_holm": [0.01, 0.01, 0.5, 0.5, 0.01],
+        "equivalent": [1.0, 0.0, 0.0, 1.0, 0.0],
+    }
+)
+
+
+def view(**tables):
+    quality = pd.DataFrame({"variant": ["m"], "n": [5]})
+    return View({"quality": quality, **tables}, look=look_of({"quality": quality}))
+
+
+def test_volumes_stand_by_their_change_each_in_one_group():
+    table = details.volumes(view(volumes=VOLUMES), "m")
+    assert [(row[0], row[3]) for row in table.rows] == [
+        ("CSF", "changed by more than the margin"),
+        ("brain", "changed, by how much is open"),
+        ("TIV", "nothing"),
+        ("GM", "within the margin, though changed"),
+        ("WM", "within the margin"),
+    ]
+    assert table.rows[0][1] == "-3.00 % [-4.00, -2.00]"
+    assert details.volumes(view(volumes=VOLUMES), "other") is None
+
+
+def test_attacks_that_first_put_a_face_back_count_for_the_defacer():
+    rates = {"a": 0.3, "a+m": 0.6, "a+n": 0.5, "b": 0.9}
+    privacy = pd.DataFrame(
+        {
+            "variant": list(rates),
+            "attacker": "surface",
+            "setting": "other_session",
+            "measure": "choice",
+            "choice_completers": list(rates.values()),
+            "choice_completers_low": 0.1,
+            "choice_completers_high": 0.95,
+            "choice_chance": 0.2,
+            "chance": 0.05,
+            "p_holm": [0.5, 0.01, 0.06, 0.01],
+        }
+    )
+    rows = details.attacks(view(privacy=privacy), "a").rows
+    assert [(row[1], row[3], row[5]) for row in rows] == [
+        ("the image as it is", "30 % [10, 95]", "not shown"),
+        ("after m put a face back", "60 % [10, 95]", "yes"),
+        ("after n put a face back", "50 % [10, 95]", "not shown"),
+    ]
+    assert {row[4] for row in rows} == {"20 %"}
+    taken = [row[1] for row in details.attacks(view(privacy=privacy), "a+m").rows]
+    assert taken == [
+        "the image as it is", "after the new face was taken off", "after n put a face back"
+    ]  # fmt: skip
+    nobody = privacy.assign(choice_completers=np.nan)
+    assert details.attacks(view(privacy=nobody), "a") is None
+
+
+def test_failures_are_counted_by_reason_and_no_reason_is_dropped_in_silence():
+    flow = pd.DataFrame(
+        {
+            "scan": [f"s{n}" for n in range(12)],
+            "variant": ["m"] * 11 + ["other"],
+            "stage": "deface",
+            "status": ["failed"] * 9 + ["ok", "ok", "failed"],
+            "reason": ["r0", "r0", *[f"r{n}" for n in range(1, 8)], "", "", "x"],
+        }
+    )
+    table = details.failures(view(flow=flow), "m")
+    assert table.rows[0] == ["deface", "failed", "2", "r0"]
+    assert len(table.rows) == details.MOST
+    assert "9 cases" in table.caption
+    assert "2 more reasons in the table flow" in table.caption
+    assert details.failures(view(flow=flow[flow["status"] == "ok"]), "m") is None
