@@ -22,7 +22,7 @@ from attacks import (
     scans,
 )
 from factories import ATTACK_COLUMNS, draw_attacks
-from reading import caption
+from reading import Page, caption
 from refacebench import faces, manifest, vocabulary
 from refacebench.plot import privacy_utility, style
 from refacebench.report.limits import limitations
@@ -279,7 +279,7 @@ def test_loud_warnings_stand_in_a_banner(cohort, tmp_path):
     page = build({"title": "t", "datasets": [dataset]})
     assert 'role="alert"' in page
     assert "its numbers protect nobody" in page
-    assert MEASURED in page
+    assert MEASURED in Page(page).words
     assert "Recognisability" in page
     calm = build(
         {"title": "t", "datasets": [{**dataset, "tables": cohort | {"privacy_warnings": weak[:0]}}]}

@@ -7,8 +7,9 @@
 #       results/benchmarks/
 # out:  results/figures/{dataset}/{figure}.png, .svg
 #       results/tables/costs.tsv
-#       results/report.html, results/summary.txt, results/finished.txt
 #       results/captions/{figure}.rst, results/pages/{dataset}/{table}.html    for --report
+#       results/report.html (and results/report/, if it would be too large), results/summary.txt,
+#       results/run.json, results/methods.md, results/references.bib, results/finished.txt
 
 
 rule figures:
@@ -114,6 +115,7 @@ rule costs:
         runtime=30,
     params:
         folder="results/benchmarks",
+        names=NAMES,
     script:
         "../scripts/costs.py"
 
@@ -141,6 +143,9 @@ rule page:
             )
             for dataset, table in RUN.pages_of(SHOWN_TABLES, catalogue.tables(ATTACKS))
         ],
+        card="results/run.json",
+        methods="results/methods.md",
+        references="results/references.bib",
     log:
         "results/logs/page.log",
     conda:
@@ -165,6 +170,8 @@ rule page:
         methods=taking_part(config, RUN.programs, RUN.tools),
         defaults=defaults(config),
         version=SOFTWARE_VERSION,
+        names=NAMES,
+        page_mb=config["page_mb"],
     script:
         "../scripts/report.py"
 

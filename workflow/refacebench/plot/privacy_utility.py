@@ -242,8 +242,8 @@ def _labels(figure, parts, shown: pd.DataFrame, look: Look, far) -> None:
         names.append(axes.text(0, 0, look.label(row["variant"]), fontsize=8, color=INK, va="top",
                                fontweight="bold" if bold else "normal", zorder=7,
                                transform=axes.transAxes))  # fmt: skip
-        smalls.append(axes.text(0, 0, _small_print(row), fontsize=7, color="#555555", va="top",
-                                zorder=7, transform=axes.transAxes))  # fmt: skip
+        smalls.append(axes.text(0, 0, _small_print(row, len(shown)), fontsize=7, color="#555555",
+                                va="top", zorder=7, transform=axes.transAxes))  # fmt: skip
     for text in (*names, *smalls):
         text.set_in_layout(False)
     settle(figure)
@@ -263,7 +263,8 @@ def _labels(figure, parts, shown: pd.DataFrame, look: Look, far) -> None:
         line = labels.leader(point, box)
         if np.hypot(line[2] - line[0], line[3] - line[1]) > _LEADER:
             ends = back.transform([line[:2], line[2:]])
-            axes.plot(ends[:, 0], ends[:, 1], color=colour, linewidth=0.6, zorder=2,
+            axes.plot(ends[:, 0], ends[:, 1], color=colour, linewidth=0.8, zorder=2,
+                      linestyle=(0, (1, 1.5)),
                       transform=axes.transAxes, clip_on=False)  # fmt: skip
 
 
@@ -298,17 +299,23 @@ def _taken(parts, own) -> labels.Taken:
     return taken
 
 
-def _small_print(row) -> str:
-    """Return the worst attack, the worst volume and, where there are any, the failures."""
-    parts = [row["worst_attacker"] + ROUTES.get(row["worst_route"], f" after {row['worst_route']}")]
-    parts[0] += f" {percent(row['worst_rate'])} %"
+#: With more points than this the attacks and their rates stand in the tables alone.
+_ROOM = 8
+
+
+def _small_print(row, points: int) -> str:
+    """Return the worst attack and, in a line below, the worst volume and the failures if any."""
+    attack = row["worst_attacker"] + ROUTES.get(row["worst_route"], f" after {row['worst_route']}")
+    attack += f" {percent(row['worst_rate'])} %"
     if is_corrected(row):
-        parts[0] += f", corrected {percent(row['identification'])} %"
+        attack += f", corrected {percent(row['identification'])} %"
+    more = []
     if pd.notna(row["worst_volume"]):
-        parts.append(region_label(row["worst_volume"]))
+        more.append(region_label(row["worst_volume"]))
     if row["n_failed"] > 0:
-        parts.append(f"{int(row['n_failed'])} of {int(row['n'])} failed")
-    return "; ".join(parts)
+        more.append(f"{int(row['n_failed'])} of {int(row['n'])} failed")
+    below = "; ".join(more)
+    return below if points > _ROOM else "\n".join(filter(None, [attack, below]))
 
 
 def _legend(figure, shown: pd.DataFrame) -> None:

@@ -146,5 +146,29 @@ def table_page(dataset: Mapping, name: str, note: str = "") -> str:
     )
 
 
+def written(
+    datasets: Sequence[Mapping], segmenters: Sequence[str], notes: Mapping[str, str], out
+) -> dict[Path, str]:
+    """Return what stands in each caption's file and in each table's page, by path.
+
+    Parameters
+    ----------
+    datasets, segmenters
+        As for :func:`captions`.
+    notes : mapping of str to str
+        What must be seen with each dataset's tables.
+    out
+        Paths: ``captions`` and ``tables``.
+    """
+    told = captions(datasets, segmenters)
+    by_name = {dataset["name"]: dataset for dataset in datasets}
+    found = {path: told[path.stem] for path in map(Path, out.captions)}
+    for path in map(Path, out.tables):
+        name = path.parent.name
+        found[path] = table_page(by_name[name], path.stem, notes[name])
+    return found
+
+
 def _cell(value) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    # No minus on a zero.
+    return f"{value + 0.0:.6g}" if isinstance(value, float) else str(value)

@@ -177,6 +177,11 @@ class Scope:
         """Return ``public`` or ``private``: whether a dataset's faces may be shown."""
         return self.config["datasets"][dataset]["faces"]
 
+    def folders(self) -> dict[str, str]:
+        """Return the folder of every data set that has one of its own."""
+        entries = self.config["datasets"].items()
+        return {name: str(entry["path"]) for name, entry in entries if entry.get("path")}
+
     def synthetic_note(self, dataset: str) -> str:
         """Return what all figures and tables of a synthetic dataset say; empty for real ones."""
         return SYNTHETIC_NOTE if configuration.is_synthetic(self.config, dataset) else ""
