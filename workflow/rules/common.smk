@@ -130,12 +130,12 @@ ATTACK_TABLES = RUN.attack_tables(catalogue.tables(ATTACKS))
 # What `snakemake --report` says of each figure is written by the rule that writes the page.
 PLACES = pages.places(RUN.segmenters)
 SHOWN_TABLES = [*catalogue.tables(STATISTICS), *catalogue.tables(FLOW)]
-CAPTIONS = expand("results/captions/{figure}.rst", figure=PLACES)
+CAPTIONS = expand("results/pages/captions/{figure}.rst", figure=PLACES)
 
 
 def told(figure):
     """The file with a figure's caption, as `snakemake --report` looks for it."""
-    path = workflow.modifier.path_modifier.modify(f"results/captions/{figure}.rst")
+    path = workflow.modifier.path_modifier.modify(f"results/pages/captions/{figure}.rst")
     return os.path.abspath(str(path))
 
 

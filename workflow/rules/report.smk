@@ -7,7 +7,7 @@
 #       results/benchmarks/
 # out:  results/figures/{dataset}/{figure}.png, .svg
 #       results/tables/costs.tsv
-#       results/captions/{figure}.rst, results/pages/{dataset}/{table}.html    for --report
+#       results/pages/captions/{figure}.rst, results/pages/{dataset}/{table}.html    for --report
 #       results/report.html (and results/report/, if it would be too large), results/summary.txt,
 #       results/run.json, results/methods.md, results/references.bib, results/finished.txt
 
