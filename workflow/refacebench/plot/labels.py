@@ -71,7 +71,11 @@ def place(
         for box in _candidates(points[index], sizes[index], frame):
             wide = (box[0] - pad, box[1] - pad, box[2] + pad, box[3] + pad)
             line = leader(points[index], box)
-            hits = taken.hits(wide) + 10 * sum(crosses(line, other) for other in found.values())
+            hits = (
+                taken.hits(wide)
+                + 0.5 * _misread(index, points, box)
+                + 10 * sum(crosses(line, other) for other in found.values())
+            )
             if hits < fewest:
                 best, fewest = box, hits
             if not hits:
@@ -83,6 +87,18 @@ def place(
         taken.boxes.append(best)
         taken.segments.append(leader(points[index], best))
     return [found[i] for i in range(len(points))]
+
+
+def _misread(index: int, points: Sequence[tuple[float, float]], box: Box) -> bool:
+    """Tell whether a label would be taken for that of another point, beside which it stands."""
+    away = [length(leader(point, box)) for point in points]
+    others = [a for i, a in enumerate(away) if points[i] != points[index]]
+    return bool(others) and min(others) < min(away[index], box[3] - box[1])
+
+
+def length(line: Segment) -> float:
+    """Return the length of a line."""
+    return float(np.hypot(line[2] - line[0], line[3] - line[1]))
 
 
 def _candidates(point, size, frame: Box) -> Iterator[Box]:

@@ -160,6 +160,10 @@ def _point(axes, row, look: Look) -> None:
     if row["comparable"] == 0:
         axes.plot([x], [y], marker="x", markersize=13, color=CHANCE, markeredgewidth=1.4,
                   linestyle="none", zorder=6)  # fmt: skip
+    if is_beaten(row):
+        # Twice ringed, for who cannot tell red from green.
+        axes.plot([x], [y], marker="o", markersize=14, color=CHANCE, markerfacecolor="none",
+                  markeredgewidth=1.2, linestyle="none", zorder=5)  # fmt: skip
     axes.plot([x], [y], marker=look.mark(row["variant"]), markersize=9 if on_front else 7,
               linestyle="none", color=colour, markerfacecolor="white" if hollow else colour,
               markeredgecolor=edge, markeredgewidth=1.2 if edge == colour else 2.2,
@@ -261,7 +265,7 @@ def _labels(figure, parts, shown: pd.DataFrame, look: Look, far) -> None:
         name.set_position(back.transform((box[0], box[3])))
         small.set_position(back.transform((box[0], box[3] - top[1])))
         line = labels.leader(point, box)
-        if np.hypot(line[2] - line[0], line[3] - line[1]) > _LEADER:
+        if labels.length(line) > _LEADER:
             ends = back.transform([line[:2], line[2:]])
             axes.plot(ends[:, 0], ends[:, 1], color=colour, linewidth=0.8, zorder=2,
                       linestyle=(0, (1, 1.5)),
@@ -346,7 +350,7 @@ def _legend(figure, shown: pd.DataFrame) -> None:
         handles.append(
             Line2D([], [], linestyle="none", marker="o", markersize=8, markerfacecolor=FAINT,
                    markeredgecolor=CHANCE, markeredgewidth=2.2,
-                   label="an attack beats it: above chance by exact test")
+                   label="double ring, an attack beats it: above chance by exact test")
         )  # fmt: skip
     if (shown["comparable"] == 0).any():
         handles.append(Line2D([], [], marker="x", linestyle="none", color=CHANCE, markersize=9,
