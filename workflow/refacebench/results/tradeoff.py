@@ -239,7 +239,8 @@ def caption(view: View) -> str:
         f"How often the strongest attack identifies people ({measure}, upwards) against the "
         f"change of the volume that changes most{view.by} (to the right): the best methods lie at "
         "the lower left. Double red ring: an attack does better than chance. No ring does not mean "
-        "safe: read how far up the interval reaches. Grey: changes no larger than the null control's.",
+        "safe: read how far up the interval reaches. Grey: changes no larger than the null "
+        "control's.",
         f"The worst attack has two rates: as observed, and {CORRECTED}, since of several attacks "
         "that only guess one always looks good. For the corrected rate the attack is picked on "
         "some participants and judged on the others. With few participants it may be too low: "
