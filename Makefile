@@ -9,7 +9,7 @@ TESTERS ?= 2
 
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 
-.PHONY: demo test slow test-trust guard lint types install install-test package tag clean
+.PHONY: demo test slow test-trust guard lint types docs example install install-test package tag clean
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES)
@@ -39,6 +39,16 @@ lint: install-test
 
 types: install-test
 	$(BIN)/mypy
+
+# The documentation as pages in site/, which open without a server; any warning is an error.
+docs: install-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# The example page of the documentation and the picture in the README, from a finished demo (RESULTS=
+# names its folder of results). Refuses a run on any data but the synthetic cohort.
+RESULTS ?= results
+example: install
+	$(BIN)/python docs/example.py $(RESULTS)
 
 install: $(VENV)/.package
 
@@ -71,8 +81,8 @@ $(VENV)/.installed: requirements.txt requirements-data.txt requirements-faces.tx
 		echo "The attacker face_recognition will not run: requirements-faces.txt could not be installed"
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/.package requirements-test.txt
-	$(PIP) install -r requirements-test.txt
+$(VENV)/.installed-test: $(VENV)/.package requirements-test.txt requirements-docs.txt
+	$(PIP) install -r requirements-test.txt -r requirements-docs.txt
 	touch $@
 
 clean:

@@ -111,9 +111,9 @@ def test_every_rule_that_writes_to_such_a_folder_is_known():
                 assert folders <= set(faces.STAGES[log[1]]), rule.splitlines()[0]
 
 
-def test_the_readme_names_these_folders():
-    text = (ROOT / "README.md").read_text()
-    section = text[text.index("**Faces.**") :].partition("\n\n**")[0]
+def test_the_documentation_names_these_folders():
+    text = (ROOT / "docs/data.md").read_text()
+    section = text[text.index("## Faces") :].partition("\n\n## ")[0]
     for name in faces.FOLDERS:
         assert f"{name}`" in section, name
 

@@ -103,7 +103,7 @@ def test_results_and_images_of_heads_cannot_be_committed():
     (refused,) = [re.compile(h["files"]) for h in hooks if h["id"] == "no-results"]
     for name in ("results/report.html", "a/sub-01_T1w.nii.gz", "x.nii", "a.mgz", "b.npz"):
         assert refused.search(name), name
-    for name in ("workflow/refacebench/results/quality.py", "docs/demo_volumes.png"):
+    for name in ("workflow/refacebench/results/quality.py", "docs/verdicts.png"):
         assert not refused.search(name), name
 
 

@@ -115,4 +115,4 @@ def test_sidecars_name_sources_and_options_without_folders(tmp_path):
     )
     text = image.with_name("sub-1_desc-defaced_T1w.json").read_text()
     assert str(tmp_path) not in text
-    assert '"sub-1/anat/sub-1_T1w.nii"' in text
+    assert '"bids:raw:sub-1/anat/sub-1_T1w.nii"' in text

@@ -218,12 +218,12 @@ def test_a_wrong_file_ends_the_dry_run_with_one_sentence(tmp_path):
     assert "Traceback" not in said
 
 
-def test_the_readmes_defacer_works_as_it_stands(tmp_path):
+def test_the_tutorials_defacer_works_as_it_stands(tmp_path):
     from refacebench.checking import suite
 
-    text = (Path(ROOT) / "README.md").read_text()
+    text = (Path(ROOT) / "docs" / "tutorial.md").read_text()
     snippet = re.search(r"```python\n(# my_defacer\.py.*?)```", text, re.S).group(1)
-    entry = re.search(r"```yaml\ndefacers:\n  mine: (\{.*?\})\n```", text).group(1)
+    entry = re.search(r"^  mine: (\{file.*?\})$", text, re.M).group(1)
     assert entry == "{file: my_defacer.py}"
     path = tmp_path / "my_defacer.py"
     path.write_text(snippet)

@@ -12,6 +12,7 @@ from refacebench.cli import (
     attempt,
     check,
     common,
+    estimating,
     exporting,
     listing,
     planning,
@@ -26,6 +27,7 @@ workflow."""
 EXAMPLES = """examples:
   refacebench methods --kind defacers             what there is to choose from
   refacebench config bids > config/mine.yaml      a commented config to start from
+  refacebench estimate config/mine.yaml           what will a run of it take?
   refacebench try mask_face sub-01_T1w.nii.gz     one defacer on one scan, with a picture
   refacebench check my_defacer.py                 does my own method keep the contract?
   refacebench sample-size --options 5 --margin 5  how many people does a claim take?
@@ -49,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=refacebench.__version__)
     commands = made.add_subparsers(metavar="COMMAND", required=True)
-    for command in (check, attempt, listing, starting, planning, exporting, rating):
+    for command in (check, attempt, listing, starting, estimating, planning, exporting, rating):
         command.add(commands)
     return made
 

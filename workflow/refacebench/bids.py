@@ -136,15 +136,47 @@ def nonlinear(matrix_path: str | Path) -> Path:
     return path.with_name(path.name.removesuffix("_xfm.json") + "_desc-nonlinear_xfm.nii.gz")
 
 
+#: What BIDS URIs call the data set that a run reads. Where it lies is nobody's business.
+RAW, RAW_LINK = "raw", "urn:refacebench:raw"
+_README = """Derivatives of the Refacing benchmark: {name}.
+
+`Sources` in the sidecars are BIDS URIs. `bids:{raw}:` is the data set that the run read,
+`bids:NAME:` are the derivatives of another variant, beside this folder. Files `*_xfm.txt` are ITK
+transforms (LPS millimetres), to be applied to the image that `from-` names; the JSON beside each
+holds the same registration as a matrix in RAS millimetres. `*_dseg.tsv` in this folder name the
+labels of the images with the same `desc`.
+"""
+
+
 def describe(root: str | Path, variant: str) -> None:
-    """Write the ``dataset_description.json`` of one variant's derivatives."""
+    """Write what describes one variant's derivatives: a BIDS description, a README, exceptions."""
+    defacer, plus, _ = variant.partition("+")
+    links = {RAW: RAW_LINK, **({defacer: f"../{defacer}"} if plus else {})}
     document = {
         "Name": f"Refacing benchmark: {variant}",
         "BIDSVersion": "1.10.0",
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "refacebench", "Version": __version__}],
+        "DatasetLinks": links,
     }
     files.write_text(json.dumps(document, indent=1) + "\n", Path(root) / "dataset_description.json")
+    files.write_text(_README.format(name=variant, raw=RAW), Path(root) / "README")
+    # BIDS has no place for transforms yet; tools that write them do the same.
+    files.write_text("*_xfm.*\n", Path(root) / ".bidsignore")
+
+
+def name_labels(root: str | Path, desc: str, labels: Mapping[str, int]) -> None:
+    """Write the table that names the labels of all ``dseg`` images with a ``desc``.
+
+    Parameters
+    ----------
+    root : str or Path
+        Of a variant's derivatives.
+    labels : mapping of str to int
+    """
+    rows = sorted({"background": 0, **labels}.items(), key=lambda row: row[1])
+    lines = ["index\tname", *(f"{value}\t{name}" for name, value in rows)]
+    files.write_text("\n".join(lines) + "\n", Path(root) / f"desc-{desc}_dseg.tsv")
 
 
 def write_sidecar(
@@ -155,7 +187,7 @@ def write_sidecar(
     version: str,
     parameters: Mapping,
     key: str,
-    **further: str,
+    **further: str | bool,
 ) -> None:
     """Write the JSON beside an image: what made it, from what, with which key.
 
@@ -170,7 +202,7 @@ def write_sidecar(
         The method's options.
     key : str
         Of the manifest's row.
-    **further : str
+    **further : str or bool
         More facts, under the names that they get in the file.
     """
     facts = {
@@ -196,23 +228,25 @@ def sidecar_path(image: str | Path) -> Path:
 
 
 def source_name(source: str | Path, image: str | Path) -> str:
-    """Return how the sidecar of an image names a file that the image was made from.
+    """Return the BIDS URI by which a sidecar names a file that its image was made from.
 
-    That is relative to the data set of the file, or, where both lie in derivatives of one
-    data set, to those of the image: no folder of this machine is in it.
+    Data sets have the names of :func:`describe`: no folder of this machine is in a URI.
 
     >>> made = "results/derivatives/d/a+m/sub-1/anat/sub-1_desc-refaced_T1w.nii.gz"
     >>> source_name("results/derivatives/d/a/sub-1/anat/sub-1_desc-defaced_T1w.nii.gz", made)
-    '../a/sub-1/anat/sub-1_desc-defaced_T1w.nii.gz'
+    'bids:a:sub-1/anat/sub-1_desc-defaced_T1w.nii.gz'
+    >>> source_name("results/derivatives/d/a+m/sub-1/anat/sub-1_T1w.nii.gz", made)
+    'bids::sub-1/anat/sub-1_T1w.nii.gz'
     >>> source_name("/data/jane/bids/sub-1/anat/sub-1_T1w.nii.gz", made)
-    'sub-1/anat/sub-1_T1w.nii.gz'
+    'bids:raw:sub-1/anat/sub-1_T1w.nii.gz'
     """
     within = reasons.in_dataset(source)
     home, ours = (
         Path(str(path).removesuffix(reasons.in_dataset(path))) for path in (source, image)
     )
-    beside = home.parent == ours.parent and home != ours
-    return f"../{home.name}/{within}" if beside else within
+    if home == ours:
+        return f"bids::{within}"
+    return f"bids:{home.name if home.parent == ours.parent else RAW}:{within}"
 
 
 def label(name: str) -> str:

@@ -605,10 +605,9 @@ def _call_faults(name: str, function: object, given: tuple[str, ...], text_too: 
 class Defacer(Method):
     """Removes or changes the face of a scan.
 
-    A native defacer need not care for the brain, the data type or the grid: the caller takes
-    only the voxels of ``changed``, never a voxel of the protected brain, and writes them in
-    the scan's own data type.  With an option ``protect_margin_mm`` the caller protects that
-    much around the brain as well.
+    You need not protect the brain or preserve data type and grid: the caller writes only voxels in
+    ``changed``, never a protected brain voxel, and in the scan's own data type.  With an option
+    ``protect_margin_mm`` it protects that much around the brain as well.
 
     Attributes
     ----------
@@ -661,7 +660,7 @@ class Refacer(Method):
         ``train(train, validation, out, options, seed)``: the first two are lists of
         :class:`Pair`.  Writes into the folder ``out``: ``model.safetensors`` (picked on
         validation), ``card.json`` (data, splits, options, seed, versions, picked step) and
-        ``curves.tsv`` (one row an epoch: epoch, step, split-wise losses).  Whatever it keeps
+        ``curves.tsv`` (one row per epoch: epoch, step, split-wise losses).  Whatever it keeps
         to go on after an interruption lies in ``out`` too, as safetensors and JSON.  An
         interrupted and resumed training gives the same model.  Raises
         :class:`TrainingFailed` when no usable model comes out (it diverged, too few scans);
@@ -872,7 +871,7 @@ class Dataset(Method):
     Attributes
     ----------
     index : callable
-        ``index(options, seed)``: a :class:`pandas.DataFrame`, one row a scan, from names
+        ``index(options, seed)``: a :class:`pandas.DataFrame`, one row per scan, from names
         alone (no image is opened, so that thousands of scans take seconds): ``participant``
         (``sub-...``), ``session`` (``ses-...`` or empty), ``scan`` (see
         :func:`refacebench.bids.scan_id`; no two rows have the same), ``path`` (empty for a

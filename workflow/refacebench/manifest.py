@@ -1,4 +1,4 @@
-"""Manifests: TSV files with one row a scan, and the lists of failures beside them.
+"""Manifests: TSV files with one row per scan, and the lists of failures beside them.
 
 Reads and writes them; what becomes of a scan is decided elsewhere.
 """

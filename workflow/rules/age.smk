@@ -8,7 +8,7 @@
 
 
 rule train_age:
-    """Train one age model on the train split's originals; goes on where it was interrupted."""
+    """Train one age model on the train split's originals; resumes where it was interrupted."""
     input:
         train=lambda w: RUN.age_training(w.dataset, "train"),
         validation=lambda w: RUN.age_training(w.dataset, "validation"),

@@ -2,6 +2,8 @@
 # Writes nothing when it is parsed; results/plan is written when jobs are about to start.
 
 import os
+import sys
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,7 +23,17 @@ from refacebench.report.methods import defaults, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
 from refacebench.results import catalogue, doubt
 from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
-from refacebench.run import configuration, ending, failures, forgetting, graph, leftovers, methods
+from refacebench.run import (
+    configuration,
+    ending,
+    estimate,
+    failures,
+    forgetting,
+    graph,
+    leftovers,
+    methods,
+    prefixed,
+)
 from refacebench.stages import align, carry, grow, inventory, measure, prepare
 from refacebench.stages import qc as qc_stage
 from refacebench.statistics.criteria import Criteria
@@ -44,6 +56,7 @@ try:
     configuration.check_keys(workflow.configfiles)
     configuration.validate(config, configuration.read_yaml(SCHEMA))
     validate(config, SCHEMA)  # fills in the defaults
+    config.update(prefixed.located(config, workflow.configfiles, absolute=bool(HOME)))
     configuration.check(config)
     # As it was asked for, with all defaults, for the run card.
     ASKED = provenance.shown(config, provenance.words_of(config, configuration.read_yaml(SCHEMA)))
@@ -55,8 +68,11 @@ try:
     SCAN_TIMEOUT_S = config.pop("scan_timeout_s")
     KEEP_FACES = config.pop("keep_faces")
     NAMED = config.pop("pseudonyms")
-    pseudonyms.switch(NAMED)
-    RUN = graph.Run.load(config, workflow.is_main_process, RETRY, RETRAIN)
+    with prefixed.inside(HOME):
+        pseudonyms.switch(NAMED)
+        RUN = graph.Run.load(config, workflow.is_main_process, RETRY, RETRAIN)
+    if HOME:
+        RUN = prefixed.Inside(RUN, HOME)
 except (configuration.ConfigError, pseudonyms.KeyGone) as error:
     raise WorkflowError(str(error))
 
@@ -84,13 +100,31 @@ def untracked(value):
     return lambda wildcards, threads: value
 
 
+def own_jobs():
+    """All jobs of this workflow, with the names that its rules have here."""
+    rules_ = {proxy.rule: name for name, proxy in rules._rules.items()}
+    return [(rules_[job.rule], job) for job in workflow.dag.jobs if job.rule in rules_]
+
+
 def made():
     """All outputs of this run's jobs, and where each belongs."""
     return [
-        (failures.Place.of(job.rule.name, job.wildcards_dict), str(path))
-        for job in workflow.dag.jobs
+        (failures.Place.of(rule, job.wildcards_dict), str(path).removeprefix(PREFIX))
+        for rule, job in own_jobs()
         for path in job.output
     ]
+
+
+def print_estimate():
+    """Say what the rest of the run will take, before the first job starts."""
+    jobs, due = own_jobs(), set(workflow.dag.needrun_jobs())
+    counts, left = Counter(rule for rule, _ in jobs), Counter(r for r, job in jobs if job in due)
+    found = estimate.estimate(
+        RUN,
+        workflow.cores or workflow.nodes or 1,
+        {name: left[name] / counts[name] for name in counts},
+    )
+    print(estimate.told(found, remaining=left != counts), file=sys.stderr)
 
 
 def kit_pages(wildcards):

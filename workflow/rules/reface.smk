@@ -9,7 +9,7 @@
 
 
 rule train:
-    """Train one model on one defacer's output; goes on where it was interrupted."""
+    """Train one model on one defacer's output; resumes where it was interrupted."""
     input:
         train=lambda w: RUN.training_manifests(w.dataset, w.defacer, "train"),
         validation=lambda w: RUN.training_manifests(w.dataset, w.defacer, "validation"),

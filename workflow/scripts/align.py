@@ -1,12 +1,12 @@
 """Find how the companions of each T1w scan of one batch lie to it."""
 
 from refacebench import manifest
-from refacebench.run import log
+from refacebench.run import log, prefixed
 from refacebench.stages import align
 
 
 def main(snakemake):
-    """Align each companion; writes transforms and the manifest, one row a companion."""
+    """Align each companion; writes transforms and the manifest, one row per companion."""
     log.start(snakemake.log[0], snakemake.resources.get("mem_mb"))
     p = snakemake.params
     scans, out = manifest.read(snakemake.input[0]), snakemake.output[0]
@@ -14,4 +14,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

@@ -1,6 +1,6 @@
 """Let one attacker compare the scans of one variant with its gallery."""
 
-from refacebench.run import log, methods
+from refacebench.run import log, methods, prefixed
 from refacebench.stages import attack
 
 
@@ -25,4 +25,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

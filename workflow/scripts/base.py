@@ -1,6 +1,6 @@
 """Make what all scans of a synthetic cohort share; writes below results/cohort."""
 
-from refacebench.run import log, methods
+from refacebench.run import log, methods, prefixed
 from refacebench.stages import grow
 
 
@@ -13,4 +13,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

@@ -2,7 +2,7 @@
 
 from refacebench import brainage
 from refacebench.results import inputs
-from refacebench.run import configuration, log, methods, people
+from refacebench.run import configuration, log, methods, people, prefixed
 
 
 def main(snakemake):
@@ -18,4 +18,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

@@ -1,12 +1,12 @@
 """Carry one defacer's masks over to the companions of the scans of one batch."""
 
 from refacebench import manifest
-from refacebench.run import log
+from refacebench.run import log, prefixed
 from refacebench.stages import carry
 
 
 def main(snakemake):
-    """Mask each companion; writes images, masks and the manifest, one row a companion."""
+    """Mask each companion; writes images, masks and the manifest, one row per companion."""
     log.start(snakemake.log[0], snakemake.resources.get("mem_mb"))
     p = snakemake.params
     carry.run_batch(
@@ -22,4 +22,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

@@ -2,7 +2,7 @@
 
 from refacebench import manifest
 from refacebench.results.costs import compute
-from refacebench.run import leftovers, log
+from refacebench.run import leftovers, log, prefixed
 
 
 def main(snakemake):
@@ -14,4 +14,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from refacebench.plot import style
 from refacebench.report import figures
-from refacebench.run import log
+from refacebench.run import log, prefixed
 
 
 def main(snakemake):
@@ -17,4 +17,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

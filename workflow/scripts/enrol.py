@@ -1,6 +1,6 @@
 """Let one attacker look at the originals of the test split, all sessions: its gallery."""
 
-from refacebench.run import log, methods
+from refacebench.run import log, methods, prefixed
 from refacebench.stages import enrol
 
 
@@ -15,4 +15,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

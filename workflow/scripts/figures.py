@@ -1,7 +1,7 @@
 """Figures of one dataset that need only its tables and measurements."""
 
 from refacebench.report import figures
-from refacebench.run import log
+from refacebench.run import log, prefixed
 from refacebench.statistics.criteria import Criteria
 
 
@@ -15,4 +15,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

@@ -1,6 +1,6 @@
 """Grow the scans of one batch of a synthetic cohort; writes below results/cohort."""
 
-from refacebench.run import log, methods, people, plan
+from refacebench.run import log, methods, people, plan, prefixed
 from refacebench.stages import grow
 
 
@@ -23,4 +23,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

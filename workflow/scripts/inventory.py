@@ -1,7 +1,7 @@
 """Check the scans of one batch; a bad one becomes a row with a reason."""
 
 from refacebench import manifest
-from refacebench.run import log, plan
+from refacebench.run import log, plan, prefixed
 from refacebench.stages import inventory
 
 
@@ -14,4 +14,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

@@ -2,7 +2,7 @@
 
 from refacebench import files, manifest
 from refacebench.report import kit
-from refacebench.run import log
+from refacebench.run import log, prefixed
 
 
 def main(snakemake):
@@ -17,4 +17,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

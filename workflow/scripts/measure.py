@@ -1,7 +1,7 @@
 """Compare one variant of one batch with its originals."""
 
 from refacebench import manifest
-from refacebench.run import log
+from refacebench.run import log, prefixed
 from refacebench.stages import measure
 
 
@@ -20,4 +20,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

@@ -1,7 +1,7 @@
 """Head mask, brain mask, template registration and face region of each original."""
 
 from refacebench import manifest
-from refacebench.run import log
+from refacebench.run import log, prefixed
 from refacebench.stages import prepare
 
 
@@ -14,4 +14,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

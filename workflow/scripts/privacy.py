@@ -3,7 +3,7 @@
 from refacebench.report import figures, tables
 from refacebench.results import catalogue, inputs
 from refacebench.results.result import ATTACKS, View
-from refacebench.run import log
+from refacebench.run import log, prefixed
 
 
 def main(snakemake):
@@ -21,4 +21,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

@@ -1,7 +1,7 @@
 """The key of the pseudonyms that shared files name people by."""
 
 from refacebench import files, pseudonyms
-from refacebench.run import log
+from refacebench.run import log, prefixed
 
 
 def main(snakemake):
@@ -11,4 +11,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

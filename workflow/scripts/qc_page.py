@@ -1,7 +1,7 @@
 """The page for quality control, and the list of its scans; all of it stays below results/qc."""
 
 from refacebench.qc import making
-from refacebench.run import log
+from refacebench.run import log, prefixed
 
 
 def main(snakemake):
@@ -21,4 +21,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

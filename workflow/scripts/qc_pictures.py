@@ -1,7 +1,7 @@
 """Pictures of one variant and batch for quality control; all of it stays below results/qc."""
 
 from refacebench import manifest
-from refacebench.run import log
+from refacebench.run import log, prefixed
 from refacebench.stages import qc
 
 
@@ -21,4 +21,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

@@ -2,7 +2,7 @@
 
 from refacebench.report import raters
 from refacebench.results.answers import files_of
-from refacebench.run import log
+from refacebench.run import log, prefixed
 from refacebench.statistics.criteria import Criteria
 
 
@@ -16,4 +16,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

@@ -1,7 +1,7 @@
 """Apply one trained refacing model to the defaced scans of one batch."""
 
 from refacebench import manifest
-from refacebench.run import log, methods
+from refacebench.run import log, methods, prefixed
 from refacebench.stages import reface
 
 
@@ -23,4 +23,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

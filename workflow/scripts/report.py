@@ -6,7 +6,7 @@ from pathlib import Path
 import refacebench
 from refacebench import files, pseudonyms
 from refacebench.report import closing, given, methods_text, page, pages, provenance, split
-from refacebench.run import leftovers, log
+from refacebench.run import leftovers, log, prefixed
 
 
 def main(snakemake):
@@ -35,4 +35,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

@@ -1,7 +1,7 @@
 """Segment the images of one variant and batch from scratch."""
 
 from refacebench import manifest
-from refacebench.run import log, methods
+from refacebench.run import log, methods, prefixed
 from refacebench.stages import segment
 
 
@@ -22,4 +22,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

@@ -1,7 +1,7 @@
 """Example slices of one participant of the test split, all variants side by side."""
 
 from refacebench.report import figures
-from refacebench.run import log
+from refacebench.run import log, prefixed
 
 
 def main(snakemake):
@@ -13,4 +13,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

@@ -3,7 +3,7 @@
 from refacebench.report import tables
 from refacebench.results import catalogue, inputs
 from refacebench.results.result import STATISTICS, View
-from refacebench.run import log
+from refacebench.run import log, prefixed
 
 
 def main(snakemake):
@@ -17,4 +17,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

@@ -1,6 +1,6 @@
 """Train one refacing model on one defacer's output of one dataset."""
 
-from refacebench.run import log, methods
+from refacebench.run import log, methods, prefixed
 from refacebench.stages import train
 
 
@@ -19,4 +19,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

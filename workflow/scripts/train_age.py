@@ -1,6 +1,6 @@
 """Train one age model on the originals of one dataset's train split."""
 
-from refacebench.run import log, methods
+from refacebench.run import log, methods, prefixed
 from refacebench.stages import train_age
 
 
@@ -19,4 +19,4 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    main(snakemake)
+    main(prefixed.job(snakemake))

@@ -162,7 +162,7 @@ def random_of(seed: int, *names: str) -> np.random.Generator:
 
 
 def index(options: Mapping, seed: int, prefix: str, with_age: bool) -> pd.DataFrame:
-    """Return one row a scan; see the contract of ``index`` in :mod:`refacebench.datasets`.
+    """Return one row per scan; see the contract of ``index`` in :mod:`refacebench.datasets`.
 
     Ages are spread evenly over ``age_range`` (one draw in each of as many equal
     intervals as there are people) and dealt to people, sexes and sites at random.

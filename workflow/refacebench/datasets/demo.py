@@ -66,7 +66,7 @@ MNI_TO_HEAD = np.array([[1.0, 0, 0, 0], [0, 1, 0, 15], [0, 0, 1, 0], [0, 0, 0, 1
 
 
 def index(options: Mapping, seed: int) -> pd.DataFrame:
-    """Return one row a scan; see :class:`refacebench.contracts.Dataset`."""
+    """Return one row per scan; see :class:`refacebench.contracts.Dataset`."""
     return _people.index(options, seed, "d", with_age=True)
 
 

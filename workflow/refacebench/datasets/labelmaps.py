@@ -66,7 +66,7 @@ NECK_MM = 2.0
 
 
 def index(options: Mapping, seed: int) -> pd.DataFrame:
-    """Return one row a scan; see :class:`refacebench.contracts.Dataset`.
+    """Return one row per scan; see :class:`refacebench.contracts.Dataset`.
 
     Raises
     ------

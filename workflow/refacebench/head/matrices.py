@@ -1,4 +1,4 @@
-"""The file that keeps a scan's matrix to the template head: a small JSON document."""
+"""The files that keep an affine registration: a small JSON document, and a transform of ITK."""
 
 from __future__ import annotations
 
@@ -18,6 +18,37 @@ def write_matrix(matrix: np.ndarray, path: str | Path) -> None:
         "matrix": np.asarray(matrix, float).tolist(),
     }
     write_text(json.dumps(document, indent=1) + "\n", path)
+    write_itk(matrix, path)
+
+
+def write_itk(matrix: np.ndarray, beside: str | Path) -> None:
+    """Write a matrix as ITK's programs read it, beside its JSON document ``*_xfm.json``.
+
+    ITK's transforms take points of the *resulting* image to points of the one that is moved, in LPS
+    millimetres: the inverse of the matrix, with x and y turned round.  ANTs applies the file to the
+    image that ``from-`` names.
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray
+        4 x 4, RAS+ millimetres of the moved image to those of the other one.
+    beside : str or Path
+        The document; nothing is written where its name is another one.
+    """
+    path = Path(beside)
+    if not path.name.endswith("_xfm.json"):
+        return
+    turn = np.diag([-1.0, -1.0, 1.0, 1.0])
+    back = turn @ np.linalg.inv(matrix) @ turn
+    numbers = " ".join(f"{value:.17g}" for value in (*back[:3, :3].ravel(), *back[:3, 3]))
+    lines = [
+        "#Insight Transform File V1.0",
+        "#Transform 0",
+        "Transform: AffineTransform_double_3_3",
+        f"Parameters: {numbers}",
+        "FixedParameters: 0 0 0",
+    ]
+    write_text("\n".join(lines) + "\n", path.with_suffix(".txt"))
 
 
 def read_matrix(path: str | Path) -> np.ndarray:

@@ -50,7 +50,7 @@ def linear_stage(
     start : numpy.ndarray
         4 x 4, the moving image's RAS+ mm -> the fixed image's.
     shrink, sigmas, iterations : tuple
-        One entry a level, from coarse to fine.
+        One entry per level, from coarse to fine.
     region : Volume, optional
         Where the fixed image counts (not 0); everywhere by default.
 

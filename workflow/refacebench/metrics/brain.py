@@ -154,3 +154,22 @@ def _core(brain: np.ndarray, spacing: np.ndarray, rim_mm: float) -> np.ndarray:
     pad = [(1, 1)] * 3
     depth = distance_transform_edt(np.pad(brain, pad, mode="edge"), sampling=spacing)
     return depth[1:-1, 1:-1, 1:-1] > rim_mm
+
+
+def stripped(data: np.ndarray, brain: np.ndarray, head: np.ndarray) -> bool:
+    """Tell whether nothing but the brain is left in an image.
+
+    A tenth of what lies outside the brain in the original head may stay: rims of masks.
+
+    Parameters
+    ----------
+    data : numpy.ndarray
+        Intensities of the image.
+    brain, head : numpy.ndarray of bool
+        Those of the original, on the same grid.
+    """
+    outside, air = head & ~brain, data[~head]
+    if not outside.any() or not air.size:
+        return False
+    # Air is whatever most of it is: not every scan has zeros there.
+    return bool(np.mean(data[outside] != np.median(air)) < 0.1)

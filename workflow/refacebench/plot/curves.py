@@ -28,7 +28,7 @@ def draw(curves: pd.DataFrame, title: str = ""):
     Parameters
     ----------
     curves : pandas.DataFrame
-        One row an epoch; ``picked`` marks the one whose weights were kept.
+        One row per epoch; ``picked`` marks the one whose weights were kept.
     title : str
         Defacer and refacer, for example.
 

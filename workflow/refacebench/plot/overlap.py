@@ -28,7 +28,7 @@ def draw(
     measure: str = "dice",
     prefix: str = "",
 ):
-    """Draw mean overlap with its interval, one panel a structure, one row a variant.
+    """Draw mean overlap with its interval, one panel a structure, one row per variant.
 
     Parameters
     ----------

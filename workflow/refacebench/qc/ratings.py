@@ -51,7 +51,7 @@ class Read(NamedTuple):
     Attributes
     ----------
     ratings : pandas.DataFrame
-        :data:`COLUMNS`, one row a rater and image; ``left`` holds parts of the face between
+        :data:`COLUMNS`, one row per rater and image; ``left`` holds parts of the face between
         commas.
     problems : list of str
         One sentence each.
@@ -185,7 +185,7 @@ def agreement(ratings: pd.DataFrame, people: Mapping[str, str], level: float) ->
 
 
 def work_list(ratings: pd.DataFrame) -> pd.DataFrame:
-    """Return what is to be done, one row an image that not everybody found ok.
+    """Return what is to be done, one row per image that not everybody found ok.
 
     Returns
     -------
@@ -323,7 +323,7 @@ def agreement_lines(table: pd.DataFrame, level: float) -> list[str]:
 
 
 def work_lines(work: pd.DataFrame, most: int = 20) -> list[str]:
-    """Return the work list in words, one line a variant and action; long lists are cut."""
+    """Return the work list in words, one line per variant and action; long lists are cut."""
     lines = []
     for (variant, action), mine in work.groupby(["variant", "action"], sort=True):
         n = len(mine)

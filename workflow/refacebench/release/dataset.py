@@ -17,10 +17,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from refacebench import __version__, bids, files, tables
 from refacebench.image import nifti
+from refacebench.metrics.brain import stripped
 from refacebench.release import columns, sidecars
 from refacebench.release.scans import LeftOut, Released, session_of
 
@@ -203,10 +202,7 @@ def _method(image: Released, wishes: Wishes) -> str:
 
 
 def _is_stripped(image: Released) -> bool:
-    """Tell whether nothing but the brain is left; companions are told by their T1w scan's method.
-
-    A tenth of what lies outside the brain in the original head may stay: rims of masks.
-    """
+    """Tell whether nothing but the brain is left; of a companion, in its T1w scan."""
     masks = [Path(str(image.row.get(name) or "-")) for name in ("brain_path", "head_path")]
     if not all(path.is_file() for path in masks):
         return False
@@ -214,11 +210,7 @@ def _is_stripped(image: Released) -> bool:
     brain, head = (nifti.read(path).data > 0.5 for path in masks)
     if brain.shape != data.shape or head.shape != data.shape:
         return False
-    outside, air = head & ~brain, data[~head]
-    if not outside.any() or not air.size:
-        return False
-    # Air is whatever most of it is: not every scan has zeros there.
-    return bool(np.mean(data[outside] != np.median(air)) < 0.1)
+    return stripped(data, brain, head)
 
 
 def _inherited(images: Sequence[Released], root: Path, out: Path, wishes: Wishes) -> None:

@@ -62,7 +62,7 @@ def make(
 
 
 def shown(rows: pd.DataFrame, controls: Iterable[str]) -> pd.DataFrame:
-    """Return what can be shown of the render stage's rows: one row a scan and variant.
+    """Return what can be shown of the render stage's rows: one row per scan and variant.
 
     The pictures of controls are made from the originals'.
     """

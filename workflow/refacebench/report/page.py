@@ -74,7 +74,7 @@ def build(context: Mapping) -> str:
         ``defaults`` : mapping, optional
             Options of their methods at their defaults, by refacer.
         ``costs`` : DataFrame or None
-            One row a stage, the columns as they are to be printed.
+            One row per stage, the columns as they are to be printed.
         ``tables_href`` : str, optional
             Folder of the TSV files, relative to the page; ``tables/{name}``
             by default.

@@ -7,7 +7,7 @@ rules, the LaTeX tables, the page and the reference of the columns go through it
 result is one new file here.
 
 Input of most results is the *measurement table*: the manifests of the measure stage
-of all variants (:func:`refacebench.statistics.cohort.assemble`), one row a scan
+of all variants (:func:`refacebench.statistics.cohort.assemble`), one row per scan
 x variant x segmenter, with these columns behind the manifest's own
 (:data:`refacebench.manifest.COLUMNS`):
 

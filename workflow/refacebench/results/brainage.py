@@ -286,7 +286,7 @@ def _yardsticks(axes: Any, table: pd.DataFrame) -> None:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a variant; none where no age was predicted."""
+    """Return one row per variant; none where no age was predicted."""
     table, look = view.rows("brainage"), view.look
     if table["mae"].isna().all():
         return [], []
@@ -347,7 +347,7 @@ RESULT = Result(
         Figure(
             "brainage",
             "Dots with intervals: mean and absolute shift and error of predicted brain age, "
-            "one row a variant.",
+            "one row per variant.",
             lambda view: draw(view.rows("brainage"), view.look),
             by_segmenter=True,
             title="Brain age",

@@ -1,6 +1,6 @@
 """How well brain age is predicted: on whom no model has seen, and on each variant.
 
-One row a model and what it was tested on.  ``tested`` is ``cross-validated`` (the
+One row per model and what it was tested on.  ``tested`` is ``cross-validated`` (the
 train split's originals, each predicted by a model that saw no scan of its
 participant) or ``held out`` (the compared scans of ``variant``, by the model of the
 train split's originals).  ``mae``, ``r2`` (against the mean age of the tested),
@@ -191,7 +191,7 @@ def intervals(criteria: Criteria) -> str:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a model and what it was tested on; none where no age was predicted."""
+    """Return one row per model and what it was tested on; none where no age was predicted."""
     table, look = view.rows("brainage_accuracy"), view.look
     table = table[table["mae"].notna()] if len(table) else table
     if table.empty:

@@ -48,7 +48,7 @@ def _notes(view: View) -> list[tuple[str, str]]:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a model and variant; none without age models."""
+    """Return one row per model and variant; none without age models."""
     table = view.rows("brainage_images")
     rows: list[list[str]] = []
     columns: list[str] = []

@@ -99,7 +99,7 @@ def caption(view: View) -> str:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a variant; none where no model was trained."""
+    """Return one row per variant; none where no model was trained."""
     table, look = view.rows("brainage_trained"), view.look
     if table.empty or table["mae"].isna().all():
         return [], []

@@ -24,7 +24,7 @@ def compute(rows: pd.DataFrame | None, variants: Sequence[str]) -> pd.DataFrame:
     Parameters
     ----------
     rows : pandas.DataFrame or None
-        The manifests of the carry stage, one row a companion, with ``made_by``,
+        The manifests of the carry stage, one row per companion, with ``made_by``,
         the defacer.
     """
     if rows is None or rows.empty:
@@ -81,7 +81,7 @@ def caption(view: View) -> str:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a variant and contrast."""
+    """Return one row per variant and contrast."""
     table, look = view.rows("carried"), view.look
     columns = ["Variant", "Contrast", "Written", "Absent", "Excluded or failed",
                "By header, by registration", "Largest shift (mm)", "Least contrast of the fit",

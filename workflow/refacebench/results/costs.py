@@ -16,7 +16,7 @@ from refacebench.results.result import COSTS, Printed, Result, View
 def compute(
     folder: str | Path, counts: Callable[[tuple[str, ...]], bool] = lambda parts: True
 ) -> pd.DataFrame:
-    """Sum up the benchmark files below ``results/benchmarks``, one row a stage and dataset.
+    """Sum up the benchmark files below ``results/benchmarks``, one row per stage and dataset.
 
     Parameters
     ----------

@@ -279,7 +279,7 @@ def table(
     Returns
     -------
     pandas.DataFrame
-        One row a scan and variant but the original and those of missing programs: its row of
+        One row per scan and variant but the original and those of missing programs: its row of
         the measurement table with ``worst_volume``, ``worst_segmenter``, ``worst_change_pct``,
         ``doubt``, ``total``, ``kind``, ``parts`` (a dict) and ``why`` (a tuple of sentences).
     """
@@ -289,7 +289,7 @@ def table(
     rows = rows[~rows["status"].isin([UNAVAILABLE])]
     rows = rows.merge(_worst(rows), on=["scan", "variant"], how="left")
     rows = rows[rows["variant"] != ORIGINAL]
-    # One row a scan and variant, the one that got furthest.
+    # One row per scan and variant, the one that got furthest.
     order = np.argsort(rows["status"].to_numpy() != OK, kind="stable")
     rows = rows.iloc[order].drop_duplicates(["scan", "variant"]).reset_index(drop=True)
     hits = hits or {}

@@ -36,7 +36,7 @@ def compute(once: pd.DataFrame, criteria: Criteria, variants: Sequence[str]) -> 
     Parameters
     ----------
     once : pandas.DataFrame
-        The measurement table with one row a scan and variant, segmenter ``any``.
+        The measurement table with one row per scan and variant, segmenter ``any``.
     """
     rows = []
     for variant in variants:
@@ -123,7 +123,7 @@ def draw(table: pd.DataFrame, look: Look) -> Any:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a variant: scans with each part left, and how much of it."""
+    """Return one row per variant: scans with each part left, and how much of it."""
     table, look = view.rows("face_parts"), view.look
     parts = list(dict.fromkeys(table["part"]))
     columns = ["Variant", *[f"{p.capitalize()}: left in" for p in parts],
@@ -151,7 +151,7 @@ RESULT = Result(
         Figure(
             "face_parts",
             "Dots with intervals: share of scans in which nose, eyes, mouth and ears are "
-            "left, one row a variant.",
+            "left, one row per variant.",
             lambda view: draw(view.rows("face_parts"), view.look),
             title="Parts of the face that are left",
         )

@@ -1,6 +1,6 @@
 """Where each scan of the inventory ended, for each variant; nothing drops out silently.
 
-One row a scan of the inventory and variant: ``stage`` that stopped it
+One row per scan of the inventory and variant: ``stage`` that stopped it
 or the last one that it passed, ``status`` (ok, excluded, failed,
 unavailable = the defacer's program is not on this machine,
 not_used = left out on purpose, missing = lost), ``reason``.  These rows
@@ -303,7 +303,7 @@ def total(tables: Tables) -> str:
 
 
 def printed(view: View) -> Printed:
-    """Return the scans that were left out, and why; one row a scan and reason."""
+    """Return the scans that were left out, and why; one row per scan and reason."""
     flow = view.rows("flow")
     lost = flow[flow["status"].isin(LOST)]
     # Not the pictures of controls, which are only attacked.

@@ -40,7 +40,7 @@ def compute(table: pd.DataFrame, stages: Sequence[str] = MEASURING) -> pd.DataFr
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a scan and variant.
+        One row per scan and variant.
     stages : sequence of str
         Those of the table, in their order.
     """
@@ -103,7 +103,7 @@ PAGE_CAPTION = (
 
 
 def printed(view: View) -> Printed:
-    """Return the number of scans that came out of each stage, one row a variant."""
+    """Return the number of scans that came out of each stage, one row per variant."""
     counts, look = view.rows("flow_counts"), view.look
     stages = list(dict.fromkeys(counts["stage"]))
     stages = [s for s in STAGES if s in stages] + [s for s in stages if s not in STAGES]

@@ -43,7 +43,7 @@ class Measured:
     brainage_models : mapping of str to dict
         The model of each segmenter, or ``{"note": why there is none}``.
     carried : pandas.DataFrame, optional
-        One row a companion, with ``made_by``, the defacer.
+        One row per companion, with ``made_by``, the defacer.
     inventory : pandas.DataFrame, optional
         All scans of the dataset.
     trained_on_variants : pandas.DataFrame, optional
@@ -80,7 +80,7 @@ class Measured:
 
     @cached_property
     def once(self) -> pd.DataFrame:
-        """The table with one row a scan and variant, segmenter ``any``."""
+        """The table with one row per scan and variant, segmenter ``any``."""
         return once(self.measurements)
 
     @cached_property

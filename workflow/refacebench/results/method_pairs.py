@@ -237,7 +237,7 @@ def _label(name: str) -> str:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a method: than how many others it is better and worse."""
+    """Return one row per method: than how many others it is better and worse."""
     table = view.rows("method_pairs")
     if table.empty:
         return [], []

@@ -35,7 +35,7 @@ OUTCOMES = (
 def compute(
     measurements: pd.DataFrame, criteria: Criteria, variants: Sequence[str]
 ) -> pd.DataFrame:
-    """Return one model a measure, one row a method."""
+    """Return one model a measure, one row per method."""
     rows = []
     for segmenter, tables in of_methods(measurements, criteria, variants):
         for outcome in OUTCOMES:
@@ -49,7 +49,7 @@ def compute(
 
 
 def long(tables: Mapping[str, pd.DataFrame], outcome: Outcome) -> pd.DataFrame:
-    """Return one row a scan and variant: participant, site, variant and value."""
+    """Return one row per scan and variant: participant, site, variant and value."""
     parts = [
         pd.DataFrame(
             {

@@ -67,7 +67,7 @@ def caption(view: View) -> str:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a variant, one column a structure."""
+    """Return one row per variant, one column a structure."""
     return print_structures(view.rows("overlap"), view.look)
 
 
@@ -118,7 +118,7 @@ RESULT = Result(
         Figure(
             "overlap",
             "Dots with intervals: Dice of brain, ventricular CSF, white and grey matter with "
-            "the original's segmentation, one row a variant.",
+            "the original's segmentation, one row per variant.",
             lambda view: draw(view.rows("overlap"), view.look, view.measures),
             by_segmenter=True,
             title="Overlap of segmentations",

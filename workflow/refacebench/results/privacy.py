@@ -1,4 +1,4 @@
-"""How often attackers name the person behind a scan, one row a variant, attacker and setting.
+"""How often attackers name the person behind a scan, one row per variant, attacker and setting.
 
 How people are counted, ties, tests and intervals: :mod:`~refacebench.statistics.attacks`.
 ``rank1``, ``rank_k`` and ``choice`` are of all participants, those without a score
@@ -56,7 +56,7 @@ HEADING = Heading(
 def compute(
     evaluations: Sequence[Evaluation], gallery: pd.DataFrame, queries: pd.DataFrame
 ) -> pd.DataFrame:
-    """Return one row a setting, attacker and variant.
+    """Return one row per setting, attacker and variant.
 
     Parameters
     ----------
@@ -289,7 +289,7 @@ def _rates_legend(figure: Any, setting: str, table: pd.DataFrame, alpha: float) 
 
 
 def printed(view: View) -> Printed:
-    """Return one row a variant, one column an attacker, in the setting that counts."""
+    """Return one row per variant, one column an attacker, in the setting that counts."""
     table, look, criteria = view.rows("privacy"), view.look, view.criteria
     table = main_rows(table)
     attackers = list(dict.fromkeys(table["attacker"]))

@@ -1,6 +1,6 @@
 """What site, sex and age give away by themselves: a control that sees no picture.
 
-One row a set of attributes that the control ``knows``; it picks at random among the people of the
+One row per set of attributes that the control ``knows``; it picks at random among the people of the
 gallery who have them all in common with the person asked for.  ``choice`` and ``rank1_matched``
 are in galleries matched as in the table ``privacy``, ``choice_unmatched`` and ``rank1`` among
 everybody; ``*_low`` and ``*_high``: intervals over people, each for itself.  Of the ``n`` people of
@@ -173,7 +173,7 @@ def _higher(table: pd.DataFrame) -> str:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a set of attributes that are known."""
+    """Return one row per set of attributes that are known."""
     table = view.rows("privacy_galleries")
     table = table[table["choice_unmatched"].notna() | table["rank1"].notna()]
     several = int(table["n_options"].iloc[0]) if len(table) else 0

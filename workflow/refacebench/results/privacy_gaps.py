@@ -1,7 +1,7 @@
 """How much more often people are identified behind one method than behind another.
 
-One row a setting, pair of methods (no controls) and attacker, of the primary measure and the ``n``
-participants who could be compared behind both: ``gap`` is ``rate`` (of ``variant``) less
+One row per setting, pair of methods (no controls) and attacker, of the primary measure and the
+``n`` participants who could be compared behind both: ``gap`` is ``rate`` (of ``variant``) less
 ``other_rate`` (of ``other``), with interval (:mod:`~refacebench.statistics.gaps`); above zero
 people are identified more often behind ``variant``, which is the one that is identified more.
 ``attacker`` is ``worst case`` for the gap between the worst attacks, over all attackers but those

@@ -32,7 +32,7 @@ DISTANCES = {"true": "query_true_mm", "average": "query_average_mm"}
 
 
 def compute(found: Sequence[Comparisons], criteria: Criteria) -> pd.DataFrame:
-    """Return the table ``privacy_likeness``: one row an attacker and variant that has both.
+    """Return the table ``privacy_likeness``: one row per attacker and variant that has both.
 
     ``difference_mm`` is true minus average: below zero the variant is closer.
     Wilcoxon signed-rank over participants' means; Holm's families: the methods, and the
@@ -133,7 +133,7 @@ def cap(view: View) -> str:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a variant."""
+    """Return one row per variant."""
     table, look = view.rows("privacy_likeness"), view.look
     columns = ["Variant", "n (failed)", "Distance to the true face (mm)",
                "of the average face (mm)", "Difference (mm)", "Closer than the average face",

@@ -117,7 +117,7 @@ def judged(table: pd.DataFrame, classes: pd.Series) -> dict[str, Any]:
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a scan with ``ok``, ``face_left`` and ``brain_changed``.
+        One row per scan with ``ok``, ``face_left`` and ``brain_changed``.
     classes : pandas.Series
         The quality class of each row.
 
@@ -328,7 +328,7 @@ def _legend(figure: Any, seen: Sequence[str], blind: bool) -> None:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a variant; what the checks cannot see and the worst attack stand beside it."""
+    """Return one row per variant, with what the checks cannot see and the worst attack."""
     table, look = view.rows("quality"), view.look
     columns = ["Variant", "Face surface removed", "Brain mask unchanged", "Labels agree on",
                "Worst attack", "Neither failure", "I", "II", "I and II", "Untouched", "No face",

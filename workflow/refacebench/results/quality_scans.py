@@ -1,4 +1,4 @@
-"""Which scan?  One row a scan and variant, the most doubtful first, with the reason in words.
+"""Which scan?  One row per scan and variant, the most doubtful first, with the reason in words.
 
 With pseudonyms the rows of a variant stand in the order of these.
 

@@ -240,7 +240,7 @@ def _detectable(table: pd.DataFrame, criteria: Criteria) -> str:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a refaced variant."""
+    """Return one row per refaced variant."""
     table, alpha = view.rows("refacing"), view.criteria.alpha
     columns = ["Refaced variant", "n", f"Regions of {len(REGIONS)} that differ from the original",
                "Regions nearer (farther) than defaced",

@@ -122,7 +122,7 @@ NO_RESCAN = (
 
 
 def printed(view: View) -> Printed:
-    """Return one row a volume: how much rescans differ, the margin, how many are within."""
+    """Return one row per volume: how much rescans differ, the margin, how many are within."""
     table, volumes = view.rows("repeatability"), view.rows("volumes")
     truth = table["noise_share"].notna().any()
     columns = ["Volume", "Two scans differ by (%)"]

@@ -246,7 +246,7 @@ def _legend(figure: Any, steps: Sequence[str], cut: bool, shared: float) -> None
 
 
 def printed(view: View) -> Printed:
-    """Return one row a variant: the steps' means side by side, so that they can be added up."""
+    """Return one row per variant: the steps' means side by side, so that they can be added up."""
     table, look = view.rows("runtime"), view.look
     columns = ["Variant", "Scans", *[f"{STEPS[step].capitalize()} (s)" for step in TIMED],
                "Together (s)", "Slowest scan (s)", "Memory of the preparation (MB)",
@@ -291,7 +291,7 @@ RESULT = Result(
         Figure(
             "runtime",
             "Stacked bars: mean seconds a scan of preparation, defacing and refacing; dots with "
-            "lines: median and largest memory; one row a variant.",
+            "lines: median and largest memory; one row per variant.",
             lambda view: draw(view.rows("runtime"), view.look),
             title="Time and memory",
         )

@@ -1,6 +1,6 @@
 """How many participants it takes to say something of privacy, and how many there are.
 
-One row a statement and way of asking: ``chance`` of one pick; ``margin_points``, or the true
+One row per statement and way of asking: ``chance`` of one pick; ``margin_points``, or the true
 ``rate`` that is to be found; ``people_80`` and ``people_90``, the participants needed for a power
 of 80 and 90 % (:mod:`~refacebench.statistics.planning`: exact binomial, one pick a participant);
 ``people``, the most that any attack on a method could compare.  ``reachable_points``: the smallest

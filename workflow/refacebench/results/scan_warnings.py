@@ -1,4 +1,4 @@
-"""Scans that were used although something about their files is odd, one row a warning.
+"""Scans that were used although something about their files is odd, one row per warning.
 
 ``orientation_unknown``: the header has neither an sform nor a qform.  ``sides_disagree``:
 it has both, and one of them mirrors the other.  ``forms_disagree``: it has both, and they put a
@@ -83,7 +83,7 @@ def caption(view: View) -> str:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a warning."""
+    """Return one row per warning."""
     rows = []
     for row in view.rows("scan_warnings").itertuples():
         names = row.scans.split(", ")

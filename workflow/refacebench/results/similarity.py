@@ -170,7 +170,7 @@ def _legend(figure: Any, sites: Sequence[str]) -> None:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a variant, over all sites."""
+    """Return one row per variant, over all sites."""
     table, look = view.rows("similarity"), view.look
     shown = [("corr", "front"), ("corr", "full"), ("ssim", "front"), ("ssim", "full")]
     names = {"corr": "Correlation", "ssim": "SSIM"}
@@ -201,7 +201,7 @@ RESULT = Result(
     figures=[
         Figure(
             "similarity",
-            "Dots: correlation and SSIM with the original image, one row a variant.",
+            "Dots: correlation and SSIM with the original image, one row per variant.",
             lambda view: draw(view.rows("similarity"), view.look, view.measures),
             title="Similarity to the original",
         )

@@ -153,7 +153,7 @@ def _cells(table: pd.DataFrame) -> list[str]:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a method: the smallest p of each factor, and of which measure."""
+    """Return one row per method: the smallest p of each factor, and of which measure."""
     table = view.rows("subgroups")
     if table.empty or table["p_interaction"].isna().all():
         return [], []

@@ -68,7 +68,7 @@ def compute(
     criteria: Criteria,
     floors: Collection[str] = (),
 ) -> pd.DataFrame:
-    """Return the table ``tradeoff``: one row a setting, segmenter and variant.
+    """Return the table ``tradeoff``: one row per setting, segmenter and variant.
 
     ``floors`` names the attackers that look at no face.  Their worst case stands
     in the columns ``floor...``; it counts as the worst case itself only where

@@ -74,7 +74,7 @@ RESULT = Result(
     figures=[
         Figure(
             "truth",
-            "Dots with intervals: Dice with true labels, one row a variant.",
+            "Dots with intervals: Dice with true labels, one row per variant.",
             lambda view: draw(view.rows("truth"), view.look, view.measures, prefix="truth_"),
             by_segmenter=True,
             title="Overlap with the truth",

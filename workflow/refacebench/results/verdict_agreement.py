@@ -64,7 +64,7 @@ def agreements(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a scan with ``quality``, ``face_left``, ``truth_failure_1`` and
+        One row per scan with ``quality``, ``face_left``, ``truth_failure_1`` and
         ``truth_failure_2``.
 
     Returns
@@ -128,7 +128,7 @@ def caption(view: View) -> str:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a failure and variant: scans found and missed, cleared and accused."""
+    """Return one row per failure and variant: scans found and missed, cleared and accused."""
     table, look = view.rows("verdict_agreement"), view.look
     names = {"failure_1": "I: part of the face kept", "failure_2": "II: brain removed"}
     columns = ["Failure", "Made by", "Truly failed: found, missed",

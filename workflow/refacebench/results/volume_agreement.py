@@ -119,7 +119,7 @@ def _named(table: pd.DataFrame, column: str, view: View, what: str, none: str) -
 
 @styled
 def draw(table: pd.DataFrame, look: Look) -> Any:
-    """Draw bias and limits of agreement of the whole-brain volumes, one row a variant.
+    """Draw bias and limits of agreement of the whole-brain volumes, one row per variant.
 
     Skull-stripped scans change so much that nothing else could be read off beside them.
     """
@@ -168,7 +168,7 @@ def _variant(panel: Any, y: float, look: Look, variant: str, row: pd.DataFrame) 
 
 
 def printed(view: View) -> Printed:
-    """Return one row a variant: bias and limits of the whole-brain volumes, and the lowest ICC."""
+    """Return one row per variant: bias and limits of whole-brain volumes, and the lowest ICC."""
     table = view.rows("volume_agreement")
     if table.empty:
         return [], []
@@ -235,7 +235,7 @@ RESULT = Result(
         Figure(
             "volume_agreement",
             "Dots with lines: bias and limits of agreement of intracranial, grey, white and CSF "
-            "volume with the original's, one row a variant.",
+            "volume with the original's, one row per variant.",
             lambda view: draw(view.rows("volume_agreement"), view.look),
             by_segmenter=True,
             title="Agreement of volumes",

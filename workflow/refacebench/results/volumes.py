@@ -141,7 +141,7 @@ def _globals(table: pd.DataFrame) -> pd.Series:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a variant: tests that differ, the largest change, and the whole brain's."""
+    """Return one row per variant: tests that differ, the largest change, and the whole brain's."""
     table, look, criteria = view.rows("volumes"), view.look, view.criteria
     shown = ("tiv", "gm", "wm", "csf")
     counts = significant_regions(table, criteria.alpha)
@@ -207,7 +207,7 @@ RESULT = Result(
     figures=[
         Figure(
             "volumes",
-            "Map of median volume changes in percent, one column a region, one row a variant.",
+            "Map of median volume changes in percent, one column a region, one row per variant.",
             lambda view: draw(
                 view.rows("volumes"),
                 view.look,
@@ -220,7 +220,7 @@ RESULT = Result(
         Figure(
             "volumes_globals",
             "Dots with intervals: median change of intracranial, grey, white and CSF "
-            "volume, one row a variant.",
+            "volume, one row per variant.",
             lambda view: draw_globals(view.rows("volumes"), view.look, alpha=view.criteria.alpha),
             caption_globals,
             by_segmenter=True,

@@ -42,7 +42,7 @@ def scans(
     Returns
     -------
     pandas.DataFrame
-        One row a scan, the manifest's columns that are known before any image
+        One row per scan, the manifest's columns that are known before any image
         is opened, and ``batch``.  A batch holds scans of one split and role.
 
     Raises
@@ -128,7 +128,7 @@ def rescans(
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a scan: ``participant``, ``session``, ``status`` and, where known, ``days``.
+        One row per scan: ``participant``, ``session``, ``status`` and, where known, ``days``.
     labels : sequence of str
         Sessions that are rescans, with or without ``ses-``.
     max_days : float, optional

@@ -39,7 +39,7 @@ def assign(
     Parameters
     ----------
     people : pandas.DataFrame
-        One row a participant: ``participant``, ``site``, ``age`` (years).
+        One row per participant: ``participant``, ``site``, ``age`` (years).
     weights : dict
         Weight of ``train``, ``validation`` and ``test``; only ratios count.
     seed : int

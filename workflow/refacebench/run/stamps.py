@@ -62,7 +62,7 @@ def find(
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a scan, with ``scan``, ``path`` and, where there are any, ``companions``.
+        One row per scan, with ``scan``, ``path`` and, where there are any, ``companions``.
     before : Stamps
         Those of the last run; empty ones if there was none.
     checksums : callable

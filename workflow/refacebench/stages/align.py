@@ -19,7 +19,7 @@ import pandas as pd
 
 from refacebench import bids, files, manifest, reasons
 from refacebench.contracts import ScanExcluded
-from refacebench.head import values
+from refacebench.head import matrices, values
 from refacebench.image import geometry, linear, nifti
 from refacebench.image.nifti import Volume
 from refacebench.run import batch, spares
@@ -69,7 +69,7 @@ LEAST_OVERLAP = 2000
 
 
 def rows_of(scans: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a companion from a manifest with one row a T1w scan.
+    """Return one row per companion from a manifest with one row per T1w scan.
 
     ``scan`` becomes the companion's name and ``path`` its file; ``t1w`` keeps
     the scan's id and ``t1w_path`` its file.  A companion that is not there is
@@ -145,6 +145,7 @@ def run(row: Mapping[str, Any], out_folder: str | Path) -> dict[str, Any]:
         **facts,
     }
     files.write_text(json.dumps(document, indent=1) + "\n", path)
+    matrices.write_itk(matrix, path)
     own = {"original_path": row["path"], "checksum": files.checksum(row["path"])}
     return {**own, "align_path": str(path), **facts}
 

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from refacebench import bids
+from refacebench import bids, files
 from refacebench.head import matrices, values
 from refacebench.image import nifti
 from refacebench.image.geometry import grow
@@ -50,7 +50,7 @@ STAGE = Stage(
         "changed_path": "the defacer's mask on the T1w scan",
         "brain_path": "the T1w scan's brain mask",
     },
-    reads=("scan", "t1w_path", "aligned_by", *ALIGNED),
+    reads=("scan", "t1w", "t1w_path", "aligned_by", *ALIGNED),
     adds={
         "variant": "the defacer",
         "path": "the companion without a face",
@@ -76,6 +76,7 @@ def run(
 ) -> dict[str, Any]:
     """Take the face from one companion: image, mask, sidecar; see :func:`apply`."""
     facts = apply(row, out_folder, margin_mm)
+    defaced = bids.sidecar_path(bids.derivative(out_folder, row["t1w"], "T1w", "defaced"))
     bids.write_sidecar(
         facts["path"],
         [row["path"], row["t1w_path"]],
@@ -84,6 +85,7 @@ def run(
         parameters={"carry_margin_mm": margin_mm},
         key=row.get("key", ""),
         AlignedBy=row["aligned_by"],
+        SkullStripped=bool((files.read_json(defaced) or {}).get("SkullStripped", False)),
     )
     return {"variant": defacer, **facts}
 
@@ -248,7 +250,7 @@ def apply(row: Mapping[str, Any], out_folder: str | Path, margin_mm: float) -> d
 
 
 def join(defaced: pd.DataFrame, aligned: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a companion: its alignment, and its T1w scan's mask of one defacer.
+    """Return one row per companion: its alignment, and its T1w scan's mask of one defacer.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ from refacebench.head import matrices, values
 from refacebench.image import nifti
 from refacebench.image.geometry import grow
 from refacebench.image.nifti import Volume
-from refacebench.metrics.brain import brain_integrity, brain_level, matched
+from refacebench.metrics.brain import brain_integrity, brain_level, matched, stripped
 from refacebench.run import batch
 from refacebench.run.methods import Chosen
 from refacebench.run.stage import Stage
@@ -87,7 +87,8 @@ def run(
     image = bids.derivative(out_folder, row["scan"], "T1w", "defaced")
     mask = bids.derivative(out_folder, row["scan"], "mask", "changed")
     version = version or method.program_version(options) or chosen.version
-    facts = apply(prepared(row, seed), method, options, image, mask)
+    scan = prepared(row, seed)
+    facts = apply(scan, method, options, image, mask)
     bids.write_sidecar(
         image,
         [row["original_path"]],
@@ -96,6 +97,7 @@ def run(
         parameters=method.public(options),
         key=row.get("key", ""),
         Engine=chosen.engine,
+        SkullStripped=stripped(nifti.read(image).data, scan.brain, scan.head),
     )
     paths = {"path": str(image), "changed_path": str(mask)}
     return {"variant": chosen.name, **paths, "version": version, **facts}

@@ -1,7 +1,7 @@
 """Let an attacker look at scans: from render manifests to what it keeps of each.
 
 Reads manifests and renderings, writes ``.npz`` files without pickled objects.  What became of
-each scan goes into manifests of its own (:func:`record`), one row a scan like those of any stage.
+each scan goes into manifests of its own (:func:`record`), one row per scan like those of any stage.
 """
 
 from __future__ import annotations

@@ -29,8 +29,10 @@ from refacebench.head import (
 )
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
+from refacebench.metrics.face import EARS
 from refacebench.run import batch, spares
 from refacebench.run.stage import Stage
+from refacebench.vocabulary import ORIGINAL
 
 #: Raise it when the stage's output changes.
 VERSION = "4"
@@ -108,6 +110,8 @@ def run_batch(
     timeout: float = 3600.0,
 ) -> pd.DataFrame:
     """Prepare the scans of one batch and write the manifest."""
+    bids.describe(out_folder, ORIGINAL)
+    bids.name_labels(out_folder, "face", {**face_parts.FACE_LABELS, EARS: face_parts.EAR_LABEL})
     # Before the scans' processes fork, so that they share it.
     extraction.load_brain_extractor()
     registration.load()

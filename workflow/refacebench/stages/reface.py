@@ -104,6 +104,7 @@ def run(
         parameters=chosen.options,
         key=row.get("key", ""),
         Engine="native",
+        SkullStripped=False,
     )
     return {"path": str(image)}
 

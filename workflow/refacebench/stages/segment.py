@@ -80,6 +80,11 @@ def run_batch(
 ) -> pd.DataFrame:
     """Segment the images of one variant and batch and write the manifest."""
     chosen.method.prepare(chosen.options, shared)
+    desc = bids.label(chosen.name)
+    bids.describe(out_folder, variant)
+    bids.name_labels(out_folder, desc, DSEG)
+    regions = {name: place for place, name in enumerate(REGIONS, 1)}
+    bids.name_labels(out_folder, f"{desc}Regions", regions)
     return batch.run_batch(
         STAGE,
         rows.assign(variant=variant, segmenter=chosen.name),

@@ -113,7 +113,7 @@ def references(measurements: pd.DataFrame, segmenter: str, criteria: Criteria) -
 def pairs(
     measurements: pd.DataFrame, segmenter: str, variant: str, criteria: Criteria
 ) -> pd.DataFrame:
-    """Return one row a compared scan: the variant's measures beside the original's.
+    """Return one row per compared scan: the variant's measures beside the original's.
 
     Returns
     -------
@@ -218,6 +218,6 @@ def has_reference(table: pd.DataFrame, structure: str) -> pd.Series:
 
 
 def once(measurements: pd.DataFrame) -> pd.DataFrame:
-    """Keep one row a scan and variant for measures that no segmenter touches, an ok one first."""
+    """Keep one row per scan and variant for measures that no segmenter touches, an ok one first."""
     order = np.argsort(measurements["status"].to_numpy() != OK, kind="stable")
     return measurements.iloc[order].drop_duplicates(["scan", "variant"]).assign(segmenter="any")

@@ -62,7 +62,7 @@ def fit(table: pd.DataFrame, level: float = 0.95) -> MixedFit:
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a scan and variant: ``participant``, ``variant``, ``site`` (empty where it is
+        One row per scan and variant: ``participant``, ``variant``, ``site`` (empty where it is
         not recorded), ``value``.
 
     Returns

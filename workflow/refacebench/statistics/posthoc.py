@@ -1,6 +1,6 @@
 """Several methods on the same participants: Friedman's test, and all pairs of methods.
 
-Pure functions of a table with one row a participant and one column a method.  A missing value
+Pure functions of a table with one row per participant and one column a method.  A missing value
 is a participant on whom the method failed.
 """
 
@@ -91,14 +91,14 @@ def pairwise(
     Parameters
     ----------
     values : pandas.DataFrame
-        One row a participant, one column a method.
+        One row per participant, one column a method.
     low_is_good : bool
         Whether small values are good; a failure counts as worse than all.
 
     Returns
     -------
     pandas.DataFrame
-        One row a pair: ``first``, ``second``; ``n``, participants whom both went through;
+        One row per pair: ``first``, ``second``; ``n``, participants whom both went through;
         ``difference``, first minus second, and the standard deviation ``sd`` of the
         participants', with ``low`` and ``high`` of the single pair and ``low_joint`` and
         ``high_joint``, which all pairs hold at once (Bonferroni); ``p``, ``p_holm``; ``n_all``,

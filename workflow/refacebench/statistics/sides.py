@@ -36,7 +36,7 @@ def held(table: pd.DataFrame, policy: str) -> pd.DataFrame:
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a scan, variant and segmenter.
+        One row per scan, variant and segmenter.
     policy : str
         ``trust`` leaves all as it is.
     """

@@ -1,6 +1,6 @@
 """The worst of several attacks: what can be said of a maximum that was picked from noise.
 
-Pure functions of a table with one row a participant and one column a *route* (an attack
+Pure functions of a table with one row per participant and one column a *route* (an attack
 that reaches the variant), values between 0 and 1, NaN where there is no score.  All routes
 have the same participants, and may be as dependent as they like.
 
@@ -42,7 +42,7 @@ def picked_elsewhere(table: pd.DataFrame, chances, criteria: Criteria) -> float:
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a participant, one column a route.
+        One row per participant, one column a route.
     chances : sequence of float
         Chance of each route.
 

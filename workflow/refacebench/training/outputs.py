@@ -70,7 +70,7 @@ def write_outputs(
 
 
 def curves(progress: Progress) -> str:
-    """Return the losses as TSV text, one row an epoch, ``n/a`` where there was no validation."""
+    """Return the losses as TSV text, one row per epoch, ``n/a`` where there was no validation."""
     names = list(dict.fromkeys(name for row in progress.rows for name in row))
     lines = ["\t".join([*names, "picked"])]
     for row in progress.rows:

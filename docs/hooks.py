@@ -1,0 +1,31 @@
+"""Hands MkDocs the pages that are made from the code (``generated.py``)."""
+
+import sys
+from pathlib import Path
+
+from mkdocs.structure.files import File
+from mkdocs.utils import get_relative_url
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "workflow")]
+
+import generated  # noqa: E402
+
+#: What the theme would load from the network, and our copy of it.
+REMOTE, OURS = "https://unpkg.com/iframe-worker/shim", "assets/iframe-worker.js"
+
+
+def on_files(files, config):
+    """Add the generated pages."""
+    for path, text in generated.pages().items():
+        files.append(File.generated(config, path, content=text))
+    return files
+
+
+def on_post_page(output, page, config):
+    """Let no page load anything from elsewhere."""
+    return output.replace(REMOTE, get_relative_url(OURS, page.url))
+
+
+def on_post_template(output, template_name, config):
+    """Nor any page that has no source, as that for missing pages."""
+    return output.replace(REMOTE, OURS)

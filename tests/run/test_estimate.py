@@ -1,0 +1,139 @@
+"""What a run is said to take, before it starts."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+import yaml
+
+from refacebench import __main__ as program
+from refacebench.run import configuration, estimate, settings
+from refacebench.run.graph import Run
+from running import ROOT, bids
+
+SCHEMA = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Return the run of a config: people with one scan of 10 x 10 x 10 thousand voxels each."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(people=4, edge=100, **changes):
+        folder = bids(tmp_path / f"bids{people}", participants=people)
+        for path in (tmp_path / f"bids{people}").rglob("*.nii.gz"):
+            nib.save(nib.Nifti1Image(np.zeros((edge, edge, edge), np.uint8), np.eye(4)), path)
+        config = {
+            "datasets": {"mine": folder},
+            "splits": {"train": 0, "validation": 0, "test": 1},
+            "defacers": {"quickshear": {}, "mask_face": {}},
+            **changes,
+        }
+        path = tmp_path / "mine.yaml"
+        path.write_text(yaml.safe_dump(config))
+        return Run.load(settings.load(path, SCHEMA), look=True)
+
+    return make
+
+
+@pytest.fixture
+def costs(monkeypatch):
+    """Round costs, so that sums can be made by hand."""
+    nothing = estimate.Cost(0, 0, 0, 0, start=0)
+    monkeypatch.setattr(estimate, "COSTS", dict.fromkeys(estimate.COSTS, nothing))
+    monkeypatch.setattr(estimate, "END_S", 0.0)
+    monkeypatch.setattr(estimate, "END_PER_VARIANT_S", 0.0)
+    return estimate.COSTS
+
+
+def test_hours_memory_and_disk_are_sums_over_scans_and_variants(run, costs):
+    # 4 scans of 1 million voxels in 3 variants, a batch each scan: 12 jobs of 10 + 20 x 1 seconds.
+    costs["segment"] = estimate.Cost(10, 20, 500, 250, 100, start=0)
+    found = estimate.estimate(run(batch_size=1), cores=2)
+    assert found.hours == pytest.approx(12 * 30 / 2 / 3600)
+    assert found.memory_gb == pytest.approx(2 * 0.75)
+    assert found.disk_gb == pytest.approx(12 * 0.1)
+    assert (found.scans, found.variants) == (4, 3)
+
+
+def test_cores_beyond_the_number_of_jobs_do_nothing(run, costs):
+    costs["segment"] = estimate.Cost(10, 0, 500, 0, start=0)
+    one_batch = run()
+    slow, fast = (estimate.estimate(one_batch, cores) for cores in (3, 100))
+    assert slow.hours == fast.hours == pytest.approx(4 * 10 / 3600)
+    assert fast.memory_gb == pytest.approx(3 * 0.5), "three jobs at a time at most"
+
+
+def test_what_is_done_is_not_counted(run, costs):
+    costs["segment"], costs["measure"] = (
+        estimate.Cost(seconds, 0, 0, 0, start=0) for seconds in (10, 1)
+    )
+    whole = run(batch_size=1)
+    found = estimate.estimate(whole, 1, {"segment": 0.25, "page": 1.0})
+    assert found.hours == pytest.approx(0.25 * 12 * 10 / 3600)
+    assert estimate.told(found, remaining=True).startswith("What is left of this run")
+
+
+def test_what_was_never_measured_is_named(run):
+    found = estimate.estimate(
+        run(
+            splits={"train": 1, "validation": 1, "test": 1},
+            refacers={"pix2pix25d": {"defacers": ["mask_face"]}},
+        ),
+        1,
+    )
+    assert found.left_out == ["the training of mask_face+pix2pix25d"]
+    assert estimate.told(found).endswith("Not counted: the training of mask_face+pix2pix25d.")
+
+
+def test_voxels_are_those_of_the_headers(run, tmp_path):
+    assert estimate.megavoxels(run(edge=50), "mine") == pytest.approx(0.125)
+    for path in tmp_path.rglob("*.nii.gz"):
+        path.write_bytes(b"no image")
+    again = Run.load(settings.load(tmp_path / "mine.yaml", SCHEMA), look=True)
+    assert estimate.megavoxels(again, "mine") == estimate.TYPICAL_MVOX
+
+
+def test_an_external_program_and_an_attack_cost_something(run, tmp_path):
+    plain = estimate.estimate(run(), 1).stage_hours
+    attacked = estimate.estimate(run(attackers={"surface": {}}), 1).stage_hours
+    assert set(attacked) - set(plain) == {"render", "enrol", "attack"}
+    command = {"command": ["cp", "{input}", "{output}"], "version": "1"}
+    other = estimate.estimate(run(defacers={"mine": command, "quickshear": {}}), 1).stage_hours
+    assert other["deface"] > plain["deface"]
+
+
+def test_the_command_prints_it_and_writes_nothing(run, tmp_path, capsys):
+    run()
+    before = sorted(tmp_path.rglob("*"))
+    assert program.main(["estimate", "mine.yaml", "--cores", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "This run will take about" in said
+    assert "on 2 cores" in said
+    assert "segment" in said
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "is not YAML"),
+        ("1", "holds no keys"),
+        ("datasets: {mine: {type: bids, path: nowhere}}", "nowhere"),
+        ("datasets: {mine: {type: bids, path: x}}\nseeds: 1", "unknown key 'seeds'"),
+    ],
+)
+def test_a_wrong_config_is_one_sentence(tmp_path, monkeypatch, capsys, text, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(text)
+    assert program.main(["estimate", "mine.yaml"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_defaults_are_those_that_snakemake_fills_in(tmp_path):
+    from snakemake.utils import validate
+
+    for path in sorted((ROOT / "config").glob("*.yaml")):
+        given = configuration.read_yaml(path)
+        theirs = configuration.read_yaml(path)
+        validate(theirs, str(ROOT / "workflow/schemas/config.schema.yaml"))
+        assert settings.filled(given, SCHEMA) == theirs, path.name

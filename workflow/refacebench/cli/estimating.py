@@ -1,0 +1,57 @@
+"""``refacebench estimate``: what a run of a config will take."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from refacebench.cli import common
+from refacebench.run import configuration, estimate, graph, settings
+
+SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
+
+DESCRIPTION = """Say how long a run of a config will take, with how much memory and disk space.
+
+The numbers come from measured costs per scan and number of voxels, on a typical server; another
+machine may be twice as fast or as slow. Nothing runs and nothing is written. The config is checked
+as for a run, and its folders must be there. Scans that are already finished are counted all the
+same; the run itself prints, before it starts, what is left to do."""
+EXAMPLES = """examples:
+  refacebench estimate config/mine.yaml
+  refacebench estimate config/mine.yaml --cores 32
+
+""" + common.CODES.format(good="printed", bad="(not used)")
+
+
+def add(commands) -> None:
+    """Add the command to a parser's."""
+    parser = commands.add_parser(
+        "estimate",
+        help="time, memory and disk that a run will take",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="a config file")
+    parser.add_argument(
+        "--cores", type=int, default=os.cpu_count() or 1, metavar="N", help="jobs at a time (all)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Print the estimate and its parts."""
+    if given.cores < 1:
+        raise common.Refused("--cores must be at least 1")
+    if not SCHEMA.is_file():
+        raise common.Refused(f"{SCHEMA} is missing: this command needs a checkout")
+    try:
+        config = settings.load(given.config, configuration.read_yaml(SCHEMA))
+        found = estimate.estimate(graph.Run.load(config, look=True), given.cores)
+    except configuration.ConfigError as error:
+        raise common.Refused(str(error)) from None
+    print(estimate.told(found))
+    for stage, hours in sorted(found.stage_hours.items(), key=lambda item: -item[1]):
+        print(f"  {stage:<10} {estimate.duration(hours)} of one core")
+    return common.GOOD
