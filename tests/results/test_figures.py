@@ -227,3 +227,63 @@ def test_a_control_among_the_parts_of_the_face_is_hollow(cohort, look):
     rows = figure.axes[0]
     marks_ = [line for line in rows.lines if line.get_marker() == "o"]
     assert [line.get_markerfacecolor() == "white" for line in marks_] == [False, True]
+
+
+def named(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()] if figure.legends else []
+
+
+def test_one_slow_method_sets_no_scale_and_its_time_is_written(cohort, look):
+    table = cohort[1]["runtime"]
+    table = table[table["n"] > 0].copy()
+    plain = runtime.draw(table, look)
+    table.loc[table["variant"] == "quickshear", ["seconds_mean", "seconds_max"]] *= 50
+    figure = runtime.draw(table, look)
+    time = figure.axes[0]
+    assert time.get_xlim()[1] == pytest.approx(plain.axes[0].get_xlim()[1], rel=0.5)
+    total = table[(table["variant"] == "quickshear") & (table["step"] == "total")]
+    assert f"{total['seconds_mean'].iloc[0]:.1f} s" in [t.get_text() for t in time.texts]
+    assert "beyond the axis: mean is written" in named(figure)
+    assert "beyond the axis: mean is written" not in named(plain)
+
+
+def test_legends_of_volumes_name_what_is_drawn_and_nothing_else(cohort, look):
+    table = cohort[1]["volumes"].assign(p_holm=0.9, equivalent=0.0)
+    assert named(volumes.draw(table, look)) == []
+    starred = table.assign(p_holm=np.where(table["region"] == "tiv", 0.01, 0.9))
+    assert [text[:7] for text in named(volumes.draw(starred, look))] == ["differs"]
+    framed = table.assign(equivalent=1.0)
+    assert [text[:6] for text in named(volumes.draw(framed, look))] == ["framed"]
+    gone = table.assign(median_change_pct=np.nan)
+    assert [text[:7] for text in named(volumes.draw(gone, look))] == ["hatched"]
+    told = " ".join(named(volumes.draw_globals(table, look)))
+    assert "not shown to differ" in told
+    assert "differs from" not in told
+    assert "beyond the axis" not in told
+
+
+def test_the_null_control_is_a_line_in_every_panel_of_the_overlap(cohort, look):
+    table = cohort[1]["overlap"]
+    figure = overlap.draw(table, look)
+    for axes, part in zip(figure.axes, overlap.STRUCTURES, strict=True):
+        rows = table[(table["structure"] == part) & (table["measure"] == "dice")]
+        null = rows.set_index("variant").loc["null", "mean"]
+        lines = [line for line in axes.lines if list(line.get_xdata()) == [null, null]]
+        assert len(lines) >= 1, part
+        low, high = axes.get_xlim()
+        assert low < null <= high
+    assert "mean of the null control" in named(figure)
+    without = overlap.draw(table[table["variant"] != "null"], look)
+    assert "mean of the null control" not in named(without)
+
+
+def test_one_poor_overlap_leaves_the_others_apart(cohort, look):
+    """All are good, but one lies so far from 1 that the others would be one heap."""
+    table = cohort[1]["overlap"].copy()
+    where = table["structure"] == "wm"
+    table.loc[where, "mean"] = np.linspace(0.9985, 0.9995, where.sum())
+    table.loc[where & (table["variant"] == "quickshear"), "mean"] = 0.975
+    axes = overlap.draw(table, look).axes[list(overlap.STRUCTURES).index("wm")]
+    assert "stretched" in axes.get_xlabel()
+    ends = axes.transAxes.inverted().transform(axes.transData.transform([(0.9985, 0), (0.9995, 0)]))
+    assert ends[1, 0] - ends[0, 0] > 0.15

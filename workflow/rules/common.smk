@@ -18,7 +18,7 @@ from refacebench.kit import VERSION as KIT_VERSION
 from refacebench.kit import questions
 from refacebench.qc import VERSION as QC_VERSION
 from refacebench.qc.page import FILES as QC_FILES
-from refacebench.report import provenance
+from refacebench.report import pages, provenance
 from refacebench.report.methods import defaults, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
 from refacebench.results import catalogue, doubt
@@ -165,6 +165,30 @@ FIGURES, ATTACK_FIGURES = catalogue.figure_names(RUN.segmenters), catalogue.atta
 FIGURE_FILES = RUN.figure_files([*FIGURES, "slices"], [*ATTACK_FIGURES, "privacy_map"])
 # Recognisability is measured only where attackers are configured.
 ATTACK_TABLES = RUN.attack_tables(catalogue.tables(ATTACKS))
+# What `snakemake --report` says of each figure is written by the rule that writes the page.
+PLACES = pages.places(RUN.segmenters)
+SHOWN_TABLES = [*catalogue.tables(STATISTICS), *catalogue.tables(FLOW)]
+CAPTIONS = expand("results/pages/captions/{figure}.rst", figure=PLACES)
+
+
+def told(figure):
+    """The file with a figure's caption, as `snakemake --report` looks for it."""
+    path = workflow.modifier.path_modifier.modify(f"results/pages/captions/{figure}.rst")
+    return os.path.abspath(str(path))
+
+
+def shown(figure, suffix=""):
+    """A figure's PNG with its place and its caption in `snakemake --report`."""
+    section, title = PLACES[figure]
+    return report(
+        f"results/figures/{{dataset}}/{figure}{suffix}.png",
+        caption=told(figure),
+        category="{dataset}",
+        subcategory=section,
+        labels={"figure": title + (suffix and f": {suffix[1:]}")},
+    )
+
+
 # What this config's outputs are named after, in a form that Snakemake can compare.
 NAMES = asdict(
     leftovers.Names.of(

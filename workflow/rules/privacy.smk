@@ -20,21 +20,11 @@ rule privacy:
         quality="results/tables/{dataset}/quality.tsv",
         pseudonyms=PSEUDONYMS,
     output:
-        tables=report(
-            expand(
-                "results/tables/{{dataset}}/{table}.tsv",
-                table=catalogue.tables(ATTACKS),
-            ),
-            caption="../report/table.rst",
-            category="{dataset}",
-            subcategory="tables",
+        tables=expand(
+            "results/tables/{{dataset}}/{table}.tsv",
+            table=catalogue.tables(ATTACKS),
         ),
-        figures=report(
-            expand("results/figures/{{dataset}}/{figure}.png", figure=ATTACK_FIGURES),
-            caption="../report/figure.rst",
-            category="{dataset}",
-            subcategory="figures",
-        ),
+        figures=[shown(figure) for figure in ATTACK_FIGURES],
         svg=expand("results/figures/{{dataset}}/{figure}.svg", figure=ATTACK_FIGURES),
     log:
         "results/logs/privacy/{dataset}.log",
@@ -70,12 +60,7 @@ rule surfaces:
         ],
         pseudonyms=PSEUDONYMS,
     output:
-        report(
-            "results/figures/{dataset}/privacy_map.png",
-            caption="../report/figure.rst",
-            category="{dataset}",
-            subcategory="figures",
-        ),
+        shown("privacy_map"),
         "results/figures/{dataset}/privacy_map.svg",
     log:
         "results/logs/surfaces/{dataset}.log",

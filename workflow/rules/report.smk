@@ -7,6 +7,7 @@
 #       results/benchmarks/
 # out:  results/figures/{dataset}/{figure}.png, .svg
 #       results/tables/costs.tsv
+#       results/pages/captions/{figure}.rst, results/pages/{dataset}/{table}.html    for --report
 #       results/report.html (and results/report/, if it would be too large), results/summary.txt,
 #       results/run.json, results/methods.md, results/references.bib, results/finished.txt
 
@@ -18,12 +19,7 @@ rule figures:
         measured=lambda w: RUN.measurements(w.dataset),
         pseudonyms=PSEUDONYMS,
     output:
-        report(
-            expand("results/figures/{{dataset}}/{figure}.png", figure=FIGURES),
-            caption="../report/figure.rst",
-            category="{dataset}",
-            subcategory="figures",
-        ),
+        [shown(figure) for figure in FIGURES],
         expand("results/figures/{{dataset}}/{figure}.svg", figure=FIGURES),
     log:
         "results/logs/figures/{dataset}.log",
@@ -53,12 +49,7 @@ rule slices:
         segmented=lambda w: RUN.segmentations(w.dataset),
         pseudonyms=PSEUDONYMS,
     output:
-        report(
-            "results/figures/{dataset}/slices.png",
-            caption="../report/figure.rst",
-            category="{dataset}",
-            subcategory="figures",
-        ),
+        shown("slices"),
         "results/figures/{dataset}/slices.svg",
     log:
         "results/logs/slices/{dataset}.log",
@@ -88,18 +79,8 @@ rule curves:
     output:
         "results/figures/{dataset}/curves-{defacer}+{refacer}.svg",
         "results/figures/{dataset}/samples-{defacer}+{refacer}.svg",
-        curves=report(
-            "results/figures/{dataset}/curves-{defacer}+{refacer}.png",
-            caption="../report/figure.rst",
-            category="{dataset}",
-            subcategory="training",
-        ),
-        samples=report(
-            "results/figures/{dataset}/samples-{defacer}+{refacer}.png",
-            caption="../report/figure.rst",
-            category="{dataset}",
-            subcategory="training",
-        ),
+        curves=shown("curves", "-{defacer}+{refacer}"),
+        samples=shown("samples", "-{defacer}+{refacer}"),
     log:
         "results/logs/curves/{dataset}/{defacer}+{refacer}.log",
     benchmark:
@@ -149,8 +130,19 @@ rule page:
         costs=rules.costs.output[0],
         pseudonyms=PSEUDONYMS,
     output:
-        page=report("results/report.html", caption="../report/workflow.rst", category="summary"),
+        page=report("results/report.html", caption="../report/page.rst", category="summary"),
         summary="results/summary.txt",
+        captions=CAPTIONS,
+        tables=[
+            report(
+                f"results/pages/{dataset}/{table}.html",
+                caption="../report/table.rst",
+                category=dataset,
+                subcategory="Tables",
+                labels={"table": table},
+            )
+            for dataset, table in RUN.pages_of(SHOWN_TABLES, catalogue.tables(ATTACKS))
+        ],
         card="results/run.json",
         methods="results/methods.md",
         references="results/references.bib",
@@ -170,6 +162,7 @@ rule page:
             "attackers": RUN.attackers,
         },
         faces={name: RUN.faces(name) for name in RUN.datasets},
+        notes={name: RUN.synthetic_note(name) for name in RUN.datasets},
         statements={
             name: configuration.statement(name, entry)
             for name, entry in config["datasets"].items()

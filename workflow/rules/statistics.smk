@@ -54,14 +54,9 @@ rule statistics:
         age_cards=lambda w: RUN.age_cards(w.dataset),
         pseudonyms=PSEUDONYMS,
     output:
-        report(
-            expand(
-                "results/tables/{{dataset}}/{table}.tsv",
-                table=catalogue.tables(STATISTICS),
-            ),
-            caption="../report/table.rst",
-            category="{dataset}",
-            subcategory="tables",
+        expand(
+            "results/tables/{{dataset}}/{table}.tsv",
+            table=catalogue.tables(STATISTICS),
         ),
     log:
         "results/logs/statistics/{dataset}.log",
@@ -101,12 +96,7 @@ rule flow:
         attacked=lambda w: RUN.attack_manifests(w.dataset),
         pseudonyms=PSEUDONYMS,
     output:
-        report(
-            expand("results/tables/{{dataset}}/{table}.tsv", table=catalogue.tables(FLOW)),
-            caption="../report/table.rst",
-            category="{dataset}",
-            subcategory="tables",
-        ),
+        expand("results/tables/{{dataset}}/{table}.tsv", table=catalogue.tables(FLOW)),
     log:
         "results/logs/flow/{dataset}.log",
     benchmark:

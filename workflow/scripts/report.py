@@ -5,7 +5,7 @@ from pathlib import Path
 
 import refacebench
 from refacebench import files, pseudonyms
-from refacebench.report import closing, given, methods_text, page, provenance, split
+from refacebench.report import closing, given, methods_text, page, pages, provenance, split
 from refacebench.run import leftovers, log, prefixed
 
 
@@ -30,6 +30,8 @@ def main(snakemake):
     files.write_text(named.text(text), out.methods)
     files.write_text(bibtex, out.references)
     files.write_text(named.text(closing.closing(datasets, out.page)), out.summary)
+    for path, words in pages.written(datasets, p.config["segmenters"], p.notes, out).items():
+        files.write_text(named.text(words), path)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ Box = tuple[float, float, float, float]
 Segment = tuple[float, float, float, float]
 
 #: How far from its point a label may stand, in units of its own height, and in what directions.
-_STEPS = (0.55, 0.8, 1.1, 1.5, 2.0, 2.6, 3.3, 4.2, 5.2, 6.5, 8.0, 10.0, 12.5, 15.0)
+_STEPS = (0.4, 0.55, 0.8, 1.1, 1.5, 2.0, 2.6, 3.3)
 _DIRECTIONS = tuple(np.deg2rad(a) for a in (20, -20, 55, -55, 0, 160, -160, 125, -125, 90, -90, 180,
                                             35, -35, 75, -75, 105, -105, 145, -145))  # fmt: skip
 
@@ -31,8 +31,8 @@ class Taken:
     segments: list[Segment] = field(default_factory=list)
 
     def hits(self, box: Box) -> int:
-        """Return how many boxes and lines a box touches."""
-        return sum(overlap(box, other) for other in self.boxes) + sum(
+        """Return how many boxes and lines a box touches; a box counts for ten lines."""
+        return 10 * sum(overlap(box, other) for other in self.boxes) + sum(
             crosses(line, box) for line in self.segments
         )
 
@@ -71,7 +71,11 @@ def place(
         for box in _candidates(points[index], sizes[index], frame):
             wide = (box[0] - pad, box[1] - pad, box[2] + pad, box[3] + pad)
             line = leader(points[index], box)
-            hits = taken.hits(wide) + sum(crosses(line, other) for other in found.values())
+            hits = (
+                taken.hits(wide)
+                + 0.5 * _misread(index, points, box)
+                + 10 * sum(crosses(line, other) for other in found.values())
+            )
             if hits < fewest:
                 best, fewest = box, hits
             if not hits:
@@ -85,8 +89,33 @@ def place(
     return [found[i] for i in range(len(points))]
 
 
+def _misread(index: int, points: Sequence[tuple[float, float]], box: Box) -> bool:
+    """Tell whether a label would be taken for that of another point, beside which it stands."""
+    away = [length(leader(point, box)) for point in points]
+    others = [a for i, a in enumerate(away) if points[i] != points[index]]
+    return bool(others) and min(others) < min(away[index], box[3] - box[1])
+
+
+def length(line: Segment) -> float:
+    """Return the length of a line."""
+    return float(np.hypot(line[2] - line[0], line[3] - line[1]))
+
+
 def _candidates(point, size, frame: Box) -> Iterator[Box]:
-    """Yield the places around a point that lie in the frame, near ones first."""
+    """Yield the places around a point that lie in the frame, near ones first, then all others."""
+    width, height = size
+    yield from _around(point, size, frame)
+    columns = np.arange(frame[0], frame[2] - width, height / 2)
+    rows = np.arange(frame[1], frame[3] - height, height / 3)
+    left, bottom = (grid.ravel() for grid in np.meshgrid(columns, rows))
+    away = np.hypot(left + width / 2 - point[0], bottom + height / 2 - point[1])
+    for index in np.argsort(away, kind="stable"):
+        x, y = float(left[index]), float(bottom[index])
+        yield (x, y, x + width, y + height)
+
+
+def _around(point, size, frame: Box) -> Iterator[Box]:
+    """Yield the places in a circle around a point that lie in the frame, near ones first."""
     width, height = size
     for step in _STEPS:
         for angle in _DIRECTIONS:

@@ -160,6 +160,10 @@ def _point(axes, row, look: Look) -> None:
     if row["comparable"] == 0:
         axes.plot([x], [y], marker="x", markersize=13, color=CHANCE, markeredgewidth=1.4,
                   linestyle="none", zorder=6)  # fmt: skip
+    if is_beaten(row):
+        # Twice ringed, for who cannot tell red from green.
+        axes.plot([x], [y], marker="o", markersize=14, color=CHANCE, markerfacecolor="none",
+                  markeredgewidth=1.2, linestyle="none", zorder=5)  # fmt: skip
     axes.plot([x], [y], marker=look.mark(row["variant"]), markersize=9 if on_front else 7,
               linestyle="none", color=colour, markerfacecolor="white" if hollow else colour,
               markeredgecolor=edge, markeredgewidth=1.2 if edge == colour else 2.2,
@@ -242,8 +246,8 @@ def _labels(figure, parts, shown: pd.DataFrame, look: Look, far) -> None:
         names.append(axes.text(0, 0, look.label(row["variant"]), fontsize=8, color=INK, va="top",
                                fontweight="bold" if bold else "normal", zorder=7,
                                transform=axes.transAxes))  # fmt: skip
-        smalls.append(axes.text(0, 0, _small_print(row), fontsize=7, color="#555555", va="top",
-                                zorder=7, transform=axes.transAxes))  # fmt: skip
+        smalls.append(axes.text(0, 0, _small_print(row, len(shown)), fontsize=7, color="#555555",
+                                va="top", zorder=7, transform=axes.transAxes))  # fmt: skip
     for text in (*names, *smalls):
         text.set_in_layout(False)
     settle(figure)
@@ -261,9 +265,10 @@ def _labels(figure, parts, shown: pd.DataFrame, look: Look, far) -> None:
         name.set_position(back.transform((box[0], box[3])))
         small.set_position(back.transform((box[0], box[3] - top[1])))
         line = labels.leader(point, box)
-        if np.hypot(line[2] - line[0], line[3] - line[1]) > _LEADER:
+        if labels.length(line) > _LEADER:
             ends = back.transform([line[:2], line[2:]])
-            axes.plot(ends[:, 0], ends[:, 1], color=colour, linewidth=0.6, zorder=2,
+            axes.plot(ends[:, 0], ends[:, 1], color=colour, linewidth=0.8, zorder=2,
+                      linestyle=(0, (1, 1.5)),
                       transform=axes.transAxes, clip_on=False)  # fmt: skip
 
 
@@ -298,17 +303,23 @@ def _taken(parts, own) -> labels.Taken:
     return taken
 
 
-def _small_print(row) -> str:
-    """Return the worst attack, the worst volume and, where there are any, the failures."""
-    parts = [row["worst_attacker"] + ROUTES.get(row["worst_route"], f" after {row['worst_route']}")]
-    parts[0] += f" {percent(row['worst_rate'])} %"
+#: With more points than this the attacks and their rates stand in the tables alone.
+_ROOM = 8
+
+
+def _small_print(row, points: int) -> str:
+    """Return the worst attack and, in a line below, the worst volume and the failures if any."""
+    attack = row["worst_attacker"] + ROUTES.get(row["worst_route"], f" after {row['worst_route']}")
+    attack += f" {percent(row['worst_rate'])} %"
     if is_corrected(row):
-        parts[0] += f", corrected {percent(row['identification'])} %"
+        attack += f", corrected {percent(row['identification'])} %"
+    more = []
     if pd.notna(row["worst_volume"]):
-        parts.append(region_label(row["worst_volume"]))
+        more.append(region_label(row["worst_volume"]))
     if row["n_failed"] > 0:
-        parts.append(f"{int(row['n_failed'])} of {int(row['n'])} failed")
-    return "; ".join(parts)
+        more.append(f"{int(row['n_failed'])} of {int(row['n'])} failed")
+    below = "; ".join(more)
+    return below if points > _ROOM else "\n".join(filter(None, [attack, below]))
 
 
 def _legend(figure, shown: pd.DataFrame) -> None:
@@ -339,7 +350,7 @@ def _legend(figure, shown: pd.DataFrame) -> None:
         handles.append(
             Line2D([], [], linestyle="none", marker="o", markersize=8, markerfacecolor=FAINT,
                    markeredgecolor=CHANCE, markeredgewidth=2.2,
-                   label="an attack beats it: above chance by exact test")
+                   label="double ring, an attack beats it: above chance by exact test")
         )  # fmt: skip
     if (shown["comparable"] == 0).any():
         handles.append(Line2D([], [], marker="x", linestyle="none", color=CHANCE, markersize=9,

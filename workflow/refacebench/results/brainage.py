@@ -171,11 +171,12 @@ def _training(model: Mapping[str, Any]) -> dict[str, Any]:
 def caption(view: View) -> str:
     """Return the caption of the brain-age figure and table."""
     table = view.rows("brainage")
-    return words.join(
-        f"Predicted brain age of each variant{view.by}. Shift: prediction on the variant "
-        "minus prediction on the original, both before any age-bias correction. Grey: "
-        "mean absolute shift between a scan of a person and a declared rescan, if there is one. "
-        "Error: against chronological age, before the correction. An arrow points to a value "
+    return words.folded(
+        f"Predicted brain age of each variant{view.by}. Left and middle: how far the prediction "
+        "moves from that on the original, with and without its sign. Grey: how far it moves "
+        "between two scans of a person, where there is a declared rescan. Right: the error "
+        "against chronological age; the dashed line is the original's.",
+        "All before any age-bias correction. An arrow points to a value "
         "beyond the axis. Wilcoxon signed-rank tests of the shift, Holm-corrected over the "
         "variants of a segmenter.",
         *_models(table),
@@ -349,6 +350,7 @@ RESULT = Result(
             "one row per variant.",
             lambda view: draw(view.rows("brainage"), view.look),
             by_segmenter=True,
+            title="Brain age",
         )
     ],
 )

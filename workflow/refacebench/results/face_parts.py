@@ -67,7 +67,7 @@ def compute(once: pd.DataFrame, criteria: Criteria, variants: Sequence[str]) -> 
 def caption(view: View) -> str:
     """Return the caption of the parts of the face that are left."""
     limit = {**THRESHOLDS, **view.thresholds}
-    return words.join(
+    return words.folded(
         f"Scans in which a part of the original's own face is left: more than "
         f"{100 * view.criteria.part_left:g} % of its surface. Scans that have the part in view and "
         f"were judged; ears are shown for information{_ears_note(limit)}.",
@@ -153,6 +153,7 @@ RESULT = Result(
             "Dots with intervals: share of scans in which nose, eyes, mouth and ears are "
             "left, one row per variant.",
             lambda view: draw(view.rows("face_parts"), view.look),
+            title="Parts of the face that are left",
         )
     ],
 )

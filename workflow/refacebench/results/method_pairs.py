@@ -159,13 +159,15 @@ def _with_omnibus(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def caption(view: View) -> str:
     """Return the caption of the comparison of methods."""
     table, criteria = view.rows("method_pairs"), view.criteria
-    return words.join(
-        f"Methods against each other{view.by}: paired signed-rank tests on the same participants, "
-        f"Holm-corrected over all pairs of methods of a measure ({_sizes(table)}) at p < "
-        f"{criteria.alpha:g}; the measures are not corrected for each other. On the page each cell "
+    return words.folded(
+        f"Methods against each other{view.by}. On the page each cell "
         "has two numbers: how many of the other methods this one is shown to be better than, and "
         "worse than. Not shown to differ is not the same as equal. Controls (null, skull_strip) "
-        "take no part. Participants whom both methods went through; 'all': a failure is worse than "
+        "take no part.",
+        "Paired signed-rank tests on the same participants, "
+        f"Holm-corrected over all pairs of methods of a measure ({_sizes(table)}) at p < "
+        f"{criteria.alpha:g}; the measures are not corrected for each other. "
+        "Participants whom both methods went through; 'all': a failure is worse than "
         "any value.",
         _omnibus(table),
         _excluded(table),

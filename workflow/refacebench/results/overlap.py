@@ -54,12 +54,13 @@ def compute(
 def caption(view: View) -> str:
     """Return the caption of the overlap with the original's segmentation."""
     table = view.rows("overlap")
-    return words.join(
+    return words.folded(
         "Dice of each variant's segmentation with that of the original scan, both made from "
-        f"scratch{view.by} (IoU: intersection over union, the same comparison on another scale). "
-        "Mean over participants; small points are scans, the dashed line is the mean of the null "
-        "control, the noise of the measuring stick. 'All': a failed scan counts as zero; the other "
-        "columns are of completers.",
+        f"scratch{view.by}: 1 is the same brain. Large marks are means over participants, small "
+        "points scans. The dashed line is the mean of the null control: what the measurement does "
+        "by itself. What lies left of it is the method's doing.",
+        "IoU: intersection over union, the same comparison on another scale. 'All': a failed scan "
+        "counts as zero; the other columns are of completers.",
         words.cohort(table),
         words.intervals(view.criteria, table),
     )
@@ -120,6 +121,7 @@ RESULT = Result(
             "the original's segmentation, one row per variant.",
             lambda view: draw(view.rows("overlap"), view.look, view.measures),
             by_segmenter=True,
+            title="Overlap of segmentations",
         )
     ],
 )

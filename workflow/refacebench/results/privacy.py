@@ -74,14 +74,18 @@ def caption(view: View) -> str:
         return "How often attackers name the person: no attack was scored."
     first = table.iloc[0]
     options = int(first["n_options"])
-    return words.join(
-        "How often attackers name the person behind a scan. Query: a scan of the variant. Gallery: "
-        "one original of every participant of the test split "
-        f"({_galleries(table)}), from another session, or from the very same scan, which is "
-        f"easier. Upper panels: picked from {options} (chance {100 / options:.0f} %), over all "
+    return words.folded(
+        "How often each attacker names the person behind a scan. Filled marks: it knows the person "
+        "from another session; hollow ones: from the very same scan, which is easier. Right of the "
+        "dashed line it does better than chance; a star says that a test shows it. No star does "
+        "not mean safe: read how far the interval reaches.",
+        "Query: a scan of the variant. Gallery: one original of every participant of the test "
+        "split "
+        f"({_galleries(table)}), from another session or the same scan. "
+        f"Upper panels: picked from {options} (chance {100 / options:.0f} %), over all "
         f"sets of other people{_matching(table)}. Lower panels: named first among all (chance "
         f"{_chances(table)}).",
-        "Bars and tests are of the participants who could be compared; a crash is no privacy. "
+        "Marks and tests are of the participants who could be compared; a crash is no privacy. "
         "Where no face was found the scan is compared all the same.",
         words.missing_people(table),
         _tests(table, view.criteria),
@@ -418,6 +422,7 @@ RESULT = Result(
             "Dots with intervals: share of participants identified by each attacker, one row a "
             "variant, chance as a line.",
             lambda view: draw(view.rows("privacy"), view.look, alpha=view.criteria.alpha),
+            title="People identified",
         )
     ],
 )

@@ -42,21 +42,23 @@ def compute(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
 
 def caption(view: View) -> str:
     """Return the caption of the curves of how far down a list the person stands."""
-    return words.join(
+    return words.folded(
         "An attacker sorts the people it knows from the most to the least alike. The curves say "
         "how many people are found among the first so many percent of that list. On the diagonal "
         "an attacker does no better than chance; a curve along the left and upper edge "
-        "recognises everybody. Of scans that could be compared.",
+        "recognises everybody.",
+        "Of scans that could be compared.",
         _bands(view, "small-sample bounds over participants, as for rates"),
     )
 
 
 def caption_roc(view: View) -> str:
     """Return the caption of the ROC curves."""
-    return words.join(
+    return words.folded(
         "An attacker says of two scans whether they are of one person (ROC). The curves say how "
         "often it is right about the same person, given how often it takes two different people "
-        "for one. On the diagonal it does no better than chance. Of scans that could be compared.",
+        "for one. On the diagonal it does no better than chance.",
+        "Of scans that could be compared.",
         _bands(view, ""),
         words.resampled(view.criteria),
     )
@@ -230,12 +232,14 @@ RESULT = Result(
             "Curves with bands: share of people found against the part of the attacker's list that "
             "is looked at, one panel a defacer and attacker.",
             lambda view: _figure(view, "top_alpha"),
+            title="People found, by length of the list",
         ),
         Figure(
             "privacy_roc",
             "Curves with bands: true against false accepts, one panel a defacer and attacker.",
             lambda view: _figure(view, "roc"),
             caption_roc,
+            title="Same person or not (ROC)",
         ),
     ],
 )

@@ -124,11 +124,11 @@ def caption(view: View) -> str:
     pairs = words.plural(len(shown), "pair")
     count = f"{pairs} of methods {'is' if len(shown) == 1 else 'are'} shown to differ"
     count = "no two methods are shown to differ" if shown.empty else count
-    return words.join(
-        f"How many percentage points more people are identified behind one method than behind the "
-        f"other, by the worst attack on each ({measure}; the same participants behind both). In "
-        f"these data {count} in the worst case (paired test, Holm p < {view.criteria.alpha:g} "
-        "over all pairs, no controls among them).",
+    return words.folded(
+        "How many percentage points more people are identified behind one method than behind the "
+        f"other, by the strongest attack on each. In these data {count}.",
+        f"Measure: {measure}, the same participants behind both. Shown to differ: paired test of "
+        f"the worst case, Holm p < {view.criteria.alpha:g} over all pairs, no controls among them.",
         f"Intervals: {100 * view.criteria.level:g} %, small-sample bounds of paired differences, "
         "allowing for the number of attacks but not for the number of pairs.",
         "For comparison, the paper on CP-GAN reports the other methods 17 to 25 points above it, "

@@ -198,6 +198,7 @@ RESULT = Result(
         Figure(
             "privacy_map",
             "Average faces coloured by the distance of each variant's surface from the true one.",
+            title="Distance from the original's surface",
         )
     ],
 )

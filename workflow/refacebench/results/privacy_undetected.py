@@ -17,9 +17,9 @@ from refacebench.statistics.attack_tables import attackers
 
 def caption(view: View) -> str:
     """Return the caption of the undetected faces."""
-    return words.join(
+    return words.folded(
         "Scans in which an attacker that looks for a face found none (or that could not be "
-        "rendered). Not detected is not the same as safe: such scans are compared all the same. "
+        "rendered). Not detected is not the same as safe: such scans are compared all the same.",
         "The attacker knows the pose of the head and takes the picture from where the face would "
         "be; the outline, the forehead or what lies behind the face may be enough. So it can "
         "find no face at all behind a method and still be the worst attack on it.",
@@ -86,6 +86,7 @@ RESULT = Result(
             "privacy_undetected",
             "Dots with intervals: share of scans on which no face was found.",
             lambda view: draw(view.rows("privacy"), view.look),
+            title="Scans without a found face",
         )
     ],
 )

@@ -147,9 +147,11 @@ def caption(view: View) -> str:
     table = view.tables["quality"]
     limit = {**THRESHOLDS, **view.thresholds}
     n = int(table["n"].max()) if len(table) else 0
-    return words.join(
-        f"What automatic checks found on {words.plural(n, 'scan')} a variant (classes after Gao et "
-        "al. 2023). Failure I: more than "
+    return words.folded(
+        f"What automatic checks found on {words.plural(n, 'scan')} per variant: is the original's "
+        "face surface gone, and is the brain mask whole? Each bar is all scans of a variant, in "
+        "parts by what was found. Neither failure does not mean that nobody can be recognised.",
+        "Classes after Gao et al. 2023. Failure I: more than "
         f"{100 * limit['face_left']:g} % of the original's own face surface is left (another face "
         "in its place does not count as left)"
         f"{_ears(limit)}. Failure II: more than "
@@ -383,6 +385,7 @@ RESULT = Result(
                 level=view.criteria.level,
                 unseen=unseen(view.tables),
             ),
+            title="Checks of face and brain",
         )
     ],
 )

@@ -126,6 +126,8 @@ class Figure:
     heads : bool
         Whether it could show faces: the page takes it only with the label that its dataset's
         ``faces`` ask for.
+    title : str
+        A few words by which it is found in a list; its name by default.
     """
 
     name: str
@@ -135,6 +137,7 @@ class Figure:
     by_segmenter: bool = False
     first_segmenter: bool = False
     heads: bool = False
+    title: str = ""
 
 
 @dataclass(frozen=True)

@@ -98,15 +98,16 @@ def _runtime_row(
 
 def caption(view: View) -> str:
     """Return the caption of time and memory."""
-    return words.join(
-        "What it costs to make one scan of a variant: mean wall-clock seconds of each step, over "
-        "the compared scans that went through all of them. The steps' means add up "
+    return words.folded(
+        "What it costs to make one scan of a variant. Bars: mean wall-clock seconds of each step; "
+        "the thin line goes on to the slowest scan. Right: the memory that the method's own steps "
+        "need. Times depend on the machine and on what else ran there.",
+        "Means are over the compared scans that went through all steps. The steps' means add up "
         "to that of 'total'; medians and maxima do not. Shared preparation (prepare: brain mask, "
         "head mask, registration) is done once a scan in this run, whatever the number of "
         "methods; it is counted in full for each, as whoever uses one method alone needs it. A "
         "released program that brings its own registration needs less. Memory of the total: that "
-        "of the step that needs most. Training of refacing models is not in it (table costs). "
-        "Times depend on the machine and on what else ran there.",
+        "of the step that needs most. Training of refacing models is not in it (table costs).",
     )
 
 
@@ -292,6 +293,7 @@ RESULT = Result(
             "Stacked bars: mean seconds a scan of preparation, defacing and refacing; dots with "
             "lines: median and largest memory; one row per variant.",
             lambda view: draw(view.rows("runtime"), view.look),
+            title="Time and memory",
         )
     ],
 )

@@ -50,9 +50,9 @@ def compute(once: pd.DataFrame, criteria: Criteria, variants: Sequence[str]) -> 
 
 def caption(view: View) -> str:
     """Return the caption of the similarity to the original image."""
-    return words.join(
+    return words.folded(
         "Correlation and structural similarity (SSIM) of each image with its original, in the "
-        "front half and in the full frame, of scans that went through. In figures small points "
+        "front half and in the full frame, of scans that went through. Small points "
         "are scans, larger marks the means of sites. High similarity in the face region is no "
         "virtue in itself: it may mean that the face is still there.",
         words.cohort(view.tables["similarity"]),
@@ -203,6 +203,7 @@ RESULT = Result(
             "similarity",
             "Dots: correlation and SSIM with the original image, one row per variant.",
             lambda view: draw(view.rows("similarity"), view.look, view.measures),
+            title="Similarity to the original",
         )
     ],
 )

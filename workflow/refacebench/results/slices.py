@@ -9,12 +9,14 @@ def caption(view: View, which: str) -> str:
     """Return the caption of the example slices."""
     if view.public:
         return (
-            "Mid-sagittal and eye-level slices of one participant of the test split in every "
-            "variant, one grey scale; the left of the image is the left of the participant. "
-            "Shown unblurred because the data set's faces are public."
+            "One participant of the test split in every variant: a mid-sagittal, a coronal and an "
+            "eye-level axial slice, and a picture of the head's surface. One grey scale; in the "
+            "slices the left of the image (L) is the left of the participant. Faces are shown "
+            "because the data set's faces are public."
         )
     return (
-        "Mid-sagittal and eye-level slices of one participant of the test split in every variant. "
+        "Mid-sagittal, coronal and eye-level axial slices of one participant of the test split "
+        "in every variant; the left of the image (L) is the left of the participant. "
         "The data set's faces are private: outside the brain only a flat, heavily smoothed "
         "silhouette is shown, for the original and every variant alike."
     )
@@ -27,9 +29,11 @@ RESULT = Result(
     figures=[
         Figure(
             "slices",
-            "Sagittal and axial example slices, one pair a variant.",
+            "Example slices in three planes, with a picture of the face where it may be shown, for "
+            "every variant.",
             caption=caption,
             heads=True,
+            title="Slices and faces",
         )
     ],
 )

@@ -237,14 +237,17 @@ def caption(view: View) -> str:
     table = view.rows("tradeoff")
     measure = "picked from several" if (table["measure"] == "choice").all() else "named first"
     alpha, level = view.criteria.alpha, 100 * view.criteria.level
-    return words.join(
-        f"How often the worst attack identifies people ({measure}), against the change of the "
-        f"volume that changes most{view.by}.",
+    return words.folded(
+        f"How often the strongest attack identifies people ({measure}, upwards) against the "
+        f"change of the volume that changes most{view.by} (to the right): the best methods lie at "
+        "the lower left. Double red ring: an attack does better than chance. No ring does not mean "
+        "safe: read how far up the interval reaches. Grey: changes no larger than the null "
+        "control's.",
         f"The worst attack has two rates: as observed, and {CORRECTED}, since of several attacks "
         "that only guess one always looks good. For the corrected rate the attack is picked on "
         "some participants and judged on the others. With few participants it may be too low: "
         "read its interval, which holds the true worst case.",
-        "Red ring: an attack beats the method, by an exact test "
+        "The ring is of an exact test "
         f"(p < {alpha:g}, Holm-corrected over all attacks on methods; controls apart). Not beaten "
         "is not safe: the table of attacks says how far above chance they may be.",
         "Attacks include those that put a face back first. A refaced scan counts as no safer than "
@@ -256,8 +259,7 @@ def caption(view: View) -> str:
         "looks no worse in the other (Holm-corrected tests of the pairs, or intervals of the "
         "volumes that do not overlap). Original and null control do not compete.",
         unseparated(table),
-        "Grey: changes no larger than the null control's. Noise alone gives every variant a "
-        "largest change above zero.",
+        "Noise alone gives every variant a largest change above zero (grey).",
         _floor(table),
         words.missing_people(table),
         f"Intervals ({level:g} %) allow for the number of attacks on a variant and for the number "
@@ -319,6 +321,7 @@ RESULT = Result(
             "volume that changes most, one point a variant, the Pareto front marked.",
             lambda view: draw(view.rows("tradeoff"), view.look),
             first_segmenter=True,
+            title="Identification against change of volumes",
         )
     ],
 )

@@ -28,12 +28,18 @@ RESULT = Result(
     heading=Heading("training", "Training of refacing models", order=800),
     order=800,
     figures=[
-        Figure("curves", "Training and validation losses by epoch.", caption=caption_curves),
+        Figure(
+            "curves",
+            "Training and validation losses by epoch.",
+            caption=caption_curves,
+            title="Losses by epoch",
+        ),
         Figure(
             "samples",
             "Validation slices: defaced, refaced at a few epochs, original.",
             caption=caption_samples,
             heads=True,
+            title="Slices by epoch",
         ),
     ],
 )

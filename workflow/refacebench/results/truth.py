@@ -50,10 +50,11 @@ def compute(
 def caption(view: View) -> str:
     """Return the caption of the overlap with true labels."""
     table = view.rows("truth")
-    return words.join(
+    return words.folded(
         f"Dice of each variant's segmentation{view.by} with the true labels, which exist "
         "because the scans are synthetic. The row 'original' says how well the segmenter agrees "
-        "with them on untouched scans; where the labels come from a segmenter themselves (see what "
+        "with them on untouched scans: what lies left of it was lost by the method.",
+        "Where the labels come from a segmenter themselves (see what "
         "is said of the data set) that is not its error. Failed scans have no part in the means.",
         words.cohort(table),
         words.intervals(view.criteria, table),
@@ -76,6 +77,7 @@ RESULT = Result(
             "Dots with intervals: Dice with true labels, one row per variant.",
             lambda view: draw(view.rows("truth"), view.look, view.measures, prefix="truth_"),
             by_segmenter=True,
+            title="Overlap with the truth",
         )
     ],
 )

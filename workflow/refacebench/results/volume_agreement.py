@@ -81,9 +81,11 @@ def caption(view: View) -> str:
     """Return the caption of the limits of agreement."""
     level = f"{100 * view.criteria.level:g} %"
     table = view.rows("volume_agreement")
-    return words.join(
+    return words.folded(
         f"Agreement of volumes with the original's{view.by}, in percent of the original: bias "
-        "(mean change) and the limits between which 95 % of participants' changes would lie. In "
+        "(mean change) and the limits between which 95 % of participants' changes would lie. The "
+        "limits say how far a single person's volume may be off.",
+        "In "
         f"the figure thick lines are the {level} interval of the bias, thin ones run from limit to "
         f"limit, short strokes are the limits' outer {level} bounds; skull-stripped scans, a "
         "control, stand in the table alone. Intervals are for each volume by "
@@ -236,6 +238,7 @@ RESULT = Result(
             "volume with the original's, one row per variant.",
             lambda view: draw(view.rows("volume_agreement"), view.look),
             by_segmenter=True,
+            title="Agreement of volumes",
         )
     ],
 )

@@ -105,10 +105,12 @@ def significant_regions(volumes: pd.DataFrame, alpha: float) -> pd.DataFrame:
 def caption(view: View) -> str:
     """Return the caption of the map of volume changes."""
     table = view.rows("volumes")
-    return words.join(
-        f"Median change of volume in percent of the original{view.by}.",
+    return words.folded(
+        f"Median change of each volume in percent of the original{view.by}; red: larger, blue: "
+        "smaller. Asterisk: shown to differ from the original. Frame: shown to be equal within "
+        "the margin. A cell with neither says that the data decide neither way.",
         tests(view.tables, table, view.criteria),
-        "In figures an asterisk marks such a p, a frame such an equivalence. Share over: scans "
+        "The asterisk is such a corrected p, the frame such an equivalence. Share over: scans "
         f"that changed by more than {view.criteria.threshold_pct:g} %, failed scans counted in.",
         words.cohort(table),
         minimum(table, view.criteria),
@@ -120,10 +122,12 @@ def caption(view: View) -> str:
 def caption_globals(view: View) -> str:
     """Return the caption of the whole-brain volume changes."""
     table = view.rows("volumes")
-    return words.join(
-        f"Median change of whole-brain volumes in percent of the original{view.by}. "
-        f"Filled marks: Holm-corrected p < {view.criteria.alpha:g}{families(table)}; hollow marks: "
-        "not shown to differ, which is not the same as equal. Grey band: "
+    return words.folded(
+        f"Median change of whole-brain volumes in percent of the original{view.by}, with "
+        "intervals. Filled marks differ from the original; hollow ones are not shown to differ, "
+        "which is not the same as equal. Where an interval lies inside the grey band the change "
+        "is no larger than the margin.",
+        f"Filled: Holm-corrected p < {view.criteria.alpha:g}{families(table)}. Grey band: "
         f"{margins(table, view.tables.get('repeatability'), view.criteria)}.",
         words.cohort(table),
         detectable.missed(_globals(table), "a change", "%", view.criteria),
@@ -211,6 +215,7 @@ RESULT = Result(
                 full_colour_pct=view.criteria.threshold_pct,
             ),
             by_segmenter=True,
+            title="Volumes of all regions",
         ),
         Figure(
             "volumes_globals",
@@ -219,6 +224,7 @@ RESULT = Result(
             lambda view: draw_globals(view.rows("volumes"), view.look, alpha=view.criteria.alpha),
             caption_globals,
             by_segmenter=True,
+            title="Whole-brain volumes",
         ),
     ],
 )

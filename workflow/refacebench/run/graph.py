@@ -278,6 +278,11 @@ class Run(Scope):
         names = list(tables) if self.attackers else []
         return [f"results/tables/{d}/{name}.tsv" for d in self.datasets for name in names]
 
+    def pages_of(self, tables: Iterable[str], of_attacks: Iterable[str]) -> list[tuple[str, str]]:
+        """Return dataset and name of all tables that have a page of their own."""
+        names = [*tables, *(of_attacks if self.attackers else ())]
+        return [(d, name) for d in self.datasets for name in names]
+
     # the scans' flow ----------------------------------------------------------------------
 
     def unused_batches(self, dataset: str) -> list[str]:

@@ -22,7 +22,7 @@ def taken(
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a scan: ``participant``, ``status``, ``reason``.
+        One row per scan: ``participant``, ``status``, ``reason``.
     participants : sequence of str, optional
         Only these, with or without ``sub-``.
     limit : int, optional
