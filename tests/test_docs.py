@@ -135,6 +135,16 @@ def test_links_of_the_readme_lead_somewhere():
             assert target.startswith("http") or ((ROOT / name).parent / target).exists(), target
 
 
+def test_the_citation_file_has_the_doi_of_every_work_that_methods_follow():
+    works = (ROOT / "workflow/refacebench/report/references.bib").read_text()
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["references"]
+    named = {str(work.get("doi", "")).lower() for work in cited}
+    dois = re.findall(r"^\s*doi = \{(.*?)\}", works, re.M)
+    assert dois
+    assert {doi.lower() for doi in dois} <= named
+    assert len(cited) == len(re.findall(r"^@", works, re.M))
+
+
 # Commands --------------------------------------------------------------------------------------
 
 TEXTS = ["README.md", "CONTRIBUTING.md", "config/README.md"]
