@@ -13,12 +13,12 @@ from refacebench.head import rendering
 from refacebench.image import nifti
 from refacebench.kit import VERSION as KIT_VERSION
 from refacebench.kit import questions
-from refacebench.report.methods import defaults, taking_part
+from refacebench.report.methods import defaults, made_elsewhere, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
 from refacebench.results import catalogue
 from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
 from refacebench.run import configuration, ending, failures, forgetting, graph, methods
-from refacebench.stages import align, carry, grow, inventory, measure, prepare
+from refacebench.stages import align, bring, carry, grow, inventory, measure, prepare
 from refacebench.statistics.criteria import Criteria
 
 # Large arrays come and go all the time. As set here the C library (glibc; others do not look)
@@ -37,10 +37,12 @@ if config.get("retry") in ("true", "false"):
 try:
     configuration.check_keys(workflow.configfiles)
     configuration.validate(config, configuration.read_yaml(SCHEMA))
+    config.update(configuration.with_measures(config))
     validate(config, SCHEMA)  # fills in the defaults
     configuration.check(config)
     config["refacers"] = configuration.refacers(config)
     config.update(configuration.with_controls(config))
+    config.update(configuration.without_images(config))
     # Taken out: no job depends on them, and a change makes no job run again.
     RETRY, ALLOWED = config.pop("retry"), config.pop("allow_failures")
     SCAN_TIMEOUT_S = config.pop("scan_timeout_s")
@@ -110,6 +112,6 @@ def of_attacks(*keys):
 
 CRITERIA = Criteria.from_config(config)
 FIGURES, ATTACK_FIGURES = catalogue.figure_names(RUN.segmenters), catalogue.attack_figure_names()
-FIGURE_FILES = RUN.figure_files([*FIGURES, "slices"], [*ATTACK_FIGURES, "privacy_map"])
+FIGURE_FILES = RUN.figure_files(FIGURES, [*ATTACK_FIGURES, "privacy_map"], ["slices"])
 # Recognisability is measured only where attackers are configured.
 ATTACK_TABLES = RUN.attack_tables(catalogue.tables(ATTACKS))

@@ -8,9 +8,21 @@ from refacebench.results.yardstick import fixed, margin_from_settings
 from refacebench.statistics.criteria import Criteria
 
 
-def limitations(tables, criteria: Criteria, statement: str, look: Look) -> list[str]:
+#: What a page does not show whose measures were made elsewhere.
+BROUGHT = (
+    "No image was opened: whether people can be recognised, what is left of their faces and whether "
+    "the brain was touched is not known here. Not one number is evidence of privacy.",
+    "Measures are taken as the tables have them. That originals and variants went through the same "
+    "version of a program with the same settings, and that rows of one name are of one person's "
+    "scan, cannot be checked here.",
+)
+
+
+def limitations(
+    tables, criteria: Criteria, statement: str, look: Look, brought: bool = False
+) -> list[str]:
     """Return what the page does not show, as far as it can be told from its inputs."""
-    found = [
+    found = list(BROUGHT) if brought else [
         *_privacy_limits(tables),
         "The checks of face and brain follow thresholds on the face's surface and on an estimated "
         "brain mask, not the eye of a rater. Brain that the mask misses is not looked at.",

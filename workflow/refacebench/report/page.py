@@ -26,7 +26,7 @@ from refacebench.results.catalogue import name_of
 from refacebench.results.privacy_warnings import warning_lines
 from refacebench.results.result import Figure, Result, View
 from refacebench.statistics.criteria import Criteria
-from refacebench.vocabulary import split_variant
+from refacebench.vocabulary import BROUGHT, split_variant
 
 TEMPLATE = Path(__file__).with_name("page.html")
 #: A page must stay small enough to be mailed.
@@ -64,6 +64,8 @@ def build(context: Mapping) -> str:
             Cards of the trained models, by variant.
         ``defaults`` : mapping, optional
             Options of their methods at their defaults, by refacer.
+        ``brought`` : bool, optional
+            Whether its measures were made elsewhere and no image was opened.
         ``costs`` : DataFrame or None
             One row a stage, the columns as they are to be printed.
         ``tables_href`` : str, optional
@@ -86,7 +88,7 @@ def build(context: Mapping) -> str:
         title=context["title"],
         version=context.get("version", ""),
         datasets=[_dataset(dataset) for dataset in context["datasets"]],
-        reminder=" ".join(dict.fromkeys(reminder(d["tables"]) for d in context["datasets"])),
+        reminder=" ".join(dict.fromkeys(reminder(d["tables"], bool(d.get("brought"))) for d in context["datasets"])),
     )
     if len(page.encode()) > MOST_BYTES:
         raise ValueError(
@@ -116,7 +118,9 @@ def _dataset(dataset: Mapping) -> dict:
         "decision": _decision(dataset, view),
         "notes": [*warning_lines(tables, loud=False), *filter(None, [no_picture(tables)])],
         "summary": [
-            *summary_lines(tables, criteria, look=view.look, remind=False),
+            *summary_lines(
+                tables, criteria, look=view.look, remind=False, brought=bool(dataset.get("brought"))
+            ),
             *models.lines(dataset),
         ],
         "flow": _flow(dataset, view),
@@ -125,7 +129,9 @@ def _dataset(dataset: Mapping) -> dict:
         "sections": [s for s in _sections(dataset, view) if s.pictures or s.tables],
         "costs": _costs(dataset.get("costs")),
         "files": _links(dataset, [r.name for r in catalogue.everything()]),
-        "limits": limitations(tables, criteria, statement, view.look),
+        "limits": limitations(
+            tables, criteria, statement, view.look, bool(dataset.get("brought"))
+        ),
         "parameters": _parameters(criteria, config),
     }
 
@@ -253,7 +259,7 @@ def _flow(dataset: Mapping, view: View) -> dict:
     counts = None
     if len(view.rows("flow_counts")):
         address = _link(dataset, "flow_counts")
-        counts = Table(flow_counts.PAGE_CAPTION, *flow_counts.printed(view), address)
+        counts = Table(flow_counts.page_caption(view), *flow_counts.printed(view), address)
     shown = rows[: flow.MOST_LEFT_OUT]
     return {
         "numbers": flow.scan_numbers(table),
@@ -298,6 +304,8 @@ def _methods(methods: Sequence[Mapping], made_by: Mapping[tuple[str, str], str])
         "program itself. Version: of defacers, refacers and attackers as it was recorded with "
         "these results, else that of the code. Settings at their defaults are not listed."
     )
+    if methods and all(m.get("engine") == BROUGHT for m in methods):
+        caption = "Where the measures come from. Nothing was run on images here."
     columns = ["Name", "Kind", "What it does", "Engine", "Version", "Settings of its own"]
     return Table(caption, columns, rows)
 
@@ -372,6 +380,7 @@ def read(given, asked) -> list[dict]:
                 if card.parent.parent.name == name
             },
             "defaults": asked.defaults,
+            "brought": name in (asked.get("brought") or ()),
             "costs": spent[spent["dataset"] == name].drop(columns="dataset"),
         }
         for name, statement in asked.statements.items()

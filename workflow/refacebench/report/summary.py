@@ -12,7 +12,14 @@ from refacebench.plot.numbers import number
 from refacebench.plot.style import Look, look_of
 from refacebench.plot.volumes import region_label
 from refacebench.report import models
-from refacebench.results import decisions, findings, privacy_galleries, sentences, words
+from refacebench.results import (
+    decisions,
+    findings,
+    other_measures,
+    privacy_galleries,
+    sentences,
+    words,
+)
 from refacebench.results.flow import scan_numbers
 from refacebench.results.privacy import MEASURED, is_measured
 from refacebench.results.privacy_warnings import warning_lines
@@ -32,8 +39,16 @@ REMINDER = (
 )
 
 
-def reminder(tables: Mapping[str, pd.DataFrame]) -> str:
+REMINDER_BROUGHT = (
+    "Whether people can be recognised, and what is left of faces, was not measured: this report "
+    "shows only what became of measures that other software made."
+)
+
+
+def reminder(tables: Mapping[str, pd.DataFrame], brought: bool = False) -> str:
     """Return the sentence that must stand beside the results on privacy."""
+    if brought:
+        return REMINDER_BROUGHT
     return MEASURED if is_measured(tables) else REMINDER
 
 
@@ -44,6 +59,7 @@ def summary_lines(
     segmenter: str | None = None,
     look: Look | None = None,
     remind: bool = True,
+    brought: bool = False,
 ) -> list[str]:
     """Return few lines that say what the tables show, and no more: one a method at most.
 
@@ -59,6 +75,8 @@ def summary_lines(
         Order of the variants.
     remind : bool
         Whether the last line says what was not measured; a page says it beside them.
+    brought : bool
+        Whether the measures were made elsewhere: what needs images is passed over.
 
     Returns
     -------
@@ -74,6 +92,8 @@ def summary_lines(
     everything = tables
     tables = {name: present(table) for name, table in tables.items()}
     segmenter = segmenter or _first_segmenter(tables)
+    if brought:
+        return _brought_lines(tables, criteria, look) + [reminder(tables, True)] * remind
     return [
         _scans_line(tables),
         *_method_lines(everything, criteria, look),
@@ -82,6 +102,25 @@ def summary_lines(
         f"{_volumes_line(tables, criteria, segmenter, look)} {_age_line(tables, segmenter, look)}",
         words.join(_utility_line(tables, segmenter, look), reminder(tables) if remind else ""),
     ]
+
+
+def _brought_lines(tables, criteria: Criteria, look: Look) -> list[str]:
+    """Return a line on the scans, and of each program's measures what they show."""
+    lines = [_scans_line(tables)]
+    named = [
+        str(segmenter)
+        for name in ("volumes", "other_measures")
+        for segmenter in _get(tables, name).get("segmenter", ())
+    ]
+    for segmenter in dict.fromkeys(named):
+        mine = [
+            _volumes_line(tables, criteria, segmenter, look),
+            other_measures.line(_get(tables, "other_measures", segmenter), look, criteria.alpha),
+            _age_line(tables, segmenter, look),
+        ]
+        said = [text for text in mine if text and not text.endswith(": not measured.")]
+        lines.append(f"By {segmenter}. {' '.join(said)}")
+    return lines
 
 
 def _method_lines(tables, criteria: Criteria, look: Look) -> list[str]:
@@ -430,7 +469,9 @@ def closing(datasets: Sequence[Mapping], page: str | Path) -> str:
         rule = decisions.Rule.from_config(dataset.get("config") or {})
         order = look_of(dataset["tables"]).sort(_methods(dataset["tables"]))
         found += decisions.lines(dataset["tables"], order, rule, dataset["criteria"].alpha)
-        found += summary_lines(dataset["tables"], dataset["criteria"])
+        found += summary_lines(
+            dataset["tables"], dataset["criteria"], brought=bool(dataset.get("brought"))
+        )
         found += models.lines(dataset)
     return "\n".join([*found, f"\nReport: {page}", ""])
 

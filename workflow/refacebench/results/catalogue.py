@@ -85,7 +85,9 @@ def compute(job: str, given: Any) -> dict[str, pd.DataFrame]:
             raise ValueError(f"results wait for each other: {', '.join(waiting)}")
         for result in ready:
             if result.compute:
-                made[result.name] = result.compute(given, made)
+                columns = given.measurements if result.reads else ()
+                some = result.can_read(columns)
+                made[result.name] = result.compute(given, made) if some else result.frame([])
             del waiting[result.name]
     return {
         result.name: noted(made[result.name], given.absent)

@@ -24,6 +24,7 @@ from refacebench.statistics.comparisons import Comparisons
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.galleries import people_of
 from refacebench.statistics.protocol import Protocol
+from refacebench.vocabulary import BROUGHT, MEASURING
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,12 @@ class Followed:
     def measured(self) -> pd.DataFrame:
         """Where scans ended on the way to the measures."""
         return follow(self.inventory, self.manifests, self.variants)
+
+    @cached_property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that scans went through: of brought measures there are no others."""
+        brought = any(_is_brought(found.table) for found in self.manifests)
+        return ("inventory", "measure") if brought else MEASURING
 
     @cached_property
     def branch(self) -> pd.DataFrame | None:
@@ -269,10 +276,10 @@ def read_followed(given: Any, asked: Any) -> Followed:
     """
     made = {"measure": given.measured, "segment": [*given.rescans, *given.training]}
     made["deface"] = given.refacing
+    read = [(stage, manifest.read(path)) for stage, paths in made.items() for path in paths]
     stages = [
-        StageManifest(stage, _the("variant", table), table)
-        for stage, paths in made.items()
-        for table in map(manifest.read, paths)
+        StageManifest("measure" if _is_brought(table) else stage, _the("variant", table), table)
+        for stage, table in read
     ]
     originals = [
         (_the("segmenter", found.table), found.variant, found.table)
@@ -289,6 +296,11 @@ def read_followed(given: Any, asked: Any) -> Followed:
         unavailable.reasons_of(added),
         asked.config.get("orientation", sides.EXCLUDE),
     )
+
+
+def _is_brought(table: pd.DataFrame) -> bool:
+    """Tell whether a manifest holds measures that were made elsewhere."""
+    return bool((table["engine"] == BROUGHT).any())
 
 
 def read_attacked(given: Any, asked: Any) -> Attacked:

@@ -271,6 +271,7 @@ RESULT = Result(
     "method_pairs",
     about=__doc__,
     job=STATISTICS,
+    reads="vol_* dice_*",
     columns="""
         segmenter measure first second n difference low high low_joint high_joint sd detectable
         p p_holm better n_all p_all p_all_holm better_all family_size

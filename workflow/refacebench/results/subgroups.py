@@ -189,6 +189,7 @@ RESULT = Result(
     "subgroups",
     about=__doc__,
     job=STATISTICS,
+    reads="vol_* dice_*",
     columns="""
         variant segmenter measure factor group n n_failed effect low high small
         statistic p_interaction p_holm family_size

@@ -192,6 +192,7 @@ RESULT = Result(
     "volume_agreement",
     about=__doc__,
     job=STATISTICS,
+    reads="vol_*",
     columns="""
         variant segmenter region family n n_scans n_failed bias_pct bias_low bias_high sd_pct
         lower_pct lower_low lower_high upper_pct upper_low upper_high p_normal p_normal_holm

@@ -323,6 +323,13 @@ class Lists:
         texts = (csv.reader(io.StringIO(self.text(batch)), delimiter="\t") for batch in batches)
         return sum(sum(1 for _ in rows) - 1 for rows in texts)
 
+    def first(self, column: str) -> str:
+        """Return what the first row says in a column that says the same in all rows."""
+        for batch in self.names:
+            for row in csv.DictReader(io.StringIO(self.text(batch)), delimiter="\t"):
+                return row.get(column) or ""
+        return ""
+
     def digest(self, batch: str) -> str:
         """Return what changes with a list, as a parameter of the rules that read it."""
         found = hashlib.sha256(self.text(batch).encode()).hexdigest()

@@ -46,6 +46,9 @@ class Scope:
     ----------
     datasets, segmenters, attackers, age_models : list of str
         By their names in the config; of the segmenters those that can run here.
+    brought : list of str
+        Datasets that bring measures in the place of images.  Variants and segmenters are those
+        of their tables then.
     listed : list of str
         All variants that the config asks for.
     unavailable : dict of str to str
@@ -67,10 +70,14 @@ class Scope:
         self.config, self.programs, self.lists = config, programs, lists
         self.attempts, self.tools = attempts, tools or {}
         self.datasets = list(config["datasets"])
-        self.segmenters = configuration.present(config, self.tools)
+        self.brought = [d for d in self.datasets if configuration.brings_measures(config, d)]
         self.attackers = list(config.get("attackers") or {})
         self.age_models = list(config.get("age_models") or {})
-        self.listed = configuration.variants(config)
+        if self.brought:
+            self.segmenters, self.listed = self.named("segmenters"), self.named("variants")
+        else:
+            self.segmenters = configuration.present(config, self.tools)
+            self.listed = configuration.variants(config)
         self.unavailable = configuration.unavailable(self.listed, programs)
         self.variants = [name for name in self.listed if name not in self.unavailable]
         self.trainings = [v for v in configuration.trainings(config) if v in self.variants]
@@ -170,6 +177,12 @@ class Scope:
     def attempt(self, output: str) -> str:
         """Return what changes when an output is to be made again because scans failed in it."""
         return self.attempts.of(output)
+
+    def named(self, what: str, dataset: str | None = None) -> list[str]:
+        """Return the variants or segmenters that the tables of brought measures name, in order."""
+        lists = [self.lists[name] for name in ([dataset] if dataset else self.brought)]
+        found = [name for each in lists for name in each.first(what).split()]
+        return list(dict.fromkeys(found))
 
     # what is said of a dataset ------------------------------------------------------------
 
