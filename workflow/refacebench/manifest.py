@@ -45,6 +45,7 @@ LISTED = {
     "age_note": "why there is no age",
     "rescan_of": "the session that this one repeats, or nothing",
     "spare": "why the scan is left out where an earlier one of its session can be used",
+    "diagnosis": "as the dataset's tables say of the visit",
     "companions": "the session's other images, as JSON (see companions)",
 }
 

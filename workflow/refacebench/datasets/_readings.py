@@ -1,6 +1,6 @@
 """Measures that other software wrote: one reading a scan and source, in the software's own names.
 
-Understood are a FreeSurfer ``SUBJECTS_DIR`` (``<subject>/stats/aseg.stats`` and ``?h.aparc.stats``),
+Understood are a FreeSurfer ``SUBJECTS_DIR`` (``<subject>/stats/aseg.stats``, ``?h.aparc.stats``),
 the tables of ``asegstats2table`` and ``aparcstats2table``, SynthSeg's ``--vol`` table, MRIQC's
 group table, a folder of SIENAX's ``report.sienax``, and any other table: a *tidy* one with the
 columns of measure and value, or a wide one whose columns of numbers are measures.
@@ -332,4 +332,3 @@ def _sienax(entry: Path) -> Reading:
         except (RuntimeError, ZeroDivisionError):
             reading.reason = f"report.sienax has no {name} (did SIENAX finish?)"
     return reading
-

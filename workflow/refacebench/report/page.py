@@ -88,7 +88,11 @@ def build(context: Mapping) -> str:
         title=context["title"],
         version=context.get("version", ""),
         datasets=[_dataset(dataset) for dataset in context["datasets"]],
-        reminder=" ".join(dict.fromkeys(reminder(d["tables"], bool(d.get("brought"))) for d in context["datasets"])),
+        reminder=" ".join(
+            dict.fromkeys(
+                reminder(d["tables"], bool(d.get("brought"))) for d in context["datasets"]
+            )
+        ),
     )
     if len(page.encode()) > MOST_BYTES:
         raise ValueError(
@@ -129,9 +133,7 @@ def _dataset(dataset: Mapping) -> dict:
         "sections": [s for s in _sections(dataset, view) if s.pictures or s.tables],
         "costs": _costs(dataset.get("costs")),
         "files": _links(dataset, [r.name for r in catalogue.everything()]),
-        "limits": limitations(
-            tables, criteria, statement, view.look, bool(dataset.get("brought"))
-        ),
+        "limits": limitations(tables, criteria, statement, view.look, bool(dataset.get("brought"))),
         "parameters": _parameters(criteria, config),
     }
 

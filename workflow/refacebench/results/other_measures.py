@@ -1,16 +1,16 @@
 """What variants change in measures that other software made and that are no volume of ours.
 
-Image quality metrics, cortical thickness, areas, single ventricles: whatever a data set of the type
-``measures`` brings under its own name, each in its own unit.  ``bias`` is the mean of variant minus
-original over participants (sessions averaged first), ``lower`` and ``upper`` the limits between
-which 95 % of participants' differences would lie (Bland and Altman), each with its interval in
-``*_low`` and ``*_high`` (exact for normal differences).  ``bias_sd`` is the bias in standard
-deviations of the originals between participants, so that measures of any unit can be held against
-one another.  ``median_change_pct`` is missing where originals are not all above 0.  ``W``, ``p`` and
-``rank_biserial`` are those of the differences (Wilcoxon signed-rank, ``n_zero`` participants without
-any), after they were scaled by ``sd_original``; ``p_holm`` and ``p_bh`` are corrected over all these
-measures of a segmenter x variants (``family_size`` tests).  ``icc`` is ICC(A,1), absolute agreement
-of single measurements.
+Image quality metrics, cortical thickness, areas, single ventricles: whatever a data set of the
+type ``measures`` brings under its own name, each in its own unit.  ``bias`` is the mean of variant
+minus original over participants (sessions averaged first), ``lower`` and ``upper`` the limits
+between which 95 % of participants' differences would lie (Bland and Altman), each with its
+interval in ``*_low`` and ``*_high`` (exact for normal differences).  ``bias_sd`` is the bias in
+standard deviations of the originals between participants, so that measures of any unit can be held
+against one another.  ``median_change_pct`` is missing where originals are not all above 0.  ``W``,
+``p`` and ``rank_biserial`` are those of the differences (Wilcoxon signed-rank, ``n_zero``
+participants without any), scaled by ``sd_original``; ``p_holm`` and ``p_bh`` are corrected over
+all these measures of a segmenter x variants (``family_size`` tests).  ``icc`` is ICC(A,1),
+absolute agreement of single measurements.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ def _row(table: pd.DataFrame, column: str, criteria: Criteria) -> dict[str, Any]
     icc, icc_low, icc_high = agreement.icc_a1(np.column_stack([before, after]), criteria.level)
     limits = agreement.limits(difference, criteria.level)
     positive = len(before) and (before > 0).all()
-    change = by_participant((new - old) / old * 100, persons) if positive else pd.Series(dtype=float)
+    change = (
+        by_participant((new - old) / old * 100, persons) if positive else pd.Series(dtype=float)
+    )
     return {
         **limits,
         "n_scans": int(new.notna().sum()),
@@ -140,8 +142,10 @@ def caption(view: View) -> str:
 def largest(table: pd.DataFrame, most: int) -> list[str]:
     """Return the measures with the largest bias in any variant, largest first."""
     sizes = table.assign(size=table["bias_sd"].astype(float).abs())
-    order = sizes.groupby("measure", sort=False)["size"].max().sort_values(
-        ascending=False, kind="stable"
+    order = (
+        sizes.groupby("measure", sort=False)["size"]
+        .max()
+        .sort_values(ascending=False, kind="stable")
     )
     return list(order.dropna().index[:most])
 

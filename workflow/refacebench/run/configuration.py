@@ -284,6 +284,17 @@ def without_images(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, "segmenters": {}} if brought else dict(config)
 
 
+def to_fetch(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the datasets that are to be downloaded before their scans can be listed, and what."""
+    found = {}
+    for name, entry in config["datasets"].items():
+        chosen = methods.choose("datasets", name, entry)
+        lacking = chosen.method.to_fetch(chosen.options) if chosen.method.fetch else ""
+        if lacking:
+            found[name] = lacking
+    return found
+
+
 def brings_measures(config: Mapping[str, Any], dataset: str) -> bool:
     """Tell whether a dataset brings measures in the place of images; not if it is no dataset."""
     try:

@@ -365,6 +365,11 @@ def _write_changed(text: str, path: Path) -> None:
         files.write_text(text, path)
 
 
+def nothing(dataset: str, results: str = "results") -> Lists:
+    """Return the lists of a dataset whose scans are not known yet."""
+    return Lists(Path(results) / "plan" / dataset, pd.DataFrame({"batch": []}))
+
+
 def load(config: Mapping[str, Any], dataset: str, index: bool, results: str = "results") -> Lists:
     """Return a dataset's batch lists.
 

@@ -49,6 +49,8 @@ class Scope:
     brought : list of str
         Datasets that bring measures in the place of images.  Variants and segmenters are those
         of their tables then.
+    to_fetch : dict of str to str
+        Datasets that are to be downloaded before anything else, with what is missing.
     listed : list of str
         All variants that the config asks for.
     unavailable : dict of str to str
@@ -69,6 +71,7 @@ class Scope:
     ):
         self.config, self.programs, self.lists = config, programs, lists
         self.attempts, self.tools = attempts, tools or {}
+        self.to_fetch: dict[str, str] = {}
         self.datasets = list(config["datasets"])
         self.brought = [d for d in self.datasets if configuration.brings_measures(config, d)]
         self.attackers = list(config.get("attackers") or {})
@@ -106,9 +109,17 @@ class Scope:
         for name, told in tools.items():
             if look and told["reason"]:
                 print(f"WARNING: segmenters.{name} is left out: {told['reason']}", file=sys.stderr)
-        lists = {name: plan.load(config, name, look) for name in config["datasets"]}
+        lacking = configuration.to_fetch(config)
+        if look and lacking:
+            said = "; ".join(f"{name} ({what})" for name, what in lacking.items())
+            print(f"To be downloaded first: {said}", file=sys.stderr)
+        lists = {
+            name: plan.nothing(name) if name in lacking else plan.load(config, name, look)
+            for name in config["datasets"]
+        }
         attempts = failures.Attempts(failures.saved(ATTEMPTS), look=False)
         run = cls(config, programs, lists, attempts, tools)
+        run.to_fetch = lacking
         if look:
             size = len(run.variants) * sum(found.count(found.names) for found in lists.values())
             files = retry or size <= failures.MOST_LOOKED_FOR
