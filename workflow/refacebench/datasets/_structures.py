@@ -72,9 +72,10 @@ def split(
             found[f"vol_{structure}"] = sum(values[name] * ml for name, ml in known)
             if len(known) == 1:
                 used.add(known[0][0])
+    ours = not table(software)  # FreeSurfer's CSF is another structure than ours
     for name, value in values.items():
         structure = name.lower()
-        if structure in STRUCTURES and f"vol_{structure}" not in found:
+        if ours and structure in STRUCTURES and f"vol_{structure}" not in found:
             unit = units.get(name, default).lower()
             if unit in UNITS:
                 found[f"vol_{structure}"] = value * UNITS[unit]

@@ -177,8 +177,13 @@ def _links(dataset: Mapping, names: Sequence[str]) -> list[Link]:
     return [
         Link(name, _link(dataset, name), _first_sentence(catalogue.find(name).about))
         for name in names
-        if name in dataset["tables"]
+        if name in dataset["tables"] and not _is_idle(dataset, name)
     ]
+
+
+def _is_idle(dataset: Mapping, name: str) -> bool:
+    """Tell whether a table is empty since nobody measured anything of it: of brought measures."""
+    return bool(dataset.get("brought")) and dataset["tables"][name].empty
 
 
 def _first_sentence(about: str) -> str:

@@ -222,6 +222,8 @@ def read_measured(given: Any, asked: Any) -> Measured:
     table = measurements([*given.measured, *given.rescans])
     added = unavailable.rows(table, asked.unavailable)
     table = brainage.add_predictions(table, chosen.method, models)
+    if _is_brought(table) and not any("correction" in model for model in models.values()):
+        table = table.drop(columns=["brainage_raw", "brainage"])  # nobody asked for brain age
     trained = brainage.trained_on_variants(
         table, chosen.method, chosen.options, asked.config["seed"], criteria.splits
     )

@@ -55,11 +55,8 @@ def run_batch(
         for variant in variants:
             mine = measures[(measures["segmenter"] == segmenter)]
             mine = mine[mine["variant"] == variant]
-            table, out = rows_of(scans, mine, segmenter, variant, columns, version), next(paths)
-            lost = table[table["status"] == FAILED]
-            final = dict(zip(lost["scan"], lost["reason"], strict=True))
-            manifest.note_failures(out, {}, final, int(table["status"].isin((OK, FAILED)).sum()))
-            manifest.write(table, out)
+            # What is missing failed elsewhere: no job of this run is to be tried again for it.
+            manifest.write(rows_of(scans, mine, segmenter, variant, columns, version), next(paths))
 
 
 def rows_of(
