@@ -51,6 +51,8 @@ class Page(HTMLParser):
         super().__init__()
         self.tags, self.stack, self.headings, self.text = [], [], [], []
         self.captions, self.rows = [], []
+        #: Whole tables, by their ids; they are no text of the page.
+        self.data, self.texts = "", {}
         self.feed(html)
         assert not self.stack, f"unclosed: {self.stack}"
         self.rows = [[" ".join(cell.split()) for cell in row] for row in self.rows]
@@ -59,6 +61,9 @@ class Page(HTMLParser):
         self.tags.append((tag, dict(attrs)))
         if tag not in self.VOID:
             self.stack.append(tag)
+        if tag == "pre" and "hidden" in dict(attrs):
+            self.data = dict(attrs)["id"]
+            self.texts[self.data] = ""
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
@@ -70,9 +75,20 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.stack.pop() == tag
+        if tag not in ("a", "b", "span", "strong", "code"):
+            self.text.append(" ")
+        if tag == "pre":
+            self.data = ""
+
+    @property
+    def words(self):
+        """All that is to be read, tables of the page included, as one line."""
+        return " ".join("".join(self.text).split())
 
     def handle_data(self, data):
-        if "style" in self.stack:
+        if self.data:
+            self.texts[self.data] += data
+        if {"style", "script"} & set(self.stack) or self.data:
             return
         self.text.append(data)
         if self.stack and "caption" in self.stack:

@@ -68,6 +68,7 @@ IGNORED_FILES = {
     r"scratch/.*": "emptied folders of jobs",
     r"plan/settled\.json": "bookkeeping of reruns: files' times and sizes",
     r"plan/attempts\.json": "bookkeeping of reruns",
+    r"plan/run\.json": "when and how the run was started: the run card has it",
     r"plan/programs\.json": "of the last of several runs in a folder; the tables have its content",
     r"train/.*/timing\.json": "measured times of a training",
     r"tables/costs\.(tsv|tex)": "measured time and memory of stages",
@@ -90,11 +91,13 @@ IGNORED_KEYS = {
     r"[Kk]ey": "made from versions, options and folders: internal, for reruns only",
     r"GeneratedBy": "the version of this package",
     r"versions": "versions of libraries and of this package: in the fingerprint",
+    r"date|command|software|machine|packages": "of the run card: day, machine, versions",
 }
 #: What is replaced in text files (page, summary, LaTeX), in order, with the reason.
 NORMALISED = [
     (r"\b\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?", "DATE", "dates"),
     (r"Software version [0-9.]+", "Software version", "of this package"),
+    (r"refacebench \d+\.\d+\.\d+", "refacebench", "version of this package"),
     (
         r"CODE/workflow/refacebench/programs/",
         "CODE/workflow/refacebench/defacers/programs/",
@@ -517,8 +520,14 @@ def of_text(path, name, plain):
 
 
 def lines_of_page(page):
-    """Return a page's markup and text by line: no pictures' bytes, nothing of measured times."""
+    """Return a page's markup and text by line.
+
+    Without pictures' bytes, measured times, the text of whole tables (compared as files) and what
+    the run card has too.
+    """
     page = re.sub(r"data:[a-z/+-]+;base64,[A-Za-z0-9+/=]+", "PICTURE", page)
+    page = re.sub(r'(<pre hidden class="tsv"[^>]*>).*?(</pre>)', r"\1TABLE\2", page, flags=re.S)
+    page = re.sub(r'(<h2 id="provenance").*?(</section>)', r"\1>RUN CARD\2", page, flags=re.S)
     parts = re.split(r'(?=<h3 id="|<section |</section>)', page)
     lines = []
     for part in parts:
@@ -557,7 +566,7 @@ READERS = {
     ".json": of_json,
     ".safetensors": of_weights,
     ".html": of_page,
-    **dict.fromkeys((".tex", ".txt", ".svg", "README"), of_text),
+    **dict.fromkeys((".tex", ".txt", ".svg", ".md", ".bib", "README"), of_text),
 }
 
 

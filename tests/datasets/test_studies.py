@@ -10,7 +10,7 @@ import pytest
 from refacebench.checking import datasets as contract
 from refacebench.checking import suite
 from refacebench.datasets import _study, adni, ixi, kirby21, oasis3
-from refacebench.run import configuration, methods, plan
+from refacebench.run import elsewhere, methods, plan
 
 SHEET = Path(__file__).with_name("ixi.xls")
 
@@ -335,7 +335,7 @@ def test_kirby_scans_are_rescans_in_a_plan(kirby_folder):
     table = plan.scans(config, "k").set_index("scan")
     assert table.loc["sub-849_ses-2", "role"] == "rescan"
     assert table.loc["sub-849_ses-2", "rescan_of"] == "ses-1"
-    assert configuration.to_fetch(config) == {}
+    assert elsewhere.to_fetch(config) == {}
 
 
 def test_ids_of_studies_hold_letters_and_digits():

@@ -42,10 +42,10 @@ def test_private_slices_hold_nothing_but_brain_and_two_greys():
     places = slices.slice_places(brain, mask.spacing)
     from scipy.ndimage import distance_transform_edt
 
-    masks = [np.take(brain, places[0], 0).T, np.take(brain, places[1], 2).T]
+    masks = [np.take(brain, places[axis], axis).T for axis in range(3)]
     low, high = slices.grey_window(volume.data)
-    originals = [np.take(volume.data, places[0], 0).T, np.take(volume.data, places[1], 2).T]
-    assert len(shown(figure)) == 4
+    originals = [np.take(volume.data, places[axis], axis).T for axis in range(3)]
+    assert len(shown(figure)) == 6
     for image, own_mask, original in zip(shown(figure), masks * 2, originals * 2, strict=True):
         rim = distance_transform_edt(~own_mask, sampling=2.0) <= slices.BRAIN_RIM_MM
         outside = image[~rim]
@@ -115,16 +115,58 @@ def test_anisotropic_voxels_keep_their_aspect():
     volume, brain = head()
     thick = Volume(volume.data[:, :, ::2], volume.affine @ np.diag([1.0, 1, 2, 1]))
     figure = slices.draw(thick, {}, brain[:, :, ::2], LOOK)
-    sagittal, axial = (axes for axes in figure.axes if axes.images)
-    assert sagittal.get_aspect() == pytest.approx(2.0)
-    assert axial.get_aspect() == pytest.approx(1.0)
+    panels = [axes for axes in figure.axes if axes.images]
+    for axes, size in zip(panels, [(220, 200), (180, 200), (180, 220)], strict=True):
+        left, right, low, high = axes.images[0].get_extent()
+        assert (right - left, high - low) == pytest.approx(size), "in mm"
+        assert axes.get_aspect() == 1
+
+
+def test_all_panels_are_black_squares_of_one_size_with_their_sides(tmp_path):
+    volume, brain = head(nose_mm=20)
+    turned = {v: np.full((40, 40), 0.5) for v in ("original", "a")}
+    figure = slices.draw(volume, {"a": volume}, brain, LOOK, faces="public", pictures=turned)
+    style.save(figure, tmp_path / "slices")
+    panels = [axes for axes in figure.axes if axes.images]
+    assert len(panels) == 8
+    boxes = [axes.get_window_extent() for axes in panels]
+    assert np.ptp([box.width for box in boxes]) < 1.5
+    assert np.ptp([box.height for box in boxes]) < 1.5
+    assert np.ptp([box.y0 for box in boxes]) < 1.5, "aligned"
+    sides = [[t.get_text() for t in axes.texts] for axes in panels]
+    assert sides == 2 * [["P", "A"], ["L", "R"], ["L", "R"], []]
+    with Image.open(tmp_path / "slices.png") as image:
+        pixels = np.asarray(image.convert("L"))
+    row = pixels[int(pixels.shape[0] * 0.5)]
+    assert (row == 255).mean() < 0.06, "no white half"
+
+
+def test_left_of_a_panel_is_the_left_of_the_participant():
+    volume, brain = head()
+    data = volume.data.copy()
+    data[:30] = 0  # RAS: low indices are on the left
+    figure = slices.draw(volume.with_data(data), {}, brain, LOOK, faces="public")
+    for axes in [axes for axes in figure.axes if axes.images][1:]:
+        image = axes.images[0].get_array().data
+        assert image[:, :30].max() == 0
+        assert image[:, 31:].max() > 0
+
+
+def test_no_picture_of_a_private_face_is_drawn():
+    volume, brain = head(nose_mm=20)
+    face = {"original": np.ones((9, 9))}
+    for kind in ("private", "anything"):
+        figure = slices.draw(volume, {}, brain, LOOK, faces=kind, pictures=face)
+        assert len(shown(figure)) == 3
+    assert len(shown(slices.draw(volume, {}, brain, LOOK, faces="public", pictures=face))) == 4
 
 
 def test_slice_places_by_hand():
     brain = np.zeros((21, 60, 50), bool)
     brain[5:16, 0:60, 30:45] = True  # back and front at 0 and 59, base at 30
     brain[5:16, 0:30, 10:30] = True  # the cerebellum reaches lower and must not count
-    assert slices.slice_places(brain, [1, 1, 1]) == (10, 30 - int(slices.EYES_BELOW_MM))
+    places = slices.slice_places(brain, [1, 1, 1])
+    assert places == (10, round(59 - 0.35 * 59), 30 - int(slices.EYES_BELOW_MM))
 
 
 @pytest.mark.parametrize("what", ["variant", "brain", "empty"])
@@ -140,13 +182,9 @@ def test_variants_of_the_factory_are_all_known_to_the_look(look):
     assert set(look.order) == set(VARIANTS)
 
 
-def test_groups_share_rows_so_that_no_half_of_the_figure_is_empty():
-    names = ["original", "null", "a", "a+m", "b", "c", "d"]
-    rows = slices._grid(names)
-    assert [name for row in rows for name in row] == names
-    cells = len(rows) * max(map(len, rows))
-    assert cells - len(names) <= len(rows), "one empty place a row at most"
-    for row in rows:  # a defacer and what was refaced from it stand together
-        assert ("a" in row) == ("a+m" in row)
-    wide = slices._grid(["original", "a", "a+k", "a+l", "a+m"])
-    assert ["a", "a+k", "a+l", "a+m"] in wide
+def test_a_refaced_variant_beside_its_kin_is_named_by_its_refacer():
+    volume, brain = head()
+    look = style.Look(("original", "a", "a+m", "b+m"))
+    figure = slices.draw(volume, dict.fromkeys(("a", "a+m", "b+m"), volume), brain, look)
+    titles = [t for t in (axes.get_title("left") for axes in figure.axes) if t]
+    assert titles == ["original", "a", "a + m", "b + m"], "in full at the beginning of a row"

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -149,6 +150,22 @@ def test_nothing_that_was_planted_leaves(made, capsys):
     }
     assert not found
     assert "/home/jane" not in said.out + said.err
+
+
+def test_nothing_of_the_page_for_quality_control_leaves(made):
+    code, out = made.export()
+    assert code == 0
+    before = list(texts(out))
+    shutil.rmtree(out)
+    pictures = made.results / "qc" / "mine" / "masked" / "pictures"
+    pictures.mkdir(parents=True)
+    for name in ("sub-01_ses-20190311_face.jpg", "sub-01_ses-20190311_viewer.js"):
+        (pictures / name).write_text("QC-PICTURE")
+    (made.results / "qc" / "mine" / "index.html").write_text("QC-PICTURE")
+    code, out = made.export()
+    assert code == 0
+    assert list(texts(out)) == before
+    assert not any("QC-PICTURE" in text or "qc/" in text for text in before)
 
 
 def test_sidecars_keep_the_rest_and_say_how_the_face_was_taken(made):

@@ -6,6 +6,6 @@ from factories import make_tables, measurements
 from reading import SETTINGS
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tables():
     return make_tables(measurements(), SETTINGS)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from reading import Page, context
-from refacebench.report import methods, models, page
+from refacebench.report import given, methods, models
 from refacebench.report.page import build
 from refacebench.run.methods import choose
 
@@ -95,6 +95,6 @@ def test_the_page_reads_cards_by_data_set(tmp_path):
         statements={"one": "", "two": ""},
         faces={"one": "private", "two": "private"},
     )
-    given = SimpleNamespace(tables=[], privacy=[], figures=[], costs=costs, cards=paths)
-    read = page.read(given, asked)
+    paths_given = SimpleNamespace(tables=[], privacy=[], figures=[], costs=costs, cards=paths)
+    read = given.read(paths_given, asked)
     assert [d["models"]["pydeface+m"]["seed"] for d in read] == ["one", "two"]

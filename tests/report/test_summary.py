@@ -122,12 +122,13 @@ def test_summary_by_hand():
         "How far the checks of face and brain can be trusted is unknown: the data set has no true "
         "labels to hold them against.",
         "a: original face surface removed in 12 of 15 scans. No voxel of the brain mask removed "
-        "or changed in 15 of 15. 11 of 17 volumes are shown to change (the largest "
+        "or changed in 15 of 15. 11 of 17 volumes are shown to change, 11 by an amount that may be "
+        "more or less than the margin (the largest "
         "median change of any, shown or not: "
         "thalamus L -3.0 %). Predicted age moved by +0.8 years on average (+0.2 to +1.4). How "
         "sure: neither check was held against true labels. Not known: whether people can be "
-        "recognised, which was not measured; whether 17 of 17 volumes stay within the margin of "
-        "equivalence: neither that nor the opposite is shown.",
+        "recognised, which was not measured; whether 6 others of 17 volumes stay within the "
+        "margin of equivalence: neither that nor the opposite is shown.",
         "a+m: original face surface removed in 15 of 15 scans. No voxel of the brain mask removed "
         "or changed in 15 of 15. 0 of 17 volumes are shown to change (the largest "
         "median change of any, shown or not: "

@@ -192,26 +192,33 @@ def test_skull_stripping_is_blind_to_itself_even_without_true_labels():
     assert told["pydeface"] == 2
 
 
-def test_many_curves_have_no_bands_and_each_figure_its_own_caption():
+def test_each_defacer_has_a_panel_with_its_bands_and_each_figure_its_own_caption():
     rows = pd.DataFrame(
         [
             {"variant": v, "attacker": "x", "setting": "other_session", "curve": curve, "x": x,
              "y": x, "low": x / 2, "high": (1 + x) / 2, "band_low": np.nan, "band_high": np.nan}
-            for v in ("a", "b", "c", "d") for curve in ("top_alpha", "roc") for x in (0.0, 0.5, 1.0)
+            for v in ("original", "null", "a", "a+m", "b")
+            for curve in ("top_alpha", "roc") for x in (0.0, 0.5, 1.0)
         ]
     )  # fmt: skip
     look = style.look_of({"t": rows})
-    for count in (3, 4):
-        some = rows[rows["variant"].isin(list("abcd")[:count])]
-        axes = privacy_curves.draw(some, look, setting="other_session").axes[0]
-        assert len(axes.collections) == (count if count <= privacy_curves.MOST_BANDS else 0)
-        view = View({"privacy_curves": some}, SETTINGS)
-        curves_, roc = privacy_curves.caption(view), privacy_curves.caption_roc(view)
-        assert curves_ != roc
-        assert ("Bands:" in curves_) == (count == 3)
-        assert all("not adjusted for many comparisons" in text for text in (curves_, roc))
-        assert "ROC" in roc
-        assert "ROC" not in curves_
+    figure = privacy_curves.draw(rows, look, setting="other_session")
+    panels = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title("left") for axes in panels] == ["controls", "a", "b"]
+    # Bands of a defacer and its refaced scans, never of all on each other; the original's curve
+    # and chance stand in each panel.
+    assert [len(axes.collections) for axes in panels] == [0, 2, 1]
+    assert [len(axes.lines) for axes in panels] == [3, 4, 3]
+    for axes in panels:
+        assert list(axes.lines[0].get_ydata()) == [0, 100], "chance, in percent as all else"
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named == ["original", "null control", "defaced", "refaced", "interval", "chance"]
+    view = View({"privacy_curves": rows}, SETTINGS)
+    curves_, roc = privacy_curves.caption(view), privacy_curves.caption_roc(view)
+    assert curves_ != roc
+    assert all("not adjusted for many comparisons" in text for text in (curves_, roc))
+    assert "ROC" in roc
+    assert "ROC" not in curves_
 
 
 def test_a_control_among_the_parts_of_the_face_is_hollow(cohort, look):

@@ -129,7 +129,8 @@ def test_a_blind_spot_stands_beside_its_verdict():
         "found 0; the check of the brain cannot fail: the method spares the mask that judges "
         "it. Not known: whether attacks can recognise people: no attack is shown to do better "
         "than chance, but up "
-        "to 28 points above it cannot be ruled out (less than 5 is asked for); the worst: attacker "
+        "to 28 points above it cannot be ruled out (one-sided bound; less than 5 is asked for); "
+        "the worst: attacker "
         "faces picks the person out of 5 in 29 % (chance 20 %; corrected for picking the worst "
         "attack: 26 %, 17 to 48 %), on the image as it is."
     )
@@ -280,7 +281,7 @@ def test_page_says_the_same_of_a_method_in_headline_and_tables(full):
     """Each number of a method's line is that of its row, and of the raw tables."""
     page = Page(build(context(full, config={"defacers": {}})))
     look = look_of(full)
-    text = " ".join(" ".join(page.text).split())
+    text = page.words
     rows = {row[0]: row for row in page.rows if len(row) == 14}
     head = next(row for row in page.rows if row[:2] == ["Variant", "Face surface removed"])
     where = {title: place for place, title in enumerate(head)}
@@ -409,6 +410,31 @@ def test_volumes_are_undecided_unless_shown_within_or_beyond_their_margin():
     assert "whether 1 of 4 volumes stay within the margin of equivalence of 0.5 to 2.0 %" in text
 
 
+def test_a_volume_that_is_shown_to_change_is_not_also_unknown():
+    """Changed, and by an amount on both sides of the margin: known to change, and counted once."""
+    rows = pd.DataFrame(
+        {
+            "variant": "plain",
+            "segmenter": "s",
+            "region": ["gm", "csf", "tiv", "wm", "brain"],
+            "p_holm": [0.01, 0.01, 0.5, 0.5, 0.01],
+            "equivalent": [1.0, 0.0, 0.0, 1.0, 0.0],
+            "median_change_pct": [0.1, 3.0, 0.2, 0.0, 1.0],
+            "low_joint": [0.0, 2.1, -2, -0.2, 0.5],
+            "high_joint": [0.2, 4.0, 3, 0.2, 1.5],
+            "margin_pct": 1.0,
+        }
+    )
+    given = {"quality": quality(), "volumes": rows}
+    found = findings.finding(given, "plain").volumes
+    assert (found.tested, found.differ, found.beyond, found.open) == (5, 3, 1, 1)
+    text = line("plain", given)
+    assert (
+        "3 of 5 volumes are shown to change, 1 by more than the margin of equivalence and 1" in text
+    )
+    assert "whether 1 other of 5 volumes stays within the margin" in text
+
+
 def test_a_rate_that_the_correction_leaves_as_it_is_is_printed_once():
     one = tradeoff().assign(identification=lambda t: t["worst_rate"])
     text = line("blind", tables(tradeoff=one))
@@ -432,7 +458,8 @@ def test_the_plane_draws_both_rates_of_the_worst_attack_that_the_summary_prints(
     assert {("o", 26.1), ("_", 29.0)} <= marks
     printed = [text.get_text() for text in axes.texts]
     assert any("faces 29 %, corrected 26 %" in text for text in printed)
-    assert privacy_utility.CORRECTED in axes.get_ylabel()
+    legend = " ".join(text.get_text() for text in figure.legends[0].get_texts())
+    assert privacy_utility.CORRECTED in legend
     assert privacy_utility.CORRECTED in line("blind")
     assert privacy_utility.CORRECTED in caption("tradeoff", {"tradeoff": table}, SETTINGS)
 

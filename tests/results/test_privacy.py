@@ -22,7 +22,7 @@ from attacks import (
     scans,
 )
 from factories import ATTACK_COLUMNS, draw_attacks
-from reading import caption
+from reading import Page, caption
 from refacebench import faces, manifest, vocabulary
 from refacebench.plot import privacy_utility, style
 from refacebench.report.limits import limitations
@@ -42,7 +42,7 @@ from refacebench.statistics import comparisons
 from refacebench.statistics.attacks import evaluate, evaluate_all
 from refacebench.statistics.comparisons import Comparisons
 from refacebench.statistics.protocol import Protocol
-from refacebench.vocabulary import OTHER_SESSION
+from refacebench.vocabulary import OTHER_SESSION, SAME_SCAN
 
 
 def one(found, setting=OTHER_SESSION, protocol=PROTOCOL, criteria=SETTINGS):
@@ -131,18 +131,56 @@ def test_tables_have_their_columns_and_survive_a_file(cohort, tmp_path):
     assert warning_lines(again) == warning_lines(cohort)
 
 
+def rates(axes, look, order):
+    """Return value, low and high of the filled and of the hollow marks, row by row."""
+    found = []
+    for filled in (True, False):
+        rows = []
+        for line in axes.lines:
+            if line.get_marker() in ("None", None, "") or len(line.get_xdata()) != 1:
+                continue
+            if (line.get_markerfacecolor() != "white") != filled:
+                continue
+            y = line.get_ydata()[0]
+            ends = [
+                other.get_xdata()
+                for other in axes.lines
+                if len(other.get_xdata()) == 2 and set(other.get_ydata()) == {y}
+            ]
+            assert len(ends) == 1, "one interval to a mark"
+            rows.append([round(float(v), 6) for v in (line.get_xdata()[0], *ends[0])])
+        assert len(rows) == len(order)
+        found.append(rows)
+    return found
+
+
+def test_each_setting_has_its_own_mark_and_interval(cohort):
+    look = style.look_of(cohort)
+    table = cohort["privacy"]
+    table = table[table["setting"] == OTHER_SESSION]
+    easier = table.assign(setting=SAME_SCAN)
+    rate = ["choice_completers", "choice_completers_low", "choice_completers_high"]
+    easier[rate] = 0.9 * easier[rate] + [0.02, 0.0, 0.05]
+    figure = pictures.draw(pd.concat([table, easier]), look)
+    order = look.sort(table["variant"])
+    filled, hollow = rates(figure.axes[0], look, order)
+    for rows, found in ((table, filled), (easier, hollow)):
+        mine = rows[rows["attacker"] == "x"].set_index("variant")
+        wanted = [[round(100 * v, 6) for v in mine.loc[name, rate]] for name in order]
+        assert found == wanted
+    stars = [text for text in figure.axes[0].texts if text.get_text() == "*"]
+    tested = table[table["attacker"] == "x"]
+    assert len(stars) == (tested["p_holm"] < SETTINGS.alpha).sum() > 0
+    told = " ".join(text.get_text() for text in figure.legends[0].get_texts())
+    assert "more often than chance" in told, "what a star is"
+    assert told.count("with interval") == 2
+
+
 def test_figures_of_attacks(cohort):
     look = style.look_of(cohort)
     assert look.defacers == ["pydeface", "quickshear"], "controls take no defacer's colour"
     drawn = draw_attacks(cohort, look)
     assert list(drawn) == list(catalogue.attack_figure_names())
-    panels = drawn["privacy"].axes
-    bars = [round(p.get_width(), 6) for p in panels[0].patches]
-    mine = cohort["privacy"][
-        (cohort["privacy"]["attacker"] == "x") & (cohort["privacy"]["setting"] == OTHER_SESSION)
-    ].set_index("variant")
-    order = look.sort(mine.index)
-    assert bars == [round(100 * mine.loc[v, "choice"], 6) for v in order]
     assert privacy_map.draw({}, look).get_label() == faces.MESSAGE_ONLY
     assert drawn["privacy_undetected"].get_label() == faces.MESSAGE_ONLY
 
@@ -227,7 +265,6 @@ def test_the_summary_and_the_reminder_say_what_was_measured(cohort):
 
 def test_nothing_lies_on_anything_else_in_the_saved_figures(cohort, tmp_path):
     drawn = draw_attacks(cohort, style.look_of(cohort))
-    del drawn["privacy_utility"]  # its labels are spread by a rule of their own
     found = {n: layout.faults(f, tmp_path, vocabulary.SYNTHETIC_NOTE) for n, f in drawn.items()}
     assert not {name: faults for name, faults in found.items() if faults}
 
@@ -242,7 +279,7 @@ def test_loud_warnings_stand_in_a_banner(cohort, tmp_path):
     page = build({"title": "t", "datasets": [dataset]})
     assert 'role="alert"' in page
     assert "its numbers protect nobody" in page
-    assert MEASURED in page
+    assert MEASURED in Page(page).words
     assert "Recognisability" in page
     calm = build(
         {"title": "t", "datasets": [{**dataset, "tables": cohort | {"privacy_warnings": weak[:0]}}]}

@@ -298,6 +298,61 @@ def test_the_key_is_the_owners_alone_and_nowhere_else(renamed):
     assert found_in(others, (key,)) == {}
 
 
+@pytest.fixture(scope="module")
+def checked(renamed):
+    """Return that folder after `snakemake qc`, and what was shared before it."""
+    home, _, config = renamed
+    before = {path: path.read_bytes() for path in shared(home)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MY_TOKEN", NAMED_TOKEN)
+        refused = snakemake(home, "-n", "qc", config={**config, "keep_faces": False})
+        made = snakemake(home, "qc", config=config)
+        assert made.returncode == 0, made.stderr[-5000:]
+        shown = snakemake(home, "qc", "--report", "of_qc.zip", config=config)
+        assert shown.returncode == 0, shown.stderr[-5000:]
+    return home, before, refused
+
+
+def test_the_page_for_quality_control_stays_in_its_closed_folder(checked):
+    home, before, _ = checked
+    folder = home / "results/qc"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert "recognisable" in (folder / faces.README).read_text()
+    pictures = list(folder.glob("mine/*/pictures/*.jpg"))
+    assert len(pictures) >= 4, "nothing was drawn"
+    # What is shared is what it was, byte for byte, and a report of this very rule has no picture.
+    assert {path: path.read_bytes() for path in shared(home)} == before
+    report = (home / "of_qc.zip").read_bytes()
+    assert not any(found.startswith(b"\xff\xd8\xff") for found in contents(report))
+    assert found_in([home / "of_qc.zip"], [path.name for path in pictures]) == {}
+    assert "data are private" in (folder / "mine/index.html").read_text()
+
+
+def test_the_page_for_quality_control_names_nobody_where_pseudonyms_are_wanted(checked):
+    home, _, _ = checked
+    folder = home / "results/qc/mine"
+    page = [path for path in folder.iterdir() if path.is_file()]
+    page += [path for path in folder.glob("*/pictures/*") if path.suffix != ".js"]
+    assert {"index.html", "scans.js", "scans.tsv", "page.js"} <= {path.name for path in page}
+    assert found_in(page, (*PLANTED, "sub-even", "sub-odd", "19310719")) == {}
+    # Small copies of images hold the grid and no words.
+    for path in folder.glob("*/pictures/*_viewer.js"):
+        coded = re.search(rb'"([A-Za-z0-9+/=]+)"', path.read_bytes())[1]
+        image = gzip.decompress(base64.b64decode(coded))
+        assert image[148:228] == bytes(80), "the header's description"
+        assert "sub-" not in path.name
+    listed = catalogue.read(folder / "scans.tsv").set_index("variant")
+    lost = listed.loc["own", "why"]
+    assert lost.str.startswith("There is no image, the stage 'deface' failed").any()
+
+
+def test_no_page_for_quality_control_is_made_where_no_face_may_be_kept(checked):
+    refused = checked[2]
+    assert refused.returncode == 1
+    told = refused.stdout + refused.stderr
+    assert "the page holds pictures of faces, and this config says `keep_faces: false`" in told
+
+
 def test_a_lost_key_stops_the_next_run_and_says_so(renamed, monkeypatch):
     home, _, config = renamed
     monkeypatch.setenv("MY_TOKEN", NAMED_TOKEN)

@@ -8,7 +8,16 @@ import sys
 from collections.abc import Sequence
 
 import refacebench
-from refacebench.cli import attempt, check, common, exporting, listing, planning, starting
+from refacebench.cli import (
+    attempt,
+    check,
+    common,
+    exporting,
+    listing,
+    planning,
+    rating,
+    starting,
+)
 from refacebench.run.methods import MethodError
 
 DESCRIPTION = """Which way of hiding a face in a head MRI protects people, and what does it cost the
@@ -21,6 +30,7 @@ EXAMPLES = """examples:
   refacebench check my_defacer.py                 does my own method keep the contract?
   refacebench sample-size --options 5 --margin 5  how many people does a claim take?
   refacebench export --variant quickshear --to out  a BIDS data set without faces, after a run
+  refacebench ratings ratings_mine_anna.json      what raters saved on the page of `snakemake qc`
 
   snakemake -n --configfile config/mine.yaml      then: what would a run do?
 
@@ -39,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=refacebench.__version__)
     commands = made.add_subparsers(metavar="COMMAND", required=True)
-    for command in (check, attempt, listing, starting, planning, exporting):
+    for command in (check, attempt, listing, starting, planning, exporting, rating):
         command.add(commands)
     return made
 

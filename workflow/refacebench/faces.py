@@ -45,6 +45,10 @@ FOLDERS = {
     "render": "pictures and depth maps of heads: anybody who knows these people recognises them",
     "enrol": "what the attackers keep of each person's face or head in order to recognise it",
     "attack": "what the attackers found: faces' features, distances, and average faces",
+    "qc": (
+        "the page for quality control: pictures of heads with their faces, before and after a "
+        "method, for the eyes of those who may see the scans themselves"
+    ),
     "kit": "pictures of faces that human raters are asked about, and the key that names them",
     "scratch": "copies of scans while a defacer works on them, and after a run that was killed",
     "pseudonyms": (
@@ -66,6 +70,7 @@ STAGES = {
     "render": ("render",),
     "enrol": ("enrol",),
     "attack": ("attack",),
+    "qc": ("qc",),
     "kit": ("kit",),
     "pseudonyms": ("pseudonyms",),
 }
@@ -88,6 +93,10 @@ Before you share a defaced data set from here, look at every scan: a method that
 has left its face. `quality.tsv` among the tables says on which. Leave out the masks of changed
 voxels (`*_desc-changed_mask.nii.gz`) and all that lies in `original`: where a method follows the
 skin, its mask has the shape of the face that is gone (docs/validation/changed_masks.md).
+""",
+    "qc": """
+Open `index.html` of a data set in a browser on this machine. What it saves, the file of ratings,
+holds names of scans but no picture; that one may be handed on to whoever may know these names.
 """,
     "kit": """
 What raters are given is the folder `page`; the file `key.tsv` stays with you.
@@ -122,6 +131,20 @@ def may_show_average(faces: str, people: int) -> bool:
 def label(faces: str) -> str:
     """Return the label of a figure of heads that was drawn as a dataset's ``faces`` say."""
     return SHOWN if may_show(faces) else HIDDEN
+
+
+def local_warning(faces: str) -> str:
+    """Return what stands on top of a page that shows heads as they are, for local eyes.
+
+    >>> local_warning("private").split(":")[0]
+    'This page shows faces of people whose data are private'
+    """
+    if may_show(faces):
+        return "This page shows faces. It is for your own eyes; the report is for sharing."
+    return (
+        "This page shows faces of people whose data are private: do not copy, mail or upload it, "
+        "and take no screenshots. What may be shared is results/report.html, which shows none."
+    )
 
 
 def check_figure(path: str | Path, faces: str) -> None:

@@ -2,6 +2,7 @@
 # Writes nothing when it is parsed; results/plan is written when jobs are about to start.
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -13,12 +14,16 @@ from refacebench.head import rendering
 from refacebench.image import nifti
 from refacebench.kit import VERSION as KIT_VERSION
 from refacebench.kit import questions
+from refacebench.qc import VERSION as QC_VERSION
+from refacebench.report import provenance
 from refacebench.report.methods import defaults, made_elsewhere, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
-from refacebench.results import catalogue
+from refacebench.results import catalogue, doubt
 from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
-from refacebench.run import configuration, ending, failures, forgetting, graph, methods
+from refacebench.run import configuration, elsewhere, ending, failures, forgetting, graph
+from refacebench.run import leftovers, methods
 from refacebench.stages import align, bring, carry, grow, inventory, measure, prepare
+from refacebench.stages import qc as qc_stage
 from refacebench.statistics.criteria import Criteria
 
 # Large arrays come and go all the time. As set here the C library (glibc; others do not look)
@@ -37,12 +42,14 @@ if config.get("retry") in ("true", "false"):
 try:
     configuration.check_keys(workflow.configfiles)
     configuration.validate(config, configuration.read_yaml(SCHEMA))
-    config.update(configuration.with_measures(config))
+    config.update(elsewhere.with_measures(config))
     validate(config, SCHEMA)  # fills in the defaults
     configuration.check(config)
+    # As it was asked for, with all defaults, for the run card.
+    ASKED = provenance.shown(config, provenance.words_of(config, configuration.read_yaml(SCHEMA)))
     config["refacers"] = configuration.refacers(config)
     config.update(configuration.with_controls(config))
-    config.update(configuration.without_images(config))
+    config.update(elsewhere.without_images(config))
     # Taken out: no job depends on them, and a change makes no job run again.
     RETRY, ALLOWED = config.pop("retry"), config.pop("allow_failures")
     SCAN_TIMEOUT_S = config.pop("scan_timeout_s")
@@ -94,6 +101,14 @@ def kit_pages(wildcards):
         raise WorkflowError(str(error))
 
 
+def qc_pages(wildcards):
+    """The pages for quality control; an error where no picture of a face may be kept."""
+    try:
+        return RUN.qc_pages(KEEP_FACES)
+    except configuration.ConfigError as error:
+        raise WorkflowError(str(error))
+
+
 def of_config(*keys):
     """The named keys of the config, for a rule's parameters: it runs again where one changes.
 
@@ -115,3 +130,11 @@ FIGURES, ATTACK_FIGURES = catalogue.figure_names(RUN.segmenters), catalogue.atta
 FIGURE_FILES = RUN.figure_files(FIGURES, [*ATTACK_FIGURES, "privacy_map"], ["slices"])
 # Recognisability is measured only where attackers are configured.
 ATTACK_TABLES = RUN.attack_tables(catalogue.tables(ATTACKS))
+# What this config's outputs are named after, in a form that Snakemake can compare.
+NAMES = asdict(
+    leftovers.Names.of(
+        RUN,
+        [result.name for result in catalogue.everything()],
+        [Path(path).stem for path in FIGURE_FILES],
+    )
+)

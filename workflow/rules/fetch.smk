@@ -15,14 +15,14 @@ rule fetch:
         "results/fetch/{dataset}.txt",
     log:
         "results/logs/fetch/{dataset}.log",
+    wildcard_constraints:
+        dataset=graph.alternatives(RUN.to_fetch),
     conda:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
         mem_mb=growing(1000),
         runtime=1440,
-    wildcard_constraints:
-        dataset=graph.alternatives(RUN.to_fetch),
     params:
         dataset="{dataset}",
         entry=lambda w: RUN.entry("datasets", w.dataset),

@@ -19,14 +19,14 @@ rule measure:
         "results/logs/measure/{dataset}/{segmenter}/{variant}/{batch}.log",
     benchmark:
         "results/benchmarks/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv"
+    wildcard_constraints:
+        dataset=graph.alternatives(set(RUN.datasets) - set(RUN.brought)),
     conda:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
         mem_mb=growing(4000),
         runtime=120,
-    wildcard_constraints:
-        dataset=graph.alternatives(set(RUN.datasets) - set(RUN.brought)),
     params:
         attempt=attempt("results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv"),
         thresholds=configuration.quality_thresholds(config),
@@ -48,14 +48,14 @@ rule bring:
         "results/logs/bring/{dataset}/{batch}.log",
     benchmark:
         "results/benchmarks/bring/{dataset}/{batch}.tsv"
+    wildcard_constraints:
+        dataset=graph.alternatives(RUN.brought),
     conda:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
         mem_mb=growing(2000),
         runtime=60,
-    wildcard_constraints:
-        dataset=graph.alternatives(RUN.brought),
     params:
         dataset="{dataset}",
         entry=lambda w: RUN.entry("datasets", w.dataset),

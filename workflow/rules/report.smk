@@ -7,7 +7,8 @@
 #       results/benchmarks/
 # out:  results/figures/{dataset}/{figure}.png, .svg
 #       results/tables/costs.tsv
-#       results/report.html, results/summary.txt, results/finished.txt
+#       results/report.html (and results/report/, if it would be too large), results/summary.txt,
+#       results/run.json, results/methods.md, results/references.bib, results/finished.txt
 
 
 rule figures:
@@ -133,6 +134,7 @@ rule costs:
         runtime=30,
     params:
         folder="results/benchmarks",
+        names=NAMES,
     script:
         "../scripts/costs.py"
 
@@ -149,6 +151,9 @@ rule page:
     output:
         page=report("results/report.html", caption="../report/workflow.rst", category="summary"),
         summary="results/summary.txt",
+        card="results/run.json",
+        methods="results/methods.md",
+        references="results/references.bib",
     log:
         "results/logs/page.log",
     conda:
@@ -176,6 +181,8 @@ rule page:
         brought=RUN.brought,
         defaults=defaults(config),
         version=SOFTWARE_VERSION,
+        names=NAMES,
+        page_mb=config["page_mb"],
     script:
         "../scripts/report.py"
 

@@ -2,13 +2,15 @@
 
 from refacebench import manifest
 from refacebench.results.costs import compute
-from refacebench.run import log
+from refacebench.run import leftovers, log
 
 
 def main(snakemake):
-    """Write the cost table of everything that ran so far."""
+    """Write the cost table of everything that this config's jobs took so far."""
     log.start(snakemake.log[0])
-    manifest.write(compute(snakemake.params.folder), snakemake.output[0])
+    p = snakemake.params
+    mine = leftovers.Names(**p.names).knows
+    manifest.write(compute(p.folder, mine), snakemake.output[0])
 
 
 if __name__ == "__main__":

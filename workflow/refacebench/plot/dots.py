@@ -61,7 +61,7 @@ def panels(variants: Sequence[str], look: Look, titles: Sequence[str], width_rat
 
 
 def interval(axes, y: float, look: Look, variant: str, value, low, high, *,
-             filled: bool = True, size: float = 6.5) -> None:  # fmt: skip
+             filled: bool = True, size: float = 6.5, line: float = 1.8) -> None:  # fmt: skip
     """Draw one value with its interval; nothing if the value is missing."""
     if not np.isfinite(value):
         axes.text(0.02, y, "no value", transform=axes.get_yaxis_transform(), fontsize=7,
@@ -69,7 +69,9 @@ def interval(axes, y: float, look: Look, variant: str, value, low, high, *,
         return
     colour = look.colour(variant)
     if np.isfinite(low) and np.isfinite(high):
-        axes.plot([low, high], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt", zorder=3)
+        axes.plot(
+            [low, high], [y, y], color=colour, linewidth=line, solid_capstyle="butt", zorder=3
+        )
     axes.plot([value], [y], marker=look.mark(variant), markersize=size, color=colour,
               markerfacecolor=colour if filled else "white", markeredgewidth=1.4,
               linestyle="none", zorder=4, clip_on=False)  # fmt: skip
@@ -79,13 +81,15 @@ def interval(axes, y: float, look: Look, variant: str, value, low, high, *,
 FAR = 4.0
 
 
-def far_out(rows: Mapping[str, Sequence[float]]) -> list[str]:
+def far_out(rows: Mapping[str, Sequence[float]], factor: float = FAR) -> list[str]:
     """Return the rows that reach so much farther from zero that the others would be one heap.
 
     Parameters
     ----------
     rows : mapping of str to sequence of float
         Value, low and high by variant; missing ones are NaN.
+    factor : float
+        How many times as far.
 
     Returns
     -------
@@ -105,7 +109,7 @@ def far_out(rows: Mapping[str, Sequence[float]]) -> list[str]:
     order = sorted(reach, key=lambda name: reach[name], reverse=True)
     for count in range(len(order) // 2, 0, -1):
         near, far = reach[order[count]], reach[order[count - 1]]
-        if far > FAR * near > 0:
+        if far > factor * near > 0:
             return [name for name in rows if name in order[:count]]
     return []
 
@@ -138,6 +142,34 @@ def scans(axes, y: float, values: np.ndarray, colour: str, spread: float = 0.26)
     axes.plot(values, y + (golden - 0.5) * 2 * spread, linestyle="none", marker="o",
               markersize=2.6, color=colour, alpha=0.45, markeredgewidth=0, zorder=2,
               clip_on=False)  # fmt: skip
+
+
+def sample(label: str, *, filled: bool = True, size: float = 6.5, line: float = 1.8):
+    """Return a legend's grey mark with an interval, as :func:`interval` draws one."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=FAINT, marker="o", markersize=size, linewidth=line, label=label,
+                  markerfacecolor=FAINT if filled else "white", markeredgewidth=1.4)  # fmt: skip
+
+
+def sample_scan():
+    """Return a legend's point of one scan, as :func:`scans` draws one."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="none", marker="o", markersize=2.6, color=FAINT,
+                  label="one scan")  # fmt: skip
+
+
+def sample_edge(label: str = "beyond the axis: value and interval are written"):
+    """Return a legend's arrow, as :func:`at_the_edge` draws one."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="none", marker=">", markersize=6.5, color=FAINT, label=label)
+
+
+def legend(figure, handles: Sequence, columns: int = 4) -> None:
+    """Write a legend below all panels."""
+    figure.legend(handles=list(handles), loc="outside lower left", ncols=min(columns, len(handles)))
 
 
 def counts(axes, places: Mapping[str, float], table: pd.DataFrame) -> None:

@@ -12,7 +12,9 @@ STRUCTURES = ("brain", "vcsf", "wm", "gm")
 TITLES = {"brain": "Brain", "vcsf": "Ventricular CSF", "wm": "White matter", "gm": "Grey matter"}
 MEASURES = {"dice": "Dice", "iou": "IoU"}
 #: Where one panel holds both good and very poor overlap, the axis is stretched near 1.
-_STRETCH_BELOW, _STRETCH_ABOVE = 0.9, 0.97
+_STRETCH_BELOW, _STRETCH_ABOVE = 0.97, 0.97
+#: ... and where the poorest lies so many times as far from 1 as the median of the others.
+_STRETCH_RATIO = 8.0
 _NEAREST_TO_ONE = 2e-4
 
 
@@ -75,13 +77,30 @@ def draw(
             dots.interval(panel, y, look, variant, value, low, high)
         _ticks(panel, stretched)
     dots.counts(axes[-1], places, table)
+    _legend(figure, axes, "null" in places, len(points) > 0)
     return figure
+
+
+def _legend(figure, axes, null: bool, points: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [dots.sample("mean, with interval")]
+    if points:
+        handles.append(dots.sample_scan())
+    if null:
+        handles.append(Line2D([], [], color=dots.CONTROL_LINE, linewidth=0.9,
+                              linestyle=(0, (4, 2)), label="mean of the null control"))  # fmt: skip
+    dots.legend(figure, handles)
 
 
 def _stretch(axes, means: pd.Series) -> bool:
     """Give an axis room near 1 (logarithm of one minus the overlap) where that is needed."""
     values = means.dropna()
-    if values.empty or values.min() > _STRETCH_BELOW or values.max() < _STRETCH_ABOVE:
+    if values.empty or values.max() < _STRETCH_ABOVE:
+        return False
+    short = 1.0 - values
+    apart = short.max() > _STRETCH_RATIO * max(short.median(), _NEAREST_TO_ONE)
+    if values.min() > _STRETCH_BELOW and not apart:
         return False
     axes.set_xscale(
         "function",

@@ -1,4 +1,4 @@
-"""Example slices of one scan in all its variants.
+"""Example slices of one scan in all its variants, and a picture of its face.
 
 Privacy: unless a dataset's faces are public, everything outside the dilated
 brain is replaced by the flat silhouette of a heavily smoothed head, in the
@@ -14,7 +14,7 @@ import numpy as np
 from refacebench.faces import label, may_show
 from refacebench.image.nifti import Volume, grid, reorient, resample
 from refacebench.plot.style import INK, WIDTH, Look, new_figure, styled
-from refacebench.vocabulary import UNDEFACED, split_variant
+from refacebench.vocabulary import split_variant
 
 #: Standard deviation of the smoothing that takes a profile out of a silhouette, in mm.
 SILHOUETTE_MM = 14.0
@@ -27,9 +27,14 @@ BRAIN_RIM_MM = 3.0
 #: How far below the frontal lobe the eyes lie, in mm.
 EYES_BELOW_MM = 7.0
 _WINDOW = (0.5, 99.5)
-_PLAIN_COLUMNS = 4
-#: Pairs of slices in a row where a defacer stands beside its refaced variants.
-_COLUMNS_OF_GROUPS = 3
+#: Variants side by side: each has three slices and a picture.
+_ACROSS = 2
+#: The axes of the slices that are shown, in RAS: sagittal, coronal, axial; and what is seen
+#: at the left and at the right edge of each.
+_AXES = (0, 1, 2)
+_SIDES = {0: ("P", "A"), 1: ("L", "R"), 2: ("L", "R")}
+#: Where in the brain the coronal slice lies, from its front (0) to its back (1).
+_CORONAL = 0.35
 
 
 @styled
@@ -41,8 +46,9 @@ def draw(
     *,
     faces: str = "private",
     title: str = "",
+    pictures: Mapping[str, np.ndarray] | None = None,
 ):
-    """Draw a mid-sagittal and an eye-level axial slice of every variant.
+    """Draw a mid-sagittal, a coronal and an eye-level axial slice of every variant.
 
     Parameters
     ----------
@@ -59,12 +65,16 @@ def draw(
         The dataset's; where they may not be shown, all that lies outside the brain is hidden.
     title : str
         Above the figure.
+    pictures : mapping of str to numpy.ndarray, optional
+        Renderings of the head's surface by variant, 0 to 1, row 0 on top; left out where faces
+        may not be shown.
 
     Returns
     -------
     matplotlib.figure.Figure
         Images are in RAS orientation, left of the participant on the left,
-        nose to the right in the sagittal slices, and share one grey scale.
+        nose to the right in the sagittal slices, and share one grey scale.  All panels are
+        squares of the same size in mm, on black.
 
     Raises
     ------
@@ -89,13 +99,14 @@ def draw(
         name: _tiles(reorient(everything[name], "RAS"), mask, places, window, faces)
         for name in order
     }
-    figure = _compose(_grid(order), tiles, mask, look, title)
+    shown = dict(pictures or {}) if may_show(faces) else {}
+    figure = _compose(order, tiles, shown, mask, look, title)
     figure.set_label(label(faces))
     return figure
 
 
-def slice_places(brain: np.ndarray, spacing: np.ndarray) -> tuple[int, int]:
-    """Return the sagittal index of the midline and the axial index of the eyes.
+def slice_places(brain: np.ndarray, spacing: np.ndarray) -> tuple[int, int, int]:
+    """Return the sagittal index of the midline, a coronal one and the axial index of the eyes.
 
     Parameters
     ----------
@@ -107,15 +118,17 @@ def slice_places(brain: np.ndarray, spacing: np.ndarray) -> tuple[int, int]:
     Returns
     -------
     tuple of int
-        The midline is the centre of the brain from left to right; the eyes lie
-        a fixed way below the lowest voxel of the brain's foremost sixth.
+        The midline is the centre of the brain from left to right; the coronal slice lies in
+        front of the brain's middle; the eyes lie a fixed way below the lowest voxel of the
+        brain's foremost sixth.
     """
     where = np.argwhere(brain)
     sagittal = int(round(where[:, 0].mean()))
     back, front = where[:, 1].min(), where[:, 1].max()
     frontal = where[where[:, 1] > front - (front - back) / 6]
     axial = frontal[:, 2].min() - EYES_BELOW_MM / spacing[2]
-    return sagittal, int(np.clip(round(axial), 0, brain.shape[2] - 1))
+    coronal = int(round(front - _CORONAL * (front - back)))
+    return sagittal, coronal, int(np.clip(round(axial), 0, brain.shape[2] - 1))
 
 
 def grey_window(values: np.ndarray) -> tuple[float, float]:
@@ -173,11 +186,11 @@ def hide_outside(image: np.ndarray, brain: np.ndarray, share: np.ndarray, spacin
 
 
 def _tiles(volume: Volume, mask: Volume, places, window, faces) -> list[np.ndarray]:
-    """Return the two slices of a variant, 0..1, rows along the first axis of each."""
+    """Return the slices of a variant, 0..1, rows along the first axis of each."""
     low, high = window
     share = head_share(volume, mask.data > 0, window) if not may_show(faces) else None
     tiles = []
-    for axis, place in zip((0, 2), places, strict=True):
+    for axis, place in zip(_AXES, places, strict=True):
         image = np.take(volume.data, place, axis)
         image = np.clip((np.nan_to_num(image) - low) / (high - low), 0.0, 1.0)
         if share is not None:
@@ -196,58 +209,76 @@ def _plane(volume: Volume, axis: int, place: int) -> Volume:
     return Volume(np.zeros(shape, dtype=np.float32), affine)
 
 
-def _grid(order: list[str]) -> list[list[str]]:
-    """Return the variants row by row: a defacer and its refaced ones side by side.
-
-    Groups that fit share a row, so that no half of the figure stays empty.
-
-    >>> _grid(["original", "null", "a", "a+m", "b", "c", "d"])
-    [['original', 'null'], ['a', 'a+m', 'b'], ['c', 'd']]
-    """
-    controls = [v for v in order if v in UNDEFACED]
-    others = [v for v in order if v not in UNDEFACED]
-    if not any(split_variant(v)[1] for v in others):
-        return [order[i : i + _PLAIN_COLUMNS] for i in range(0, len(order), _PLAIN_COLUMNS)]
-    defacers = dict.fromkeys(split_variant(v)[0] for v in others)
-    groups = [controls, *([v for v in others if split_variant(v)[0] == d] for d in defacers)]
-    across = max(_COLUMNS_OF_GROUPS, *map(len, groups))
-    rows: list[list[str]] = [[]]
-    for group in groups:
-        if len(rows[-1]) + len(group) > across:
-            rows.append([])
-        rows[-1] += group
-    return rows
-
-
-def _compose(rows, tiles, mask: Volume, look, title):
+def _compose(order, tiles, pictures, mask: Volume, look, title):
+    """Lay the panels of all variants out on black squares of one size in mm."""
     spacing = mask.spacing
-    sizes = np.asarray(mask.shape) * spacing
-    columns = max(len(row) for row in rows)
-    # One pair is a sagittal slice (y by z) beside an axial one (x by y).
-    pair_width, pair_height = sizes[1] + sizes[0], max(sizes[2], sizes[1])
-    width = min(WIDTH, 4.6 * columns)
-    row_height = width / columns * pair_height / pair_width + 0.26
-    figure = new_figure(width, row_height * len(rows) + (0.3 if title else 0.0))
-    axes = figure.subplots(len(rows), 2 * columns, squeeze=False,
-                           width_ratios=[sizes[1], sizes[0]] * columns)  # fmt: skip
+    per = len(_AXES) + bool(pictures)
+    across = min(_ACROSS, len(order))
+    rows = [order[i : i + across] for i in range(0, len(order), across)]
+    edge = WIDTH / (_ACROSS * per)
+    figure = new_figure(edge * per * across, (edge + 0.24) * len(rows) + 0.26 + 0.3 * bool(title))
+    axes = figure.subplots(len(rows), per * across, squeeze=False)
     for panel in axes.flat:
         panel.set_axis_off()
-    for row, names in zip(axes, rows, strict=False):
+    middle, reach = _view(mask)
+    for line, names in zip(axes, rows, strict=False):
         for place, name in enumerate(names):
-            sagittal, axial = tiles[name]
-            _show(row[2 * place], sagittal, spacing[2] / spacing[1])
-            _show(row[2 * place + 1], axial, spacing[1] / spacing[0])
+            panels = line[per * place : per * (place + 1)]
+            for panel, axis, image in zip(panels, _AXES, tiles[name], strict=False):
+                _show(panel, image, np.delete(spacing, axis), np.delete(middle, axis), reach)
+                _sides(panel, _SIDES[axis])
+            if pictures:
+                _picture(panels[-1], pictures.get(name))
             # A refaced variant beside its kin is named by its refacer.
             before = split_variant(names[place - 1])[0] if place else None
             heading = look.label(name, full=split_variant(name)[0] != before)
-            row[2 * place].set_title(heading, loc="left", fontsize=8, color=INK, pad=3)
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.03, wspace=0.01, hspace=0.01)
+            panels[0].set_title(heading, loc="left", fontsize=8, color=INK, pad=3)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.02, wspace=0.01, hspace=0.01)
     if title:
         figure.suptitle(title, fontsize=9.5, x=0.01, ha="left")
+    key = "L, R: left and right of the participant; P, A: back and front."
+    if pictures:
+        key += " Pictures look at the face from the front."
+    figure.supxlabel(key, fontsize=8, x=0.01, ha="left")
     return figure
 
 
-def _show(axes, image: np.ndarray, aspect: float) -> None:
-    axes.set_anchor("N")
-    axes.imshow(image.T, cmap="gray", vmin=0.0, vmax=1.0, origin="lower", aspect=aspect,
-                interpolation="nearest")  # fmt: skip
+def _view(mask: Volume) -> tuple[np.ndarray, float]:
+    """Return the middle of the image in mm from its corner, and half of its longest edge."""
+    size = np.asarray(mask.shape) * mask.spacing
+    return size / 2, float(size.max() / 2)
+
+
+def _show(axes, image: np.ndarray, spacing, middle, reach: float) -> None:
+    """Draw a slice to scale in the middle of a black square."""
+    extent = (0, image.shape[0] * spacing[0], 0, image.shape[1] * spacing[1])
+    _black(axes)
+    axes.imshow(image.T, cmap="gray", vmin=0.0, vmax=1.0, origin="lower", extent=extent,
+                aspect="equal", interpolation="nearest")  # fmt: skip
+    axes.set_xlim(middle[0] - reach, middle[0] + reach)
+    axes.set_ylim(middle[1] - reach, middle[1] + reach)
+
+
+def _black(axes) -> None:
+    """Put black behind a panel whose axes are off."""
+    from matplotlib.patches import Rectangle
+
+    axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, facecolor="black",
+                             linewidth=0, zorder=-1))  # fmt: skip
+
+
+def _sides(axes, names: tuple[str, str]) -> None:
+    for x, align, name in ((0.03, "left", names[0]), (0.97, "right", names[1])):
+        axes.text(x, 0.97, name, transform=axes.transAxes, color="white", fontsize=7, ha=align,
+                  va="top")  # fmt: skip
+
+
+def _picture(axes, image: np.ndarray | None) -> None:
+    """Draw the rendering of a head; a sentence where no surface was found."""
+    _black(axes)
+    if image is None:
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axes.text(0.5, 0.5, "no surface\nto show", color="white", fontsize=7, ha="center",
+                  va="center")  # fmt: skip
+        return
+    axes.imshow(image, cmap="gray", vmin=0.0, vmax=1.0, interpolation="bilinear")

@@ -265,6 +265,17 @@ def new_figure(width: float = WIDTH, height: float = 4.0):
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def wrapped(text: str, width: int) -> str:
+    r"""Return a title in lines of at most so many letters; long names are cut where they must be.
+
+    >>> wrapped("pydeface (native)", 20), wrapped("a_rather_long_name (native)", 20)
+    ('pydeface (native)', 'a_rather_long_name\n(native)')
+    """
+    import textwrap
+
+    return textwrap.fill(text, width, break_on_hyphens=False)
+
+
 def message_figure(message: str):
     """Return a figure that says why there is nothing to draw."""
     figure = new_figure(height=1.2)
@@ -275,7 +286,7 @@ def message_figure(message: str):
     return figure
 
 
-def _settle(figure) -> None:
+def settle(figure) -> None:
     """Lay out a figure for good, and pin its legends where they are.
 
     Cropping would move a legend to the picture's new lower edge, where the note stands.
@@ -335,7 +346,7 @@ def save(figure, stem: str | Path, note: str = "") -> list[Path]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(RC)
         pseudonyms.active().figure(figure)
-        _settle(figure)
+        settle(figure)
         if note:
             add_note(figure, note)
         for suffix, facts in metadata.items():

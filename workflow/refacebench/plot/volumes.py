@@ -7,6 +7,7 @@ import pandas as pd
 
 from refacebench.plot import dots
 from refacebench.plot.style import (
+    BAND,
     INK,
     WIDTH,
     Look,
@@ -82,7 +83,7 @@ def draw(
     columns = [r for r in (*GLOBALS, *REGIONS) if r in set(table["region"])]
     across = _across(columns)
     bottom = max(places.values())
-    figure = new_figure(WIDTH + 1.5, 2.5 + 0.27 * (bottom + 1))
+    figure = new_figure(WIDTH + 0.8, 2.5 + 0.27 * (bottom + 1))
     axes = figure.add_subplot()
     cells = table.set_index(["variant", "region"])
     painter = _painter(full_colour_pct)
@@ -102,13 +103,30 @@ def draw(
                           shrink=min(0.95, 6.0 / (bottom + 1)), aspect=14)  # fmt: skip
     bar.set_label("median change (%)")
     bar.outline.set_visible(False)
-    figure.supxlabel(
-        f"*  differs from the original (Holm-corrected p < {alpha:g})      "
-        "framed: equivalent to no change within the margin      "
-        "hatched: no value",
-        fontsize=8, x=0.01, ha="left",
-    )  # fmt: skip
+    handles = _keys(table, alpha, len(places) * len(across))
+    if handles:
+        figure.legend(handles=handles, loc="outside lower left", ncols=len(handles))
     return figure
+
+
+def _keys(table: pd.DataFrame, alpha: float, cells: int) -> list:
+    """Return the legend of what is in the map, and of nothing that is not."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    known = table[np.isfinite(table["median_change_pct"].astype(float))]
+    found: list = []
+    if (known["p_holm"] < alpha).any():
+        found.append(Line2D([], [], linestyle="none", marker=(6, 2, 0), color=INK, markersize=6,
+                            label="differs from the original "
+                            f"(Holm-corrected p < {alpha:g})"))  # fmt: skip
+    if is_true(known["equivalent"]).any():
+        found.append(Patch(facecolor="none", edgecolor=INK, linewidth=0.9,
+                           label="framed: equivalent to no change within the margin"))  # fmt: skip
+    if len(known) < cells:
+        found.append(Patch(facecolor="white", edgecolor="#c8c8c8", hatch="////", linewidth=0,
+                           label="hatched: no value"))  # fmt: skip
+    return found
 
 
 def _across(columns) -> dict[str, float]:
@@ -140,7 +158,7 @@ def _cell(axes, x, y, row, painter, alpha) -> None:
                                  edgecolor=INK, linewidth=0.9))  # fmt: skip
     light = np.dot(colour[:3], (0.299, 0.587, 0.114))
     star = "*" if row["p_holm"] < alpha else ""
-    axes.text(x, y, f"{_signed(value)}{star}", ha="center", va="center", fontsize=6.6,
+    axes.text(x, y, f"{_signed(value)}{star}", ha="center", va="center", fontsize=7,
               color="white" if light < 0.5 else INK,
               fontweight="bold" if star else "normal")  # fmt: skip
 
@@ -181,6 +199,7 @@ def draw_globals(
         return message_figure("No variant with measured volumes.")
     variants = look.sort(table["variant"])
     figure, axes, places = dots.panels(variants, look, [TITLES[r] for r in shown], extra=1.3)
+    edges = False
     for panel, region in zip(axes, shown, strict=True):
         rows = table[table["region"] == region]
         margins = rows["margin_pct"].dropna()
@@ -194,6 +213,7 @@ def draw_globals(
             for variant in places
         }
         far = dots.far_out(values)
+        edges |= bool(far)
         for variant, y in places.items():
             if variant in far:
                 dots.at_the_edge(panel, y, look, variant, *values[variant])
@@ -204,9 +224,17 @@ def draw_globals(
         panel.locator_params(axis="x", nbins=5)
         panel.margins(x=0.08)
     dots.counts(axes[-1], places, table)
-    figure.supxlabel(
-        f"filled: differs from the original (Holm-corrected p < {alpha:g}); hollow: not shown "
-        "to differ      grey band: equivalence margin      arrow: beyond the axis, value written",
-        fontsize=8, x=0.01, ha="left",
-    )  # fmt: skip
+    mine = table[table["region"].isin(shown)]
+    handles = []
+    if (mine["p_holm"] < alpha).any():
+        handles.append(dots.sample(f"differs from the original (Holm-corrected p < {alpha:g})"))
+    if not (mine["p_holm"] < alpha).all():
+        handles.append(dots.sample("not shown to differ", filled=False))
+    if mine["margin_pct"].notna().any():
+        from matplotlib.patches import Patch
+
+        handles.append(Patch(color=BAND, label="equivalence margin"))
+    if edges:
+        handles.append(dots.sample_edge())
+    dots.legend(figure, handles)
     return figure

@@ -365,7 +365,9 @@ def _describe(
         "Description": f"faces: {wishes.variant}",
     }
     earlier = given.get("GeneratedBy")
-    document["GeneratedBy"] = [*(earlier if isinstance(earlier, list) else []), made]
+    # An entry that says no more than the new one (a cohort that this software grew) stands once.
+    kept = [e for e in (earlier if isinstance(earlier, list) else []) if not _says(made, e)]
+    document["GeneratedBy"] = [*kept, made]
     files.write_text(_json(document), out / "dataset_description.json")
     today = date.today().isoformat()
     entry = f"1.0.0 {today}\n  - Faces taken from all images of anat/ with {wishes.variant}.\n"
@@ -374,6 +376,11 @@ def _describe(
     ignored = root / ".bidsignore"
     if ignored.is_file():
         shutil.copyfile(ignored, out / ".bidsignore")
+
+
+def _says(entry: Mapping, other: object) -> bool:
+    """Tell whether an entry of ``GeneratedBy`` says all that another one does."""
+    return isinstance(other, Mapping) and other.items() <= entry.items()
 
 
 def _text(path: Path, before: str = "") -> str:

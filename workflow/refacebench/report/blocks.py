@@ -27,12 +27,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as the page shows it: an embedded PNG with its caption and alternative text."""
+    """A figure as the page shows it: an embedded PNG with its caption and alternative text.
+
+    ``vector`` is the relative address of the same figure as SVG, empty where there is none.
+    """
 
     name: str
     source: str
     caption: str
     alt: str
+    vector: str = ""
 
 
 @dataclass(frozen=True)

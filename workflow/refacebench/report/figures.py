@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from refacebench import manifest, pseudonyms
-from refacebench.head import values
+from refacebench.faces import may_show
+from refacebench.head import matrices, rendering, values
 from refacebench.image import nifti
+from refacebench.image.nifti import Volume
 from refacebench.plot import curves, samples, slices, style
 from refacebench.results import catalogue, privacy_map
 from refacebench.results.result import View
@@ -125,6 +127,11 @@ def of_example(paths: Iterable[str], defacers: Sequence[str], faces: str, title:
     rows = rows.drop_duplicates("variant").set_index("variant")
     original = values.read(rows["original_path"].iloc[0])
     volumes = {v: values.as_read(rows.loc[v, "path"], original) for v in rows.index}
+    matrix_path = rows.iloc[0].get("template_path", "")
+    pictures = {}
+    if may_show(faces) and matrix_path:
+        everything = {"original": original.volume, **volumes}
+        pictures = _pictures(everything, matrices.read_matrix(matrix_path))
     return slices.draw(
         original.volume,
         volumes,
@@ -132,7 +139,24 @@ def of_example(paths: Iterable[str], defacers: Sequence[str], faces: str, title:
         style.look_of({"variants": rows.reset_index()}, defacers),
         faces=faces,
         title=title,
+        pictures=pictures,
     )
+
+
+#: How the example's face is looked at: turned a little, so that the profile is seen too.
+_LOOK = {"views": 2, "lights": 1, "pixels": 224, "half_field_mm": 122.0, "voxel_mm": 1.5}
+
+
+def _pictures(volumes: Mapping[str, Volume], matrix: np.ndarray) -> dict[str, np.ndarray]:
+    """Return a rendering of each variant's surface, 0 to 1, on black; none where there is none."""
+    found = {}
+    for name, volume in volumes.items():
+        try:
+            seen = rendering.render(volume, matrix, _LOOK)
+        except ValueError:
+            continue
+        found[name] = np.where(np.isfinite(seen.depth[-1]), seen.views[-1, 0] / 255.0, 0.0)
+    return found
 
 
 def example(table: pd.DataFrame) -> str:

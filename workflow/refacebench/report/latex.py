@@ -87,7 +87,9 @@ def to_latex(table: pd.DataFrame, caption: str, label: str = "") -> str:
         " & ".join(cell(value, c) for c, value in zip(columns, row, strict=True)) + r" \\"
         for row in table.itertuples(index=False, name=None)
     ]
-    title = rf"\caption{{{escape(caption)}}}" + (rf"\label{{tab:{label}}}" if label else "")
+    title = rf"\caption{{{escape(' '.join(caption.split()))}}}" + (
+        rf"\label{{tab:{label}}}" if label else ""
+    )
     if len(body) > LONG:
         lines = [
             r"\begin{longtable}{" + align + "}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from refacebench.programs import catalogue
+from refacebench.programs import catalogue, labelling
 from refacebench.run import methods
 from refacebench.vocabulary import BROUGHT
 
@@ -39,6 +39,7 @@ def taking_part(
                     "reason": program.get("reason", ""),
                     "settings": settings(chosen),
                     "licence": _licence(chosen),
+                    "sources": _sources(chosen),
                 }
             )
     return found
@@ -55,6 +56,16 @@ def made_elsewhere(programs: Iterable[str]) -> list[dict[str, Any]]:
         }
         for name in programs
     ]
+
+
+def _sources(chosen: methods.Chosen) -> list[str]:
+    """Return the works behind a method; of a program of the catalogue its page too."""
+    folder = labelling.FOLDER if chosen.kind == "segmenters" else catalogue.CATALOGUE
+    program = chosen.options.get("program")
+    path = catalogue.catalogue_file(program, folder) if isinstance(program, str) else None
+    page = chosen.options.get("page") or (catalogue.read(path).get("page") if path else "")
+    pages = [page] if isinstance(page, str) and page.startswith("http") else []
+    return [*chosen.method.sources, *pages]
 
 
 def _licence(chosen: methods.Chosen) -> str:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -13,34 +12,42 @@ from pathlib import Path
 
 import pandas as pd
 
-from refacebench.faces import check_figure
-from refacebench.plot.html import embed, fill
+from refacebench.plot.html import fill
 from refacebench.plot.numbers import NO_VALUE
 from refacebench.plot.style import look_of
-from refacebench.report import models
-from refacebench.report.blocks import Link, Picture, Section, Table
+from refacebench.report import details, elsewhere, glossary, models, provenance, split
+from refacebench.report.blocks import Link, Section, Table
 from refacebench.report.limits import limitations
-from refacebench.report.summary import no_picture, reminder, summary_lines
+from refacebench.report.pictures import shown
+from refacebench.report.summary import no_picture
 from refacebench.results import catalogue, costs, decisions, flow, flow_counts, words
 from refacebench.results.catalogue import name_of
 from refacebench.results.privacy_warnings import warning_lines
-from refacebench.results.result import Figure, Result, View
+from refacebench.results.result import Result, View
 from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import BROUGHT, split_variant
 
 TEMPLATE = Path(__file__).with_name("page.html")
-#: A page must stay small enough to be mailed.
+#: A page must stay small enough to be mailed; the config's ``page_mb`` by default.
 MOST_BYTES = 8_000_000
+#: The first page, seen from the others.
+HOME = "report.html"
+#: Sections that are not folded at first: what decides between methods.
+OPEN = ("privacy", "quality", "volumes")
 
 
 def build(context: Mapping) -> str:
-    """Return the report page.
+    """Return the report in one page.
 
     Parameters
     ----------
     context : mapping
         ``title`` : str.
         ``version`` : str, of the software (may be empty).
+        ``card`` : mapping, optional
+            The run card, of :func:`refacebench.report.provenance.card`.
+        ``text`` : tuple of str, optional
+            Methods section and BibTeX, of :func:`refacebench.report.methods_text.text`.
         ``datasets`` : list of mappings, one a dataset, with
 
         ``name`` : str.
@@ -50,6 +57,8 @@ def build(context: Mapping) -> str:
             The config's ``faces``; see :func:`refacebench.faces.check_figure`.
         ``tables`` : dict of str to DataFrame
             Result tables; missing ones and empty ones leave their section out.
+        ``texts`` : dict of str to str, optional
+            The same as they stand in their files, for who saves one from the page.
         ``figures`` : dict of str to path
             PNG files by name, those of several segmenters, ``slices`` and all ``curves-*`` and
             ``samples-*`` among them.
@@ -80,29 +89,88 @@ def build(context: Mapping) -> str:
     Raises
     ------
     ValueError
-        If a figure shows faces that must not be shown, or the page would be
-        larger than :data:`MOST_BYTES`.
+        If a figure shows faces that must not be shown.
     """
-    page = fill(
+    return render(context, prepared(context))
+
+
+def pages(context: Mapping, most_bytes: float = MOST_BYTES) -> dict[str, str]:
+    """Return the report as few pages as keep below a size: one, or a first page and a folder.
+
+    Parameters
+    ----------
+    context : mapping
+        As for :func:`build`.
+    most_bytes : float
+        Largest size of a page. What cannot be divided (a single section) may be larger.
+
+    Returns
+    -------
+    dict of str to str
+        HTML by address, relative to the first one, whose address is empty.
+    """
+    datasets = prepared(context)
+    whole = render(context, datasets)
+    if len(whole.encode()) <= most_bytes:
+        return {"": whole}
+    parts = split.parts(datasets, most_bytes)
+    further = [{"address": part.address, "title": part.title} for part in parts]
+    made = {"": render(context, [split.head_of(d) for d in datasets], further=further)}
+    for part in parts:
+        made[part.address] = render(context, [part.dataset], home=f"../{HOME}")
+    return made
+
+
+def prepared(context: Mapping) -> list[dict]:
+    """Return what the template needs of every data set."""
+    return [_dataset(dataset, n) for n, dataset in enumerate(context["datasets"], 1)]
+
+
+def render(
+    context: Mapping,
+    datasets: Sequence[Mapping],
+    further: Sequence[Mapping[str, str]] = (),
+    home: str = "",
+) -> str:
+    """Return one page.
+
+    Parameters
+    ----------
+    datasets : sequence of mapping
+        Of :func:`prepared`, as much of them as the page is to show.
+    further : sequence of mapping
+        ``address`` and ``title`` of the pages that hold the rest.
+    home : str
+        Address of the first page, if this is another one.
+    """
+    card, (methods_text, bibtex) = context.get("card"), context.get("text") or ("", "")
+    return fill(
         TEMPLATE,
         title=context["title"],
         version=context.get("version", ""),
-        datasets=[_dataset(dataset) for dataset in context["datasets"]],
-        reminder=" ".join(
-            dict.fromkeys(
-                reminder(d["tables"], bool(d.get("brought"))) for d in context["datasets"]
-            )
-        ),
+        datasets=datasets,
+        reminder=" ".join(dict.fromkeys(elsewhere.reminder(d) for d in context["datasets"])),
+        mark=glossary.Marker(),
+        open=OPEN,
+        meanings=decisions.VERDICTS,
+        summary=not home,
+        further=further,
+        home=home,
+        leftovers=(card or {}).get("leftovers", []),
+        provenance=None if home or not card else _provenance(card),
+        methods_text="" if home else methods_text,
+        bibtex=bibtex,
     )
-    if len(page.encode()) > MOST_BYTES:
-        raise ValueError(
-            f"the report would have {len(page.encode()) / 1e6:.1f} MB (limit "
-            f"{MOST_BYTES / 1e6:g} MB); make one report for each dataset"
-        )
-    return page
 
 
-def _dataset(dataset: Mapping) -> dict:
+def _provenance(card: Mapping) -> dict:
+    import yaml
+
+    config = yaml.safe_dump(card["config"], sort_keys=False) if card["config"] else ""
+    return {"rows": provenance.rows(card), "config": config}
+
+
+def _dataset(dataset: Mapping, number: int) -> dict:
     """Return what the template needs of one dataset."""
     tables = dataset["tables"]
     criteria = dataset["criteria"]
@@ -117,14 +185,17 @@ def _dataset(dataset: Mapping) -> dict:
     statement = dataset.get("statement") or ""
     return {
         "name": dataset["name"],
+        "number": number,
+        "shown": True,
+        "first": True,
+        "data": _texts(dataset),
         "statement": statement,
         "warnings": warning_lines(tables),
         "decision": _decision(dataset, view),
+        "details": [details.of(view, name) for name in decisions.judged(view)],
         "notes": [*warning_lines(tables, loud=False), *filter(None, [no_picture(tables)])],
         "summary": [
-            *summary_lines(
-                tables, criteria, look=view.look, remind=False, brought=bool(dataset.get("brought"))
-            ),
+            *elsewhere.summary_lines(dataset, look=view.look, remind=False),
             *models.lines(dataset),
         ],
         "flow": _flow(dataset, view),
@@ -146,6 +217,17 @@ def _decision(dataset: Mapping, view: View) -> Table | None:
     return Table(decisions.caption(rule), columns, rows) if rows else None
 
 
+def _texts(dataset: Mapping) -> dict[str, str]:
+    """Return the tables as they stand in their files."""
+    given = dataset.get("texts")
+    if given is not None:
+        return dict(given)
+    return {
+        name: table.to_csv(sep="\t", index=False, lineterminator="\n")
+        for name, table in dataset["tables"].items()
+    }
+
+
 # sections -----------------------------------------------------------------------------------
 
 
@@ -161,7 +243,9 @@ def _sections(dataset: Mapping, view: View) -> list[Section]:
             suffix = name_of("", segmenter, segmenters) if segmenter else ""
             for heading, results in headed:
                 pictures = [
-                    p for r in results for p in _pictures(dataset, view, r, segmenter, segmenters)
+                    picture.embedded(dataset["name"])
+                    for r in results
+                    for picture in shown(dataset, view, r, segmenter, segmenters)
                 ]
                 tables = [t for r in results for t in _tables(dataset, view.of(segmenter), r)]
                 links = _links(dataset, [r.name for r in results])
@@ -190,37 +274,6 @@ def _first_sentence(about: str) -> str:
     """Return what a table is, as its reference begins."""
     text = " ".join(about.split("\n\n")[0].split())
     return text.replace("``", "").split(": ")[0].rstrip(".")
-
-
-def _pictures(dataset, view: View, result: Result, segmenter, segmenters) -> list[Picture]:
-    """Return the pictures of a result's figures that are there."""
-    found = []
-    for figure in result.figures:
-        if figure.draw is None:
-            found += _loose(dataset, view, result, figure)
-            continue
-        first = figure.first_segmenter and segmenters
-        mine = view.of(segmenters[0] if first else segmenter)
-        name = name_of(figure.name, segmenter, segmenters) if segmenter else figure.name
-        path = dataset["figures"].get(name)
-        if path is not None and len(mine.rows(result.source or result.name)):
-            found.append(Picture(name, embed(path), result.words(figure)(mine), figure.alt))
-    return found
-
-
-def _loose(dataset, view: View, result: Result, figure: Figure) -> list[Picture]:
-    """Return all pictures whose name begins with that of a figure which a rule of its own draws."""
-    found: list[Picture] = []
-    if result.source and view.rows(result.source).empty:
-        return found
-    for name, path in dataset["figures"].items():
-        if name.startswith(figure.name):
-            if figure.heads:
-                check_figure(path, view.faces)
-            which = name.removeprefix(figure.name).strip("-_ ")
-            caption = result.words(figure)(view, which)
-            found.append(Picture(name, embed(path), caption, figure.alt))
-    return found
 
 
 def _tables(dataset, view: View, result: Result) -> list[Table]:
@@ -353,47 +406,3 @@ def _costs(table: pd.DataFrame | None) -> Table | None:
         return None
     view = View({"costs": table})
     return Table(costs.caption(view), *costs.printed(view))
-
-
-# reading ------------------------------------------------------------------------------------
-
-
-def read(given, asked) -> list[dict]:
-    """Read what the page is made of, as :func:`build` takes it.
-
-    Parameters
-    ----------
-    given
-        Paths: ``tables``, ``privacy``, ``figures``, ``cards`` and ``costs``.
-    asked
-        ``config``; ``methods``; ``defaults``; ``statements`` and ``faces`` by dataset.
-    """
-    spent = pd.read_csv(given.costs, sep="\t")
-    return [
-        {
-            "name": name,
-            "statement": statement,
-            "faces": asked.faces[name],
-            "tables": {
-                f.stem: catalogue.read(f) for f in _under([*given.tables, *given.privacy], name)
-            },
-            "figures": {f.stem: f for f in _under(given.figures, name)},
-            "criteria": Criteria.from_config(asked.config),
-            "config": asked.config,
-            "methods": asked.methods,
-            "models": {
-                card.parent.name: json.loads(card.read_text())
-                for card in map(Path, given.cards)
-                if card.parent.parent.name == name
-            },
-            "defaults": asked.defaults,
-            "brought": name in (asked.get("brought") or ()),
-            "costs": spent[spent["dataset"] == name].drop(columns="dataset"),
-        }
-        for name, statement in asked.statements.items()
-    ]
-
-
-def _under(paths, dataset: str) -> list[Path]:
-    """Return the paths of one dataset's folder."""
-    return [Path(p) for p in paths if Path(p).parent.name == dataset]

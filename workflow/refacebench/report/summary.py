@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,18 +10,9 @@ import pandas as pd
 from refacebench.plot.numbers import number
 from refacebench.plot.style import Look, look_of
 from refacebench.plot.volumes import region_label
-from refacebench.report import models
-from refacebench.results import (
-    decisions,
-    findings,
-    other_measures,
-    privacy_galleries,
-    sentences,
-    words,
-)
+from refacebench.results import findings, privacy_galleries, sentences, words
 from refacebench.results.flow import scan_numbers
 from refacebench.results.privacy import MEASURED, is_measured
-from refacebench.results.privacy_warnings import warning_lines
 from refacebench.results.result import of_segmenter
 from refacebench.results.volume_tests import out_of_reach
 from refacebench.results.volumes import significant_regions
@@ -39,16 +29,8 @@ REMINDER = (
 )
 
 
-REMINDER_BROUGHT = (
-    "Whether people can be recognised, and what is left of faces, was not measured: this report "
-    "shows only what became of measures that other software made."
-)
-
-
-def reminder(tables: Mapping[str, pd.DataFrame], brought: bool = False) -> str:
+def reminder(tables: Mapping[str, pd.DataFrame]) -> str:
     """Return the sentence that must stand beside the results on privacy."""
-    if brought:
-        return REMINDER_BROUGHT
     return MEASURED if is_measured(tables) else REMINDER
 
 
@@ -59,7 +41,6 @@ def summary_lines(
     segmenter: str | None = None,
     look: Look | None = None,
     remind: bool = True,
-    brought: bool = False,
 ) -> list[str]:
     """Return few lines that say what the tables show, and no more: one a method at most.
 
@@ -75,8 +56,6 @@ def summary_lines(
         Order of the variants.
     remind : bool
         Whether the last line says what was not measured; a page says it beside them.
-    brought : bool
-        Whether the measures were made elsewhere: what needs images is passed over.
 
     Returns
     -------
@@ -92,8 +71,6 @@ def summary_lines(
     everything = tables
     tables = {name: present(table) for name, table in tables.items()}
     segmenter = segmenter or _first_segmenter(tables)
-    if brought:
-        return _brought_lines(tables, criteria, look) + [reminder(tables, True)] * remind
     return [
         _scans_line(tables),
         *_method_lines(everything, criteria, look),
@@ -102,25 +79,6 @@ def summary_lines(
         f"{_volumes_line(tables, criteria, segmenter, look)} {_age_line(tables, segmenter, look)}",
         words.join(_utility_line(tables, segmenter, look), reminder(tables) if remind else ""),
     ]
-
-
-def _brought_lines(tables, criteria: Criteria, look: Look) -> list[str]:
-    """Return a line on the scans, and of each program's measures what they show."""
-    lines = [_scans_line(tables)]
-    named = [
-        str(segmenter)
-        for name in ("volumes", "other_measures")
-        for segmenter in _get(tables, name).get("segmenter", ())
-    ]
-    for segmenter in dict.fromkeys(named):
-        mine = [
-            _volumes_line(tables, criteria, segmenter, look),
-            other_measures.line(_get(tables, "other_measures", segmenter), look, criteria.alpha),
-            _age_line(tables, segmenter, look),
-        ]
-        said = [text for text in mine if text and not text.endswith(": not measured.")]
-        lines.append(f"By {segmenter}. {' '.join(said)}")
-    return lines
 
 
 def _method_lines(tables, criteria: Criteria, look: Look) -> list[str]:
@@ -189,7 +147,7 @@ def _recognition_lines(tables, criteria: Criteria, look: Look) -> list[str]:
     parts = [
         *([f"Attacked: {shorten(short, 4, '; ')}."] if short else []),
         *_failure_words(table, shown),
-        *front_words(table, look),
+        *front_words(table, look, _beaten_easily(tables, table.index)),
     ]
     return [" ".join(parts)] if parts else []
 
@@ -205,19 +163,42 @@ def _failure_words(table: pd.DataFrame, shown: Sequence[str]) -> list[str]:
     return [f"Of participants that could be attacked; failed: {shorten(lost)}."] if lost else []
 
 
-def front_words(table: pd.DataFrame, look: Look) -> list[str]:
-    """Return a sentence on the Pareto front of one segmenter, ``table`` by variant."""
+def _beaten_easily(tables, variants: Sequence[str]) -> list[str]:
+    """Return the variants that only an attack with the very same scan beats."""
+    return [v for v in variants if findings.finding(tables, v).easier is not None]
+
+
+def front_words(table: pd.DataFrame, look: Look, easily: Sequence[str] = ()) -> list[str]:
+    """Return sentences on the Pareto front of one segmenter, ``table`` by variant.
+
+    Parameters
+    ----------
+    easily : sequence of str
+        Variants that an attack beats in the easier comparison, with the very same scan: that
+        nobody is better than they are is no praise.
+    """
     if is_unranked(table):
         return [
             "Weighed against the change in volumes, no method is shown to be better than another "
             "with so few participants."
         ]
-    others = look.sort(v for v in table.index if table.loc[v, "pareto"] == 1)
+    front = look.sort(v for v in table.index if table.loc[v, "pareto"] == 1)
+    others = [v for v in front if v not in easily]
+    easily = [v for v in front if v in easily]
     first = look.sort(v for v in table.index if table.loc[v, "rank"] == 1)
     beaten = [v for v in first if is_beaten(table.loc[v].to_dict() | {"variant": v})]
     words = "Weighed against the change in volumes, no other method is shown to be better than"
     return [
         *([f"{words} these: {', '.join(others)}."] if others else []),
+        *(
+            [
+                f"That would hold for {', '.join(easily)} too, but an attack that has the very "
+                "same scan beats "
+                f"{'them' if len(easily) > 1 else 'it'}."
+            ]
+            if easily
+            else []
+        ),
         *(
             [
                 f"An attack beats {', '.join(beaten)}; that no other method is shown to be better "
@@ -449,34 +430,3 @@ def _with_caution(tables, variant: str) -> str:
     if _get(tables, "quality").empty:
         return variant
     return f"{variant} ({sentences.short(findings.finding(tables, variant))})"
-
-
-def closing(datasets: Sequence[Mapping], page: str | Path) -> str:
-    """Return the text that a run ends with: a few lines a dataset, and where the report is.
-
-    Parameters
-    ----------
-    datasets : sequence of mapping
-        As for :func:`refacebench.report.page.build`.
-    page : path
-        The report.
-    """
-    found = []
-    for dataset in datasets:
-        synthetic = " (SYNTHETIC, no evidence about real people)" if dataset["statement"] else ""
-        found.append(f"\nDataset {dataset['name']}{synthetic}")
-        found += [f"WARNING: {line}" for line in warning_lines(dataset["tables"])]
-        rule = decisions.Rule.from_config(dataset.get("config") or {})
-        order = look_of(dataset["tables"]).sort(_methods(dataset["tables"]))
-        found += decisions.lines(dataset["tables"], order, rule, dataset["criteria"].alpha)
-        found += summary_lines(
-            dataset["tables"], dataset["criteria"], brought=bool(dataset.get("brought"))
-        )
-        found += models.lines(dataset)
-    return "\n".join([*found, f"\nReport: {page}", ""])
-
-
-def _methods(tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Return the variants that were judged."""
-    quality = tables.get("quality")
-    return [] if quality is None or quality.empty else list(dict.fromkeys(quality["variant"]))

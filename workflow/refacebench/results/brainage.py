@@ -242,6 +242,7 @@ def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None) -> An
     variants = look.sort(table["variant"])
     figure, axes, places = dots.panels(variants, look, list(TITLES.values()), extra=1.2)
     _yardsticks(axes, table)
+    edges = False
     for panel, name in zip(axes, TITLES, strict=True):
         values = {
             variant: tuple(
@@ -252,6 +253,7 @@ def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None) -> An
             if variant != "original" or name == "mae"
         }
         far = dots.far_out(values)
+        edges |= bool(far)
         for variant, found in values.items():
             row = (panel, places[variant], look, variant, *found)
             if variant in far:
@@ -261,8 +263,11 @@ def draw(table: pd.DataFrame, look: Look, *, segmenter: str | None = None) -> An
         panel.set_xlabel("years")
         panel.margins(x=0.1)
     axes[1].set_xlim(left=0.0)
-    if any(panel.get_legend_handles_labels()[0] for panel in axes):
-        figure.legend(loc="outside lower left", ncols=2)
+    handles = [dots.sample("mean, with interval")]
+    handles += [h for panel in axes for h in panel.get_legend_handles_labels()[0]]
+    if edges:
+        handles.append(dots.sample_edge())
+    dots.legend(figure, handles)
     dots.counts(axes[-1], places, table)
     return figure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,24 @@ from refacebench.plot.numbers import NO_VALUE, number
 from refacebench.results.result import COSTS, Printed, Result, View
 
 
-def compute(folder: str | Path) -> pd.DataFrame:
-    """Sum up the benchmark files below ``results/benchmarks``, one row a stage and dataset."""
+def compute(
+    folder: str | Path, counts: Callable[[tuple[str, ...]], bool] = lambda parts: True
+) -> pd.DataFrame:
+    """Sum up the benchmark files below ``results/benchmarks``, one row a stage and dataset.
+
+    Parameters
+    ----------
+    folder : path
+    counts : callable
+        Takes the parts of a file's path below the folder and says whether its job is one of this
+        run's: earlier configs leave their files there.
+    """
     rows = []
     for path in sorted(Path(folder).rglob("*.tsv")):
-        stage, dataset = path.relative_to(folder).parts[:2]
+        parts = path.relative_to(folder).parts
+        if not counts(parts):
+            continue
+        stage, dataset = parts[:2]
         found = pd.read_csv(path, sep="\t", na_values=["-", "NA"]).iloc[0]
         rows.append(
             {

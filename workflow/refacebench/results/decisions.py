@@ -134,7 +134,8 @@ def _missing(found: MethodFinding, rule: Rule) -> list[str]:
     elif worst.within != 1:
         if np.isfinite(worst.above):
             reasons.append(
-                f"up to {100 * max(worst.above, 0):.0f} points above chance are possible"
+                f"up to {100 * max(worst.above, 0):.0f} points above chance are possible "
+                "(one-sided)"
             )
         else:
             reasons.append("how far above chance attacks may be is not known")
@@ -143,7 +144,7 @@ def _missing(found: MethodFinding, rule: Rule) -> list[str]:
         return [*reasons, "no face was judged"]
     upper = clopper_pearson(faces - removed, faces, 0.9)[1]
     if upper > rule.failures_pct / 100:
-        reasons.append(f"faces left in up to {percent(upper)} % of scans are possible")
+        reasons.append(f"faces left in up to {percent(upper)} % of scans are possible (one-sided)")
     return reasons
 
 
@@ -162,11 +163,15 @@ def printed(
     methods : mapping, optional
         By the name of a defacer or refacer: ``engine`` and ``licence``.
     """
+    return COLUMNS, [_row(view, name, rule, methods or {}, alpha) for name in judged(view)]
+
+
+def judged(view: View) -> list[str]:
+    """Return the methods that get a verdict, in the order of the table; none without checks."""
     quality = view.rows("quality")
     if quality.empty:
-        return COLUMNS, []
-    names = [v for v in view.look.sort(quality["variant"]) if not is_landmark(v)]
-    return COLUMNS, [_row(view, name, rule, methods or {}, alpha) for name in names]
+        return []
+    return [v for v in view.look.sort(quality["variant"]) if not is_landmark(v)]
 
 
 def _row(
@@ -247,7 +252,8 @@ def caption(rule: Rule) -> str:
         "attack at chance stays within the margin (power 80 %). Volumes: the largest median "
         "change of any volume; how many are shown to stay within their margin of equivalence, and "
         "to leave it. A verdict holds for the attacks tried here and for data like these. "
-        "Bounds of what is possible are one-sided (95 %)."
+        "Intervals, in brackets, are two-sided; bounds of what is possible are one-sided (both "
+        "95 %). Corrected: corrected for picking the strongest attack."
     )
 
 

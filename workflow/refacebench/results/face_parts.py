@@ -115,6 +115,10 @@ def draw(table: pd.DataFrame, look: Look) -> Any:
                           filled=not hollow)  # fmt: skip
         axes.set_xlim(-4, 104)
         axes.set_xlabel("share of scans (%)")
+    handles = [dots.sample("share of scans, with interval")]
+    if any(is_control(variant) for variant in variants):
+        handles.append(dots.sample("control (skull stripping)", filled=False))
+    dots.legend(figure, handles)
     return figure
 
 

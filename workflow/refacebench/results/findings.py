@@ -78,8 +78,8 @@ class Attack:
         if self.within == 1:
             return f"all are shown to be less than {self.margin:g} points above it"
         return (
-            f"but up to {points:.0f} points above it cannot be ruled out (less than "
-            f"{self.margin:g} is asked for)"
+            f"but up to {points:.0f} points above it cannot be ruled out (one-sided bound; less "
+            f"than {self.margin:g} is asked for)"
         )
 
     @property
@@ -143,7 +143,8 @@ class Volumes:
     """What the tests of a variant's volumes found, of the table ``volumes``.
 
     ``tested``, ``differ``, ``equivalent`` and ``beyond`` count volumes: those tested, those shown
-    to change at all, to stay within their margin, to change by more than it.  ``margins``: the
+    to change at all, to stay within their margin, to change by more than it; ``open`` those of
+    the changed ones that are in neither of the last two.  ``margins``: the
     smallest and the largest of these.  ``largest`` is the volume with the largest median change,
     ``change`` that change in percent, with its interval.
     """
@@ -157,6 +158,7 @@ class Volumes:
     change: float
     low: float
     high: float
+    open: int = 0
 
 
 @dataclass(frozen=True)
@@ -266,14 +268,23 @@ def _volumes(tables: Tables, variant: str, alpha: float) -> Volumes | None:
         pd.to_numeric(rows.get(c, pd.Series(np.nan, index=rows.index)), errors="coerce")
         for c in ("low_joint", "high_joint", "margin_pct")
     )
+    changed = rows["p_holm"] < alpha
+    same = pd.to_numeric(rows["equivalent"], errors="coerce") == 1
+    beyond = (low > margin) | (high < -margin)
+    change, lower, upper = (
+        float(most.get(name, np.nan)) for name in ("median_change_pct", "low", "high")
+    )
     return Volumes(
         len(rows),
-        int((rows["p_holm"] < alpha).sum()),
-        int((pd.to_numeric(rows["equivalent"], errors="coerce") == 1).sum()),
-        int(((low > margin) | (high < -margin)).sum()),
+        int(changed.sum()),
+        int(same.sum()),
+        int(beyond.sum()),
         (float(margin.min()), float(margin.max())),
         str(most["region"]),
-        *(float(most.get(c, np.nan)) for c in ("median_change_pct", "low", "high")),
+        change,
+        lower,
+        upper,
+        int((changed & ~same & ~beyond).sum()),
     )
 
 

@@ -53,6 +53,8 @@ class Measured:
     image_ages : mapping of str to (pandas.DataFrame, mapping)
         Of each age model that sees images, the measurement table with its predictions, and its
         card by segmenter, as ``measurements`` and ``brainage_models`` are.
+    thresholds : mapping of str to float
+        The config's ``thresholds``.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class Measured:
     image_ages: Mapping[str, tuple[pd.DataFrame, Mapping[str, dict[str, Any]]]] = field(
         default_factory=dict
     )
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the rows and order the variants."""
@@ -241,6 +244,7 @@ def read_measured(given: Any, asked: Any) -> Measured:
         plan.read_all(given.inventory, asked.unused),
         trained,
         _image_ages(given, asked, table),
+        asked.config.get("thresholds") or {},
     )
 
 

@@ -153,13 +153,13 @@ def is_measured(tables: Mapping[str, pd.DataFrame]) -> bool:
 
 
 @styled
-def draw(table: pd.DataFrame, look: Look) -> Any:
-    """Draw identification rates as bars, one panel an attacker (CP-GAN, fig. 4 left).
+def draw(table: pd.DataFrame, look: Look, *, alpha: float = 0.05) -> Any:
+    """Draw identification rates with their intervals, one panel an attacker and measure.
 
     Upper panels: choice among several pictures; lower panels: named first
     among all; both of the participants who could be compared, with the number of
-    those who could not.  Bars with intervals of the main setting, a hollow mark for
-    the easier one; the dashed line is chance.
+    those who could not.  Filled marks are of the main setting, hollow ones below them of the
+    easier one, each with its own interval; the dashed line is chance.
 
     Parameters
     ----------
@@ -167,6 +167,8 @@ def draw(table: pd.DataFrame, look: Look) -> Any:
         The table ``privacy``.
     look : Look
         Order, names and colours of the variants.
+    alpha : float
+        Level of the tests: a star stands behind what is shown to be above chance.
 
     Returns
     -------
@@ -178,26 +180,41 @@ def draw(table: pd.DataFrame, look: Look) -> Any:
     variants = look.sort(table["variant"])
     places = dots.positions(variants)
     options = int(table["n_options"].iloc[0])
-    rows = [("rank1_completers", "chance", "named first")]
+    measures = [("rank1_completers", "chance", "named first")]
     if table["choice_completers"].notna().any():
-        rows.insert(0, ("choice_completers", "choice_chance", f"picked from {options}"))
+        measures.insert(0, ("choice_completers", "choice_chance", f"picked from {options}"))
+    groups = [names[i : i + _ACROSS] for i in range(0, len(names), _ACROSS)]
+    rows = [(group, measure) for group in groups for measure in measures]
     bottom = max(places.values())
-    height = 1.1 + len(rows) * (0.75 + 0.2 * (bottom + 1.6))
-    figure = new_figure(max(WIDTH, 2.0 + 2.1 * len(names)), height)
-    axes = figure.subplots(len(rows), len(names), sharex=True, sharey=True, squeeze=False)
+    figure = new_figure(WIDTH, 1.1 + len(rows) * (0.8 + _ROW * (bottom + 1.6)))
+    across = max(map(len, groups))
+    grid = figure.subplots(len(rows), across, sharex=True, sharey=True, squeeze=False)
     setting = main_setting(table)
-    for line, (measure, chance, what) in zip(axes, rows, strict=True):
-        for panel, attacker in zip(line, names, strict=True):
+    for line, (group, (measure, chance, what)) in zip(grid, rows, strict=True):
+        for panel, attacker in zip(line, group, strict=False):
             mine = table[table["attacker"] == attacker]
-            _rates(panel, places, mine, measure, chance, setting, look)
+            _rates(panel, places, mine, measure, setting, look, alpha)
+            chances = mine.loc[mine["setting"] == setting, chance].dropna()
+            if len(chances):
+                dots.reference(panel, 100 * float(chances.median()), color=CHANCE, linewidth=1.1,
+                               zorder=2)  # fmt: skip
             panel.set_title(f"{attacker}: {what}", loc="left", fontsize=8.5)
+            panel.set_xlabel("people identified (%)")
+            panel.tick_params(axis="x", labelbottom=True)
+        for panel in line[len(group) :]:
+            panel.set_axis_off()
         line[0].set_yticks(list(places.values()), look.row_labels(variants))
-    axes[0][0].set_ylim(bottom + 0.8, -0.8)
-    axes[0][0].set_xlim(0, 100)
-    for panel in axes[-1]:
-        panel.set_xlabel("identified (%)")
-    _rates_legend(figure, setting, table)
+    grid[0][0].set_ylim(bottom + 0.8, -0.8)
+    grid[0][0].set_xlim(-2, 102)
+    _rates_legend(figure, setting, table, alpha)
     return figure
+
+
+#: Attackers side by side, height of a row in inches, and how far the two settings of a row are
+#: from its middle.
+_ACROSS, _ROW, _LANE = 3, 0.28, 0.19
+#: The line of chance.
+CHANCE = "#B00020"
 
 
 def _rates(
@@ -205,52 +222,65 @@ def _rates(
     places: Mapping[str, float],
     table: pd.DataFrame,
     measure: str,
-    chance: str,
     setting: str,
     look: Look,
+    alpha: float,
 ) -> None:
     axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
     main = table[table["setting"] == setting].set_index("variant")
     easy = table[table["setting"] != setting].set_index("variant")
-    chances = main[chance].dropna()
+    several = len(easy) > 0
     for variant, y in places.items():
-        if variant not in main.index or not np.isfinite(main.loc[variant, measure]):
-            axes.text(1, y, "no score", fontsize=6.5, color=FAINT, va="center")
+        axes.axhline(y, color="#efefef", linewidth=0.8, zorder=0)
+        values = _of(main, variant, measure)
+        if values is None:
+            axes.text(1, y, "no score", fontsize=7, color=FAINT, va="center")
         else:
             row = main.loc[variant]
-            axes.barh(y, 100 * row[measure], height=0.66, color=look.colour(variant),
-                      alpha=0.55 if "+" in variant else 0.9, linewidth=0)  # fmt: skip
-            low, high = row[f"{measure}_low"], row[f"{measure}_high"]
-            if np.isfinite(low) and np.isfinite(high):
-                # On a white line, so that it shows on dark bars too.
-                for colour, width in (("white", 2.6), (INK, 1.0)):
-                    axes.plot([100 * low, 100 * high], [y, y], color=colour, linewidth=width,
-                              zorder=3)  # fmt: skip
+            lane = y - _LANE * several
+            dots.interval(axes, lane, look, variant, *values, size=5.5)
+            if f"{row['measure']}_completers" == measure and row["p_holm"] < alpha:
+                end = np.nanmax(values)
+                axes.annotate("*", (end, lane), xytext=(4, -1.5), textcoords="offset points",
+                              fontsize=10, va="center", color=INK,
+                              annotation_clip=False)  # fmt: skip
             failed = int(row["n"] - row["n_completers"])
             if failed:
-                axes.text(99, y, f"{failed} of {int(row['n'])} failed", fontsize=6.5, color=INK,
-                          ha="right", va="center", zorder=5)  # fmt: skip
-        if variant in easy.index and np.isfinite(easy.loc[variant, measure]):
-            axes.plot([100 * easy.loc[variant, measure]], [y], marker="o", markersize=4.2,
-                      markerfacecolor="white", markeredgecolor=INK, markeredgewidth=0.8,
-                      linestyle="none", zorder=4, clip_on=False)  # fmt: skip
-    if len(chances):
-        dots.reference(axes, 100 * float(chances.median()), color="#B00020", linewidth=1.1,
-                       zorder=2)  # fmt: skip
+                axes.text(1.06, y, f"{failed} of {int(row['n'])} failed", fontsize=7, color=INK,
+                          va="center", transform=axes.get_yaxis_transform())  # fmt: skip
+        other = _of(easy, variant, measure)
+        if other is not None:
+            dots.interval(axes, y + _LANE, look, variant, *other, filled=False, size=4.5, line=1.0)
 
 
-def _rates_legend(figure: Any, setting: str, table: pd.DataFrame) -> None:
+def _of(rows: pd.DataFrame, variant: str, measure: str) -> tuple[float, float, float] | None:
+    """Return a rate and its interval in percent; None where nobody was scored."""
+    if variant not in rows.index or not np.isfinite(rows.loc[variant, measure]):
+        return None
+    value, low, high = (
+        100 * float(rows.loc[variant, c]) for c in (measure, f"{measure}_low", f"{measure}_high")
+    )
+    return value, low, high
+
+
+def _rates_legend(figure: Any, setting: str, table: pd.DataFrame, alpha: float) -> None:
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
     handles = [
-        Patch(color=FAINT, label=f"{SETTING_WORDS[setting]}, with interval"),
-        Line2D([], [], color="#B00020", linestyle=(0, (4, 2)), label="chance"),
-    ]
-    if table["setting"].nunique() > 1 and setting != "same_scan":
-        handles.insert(1, Line2D([], [], marker="o", markerfacecolor="white", markersize=4.2,
-                                 markeredgecolor=INK, linestyle="none",
-                                 label=SETTING_WORDS["same_scan"]))  # fmt: skip
+        Line2D([], [], color=FAINT, marker="o", markersize=5.5, linewidth=1.8,
+               label=f"{SETTING_WORDS[setting]}, with interval"),
+        Line2D([], [], color=CHANCE, linestyle=(0, (4, 2)), label="chance"),
+    ]  # fmt: skip
+    if table["setting"].nunique() > 1:
+        other = next(s for s in SETTING_WORDS if s != setting)
+        handles.insert(1, Line2D([], [], marker="o", markerfacecolor="white", markersize=4.5,
+                                 color=FAINT, linewidth=1.0, markeredgewidth=1.4,
+                                 label=f"{SETTING_WORDS[other]}, with interval"))  # fmt: skip
+    main = table[table["setting"] == setting]
+    if (main["p_holm"] < alpha).any():
+        handles.append(Line2D([], [], marker=(6, 2, 0), linestyle="none", color=INK, markersize=6,
+                              label="more often than chance (exact test, Holm)"))  # fmt: skip
     figure.legend(handles=handles, loc="outside lower left", ncols=len(handles))
 
 
@@ -385,9 +415,9 @@ RESULT = Result(
     figures=[
         Figure(
             "privacy",
-            "Bars with intervals: share of participants identified by each attacker, one bar a "
+            "Dots with intervals: share of participants identified by each attacker, one row a "
             "variant, chance as a line.",
-            lambda view: draw(view.rows("privacy"), view.look),
+            lambda view: draw(view.rows("privacy"), view.look, alpha=view.criteria.alpha),
         )
     ],
 )

@@ -10,17 +10,24 @@ from typing import Any
 
 import pandas as pd
 
-from refacebench.plot.style import WIDTH, Look, message_figure, new_figure, styled
+from refacebench.plot.style import (
+    FAINT,
+    WIDTH,
+    Look,
+    message_figure,
+    new_figure,
+    styled,
+    wrapped,
+)
 from refacebench.results import words
-from refacebench.results.privacy import HEADING, NOTHING
+from refacebench.results.privacy import CHANCE, HEADING, NOTHING
 from refacebench.results.result import ATTACKS, Figure, Result, View
-from refacebench.statistics.attack_tables import attackers, main_setting
+from refacebench.statistics.attack_tables import attackers, is_landmark, main_setting
 from refacebench.statistics.attacks import Evaluation
+from refacebench.vocabulary import ORIGINAL, split_variant
 
-#: Attackers in one row of panels.
-PER_ROW = 3
-#: More intervals than these lie on each other and none can be read.
-MOST_BANDS = 3
+#: Panels in a row, at least and at most.
+FEWEST, MOST = 4, 7
 
 
 def compute(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
@@ -34,10 +41,12 @@ def compute(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
 
 
 def caption(view: View) -> str:
-    """Return the caption of the top-alpha curves."""
+    """Return the caption of the curves of how far down a list the person stands."""
     return words.join(
-        "Share of people who are among the first part of an attacker's ranking, however long that "
-        "part is (top-alpha curves); guessing gives the diagonal. Of scans that could be compared.",
+        "An attacker sorts the people it knows from the most to the least alike. The curves say "
+        "how many people are found among the first so many percent of that list. On the diagonal "
+        "an attacker does no better than chance; a curve along the left and upper edge "
+        "recognises everybody. Of scans that could be compared.",
         _bands(view, "small-sample bounds over participants, as for rates"),
     )
 
@@ -45,24 +54,17 @@ def caption(view: View) -> str:
 def caption_roc(view: View) -> str:
     """Return the caption of the ROC curves."""
     return words.join(
-        "How well an attacker tells whether two scans are of one person (ROC): true against false "
-        "accepts at every threshold of its distance; guessing gives the diagonal. Of scans that "
-        "could be compared.",
+        "An attacker says of two scans whether they are of one person (ROC). The curves say how "
+        "often it is right about the same person, given how often it takes two different people "
+        "for one. On the diagonal it does no better than chance. Of scans that could be compared.",
         _bands(view, ""),
         words.resampled(view.criteria),
     )
 
 
 def _bands(view: View, how: str) -> str:
-    """Return where intervals are drawn, and what they are."""
-    table = view.rows("privacy_curves")
-    most = table.groupby("attacker")["variant"].nunique().max() if len(table) else 0
-    if most > MOST_BANDS:
-        return (
-            f"Intervals of more than {MOST_BANDS} curves would hide each other: they are in the "
-            "table, point by point, not adjusted for many comparisons."
-        )
-    how = f": {how}" if how else ""
+    """Return what the bands are."""
+    how = f" ({how})" if how else ""
     return (
         f"Bands: pointwise {100 * view.criteria.level:g} % intervals{how}, not adjusted for many "
         "comparisons; of a trained attacker the range over its resplits."
@@ -71,7 +73,10 @@ def _bands(view: View, how: str) -> str:
 
 @styled
 def draw(curves: pd.DataFrame, look: Look, *, setting: str, curve: str = "top_alpha") -> Any:
-    """Draw top-alpha curves with their bands, one panel an attacker (CP-GAN, fig. 4 right).
+    """Draw curves with their bands: a panel for the controls and one for each defacer.
+
+    Small multiples: bands of more than two curves on each other cannot be told apart.  The
+    original's curve stands in every panel to compare with.
 
     Parameters
     ----------
@@ -91,34 +96,71 @@ def draw(curves: pd.DataFrame, look: Look, *, setting: str, curve: str = "top_al
     table = curves[(curves["curve"] == curve) & (curves["setting"] == setting)]
     if table.empty:
         return message_figure(NOTHING)
+    groups = _groups(look.sort(table["variant"]))
     names = attackers(table)
-    across = min(len(names), PER_ROW)
-    down = -(-len(names) // across)
-    figure = new_figure(WIDTH, 1.0 + down * (2.1 + 1.1 * (PER_ROW - across)))
-    axes = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
-    for panel, attacker in zip(axes, names, strict=False):
-        panel.set_title(attacker, loc="left")
-        panel.plot([0, 1], [0, 1], color="#B00020", linewidth=0.9, linestyle=(0, (4, 2)))
+    across = _across(len(groups))
+    down = -(-len(groups) // across)
+    side = (WIDTH - 0.8) / across
+    figure = new_figure(WIDTH, len(names) * (down * (side + 0.25) + 0.5) + 0.75)
+    below, right = AXES[curve]
+    for part, attacker in zip(figure.subfigures(len(names), 1, squeeze=False)[:, 0], names,
+                              strict=True):  # fmt: skip
+        part.suptitle(attacker, x=0.005, ha="left", fontsize=10, fontweight="bold")
+        part.supxlabel(below, fontsize=8.5)
+        part.supylabel(right, fontsize=8.5)
+        panels = part.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
         mine = table[table["attacker"] == attacker]
-        variants = look.sort(mine["variant"])
-        for variant in variants:
-            rows = mine[mine["variant"] == variant]
-            _line(panel, rows, look, variant, band=len(variants) <= MOST_BANDS)
-        panel.set_xlim(0, 1)
-        panel.set_ylim(0, 1.01)
-    for panel in axes[len(names) :]:
-        panel.set_axis_off()
-    words = {
-        "top_alpha": ("first part of the ranking looked at", "person found"),
-        "roc": ("false accepts", "true accepts"),
-    }[curve]
-    for place, panel in enumerate(axes[: len(names)]):
-        panel.tick_params(labelbottom=True)
-        panel.set_xlabel(words[0])
-        if place % across == 0:
-            panel.set_ylabel(words[1])
+        for place, (panel, group) in enumerate(zip(panels, groups, strict=False)):
+            _panel(panel, mine, look, group, int(13 * side))
+            panel.tick_params(labelbottom=place + across >= len(groups))
+        for panel in panels[len(groups) :]:
+            panel.set_axis_off()
     _curves_legend(figure, look, look.sort(table["variant"]))
     return figure
+
+
+#: Titles of the two axes by curve, in percent.
+AXES = {
+    "top_alpha": ("part of the attacker's list that is looked at, best matches first (%)",
+                  "people found in it (%)"),
+    "roc": ("two different people taken for one (%)", "same person recognised (%)"),
+}  # fmt: skip
+
+
+def _across(panels: int) -> int:
+    """Return how many panels stand in a row, so that as few places as possible are empty.
+
+    >>> [_across(n) for n in (1, 4, 6, 7, 8, 9, 13)]
+    [4, 4, 6, 7, 4, 5, 7]
+    """
+    if panels <= MOST:
+        return max(panels, FEWEST)
+    return min(range(FEWEST, MOST + 1), key=lambda across: (-panels % across, -across))
+
+
+def _groups(variants: Sequence[str]) -> list[list[str]]:
+    """Return the variants panel by panel: the controls, then each defacer with its refaced ones.
+
+    >>> _groups(["original", "null", "a", "a+m", "b"])
+    [['original', 'null'], ['a', 'a+m'], ['b']]
+    """
+    found: dict[str, list[str]] = {}
+    for variant in variants:
+        key = "" if is_landmark(variant) else split_variant(variant)[0]
+        found.setdefault(key, []).append(variant)
+    return list(found.values())
+
+
+def _panel(axes: Any, table: pd.DataFrame, look: Look, group: Sequence[str], width: int) -> None:
+    axes.plot([0, 100], [0, 100], color=CHANCE, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
+    controls = is_landmark(group[0])
+    title = "controls" if controls else wrapped(look.label(group[0]), width)
+    axes.set_title(title, loc="left", fontsize=8)
+    if not controls:
+        _line(axes, table[table["variant"] == ORIGINAL], look, ORIGINAL, band=False)
+    for variant in group:
+        _line(axes, table[table["variant"] == variant], look, variant, band=not controls)
+    axes.set(xlim=(0, 100), ylim=(0, 101), xticks=(0, 50, 100), yticks=(0, 50, 100), aspect="equal")
 
 
 #: Dashes of the controls, so that black and original differ in more than their grey.
@@ -130,25 +172,40 @@ def _dash(variant: str) -> Any:
 
 
 def _line(axes: Any, rows: pd.DataFrame, look: Look, variant: str, band: bool) -> None:
+    if rows.empty:
+        return
     rows = rows.sort_values("x")
     colour = look.colour(variant)
     # The resplits' band where there is one, else the participants' interval.
     pair = ("band_low", "band_high") if rows["band_low"].notna().any() else ("low", "high")
     if band and rows[pair[0]].notna().any():
-        axes.fill_between(rows["x"], rows[pair[0]], rows[pair[1]], color=colour, alpha=0.07,
-                          linewidth=0)  # fmt: skip
-    axes.plot(rows["x"], rows["y"], color=colour, linewidth=1.1, linestyle=_dash(variant))
+        ends = (100 * rows[name].astype(float) for name in pair)
+        # The refaced band has an edge of its own, so that two are told apart where they overlap.
+        edge = {"linewidth": 0.6, "linestyle": _dash(variant), "edgecolor": colour}
+        axes.fill_between(100 * rows["x"], *ends, facecolor=colour, alpha=0.16,
+                          **(edge if "+" in variant else {"linewidth": 0}))  # fmt: skip
+    axes.plot(100 * rows["x"], 100 * rows["y"], color=colour, linewidth=1.3,
+              linestyle=_dash(variant))  # fmt: skip
 
 
 def _curves_legend(figure: Any, look: Look, variants: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
-    handles = [
+    shown = [v for v in variants if is_landmark(v)]
+    handles: list[Any] = [
         Line2D([], [], color=look.colour(v), linestyle=_dash(v), linewidth=1.6,
                label=look.label(v))
-        for v in variants
+        for v in shown
     ]  # fmt: skip
-    handles.append(Line2D([], [], color="#B00020", linestyle=(0, (4, 2)), label="chance"))
+    if len(variants) > len(shown):
+        handles.append(Line2D([], [], color=FAINT, linewidth=1.6, label="defaced"))
+    if any("+" in v for v in variants):
+        handles.append(Line2D([], [], color=FAINT, linestyle=_dash("+"), linewidth=1.6,
+                              label="refaced"))  # fmt: skip
+    if len(variants) > len(shown):
+        handles.append(Patch(color=FAINT, alpha=0.3, linewidth=0, label="interval"))
+    handles.append(Line2D([], [], color=CHANCE, linestyle=(0, (4, 2)), label="chance"))
     figure.legend(handles=handles, loc="outside lower left", ncols=4, handlelength=3)
 
 
@@ -170,13 +227,13 @@ RESULT = Result(
     figures=[
         Figure(
             "privacy_curves",
-            "Curves: share of persons found against the part of the ranking "
-            "looked at, one panel an attacker.",
+            "Curves with bands: share of people found against the part of the attacker's list that "
+            "is looked at, one panel a defacer and attacker.",
             lambda view: _figure(view, "top_alpha"),
         ),
         Figure(
             "privacy_roc",
-            "Curves: true against false accepts, one panel an attacker.",
+            "Curves with bands: true against false accepts, one panel a defacer and attacker.",
             lambda view: _figure(view, "roc"),
             caption_roc,
         ),

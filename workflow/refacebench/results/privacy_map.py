@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from refacebench.faces import may_show_average
-from refacebench.plot.style import WIDTH, Look, message_figure, new_figure, styled
+from refacebench.plot.numbers import number
+from refacebench.plot.style import WIDTH, Look, message_figure, new_figure, styled, wrapped
 from refacebench.results import privacy_likeness
 from refacebench.results.privacy import HEADING
 from refacebench.results.result import Figure, Result, View
@@ -93,26 +94,56 @@ def draw(maps: Mapping[str, Mapping[str, np.ndarray]], look: Look) -> Any:
     if not any(np.isfinite(m["distance_mm"]).any() for m in known.values()):
         return message_figure("No surface distances were measured.")
     variants = look.sort(known)
-    across = min(len(variants), 5)
+    across = _across(len(variants))
     down = -(-len(variants) // across)
-    figure = new_figure(WIDTH, 0.9 + 2.35 * down)
+    edge = (WIDTH - 0.3) / across
+    # Views have much air around the head: the part that any head fills is shown.
+    top, bottom, left, right = _frame([m["depth"] for m in known.values()])
+    figure = new_figure(WIDTH, 1.15 + down * (edge * (bottom - top) / (right - left) + 0.42))
     axes = figure.subplots(down, across, squeeze=False).ravel()
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.02)
     for panel in axes:
         panel.set_axis_off()
     image = None
     for panel, variant in zip(axes, variants, strict=False):
         image = _map_panel(panel, known[variant])
-        panel.set_title(f"{look.label(variant)}\n{map_words(known[variant])}", fontsize=7.5,
+        panel.set(xlim=(left - 0.5, right - 0.5), ylim=(bottom - 0.5, top - 0.5))
+        name = wrapped(look.label(variant), int(12 * edge))
+        panel.set_title(f"{name}\n{map_words(known[variant])}", fontsize=7.5,
                         fontweight="normal")  # fmt: skip
-    bar = figure.colorbar(image, ax=list(axes), shrink=0.8, aspect=25, pad=0.01)
+    bar = figure.colorbar(image, ax=list(axes), location="bottom", shrink=0.5, aspect=40, pad=0.02)
     bar.solids.set_alpha(1.0)
-    bar.set_label("distance from the\ntrue surface (mm, capped)")
+    bar.set_label("distance from the original's surface (mm; larger ones count as the largest)")
     if any(is_lost(m).any() for m in known.values()):
         from matplotlib.patches import Patch
 
         label = "no surface left: the face is missing"
         figure.legend(handles=[Patch(color=NO_SURFACE, label=label)], loc="outside lower left")
     return figure
+
+
+def _across(panels: int) -> int:
+    """Return how many heads stand in a row, four to six, so that few places are empty."""
+    if panels <= 6:
+        return panels if panels > 3 else 4
+    return min((4, 5, 6), key=lambda across: (-panels % across, -across))
+
+
+def _frame(depths: Sequence[np.ndarray]) -> tuple[int, int, int, int]:
+    """Return top, bottom, left and right of the part of the views that has a surface."""
+    there = np.isfinite(np.stack(depths)).any(axis=0)
+    rows, columns = np.nonzero(there.any(axis=1))[0], np.nonzero(there.any(axis=0))[0]
+    shape = there.shape
+    return (
+        max(rows[0] - _AIR, 0),
+        min(rows[-1] + 1 + _AIR, shape[0]),
+        max(columns[0] - _AIR, 0),
+        min(columns[-1] + 1 + _AIR, shape[1]),
+    )
+
+
+#: Pixels of air around a head.
+_AIR = 2
 
 
 def is_lost(found: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -125,7 +156,9 @@ def map_words(found: Mapping[str, np.ndarray]) -> str:
     """Return the mean distance over the face, and the share of surface that is missing."""
     surface = np.isfinite(found["depth"])
     lost = is_lost(found).sum() / surface.sum()
-    parts = [f"mean {found['true_mm']:.1f} mm"] if np.isfinite(found["true_mm"]) else []
+    parts = (
+        [f"mean {number(float(found['true_mm']), 1)} mm"] if np.isfinite(found["true_mm"]) else []
+    )
     # Single pixels at the rim of the head are no missing face.
     parts += [f"{100 * lost:.0f} % missing"] if lost >= 0.005 else []
     return ", ".join(parts)
@@ -136,7 +169,8 @@ def _map_panel(panel: Any, found: Mapping[str, np.ndarray]) -> Any:
     from matplotlib.colors import ListedColormap
 
     panel.imshow(_relief(found["depth"]), cmap="gray", vmin=0, vmax=1)
-    distance = np.ma.masked_invalid(np.where(is_lost(found), np.nan, found["distance_mm"]))
+    shown = np.isfinite(found["depth"]) & ~is_lost(found)
+    distance = np.ma.masked_invalid(np.where(shown, found["distance_mm"], np.nan))
     # What did not move keeps the grey of the face.
     alpha = 0.8 * np.clip(distance.filled(0.0) / 1.5, 0, 1)
     full = float(found["cap_mm"])

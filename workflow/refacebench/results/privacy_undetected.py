@@ -68,7 +68,9 @@ def draw(table: pd.DataFrame, look: Look) -> Any:
                            transform=panel.get_yaxis_transform(), fontsize=7,
                            va="center")  # fmt: skip
         panel.set_xlim(-3, 103)
-        panel.set_xlabel("scans (%)")
+        panel.text(1.02, 1.0, "scans", transform=panel.transAxes, fontsize=8, va="bottom")
+        panel.set_xlabel("share of scans (%)")
+    dots.legend(figure, [dots.sample("scans without a found face, with interval")])
     return figure
 
 

@@ -134,27 +134,34 @@ def draw(table: pd.DataFrame, look: Look) -> Any:
     if not (table["n"] > 0).any():
         return message_figure("No run times were recorded.")
     variants = look.sort(table["variant"])
-    titles = ["Time a scan (mean)", "Peak memory a scan"]
+    titles = ["Mean time per scan", "Peak memory per scan"]
     figure, (time, memory), places = dots.panels(
         variants, look, titles, extra=1.3, width_ratios=(3, 2)
     )
+    slow = _slow(table)
+    _scale(time, table.loc[~table["variant"].isin(slow), ["seconds_mean", "seconds_max"]], 1.22)
     for variant, rows in table.groupby("variant", sort=False):
         rows = rows.set_index("step")
         y = places[variant]
         if not rows.loc[TOTAL, "n"]:
             _nothing(time, y, rows.loc[TOTAL, "engine"])
             continue
-        _bar(time, y, rows, look.colour(variant))
+        _bar(time, y, rows, look.colour(variant), cut=variant in slow)
         own = hungriest(rows)
         _median_to_max(memory, y, own["peak_mb_median"], own["peak_mb_max"], look, variant)
-    _scale(time, table[["seconds_mean", "seconds_max"]], room=1.22)
     _scale(memory, table[["peak_mb_median", "peak_mb_max"]])
-    dots.reference(memory, table.loc[table["step"] == "prepare", "peak_mb_median"].max())
+    shared = table.loc[table["step"] == "prepare", "peak_mb_median"].max()
+    dots.reference(memory, shared)
     time.set_xlabel("seconds")
-    memory.set_xlabel("megabytes of its own steps: median, line to the largest\n"
-                      "(dashed: the shared preparation)")  # fmt: skip
-    _legend(figure, [s for s in TIMED if (table["step"] == s).any()])
+    memory.set_xlabel("megabytes (the method's own steps)")
+    _legend(figure, [s for s in TIMED if (table["step"] == s).any()], bool(slow), shared)
     return figure
+
+
+def _slow(table: pd.DataFrame) -> list[str]:
+    """Return the variants that take so long that beside them no other could be read off."""
+    total = table[(table["step"] == TOTAL) & (table["n"] > 0)]
+    return dots.far_out({row.variant: (row.seconds_mean,) for row in total.itertuples()})
 
 
 def hungriest(rows: pd.DataFrame) -> pd.Series:
@@ -169,8 +176,11 @@ def _nothing(axes: Any, y: float, engine: str) -> None:
               color=FAINT, va="center")  # fmt: skip
 
 
-def _bar(axes: Any, y: float, rows: pd.DataFrame, colour: str) -> None:
-    """Lay the steps' means end to end; a line goes on to the slowest scan."""
+def _bar(axes: Any, y: float, rows: pd.DataFrame, colour: str, cut: bool = False) -> None:
+    """Lay the steps' means end to end; a line goes on to the slowest scan.
+
+    A bar that is ``cut`` runs over the edge and has its mean written on it.
+    """
     start = 0.0
     for step in TIMED:
         if step not in rows.index:
@@ -180,6 +190,13 @@ def _bar(axes: Any, y: float, rows: pd.DataFrame, colour: str) -> None:
                   hatch="////" if step == "reface" else None, edgecolor="white",
                   linewidth=0.6)  # fmt: skip
         start += length
+    if cut:
+        axes.plot([0.985], [y], transform=axes.get_yaxis_transform(), marker=">", color=INK,
+                  markersize=6.5, linestyle="none", zorder=4)  # fmt: skip
+        axes.text(0.96, y, f"{start:.1f} s", transform=axes.get_yaxis_transform(), fontsize=7.5,
+                  va="center", ha="right", color=INK, zorder=5,
+                  bbox={"facecolor": "white", "linewidth": 0, "pad": 1.0})  # fmt: skip
+        return
     most = float(rows.loc[TOTAL, "seconds_max"])
     end = max(start, most)
     axes.plot([start, end], [y, y], color=INK, linewidth=1.0, solid_capstyle="butt", zorder=3)
@@ -207,7 +224,7 @@ def _scale(axes: Any, values: pd.DataFrame, room: float = 1.08) -> None:
         axes.set_xlim(0, room * numbers.max())
 
 
-def _legend(figure: Any, steps: Sequence[str]) -> None:
+def _legend(figure: Any, steps: Sequence[str], cut: bool, shared: float) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -218,7 +235,13 @@ def _legend(figure: Any, steps: Sequence[str]) -> None:
         for step in steps
     ]  # fmt: skip
     handles.append(Line2D([], [], color=INK, linewidth=1.0, label="to the slowest scan"))
-    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles))
+    if cut:
+        handles.append(dots.sample_edge("beyond the axis: mean is written"))
+    handles.append(dots.sample("memory: median, line to the largest", size=5.5, line=1.3))
+    if np.isfinite(shared):
+        handles.append(Line2D([], [], color=FAINT, linewidth=0.9, linestyle=(0, (4, 2)),
+                              label="memory of the shared preparation"))  # fmt: skip
+    dots.legend(figure, handles)
 
 
 def printed(view: View) -> Printed:

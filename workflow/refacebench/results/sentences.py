@@ -16,6 +16,7 @@ from refacebench.results.findings import (
     Check,
     MethodFinding,
     Tables,
+    Volumes,
     check_of,
     worst_attacks,
 )
@@ -82,13 +83,30 @@ def _science(found: MethodFinding) -> list[str]:
         change = f"{region_label(v.largest)} {number(v.change, 1, True)} %"
         verb = "is" if v.differ == 1 else "are"
         parts.append(
-            f"{v.differ} of {plural(v.tested, 'volume')} {verb} shown to change (the largest "
-            f"median change of any, shown or not: {change})"
+            f"{v.differ} of {plural(v.tested, 'volume')} {verb} shown to change{_by_how_much(v)} "
+            f"(the largest median change of any, shown or not: {change})"
         )
     if found.age_shift is not None:
         shift, low, high = (number(value, 1, True) for value in found.age_shift)
         parts.append(f"predicted age moved by {shift} years on average ({low} to {high})")
     return parts
+
+
+def _others(number: int, v: Volumes) -> str:
+    """Return how many volumes beside those that are shown to change."""
+    if not v.open:
+        return f"{number} "
+    return "1 other " if number == 1 else f"{number} others "
+
+
+def _by_how_much(v: Volumes) -> str:
+    """Return how many of the changed volumes leave the margin, and of how many that is open."""
+    parts = [
+        f"{v.beyond} by more than the margin of equivalence" if v.beyond else "",
+        f"{v.open} by an amount that may be more or less than the margin" if v.open else "",
+    ]
+    told = " and ".join(filter(None, parts))
+    return f", {told}" if told else ""
 
 
 def _sure(found: MethodFinding) -> list[str]:
@@ -116,12 +134,14 @@ def _unknown(found: MethodFinding) -> list[str]:
         parts.append(f"whether attacks can recognise people: {attack(found)}")
     else:
         parts.append("what a stronger attack would reach")
-    undecided = max(0, v.tested - v.equivalent - v.beyond) if v is not None else 0
+    # A volume that is shown to change is known to: it is counted there, and not again here.
+    undecided = max(0, v.tested - v.equivalent - v.beyond - v.open) if v is not None else 0
     if v is not None and undecided:
         low, high = (number(margin, 1) for margin in v.margins)
         margin = f" of {low} %" if low == high else f" of {low} to {high} %"
         parts.append(
-            f"whether {undecided} of {plural(v.tested, 'volume')} stay within the margin of "
+            f"whether {_others(undecided, v)}of {plural(v.tested, 'volume')} "
+            f"stay{'s' if undecided == 1 and v.open else ''} within the margin of "
             f"equivalence{margin if np.isfinite(v.margins).all() else ''}: neither that nor the "
             "opposite is shown"
         )
@@ -259,9 +279,9 @@ def originals_line(tables: Tables, level: float = 0.95) -> str:
     if worst is None:
         return ""
     text = (
-        f"Attacks ({SETTING_WORDS[main_setting(tables['tradeoff'])]}; {100 * level:g} % intervals, "
-        "which allow for the number of attacks tried): on the untouched "
-        f"originals attacker {worst.attacker} {worst.does} in {worst.interval}"
+        f"Attacks ({SETTING_WORDS[main_setting(tables['tradeoff'])]}; two-sided "
+        f"{100 * level:g} % intervals, which allow for the number of attacks tried): on the "
+        f"untouched originals attacker {worst.attacker} {worst.does} in {worst.interval}"
     )
     if not worst.beats:
         text += (

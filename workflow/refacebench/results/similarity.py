@@ -163,7 +163,7 @@ def _legend(figure: Any, sites: Sequence[str]) -> None:
                label="one scan")
     ]  # fmt: skip
     for place, site in enumerate(sites):
-        label = "mean" if site in ALL_SITES else f"mean of site {site}"
+        label = "mean, with interval" if site in ALL_SITES else f"mean of {site}, with interval"
         handles.append(Line2D([], [], marker=SITE_MARKS[place % len(SITE_MARKS)], markersize=5.5,
                               color=INK, linewidth=1.4, label=label))  # fmt: skip
     figure.legend(handles=handles, loc="outside lower left", ncols=min(len(handles), 6))

@@ -22,8 +22,8 @@ import pandas as pd
 
 from refacebench.plot import dots
 from refacebench.plot.numbers import NO_VALUE, number
-from refacebench.plot.style import INK, Look, message_figure, styled
-from refacebench.plot.volumes import region_label
+from refacebench.plot.style import FAINT, INK, Look, message_figure, styled
+from refacebench.plot.volumes import TITLES, region_label
 from refacebench.results import words
 from refacebench.results.cells import by_variant, count
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
@@ -127,18 +127,31 @@ def draw(table: pd.DataFrame, look: Look) -> Any:
     if not shown:
         return message_figure("No variant with enough measured volumes.")
     variants = look.sort(table["variant"])
-    titles = [region_label(region) for region in shown]
+    titles = [TITLES.get(region, region_label(region)) for region in shown]
     figure, axes, places = dots.panels(variants, look, titles, extra=1.2)
     for panel, region in zip(axes, shown, strict=True):
         rows = table[table["region"] == region]
         panel.axvline(0.0, color=INK, linewidth=0.8, zorder=1)
         for variant, y in places.items():
             _variant(panel, y, look, variant, rows[rows["variant"] == variant])
-        panel.set_xlabel("change (%)")
+        panel.set_xlabel("change from the original (%)")
         panel.locator_params(axis="x", nbins=5)
         panel.margins(x=0.08)
     dots.counts(axes[-1], places, table[table["region"] == shown[0]])
+    _legend(figure)
     return figure
+
+
+def _legend(figure: Any) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        dots.sample("bias, with interval", size=5),
+        Line2D([], [], color=FAINT, linewidth=0.9, label="from limit to limit of agreement"),
+        Line2D([], [], color=FAINT, linestyle="none", marker="|", markersize=6,
+               label="outer bounds of the limits"),
+    ]  # fmt: skip
+    dots.legend(figure, handles)
 
 
 def _variant(panel: Any, y: float, look: Look, variant: str, row: pd.DataFrame) -> None:

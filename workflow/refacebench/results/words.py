@@ -167,6 +167,15 @@ def join(*parts: str) -> str:
     return " ".join(part for part in parts if part)
 
 
+def folded(short: str, *details: str) -> str:
+    """Return a caption: what everybody reads, then, as a paragraph of its own, the details.
+
+    The page folds the details away; where there is no folding they follow.
+    """
+    more = join(*details)
+    return f"{short}\n\n{more}" if more else short
+
+
 def shortfalls(table: pd.DataFrame) -> list[str]:
     """Return why attacks rest on fewer people or scans than planned, each text once."""
     if "shortfall" not in table:

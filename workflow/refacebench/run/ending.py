@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from refacebench.run import failures
+from refacebench.run import failures, place
 
 #: The mark of a finished run.
 FINISHED = "results/finished.txt"
@@ -33,6 +33,8 @@ def finish(outputs: Iterable[tuple[failures.Place, str]], allowed: float) -> boo
     summary = Path(SUMMARY)
     if summary.is_file():
         print(summary.read_text(), file=sys.stderr)
+        if folder := place.here():
+            print(f"All of it is below {folder}/results", file=sys.stderr)
     if failures.within(print_failures(outputs), allowed):
         return True
     # Else a second run would find nothing to do and end well.

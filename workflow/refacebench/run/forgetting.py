@@ -1,11 +1,12 @@
 """Delete pictures of faces when everything that needs them is there: ``keep_faces: false``.
 
 What is deleted: the views of :mod:`refacebench.stages.render` with the manifests that name
-them, what attackers keep of each face in the gallery, and the sample slices of trainings.
+them, what attackers keep of each face in the gallery, the sample slices of trainings, and the
+pages for quality control of an earlier run.
 Snakemake does not miss a file whose users are finished, and makes it again when one of them
 has to run once more.  Records, distances and tables stay.
 
-Touches the folders ``render``, ``enrol`` and ``train`` of a run.
+Touches the folders ``render``, ``enrol``, ``qc`` and ``train`` of a run.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ def delete_faces(run: Run, results: str | Path = "results") -> int:
     results = Path(results)
     gone = 0
     for dataset in run.datasets:
+        gone += _delete(results.glob(f"qc/{dataset}"))
         attacks = run.attack_files(dataset)
         if attacks and all((results.parent / path).is_file() for path in attacks):
             gone += _delete(results.glob(f"render/{dataset}/*/*.tsv"))

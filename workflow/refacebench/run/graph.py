@@ -20,6 +20,7 @@ from refacebench.vocabulary import (
     ORIGINAL,
     PICTURE_CONTROLS,
     RESCAN,
+    UNDEFACED,
     split_variant,
 )
 
@@ -241,6 +242,30 @@ class Run(Scope):
                 "kit: raters would see faces, and no dataset of this config says `faces: public`"
             )
         return [f"results/kit/{name}/page/index.html" for name in public]
+
+    def qc_manifests(self, dataset: str) -> list[str]:
+        """Return the pictures for quality control: of the originals, then of what may be shared."""
+        return [
+            path
+            for variant in (ORIGINAL, *(v for v in self.variants if v not in UNDEFACED))
+            for path in self.manifests("qc", dataset, variant, "test", MEASURED)
+        ]
+
+    def qc_pages(self, keep_faces: bool) -> list[str]:
+        """Return the pages for quality control.
+
+        Raises
+        ------
+        ConfigError
+            If no picture of a face may outlive a run.
+        """
+        if not keep_faces:
+            raise configuration.ConfigError(
+                "qc: the page holds pictures of faces, and this config says `keep_faces: false`. "
+                "Add `--config keep_faces=true` for as long as you check scans; a later run "
+                "without it deletes the page"
+            )
+        return [f"results/qc/{name}/index.html" for name in self.datasets]
 
     # what the main job makes --------------------------------------------------------------
 

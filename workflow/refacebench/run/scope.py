@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Self
 
-from refacebench.run import configuration, failures, methods, plan
+from refacebench.run import configuration, elsewhere, failures, methods, plan
 from refacebench.vocabulary import MEASURED, SYNTHETIC_NOTE
 
 #: Where it is written down how often each output is to be made.
@@ -73,7 +73,7 @@ class Scope:
         self.attempts, self.tools = attempts, tools or {}
         self.to_fetch: dict[str, str] = {}
         self.datasets = list(config["datasets"])
-        self.brought = [d for d in self.datasets if configuration.brings_measures(config, d)]
+        self.brought = [d for d in self.datasets if elsewhere.brings_measures(config, d)]
         self.attackers = list(config.get("attackers") or {})
         self.age_models = list(config.get("age_models") or {})
         if self.brought:
@@ -109,7 +109,7 @@ class Scope:
         for name, told in tools.items():
             if look and told["reason"]:
                 print(f"WARNING: segmenters.{name} is left out: {told['reason']}", file=sys.stderr)
-        lacking = configuration.to_fetch(config)
+        lacking = elsewhere.to_fetch(config)
         if look and lacking:
             said = "; ".join(f"{name} ({what})" for name, what in lacking.items())
             print(f"To be downloaded first: {said}", file=sys.stderr)
@@ -200,6 +200,11 @@ class Scope:
     def faces(self, dataset: str) -> str:
         """Return ``public`` or ``private``: whether a dataset's faces may be shown."""
         return self.config["datasets"][dataset]["faces"]
+
+    def folders(self) -> dict[str, str]:
+        """Return the folder of every data set that has one of its own."""
+        entries = self.config["datasets"].items()
+        return {name: str(entry["path"]) for name, entry in entries if entry.get("path")}
 
     def synthetic_note(self, dataset: str) -> str:
         """Return what all figures and tables of a synthetic dataset say; empty for real ones."""

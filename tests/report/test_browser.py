@@ -1,0 +1,242 @@
+"""The page in a real browser: sorting, filters, folding, words, files, narrow screens, paper."""
+
+import base64
+
+import pytest
+
+import browser
+from reading import context
+from refacebench.report.page import build
+
+pytestmark = pytest.mark.skipif(browser.find() is None, reason="no Chromium on this machine")
+TEXT = "# Methods\n\nAll <steps> & more."
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    home = tmp_path_factory.mktemp("browser")
+    (home / "downloads").mkdir()
+    found = browser.Browser(browser.find(), home / "profile", home / "downloads")
+    found.downloads = home / "downloads"
+    found.call("Emulation.setFocusEmulationEnabled", enabled=True)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def address(tables, tmp_path_factory):
+    given = context(tables)
+    config = {"datasets": {"demo": {"type": "demo"}}, "seed": 1}
+    card = {
+        **dict.fromkeys(("date", "command")),
+        "software": {"name": "refacebench", "version": "1", "commit": None, "changed": None},
+        "config": config, "config_sha256": "0", "machine": dict.fromkeys(
+            ("system", "processor", "python"), "x"),
+        "packages": {}, "methods": [], "datasets": {}, "leftovers": ["deface/demo/" + "old" * 60],
+    }  # fmt: skip
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(build({**given, "card": card, "text": (TEXT, "@misc{a}")}))
+    return path.as_uri()
+
+
+@pytest.fixture
+def page(chromium, address):
+    """The page, freshly loaded, on a wide screen."""
+    chromium.call("Emulation.clearDeviceMetricsOverride")
+    chromium.events.clear()
+    chromium.open("about:blank#")
+    chromium.call("Page.navigate", url=address)
+    chromium.until("document.readyState === 'complete' && document.getElementById('tip')")
+    return chromium
+
+
+ROWS = "[...document.querySelectorAll('#d1-verdicts > tbody > tr:not(.detail)')]"
+NAMES = f"{ROWS}.filter(r => !r.hidden).map(r => r.querySelector('button.open').textContent)"
+
+
+def head(title):
+    return (
+        "[...document.querySelectorAll('#d1-verdicts > thead th')].find(h => "
+        f"h.textContent.trim() === '{title}').querySelector('button.sort')"
+    )
+
+
+def column(title):
+    return f"{ROWS}.map(r => r.cells[{head(title)}.closest('th').cellIndex].textContent.trim())"
+
+
+def test_nothing_is_asked_for_beside_the_page_itself(page, address):
+    page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.run("new Promise(done => setTimeout(done, 300))")
+    asked = {
+        e["params"]["request"]["url"] for e in page.events
+        if e.get("method") == "Network.requestWillBeSent"
+    }  # fmt: skip
+    assert address in asked
+    assert {url for url in asked if not url.startswith(("data:", "about:", "blob:"))} == {address}
+
+
+def test_verdicts_are_sorted_by_a_click_and_take_their_details_along(page):
+    before = page.run(NAMES)
+    page.run(head("Method") + ".click()")
+    up = page.run(NAMES)
+    page.run(head("Method") + ".click()")
+    assert up == sorted(before, key=str.lower)
+    assert page.run(NAMES) == up[::-1]
+    follows = page.run(
+        f"{ROWS}.every(r => r.nextElementSibling.id === "
+        "r.querySelector('button.open').getAttribute('aria-controls'))"
+    )
+    assert follows
+    page.run(head("Verdict") + ".click()")
+    order = ["go", "registered access only", "not enough data to say", "do not share"]
+    said = page.run(column("Verdict"))
+    assert said == sorted(said, key=order.index)
+    assert page.run(head("Verdict") + ".closest('th').getAttribute('aria-sort')") == "ascending"
+
+
+def test_numbers_are_sorted_as_numbers_and_missing_ones_stand_last(page):
+    table = (
+        "(() => { const t = document.createElement('table'); t.innerHTML = '<thead><tr><th>x'"
+        " + '</th></tr></thead><tbody>' + ['10', '-2.5 %', '–', '9', '1e-3', '']"
+        ".map(v => `<tr><td>${v}</td></tr>`).join('') + '</tbody>'; sortable(t); window.t = t })()"
+    )
+    page.run(table)
+    values = "[...t.tBodies[0].rows].map(r => r.textContent)"
+    page.run("t.querySelector('button').click()")
+    assert page.run(values) == ["-2.5 %", "1e-3", "9", "10", "–", ""]
+    page.run("t.querySelector('button').click()")
+    assert page.run(values) == ["10", "9", "1e-3", "-2.5 %", "–", ""]
+
+
+def test_a_filter_keeps_the_rows_that_hold_all_its_words(page):
+    everything = page.run(NAMES)
+    wanted = [name for name in everything if "quickshear" in name and "pix2pix25d" in name]
+    assert 0 < len(wanted) < len(everything)
+    box = "document.querySelector('input[data-table=d1-verdicts]')"
+    page.run(f"{box}.focus()")
+    for key in "PIX2 quick":
+        page.key(key)
+    assert page.run(NAMES) == wanted
+    assert page.run("document.getElementById('d1-verdicts-count').textContent") == (
+        f"{len(wanted)} of {len(everything)} shown"
+    )
+    page.run(f"{box}.value = ''; {box}.dispatchEvent(new Event('input'))")
+    assert page.run(NAMES) == everything
+
+
+def test_a_row_opens_its_details_with_mouse_and_keyboard(page):
+    seen = "document.getElementById('d1-detail-1').checkVisibility()"
+    assert not page.run(seen)
+    page.run("document.querySelector('button.open').click()")
+    assert page.run(seen)
+    name = page.run(NAMES)[0].split(" ")[0]
+    assert name in page.run("document.getElementById('d1-detail-1').textContent")
+    assert page.run("document.getElementById('d1-detail-1').querySelectorAll('table').length") > 0
+    page.run("document.querySelector('button.open').focus()")
+    page.run("document.activeElement.click()")
+    assert not page.run(seen)
+
+
+def test_sections_fold_and_the_contents_lead_into_folded_ones(page):
+    seen = "document.getElementById('d1-methods').closest('details').open"
+    assert not page.run(seen)
+    page.run("document.querySelector('nav a[href=\"#d1-methods\"]').click()")
+    page.until(seen)
+    page.run("document.getElementById('d1-methods').closest('details').open = false")
+    page.run("document.querySelector('nav a[href=\"#d1-methods\"]').click()")
+    page.until(seen)
+    page.run("document.getElementById('open-all').click()")
+    closed = "document.querySelectorAll('details.fold:not([open])').length"
+    assert page.run(closed) == 0
+    page.run("document.getElementById('open-all').click()")
+    assert page.run(closed) == page.run("document.querySelectorAll('details.fold').length")
+
+
+def test_words_are_explained_by_mouse_keyboard_and_tap(page):
+    tip = "document.getElementById('tip')"
+    term = "document.querySelector('#d1-verdicts > thead a.term')"
+    meaning = page.run(
+        f"document.getElementById({term}.getAttribute('href').slice(1)).querySelector('dd')"
+        ".textContent"
+    )
+    assert len(meaning) > 20
+    assert page.run(f"{tip}.hidden")
+    page.run(f"{term}.focus()")
+    assert page.run(f"{tip}.textContent") == meaning
+    assert page.run(f"{term}.getAttribute('aria-describedby')") == "tip"
+    page.key("Escape")
+    assert page.run(f"{tip}.hidden")
+    assert page.run(f"{term}.getAttribute('aria-describedby')") is None
+    page.run(f"{term}.blur()")
+    box = page.run(
+        f"(() => {{ {term}.scrollIntoView({{block: 'center'}}); "
+        f"const r = {term}.getBoundingClientRect(); return [r.x + 5, r.y + 5] }})()"
+    )
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", x=box[0], y=box[1])
+    page.until(f"!{tip}.hidden")
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", x=1, y=1)
+    page.until(f"{tip}.hidden")
+    where = page.run("location.hash")
+    for kind in ("touchStart", "touchEnd"):
+        points = [{"x": box[0], "y": box[1]}] if kind == "touchStart" else []
+        page.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+    page.until(f"!{tip}.hidden")
+    assert page.run(f"{tip}.textContent") == meaning
+    assert page.run("location.hash") == where, "a tap leads nowhere"
+
+
+def test_a_whole_table_is_shown_sorted_and_saved_without_a_server(page, tables):
+    box = "document.querySelector('details.data[data-name=\"demo-quality.tsv\"]')"
+    page.run(f"{box}.parentElement.closest('details').open = true; {box}.open = true")
+    page.until(f"{box}.querySelector('.whole tbody')")
+    shown = page.run(f"{box}.querySelectorAll('.whole tbody tr').length")
+    assert shown == len(tables["quality"])
+    columns = page.run(f"[...{box}.querySelectorAll('.whole thead th')].map(h => h.textContent)")
+    assert columns == list(tables["quality"].columns)
+    page.run(f"{box}.querySelector('.whole thead button').click()")
+    first = page.run(
+        f"[...{box}.querySelectorAll('.whole tbody tr')].map(r => r.cells[0].textContent)"
+    )
+    assert first == sorted(tables["quality"]["variant"], key=str.lower)
+    page.run(f"{box}.querySelector('button.save').click()")
+    saved = page.downloads / "demo-quality.tsv"
+    for _ in range(100):
+        if saved.exists():
+            break
+        page.run("new Promise(done => setTimeout(done, 50))")
+    assert saved.read_text() == tables["quality"].to_csv(sep="\t", index=False)
+
+
+def test_text_to_copy_is_there_as_it_is(page):
+    assert page.run("document.getElementById('methods-text').textContent") == TEXT
+    assert page.run("document.querySelectorAll('button.copy:not([hidden])').length") == 3
+
+
+@pytest.mark.parametrize("width", [420, 360])
+def test_a_narrow_screen_needs_no_sideways_scrolling(page, width):
+    page.call(
+        "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1,
+        mobile=True,
+    )  # fmt: skip
+    wide = "document.documentElement.scrollWidth"
+    assert page.run(wide) <= width
+    page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.run("document.querySelectorAll('button.open').forEach(b => b.click())")
+    page.run("new Promise(done => setTimeout(done, 200))")
+    assert page.run(wide) <= width
+    page.run("document.querySelector('main a.term').focus()")
+    assert page.run(wide) <= width
+    right = page.run("document.getElementById('tip').getBoundingClientRect().right")
+    assert right <= width
+
+
+def test_on_paper_all_sections_are_open_and_closed_again_afterwards(page):
+    closed = "document.querySelectorAll('details.fold:not([open])').length"
+    before = page.run(closed)
+    assert before
+    page.run(f"addEventListener('beforeprint', () => window.printed = {closed})")
+    data = base64.b64decode(page.call("Page.printToPDF")["data"])
+    assert data.startswith(b"%PDF")
+    assert page.run("window.printed") == 0
+    assert page.run(closed) == before

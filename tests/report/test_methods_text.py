@@ -1,0 +1,114 @@
+"""The methods text cites what ran, and its BibTeX is read by a parser that is not ours."""
+
+import re
+
+import bibtexparser
+import pytest
+
+from reading import SETTINGS, context
+from refacebench.contracts import KINDS
+from refacebench.programs import catalogue, labelling
+from refacebench.report import citations, methods, methods_text
+from refacebench.run import methods as found_methods
+
+EVERY = [(kind, name) for kind in KINDS for name in found_methods.available(kind)]
+
+
+def parsed(text):
+    """Return the entries of BibTeX by key, read by an independent parser."""
+    parser = bibtexparser.bparser.BibTexParser(common_strings=True, ignore_nonstandard_types=False)
+    entries = bibtexparser.loads(text, parser).entries
+    # What it cannot read it leaves out.
+    assert len(entries) == len(re.findall(r"^@", text, re.M))
+    assert len({e["ID"] for e in entries}) == len(entries)
+    return {e["ID"]: e for e in entries}
+
+
+def test_the_file_of_references_is_valid_and_complete():
+    entries = parsed("\n\n".join(entry.text for entry in citations.known()))
+    assert len(entries) > 30
+    for key, entry in entries.items():
+        assert entry["title"], key
+        assert "source" not in entry, "for us alone"
+        if entry["ENTRYTYPE"] != "misc":
+            assert {"author", "year"} <= set(entry), key
+        assert "doi" not in entry or re.fullmatch(r"10\.\d{4,}/\S+", entry["doi"]), key
+    dois = [e["doi"].lower() for e in entries.values() if "doi" in e]
+    assert len(dois) == len(set(dois))
+
+
+@pytest.mark.parametrize(("kind", "name"), EVERY)
+def test_every_work_that_a_method_names_has_a_full_entry(kind, name):
+    for source in found_methods.declared(kind, name).sources:
+        entry = citations.cite(source)
+        assert entry is None or not entry.key.startswith("cited-"), source
+
+
+def test_every_program_has_its_page_cited():
+    for folder in (catalogue.CATALOGUE, labelling.FOLDER):
+        for path in folder.glob("*.yaml"):
+            assert "https://" in citations.cite(catalogue.read(path)["page"]).text or (
+                "doi" in citations.cite(catalogue.read(path)["page"]).text
+            )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'A {brace} and a "quote", 50 % & more_of_it \\ # $ ~ ^',
+        "https://example.org/a_b?x={1}&y=%20",
+        "https://doi.org/10.1000/(a)b_c{d}",
+        "doi:10.1000/x",
+        "Müller, Zeitschrift 2031",
+        "}",
+    ],
+)
+def test_any_text_that_a_users_method_names_becomes_a_valid_entry(source):
+    (entry,) = parsed(citations.bibliography([citations.cite(source)])).values()
+    assert entry["title"]
+
+
+def _told(tables, **changes):
+    return methods_text.text(context(tables, **changes)["datasets"])
+
+
+CONFIG = {
+    "defacers": {
+        "pydeface": {"engine": "native"},
+        "quickshear": {"buffer_mm": 10},
+        "mideface": {"program": "mideface", "license": "/home/jane/license.txt"},
+    },
+    "segmenters": {"deepbet_atlas": {}},
+    "attackers": {"surface": {}},
+}
+
+
+def test_text_and_references_hold_together_and_name_what_ran(tables):
+    ran = methods.taking_part(CONFIG, {}, {})
+    text, bibtex = _told(tables, methods=ran, config=CONFIG)
+    entries = parsed(bibtex)
+    cited = set(re.findall(r"@([\w-]+)", text))
+    assert cited == set(entries), "each entry is cited, each citation has an entry"
+    for name in ("pydeface", "quickshear", "mideface", "deepbet_atlas", "surface"):
+        assert f"- {name} (" in text
+    assert "buffer_mm = 10" in text
+    assert {"schimke2011", "mideface", "fisch2024", "rusinkiewicz2001", "molder2021"} <= cited
+    assert "jane" not in text + bibtex
+
+
+def test_nothing_is_said_that_did_not_run(tables):
+    only = {name: tables[name] for name in ("flow", "quality")}
+    text, bibtex = _told(only, methods=[], config={})
+    assert "Wilcoxon" not in text
+    assert "holm1979" not in parsed(bibtex)
+    assert "No attack was made" in text
+    assert "clopper1934" in parsed(bibtex)
+    for word in ("segmented from scratch", "Faces were put back"):
+        assert word not in text
+
+
+def test_numbers_are_those_of_the_criteria(tables):
+    text, _ = _told(tables)
+    assert f"{SETTINGS.n_boot} bootstrap samples of participants, seed {SETTINGS.seed}" in text
+    n = tables["flow"]["scan"].nunique()
+    assert f"{n} T1-weighted scans" in text

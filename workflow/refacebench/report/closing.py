@@ -1,0 +1,43 @@
+"""The text that a run ends with, and that stays as ``results/summary.txt``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from refacebench.plot.style import look_of
+from refacebench.report import elsewhere, models
+from refacebench.results import decisions
+from refacebench.results.privacy_warnings import warning_lines
+
+
+def closing(datasets: Sequence[Mapping], page: str | Path) -> str:
+    """Return the text that a run ends with: a few lines a dataset, and where the report is.
+
+    Parameters
+    ----------
+    datasets : sequence of mapping
+        As for :func:`refacebench.report.page.build`.
+    page : path
+        The report.
+    """
+    found = []
+    for dataset in datasets:
+        synthetic = " (SYNTHETIC, no evidence about real people)" if dataset["statement"] else ""
+        found.append(f"\nDataset {dataset['name']}{synthetic}")
+        found += [f"WARNING: {line}" for line in warning_lines(dataset["tables"])]
+        found += [f"NOTE: {line}" for line in warning_lines(dataset["tables"], loud=False)]
+        rule = decisions.Rule.from_config(dataset.get("config") or {})
+        order = look_of(dataset["tables"]).sort(_methods(dataset["tables"]))
+        found += decisions.lines(dataset["tables"], order, rule, dataset["criteria"].alpha)
+        found += elsewhere.summary_lines(dataset)
+        found += models.lines(dataset)
+    return "\n".join([*found, f"\nReport: {page}", ""])
+
+
+def _methods(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Return the variants that were judged."""
+    quality = tables.get("quality")
+    return [] if quality is None or quality.empty else list(dict.fromkeys(quality["variant"]))

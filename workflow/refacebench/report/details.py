@@ -1,0 +1,150 @@
+"""What the row of a method in the table of verdicts opens: its attacks, volumes and failures.
+
+Pure functions: result tables in, tables of text out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from refacebench.plot.numbers import NO_VALUE, chance, number, percent
+from refacebench.plot.volumes import region_label
+from refacebench.report.blocks import Table
+from refacebench.results import findings, sentences
+from refacebench.results.flow import LOST
+from refacebench.results.result import View
+from refacebench.results.words import plural
+from refacebench.statistics.attack_tables import SETTING_WORDS, TAKEN_OFF
+from refacebench.vocabulary import split_variant
+
+#: Volumes and reasons of a method that are shown; all are in the tables of the page.
+MOST = 6
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is known of one method.
+
+    Attributes
+    ----------
+    sentence : str
+        In words.
+    tables : list of Table
+        Attacks, volumes, failures; without those of which there is nothing to say.
+    """
+
+    sentence: str
+    tables: list[Table]
+
+
+def of(view: View, variant: str) -> Details:
+    """Return the details of one method."""
+    found = findings.finding(view.tables, variant, view.criteria.alpha)
+    made = (attacks(view, variant), volumes(view, variant), failures(view, variant))
+    return Details(sentences.line(found), [table for table in made if table])
+
+
+def attacks(view: View, variant: str) -> Table | None:
+    """Return every attack on a method, those that first put a face back included."""
+    table = view.rows("privacy")
+    if table.empty:
+        return None
+    rows = []
+    for how, name in _routes(variant, table):
+        for _, row in table[table["variant"] == name].iterrows():
+            measure = str(row["measure"])
+            rate, low, high = (
+                row.get(f"{measure}_completers{end}") for end in ("", "_low", "_high")
+            )
+            if rate is None or not np.isfinite(rate):
+                continue
+            by_chance = row["choice_chance"] if measure == "choice" else row["chance"]
+            beats = row["p_holm"] < view.criteria.alpha
+            rows.append(
+                [
+                    str(row["attacker"]),
+                    how,
+                    SETTING_WORDS.get(row["setting"], str(row["setting"])),
+                    f"{percent(rate)} % [{percent(low)}, {percent(high)}]",
+                    f"{chance(by_chance)} %",
+                    "yes" if beats else "not shown",
+                ]
+            )
+    columns = ["Attacker", "On what", "Compared with", "Right", "Chance", "Better than chance"]
+    caption = (
+        "Attacks: how often each is right, by itself (two-sided intervals). Better than chance: "
+        "exact test, corrected for the number of attacks."
+    )
+    return Table(caption, columns, rows) if rows else None  # fmt: skip
+
+
+def _routes(variant: str, table: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Yield how an attacker may come to a variant's face, and what is then attacked."""
+    defacer, refacer = split_variant(variant)
+    yield "the image as it is", variant
+    if refacer:
+        yield "after the new face was taken off", findings.attacked_by(variant, TAKEN_OFF)
+    for name in dict.fromkeys(table["variant"]):
+        own, model = split_variant(name)
+        if model and own == defacer and name != variant:
+            yield f"after {model} put a face back", findings.attacked_by(variant, model)
+
+
+def volumes(view: View, variant: str) -> Table | None:
+    """Return the volumes that a method changes most, by the first segmenter."""
+    table = view.rows("volumes")
+    if table.empty:
+        return None
+    table = table[table["segmenter"] == table["segmenter"].iloc[0]]
+    table = table[(table["variant"] == variant) & table["median_change_pct"].notna()]
+    order = table["median_change_pct"].abs().sort_values(ascending=False, kind="stable").index
+    rows = [
+        [
+            region_label(str(row["region"])),
+            f"{number(row['median_change_pct'], 2, True)} % "
+            f"[{number(row['low'], 2, True)}, {number(row['high'], 2, True)}]",
+            f"{number(row['margin_pct'], 2)} %" if np.isfinite(row["margin_pct"]) else NO_VALUE,
+            _shown(row, view.criteria.alpha),
+        ]
+        for _, row in table.loc[order[:MOST]].iterrows()
+    ]
+    caption = (
+        f"The {len(rows)} volumes of {len(table)} that change most: median change (two-sided "
+        "interval), the margin of equivalence, and what the tests show."
+    )
+    return Table(caption, ["Volume", "Change", "Margin", "Shown"], rows) if rows else None
+
+
+def _shown(row: pd.Series, alpha: float) -> str:
+    """Return what is shown of a volume, each in one group only."""
+    changed = row["p_holm"] < alpha
+    if row["low_joint"] > row["margin_pct"] or row["high_joint"] < -row["margin_pct"]:
+        return "changed by more than the margin"
+    if row["equivalent"] == 1:
+        return "within the margin" + (", though changed" if changed else "")
+    return "changed, by how much is open" if changed else "nothing"
+
+
+def failures(view: View, variant: str) -> Table | None:
+    """Return the scans that were lost in a method, by stage and reason."""
+    table = view.rows("flow")
+    if table.empty:
+        return None
+    lost = table[(table["variant"] == variant) & table["status"].isin(LOST)]
+    if lost.empty:
+        return None
+    lost = lost.assign(reason=lost["reason"].fillna(""))
+    counts = lost.groupby(["stage", "status", "reason"], sort=False)["scan"].nunique()
+    counts = counts.sort_values(ascending=False, kind="stable")
+    rows = [
+        [str(stage), str(status), str(n), str(reason)]
+        for (stage, status, reason), n in counts.head(MOST).items()
+    ]
+    left = len(counts) - len(rows)
+    more = f" {plural(left, 'more reason')} in the table flow." if left else ""
+    caption = f"Scans that were lost in {lost['scan'].nunique()} cases.{more}"
+    return Table(caption, ["Stage", "Status", "Scans", "Reason"], rows)

@@ -1,0 +1,195 @@
+"""The methods section of a paper, of exactly what ran, with its BibTeX: ready to paste.
+
+Markdown with citations as Pandoc reads them (``[@holm1979]``); the keys are those of the
+bibliography that comes with it.  Pure: values in, text out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from refacebench import __version__
+from refacebench.report import citations
+from refacebench.results import flow
+from refacebench.results.decisions import Rule
+from refacebench.results.words import plural
+from refacebench.statistics.attack_tables import attackers as attacked_by
+from refacebench.statistics.criteria import Criteria
+from refacebench.statistics.protocol import Protocol
+from refacebench.vocabulary import SKULL_STRIP
+
+#: What every run rests on, whatever the config asks for.
+ALWAYS = (
+    "10.12688/f1000research.29032.2",
+    "10.1038/sdata.2016.44",
+    "10.1016/j.neuroimage.2010.09.025",
+)
+#: Kinds of methods in the order in which they work, with the sentence before their list.
+KINDS = {
+    "defacer": "Faces were removed or replaced by",
+    "refacer": "Faces were put back by models that were trained on other participants:",
+    "segmenter": "Every variant was segmented from scratch by",
+    "attacker": "It was tried to recognise participants by",
+    "age model": "Age was predicted from the images by",
+}  # fmt: skip
+_NATIVE = "our re-implementation, not the released program"
+
+
+def text(datasets: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Return the methods section and its bibliography.
+
+    Parameters
+    ----------
+    datasets : sequence of mapping
+        As for :func:`refacebench.report.page.build`, with ``sources`` in the methods.
+    """
+    cited: dict[str, citations.Entry] = {}
+    first = datasets[0]
+    config, criteria = first.get("config") or {}, first["criteria"]
+    parts = [
+        "# Methods",
+        _software(cited),
+        *(_data(dataset) for dataset in datasets),
+        *_methods(first["methods"], cited),
+        _attacks(first, config, cited),
+        _statistics(datasets, criteria, cited),
+        Rule.from_config(config).words.replace("The rule was", "The rule for the verdicts was"),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n", citations.bibliography(
+        cited.values()
+    )
+
+
+def _cite(sources: Iterable[str], cited: dict[str, citations.Entry]) -> str:
+    """Return a citation and remember its entries; empty where nothing is cited."""
+    keys = []
+    for source in sources:
+        if entry := citations.cite(source):
+            cited[entry.key] = entry
+            keys.append(f"@{entry.key}")
+    return f"[{'; '.join(dict.fromkeys(keys))}]" if keys else ""
+
+
+def _software(cited: dict[str, citations.Entry]) -> str:
+    snakemake, bids, ants = (_cite([f"https://doi.org/{doi}"], cited) for doi in ALWAYS)
+    return (
+        f"All steps were run with refacebench {__version__}, a Snakemake workflow {snakemake} for "
+        f"data in the Brain Imaging Data Structure {bids}. Images were registered with ANTs {ants}."
+    )
+
+
+def _data(dataset: Mapping[str, Any]) -> str:
+    table = dataset["tables"].get("flow")
+    name = dataset["name"]
+    if table is None or table.empty:
+        return f"Data set {name}: the number of scans was not recorded."
+    n = flow.scan_numbers(table)
+    said = (
+        f"Data set {name}: {plural(n['scans'], 'T1-weighted scan')} of "
+        f"{plural(n['participants'], 'participant')}; {n['left_out']} were left out and "
+        f"{n['compared']} compared. Participants, never scans, were assigned to training, "
+        "validation and test."
+    )
+    return f"{said} {dataset['statement']}" if dataset.get("statement") else said
+
+
+def _methods(methods: Sequence[Mapping[str, Any]], cited: dict[str, citations.Entry]) -> list[str]:
+    parts = []
+    for kind, begin in KINDS.items():
+        named = [_method(m, cited) for m in methods if m["kind"] == kind]
+        if named:
+            parts.append("\n".join([begin, "", *(f"- {line}" for line in named)]))
+    return parts
+
+
+def _method(method: Mapping[str, Any], cited: dict[str, citations.Entry]) -> str:
+    """Return what ran under a name: what it is, whose code it is, its version, its options."""
+    # What names no work is no re-implementation of one: a control, or a method of the user's.
+    own = _NATIVE if method.get("sources") else "own code"
+    engine = {"native": own, "official": "the released program"}
+    about = [
+        str(method.get("title") or ""),
+        engine.get(str(method.get("engine")), ""),
+        f"version {method['version']}" if method.get("version") else "",
+    ]
+    options = ", ".join(f"{k} = {v}" for k, v in (method.get("settings") or {}).items())
+    cites = _cite(method.get("sources") or (), cited)
+    said = f"{method['name']} ({'; '.join(filter(None, about))}"
+    said += f"; {options})" if options else ")"
+    return f"{said} {cites}".rstrip()
+
+
+def _attacks(
+    dataset: Mapping[str, Any], config: Mapping[str, Any], cited: dict[str, citations.Entry]
+) -> str:
+    table = dataset["tables"].get("privacy")
+    if table is None or table.empty or not attacked_by(table):
+        return "No attack was made: whether people can be recognised was not measured."
+    protocol = Protocol.from_config(config)
+    measure = (
+        f"the choice of the right person among {protocol.options} pictures"
+        if protocol.measure == "choice"
+        else "rank-1 identification in the whole gallery"
+    )
+    matched = (
+        f", matched on {', '.join(protocol.match)} as far as possible" if protocol.match else ""
+    )
+    return (
+        f"The primary measure of attacks was {measure}{matched}. Each attack was also made on the "
+        "untouched originals (which it has to recognise, or it proves nothing) and on black "
+        f"pictures (which it must not). Skull-stripped scans ({SKULL_STRIP}) show what the brain "
+        "alone gives away. Per variant the strongest attack was reported, with an interval that "
+        f"allows for having picked it. An attack less than {protocol.margin_points:g} percentage "
+        "points above chance counted as no better than chance."
+    )  # fmt: skip
+
+
+def _statistics(
+    datasets: Sequence[Mapping[str, Any]], criteria: Criteria, cited: dict[str, citations.Entry]
+) -> str:
+    """Return how effects were tested, of the tables that there are."""
+    made = {
+        name
+        for dataset in datasets
+        for name, table in dataset["tables"].items()
+        if table is not None and len(table)
+    }
+    parts = [
+        "The unit of analysis was the participant; repeated sessions were averaged or clustered. "
+        f"Intervals cover {100 * criteria.level:g} %."
+    ]
+    if "volumes" in made:
+        parts.append(
+            "Volumes were compared with those of the originals by paired Wilcoxon signed-rank "
+            f"tests {_known('wilcoxon1945', cited)} (zeros: {criteria.zero_method}) with the "
+            f"matched-pairs rank-biserial correlation {_known('kerby2014', cited)} as effect size. "
+            f"p values were corrected over regions and variants by Holm's method "
+            f"{_known('holm1979', cited)} at {criteria.alpha:g}; those of Benjamini and Hochberg "
+            f"{_known('benjamini1995', cited)} stand beside them. Equivalence was tested by two "
+            f"one-sided tests {_known('schuirmann1987', cited)}; the margin was "
+            f"{_margin(criteria)}."
+        )
+    if "quality" in made:
+        parts.append(f"Shares have exact Clopper-Pearson intervals {_known('clopper1934', cited)}.")
+    parts.append(
+        f"Resampling: {criteria.n_boot} bootstrap samples of participants, seed {criteria.seed}."
+    )
+    return " ".join(parts)
+
+
+def _margin(criteria: Criteria) -> str:
+    most = f"and at most {criteria.largest_acceptable_change_pct:g} %"
+    fixed = f"{criteria.equivalence_margin_pct:g} %"
+    if criteria.equivalence_margin_source:
+        fixed += f" ({criteria.equivalence_margin_source})"
+    if criteria.equivalence_margin == "fixed":
+        return f"{fixed}, fixed beforehand, {most}"
+    return (
+        f"the lower confidence bound of each volume's scan-rescan difference where at least "
+        f"{criteria.min_rescans} participants had a declared rescan, otherwise {fixed}, {most}"
+    )
+
+
+def _known(key: str, cited: dict[str, citations.Entry]) -> str:
+    return _cite([key], cited)

@@ -1,0 +1,74 @@
+# Quality control by eye (`snakemake qc`): a page with every scan, most doubtful first.  It shows
+# faces, whatever the dataset's config says, and stays below results/qc: no part of the report.
+#
+# in:   results/prepare/{dataset}/{batch}.tsv               originals
+#       results/{deface,reface}/{dataset}/{variant}/{batch}.tsv  the other variants
+#       results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv
+#       results/attack/{dataset}/{attacker}/{target}.npz    where there are attackers
+# out:  results/qc/{dataset}/{variant}/{batch}.tsv          manifest: a row a scan
+#       results/qc/{dataset}/{variant}/pictures/            slices, faces, copies for the viewer
+#       results/qc/{dataset}/index.html, scans.tsv          the page, and the list of its scans
+
+
+rule qc_pictures:
+    """Draw one variant of one batch: slices, face, and a small copy for the viewer."""
+    input:
+        images=lambda w: RUN.variant_manifest(w.dataset, w.variant, w.batch),
+        pseudonyms=PSEUDONYMS,
+    output:
+        "results/qc/{dataset}/{variant}/{batch}.tsv",
+    log:
+        "results/logs/qc/{dataset}/{variant}/{batch}.log",
+    benchmark:
+        "results/benchmarks/qc/{dataset}/{variant}/{batch}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=120,
+    params:
+        variant="{variant}",
+        attempt=attempt("results/qc/{dataset}/{variant}/{batch}.tsv"),
+        viewer_mm=config["qc"]["viewer_mm"],
+        version=f"{qc_stage.VERSION}/{rendering.VERSION}",
+        pictures="results/qc/{dataset}/{variant}/pictures",
+        timeout=untracked(SCAN_TIMEOUT_S),
+    script:
+        "../scripts/qc_pictures.py"
+
+
+rule qc_page:
+    """Write the page of one dataset, and the list that raters' files are held against."""
+    input:
+        pictures=lambda w: RUN.qc_manifests(w.dataset),
+        measured=lambda w: RUN.measurements(w.dataset),
+        attacks=lambda w: RUN.attack_files(w.dataset),
+        pseudonyms=PSEUDONYMS,
+    output:
+        page="results/qc/{dataset}/index.html",
+        scans="results/qc/{dataset}/scans.tsv",
+    log:
+        "results/logs/qc/{dataset}.log",
+    benchmark:
+        "results/benchmarks/qc/{dataset}.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=30,
+    params:
+        config=of_config("statistics", "thresholds", "seed"),
+        faces=lambda w: RUN.faces(w.dataset),
+        floors=RUN.floors(),
+        version=f"{QC_VERSION}/{doubt.VERSION}",
+        note=lambda w: RUN.synthetic_note(w.dataset),
+    script:
+        "../scripts/qc_page.py"
+
+
+rule qc:
+    """Make the pages for quality control of all datasets."""
+    input:
+        qc_pages,
