@@ -14,7 +14,7 @@ from refacebench.results.result import Figure, Result, View
 
 
 @dataclass(frozen=True)
-class Shown:
+class Captioned:
     """A figure that is there: its name, its PNG, its caption and its alternative text."""
 
     name: str
@@ -31,7 +31,7 @@ class Shown:
 
 def shown(
     dataset: Mapping, view: View, result: Result, segmenter: str | None, segmenters: Sequence[str]
-) -> Iterator[Shown]:
+) -> Iterator[Captioned]:
     """Yield the figures of a result that are there.
 
     Raises
@@ -48,10 +48,10 @@ def shown(
         name = name_of(figure.name, segmenter, segmenters) if segmenter else figure.name
         path = dataset["figures"].get(name)
         if path is not None and len(mine.rows(result.source or result.name)):
-            yield Shown(name, Path(path), result.words(figure)(mine), figure.alt)
+            yield Captioned(name, Path(path), result.words(figure)(mine), figure.alt)
 
 
-def _loose(dataset: Mapping, view: View, result: Result, figure: Figure) -> Iterator[Shown]:
+def _loose(dataset: Mapping, view: View, result: Result, figure: Figure) -> Iterator[Captioned]:
     """Yield all figures whose name begins with that of one which a rule of its own draws."""
     if result.source and view.rows(result.source).empty:
         return
@@ -60,4 +60,4 @@ def _loose(dataset: Mapping, view: View, result: Result, figure: Figure) -> Iter
             if figure.heads:
                 check_figure(path, view.faces)
             which = name.removeprefix(figure.name).strip("-_ ")
-            yield Shown(name, Path(path), result.words(figure)(view, which), figure.alt)
+            yield Captioned(name, Path(path), result.words(figure)(view, which), figure.alt)
