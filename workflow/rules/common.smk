@@ -46,7 +46,8 @@ try:
     validate(config, SCHEMA)  # fills in the defaults
     configuration.check(config)
     # As it was asked for, with all defaults, for the run card.
-    ASKED = provenance.shown(config, provenance.words_of(config, configuration.read_yaml(SCHEMA)))
+    ASKED = elsewhere.without_images(config)
+    ASKED = provenance.shown(ASKED, provenance.words_of(config, configuration.read_yaml(SCHEMA)))
     config["refacers"] = configuration.refacers(config)
     config.update(configuration.with_controls(config))
     config.update(elsewhere.without_images(config))

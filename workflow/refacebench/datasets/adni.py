@@ -223,6 +223,6 @@ METHOD = Dataset(
     title="ADNI, as downloaded from LONI",
     options=OPTIONS,
     index=index,
-    sources=("https://adni.loni.usc.edu", "https://doi.org/10.48550/arXiv.1805.03909"),
+    sources=("https://adni.loni.usc.edu", "https://arxiv.org/abs/1805.03909"),
     licence="ADNI data use agreement",
 )

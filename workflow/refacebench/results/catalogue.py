@@ -85,8 +85,9 @@ def compute(job: str, given: Any) -> dict[str, pd.DataFrame]:
             raise ValueError(f"results wait for each other: {', '.join(waiting)}")
         for result in ready:
             if result.compute:
-                columns = given.measurements if result.reads else ()
-                some = result.can_read(columns)
+                some = not result.reads or (
+                    result.can_read(given.measurements) and result.name not in given.passed_over
+                )
                 made[result.name] = result.compute(given, made) if some else result.frame([])
             del waiting[result.name]
     return {

@@ -56,6 +56,9 @@ class Measured:
     thresholds : mapping of str to float
         The config's ``thresholds``.
 
+    passed_over : collection of str
+        Results that nobody asked for: their tables stay empty.
+
     Raises
     ------
     ValueError
@@ -73,6 +76,7 @@ class Measured:
         default_factory=dict
     )
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    passed_over: Collection[str] = ()
 
     def __post_init__(self) -> None:
         """Check the rows and order the variants."""
@@ -225,8 +229,8 @@ def read_measured(given: Any, asked: Any) -> Measured:
     table = measurements([*given.measured, *given.rescans])
     added = unavailable.rows(table, asked.unavailable)
     table = brainage.add_predictions(table, chosen.method, models)
-    if _is_brought(table) and not any("correction" in model for model in models.values()):
-        table = table.drop(columns=["brainage_raw", "brainage"])  # nobody asked for brain age
+    # Whoever brings measures and no train split did not ask for brain age.
+    no_age = _is_brought(table) and not any("correction" in model for model in models.values())
     trained = brainage.trained_on_variants(
         table, chosen.method, chosen.options, asked.config["seed"], criteria.splits
     )
@@ -245,6 +249,7 @@ def read_measured(given: Any, asked: Any) -> Measured:
         trained,
         _image_ages(given, asked, table),
         asked.config.get("thresholds") or {},
+        passed_over=("brainage", "brainage_accuracy") if no_age else (),
     )
 
 

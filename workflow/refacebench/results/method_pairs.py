@@ -38,6 +38,7 @@ from refacebench.statistics import outcomes, paired, posthoc
 from refacebench.statistics.cohort import pairs, segmenters_of
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.outcomes import Outcome
+from refacebench.vocabulary import NULL, SKULL_STRIP
 
 HEADING = Heading(
     "comparisons",
@@ -164,9 +165,9 @@ def caption(view: View) -> str:
         f"Holm-corrected over all pairs of methods of a measure ({_sizes(table)}) at p < "
         f"{criteria.alpha:g}; the measures are not corrected for each other. On the page each cell "
         "has two numbers: how many of the other methods this one is shown to be better than, and "
-        "worse than. Not shown to differ is not the same as equal. Controls (null, skull_strip) "
-        "take no part. Participants whom both methods went through; 'all': a failure is worse than "
-        "any value.",
+        "worse than. Not shown to differ is not the same as equal.",
+        _controls(view),
+        "Participants whom both methods went through; 'all': a failure is worse than any value.",
         _omnibus(table),
         _excluded(table),
         _detectable(table, criteria),
@@ -174,6 +175,13 @@ def caption(view: View) -> str:
         f"{100 * criteria.level:g} % intervals, in the table for the single pair and adjusted for "
         "all pairs of the measure.",
     )
+
+
+def _controls(view: View) -> str:
+    """Return which variants are compared with no method, if there are any."""
+    shown = set(view.rows("volumes").get("variant", ()))
+    found = [name for name in (NULL, SKULL_STRIP) if name in shown]
+    return f"Controls ({', '.join(found)}) take no part." if found else ""
 
 
 def _sizes(table: pd.DataFrame) -> str:

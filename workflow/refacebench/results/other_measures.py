@@ -125,8 +125,9 @@ def caption(view: View) -> str:
     some = len(table) and table["measure"].nunique() > SHOWN
     return words.join(
         f"Measures that were brought to this run{view.by}, each variant's against the original's "
-        f"of the same person. Bias: mean of variant minus original, with its {level} interval, in "
-        "standard deviations of the originals between participants, so that measures in any unit "
+        f"of the same person. Bias: mean of variant minus original, with its {level} interval "
+        "(each for itself, not adjusted; exact where differences are normal), in standard "
+        "deviations of the originals between participants, so that measures in any unit "
         "can be compared.",
         f"The figure shows the {SHOWN} measures with the largest bias." if some else "",
         "In the table also in the measure's own unit, with the limits between which 95 % of "

@@ -85,8 +85,8 @@ def caption(view: View) -> str:
         f"Agreement of volumes with the original's{view.by}, in percent of the original: bias "
         "(mean change) and the limits between which 95 % of participants' changes would lie. In "
         f"the figure thick lines are the {level} interval of the bias, thin ones run from limit to "
-        f"limit, short strokes are the limits' outer {level} bounds; skull-stripped scans, a "
-        "control, stand in the table alone. Intervals are for each volume by "
+        f"limit, short strokes are the limits' outer {level} bounds{_apart(table)}. Intervals are "
+        "for each volume by "
         "itself, not adjusted, and exact where changes are normal; few participants give "
         "wide bounds. ICC(A,1): absolute agreement of single measurements; it also grows with the "
         "differences between people, so that a high one alone says little.",
@@ -101,6 +101,12 @@ def caption(view: View) -> str:
         _named(table, "slope_p_holm", view, "The bias depends on the volume's size (slope", "none"),
         words.cohort(table),
     )
+
+
+def _apart(table: pd.DataFrame) -> str:
+    """Return which variants the figure leaves out, if there are any."""
+    apart = [v for v in table.get("variant", ()) if v != NULL and outcomes.is_control(v)]
+    return "; skull-stripped scans, a control, stand in the table alone" if apart else ""
 
 
 def _named(table: pd.DataFrame, column: str, view: View, what: str, none: str) -> str:
