@@ -311,7 +311,7 @@ def read_followed(given: Any, asked: Any) -> Followed:
 
 def _is_brought(table: pd.DataFrame) -> bool:
     """Tell whether a manifest holds measures that were made elsewhere."""
-    return bool((table["engine"] == BROUGHT).any())
+    return "engine" in table and bool((table["engine"] == BROUGHT).any())
 
 
 def read_attacked(given: Any, asked: Any) -> Attacked:
