@@ -60,6 +60,32 @@ nib.save(nib.Nifti1Image(labels, image.affine), sys.argv[2])
 """
 
 
+#: Files of known studies.
+STUDIES = {
+    "ixi": {
+        "IXI002-Guys-0828-T1.nii.gz": "image",
+        "IXI012-HH-1211-T1.nii.gz": "image",
+        "IXI.csv": "IXI_ID,SEX_ID,AGE\n2,2,35.8\n13,1,46.7\n",
+    },
+    "oasis3": {
+        "OAS30001_MR_d0129/anat1/NIFTI/sub-OAS30001_ses-d0129_T1w.nii.gz": "image",
+        "OAS30001_MR_d0757/anat1/NIFTI/sub-OAS30001_ses-d0757_T2w.nii.gz": "image",
+        "OASIS3_demographics.csv": "OASISID,AgeatEntry,GENDER\nOAS30001,65.1,2\n",
+    },
+    "adni": {
+        "002_S_0295/MPRAGE/2006-04-18_08_20_30.0/I45108/x_I45108.nii": "image",
+        "002_S_0295/MPRAGE/2006-11-02_08_20_30.0/I50000/x.dcm": "image",
+        "TADPOLE_D1_D2.csv": "RID,PTID,VISCODE,EXAMDATE,AGE,PTGENDER,DX\n"
+        "295,002_S_0295,bl,2006-04-18,84.8,Male,NL\n",
+    },
+    "kirby21": {
+        "KKI2009-01-MPRAGE.nii": "image",
+        "KKI2009-25-MPRAGE.nii": "",
+        "KKI2009-ALL.csv": "Subject ID,Visit ID,Age,Sex\n849,1,25,M\n849,25,25,M\n",
+    },
+}
+
+
 def entry(kind, name, folder):
     """The config entry that a method is checked with."""
     if (kind, name) == ("segmenters", "command"):
@@ -75,6 +101,16 @@ def entry(kind, name, folder):
             (folder / scan).touch()
         (folder / "sub-03").mkdir()
         return {"type": "bids", "path": str(folder)}
+    if kind == "datasets" and name in STUDIES:
+        for path, content in STUDIES[name].items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(content)
+        return {"type": name, "path": str(folder)}
+    if name == "measures":
+        rows = ["participant\tvariant\tage\ttiv\tthickness"]
+        rows += [f"{n}\t{v}\t40\t150{n}\t2.{n}" for n in range(3) for v in ("original", "a")]
+        (folder / "measures.tsv").write_text("\n".join([*rows, "9\ta\t40\t1500\t2.5"]) + "\n")
+        return {"type": "measures", "files": str(folder / "measures.tsv")}
     if name == "labelmaps":
         from refacebench.datasets import _paint
 

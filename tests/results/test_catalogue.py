@@ -141,6 +141,6 @@ def test_sections_stand_in_their_order():
     assert order == [
         *("privacy", "quality", "agreement", "carried", "slices", "scan-warnings"),
         *("overlap", "volumes", "volume_agreement", "brainage", "comparisons", "truth"),
-        *("similarity", "training", "runtime"),
+        *("other-measures", "similarity", "training", "runtime"),
     ]
     assert Heading("a", "A").order > max(heading.order for heading, _ in catalogue.headings())

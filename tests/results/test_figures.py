@@ -125,7 +125,7 @@ def test_empty_tables_give_a_figure_that_says_so(name, look):
 def test_all_figures_are_those_that_the_names_announce(cohort, look):
     drawn = catalogue.draw(View(cohort[1], look=look, measures=cohort[0]), ["deepbet_gmm"])
     assert sorted(drawn) == sorted(catalogue.figure_names(["deepbet_gmm"]))
-    assert catalogue.figure_names(["a", "b"])[-1] == "truth-b"
+    assert catalogue.figure_names(["a", "b"])[-1] == "other_measures-b"
 
 
 @pytest.mark.parametrize("count", [3, 25])

@@ -27,7 +27,7 @@ def block(text, key):
 def checked(config):
     """Check a config as the workflow does before anything runs."""
     configuration.validate(config, SCHEMA)
-    config = {"attackers": {}, "age_models": {}, **config}
+    config = {"attackers": {}, "age_models": {}, "defacers": {}, **config}
     configuration.check(config)
     return Criteria.from_config(config), Protocol.from_config(config)
 

@@ -866,7 +866,7 @@ class AgeModel(Method):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset(Method):
-    """Lists scans and, where they do not exist, grows them.
+    """Lists scans and, where they do not exist, grows them; or brings what others measured.
 
     Attributes
     ----------
@@ -888,6 +888,20 @@ class Dataset(Method):
     base : callable or None
         Of a synthetic dataset: ``base(options, seed, folder)`` writes into ``folder`` what
         all its scans share (base head, deformations to other heads).
+    measures : callable or None
+        Of a dataset that brings measures in the place of images:
+        ``measures(options)`` returns a :class:`pandas.DataFrame`, one row a scan, variant,
+        program and measure: ``scan``, ``variant``, ``segmenter`` (the program), ``name``
+        (``vol_<structure>`` in ml for those of :mod:`refacebench.vocabulary`, ``value_<name>``
+        for all others), ``value`` and ``reason`` (why there is no value; ``name`` is empty
+        then).  Its index has ``variants`` and ``segmenters`` (all names between blanks, the
+        same in every row) and ``measured`` (what changes when a value does).  No stage
+        before the statistics is run on it.
+    fetch : callable or None
+        ``fetch(options)`` brings files from the network into the user's folder.
+    to_fetch : callable
+        ``to_fetch(options)``: in a few words, what is yet to be fetched before scans can be
+        listed; empty if nothing.
     statement : str
         Of a synthetic dataset: the sentence that says what it is made of.
     """
@@ -895,6 +909,9 @@ class Dataset(Method):
     index: Callable[[Options, int], pd.DataFrame]
     grow: Callable[[Mapping[str, Any], Options, int, Path, Path], Mapping[str, Any]] | None = None
     base: Callable[[Options, int, Path], object] | None = None
+    measures: Callable[[Options], pd.DataFrame] | None = None
+    fetch: Callable[[Options], object] | None = None
+    to_fetch: Callable[[Options], str] = _no_text
     statement: str = ""
 
     STEERING: ClassVar[tuple[str, ...]] = (
@@ -904,7 +921,10 @@ class Dataset(Method):
     CALLS: ClassVar[dict[str, tuple[str, ...]]] = {
         "index": ("options", "seed"),
         **Method.CALLS,
+        "to_fetch": ("options",),
     }
+    #: Functions that only some datasets have.
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("measures", "fetch")
     GROWN: ClassVar[dict[str, tuple[str, ...]]] = {
         "grow": ("row", "options", "seed", "folder", "out"),
         "base": ("options", "seed", "folder"),
@@ -915,9 +935,17 @@ class Dataset(Method):
         """Whether its scans are grown at run time."""
         return self.grow is not None
 
+    @property
+    def brings_measures(self) -> bool:
+        """Whether it brings measures in the place of images."""
+        return self.measures is not None
+
     def faults(self) -> list[str]:
         """Return what keeps this value from being a dataset, a sentence each."""
         found = super().faults()
+        for name in self.OPTIONAL:
+            if getattr(self, name) is not None:
+                found += _call_faults(name, getattr(self, name), ("options",), False)
         if self.grow is None and self.base is None:
             return found
         for name, given in self.GROWN.items():

@@ -35,10 +35,17 @@ def pointer(content: bytes | str) -> str:
     return next((how for start, how in _POINTERS.items() if text.startswith(start)), "")
 
 
-def mend_link(path: str | Path) -> str:
-    """Say what to do about a link to a file that is not there."""
+def mend_link(path: str | Path, place: str = "") -> str:
+    """Say what to do about a link to a file that is not there.
+
+    Parameters
+    ----------
+    place : str
+        Where it lies in the data set; the file's name without.
+    """
     annexed = "annex/objects/" in os.readlink(path)
-    return "`datalad get` it" if annexed else "mend or remove the link"
+    what = place or Path(path).name
+    return f"`datalad get {what}` brings it" if annexed else "mend or remove the link"
 
 
 def write_text(text: str, path: str | Path) -> None:

@@ -48,6 +48,7 @@ LISTED = {
     "days": "days between the session and the participant's first one",
     "rescan_of": "the session that this one repeats, or nothing",
     "spare": "why the scan is left out where an earlier one of its session can be used",
+    "diagnosis": "as the dataset's tables say of the visit",
     "companions": "the session's other images, as JSON (see companions)",
 }
 

@@ -78,6 +78,27 @@ def numbered_rows(path: str | Path, keys: Iterable[str]) -> list[tuple[int, dict
     return rows
 
 
+def written_columns(path: str | Path) -> dict[str, str]:
+    """Return the names of a table's columns as they are written, by the same in small letters.
+
+    Raises
+    ------
+    Unusable
+        As :func:`read_rows`.
+    """
+    text = decoded(_content(path)).replace("\0", "")
+    if bring := pointer(text):
+        raise Unusable(f"{Path(path).name} is only a pointer to its content: {bring} brings it")
+    lines = [line for line in re.split(r"\r\n|\n|\r", text) if line.strip()]
+    if not lines:
+        raise Unusable(f"{Path(path).name} is empty")
+    cells = _splitter(lines[0])(lines[0])
+    found: dict[str, str] = {}
+    for cell in cells:  # of two columns of one name the first one counts
+        found.setdefault(cell.lower(), cell)
+    return found
+
+
 def _content(path: str | Path) -> bytes:
     name = Path(path).name
     if os.path.islink(path) and not os.path.exists(path):

@@ -16,6 +16,9 @@ UNAVAILABLE = "unavailable"
 #: trace (a job that died and left no manifest).
 NOT_USED, MISSING = "not_used", "missing"
 
+#: The engine of measures that other software made before the run.
+BROUGHT = "made elsewhere"
+
 #: Stages in the order in which a scan goes through them, to where it is measured ...
 MEASURING = ("inventory", "prepare", "deface", "reface", "segment", "measure")
 #: ... and, from the same image on, to where it is attacked.

@@ -19,12 +19,13 @@ from refacebench.kit import questions
 from refacebench.qc import VERSION as QC_VERSION
 from refacebench.qc.page import FILES as QC_FILES
 from refacebench.report import pages, provenance
-from refacebench.report.methods import defaults, taking_part
+from refacebench.report.methods import defaults, made_elsewhere, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
 from refacebench.results import catalogue, doubt
 from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
 from refacebench.run import (
     configuration,
+    elsewhere,
     ending,
     estimate,
     failures,
@@ -34,7 +35,7 @@ from refacebench.run import (
     methods,
     prefixed,
 )
-from refacebench.stages import align, carry, grow, inventory, measure, prepare
+from refacebench.stages import align, bring, carry, grow, inventory, measure, prepare
 from refacebench.stages import qc as qc_stage
 from refacebench.statistics.criteria import Criteria
 
@@ -55,13 +56,16 @@ for key in ("retry", "retrain"):
 try:
     configuration.check_keys(workflow.configfiles)
     configuration.validate(config, configuration.read_yaml(SCHEMA))
+    config.update(elsewhere.with_measures(config))
     validate(config, SCHEMA)  # fills in the defaults
     config.update(prefixed.located(config, workflow.configfiles, absolute=bool(HOME)))
     configuration.check(config)
     # As it was asked for, with all defaults, for the run card.
-    ASKED = provenance.shown(config, provenance.words_of(config, configuration.read_yaml(SCHEMA)))
+    ASKED = elsewhere.without_images(config)
+    ASKED = provenance.shown(ASKED, provenance.words_of(config, configuration.read_yaml(SCHEMA)))
     config["refacers"] = configuration.refacers(config)
     config.update(configuration.with_controls(config))
+    config.update(elsewhere.without_images(config))
     # Taken out: no job depends on them, and a change makes no job run again.
     RETRY, ALLOWED = config.pop("retry"), config.pop("allow_failures")
     RETRAIN = config.pop("retrain")
@@ -162,7 +166,7 @@ def of_attacks(*keys):
 
 CRITERIA = Criteria.from_config(config)
 FIGURES, ATTACK_FIGURES = catalogue.figure_names(RUN.segmenters), catalogue.attack_figure_names()
-FIGURE_FILES = RUN.figure_files([*FIGURES, "slices"], [*ATTACK_FIGURES, "privacy_map"])
+FIGURE_FILES = RUN.figure_files(FIGURES, [*ATTACK_FIGURES, "privacy_map"], ["slices"])
 # Recognisability is measured only where attackers are configured.
 ATTACK_TABLES = RUN.attack_tables(catalogue.tables(ATTACKS))
 # What `snakemake --report` says of each figure is written by the rule that writes the page.

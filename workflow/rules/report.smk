@@ -167,7 +167,11 @@ rule page:
             name: configuration.statement(name, entry)
             for name, entry in config["datasets"].items()
         },
-        methods=taking_part(config, RUN.programs, RUN.tools),
+        methods=[
+            *taking_part(config, RUN.programs, RUN.tools),
+            *made_elsewhere(RUN.segmenters if RUN.brought else ()),
+        ],
+        brought=RUN.brought,
         defaults=defaults(config),
         version=SOFTWARE_VERSION,
         names=NAMES,

@@ -218,7 +218,8 @@ def fault(image: Image, suffix: str, root: str, ignored: Callable[[str], bool]) 
             return reason
     path = image.path(root)
     if os.path.islink(path) and not os.path.exists(path):
-        return f"no such file: it is a link to a content that is not here; {mend_link(path)}"
+        mend = mend_link(path, image.place)
+        return f"no such file: it is a link to a content that is not here; {mend}"
     if os.path.exists(path) and not os.path.isfile(path):
         return f"not a file but a {'directory' if os.path.isdir(path) else 'pipe or a device'}"
     longest = max(len(name_of(image)), len(image.stem))

@@ -58,16 +58,20 @@ class People:
         return self.facts.get(participant, {"age": NAN, "sex": "", "site": "", "note": note})
 
 
-def read_people(root: str | Path, folders: Iterable[str] = ()) -> People:
-    """Read ``participants.tsv``.
+def read_people(
+    root: str | Path, folders: Iterable[str] = (), name: str = "participants.tsv"
+) -> People:
+    """Read ``participants.tsv``, or a table like it.
 
     Parameters
     ----------
     folders : iterable of str
         The participants' folders: a bare number such as 1 is ``sub-01`` where that is
         the only folder of this number, for spreadsheets drop zeros.
+    name : str
+        Of the file.
     """
-    path = Path(root) / "participants.tsv"
+    path = Path(root) / name
     try:
         rows = read_rows(path, "participant_id")
     except Unusable as problem:

@@ -107,6 +107,7 @@ def index(options: dict, seed: int) -> pd.DataFrame:
     problems: list[str] = []
     for subject in subjects:
         rows += _Subject(root, subject, wish, ignored, problems).rows(people)
+    _say_not_fetched(root, rows)
     if problems:
         said = f"{len(problems)} tables of sessions or scans are not used; the first: {problems[0]}"
         print(f"WARNING: {root}: {said}", file=sys.stderr)
@@ -124,6 +125,19 @@ def index(options: dict, seed: int) -> pd.DataFrame:
     if wish.carry:
         table["companions"] = table["companions"].fillna("[]") if "companions" in table else "[]"
     return table.drop(columns="place").sort_values("scan", kind="stable", ignore_index=True)
+
+
+def _say_not_fetched(root: str, rows: list[dict]) -> None:
+    """Say in one sentence how to bring the images of a DataLad data set that are only links."""
+    links = [row for row in rows if "`datalad get " in row["reason"]]
+    if links:
+        total = sum(bool(row["path"]) for row in rows)
+        print(
+            f"WARNING: {root}: {len(links)} of {total} T1w images are only links, as DataLad makes "
+            "them: `datalad get sub-*` in that folder brings their content (each excluded row "
+            "names its own)",
+            file=sys.stderr,
+        )
 
 
 def _suffixes(options: Mapping) -> list[str]:

@@ -8,8 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from refacebench.plot.style import look_of
-from refacebench.report import models
-from refacebench.report.summary import summary_lines
+from refacebench.report import elsewhere, models
 from refacebench.results import decisions
 from refacebench.results.privacy_warnings import warning_lines
 
@@ -33,7 +32,7 @@ def closing(datasets: Sequence[Mapping], page: str | Path) -> str:
         rule = decisions.Rule.from_config(dataset.get("config") or {})
         order = look_of(dataset["tables"]).sort(_methods(dataset["tables"]))
         found += decisions.lines(dataset["tables"], order, rule, dataset["criteria"].alpha)
-        found += summary_lines(dataset["tables"], dataset["criteria"])
+        found += elsewhere.summary_lines(dataset)
         found += models.lines(dataset)
     return "\n".join([*found, f"\nReport: {page}", ""])
 

@@ -41,6 +41,7 @@ def read(given, asked) -> list[dict]:
                 if card.parent.parent.name == name
             },
             "defaults": asked.defaults,
+            "brought": name in (asked.get("brought") or ()),
             "costs": spent[spent["dataset"] == name].drop(columns="dataset"),
         }
         for name, statement in asked.statements.items()

@@ -7,18 +7,30 @@ from refacebench.results.privacy import is_measured
 from refacebench.results.yardstick import fixed, margin_from_settings
 from refacebench.statistics.criteria import Criteria
 
+#: What a page does not show whose measures were made elsewhere.
+BROUGHT = [
+    "No image was opened: whether people can be recognised, what is left of their faces and "
+    "whether the brain was touched is not known here. Not one number is evidence of privacy.",
+    "Measures are taken as the tables have them. That originals and variants went through the same "
+    "version of a program with the same settings, and that rows of one name are of one person's "
+    "scan, cannot be checked here.",
+]
+#: What no page shows whose variants were checked and segmented.
+_OF_IMAGES = [
+    "The checks of face and brain follow thresholds on the face's surface and on an estimated "
+    "brain mask, not the eye of a rater. Brain that the mask misses is not looked at.",
+    "A native method is a re-implementation of a published one. Its results are not those of "
+    "the released program of that name.",
+    "Segmentation serves as the measure of utility; lesions, cortical thickness, other "
+    "contrasts and other software are not covered.",
+]
 
-def limitations(tables, criteria: Criteria, statement: str, look: Look) -> list[str]:
+
+def limitations(
+    tables, criteria: Criteria, statement: str, look: Look, brought: bool = False
+) -> list[str]:
     """Return what the page does not show, as far as it can be told from its inputs."""
-    found = [
-        *_privacy_limits(tables),
-        "The checks of face and brain follow thresholds on the face's surface and on an estimated "
-        "brain mask, not the eye of a rater. Brain that the mask misses is not looked at.",
-        "A native method is a re-implementation of a published one. Its results are not those of "
-        "the released program of that name.",
-        "Segmentation serves as the measure of utility; lesions, cortical thickness, other "
-        "contrasts and other software are not covered.",
-    ]
+    found = list(BROUGHT) if brought else [*_privacy_limits(tables), *_OF_IMAGES]
     if statement:
         found.insert(0, f"{statement} Nothing here carries over to scans of patients or volunteers "
                         "without a run on such scans.")  # fmt: skip

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from refacebench.programs import catalogue, labelling
 from refacebench.run import methods
+from refacebench.vocabulary import BROUGHT
 
 
 def taking_part(
@@ -42,6 +43,19 @@ def taking_part(
                 }
             )
     return found
+
+
+def made_elsewhere(programs: Iterable[str]) -> list[dict[str, Any]]:
+    """Return a row for each program whose measures were brought; nothing was run of it here."""
+    return [
+        {
+            "kind": "measures",
+            "name": name,
+            "title": "measures of originals and variants, read from the data set's tables",
+            "engine": BROUGHT,
+        }
+        for name in programs
+    ]
 
 
 def _sources(chosen: methods.Chosen) -> list[str]:

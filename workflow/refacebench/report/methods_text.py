@@ -32,6 +32,7 @@ KINDS = {
     "segmenter": "Every variant was segmented from scratch by",
     "attacker": "It was tried to recognise participants by",
     "age model": "Age was predicted from the images by",
+    "measures": "Measures of originals and variants were made beforehand, by",
 }  # fmt: skip
 _NATIVE = "our re-implementation, not the released program"
 
@@ -49,12 +50,16 @@ def text(datasets: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     config, criteria = first.get("config") or {}, first["criteria"]
     parts = [
         "# Methods",
-        _software(cited),
+        _software(cited, bool(first.get("brought"))),
         *(_data(dataset) for dataset in datasets),
         *_methods(first["methods"], cited),
         _attacks(first, config, cited),
         _statistics(datasets, criteria, cited),
-        Rule.from_config(config).words.replace("The rule was", "The rule for the verdicts was"),
+        ""
+        if first.get("brought")  # no variant was judged
+        else Rule.from_config(config).words.replace(
+            "The rule was", "The rule for the verdicts was"
+        ),
     ]
     return "\n\n".join(part for part in parts if part) + "\n", citations.bibliography(
         cited.values()
@@ -71,7 +76,13 @@ def _cite(sources: Iterable[str], cited: dict[str, citations.Entry]) -> str:
     return f"[{'; '.join(dict.fromkeys(keys))}]" if keys else ""
 
 
-def _software(cited: dict[str, citations.Entry]) -> str:
+def _software(cited: dict[str, citations.Entry], brought: bool) -> str:
+    if brought:
+        snakemake = _cite([f"https://doi.org/{ALWAYS[0]}"], cited)
+        return (
+            "Tables, tests and figures of measures that were made beforehand come from refacebench "
+            f"{__version__}, a Snakemake workflow {snakemake}; no image was opened."
+        )
     snakemake, bids, ants = (_cite([f"https://doi.org/{doi}"], cited) for doi in ALWAYS)
     return (
         f"All steps were run with refacebench {__version__}, a Snakemake workflow {snakemake} for "
@@ -91,6 +102,8 @@ def _data(dataset: Mapping[str, Any]) -> str:
         f"{n['compared']} compared. Participants, never scans, were assigned to training, "
         "validation and test."
     )
+    if n["compared"] == n["scans"] - n["left_out"]:
+        said = said.partition(" Participants, never")[0]  # there was one split alone
     return f"{said} {dataset['statement']}" if dataset.get("statement") else said
 
 
@@ -169,6 +182,11 @@ def _statistics(
             f"{_known('benjamini1995', cited)} stand beside them. Equivalence was tested by two "
             f"one-sided tests {_known('schuirmann1987', cited)}; the margin was "
             f"{_margin(criteria)}."
+        )
+    if "other_measures" in made:
+        parts.append(
+            "Other measures were compared in the same way; limits of agreement are those of Bland "
+            "and Altman, and the bias is also given in standard deviations of the originals."
         )
     if "quality" in made:
         parts.append(f"Shares have exact Clopper-Pearson intervals {_known('clopper1934', cited)}.")

@@ -15,17 +15,17 @@ import pandas as pd
 from refacebench.plot.html import fill
 from refacebench.plot.numbers import NO_VALUE
 from refacebench.plot.style import look_of
-from refacebench.report import details, glossary, models, provenance, split
+from refacebench.report import details, elsewhere, glossary, models, provenance, split
 from refacebench.report.blocks import Link, Section, Table
 from refacebench.report.limits import limitations
 from refacebench.report.pictures import shown
-from refacebench.report.summary import no_picture, reminder, summary_lines
+from refacebench.report.summary import no_picture
 from refacebench.results import catalogue, costs, decisions, flow, flow_counts, words
 from refacebench.results.catalogue import name_of
 from refacebench.results.privacy_warnings import warning_lines
 from refacebench.results.result import Result, View
 from refacebench.statistics.criteria import Criteria
-from refacebench.vocabulary import split_variant
+from refacebench.vocabulary import BROUGHT, split_variant
 
 TEMPLATE = Path(__file__).with_name("page.html")
 #: A page must stay small enough to be mailed; the config's ``page_mb`` by default.
@@ -73,6 +73,8 @@ def build(context: Mapping) -> str:
             Cards of the trained models, by variant.
         ``defaults`` : mapping, optional
             Options of their methods at their defaults, by refacer.
+        ``brought`` : bool, optional
+            Whether its measures were made elsewhere and no image was opened.
         ``costs`` : DataFrame or None
             One row per stage, the columns as they are to be printed.
         ``tables_href`` : str, optional
@@ -147,7 +149,7 @@ def render(
         title=context["title"],
         version=context.get("version", ""),
         datasets=datasets,
-        reminder=" ".join(dict.fromkeys(reminder(d["tables"]) for d in context["datasets"])),
+        reminder=" ".join(dict.fromkeys(elsewhere.reminder(d) for d in context["datasets"])),
         mark=glossary.Marker(),
         open=OPEN,
         meanings=decisions.VERDICTS,
@@ -193,7 +195,7 @@ def _dataset(dataset: Mapping, number: int) -> dict:
         "details": [details.of(view, name) for name in decisions.judged(view)],
         "notes": [*warning_lines(tables, loud=False), *filter(None, [no_picture(tables)])],
         "summary": [
-            *summary_lines(tables, criteria, look=view.look, remind=False),
+            *elsewhere.summary_lines(dataset, look=view.look, remind=False),
             *models.lines(dataset),
         ],
         "flow": _flow(dataset, view),
@@ -202,7 +204,7 @@ def _dataset(dataset: Mapping, number: int) -> dict:
         "sections": [s for s in _sections(dataset, view) if s.pictures or s.tables],
         "costs": _costs(dataset.get("costs")),
         "files": _links(dataset, [r.name for r in catalogue.everything()]),
-        "limits": limitations(tables, criteria, statement, view.look),
+        "limits": limitations(tables, criteria, statement, view.look, bool(dataset.get("brought"))),
         "parameters": _parameters(criteria, config),
     }
 
@@ -259,8 +261,13 @@ def _links(dataset: Mapping, names: Sequence[str]) -> list[Link]:
     return [
         Link(name, _link(dataset, name), _first_sentence(catalogue.find(name).about))
         for name in names
-        if name in dataset["tables"]
+        if name in dataset["tables"] and not _is_idle(dataset, name)
     ]
+
+
+def _is_idle(dataset: Mapping, name: str) -> bool:
+    """Tell whether a table is empty since nobody measured anything of it: of brought measures."""
+    return bool(dataset.get("brought")) and dataset["tables"][name].empty
 
 
 def _first_sentence(about: str) -> str:
@@ -312,7 +319,7 @@ def _flow(dataset: Mapping, view: View) -> dict:
     counts = None
     if len(view.rows("flow_counts")):
         address = _link(dataset, "flow_counts")
-        counts = Table(flow_counts.PAGE_CAPTION, *flow_counts.printed(view), address)
+        counts = Table(flow_counts.page_caption(view), *flow_counts.printed(view), address)
     shown = rows[: flow.MOST_LEFT_OUT]
     return {
         "numbers": flow.scan_numbers(table),
@@ -357,6 +364,8 @@ def _methods(methods: Sequence[Mapping], made_by: Mapping[tuple[str, str], str])
         "program itself. Version: of defacers, refacers and attackers as it was recorded with "
         "these results, else that of the code. Settings at their defaults are not listed."
     )
+    if methods and all(m.get("engine") == BROUGHT for m in methods):
+        caption = "Where the measures come from. Nothing was run on images here."
     columns = ["Name", "Kind", "What it does", "Engine", "Version", "Settings of its own"]
     return Table(caption, columns, rows)
 

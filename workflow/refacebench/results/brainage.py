@@ -323,6 +323,7 @@ RESULT = Result(
     "brainage",
     about=__doc__,
     job=STATISTICS,
+    reads="vol_*",
     columns="""
         variant segmenter n n_scans n_failed mae mae_low mae_high
         shift shift_low shift_high shift_sd shift_abs shift_abs_low shift_abs_high

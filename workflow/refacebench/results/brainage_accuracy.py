@@ -234,6 +234,7 @@ RESULT = Result(
     "brainage_accuracy",
     about=__doc__,
     job=STATISTICS,
+    reads="vol_*",
     columns="""
         model input segmenter tested variant n n_scans
         mae mae_low mae_high r2 r2_low r2_high r r_low r_high slope slope_low slope_high

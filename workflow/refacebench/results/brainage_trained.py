@@ -127,6 +127,7 @@ RESULT = Result(
     "brainage_trained",
     about=__doc__,
     job=STATISTICS,
+    reads="vol_*",
     columns="""
         variant segmenter n n_scans
         mae mae_low mae_high mae_original mae_change mae_change_low mae_change_high p p_holm

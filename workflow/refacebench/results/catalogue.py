@@ -85,7 +85,10 @@ def compute(job: str, given: Any) -> dict[str, pd.DataFrame]:
             raise ValueError(f"results wait for each other: {', '.join(waiting)}")
         for result in ready:
             if result.compute:
-                made[result.name] = result.compute(given, made)
+                some = not result.reads or (
+                    result.can_read(given.measurements) and result.name not in given.passed_over
+                )
+                made[result.name] = result.compute(given, made) if some else result.frame([])
             del waiting[result.name]
     return {
         result.name: noted(made[result.name], given.absent)

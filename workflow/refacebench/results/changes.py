@@ -60,6 +60,7 @@ RESULT = Result(
     "changes",
     about=__doc__,
     job=STATISTICS,
+    reads="vol_gm vol_wm vol_csf vol_tiv",
     columns="""
         variant segmenter n n_scans n_failed n_over
         share_over share_over_low share_over_high

@@ -141,6 +141,7 @@ RESULT = Result(
     "face_parts",
     about=__doc__,
     job=STATISTICS,
+    reads="face_left_*",
     columns="variant part n n_without n_left left_share low high median_left",
     compute=lambda given, _: compute(given.once, given.criteria, given.variants),
     caption=caption,

@@ -132,6 +132,7 @@ RESULT = Result(
     "failures_counted",
     about=__doc__,
     job=STATISTICS,
+    reads="vol_* dice_*",
     columns="""
         variant segmenter measure n n_scans n_failed median low high
         n_all n_lost median_all low_all high_all

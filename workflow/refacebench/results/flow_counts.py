@@ -69,9 +69,11 @@ def compute(table: pd.DataFrame, stages: Sequence[str] = MEASURING) -> pd.DataFr
     return RESULT.frame(rows)
 
 
-def of_both_ways(measured: pd.DataFrame, branch: pd.DataFrame | None) -> pd.DataFrame:
+def of_both_ways(
+    measured: pd.DataFrame, branch: pd.DataFrame | None, stages: Sequence[str] = MEASURING
+) -> pd.DataFrame:
     """Return the counts on the way to the measures and, where there is one, to the attacks."""
-    counts = [compute(measured)]
+    counts = [compute(measured, stages)]
     if branch is not None:
         counts.append(compute(branch, ATTACKING))
     return pd.concat(counts, ignore_index=True)
@@ -89,17 +91,23 @@ def caption(view: View) -> str:
     return words.join(
         f"Scans that entered and left each stage, for each variant: {total(view.tables)}",
         "render, enrol and attack begin with the variant's image, beside segment and measure; "
-        "what any attacker lost counts there as lost.",
+        "what any attacker lost counts there as lost."
+        if set(view.rows("flow_counts").get("stage", ())) & set(ATTACKING)
+        else "",
     )
 
 
-#: On the page, where there is less room.
-PAGE_CAPTION = (
-    "Scans that came out of each stage, of those that went in. Training and validation scans "
-    "and later sessions leave the flow on purpose. Rendering, enrolment and attack begin with "
-    "a variant's image again, beside segmentation and measures; a scan counts as lost there "
-    "if any attacker lost it."
-)
+def page_caption(view: View) -> str:
+    """Return the caption of the numbers on the page, where there is less room."""
+    attacked = set(view.rows("flow_counts")["stage"]) & set(ATTACKING)
+    return words.join(
+        "Scans that came out of each stage, of those that went in. Training and validation scans "
+        "and later sessions leave the flow on purpose.",
+        "Rendering, enrolment and attack begin with a variant's image again, beside segmentation "
+        "and measures; a scan counts as lost there if any attacker lost it."
+        if attacked
+        else "",
+    )
 
 
 def printed(view: View) -> Printed:
@@ -125,7 +133,7 @@ RESULT = Result(
     about=__doc__,
     job=FLOW,
     columns="variant stage n_in n_ok n_excluded n_failed n_unavailable n_not_used n_missing",
-    compute=lambda given, _: of_both_ways(given.measured, given.branch),
+    compute=lambda given, _: of_both_ways(given.measured, given.branch, given.stages),
     caption=caption,
     order=20,
     printed=printed,

@@ -24,6 +24,7 @@ from refacebench.statistics.comparisons import Comparisons
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.galleries import people_of
 from refacebench.statistics.protocol import Protocol
+from refacebench.vocabulary import BROUGHT, MEASURING
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ class Measured:
     thresholds : mapping of str to float
         The config's ``thresholds``.
 
+    passed_over : collection of str
+        Results that nobody asked for: their tables stay empty.
+
     Raises
     ------
     ValueError
@@ -72,6 +76,7 @@ class Measured:
         default_factory=dict
     )
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    passed_over: Collection[str] = ()
 
     def __post_init__(self) -> None:
         """Check the rows and order the variants."""
@@ -118,6 +123,12 @@ class Followed:
     def measured(self) -> pd.DataFrame:
         """Where scans ended on the way to the measures."""
         return follow(self.inventory, self.manifests, self.variants)
+
+    @cached_property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that scans went through: of brought measures there are no others."""
+        brought = any(_is_brought(found.table) for found in self.manifests)
+        return ("inventory", "measure") if brought else MEASURING
 
     @cached_property
     def branch(self) -> pd.DataFrame | None:
@@ -229,6 +240,8 @@ def read_measured(given: Any, asked: Any) -> Measured:
     table = measurements([*given.measured, *given.rescans], about)
     added = unavailable.rows(table, asked.unavailable)
     table = brainage.add_predictions(table, chosen.method, models)
+    # Whoever brings measures and no train split did not ask for brain age.
+    no_age = _is_brought(table) and not any("correction" in model for model in models.values())
     trained = brainage.trained_on_variants(
         table, chosen.method, chosen.options, asked.config["seed"], criteria.splits
     )
@@ -247,6 +260,7 @@ def read_measured(given: Any, asked: Any) -> Measured:
         trained,
         _image_ages(given, asked, table),
         asked.config.get("thresholds") or {},
+        passed_over=("brainage", "brainage_accuracy") if no_age else (),
     )
 
 
@@ -285,10 +299,14 @@ def read_followed(given: Any, asked: Any) -> Followed:
     about = people.read(asked.people)
     made = {"measure": given.measured, "segment": [*given.rescans, *given.training]}
     made["deface"] = given.refacing
+    read = [(stage, manifest.read(path)) for stage, paths in made.items() for path in paths]
     stages = [
-        StageManifest(stage, _the("variant", table), people.known(table, about))
-        for stage, paths in made.items()
-        for table in map(manifest.read, paths)
+        StageManifest(
+            "measure" if _is_brought(table) else stage,
+            _the("variant", table),
+            people.known(table, about),
+        )
+        for stage, table in read
     ]
     originals = [
         (_the("segmenter", found.table), found.variant, found.table)
@@ -307,6 +325,11 @@ def read_followed(given: Any, asked: Any) -> Followed:
         unavailable.reasons_of(added),
         asked.config.get("orientation", sides.EXCLUDE),
     )
+
+
+def _is_brought(table: pd.DataFrame) -> bool:
+    """Tell whether a manifest holds measures that were made elsewhere."""
+    return "engine" in table and bool((table["engine"] == BROUGHT).any())
 
 
 def read_attacked(given: Any, asked: Any) -> Attacked:

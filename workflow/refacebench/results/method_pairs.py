@@ -38,6 +38,7 @@ from refacebench.statistics import outcomes, paired, posthoc
 from refacebench.statistics.cohort import pairs, segmenters_of
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.outcomes import Outcome
+from refacebench.vocabulary import NULL, SKULL_STRIP
 
 HEADING = Heading(
     "comparisons",
@@ -162,8 +163,8 @@ def caption(view: View) -> str:
     return words.folded(
         f"Methods against each other{view.by}. On the page each cell "
         "has two numbers: how many of the other methods this one is shown to be better than, and "
-        "worse than. Not shown to differ is not the same as equal. Controls (null, skull_strip) "
-        "take no part.",
+        "worse than. Not shown to differ is not the same as equal.",
+        _controls(view),
         "Paired signed-rank tests on the same participants, "
         f"Holm-corrected over all pairs of methods of a measure ({_sizes(table)}) at p < "
         f"{criteria.alpha:g}; the measures are not corrected for each other. "
@@ -176,6 +177,13 @@ def caption(view: View) -> str:
         f"{100 * criteria.level:g} % intervals, in the table for the single pair and adjusted for "
         "all pairs of the measure.",
     )
+
+
+def _controls(view: View) -> str:
+    """Return which variants are compared with no method, if there are any."""
+    shown = set(view.rows("volumes").get("variant", ()))
+    found = [name for name in (NULL, SKULL_STRIP) if name in shown]
+    return f"Controls ({', '.join(found)}) take no part." if found else ""
 
 
 def _sizes(table: pd.DataFrame) -> str:
@@ -273,6 +281,7 @@ RESULT = Result(
     "method_pairs",
     about=__doc__,
     job=STATISTICS,
+    reads="vol_* dice_*",
     columns="""
         segmenter measure first second n difference low high low_joint high_joint sd detectable
         p p_holm better n_all p_all p_all_holm better_all family_size

@@ -106,6 +106,7 @@ RESULT = Result(
     "mixed_models",
     about=__doc__,
     job=STATISTICS,
+    reads="vol_* dice_*",
     columns="""
         variant segmenter measure n n_values estimate low high sd_participant sd_residual n_sites
         fit

@@ -98,6 +98,7 @@ RESULT = Result(
     "overlap",
     about=__doc__,
     job=STATISTICS,
+    reads="dice_*",
     columns="""
         variant segmenter structure measure n n_scans n_failed
         mean sd median low high mean_all low_all high_all

@@ -356,6 +356,7 @@ RESULT = Result(
     "quality",
     about=__doc__,
     job=STATISTICS,
+    reads="quality",
     columns="""
         variant segmenter engine version n n_with_face
         success failure_1 failure_2 failure_1+2 untouched no_face crash unrated

@@ -298,6 +298,7 @@ RESULT = Result(
     "refacing",
     about=__doc__,
     job=STATISTICS,
+    reads="vol_* dice_*",
     columns="""
         variant defacer segmenter measure family n n_scans n_failed
         median_defaced median_refaced difference low high sd detectable p p_holm smaller family_size

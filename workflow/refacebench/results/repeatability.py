@@ -158,6 +158,7 @@ RESULT = Result(
     "repeatability",
     about=__doc__,
     job=STATISTICS,
+    reads="vol_*",
     columns="""
         segmenter region n mean_abs_pct low high p95_abs_pct lower_bound_pct
         true_mean_abs_pct true_of noise_share fixed_pct cap_pct margin_pct margin_source

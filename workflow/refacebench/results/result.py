@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pandas as pd
@@ -163,6 +164,9 @@ class Result:
         this one ``needs``, by name; returns the table.
     needs : tuple of str
         Tables of the same job that must be there first.
+    reads : str
+        Columns of the measurement table between blanks, ``vol_*`` for all that begin so: where
+        not one of them is there, because nobody measured it, the table is empty.
     caption : callable, optional
         Takes a :class:`View`, returns plain text.
     latex : str
@@ -191,6 +195,7 @@ class Result:
     texts: str = ""
     compute: Callable[[Any, Tables], pd.DataFrame] | None = None
     needs: tuple[str, ...] = ()
+    reads: str = ""
     caption: Callable[[View], str] | None = None
     latex: str | tuple[str, ...] = ()
     in_latex: bool = True
@@ -211,6 +216,13 @@ class Result:
         wants = self.job in (STATISTICS, FLOW) and "variant" in self.columns
         if wants and not {"note", "reason"} & set(self.columns):
             object.__setattr__(self, "columns", (*self.columns, "note"))
+
+    def can_read(self, columns: Iterable[str]) -> bool:
+        """Tell whether a measurement table with such columns has anything to compute from."""
+        patterns = self.reads.split()
+        return not patterns or any(
+            fnmatchcase(str(name), pattern) for name in columns for pattern in patterns
+        )
 
     def frame(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
         """Return rows as this table: its columns, in its order, none more.

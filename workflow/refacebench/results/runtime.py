@@ -276,6 +276,7 @@ RESULT = Result(
     "runtime",
     about=__doc__,
     job=STATISTICS,
+    reads="*_seconds",
     columns="""
         variant step engine n seconds_mean seconds_median seconds_max peak_mb_median peak_mb_max
     """,

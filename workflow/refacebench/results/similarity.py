@@ -192,6 +192,7 @@ RESULT = Result(
     "similarity",
     about=__doc__,
     job=STATISTICS,
+    reads="corr_* ssim_*",
     columns="variant site measure region n n_scans n_failed mean sd low high",
     compute=lambda given, _: compute(given.once, given.criteria, given.variants),
     caption=caption,

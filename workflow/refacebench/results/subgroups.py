@@ -119,9 +119,11 @@ def _with_families(table: pd.DataFrame) -> pd.DataFrame:
 def caption(view: View) -> str:
     """Return the caption of the subgroups."""
     table = view.rows("subgroups")
+    made = set(table.loc[table["n"] > 0, "measure"]) if len(table) else set()
+    labels = ", ".join(outcome.label for outcome in MEASURES if outcome.name in made)
     return words.join(
         f"Does the effect of a method differ between subgroups{view.by}? The smallest p of any "
-        f"measure ({', '.join(outcome.label for outcome in MEASURES)}) by site, sex and age band: "
+        f"measure ({labels}) by site, sex and age band: "
         "permutation of participants between groups (Kruskal-Wallis statistic), Holm-corrected "
         "over the methods and measures of each factor; the effects of the groups where p < "
         f"{view.criteria.alpha:g}. Effects of all subgroups, with intervals that are "
@@ -189,6 +191,7 @@ RESULT = Result(
     "subgroups",
     about=__doc__,
     job=STATISTICS,
+    reads="vol_* dice_*",
     columns="""
         variant segmenter measure factor group n n_failed effect low high small
         statistic p_interaction p_holm family_size

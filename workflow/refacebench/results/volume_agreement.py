@@ -87,8 +87,8 @@ def caption(view: View) -> str:
         "limits say how far a single person's volume may be off.",
         "In "
         f"the figure thick lines are the {level} interval of the bias, thin ones run from limit to "
-        f"limit, short strokes are the limits' outer {level} bounds; skull-stripped scans, a "
-        "control, stand in the table alone. Intervals are for each volume by "
+        f"limit, short strokes are the limits' outer {level} bounds{_apart(table)}. Intervals are "
+        "for each volume by "
         "itself, not adjusted, and exact where changes are normal; few participants give "
         "wide bounds. ICC(A,1): absolute agreement of single measurements; it also grows with the "
         "differences between people, so that a high one alone says little.",
@@ -103,6 +103,12 @@ def caption(view: View) -> str:
         _named(table, "slope_p_holm", view, "The bias depends on the volume's size (slope", "none"),
         words.cohort(table),
     )
+
+
+def _apart(table: pd.DataFrame) -> str:
+    """Return which variants the figure leaves out, if there are any."""
+    apart = [v for v in table.get("variant", ()) if v != NULL and outcomes.is_control(v)]
+    return "; skull-stripped scans, a control, stand in the table alone" if apart else ""
 
 
 def _named(table: pd.DataFrame, column: str, view: View, what: str, none: str) -> str:
@@ -207,6 +213,7 @@ RESULT = Result(
     "volume_agreement",
     about=__doc__,
     job=STATISTICS,
+    reads="vol_*",
     columns="""
         variant segmenter region family n n_scans n_failed bias_pct bias_low bias_high sd_pct
         lower_pct lower_low lower_high upper_pct upper_low upper_high p_normal p_normal_holm

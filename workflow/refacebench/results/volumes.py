@@ -194,6 +194,7 @@ RESULT = Result(
     "volumes",
     about=__doc__,
     job=STATISTICS,
+    reads="vol_*",
     columns=COLUMNS,
     compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),
     caption=caption,

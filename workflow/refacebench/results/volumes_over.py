@@ -74,6 +74,7 @@ RESULT = Result(
     "volumes_over",
     about=__doc__,
     job=STATISTICS,
+    reads="vol_gm vol_wm vol_csf vol_tiv",
     columns="selected_by " + COLUMNS,
     compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),
     caption=caption,

@@ -24,6 +24,10 @@ def print_failures(outputs: Iterable[tuple[failures.Place, str]]) -> list[failur
     return found
 
 
+#: What a run that only downloaded ends with.
+FETCHED = "Downloaded: {}. Nothing else was run yet: the same command once more runs the study."
+
+
 def finish(outputs: Iterable[tuple[failures.Place, str]], allowed: float) -> bool:
     """Say what came out, and tell whether no more scans failed than are allowed."""
     summary = Path(SUMMARY)

@@ -65,7 +65,12 @@ class Run(Scope):
         role: str | None = None,
         variants: Sequence[str] = (ORIGINAL,),
     ) -> list[str]:
-        """Return a stage's manifests of some variants of a dataset, for all segmenters."""
+        """Return a stage's manifests of some variants of a dataset, for all segmenters.
+
+        Brought measures are those of the measure stage, and nothing comes before them.
+        """
+        if dataset in self.brought:
+            stage = "measure"
         return [
             path
             for segmenter in self.segmenters
@@ -267,11 +272,16 @@ class Run(Scope):
 
     # what the main job makes --------------------------------------------------------------
 
-    def figure_files(self, figures: Iterable[str], of_attacks: Iterable[str]) -> list[str]:
-        """Return all figures: those of every dataset, of every model, and of the attacks."""
+    def figure_files(
+        self, figures: Iterable[str], of_attacks: Iterable[str], of_images: Iterable[str] = ()
+    ) -> list[str]:
+        """Return all figures: those of every dataset, of every model, attacks, and of images."""
         models = [f"{kind}-{v}" for v in self.trainings for kind in ("curves", "samples")]
         names = [*figures, *models, *(of_attacks if self.attackers else ())]
-        return [f"results/figures/{d}/{name}.png" for d in self.datasets for name in names]
+        shown = {d: [] if d in self.brought else list(of_images) for d in self.datasets}
+        return [
+            f"results/figures/{d}/{name}.png" for d in self.datasets for name in names + shown[d]
+        ]
 
     def attack_tables(self, tables: Iterable[str]) -> list[str]:
         """Return the tables of the attacks; none where there are no attackers."""
@@ -287,6 +297,8 @@ class Run(Scope):
 
     def unused_batches(self, dataset: str) -> list[str]:
         """Return the batches that nothing uses, as later sessions of who models are fitted on."""
+        if dataset in self.brought:  # no image is opened
+            return self.batches(dataset)
         attacked, waiting = bool(self.attackers), self.waiting(dataset)
         names = self.lists[dataset].names
         return [b for b in names if b in waiting or not plan.is_opened(b, attacked)]
@@ -309,6 +321,7 @@ class Run(Scope):
         """Return a regular expression for each wildcard of the rules."""
         named = {
             "dataset": self.datasets,
+            "brought": self.brought,
             "defacer": self.config["defacers"],
             "refacer": self.config["refacers"],
             "segmenter": self.segmenters,

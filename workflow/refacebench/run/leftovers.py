@@ -20,7 +20,7 @@ from refacebench.vocabulary import ORIGINAL, PICTURE_CONTROLS
 #: keep no results (logs, plan, scratch).
 LAYOUT = {
     **dict.fromkeys(("cohort", "brainage", "kit"), ("dataset",)),
-    **dict.fromkeys(("grow", "inventory", "prepare", "align"), ("dataset", "batch")),
+    **dict.fromkeys(("grow", "inventory", "prepare", "align", "bring"), ("dataset", "batch")),
     **dict.fromkeys(("deface", "reface", "render", "carry", "qc"), ("dataset", "variant", "batch")),
     **dict.fromkeys(("segment", "measure"), ("dataset", "segmenter", "variant", "batch")),
     **dict.fromkeys(("derivatives", "train", "curves"), ("dataset", "variant")),

@@ -333,6 +333,13 @@ class Lists:
             self._people = (self.folder / people.FILE).read_text()
         return people.digest(self._people, None if batches is None else self.scans(batches).keys())
 
+    def first(self, column: str) -> str:
+        """Return what the first row says in a column that says the same in all rows."""
+        for batch in self.names:
+            for row in csv.DictReader(io.StringIO(self.text(batch)), delimiter="\t"):
+                return row.get(column) or ""
+        return ""
+
     def digest(self, batch: str) -> str:
         """Return what changes with a list, as a parameter of the rules that read it."""
         found = hashlib.sha256(self.text(batch).encode()).hexdigest()
@@ -381,6 +388,11 @@ def write_json(found: Mapping[str, Any], path: str | Path) -> None:
 def _write_changed(text: str, path: Path) -> None:
     if not path.is_file() or path.read_text() != text:
         files.write_text(text, path)
+
+
+def nothing(dataset: str, results: str = "results") -> Lists:
+    """Return the lists of a dataset whose scans are not known yet."""
+    return Lists(Path(results) / "plan" / dataset, pd.DataFrame({"batch": []}))
 
 
 def load(config: Mapping[str, Any], dataset: str, index: bool, results: str = "results") -> Lists:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from refacebench.run import configuration, failures, methods, plan, training_sets
+from refacebench.run import configuration, elsewhere, failures, methods, plan, training_sets
 from refacebench.vocabulary import MEASURED, SYNTHETIC_NOTE
 
 #: Where it is written down how often each output is to be made.
@@ -48,6 +48,11 @@ class Scope:
     ----------
     datasets, segmenters, attackers, age_models : list of str
         By their names in the config; of the segmenters those that can run here.
+    brought : list of str
+        Datasets that bring measures in the place of images.  Variants and segmenters are those
+        of their tables then.
+    to_fetch : dict of str to str
+        Datasets that are to be downloaded before anything else, with what is missing.
     listed : list of str
         All variants that the config asks for.
     unavailable : dict of str to str
@@ -70,11 +75,16 @@ class Scope:
         self.config, self.programs, self.lists = config, programs, lists
         self.attempts, self.tools = attempts, tools or {}
         self.fitted_on = dict(fitted_on or {})
+        self.to_fetch: dict[str, str] = {}
         self.datasets = list(config["datasets"])
-        self.segmenters = configuration.present(config, self.tools)
+        self.brought = [d for d in self.datasets if elsewhere.brings_measures(config, d)]
         self.attackers = list(config.get("attackers") or {})
         self.age_models = list(config.get("age_models") or {})
-        self.listed = configuration.variants(config)
+        if self.brought:
+            self.segmenters, self.listed = self.named("segmenters"), self.named("variants")
+        else:
+            self.segmenters = configuration.present(config, self.tools)
+            self.listed = configuration.variants(config)
         self.unavailable = configuration.unavailable(self.listed, programs)
         self.variants = [name for name in self.listed if name not in self.unavailable]
         self.trainings = [v for v in configuration.trainings(config) if v in self.variants]
@@ -108,9 +118,17 @@ class Scope:
         for name, told in tools.items():
             if look and told["reason"]:
                 print(f"WARNING: segmenters.{name} is left out: {told['reason']}", file=sys.stderr)
-        lists = {name: plan.load(config, name, look) for name in config["datasets"]}
+        lacking = elsewhere.to_fetch(config)
+        if look and lacking:
+            said = "; ".join(f"{name} ({what})" for name, what in lacking.items())
+            print(f"To be downloaded first: {said}", file=sys.stderr)
+        lists = {
+            name: plan.nothing(name) if name in lacking else plan.load(config, name, look)
+            for name in config["datasets"]
+        }
         attempts = failures.Attempts(failures.saved(ATTEMPTS), look=False)
         run = cls(config, programs, lists, attempts, tools)
+        run.to_fetch = lacking
         if look:
             size = len(run.variants) * sum(found.count(found.names) for found in lists.values())
             files = retry or size <= failures.MOST_LOOKED_FOR
@@ -213,6 +231,12 @@ class Scope:
     def attempt(self, output: str) -> str:
         """Return what changes when an output is to be made again because scans failed in it."""
         return self.attempts.of(output)
+
+    def named(self, what: str, dataset: str | None = None) -> list[str]:
+        """Return the variants or segmenters that the tables of brought measures name, in order."""
+        lists = [self.lists[name] for name in ([dataset] if dataset else self.brought)]
+        found = [name for each in lists for name in each.first(what).split()]
+        return list(dict.fromkeys(found))
 
     # what is said of a dataset ------------------------------------------------------------
 

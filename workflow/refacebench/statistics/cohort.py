@@ -119,11 +119,11 @@ def pairs(
     -------
     pandas.DataFrame
         The variant's columns, with ``participant``, ``scan``, ``site``,
-        ``age`` and ``sex`` of the original; the original's volumes and predicted ages as
-        floats ``ref_<name>``; ``ok``, False where the variant failed.
+        ``age`` and ``sex`` of the original; the original's volumes, other brought measures
+        and predicted ages as floats ``ref_<name>``; ``ok``, False where the variant failed.
     """
     original = references(measurements, segmenter, criteria)
-    measures = [name for name in original if name.startswith(("vol_", "brainage"))]
+    measures = [name for name in original if name.startswith(("vol_", "value_", "brainage"))]
     reference = original[[c for c in _IDENTITY if c in original] + measures].copy()
     for name in measures:
         reference[name] = pd.to_numeric(reference[name], errors="coerce").astype(float)

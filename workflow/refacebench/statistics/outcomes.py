@@ -112,7 +112,7 @@ def overlap(kind: str, structure: str) -> Outcome:
         name,
         f"{'Dice' if kind == 'dice' else 'IoU'} of {_SHORT.get(structure, structure)}",
         lambda table: measure(table, name).where(has_reference(table, structure)),
-        lambda table: has_reference(table, structure),
+        lambda table: has_reference(table, structure) & (name in table),
         digits=4,
         low_is_good=False,
     )
@@ -120,7 +120,14 @@ def overlap(kind: str, structure: str) -> Outcome:
 
 def similarity(name: str, label: str) -> Outcome:
     """Return a measure of similarity to the original image."""
-    return Outcome(name, label, lambda t: measure(t, name), _everywhere, 3, low_is_good=False)
+    return Outcome(
+        name,
+        label,
+        lambda table: measure(table, name),
+        lambda table: _everywhere(table) & (name in table),
+        3,
+        low_is_good=False,
+    )
 
 
 def _sizes(table: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:

@@ -1,0 +1,111 @@
+"""A public data set's files: which are missing, bringing and unpacking them, links as in BIDS.
+
+Addresses stand in one table a data set: ``file``, ``unpack`` (the folder that an archive is
+unpacked into; empty for a file that stays as it is), ``holds`` (what is in it), ``algorithm`` and
+``checksum`` (empty where none is published), ``url`` and ``note``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tarfile
+from pathlib import Path
+
+import pandas as pd
+
+from refacebench import bids, files
+from refacebench.datasets._download import bring
+from refacebench.vocabulary import OK
+
+
+def addresses(table: str | Path) -> pd.DataFrame:
+    """Return a table of addresses as text."""
+    return pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
+
+
+def missing(table: str | Path, root: str | Path) -> str:
+    """Return the names of files that are neither there nor unpacked; empty if all are."""
+    return ", ".join(e.file for e in addresses(table).itertuples() if not _is_there(e, Path(root)))
+
+
+def _is_there(entry, root: Path) -> bool:
+    if not entry.unpack:
+        stem = Path(entry.file).stem
+        return any((root / f"{stem}{end}").is_file() for end in (".xls", ".csv", ".tsv"))
+    places = [root, root / entry.unpack, root / Path(entry.file).stem]
+    return any(any(place.glob(entry.holds)) for place in places)
+
+
+def fetch(table: str | Path, root: str | Path, timeout: float = 60.0) -> None:
+    """Bring all files that are missing and unpack archives, which are deleted then.
+
+    Raises
+    ------
+    ConnectionError, ValueError
+        If a file cannot be fetched, or is not the expected one.
+    """
+    root = Path(root)
+    root.mkdir(parents=True, exist_ok=True)
+    for entry in addresses(table).itertuples():
+        if _is_there(entry, root):
+            continue
+        path = root / entry.file
+        if not path.is_file():
+            print(f"downloading {entry.url}", file=sys.stderr)
+            if not entry.checksum:
+                print(
+                    f"{entry.file}: no checksum is published; only its length is checked",
+                    file=sys.stderr,
+                )
+            bring(entry.url, path, entry.algorithm, entry.checksum, timeout)
+        if entry.unpack:
+            unpack(path, root / entry.unpack)
+            path.unlink()
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack an archive into a new folder, all or nothing.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        with tarfile.open(archive) as packed:
+            packed.extractall(part, filter="data")
+    except (tarfile.TarError, EOFError, OSError) as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise ValueError(
+            f"{archive}: cannot be unpacked ({error}); delete it and run again"
+        ) from None
+    os.replace(part, folder)
+
+
+def link_bids(scans: pd.DataFrame, out: str | Path) -> None:
+    """Make a BIDS folder of links to the usable scans, for other software; copies nothing.
+
+    Parameters
+    ----------
+    scans : pandas.DataFrame
+        Of a data set's ``index``.
+    """
+    out = Path(out)
+    people: dict[str, tuple[str, str, str]] = {}
+    for row in scans[scans["status"] == OK].itertuples():
+        ending = ".nii.gz" if str(row.path).endswith(".gz") else ".nii"
+        link = out / bids.folder(row.scan) / f"{row.scan}_T1w{ending}"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not os.path.lexists(link):
+            os.symlink(os.path.relpath(row.path, link.parent), link)
+        age = "n/a" if pd.isna(row.age) else f"{row.age:g}"
+        people.setdefault(row.participant, (age, row.sex or "n/a", row.site or "n/a"))
+    lines = ["participant_id\tage\tsex\tsite", *("\t".join((w, *f)) for w, f in people.items())]
+    files.write_text("\n".join(lines) + "\n", out / "participants.tsv")
+    about = '{"Name": "links to the downloaded images", "BIDSVersion": "1.10.0"}\n'
+    files.write_text(about, out / "dataset_description.json")

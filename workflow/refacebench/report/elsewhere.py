@@ -1,0 +1,60 @@
+"""What a page and a run's last lines say where the measures were made elsewhere, before the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from refacebench.plot.style import look_of
+from refacebench.report import summary
+from refacebench.results import other_measures
+from refacebench.statistics.criteria import Criteria
+from refacebench.statistics.unavailable import present
+
+REMINDER = (
+    "Whether people can be recognised, and what is left of faces, was not measured: this report "
+    "shows only what became of measures that other software made."
+)
+
+
+def reminder(dataset: Mapping[str, Any]) -> str:
+    """Return the sentence that must stand beside the results of a dataset, brought or not."""
+    return REMINDER if dataset.get("brought") else summary.reminder(dataset["tables"])
+
+
+def lines(
+    tables: Mapping[str, pd.DataFrame], criteria: Criteria, *, look=None, remind: bool = True
+) -> list[str]:
+    """Return a line on the scans, and of each program's measures what they show.
+
+    Parameters
+    ----------
+    tables, criteria, look, remind
+        As for :func:`refacebench.report.summary.summary_lines`.
+    """
+    look = look or look_of(tables)
+    tables = {name: present(table) for name, table in tables.items()}
+    found = [summary._scans_line(tables)]
+    named = [
+        str(segmenter)
+        for name in ("volumes", "other_measures")
+        for segmenter in summary._get(tables, name).get("segmenter", ())
+    ]
+    for program in dict.fromkeys(named):
+        others = summary._get(tables, "other_measures", program)
+        said = [
+            summary._volumes_line(tables, criteria, program, look),
+            other_measures.line(others, look, criteria.alpha),
+            summary._age_line(tables, program, look),
+        ]
+        said = [text for text in said if text and not text.endswith(": not measured.")]
+        found.append(f"By {program}. {' '.join(said)}")
+    return [*found, REMINDER] if remind else found
+
+
+def summary_lines(dataset: Mapping[str, Any], **more: Any) -> list[str]:
+    """Return the few lines that say what a dataset's tables show, brought or not."""
+    say = lines if dataset.get("brought") else summary.summary_lines
+    return say(dataset["tables"], dataset["criteria"], **more)
