@@ -26,7 +26,7 @@ from refacebench import __version__, files
 from refacebench.contracts import KINDS
 from refacebench.programs import catalogue
 from refacebench.results import flow
-from refacebench.run import methods
+from refacebench.run import configuration, methods
 
 #: What the main process notes before the first job starts; only the job of the page reads it.
 STARTED = "results/plan/run.json"
@@ -168,12 +168,20 @@ def words_of(config: Mapping[str, Any], schema: Mapping[str, Any] | None = None)
     known |= set(catalogue.catalogue())
     for kind in KINDS:
         known |= set(methods.available(kind))
-        for name, entry in ((config.get(kind) or {}) if kind != "brainage" else {}).items():
+        for name, entry in _entries(config, kind).items():
             known.add(str(name))
             for option in methods.declared(kind, name, entry).options.values():
                 told = [option.default, *(option.choices or ())]
                 known |= {word for word in told if isinstance(word, str)}
     return known
+
+
+def _entries(config: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Return what a config has of a kind; of a refacer that applies another's model, with it."""
+    if kind == "brainage":
+        return {}
+    found = configuration.refacers(config) if kind == "refacers" else config.get(kind)
+    return dict(found or {})
 
 
 def _choices(schema: Any) -> set[str]:

@@ -221,6 +221,8 @@ def _size(gb: float) -> str:
 
 def work(run: Run, dataset: str) -> Iterator[Work]:
     """Yield the work on a data set, stage by stage, in the order of the run."""
+    if dataset in run.brought or dataset in run.to_fetch:
+        return  # seconds; and nothing is known of what is yet to be downloaded
     mvox = megavoxels(run, dataset)
     every = [b for b in run.batches(dataset) if b not in run.unused_batches(dataset)]
     measured = [b for b in every if f"-{MEASURED}-" in b]
@@ -291,6 +293,8 @@ def _is_program(entry: Mapping[str, Any] | None) -> bool:
 def _not_counted(run: Run) -> Iterator[str]:
     if run.trainings:
         yield f"the training of {', '.join(run.trainings)}"
+    if run.to_fetch:
+        yield f"the download of {', '.join(run.to_fetch)} and all that follows it"
     if run.age_models:
         yield f"the age models {', '.join(run.age_models)}"
     if any(entry.get("carry") for entry in run.config["datasets"].values()):

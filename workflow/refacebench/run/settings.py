@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from refacebench import environment
-from refacebench.run import configuration
+from refacebench.run import configuration, elsewhere, prefixed
 
 #: Keys that a run takes out: no job depends on them.
 OF_THE_RUN = (
@@ -37,10 +37,11 @@ def load(path: str | Path, schema: Mapping[str, Any]) -> dict[str, Any]:
     config = {**given, **environment.hide_all(given)}
     configuration.check_keys([path])
     configuration.validate(config, schema)
-    config = filled(config, schema)
+    config = filled(elsewhere.with_measures(config), schema)
+    config = prefixed.located(config, [path])
     configuration.check(config)
     config["refacers"] = configuration.refacers(config)
-    config = {**config, **configuration.with_controls(config)}
+    config = elsewhere.without_images({**config, **configuration.with_controls(config)})
     return {name: value for name, value in config.items() if name not in OF_THE_RUN}
 
 
