@@ -111,7 +111,8 @@ def line(name, given=None):
 def test_an_attack_that_beats_a_method_comes_first_with_rate_interval_chance_and_route():
     assert line("beaten") == (
         "beaten: an attack beats it: attacker surface picks the person out of 5 in 73 % (chance "
-        "20 %; corrected for picking the worst attack: 66 %, 56 to 89 %), after m put a face back. "
+        "20 %; corrected for picking the strongest attack: 66 %, 56 to 89 %), after m put a face "
+        "back. "
         "Original face surface removed in 13 of 13 scans. No voxel of the brain mask removed or "
         "changed in 13 of 13. How sure: on the face true labels agree in 12 of 12 scans; on the "
         "brain true labels agree in 13 of 13 scans; the check of the brain cannot fail: the method "
@@ -131,7 +132,7 @@ def test_a_blind_spot_stands_beside_its_verdict():
         "than chance, but up "
         "to 28 points above it cannot be ruled out (one-sided bound; less than 5 is asked for); "
         "the worst: attacker "
-        "faces picks the person out of 5 in 29 % (chance 20 %; corrected for picking the worst "
+        "faces picks the person out of 5 in 29 % (chance 20 %; corrected for picking the strongest "
         "attack: 26 %, 17 to 48 %), on the image as it is."
     )
     found = sentences.checks_line(tables())

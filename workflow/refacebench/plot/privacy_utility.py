@@ -33,7 +33,7 @@ from refacebench.statistics.attack_tables import (
 )
 
 #: The name of the corrected rate, beside the observed one, wherever both are printed.
-CORRECTED = "corrected for picking the worst attack"
+CORRECTED = "corrected for picking the strongest attack"
 #: The front's colour, and that of the chance line.
 FRONT, CHANCE = "#2f6f4f", "#B00020"
 #: What stands above the plane where no method is shown to be better than another.

@@ -139,7 +139,7 @@ def _recognition_lines(tables, criteria: Criteria, look: Look) -> list[str]:
         return []
     table = _get(tables, "tradeoff")
     if table.empty:
-        return ["Recognition: attacks were scored, but no worst case could be taken."]
+        return ["Recognition: attacks were scored, but none could be taken for the strongest."]
     table = main_rows(table)
     table = table.drop_duplicates("variant").set_index("variant")
     shown = ["original", *look.defacers]

@@ -39,8 +39,8 @@ from refacebench.statistics.losses import explained
 
 #: What stands beside all that was measured of recognisability.
 MEASURED = (
-    "Recognisability was measured with the attacks that are named here and no others: not above "
-    "chance is not safe, and a stronger attack may come."
+    "Recognisability was measured with the attacks that are named here and no others. A rate at "
+    "chance level does not prove safety: a stronger attack may succeed."
 )
 NOTHING = "No attack was scored."
 #: The measures that may be primary, in words.

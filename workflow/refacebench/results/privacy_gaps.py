@@ -128,7 +128,8 @@ def caption(view: View) -> str:
         "How many percentage points more people are identified behind one method than behind the "
         f"other, by the strongest attack on each. In these data {count}.",
         f"Measure: {measure}, the same participants behind both. Shown to differ: paired test of "
-        f"the worst case, Holm p < {view.criteria.alpha:g} over all pairs, no controls among them.",
+        "the strongest attack, Holm "
+        f"p < {view.criteria.alpha:g} over all pairs, no controls among them.",
         f"Intervals: {100 * view.criteria.level:g} %, small-sample bounds of paired differences, "
         "allowing for the number of attacks but not for the number of pairs.",
         "For comparison, the paper on CP-GAN reports the other methods 17 to 25 points above it, "

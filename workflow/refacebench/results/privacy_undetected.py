@@ -22,7 +22,7 @@ def caption(view: View) -> str:
         "rendered). Not detected is not the same as safe: such scans are compared all the same.",
         "The attacker knows the pose of the head and takes the picture from where the face would "
         "be; the outline, the forehead or what lies behind the face may be enough. So it can "
-        "find no face at all behind a method and still be the worst attack on it.",
+        "find no face at all behind a method and still be the strongest attack on it.",
         words.shares(view.criteria),
     )
 

@@ -240,7 +240,7 @@ def short(found: MethodFinding) -> str:
         return f"{face}; {attack(found)}"
     if worst.beats:
         return f"an attack beats it: {worst.interval}; {face}"
-    return f"{face}; the worst attack: {worst.interval}"
+    return f"{face}; the strongest attack: {worst.interval}"
 
 
 def checks_line(tables: Tables) -> str:

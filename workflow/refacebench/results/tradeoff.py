@@ -243,10 +243,10 @@ def caption(view: View) -> str:
         "the lower left. Double red ring: an attack does better than chance. No ring does not mean "
         "safe: read how far up the interval reaches. Grey: changes no larger than the null "
         "control's.",
-        f"The worst attack has two rates: as observed, and {CORRECTED}, since of several attacks "
-        "that only guess one always looks good. For the corrected rate the attack is picked on "
-        "some participants and judged on the others. With few participants it may be too low: "
-        "read its interval, which holds the true worst case.",
+        f"The strongest attack has two rates: as observed, and {CORRECTED}, since of several "
+        "attacks that only guess one always looks good. For the corrected rate the attack is "
+        "picked on some participants and judged on the others. With few participants it may be too low: "
+        "read its interval, which holds the true rate of the strongest attack.",
         "The ring is of an exact test "
         f"(p < {alpha:g}, Holm-corrected over all attacks on methods; controls apart). Not beaten "
         "is not safe: the table of attacks says how far above chance they may be.",
@@ -283,8 +283,8 @@ def _floor(table: pd.DataFrame) -> str:
     if not names:
         return ""
     return (
-        f"Floor: {', '.join(names)}, from skull and brain alone, no part of the worst case; "
-        "no defacing that keeps them goes under it."
+        f"Floor: {', '.join(names)}, from skull and brain alone, never taken for the strongest "
+        "attack; no defacing that keeps them goes under it."
     )
 
 
