@@ -245,8 +245,8 @@ def caption(view: View) -> str:
         "control's.",
         f"The strongest attack has two rates: as observed, and {CORRECTED}, since of several "
         "attacks that only guess one always looks good. For the corrected rate the attack is "
-        "picked on some participants and judged on the others. With few participants it may be too low: "
-        "read its interval, which holds the true rate of the strongest attack.",
+        "picked on some participants and judged on the others. With few participants it may be "
+        "too low: read its interval, which holds the true rate of the strongest attack.",
         "The ring is of an exact test "
         f"(p < {alpha:g}, Holm-corrected over all attacks on methods; controls apart). Not beaten "
         "is not safe: the table of attacks says how far above chance they may be.",
