@@ -34,6 +34,7 @@ from refacebench.run import (
     leftovers,
     methods,
     prefixed,
+    reach,
 )
 from refacebench.stages import align, bring, carry, grow, inventory, measure, prepare
 from refacebench.stages import qc as qc_stage
@@ -120,7 +121,7 @@ def made():
 
 
 def print_estimate():
-    """Say what the rest of the run will take, before the first job starts."""
+    """Say what the rest of the run will take, and if its people are few, before the first job."""
     jobs, due = own_jobs(), set(workflow.dag.needrun_jobs())
     counts, left = Counter(rule for rule, _ in jobs), Counter(r for r, job in jobs if job in due)
     found = estimate.estimate(
@@ -129,6 +130,8 @@ def print_estimate():
         {name: left[name] / counts[name] for name in counts},
     )
     print(estimate.told(found, remaining=left != counts), file=sys.stderr)
+    for line in reach.notes(RUN):
+        print(line, file=sys.stderr)
 
 
 def kit_pages(wildcards):

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from refacebench.cli import common
-from refacebench.run import configuration, estimate, graph, settings
+from refacebench.run import configuration, estimate, graph, reach, settings
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
 
@@ -16,7 +16,9 @@ DESCRIPTION = """Say how long a run of a config will take, with how much memory 
 The numbers come from measured costs per scan and number of voxels, on a typical server; another
 machine may be twice as fast or as slow. Nothing runs and nothing is written. The config is checked
 as for a run, and its folders must be there. Scans that are already finished are counted all the
-same; the run itself prints, before it starts, what is left to do."""
+same; the run itself prints, before it starts, what is left to do.
+
+If the config compares too few people for the verdict "go", that is said too."""
 EXAMPLES = """examples:
   refacebench estimate config/mine.yaml
   refacebench estimate config/mine.yaml --cores 32
@@ -48,10 +50,13 @@ def run(given: argparse.Namespace) -> int:
         raise common.Refused(f"{SCHEMA} is missing: this command needs a checkout")
     try:
         config = settings.load(given.config, configuration.read_yaml(SCHEMA))
-        found = estimate.estimate(graph.Run.load(config, look=True), given.cores)
+        planned = graph.Run.load(config, look=True)
+        found = estimate.estimate(planned, given.cores)
     except configuration.ConfigError as error:
         raise common.Refused(str(error)) from None
     print(estimate.told(found))
     for stage, hours in sorted(found.stage_hours.items(), key=lambda item: -item[1]):
         print(f"  {stage:<10} {estimate.duration(hours)} of one core")
+    for line in reach.notes(planned):
+        print(line)
     return common.GOOD

@@ -104,6 +104,18 @@ def people_above(chance: float, rate: float, level: float = 0.95, power: float =
     return _from_which_on(lambda n: power_above(n, chance, rate, level), power)
 
 
+def power_of_each(power: float, attacks: int) -> float:
+    """Return the power for each of several attacks, with which all of them succeed as often.
+
+    However they hang together (Bonferroni); no correction of the level is needed where all must
+    succeed.
+
+    >>> people_within(0.2, 0.05, power=power_of_each(0.8, 4))
+    786
+    """
+    return 1 - (1 - power) / attacks
+
+
 def margin_within(n: int, chance: float, level: float = 0.95, power: float = 0.8) -> float:
     """Return the smallest margin that n participants can show; NaN where none can be shown."""
     low, high = 0.0, 1 - chance
