@@ -123,6 +123,17 @@ def test_internal_links_lead_somewhere(pages):
                 assert anchor in anchors(pages[there]), f"{name}: {target}"
 
 
+def test_a_plain_clone_is_told_which_links_need_the_site():
+    """Pages that are made from the code exist only in the site; a reader of the files is told."""
+    for path in DOCS.rglob("*.md"):
+        for paragraph in re.split(r"\n\s*\n|\n(?=\|)|\n(?=- )", path.read_text()):
+            for target in re.findall(r"\]\(([^)\s#]+\.md)[^)]*\)", paragraph):
+                made = not target.startswith("http") and not (path.parent / target).exists()
+                assert not made or "after `make docs`" in " ".join(paragraph.split()), (
+                    f"{path.name}: {target}"
+                )
+
+
 def test_every_page_is_in_the_navigation(pages):
     text = (ROOT / "mkdocs.yml").read_text()
     listed = re.findall(r": ([\w/-]+\.md)$", text, re.M)
@@ -187,6 +198,19 @@ def test_commands_in_texts_can_be_given(name):
         assert parsed(arguments) == 0, line
     for line in commands(text, "snakemake"):
         get_argument_parser().parse_args(shlex.split(line)[1:])
+
+
+@pytest.mark.parametrize(
+    ("page", "start"),
+    [("docs/data.md", "## More configs to start from"), ("config/README.md", "| file |")],
+)
+def test_every_config_of_the_command_is_listed(page, start, capsys):
+    assert program.main(["config"]) == 0
+    listed = {line.split()[0] for line in capsys.readouterr().out.splitlines()}
+    text = (ROOT / page).read_text()
+    rows = re.findall(r"^\| (`.*?) \|", text[text.index(start) :], re.M)
+    named = [re.sub(r"\.yaml$", "", n) for row in rows for n in re.findall(r"`([\w.]+)`", row)]
+    assert set(named) - {"config"} == listed  # config.yaml is the demo
 
 
 # The tutorial ----------------------------------------------------------------------------------

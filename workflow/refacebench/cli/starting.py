@@ -20,8 +20,8 @@ Every key is described in workflow/schemas/config.schema.yaml; `refacebench meth
 what a config can name."""
 EXAMPLES = """examples:
   refacebench config
-  refacebench config bids > config/mine.yaml      # then change the path in it
-  snakemake -n --configfile config/mine.yaml      # what would run
+  refacebench config bids > config/mine.yaml      # then change `path` below `datasets`
+  snakemake -n --quiet rules --configfile config/mine.yaml   # what would run
   snakemake --cores all --configfile config/mine.yaml
 
 """ + common.CODES.format(good="printed", bad="(not used)")
