@@ -122,7 +122,10 @@ def home(tmp_path, monkeypatch):
     monkeypatch.delenv(pseudonyms.VARIABLE, raising=False)
     plan = tmp_path / "results/plan/d"
     plan.mkdir(parents=True)
-    pd.DataFrame(SCANS).to_csv(plan / "a.tsv", sep="\t", index=False)
+    pd.DataFrame(SCANS).to_csv(plan / "test-measured-000.tsv", sep="\t", index=False)
+    # What stands beside the lists and is none.
+    (plan / "people.tsv").write_text("scan\tage\tsex\nsub-7\t50\tF\n")
+    (plan / "splits.tsv").write_text("participant\tsplit\nsub-7\ttest\n")
     pseudonyms.switch(True)
     pseudonyms.make_key()
     yield tmp_path

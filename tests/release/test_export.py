@@ -373,6 +373,9 @@ def test_scans_that_were_never_defaced_are_counted(made, capsys):
     out = made.results / "plan" / "mine" / "test-rescan-000.tsv"
     out.parent.mkdir(parents=True)
     manifest.write(pd.DataFrame(rows), out)
+    # What stands beside the lists and is none.
+    (out.parent / "people.tsv").write_text("scan\tage\tsex\nsub-7\t50\tF\n")
+    (out.parent / "splits.tsv").write_text("participant\tsplit\nsub-7\ttest\n")
     code, folder = made.export()
     said = capsys.readouterr().out
     assert code == 1

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from refacebench.files import read_json, write_text
+from refacebench.vocabulary import FOLLOWUP, MEASURED, RESCAN, SPLITS
 
 #: Columns that every manifest has, in this order, and what they say of a scan; a stage adds
 #: its own behind them.
@@ -53,10 +54,21 @@ LISTED = {
 }
 
 
+#: The names of batches, as a regular expression: split, role and number.
+BATCH = rf"({'|'.join(SPLITS)})-({MEASURED}|{RESCAN}|{FOLLOWUP})-\d+"
+#: The list of the scans that the index has left out: no job opens them.
+LEFT_OUT = "excluded-000"
+_LIST = re.compile(rf"{BATCH}|{LEFT_OUT}")
+
 #: Columns whose names end so hold text.
 _TEXT = ("_version", "_engine", "_path")
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?|[+-]?inf")
+
+
+def lists(folder: str | Path) -> list[Path]:
+    """Return the batch lists of a dataset's folder of the plan, which holds other tables too."""
+    return sorted(path for path in Path(folder).glob("*.tsv") if _LIST.fullmatch(path.stem))
 
 
 def read(path: str | Path) -> pd.DataFrame:

@@ -29,7 +29,7 @@ from pathlib import Path, PurePath
 
 import pandas as pd
 
-from refacebench import files, reasons
+from refacebench import files, manifest, reasons
 
 FOLDER = Path("results/pseudonyms")
 KEY = "key"
@@ -262,7 +262,7 @@ def read_key(folder: str | Path = FOLDER) -> bytes:
 
 def planned(plan: str | Path) -> Iterator[dict[str, str]]:
     """Yield the scans in the lists of a run, with their dataset."""
-    for path in sorted(Path(plan).glob("*/*.tsv")):
+    for path in (path for home in sorted(Path(plan).glob("*")) for path in manifest.lists(home)):
         with path.open(newline="") as handle:
             for row in csv.DictReader(handle, delimiter="\t"):
                 yield {"dataset": path.parent.name, **row}

@@ -146,7 +146,7 @@ def _scans(images: Iterable[Released]) -> set[str]:
 def not_made(results: Path, dataset: str, known: Collection[str]) -> list[LeftOut]:
     """Return the scans of a data set that the run did not deface, as its lists tell."""
     lost = []
-    for path in sorted((results / "plan" / dataset).glob("*.tsv")):
+    for path in manifest.lists(results / "plan" / dataset):
         for row in manifest.read(path).to_dict("records"):
             if row["scan"] not in known:
                 why = str(row["reason"]) or f"this run did not deface it ({row['role']}"

@@ -11,8 +11,9 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 
+from refacebench import manifest
 from refacebench.faces import may_show
-from refacebench.run import configuration, kept, plan
+from refacebench.run import configuration, plan
 from refacebench.run.scope import Scope
 from refacebench.vocabulary import (
     MEASURED,
@@ -330,7 +331,7 @@ class Run(Scope):
             "age_model": self.age_models,
             "target": [*self.variants, *PICTURE_CONTROLS],
         }
-        return {**{k: alternatives(v) for k, v in named.items()}, "batch": kept.BATCH}
+        return {**{k: alternatives(v) for k, v in named.items()}, "batch": manifest.BATCH}
 
 
 def _pictured(shown: str | None, split: str) -> tuple[str, str, str | None]:

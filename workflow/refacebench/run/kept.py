@@ -10,22 +10,17 @@ Reads ``splits.tsv`` and the batch lists; says what ``splits.tsv`` is to hold, a
 from __future__ import annotations
 
 import csv
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from refacebench import manifest
 from refacebench.run.configuration import ConfigError
-from refacebench.vocabulary import FOLLOWUP, MEASURED, RESCAN, SPLITS
+from refacebench.vocabulary import SPLITS
 
 #: The file in a dataset's folder of lists.
 SPLITS_FILE = "splits.tsv"
-#: The names of batches, as a regular expression: split, role and number.
-BATCH = rf"({'|'.join(SPLITS)})-({MEASURED}|{RESCAN}|{FOLLOWUP})-\d+"
-#: The list of the scans that the index has left out: no job opens them.
-LEFT_OUT = "excluded-000"
-_LIST = re.compile(rf"{BATCH}|{LEFT_OUT}")
 _COLUMNS = ["participant", "split"]
 
 
@@ -45,11 +40,6 @@ class Kept(NamedTuple):
 
 
 NOTHING = Kept({}, {})
-
-
-def lists(folder: Path) -> list[Path]:
-    """Return the batch lists of a folder, in order."""
-    return sorted(path for path in folder.glob("*.tsv") if _LIST.fullmatch(path.stem))
 
 
 def rule(weights: Mapping[str, float], seed: int) -> str:
@@ -115,8 +105,8 @@ def _splits(text: str, path: Path) -> dict[str, str]:
 
 def _batches(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
-    for path in lists(folder):
-        if path.stem != LEFT_OUT:
+    for path in manifest.lists(folder):
+        if path.stem != manifest.LEFT_OUT:
             with path.open(newline="") as handle:
                 found |= {row["scan"]: path.stem for row in csv.DictReader(handle, delimiter="\t")}
     return found

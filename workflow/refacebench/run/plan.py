@@ -20,9 +20,9 @@ import pandas as pd
 
 from refacebench import files, manifest, reasons, vocabulary
 from refacebench.bids import in_order
+from refacebench.manifest import LEFT_OUT
 from refacebench.run import kept, methods, people, spares, splits, stamps, wanted
 from refacebench.run.configuration import ConfigError
-from refacebench.run.kept import LEFT_OUT
 from refacebench.vocabulary import FOLLOWUP, MEASURED, RESCAN
 
 
@@ -304,7 +304,7 @@ class Lists:
         self._texts: dict[str, str] = {}
         self._people = "" if table is None else manifest.to_text(people.of(table))
         if table is None:
-            self.names = [path.stem for path in kept.lists(self.folder)]
+            self.names = [path.stem for path in manifest.lists(self.folder)]
         else:
             table = people.without(table)
             groups = table.groupby("batch", sort=True)
@@ -349,7 +349,7 @@ class Lists:
         """Write what differs from the files, and delete the lists of batches that are no more."""
         for batch in self.names:
             _write_changed(self.text(batch), self.folder / f"{batch}.tsv")
-        for path in kept.lists(self.folder):
+        for path in manifest.lists(self.folder):
             if path.stem not in self.names:
                 path.unlink()
         _write_changed(self._people, self.folder / people.FILE)
