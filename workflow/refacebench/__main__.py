@@ -34,7 +34,7 @@ EXAMPLES = """examples:
   refacebench export --variant quickshear --to out  a BIDS data set without faces, after a run
   refacebench ratings ratings_mine_anna.json      what raters saved on the page of `snakemake qc`
 
-  snakemake -n --configfile config/mine.yaml      then: what would a run do?
+  snakemake -n --quiet rules --configfile config/mine.yaml  then: what would a run do?
 
 `refacebench COMMAND --help` says more. Without the console script, write
 `python -m refacebench COMMAND` with workflow/ on the Python path.
