@@ -582,5 +582,6 @@ def files_of(home):
         for path in home.rglob("*")
         if path.is_file()
         and not {".snakemake", "logs"} & set(path.parts)
-        and path.name not in ("config.yaml", "finished.txt")
+        # The plan's run.json says when the run began.
+        and path.name not in ("config.yaml", "finished.txt", "run.json")
     }

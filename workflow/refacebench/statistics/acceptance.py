@@ -75,7 +75,7 @@ def needed(population: int, share: float, level: float = 0.95) -> int:
     """Return how many to look at, so that none failing says: less than this share of the others.
 
     >>> needed(1000, 0.05), needed(100_000, 0.05), needed(13, 0.05)
-    (60, 59, 13)
+    (61, 59, 13)
     """
     if not 0 < share < 1 or not 0 < level < 1:
         raise ValueError("share and level must lie between 0 and 1")
