@@ -82,7 +82,7 @@ def _rows(given: argparse.Namespace):
     margin, level = given.margin / 100, given.level / 100
     if given.attacks < 1:
         raise ValueError("--attacks must be at least 1")
-    powers = [(f"power {p:g} %", 1 - (1 - p / 100) / given.attacks) for p in given.power]
+    powers = [(f"power {p:g} %", planning.each(p / 100, given.attacks)) for p in given.power]
     of = f", each of {given.attacks} attacks" if given.attacks > 1 else ""
     yield f"{what}, chance", f"{100 * chance:.3g} %"
     claim = f"less than {given.margin:g} points above chance ({given.level:g} %){of}"

@@ -48,6 +48,8 @@ class Attack:
     ``rate`` is what it was observed to reach, as in the table ``privacy``; ``corrected`` allows
     for its having been picked as the worst of several, and ``low`` to ``high`` is the interval
     of that.  ``unseen``: scans in which the attacker found no face, of those that it compared.
+    ``setting``: what it had to compare with; ``attacks``: so many were tried on the variant, of
+    which it is the worst, on ``people``.
     """
 
     attacker: str
@@ -63,6 +65,9 @@ class Attack:
     margin: float
     within: float
     unseen: tuple[int, int] = (0, 0)
+    setting: str = ""
+    attacks: int = 1
+    people: int = 0
 
     @property
     def beats(self) -> bool:
@@ -94,11 +99,11 @@ class Attack:
 
     @property
     def short(self) -> str:
-        """The same for a cell of a table: both rates, and the interval in brackets."""
+        """The same for a cell of a table: the rate to report with its interval comes first."""
         ends = f"[{percent(self.low)}, {percent(self.high)}]"
         if percent(self.corrected) == percent(self.rate):
             return f"{percent(self.rate)}\u00a0% {ends}"
-        return f"{percent(self.rate)}\u00a0%, corrected {percent(self.corrected)}\u00a0% {ends}"
+        return f"{percent(self.corrected)}\u00a0% {ends}, observed {percent(self.rate)}\u00a0%"
 
     @property
     def does(self) -> str:
@@ -146,7 +151,8 @@ class Volumes:
     to change at all, to stay within their margin, to change by more than it; ``open`` those of
     the changed ones that are in neither of the last two.  ``margins``: the
     smallest and the largest of these.  ``largest`` is the volume with the largest median change,
-    ``change`` that change in percent, with its interval.
+    ``change`` that change in percent, with its interval; ``most_changed`` and ``its_change`` are
+    the same of those that are shown to change.  ``people``: the most that any test compared.
     """
 
     tested: int
@@ -159,6 +165,9 @@ class Volumes:
     low: float
     high: float
     open: int = 0
+    most_changed: str = ""
+    its_change: float = np.nan
+    people: int = 0
 
 
 @dataclass(frozen=True)
@@ -188,6 +197,8 @@ class MethodFinding:
         The attacks do not recognise even the originals.
     easier : Attack or None
         That on the very same scan, where it beats the method and the one that counts does not.
+    same : Attack or None
+        The worst one on the very same scan, where that is not the setting that counts.
     volumes : Volumes or None
         By the first segmenter.
     age_shift : tuple of float or None
@@ -211,6 +222,7 @@ class MethodFinding:
     easier: Attack | None = None
     volumes: Volumes | None = None
     age_shift: tuple[float, float, float] | None = None
+    same: Attack | None = None
 
     @property
     def failed(self) -> bool:
@@ -228,6 +240,7 @@ def finding(tables: Tables, variant: str, alpha: float = 0.05) -> MethodFinding:
     quality = _rows(tables, "quality", variant)
     row = quality.iloc[0] if len(quality) else pd.Series(dtype=object)
     attacks = worst_attacks(tables)
+    worst, same = attacks.get(variant), _on_the_same_scan(tables, variant)
     return MethodFinding(
         variant,
         available=quality.empty or len(present(quality)) > 0,
@@ -241,11 +254,12 @@ def finding(tables: Tables, variant: str, alpha: float = 0.05) -> MethodFinding:
         spared=_is_spared(tables, variant),
         checks={name: check_of(tables, variant, name) for name in ("failure_1", "failure_2")},
         attacked=bool(attacks),
-        attack=attacks.get(variant),
+        attack=worst,
         weak="original" in attacks and not attacks["original"].beats,
-        easier=_easier(tables, variant, attacks.get(variant)),
+        easier=same if worst and not worst.beats and same and same.beats else None,
         volumes=_volumes(tables, variant, alpha),
         age_shift=_age_shift(tables, variant),
+        same=same,
     )
 
 
@@ -285,7 +299,17 @@ def _volumes(tables: Tables, variant: str, alpha: float) -> Volumes | None:
         lower,
         upper,
         int((changed & ~same & ~beyond).sum()),
+        *_most_changed(rows[changed]),
+        int(rows["n"].max()) if "n" in rows and rows["n"].notna().any() else 0,
     )
+
+
+def _most_changed(rows: pd.DataFrame) -> tuple[str, float]:
+    """Return the volume that changes most of those that are shown to, and by how much."""
+    if rows.empty:
+        return "", np.nan
+    most = rows.loc[rows["median_change_pct"].abs().idxmax()]
+    return str(most["region"]), float(most["median_change_pct"])
 
 
 def _age_shift(tables: Tables, variant: str) -> tuple[float, float, float] | None:
@@ -353,7 +377,11 @@ def _attacks(table: pd.DataFrame, tables: Tables) -> dict[str, Attack]:
     verdicts = ("beaten", "above_chance_at_most", "margin_points", "within_margin")
     return {
         row["variant"]: replace(
-            Attack(*(row[c] for c in (*columns, *verdicts))), unseen=_unseen(row, tables)
+            Attack(*(row[c] for c in (*columns, *verdicts))),
+            unseen=_unseen(row, tables),
+            setting=str(row["setting"]),
+            attacks=max(1, _count(row, "n_routes")),
+            people=_count(row, "n_completers"),
         )
         for _, row in table.iterrows()
     }
@@ -386,13 +414,12 @@ def attacked_by(variant: str, route: str) -> str:
     return defacer if route == TAKEN_OFF else f"{defacer}+{route}"
 
 
-def _easier(tables: Tables, variant: str, worst: Attack | None) -> Attack | None:
-    """Return the attack on the very same scan, where only that one beats a method."""
+def _on_the_same_scan(tables: Tables, variant: str) -> Attack | None:
+    """Return the worst attack on the very same scan, where another setting counts."""
     table = tables.get("tradeoff")
-    if worst is None or worst.beats or table is None or main_setting(table) == SAME_SCAN:
+    if table is None or table.empty or main_setting(table) == SAME_SCAN:
         return None
-    easier = _attacks(table[table["setting"] == SAME_SCAN], tables).get(variant)
-    return easier if easier is not None and easier.beats else None
+    return _attacks(table[table["setting"] == SAME_SCAN], tables).get(variant)
 
 
 # cells --------------------------------------------------------------------------------------
@@ -403,7 +430,7 @@ def cells(found: MethodFinding) -> list[str]:
     if not found.available:
         return ["unavailable", *[NO_VALUE] * 3]
     face = "{}/{}".format(*found.face)
-    brain = "{}/{}".format(*found.brain) + (" (cannot fail)" if found.spared else "")
+    brain = "{}/{}".format(*found.brain) + (" (no alarm possible)" if found.spared else "")
     return [face, brain, _labels_cell(found), _attack_cell(found)]
 
 

@@ -28,6 +28,17 @@ import numpy as np
 MOST = 200_000
 
 
+def each(power: float, attacks: int) -> float:
+    """Return the power with which each of several attacks must be shown to be near chance.
+
+    Then all of them are, as often as ``power`` asks, whatever they have in common (Bonferroni).
+
+    >>> round(each(0.8, 2), 3)
+    0.9
+    """
+    return 1 - (1 - power) / attacks
+
+
 def nobody(rate: float, level: float = 0.95) -> int:
     """Return how many participants, none of whom is identified, show that a rate is lower.
 
