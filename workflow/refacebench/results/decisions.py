@@ -118,7 +118,8 @@ def _right(worst: findings.Attack) -> str:
     """Return what an attack reaches, at least, and how far that is above chance."""
     points = 100 * (worst.low - worst.chance)
     return (
-        f"an attack is right in {percent(worst.corrected)} %; at least {percent(worst.low)} %: "
+        f"an attack does better than chance: {percent(worst.corrected)} %; at least "
+        f"{percent(worst.low)} %: "
         f"{points:.0f} points above chance"
     )
 
@@ -134,7 +135,7 @@ def _attacked(found: MethodFinding, rule: Rule) -> list[str]:
     if found.easier is not None:
         easier = found.easier
         return [
-            "an attack that has the very same scan does better than chance: right in "
+            "an attack that has the very same scan does better than chance: "
             f"{percent(easier.corrected)} %; at least {percent(easier.low)} %, "
             f"chance {chance(easier.chance)} %"
         ]
@@ -153,8 +154,7 @@ def _missing(found: MethodFinding, rule: Rule) -> list[str]:
     elif worst.within != 1:
         if np.isfinite(worst.above):
             reasons.append(
-                f"up to {_above(worst)} points above chance are possible ({_where(found)}"
-                "one-sided)"
+                f"up to {_above(worst)} points above chance are possible ({_where(found)}one-sided)"
             )
         else:
             reasons.append("how far above chance attacks may be is not known")
@@ -319,8 +319,8 @@ def answer(found: Iterable[MethodFinding], rule: Rule) -> str:
         "no method here is fit for open sharing")  # fmt: skip
     parts = [
         f"By the rule in the config, {first}",
-        tried and f"Nothing speaks against {tried}, but {people or 'so few'} people are too few "
-        "to say",
+        tried
+        and f"Nothing speaks against {tried}, but {people or 'so few'} people are too few to say",
         rest and f"{rest}: too little was measured to say",
         bound and f"{bound}: only under an agreement",
         never and f"{never}: do not share",

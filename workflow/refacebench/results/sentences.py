@@ -261,7 +261,8 @@ def checks_line(tables: Tables) -> str:
     parts = [
         f"the check of the {what} found {c.found} of {c.found + c.missed} {kind}"
         f"{_made_by(tables, name)} and raised a false alarm in {c.accused} of "
-        f"{c.cleared + c.accused} others" + (f" ({c.unjudged} could not be judged)" if c.unjudged else "")
+        f"{c.cleared + c.accused} others"
+        + (f" ({c.unjudged} could not be judged)" if c.unjudged else "")
         for what, kind, name, c in (
             ("face", "scans with a face left in", "failure_1", face),
             ("brain", "scans that lost brain", "failure_2", brain),
