@@ -144,7 +144,7 @@ def test_the_answer_says_of_each_method_what_may_be_done_with_it():
 @pytest.mark.parametrize(("attacks", "people"), [(1, 463), (2, 634), (4, 786)])
 def test_people_to_show_chance_are_those_of_the_planning_command(attacks, people, capsys):
     """By all attacks on the method, not by one: what `refacebench sample-size` prints."""
-    from refacebench.cli import main
+    from refacebench.__main__ import main
 
     assert main(["sample-size", "--attacks", str(attacks)]) == 0
     assert f"power 80 %  {people} people" in " ".join(capsys.readouterr().out.split("\n"))
