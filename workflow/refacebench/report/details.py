@@ -80,7 +80,7 @@ def attacks(view: View, variant: str) -> Table | None:
         "Attacks: how often each is right, by itself (two-sided intervals). Better than chance: "
         "exact test, corrected for the number of attacks."
     )
-    if any(reached.get((*way, SAME_SCAN), 1) < rate for (*way, _), rate in reached.items()):
+    if any(reached.get((who, how, SAME_SCAN), 1.0) < r for (who, how, _), r in reached.items()):
         caption += (
             " The same scan is the easier comparison; with few people it may come out lower by "
             "chance, as here."

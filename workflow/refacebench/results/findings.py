@@ -25,6 +25,7 @@ import pandas as pd
 
 from refacebench.plot.numbers import NO_VALUE, chance, percent
 from refacebench.plot.privacy_utility import CORRECTED
+from refacebench.results.volumes_found import Volumes, volumes_of
 from refacebench.statistics.attack_tables import (
     DIRECT,
     TAKEN_OFF,
@@ -144,33 +145,6 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Volumes:
-    """What the tests of a variant's volumes found, of the table ``volumes``.
-
-    ``tested``, ``differ``, ``equivalent`` and ``beyond`` count volumes: those tested, those shown
-    to change at all, to stay within their margin, to change by more than it; ``open`` those of
-    the changed ones that are in neither of the last two.  ``margins``: the
-    smallest and the largest of these.  ``largest`` is the volume with the largest median change,
-    ``change`` that change in percent, with its interval; ``most_changed`` and ``its_change`` are
-    the same of those that are shown to change.  ``people``: the most that any test compared.
-    """
-
-    tested: int
-    differ: int
-    equivalent: int
-    beyond: int
-    margins: tuple[float, float]
-    largest: str
-    change: float
-    low: float
-    high: float
-    open: int = 0
-    most_changed: str = ""
-    its_change: float = np.nan
-    people: int = 0
-
-
-@dataclass(frozen=True)
 class MethodFinding:
     """What the tables hold on one variant.
 
@@ -257,7 +231,7 @@ def finding(tables: Tables, variant: str, alpha: float = 0.05) -> MethodFinding:
         attack=worst,
         weak="original" in attacks and not attacks["original"].beats,
         easier=same if worst and not worst.beats and same and same.beats else None,
-        volumes=_volumes(tables, variant, alpha),
+        volumes=volumes_of(_of_first_segmenter(tables, "volumes", variant), alpha),
         age_shift=_age_shift(tables, variant),
         same=same,
     )
@@ -268,48 +242,6 @@ def _of_first_segmenter(tables: Tables, name: str, variant: str) -> pd.DataFrame
     if rows.empty or "segmenter" not in rows:
         return rows
     return rows[rows["segmenter"] == tables[name]["segmenter"].iloc[0]]
-
-
-def _volumes(tables: Tables, variant: str, alpha: float) -> Volumes | None:
-    rows = _of_first_segmenter(tables, "volumes", variant)
-    if rows.empty:
-        return None
-    rows = rows[rows["p_holm"].notna() & rows["median_change_pct"].notna()]
-    if rows.empty:
-        return None
-    most = rows.loc[rows["median_change_pct"].abs().idxmax()]
-    low, high, margin = (
-        pd.to_numeric(rows.get(c, pd.Series(np.nan, index=rows.index)), errors="coerce")
-        for c in ("low_joint", "high_joint", "margin_pct")
-    )
-    changed = rows["p_holm"] < alpha
-    same = pd.to_numeric(rows["equivalent"], errors="coerce") == 1
-    beyond = (low > margin) | (high < -margin)
-    change, lower, upper = (
-        float(most.get(name, np.nan)) for name in ("median_change_pct", "low", "high")
-    )
-    return Volumes(
-        len(rows),
-        int(changed.sum()),
-        int(same.sum()),
-        int(beyond.sum()),
-        (float(margin.min()), float(margin.max())),
-        str(most["region"]),
-        change,
-        lower,
-        upper,
-        int((changed & ~same & ~beyond).sum()),
-        *_most_changed(rows[changed]),
-        int(rows["n"].max()) if "n" in rows and rows["n"].notna().any() else 0,
-    )
-
-
-def _most_changed(rows: pd.DataFrame) -> tuple[str, float]:
-    """Return the volume that changes most of those that are shown to, and by how much."""
-    if rows.empty:
-        return "", np.nan
-    most = rows.loc[rows["median_change_pct"].abs().idxmax()]
-    return str(most["region"]), float(most["median_change_pct"])
 
 
 def _age_shift(tables: Tables, variant: str) -> tuple[float, float, float] | None:

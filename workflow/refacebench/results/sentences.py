@@ -16,11 +16,11 @@ from refacebench.results.findings import (
     Check,
     MethodFinding,
     Tables,
-    Volumes,
     check_of,
     worst_attacks,
 )
 from refacebench.results.verdict_agreement import ALL
+from refacebench.results.volumes_found import Volumes
 from refacebench.results.words import plural
 from refacebench.statistics.attack_tables import SETTING_WORDS, main_setting
 
