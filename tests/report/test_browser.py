@@ -231,6 +231,24 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(page, width):
     assert right <= width
 
 
+def test_on_a_narrow_screen_a_table_scrolls_and_breaks_no_word(page):
+    page.call(
+        "Emulation.setDeviceMetricsOverride", width=420, height=800, deviceScaleFactor=1,
+        mobile=True,
+    )  # fmt: skip
+    page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    # A cell of the Scans that holds a single word is one line high.
+    broken = """[...document.querySelectorAll('section .scroll table.sortable:not(.verdicts) td')]
+        .filter(c => !c.closest('table.verdicts') && c.getClientRects().length
+                && /^[a-z]{6,}$/.test(c.textContent.trim()))
+        .map(c => { const r = document.createRange(); r.selectNodeContents(c);
+                    return [c.textContent.trim(), new Set([...r.getClientRects()]
+                        .filter(b => b.width > 1).map(b => Math.round(b.top))).size]; })"""
+    words = page.run(broken)
+    assert words
+    assert [word for word, lines in words if lines > 1] == []
+
+
 def test_on_paper_all_sections_are_open_and_closed_again_afterwards(page):
     closed = "document.querySelectorAll('details.fold:not([open])').length"
     before = page.run(closed)

@@ -39,6 +39,7 @@ def test_volumes_stand_by_their_change_each_in_one_group():
         ("WM", "within the margin"),
     ]
     assert table.rows[0][1] == "-3.00 % [-4.00, -2.00]"
+    assert "'shown' allows for the number of tests and is stricter" in table.caption
     assert details.volumes(view(volumes=VOLUMES), "other") is None
 
 
@@ -70,6 +71,11 @@ def test_attacks_that_first_put_a_face_back_count_for_the_defacer():
         "the image as it is", "after the new face was taken off", "after n put a face back"
     ]  # fmt: skip
     nobody = privacy.assign(choice_completers=np.nan)
+    easier = privacy.assign(setting="same_scan")
+    for gain, said in ((0.1, False), (-0.1, True)):
+        other = easier.assign(choice_completers=privacy["choice_completers"] + gain)
+        caption = details.attacks(view(privacy=pd.concat([privacy, other])), "a").caption
+        assert ("it may come out lower by chance, as here" in caption) == said
     assert details.attacks(view(privacy=nobody), "a") is None
 
 

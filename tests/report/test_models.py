@@ -89,6 +89,7 @@ def test_the_page_reads_cards_by_data_set(tmp_path):
     costs = tmp_path / "costs.tsv"
     costs.write_text("dataset\tstage\n")
     asked = SimpleNamespace(
+        get={}.get,
         config={},
         methods=[],
         defaults=DEFAULTS,

@@ -88,10 +88,30 @@ def test_banner_is_there_exactly_for_synthetic_data(tables):
     statement = "Grown heads; no person <was> scanned."
     html = build(context(tables, statement=statement))
     page = Page(html)
-    assert sum(a.get("class") == "banner" for _, a in page.tags) == 2
-    assert "".join(page.text).count(statement) >= 2
+    assert sum(a.get("class") == "banner" for _, a in page.tags) == 1
+    assert "".join(page.text).count(statement) == 1, "the long text is said once"
+    assert sum(a.get("class") == "synthetic" for _, a in page.tags) == 1
+    assert page.words.count("Synthetic data: no evidence about real people.") == 2
     assert html.index('class="banner"') < html.index("<h2"), "before anything else"
     assert 'class="banner"' not in build(context(tables))
+
+
+def test_the_answer_and_the_warnings_stand_before_the_table_of_verdicts(tables):
+    warnings = pd.DataFrame(
+        {"kind": ["leak", "unmatched"], "message": ["the protocol leaks.", "too few are alike."]}
+    )
+    html = build(context({**tables, "privacy_warnings": warnings}))
+    verdicts = html[html.index('id="summary"') :]
+    places = [
+        verdicts.index(text)
+        for text in ('class="answer"', 'class="legend"', "the protocol leaks.",
+                     "too few are alike.", '<table class="sortable verdicts"')
+    ]  # fmt: skip
+    assert places == sorted(places)
+    bare = {name: table for name, table in tables.items() if name != "quality"}
+    said = Page(build(context({**bare, "privacy_warnings": warnings}))).words
+    assert "the protocol leaks." in said, "also where there is no verdict"
+    assert 'class="answer"' not in build(context(bare))
 
 
 def test_text_from_outside_is_escaped(tables):

@@ -1,5 +1,6 @@
 """The verdict on a method: by the declared rule, and never a good one where an attack succeeds."""
 
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -31,10 +32,28 @@ GOOD = MethodFinding(
         ({"checks": {"failure_2": Check(0, 100, 0, 0)}}, NO, "brain lost in 100 of 100"),
         ({"odd": 1}, NO, "far from the head in 1 of 100"),
         ({"crashed": 100}, NO, "no usable output"),
-        ({"attack": replace(NEAR, beaten=1, low=0.41)}, NO, "at least 21 points above chance"),
-        ({"attack": replace(NEAR, beaten=1, low=0.39)}, REGISTERED, "better than chance"),
+        (
+            {"attack": replace(NEAR, beaten=1, low=0.41)},
+            NO,
+            "at least 41 %: 21 points above chance, more than 20",
+        ),
+        (
+            {"attack": replace(NEAR, beaten=1, low=0.39)},
+            REGISTERED,
+            "at least 39 %: 19 points above chance, more than 20 are needed for 'do not share'",
+        ),
         ({"attack": replace(NEAR, within=0, above=0.3)}, UNKNOWN, "up to 30 points"),
+        ({"attack": replace(NEAR, beaten=1, low=0.2)}, REGISTERED, "its interval holds chance"),
         ({"easier": replace(NEAR, beaten=1)}, REGISTERED, "the very same scan"),
+        # Which setting a bound is of, and that of the easier one.
+        (
+            {
+                "attack": replace(NEAR, within=0, above=0.28, setting="other_session"),
+                "same": replace(NEAR, above=0.42),
+            },
+            UNKNOWN,
+            "up to 28 points above chance are possible (other session; same scan: 42; one-sided)",
+        ),
         ({"attack": None}, UNKNOWN, "no attack was made"),
         ({"weak": True}, UNKNOWN, "do not recognise even the originals"),
         ({"available": False}, UNKNOWN, "not run on this machine"),
@@ -87,5 +106,76 @@ def test_one_line_names_every_method_once():
     tables = make_tables(measurements(), SETTINGS)
     names = list(dict.fromkeys(tables["quality"]["variant"]))
     (line,) = decisions.lines(tables, names, Rule())
+    assert line.startswith("By the rule in the config, ")
     for name in pd.Series(names)[lambda s: ~s.isin(["null", "original"])]:
-        assert line.replace(";", ",").replace(".", ",").split(": ", 1)[1].count(f" {name},") == 1
+        defacer = name.split("+")[0]
+        both = f"{defacer} (with or without a new face)" in line
+        assert len(re.findall(rf"(?<!\S){re.escape(name)}(?=[ ,:.])", line)) == (
+            0 if both and name != defacer else 1
+        ), (name, line)
+
+
+def test_the_answer_says_of_each_method_what_may_be_done_with_it():
+    near = replace(NEAR, within=0, above=0.28, people=13)
+    beaten = replace(NEAR, beaten=1, low=0.3, corrected=0.5)
+    found = [
+        replace(GOOD, variant="d", attack=beaten),
+        replace(GOOD, variant="d+m", attack=beaten),
+        replace(GOOD, variant="e+m", attack=beaten),
+        replace(GOOD, variant="q", attack=near),
+        replace(GOOD, variant="r", attack=near),
+        replace(GOOD, variant="u", attack=None),
+        replace(GOOD, variant="skull_strip", face=(0, 100)),
+    ]
+    assert decisions.answer(found, Rule()) == (
+        "By the rule in the config, no method here is fit for open sharing. Nothing speaks against "
+        "q and r, but 13 people are too few to say. u: too little was measured to say. d (with or "
+        "without a new face) and e+m: only under an agreement. skull_strip (a control): do not "
+        "share."
+    )
+    said = decisions.answer([replace(GOOD, variant="g"), *found[3:4]], Rule())
+    assert said.startswith("By the rule in the config, g: fit for open sharing. Nothing speaks")
+    # With and without a new face they differ: each is named by itself.
+    apart = decisions.answer([found[0], replace(found[3], variant="d+m")], Rule())
+    assert "against d+m, but" in apart
+    assert "d: only under an agreement" in apart
+
+
+@pytest.mark.parametrize(("attacks", "people"), [(1, 463), (2, 634), (4, 786)])
+def test_people_to_show_chance_are_those_of_the_planning_command(attacks, people, capsys):
+    """By all attacks on the method, not by one: what `refacebench sample-size` prints."""
+    from refacebench.__main__ import main
+
+    assert main(["sample-size", "--attacks", str(attacks)]) == 0
+    assert f"power 80 %  {people} people" in " ".join(capsys.readouterr().out.split("\n"))
+    found = replace(GOOD, attack=replace(NEAR, attacks=attacks))
+    assert decisions._needed(found, 0.95).split(" people")[0] == str(people)
+
+
+def test_a_cell_says_first_which_rate_to_report_and_what_the_same_scan_gives():
+    found = replace(
+        GOOD,
+        attack=replace(NEAR, rate=0.36, corrected=0.22, low=0.09, high=0.64),
+        same=replace(NEAR, rate=0.5, corrected=0.5, low=0.23, high=0.82),
+    )
+    said = decisions._attack(found).replace("\u00a0", " ")
+    assert said == (
+        "22 % [9, 64], observed 36 %, chance 20 % (surface, on the image as it is); "
+        "same scan: 50 % [23, 82] (surface)"
+    )
+
+
+def test_controls_and_checks_that_cannot_alarm_are_marked_in_the_table():
+    tables = make_tables(measurements(), SETTINGS)
+    quality = tables["quality"]
+    first = quality[quality["engine"] == "native"]["variant"].iloc[-1]
+    name = {first: "skull_strip"}
+    tables = {"quality": quality.replace({"variant": name})}
+    tables["quality"]["brain_unchanged"] = tables["quality"]["n_brain"]
+    rows = decisions.printed(View(tables, look=look_of(tables)), Rule())[1]
+    marked = [row for row in rows if row[0].endswith(", a control")]
+    assert [row[0].startswith("skull_strip") for row in marked] == [True]
+    assert marked[0][2].endswith("brain loss cannot be measured for this method on real data")
+    tables["quality"]["brain_unchanged"] = 0
+    rows = decisions.printed(View(tables, look=look_of(tables)), Rule())[1]
+    assert not any("cannot be measured" in row[2] for row in rows)

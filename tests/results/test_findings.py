@@ -115,8 +115,9 @@ def test_an_attack_that_beats_a_method_comes_first_with_rate_interval_chance_and
         "back. "
         "Original face surface removed in 13 of 13 scans. No voxel of the brain mask removed or "
         "changed in 13 of 13. How sure: on the face true labels agree in 12 of 12 scans; on the "
-        "brain true labels agree in 13 of 13 scans; the check of the brain cannot fail: the method "
-        "spares the mask that judges it. Not known: what a stronger attack would reach."
+        "brain true labels agree in 13 of 13 scans; the automatic check of the brain can "
+        "never raise an alarm: the method spares the very mask that judges it. Not known: what a "
+        "stronger attack would reach."
     )
     assert "after the new face was taken off" in line("beaten+m")
 
@@ -124,12 +125,12 @@ def test_an_attack_that_beats_a_method_comes_first_with_rate_interval_chance_and
 def test_a_blind_spot_stands_beside_its_verdict():
     assert line("blind") == (
         "blind: by the true labels brain was lost in 13 of 13 scans, which the automatic check "
-        "saw in 0. Original face surface removed in 13 of 13 scans. No voxel of the brain mask "
-        "removed or changed in 13 of 13. How sure: on the face true labels agree in 12 of 12 "
+        "saw in 0. Original face surface removed in 13 of 13 scans. "
+        "How sure: on the face true labels agree in 12 of 12 "
         "scans; on the brain true labels agree in 0 of 13 scans: 13 lost brain, of which the check "
-        "found 0; the check of the brain cannot fail: the method spares the mask that judges "
-        "it. Not known: whether attacks can recognise people: no attack is shown to do better "
-        "than chance, but up "
+        "found 0; the automatic check of the brain can never raise an alarm: the method spares the "
+        "very mask that judges it. Not known: whether attacks can recognise people: no attack "
+        "is shown to do better than chance, but up "
         "to 28 points above it cannot be ruled out (one-sided bound; less than 5 is asked for); "
         "the worst: attacker "
         "faces picks the person out of 5 in 29 % (chance 20 %; corrected for picking the strongest "
@@ -137,28 +138,28 @@ def test_a_blind_spot_stands_beside_its_verdict():
     )
     found = sentences.checks_line(tables())
     assert (
-        "the check of the brain found 2 of 15 scans that lost brain (of blind, cutter) and wrongly "
-        "accused 1 of " in found
+        "the check of the brain found 2 of 15 scans that lost brain (of blind, cutter) and raised "
+        "a false alarm in 1 of " in found
     )
 
 
 def test_only_a_method_that_spares_the_judges_mask_cannot_fail():
     for name in ("plain", "cutter"):
-        assert "cannot fail" not in line(name)
+        assert "never raise an alarm" not in line(name)
     assert "changed in 4 of 13, too many (Failure II) in 3 of 13." in line("cutter")
     assert "on the brain true labels agree in 12 of 13" in line("cutter")
-    assert "the check accused 1 wrongly" in line("cutter")
+    assert "the check raised a false alarm in 1" in line("cutter")
     # A native model whose whole output was taken: the counts show that it touched the mask.
     whole = quality().set_index("variant", drop=False)
     whole.loc["beaten+m", "brain_unchanged"] = 0
-    assert "cannot fail" not in line("beaten+m", tables(quality=whole))
+    assert "never raise an alarm" not in line("beaten+m", tables(quality=whole))
     # Quickshear is the released program, but is handed the very mask.
     renamed = quality().replace({"variant": {"plain": "quickshear"}})
-    assert "cannot fail" in line("quickshear", tables(quality=renamed))
+    assert "never raise an alarm" in line("quickshear", tables(quality=renamed))
     # A refaced scan is no surer than the program that defaced it.
     official = quality().set_index("variant", drop=False)
     official.loc["beaten", "engine"] = "official"
-    assert "cannot fail" not in line("beaten+m", tables(quality=official))
+    assert "never raise an alarm" not in line("beaten+m", tables(quality=official))
 
 
 def changed(**columns):
@@ -208,8 +209,9 @@ def test_a_missing_program_has_its_line():
 
 def test_failed_scans_are_not_hidden_by_the_rate_of_the_attack():
     some = quality().set_index("variant", drop=False)
-    some.loc["blind", ["crash", "face_removed", "n_brain", "brain_unchanged"]] = [3, 10, 10, 10]
-    text = line("blind", tables(quality=some))
+    some.loc["plain", ["crash", "face_removed", "n_brain", "brain_unchanged"]] = [3, 10, 10, 10]
+    some.loc["plain", "n_face"] = 13
+    text = line("plain", tables(quality=some))
     assert "removed in 10 of 13 scans" in text
     assert "in 10 of 10 outputs" in text
     assert "No usable output in 3 of 13 scans, which no attack could be made on." in text
@@ -298,8 +300,13 @@ def test_page_says_the_same_of_a_method_in_headline_and_tables(full):
         assert [*face.groups()] == row[where["Face surface removed"]].split("/")
         assert int(face[1]) == raw["face_removed"]
         brain = re.search(r"removed or changed in (\d+) of (\d+)", headline)
-        assert f"{brain[1]}/{brain[2]}" == row[where["Brain mask unchanged"]].split(" (")[0]
-        assert ("cannot fail" in headline) == ("cannot fail" in row[where["Brain mask unchanged"]])
+        # Where true labels show that brain was lost nothing is said of an untouched mask.
+        assert (brain is None) == (name == "blind")
+        if brain:
+            assert f"{brain[1]}/{brain[2]}" == row[where["Brain mask unchanged"]].split(" (")[0]
+        assert ("never raise an alarm" in headline) == (
+            "no alarm possible" in row[where["Brain mask unchanged"]]
+        )
         agreed = re.findall(r"true labels agree in (\d+) of (\d+)", headline)
         assert row[where["Labels agree on"]] == "face {}/{}, brain {}/{}".format(
             *agreed[0], *agreed[1]
@@ -308,7 +315,8 @@ def test_page_says_the_same_of_a_method_in_headline_and_tables(full):
         cell = row[where["Worst attack"]]
         rates = r"in (\d+) % \(chance 20 %; corrected .*?: (\d+) %, (\d+) to (\d+) %\)"
         rate = re.search(rates, headline).groups()
-        assert list(rate) == [str(int(n)) for n in numbers(cell)]
+        observed, *corrected = rate
+        assert [*corrected, observed] == [str(int(n)) for n in numbers(cell)]
         assert [int(n) for n in rate] == [
             round(100 * attack[c]) for c in ("worst_rate", "identification", "low", "high")
         ]
@@ -321,7 +329,7 @@ def test_no_part_of_the_page_praises(full):
     page = Page(build(context(full, config={"defacers": {}})))
     quality = caption("quality", full, SETTINGS)
     prose = [*summary_lines(full), *page.captions, *[c for r in page.rows for c in r]]
-    allowed = ("'success'", "not safe", "same as safe", "no safer")
+    allowed = ("'success'", "Best trade-off so far", "not safe", "same as safe", "no safer")
     for text in prose:
         for phrase in allowed:
             text = text.replace(phrase, "")
@@ -408,7 +416,13 @@ def test_volumes_are_undecided_unless_shown_within_or_beyond_their_margin():
     found = findings.finding({"quality": quality(), "volumes": rows}, "plain").volumes
     assert (found.tested, found.differ, found.equivalent, found.beyond) == (4, 2, 2, 1)
     text = line("plain", {"quality": quality(), "volumes": rows})
-    assert "whether 1 of 4 volumes stay within the margin of equivalence of 0.5 to 2.0 %" in text
+    assert "2 of 4 volumes changed (most: CSF, +3.0 %), 1 by more than the margin" in text
+    assert (
+        "for 1 of 4 volumes the people are too few to tell whether it stays within the margin of "
+        "0.5 to 2.0 %" in text
+    )
+    few = line("plain", {"quality": quality(), "volumes": rows.assign(n=[13, 12, 13, 13])})
+    assert "for 1 of 4 volumes 13 people are too few to tell" in few
 
 
 def test_a_volume_that_is_shown_to_change_is_not_also_unknown():
@@ -431,9 +445,16 @@ def test_a_volume_that_is_shown_to_change_is_not_also_unknown():
     assert (found.tested, found.differ, found.beyond, found.open) == (5, 3, 1, 1)
     text = line("plain", given)
     assert (
-        "3 of 5 volumes are shown to change, 1 by more than the margin of equivalence and 1" in text
+        "3 of 5 volumes changed (most: CSF, +3.0 %), 1 by more than the margin of equivalence; "
+        "for 1 of these it is open whether by less than the margin" in text
     )
-    assert "whether 1 other of 5 volumes stays within the margin" in text
+    assert "for 1 of 5 volumes the people are too few to tell whether it stays" in text
+    # The change that is named is one that is shown, be another one larger.
+    one = rows.assign(p_holm=[0.5, 0.5, 0.5, 0.5, 0.01])
+    text = line("plain", {"quality": quality(), "volumes": one})
+    assert "1 of 5 volumes changed (brain, +1.0 %)" in text
+    text = line("plain", {"quality": quality(), "volumes": one.assign(low_joint=0.5, margin_pct=1)})
+    assert "1 of 5 volumes changed (brain, +1.0 %); whether by less than the margin is open" in text
 
 
 def test_a_rate_that_the_correction_leaves_as_it_is_is_printed_once():
@@ -499,6 +520,6 @@ def test_an_attack_that_found_no_face_and_is_the_worst_says_so(variant, route, a
         ]
     )  # fmt: skip
     text = line(variant, tables(tradeoff=worst, privacy=privacy))
-    assert "(though it found no face in 13 of 13 scans)" in text
+    assert "(though it found no face in 13 of 13 scans; it then compares whatever" in text
     none = privacy.assign(n_undetected=0)
     assert "found no face" not in line(variant, tables(tradeoff=worst, privacy=none))

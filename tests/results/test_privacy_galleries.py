@@ -59,13 +59,13 @@ def test_the_control_of_two_sites_by_hand():
 
 def test_the_sentence_says_both_rates_and_chance():
     told = line(compute(*2 * [enrolled("a" * 10 + "b" * 10, "fm" * 10)], PROTOCOL))
-    assert "who knows only a person's site and sex picks" in told
+    assert told.startswith("Site and sex alone, without any image, identify 20 % here (")
     both = (stats.hypergeom.pmf(np.arange(5), 19, 4, 4) / (1 + np.arange(5))).sum()
     assert f"{100 * both:.0f} % among everybody" in told
-    assert "in 20 % among the people whom attacks choose from" in told
-    assert "needs no face" not in told, "chance alone gives nobody away"
+    assert "chance 20 %" in told
+    assert "nothing about faces" not in told, "chance alone gives nobody away"
     only_sex = line(compute(*2 * [enrolled([""] * 20, "fm" * 10)], PROTOCOL))
-    assert "who knows only a person's sex picks" in only_sex
+    assert only_sex.startswith("Sex alone, without any image, ")
 
 
 def few_people():
@@ -78,11 +78,13 @@ def test_the_sentence_is_of_all_that_is_known_and_says_what_it_takes_no_face_for
     row = table.set_index("knows").loc["site, sex, age band"]
     assert row["choice"] == 1.0, "site, sex and age tell six people apart"
     told = line(table)
-    assert "who knows only a person's site, sex and age band picks" in told
-    assert "in 100 % among the people whom attacks choose from" in told
-    assert told.endswith("An attack needs no face to be right in up to 100 %.")
+    assert told.startswith(
+        "Site, sex and age alone, without any image, already identify 100 % here (100 % among "
+        "everybody; chance 20 %); "
+    )
+    assert told.endswith("Rates up to that say nothing about faces.")
     less = table.set_index("knows").loc["site, sex"]
-    assert f"who knows only site and sex, in {100 * less['choice']:.0f} % and" in told
+    assert f"site and sex alone {100 * less['choice']:.0f} % (" in told
 
 
 def test_where_the_site_is_not_known_sex_and_age_together_have_a_row():
@@ -90,7 +92,7 @@ def test_where_the_site_is_not_known_sex_and_age_together_have_a_row():
     table = compute(*2 * [people], PROTOCOL).set_index("knows")
     assert table.index[-1] == "sex, age band"
     assert table.loc["sex, age band", "choice"] >= table.loc["age band", "choice"]
-    assert "a person's sex and age band picks" in line(table.reset_index())
+    assert line(table.reset_index()).startswith("Sex and age alone, without any image, ")
 
 
 def test_a_rate_that_is_higher_among_people_alike_is_explained_and_all_have_intervals():

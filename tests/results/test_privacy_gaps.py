@@ -175,6 +175,18 @@ def test_captions_are_sentences_with_and_without_rows(made, name):
     assert "1 pair of methods is shown to differ" in caption("privacy_gaps", made, SETTINGS)
 
 
+@pytest.mark.parametrize(
+    ("beaten", "p", "said"), [((1, 0), 0.4, True), ((1, 1), 0.4, False), ((1, 0), 0.01, False)]
+)
+def test_one_verdict_more_is_not_called_a_difference(made, beaten, p, said):
+    gaps = made["privacy_gaps"].drop_duplicates("setting").head(1)
+    gaps = gaps.assign(variant="a", other="b", p=p, p_holm=p, attacker=privacy_gaps.WORST)
+    plane = pd.DataFrame({"variant": ["a", "b"], "setting": gaps["setting"].iloc[0]})
+    tables = {"privacy_gaps": gaps, "tradeoff": plane.assign(beaten=beaten)}
+    text = caption("privacy_gaps", tables, SETTINGS)
+    assert ("beats one and not the other does not show that they differ" in text) == said
+
+
 def test_attacks_without_any_score_make_no_gaps_and_no_plan():
     blind = attack("a", "x", 0, 1)
     blind = Comparisons("x", "a", np.full((N, N), np.nan), blind.query, blind.gallery)

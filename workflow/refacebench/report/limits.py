@@ -32,8 +32,9 @@ def limitations(
     """Return what the page does not show, as far as it can be told from its inputs."""
     found = list(BROUGHT) if brought else [*_privacy_limits(tables), *_OF_IMAGES]
     if statement:
-        found.insert(0, f"{statement} Nothing here carries over to scans of patients or volunteers "
-                        "without a run on such scans.")  # fmt: skip
+        found.insert(0, "Synthetic data: no evidence about real people. Nothing here carries "
+                        "over to scans of patients or volunteers without a run on such "
+                        "scans.")  # fmt: skip
     if "null" not in look.order:
         found.append(
             "No null control was run: how much of a difference is noise of the segmenter is "

@@ -192,6 +192,7 @@ def _dataset(dataset: Mapping, number: int) -> dict:
         "statement": statement,
         "warnings": warning_lines(tables),
         "decision": _decision(dataset, view),
+        "answer": decisions.lines(tables, decisions.judged(view), _rule(dataset), criteria.alpha),
         "details": [details.of(view, name) for name in decisions.judged(view)],
         "notes": [*warning_lines(tables, loud=False), *filter(None, [no_picture(tables)])],
         "summary": [
@@ -211,10 +212,14 @@ def _dataset(dataset: Mapping, number: int) -> dict:
 
 def _decision(dataset: Mapping, view: View) -> Table | None:
     """Return the table of verdicts; none where nothing was judged."""
-    rule = decisions.Rule.from_config(dataset.get("config") or {})
+    rule = _rule(dataset)
     known = {m["name"]: m for m in dataset["methods"] if m["kind"] in ("defacer", "refacer")}
     columns, rows = decisions.printed(view, rule, known, view.criteria.alpha)
     return Table(decisions.caption(rule), columns, rows) if rows else None
+
+
+def _rule(dataset: Mapping) -> decisions.Rule:
+    return decisions.Rule.from_config(dataset.get("config") or {})
 
 
 def _texts(dataset: Mapping) -> dict[str, str]:

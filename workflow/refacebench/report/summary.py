@@ -147,7 +147,7 @@ def _recognition_lines(tables, criteria: Criteria, look: Look) -> list[str]:
     parts = [
         *([f"Attacked: {shorten(short, 4, '; ')}."] if short else []),
         *_failure_words(table, shown),
-        *front_words(table, look, _beaten_easily(tables, table.index)),
+        *front_words(table, look),
     ]
     return [" ".join(parts)] if parts else []
 
@@ -163,20 +163,8 @@ def _failure_words(table: pd.DataFrame, shown: Sequence[str]) -> list[str]:
     return [f"Of participants that could be attacked; failed: {shorten(lost)}."] if lost else []
 
 
-def _beaten_easily(tables, variants: Sequence[str]) -> list[str]:
-    """Return the variants that only an attack with the very same scan beats."""
-    return [v for v in variants if findings.finding(tables, v).easier is not None]
-
-
-def front_words(table: pd.DataFrame, look: Look, easily: Sequence[str] = ()) -> list[str]:
-    """Return sentences on the Pareto front of one segmenter, ``table`` by variant.
-
-    Parameters
-    ----------
-    easily : sequence of str
-        Variants that an attack beats in the easier comparison, with the very same scan: that
-        nobody is better than they are is no praise.
-    """
+def front_words(table: pd.DataFrame, look: Look) -> list[str]:
+    """Return sentences on the Pareto front of one segmenter, ``table`` by variant."""
     if is_unranked(table):
         return [
             "Weighed against the change in volumes, no method is shown to be better than another "
@@ -185,17 +173,13 @@ def front_words(table: pd.DataFrame, look: Look, easily: Sequence[str] = ()) -> 
     others = look.sort(v for v in table.index if table.loc[v, "pareto"] == 1)
     first = look.sort(v for v in table.index if table.loc[v, "rank"] == 1)
     beaten = [v for v in first if is_beaten(table.loc[v].to_dict() | {"variant": v})]
-    easily = [v for v in first if v in easily and v not in [*others, *beaten]]
-    words = "Weighed against the change in volumes, no other method is shown to be better than"
     return [
-        *([f"{words} these: {', '.join(others)}."] if others else []),
         *(
             [
-                f"That would hold for {', '.join(easily)} too, but an attack that has the very "
-                "same scan beats "
-                f"{'them' if len(easily) > 1 else 'it'}."
+                f"Best trade-off so far: {', '.join(others)} (no other is shown to be better in "
+                "attacks and volumes together)."
             ]
-            if easily
+            if others
             else []
         ),
         *(

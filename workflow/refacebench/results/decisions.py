@@ -31,8 +31,10 @@ from refacebench.plot.volumes import region_label
 from refacebench.results import findings
 from refacebench.results.findings import MethodFinding, Tables
 from refacebench.results.result import Printed, View
-from refacebench.statistics.attack_tables import is_landmark
+from refacebench.statistics import planning
+from refacebench.statistics.attack_tables import is_control, is_landmark
 from refacebench.statistics.intervals import clopper_pearson
+from refacebench.vocabulary import split_variant
 
 GO, REGISTERED, NO = "go", "registered access only", "do not share"
 UNKNOWN = "not enough data to say"
@@ -43,6 +45,8 @@ VERDICTS = {
     UNKNOWN: "nothing speaks against it, but too little was measured to say so",
     NO: "faces are left, brains are cut, or an attack recognises people far too often",
 }
+#: With so much power a study should show that attacks at chance are near it.
+POWER = 0.8
 COLUMNS = [
     "Method", "Verdict", "Why", "Face surface removed", "Strongest attack", "People to show chance",
     "Volumes", "Predicted age", "No output", "Seconds a scan (median)", "Engine", "Licence",
@@ -80,7 +84,7 @@ def verdict(found: MethodFinding, rule: Rule) -> tuple[str, str]:
     """Return the verdict on a method and the reason for it, in a few words."""
     for said, reasons in (
         (NO, _against(found, rule)),
-        (REGISTERED, _attacked(found)),
+        (REGISTERED, _attacked(found, rule)),
         (UNKNOWN, _missing(found, rule)),
     ):
         if reasons:
@@ -106,19 +110,35 @@ def _against(found: MethodFinding, rule: Rule) -> list[str]:
         reasons.append(f"written far from the head in {of(found.odd, found.n)}")
     worst = found.attack
     if worst and worst.beats and worst.low - worst.chance > rule.far_above_chance_points / 100:
-        reasons.append(_points(worst))
+        reasons.append(f"{_right(worst)}, more than {rule.far_above_chance_points:g}")
     return reasons
 
 
-def _points(worst: findings.Attack) -> str:
-    return f"an attack is at least {100 * (worst.low - worst.chance):.0f} points above chance"
+def _right(worst: findings.Attack) -> str:
+    """Return what an attack reaches, at least, and how far that is above chance."""
+    points = 100 * (worst.low - worst.chance)
+    return (
+        f"an attack does better than chance: {percent(worst.corrected)} %; at least "
+        f"{percent(worst.low)} %: "
+        f"{points:.0f} points above chance"
+    )
 
 
-def _attacked(found: MethodFinding) -> list[str]:
-    if found.beaten:
-        return ["an attack does better than chance"]
+def _attacked(found: MethodFinding, rule: Rule) -> list[str]:
+    worst = found.attack
+    if worst is not None and found.beaten:
+        if worst.low <= worst.chance:
+            return ["an attack does better than chance by the exact test, though its interval "
+                    "holds chance"]  # fmt: skip
+        needed = f"more than {rule.far_above_chance_points:g} are needed for '{NO}'"
+        return [f"{_right(worst)}, {needed}"]
     if found.easier is not None:
-        return ["an attack that has the very same scan does better than chance"]
+        easier = found.easier
+        return [
+            "an attack that has the very same scan does better than chance: "
+            f"{percent(easier.corrected)} %; at least {percent(easier.low)} %, "
+            f"chance {chance(easier.chance)} %"
+        ]
     return []
 
 
@@ -134,8 +154,7 @@ def _missing(found: MethodFinding, rule: Rule) -> list[str]:
     elif worst.within != 1:
         if np.isfinite(worst.above):
             reasons.append(
-                f"up to {100 * max(worst.above, 0):.0f} points above chance are possible "
-                "(one-sided)"
+                f"up to {_above(worst)} points above chance are possible ({_where(found)}one-sided)"
             )
         else:
             reasons.append("how far above chance attacks may be is not known")
@@ -146,6 +165,19 @@ def _missing(found: MethodFinding, rule: Rule) -> list[str]:
     if upper > rule.failures_pct / 100:
         reasons.append(f"faces left in up to {percent(upper)} % of scans are possible (one-sided)")
     return reasons
+
+
+def _above(attack: findings.Attack) -> str:
+    return f"{100 * max(attack.above, 0):.0f}"
+
+
+def _where(found: MethodFinding) -> str:
+    """Return which setting a bound is of, and the bound of the easier one where there is one."""
+    worst, same = found.attack, found.same
+    if worst is None or not worst.setting:
+        return ""
+    other = f"; same scan: {_above(same)}" if same and np.isfinite(same.above) else ""
+    return f"{worst.setting.replace('_', ' ')}{other}; "
 
 
 def printed(
@@ -179,13 +211,15 @@ def _row(
 ) -> list[str]:
     found = findings.finding(view.tables, variant, alpha)
     said, why = verdict(found, rule)
+    if found.spared:
+        why += "; brain loss cannot be measured for this method on real data"
     return [
-        view.look.label(variant),
+        view.look.label(variant) + (", a control" if is_control(variant) else ""),
         said,
         why,
         of(*found.face) if found.face[1] else NO_VALUE,
         _attack(found),
-        _needed(view.tables, found),
+        _needed(found, view.criteria.level),
         _volumes(found),
         _age(found),
         of(found.crashed, found.n) if found.n else NO_VALUE,
@@ -199,20 +233,22 @@ def _attack(found: MethodFinding) -> str:
     if worst is None or found.failed:
         return "not measured"
     said = f"{worst.short}, chance {chance(worst.chance)} % ({worst.attacker}, {worst.way})"
-    same = found.easier
-    return said + (f"; with the very same scan {same.short} ({same.attacker})" if same else "")
+    same = found.same
+    return said + (f"; same scan: {same.short} ({same.attacker})" if same else "")
 
 
-def _needed(tables: Tables, found: MethodFinding) -> str:
-    """Return how many people it takes to show that an attack at chance stays within the margin."""
-    table, worst = tables.get("sample_size"), found.attack
-    if table is None or table.empty or worst is None:
+def _needed(found: MethodFinding, level: float) -> str:
+    """Return how many people show that all attacks on a method are near chance, if they are."""
+    worst = found.attack
+    if worst is None or found.failed or not np.isfinite(worst.margin):
         return NO_VALUE
-    rows = table[
-        table["chance"].notna() & table["margin_points"].notna() & table["people_80"].notna()
-    ]
-    rows = rows[np.isclose(rows["chance"].astype(float), worst.chance)]
-    return f"{rows['people_80'].iloc[0]:.0f} people" if len(rows) else NO_VALUE
+    power = planning.power_of_each(POWER, worst.attacks)
+    try:
+        people = planning.people_within(float(worst.chance), worst.margin / 100, level, power)
+    except ValueError:  # no number is enough
+        return NO_VALUE
+    many = f" ({worst.attacks} attacks)" if worst.attacks > 1 else ""
+    return f"{people} people{many}"
 
 
 def _volumes(found: MethodFinding) -> str:
@@ -247,23 +283,66 @@ def _of_methods(variant: str, methods: Mapping[str, Mapping[str, Any]], key: str
 def caption(rule: Rule) -> str:
     """Return the caption of the table."""
     return (
-        f"One row per method. {rule.words} Strongest attack: how often it picks the right person "
-        "(interval over all attacks). People to show chance: how many people it takes to show that "
-        "an attack at chance stays within the margin (power 80 %). Volumes: the largest median "
+        f"One row per method. {rule.words} Strongest attack: how often it picks the right person, "
+        "corrected for picking the strongest attack (interval over all attacks); observed: before "
+        "that correction. Same scan: the same where the attacker has the very scan, which is "
+        "easier, though with few people it may come out lower by chance. People to show chance: "
+        "how many people it takes to show that every one of so many attacks on the method stays "
+        "within the margin, if all are at chance (power 80 %). Volumes: the largest median "
         "change of any volume; how many are shown to stay within their margin of equivalence, and "
         "to leave it. A verdict holds for the attacks tried here and for data like these. "
         "Intervals, in brackets, are two-sided; bounds of what is possible are one-sided (both "
-        "95 %). Corrected: corrected for picking the strongest attack."
+        "95 %)."
     )
 
 
 def lines(tables: Tables, variants: Iterable[str], rule: Rule, alpha: float = 0.05) -> list[str]:
-    """Return the verdicts in one line, the best first; nothing where nothing was judged."""
+    """Return the answer in one line; nothing where nothing was judged."""
     if "quality" not in tables or tables["quality"].empty:
         return []
-    named: dict[str, list[str]] = {said: [] for said in VERDICTS}
-    for name in variants:
-        if not is_landmark(name):
-            named[verdict(findings.finding(tables, name, alpha), rule)[0]].append(name)
-    told = "; ".join(f"{said}: {', '.join(who)}" for said, who in named.items() if who)
-    return [f"Verdicts by the rule in the config: {told}."] if told else []
+    found = [findings.finding(tables, v, alpha) for v in variants if not is_landmark(v)]
+    return [answer(found, rule)] if found else []
+
+
+def answer(found: Iterable[MethodFinding], rule: Rule) -> str:
+    """Return the verdicts on all methods as sentences that answer what may be shared."""
+    named: dict[str, list[MethodFinding]] = {said: [] for said in VERDICTS}
+    for method in found:
+        named[verdict(method, rule)[0]].append(method)
+    few = [method for method in named[UNKNOWN] if _is_tried(method)]
+    open_to_all, bound, never, tried = (
+        _names(group) for group in (named[GO], named[REGISTERED], named[NO], few)
+    )
+    rest = _names(method for method in named[UNKNOWN] if method not in few)
+    people = max((method.attack.people for method in few if method.attack), default=0)
+    first = f"{open_to_all}: fit for open sharing" if open_to_all else (
+        "no method here is fit for open sharing")  # fmt: skip
+    parts = [
+        f"By the rule in the config, {first}",
+        tried
+        and f"Nothing speaks against {tried}, but {people or 'so few'} people are too few to say",
+        rest and f"{rest}: too little was measured to say",
+        bound and f"{bound}: only under an agreement",
+        never and f"{never}: do not share",
+    ]
+    return " ".join(f"{part}." for part in parts if part)
+
+
+def _is_tried(found: MethodFinding) -> bool:
+    """Tell whether all was measured that the rule asks for, so that only people are missing."""
+    bounded = found.attack is not None and np.isfinite(found.attack.above)
+    return found.available and bounded and not found.weak and found.face[1] > 0
+
+
+def _names(methods: Iterable[MethodFinding]) -> str:
+    """Return the names of methods, those with and without a new face as one; empty for none."""
+    left = [method.variant for method in methods]
+    parts = []
+    for name in left:
+        defacer, refacer = split_variant(name)
+        kin = [other for other in left if split_variant(other)[0] == defacer]
+        if defacer in left and refacer:
+            continue
+        also = " (with or without a new face)" if not refacer and len(kin) > 1 else ""
+        parts.append(f"{name}{also}{' (a control)' if is_control(name) else ''}")
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))

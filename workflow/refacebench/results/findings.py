@@ -25,6 +25,7 @@ import pandas as pd
 
 from refacebench.plot.numbers import NO_VALUE, chance, percent
 from refacebench.plot.privacy_utility import CORRECTED
+from refacebench.results.volumes_found import Volumes, volumes_of
 from refacebench.statistics.attack_tables import (
     DIRECT,
     TAKEN_OFF,
@@ -48,6 +49,8 @@ class Attack:
     ``rate`` is what it was observed to reach, as in the table ``privacy``; ``corrected`` allows
     for its having been picked as the worst of several, and ``low`` to ``high`` is the interval
     of that.  ``unseen``: scans in which the attacker found no face, of those that it compared.
+    ``setting``: what it had to compare with; ``attacks``: so many were tried on the variant, of
+    which it is the worst, on ``people``.
     """
 
     attacker: str
@@ -63,6 +66,9 @@ class Attack:
     margin: float
     within: float
     unseen: tuple[int, int] = (0, 0)
+    setting: str = ""
+    attacks: int = 1
+    people: int = 0
 
     @property
     def beats(self) -> bool:
@@ -94,11 +100,11 @@ class Attack:
 
     @property
     def short(self) -> str:
-        """The same for a cell of a table: both rates, and the interval in brackets."""
+        """The same for a cell of a table: the rate to report with its interval comes first."""
         ends = f"[{percent(self.low)}, {percent(self.high)}]"
         if percent(self.corrected) == percent(self.rate):
             return f"{percent(self.rate)}\u00a0% {ends}"
-        return f"{percent(self.rate)}\u00a0%, corrected {percent(self.corrected)}\u00a0% {ends}"
+        return f"{percent(self.corrected)}\u00a0% {ends}, observed {percent(self.rate)}\u00a0%"
 
     @property
     def does(self) -> str:
@@ -139,29 +145,6 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Volumes:
-    """What the tests of a variant's volumes found, of the table ``volumes``.
-
-    ``tested``, ``differ``, ``equivalent`` and ``beyond`` count volumes: those tested, those shown
-    to change at all, to stay within their margin, to change by more than it; ``open`` those of
-    the changed ones that are in neither of the last two.  ``margins``: the
-    smallest and the largest of these.  ``largest`` is the volume with the largest median change,
-    ``change`` that change in percent, with its interval.
-    """
-
-    tested: int
-    differ: int
-    equivalent: int
-    beyond: int
-    margins: tuple[float, float]
-    largest: str
-    change: float
-    low: float
-    high: float
-    open: int = 0
-
-
-@dataclass(frozen=True)
 class MethodFinding:
     """What the tables hold on one variant.
 
@@ -188,6 +171,8 @@ class MethodFinding:
         The attacks do not recognise even the originals.
     easier : Attack or None
         That on the very same scan, where it beats the method and the one that counts does not.
+    same : Attack or None
+        The worst one on the very same scan, where that is not the setting that counts.
     volumes : Volumes or None
         By the first segmenter.
     age_shift : tuple of float or None
@@ -211,6 +196,7 @@ class MethodFinding:
     easier: Attack | None = None
     volumes: Volumes | None = None
     age_shift: tuple[float, float, float] | None = None
+    same: Attack | None = None
 
     @property
     def failed(self) -> bool:
@@ -228,6 +214,7 @@ def finding(tables: Tables, variant: str, alpha: float = 0.05) -> MethodFinding:
     quality = _rows(tables, "quality", variant)
     row = quality.iloc[0] if len(quality) else pd.Series(dtype=object)
     attacks = worst_attacks(tables)
+    worst, same = attacks.get(variant), _on_the_same_scan(tables, variant)
     return MethodFinding(
         variant,
         available=quality.empty or len(present(quality)) > 0,
@@ -241,11 +228,12 @@ def finding(tables: Tables, variant: str, alpha: float = 0.05) -> MethodFinding:
         spared=_is_spared(tables, variant),
         checks={name: check_of(tables, variant, name) for name in ("failure_1", "failure_2")},
         attacked=bool(attacks),
-        attack=attacks.get(variant),
+        attack=worst,
         weak="original" in attacks and not attacks["original"].beats,
-        easier=_easier(tables, variant, attacks.get(variant)),
-        volumes=_volumes(tables, variant, alpha),
+        easier=same if worst and not worst.beats and same and same.beats else None,
+        volumes=volumes_of(_of_first_segmenter(tables, "volumes", variant), alpha),
         age_shift=_age_shift(tables, variant),
+        same=same,
     )
 
 
@@ -254,38 +242,6 @@ def _of_first_segmenter(tables: Tables, name: str, variant: str) -> pd.DataFrame
     if rows.empty or "segmenter" not in rows:
         return rows
     return rows[rows["segmenter"] == tables[name]["segmenter"].iloc[0]]
-
-
-def _volumes(tables: Tables, variant: str, alpha: float) -> Volumes | None:
-    rows = _of_first_segmenter(tables, "volumes", variant)
-    if rows.empty:
-        return None
-    rows = rows[rows["p_holm"].notna() & rows["median_change_pct"].notna()]
-    if rows.empty:
-        return None
-    most = rows.loc[rows["median_change_pct"].abs().idxmax()]
-    low, high, margin = (
-        pd.to_numeric(rows.get(c, pd.Series(np.nan, index=rows.index)), errors="coerce")
-        for c in ("low_joint", "high_joint", "margin_pct")
-    )
-    changed = rows["p_holm"] < alpha
-    same = pd.to_numeric(rows["equivalent"], errors="coerce") == 1
-    beyond = (low > margin) | (high < -margin)
-    change, lower, upper = (
-        float(most.get(name, np.nan)) for name in ("median_change_pct", "low", "high")
-    )
-    return Volumes(
-        len(rows),
-        int(changed.sum()),
-        int(same.sum()),
-        int(beyond.sum()),
-        (float(margin.min()), float(margin.max())),
-        str(most["region"]),
-        change,
-        lower,
-        upper,
-        int((changed & ~same & ~beyond).sum()),
-    )
 
 
 def _age_shift(tables: Tables, variant: str) -> tuple[float, float, float] | None:
@@ -353,7 +309,11 @@ def _attacks(table: pd.DataFrame, tables: Tables) -> dict[str, Attack]:
     verdicts = ("beaten", "above_chance_at_most", "margin_points", "within_margin")
     return {
         row["variant"]: replace(
-            Attack(*(row[c] for c in (*columns, *verdicts))), unseen=_unseen(row, tables)
+            Attack(*(row[c] for c in (*columns, *verdicts))),
+            unseen=_unseen(row, tables),
+            setting=str(row["setting"]),
+            attacks=max(1, _count(row, "n_routes")),
+            people=_count(row, "n_completers"),
         )
         for _, row in table.iterrows()
     }
@@ -386,13 +346,12 @@ def attacked_by(variant: str, route: str) -> str:
     return defacer if route == TAKEN_OFF else f"{defacer}+{route}"
 
 
-def _easier(tables: Tables, variant: str, worst: Attack | None) -> Attack | None:
-    """Return the attack on the very same scan, where only that one beats a method."""
+def _on_the_same_scan(tables: Tables, variant: str) -> Attack | None:
+    """Return the worst attack on the very same scan, where another setting counts."""
     table = tables.get("tradeoff")
-    if worst is None or worst.beats or table is None or main_setting(table) == SAME_SCAN:
+    if table is None or table.empty or main_setting(table) == SAME_SCAN:
         return None
-    easier = _attacks(table[table["setting"] == SAME_SCAN], tables).get(variant)
-    return easier if easier is not None and easier.beats else None
+    return _attacks(table[table["setting"] == SAME_SCAN], tables).get(variant)
 
 
 # cells --------------------------------------------------------------------------------------
@@ -403,7 +362,7 @@ def cells(found: MethodFinding) -> list[str]:
     if not found.available:
         return ["unavailable", *[NO_VALUE] * 3]
     face = "{}/{}".format(*found.face)
-    brain = "{}/{}".format(*found.brain) + (" (cannot fail)" if found.spared else "")
+    brain = "{}/{}".format(*found.brain) + (" (no alarm possible)" if found.spared else "")
     return [face, brain, _labels_cell(found), _attack_cell(found)]
 
 

@@ -124,21 +124,31 @@ def line(table: pd.DataFrame) -> str:
         )
     most = known.iloc[-1]
     fewer = known[(known["knows"] == _LESS) & (known["knows"] != most["knows"])]
+    above = round(most["choice"], 2) > round(most["choice_chance"], 2)
     text = (
-        f"Without any picture, who knows only a person's {_and(most['knows'])} picks the person "
-        f"out of {int(most['n_options'])} in {percent(most['choice'])} % among the people whom "
-        f"attacks choose from, and in {percent(most['choice_unmatched'])} % among everybody "
-        f"(chance {chance(most['choice_chance'])} %)"
+        f"{_alone(most['knows']).capitalize()} alone, without any image, "
+        f"{'already identify' if above else 'identify'} {percent(most['choice'])} % here "
+        f"({percent(most['choice_unmatched'])} % among everybody; chance "
+        f"{chance(most['choice_chance'])} %)"
     )
     if len(fewer):
         row = fewer.iloc[-1]
         text += (
-            f"; who knows only {_and(row['knows'])}, in {percent(row['choice'])} % and "
-            f"{percent(row['choice_unmatched'])} %"
+            f"; {_alone(row['knows'])} alone {percent(row['choice'])} % "
+            f"({percent(row['choice_unmatched'])} %)"
         )
-    if round(most["choice"], 2) > round(most["choice_chance"], 2):
-        text += f". An attack needs no face to be right in up to {percent(most['choice'])} %"
+    if above:
+        text += ". Rates up to that say nothing about faces"
     return f"{text}."
+
+
+def _alone(knows: str) -> str:
+    """Return what is known, as the subject of a sentence.
+
+    >>> _alone("site, sex, age band")
+    'site, sex and age'
+    """
+    return _and(knows).replace("age band", "age")
 
 
 def _and(knows: str) -> str:

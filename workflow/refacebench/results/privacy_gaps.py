@@ -25,7 +25,7 @@ from refacebench.results import words
 from refacebench.results.privacy import HEADING, MEASURES
 from refacebench.results.result import ATTACKS, Printed, Result, View
 from refacebench.statistics import paired
-from refacebench.statistics.attack_tables import is_control, main_setting
+from refacebench.statistics.attack_tables import is_control, main_rows, main_setting
 from refacebench.statistics.attacks import Evaluation
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.gaps import Gap, Reached, largest, paired_gap, worst_gap
@@ -126,7 +126,8 @@ def caption(view: View) -> str:
     count = "no two methods are shown to differ" if shown.empty else count
     return words.folded(
         "How many percentage points more people are identified behind one method than behind the "
-        f"other, by the strongest attack on each. In these data {count}.",
+        "other, by the strongest attack on each. In these data "
+        f"{count}.{_no_difference(_main(table), shown, view)}",
         f"Measure: {measure}, the same participants behind both. Shown to differ: paired test of "
         "the strongest attack, Holm "
         f"p < {view.criteria.alpha:g} over all pairs, no controls among them.",
@@ -135,6 +136,20 @@ def caption(view: View) -> str:
         "For comparison, the paper on CP-GAN reports the other methods 17 to 25 points above it, "
         "people being picked from five (Van der Goten 2021).",
     )
+
+
+def _no_difference(pairs: pd.DataFrame, shown: pd.DataFrame, view: View) -> str:
+    """Return that one verdict less is no difference, where a pair not shown to differ has one."""
+    planes = view.rows("tradeoff")
+    if planes.empty:
+        return ""
+    planes = main_rows(planes).drop_duplicates("variant").set_index("variant")
+    beaten = pd.to_numeric(planes["beaten"], errors="coerce")
+    rest = pairs.drop(shown.index)
+    first, second = (beaten.reindex(rest[name]).to_numpy() for name in ("variant", "other"))
+    if not (np.abs(first - second) == 1).any():
+        return ""
+    return " That an attack beats one and not the other does not show that they differ."
 
 
 def shown_gaps(table: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:

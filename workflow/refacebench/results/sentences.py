@@ -16,11 +16,11 @@ from refacebench.results.findings import (
     Check,
     MethodFinding,
     Tables,
-    Volumes,
     check_of,
     worst_attacks,
 )
 from refacebench.results.verdict_agreement import ALL
+from refacebench.results.volumes_found import Volumes
 from refacebench.results.words import plural
 from refacebench.statistics.attack_tables import SETTING_WORDS, main_setting
 
@@ -64,7 +64,7 @@ def _known(found: MethodFinding) -> list[str]:
             "an attack beats it in the easier comparison with the very same scan: attacker "
             f"{easier.attacker} {easier.does} in {easier.interval}, {easier.way}"
         )
-    parts += [face, brain]
+    parts += [face] if _untrue(found) else [face, brain]
     if found.crashed:
         counted = ", which no attack could be made on" if worst else ""
         parts.append(f"no usable output in {of(found.crashed, found.n)} scans{counted}")
@@ -75,43 +75,47 @@ def _known(found: MethodFinding) -> list[str]:
     return [*parts, *_science(found)]
 
 
+def _untrue(found: MethodFinding) -> bool:
+    """Tell whether brain was lost that the check's mask misses: its praise would mislead."""
+    truth = found.checks.get("failure_2")
+    return bool(truth and truth.missed and found.brain[0] == found.brain[1])
+
+
 def _science(found: MethodFinding) -> list[str]:
     """Return what became of the volumes and of predicted age."""
     parts = []
     v = found.volumes
     if v is not None:
-        change = f"{region_label(v.largest)} {number(v.change, 1, True)} %"
-        verb = "is" if v.differ == 1 else "are"
-        parts.append(
-            f"{v.differ} of {plural(v.tested, 'volume')} {verb} shown to change{_by_how_much(v)} "
-            f"(the largest median change of any, shown or not: {change})"
-        )
+        parts.append(_changed(v))
     if found.age_shift is not None:
         shift, low, high = (number(value, 1, True) for value in found.age_shift)
         parts.append(f"predicted age moved by {shift} years on average ({low} to {high})")
     return parts
 
 
-def _others(number: int, v: Volumes) -> str:
-    """Return how many volumes beside those that are shown to change."""
-    if not v.open:
-        return f"{number} "
-    return "1 other " if number == 1 else f"{number} others "
-
-
-def _by_how_much(v: Volumes) -> str:
-    """Return how many of the changed volumes leave the margin, and of how many that is open."""
-    parts = [
-        f"{v.beyond} by more than the margin of equivalence" if v.beyond else "",
-        f"{v.open} by an amount that may be more or less than the margin" if v.open else "",
-    ]
-    told = " and ".join(filter(None, parts))
-    return f", {told}" if told else ""
+def _changed(v: Volumes) -> str:
+    """Return how many volumes are shown to change, which one most, and whether that matters."""
+    of_all = f"of {plural(v.tested, 'volume')}"
+    if not v.differ:
+        change = f"{region_label(v.largest)} {number(v.change, 1, True)} %"
+        return f"0 {of_all} are shown to change (the largest median change of any: {change})"
+    most = "most: " if v.differ > 1 else ""
+    change = f"{most}{region_label(v.most_changed)}, {number(v.its_change, 1, True)} %"
+    text = f"{v.differ} {of_all} changed ({change})"
+    if v.beyond:
+        text += f", {v.beyond} by more than the margin of equivalence"
+    if v.open:
+        some = f"for {v.open} of these it is open whether by less than the margin"
+        text += f"; {some if v.open < v.differ else 'whether by less than the margin is open'}"
+    return text
 
 
 def _sure(found: MethodFinding) -> list[str]:
     """Return how far the checks of face and brain can be trusted on this method."""
-    spared = ["the check of the brain cannot fail: the method spares the mask that judges it"]
+    spared = [
+        "the automatic check of the brain can never raise an alarm: the method spares the very "
+        "mask that judges it"
+    ]
     parts = spared if found.spared else []
     if not any(found.checks.values()):
         return [*parts, "neither check was held against true labels"]
@@ -139,11 +143,11 @@ def _unknown(found: MethodFinding) -> list[str]:
     if v is not None and undecided:
         low, high = (number(margin, 1) for margin in v.margins)
         margin = f" of {low} %" if low == high else f" of {low} to {high} %"
+        few = f"{v.people} people are" if v.people else "the people are"
         parts.append(
-            f"whether {_others(undecided, v)}of {plural(v.tested, 'volume')} "
-            f"stay{'s' if undecided == 1 and v.open else ''} within the margin of "
-            f"equivalence{margin if np.isfinite(v.margins).all() else ''}: neither that nor the "
-            "opposite is shown"
+            f"for {undecided} of {plural(v.tested, 'volume')} {few} too few to tell whether "
+            f"{'it stays' if undecided == 1 else 'they stay'} within the margin"
+            f"{margin if np.isfinite(v.margins).all() else ''}"
         )
     return parts
 
@@ -187,7 +191,7 @@ def _agreement(check: Check | None, failure: str) -> str:
         failed = check.found + check.missed
         wrong.append(f"{failed} {_FAILED[failure]}, of which the check found {check.found}")
     if check.accused:
-        wrong.append(f"the check accused {check.accused} wrongly")
+        wrong.append(f"the check raised a false alarm in {check.accused}")
     if check.unjudged:
         wrong.append(f"{check.unjudged} not judged")
     return f"{text}: {', '.join(wrong)}" if wrong else text
@@ -225,7 +229,10 @@ def _blindly(worst: Attack) -> str:
     """Return that an attacker found no face where it looked for one; it compares all the same."""
     if not worst.unseen[0]:
         return ""
-    return f" (though it found no face in {of(*worst.unseen)} scans)"
+    return (
+        f" (though it found no face in {of(*worst.unseen)} scans; it then compares whatever is in "
+        "the picture)"
+    )
 
 
 def short(found: MethodFinding) -> str:
@@ -253,8 +260,9 @@ def checks_line(tables: Tables) -> str:
         )
     parts = [
         f"the check of the {what} found {c.found} of {c.found + c.missed} {kind}"
-        f"{_made_by(tables, name)} and wrongly accused {c.accused} of {c.cleared + c.accused} "
-        "others" + (f" ({c.unjudged} could not be judged)" if c.unjudged else "")
+        f"{_made_by(tables, name)} and raised a false alarm in {c.accused} of "
+        f"{c.cleared + c.accused} others"
+        + (f" ({c.unjudged} could not be judged)" if c.unjudged else "")
         for what, kind, name, c in (
             ("face", "scans with a face left in", "failure_1", face),
             ("brain", "scans that lost brain", "failure_2", brain),

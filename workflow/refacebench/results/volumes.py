@@ -126,7 +126,8 @@ def caption_globals(view: View) -> str:
         f"Median change of whole-brain volumes in percent of the original{view.by}, with "
         "intervals. Filled marks differ from the original; hollow ones are not shown to differ, "
         "which is not the same as equal. Where an interval lies inside the grey band the change "
-        "is no larger than the margin.",
+        "is no larger than the margin. These intervals are for one volume alone; 'shown' allows "
+        "for the number of tests and is stricter.",
         f"Filled: Holm-corrected p < {view.criteria.alpha:g}{families(table)}. Grey band: "
         f"{margins(table, view.tables.get('repeatability'), view.criteria)}.",
         words.cohort(table),
