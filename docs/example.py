@@ -17,7 +17,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).parent
 #: A page in a repository is downloaded with every clone.
-MOST_BYTES = 2_000_000
+MOST_BYTES = 3_000_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 #: Of the picture, pixels.
 WIDTH = 1400
