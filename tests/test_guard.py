@@ -68,6 +68,7 @@ IGNORED_FILES = {
     r"scratch/.*": "emptied folders of jobs",
     r"plan/settled\.json": "bookkeeping of reruns: files' times and sizes",
     r"plan/attempts\.json": "bookkeeping of reruns",
+    r"plan/.*/training\.json": "bookkeeping of reruns: files' times and sizes",
     r"plan/run\.json": "when and how the run was started: the run card has it",
     r"plan/programs\.json": "of the last of several runs in a folder; the tables have its content",
     r"train/.*/timing\.json": "measured times of a training",
@@ -566,7 +567,7 @@ READERS = {
     ".json": of_json,
     ".safetensors": of_weights,
     ".html": of_page,
-    **dict.fromkeys((".tex", ".txt", ".svg", ".md", ".bib", "README"), of_text),
+    **dict.fromkeys((".tex", ".txt", ".svg", ".md", ".bib", ".rst", "README", ".bidsignore"), of_text),
 }
 
 
