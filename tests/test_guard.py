@@ -567,7 +567,9 @@ READERS = {
     ".json": of_json,
     ".safetensors": of_weights,
     ".html": of_page,
-    **dict.fromkeys((".tex", ".txt", ".svg", ".md", ".bib", ".rst", "README", ".bidsignore"), of_text),
+    **dict.fromkeys(
+        (".tex", ".txt", ".svg", ".md", ".bib", ".rst", "README", ".bidsignore"), of_text
+    ),
 }
 
 

@@ -84,6 +84,8 @@ def _check_file(path: Path) -> None:
 
 def _packed(start: bytes, path: Path) -> bool:
     if bring := files.pointer(start):
+        # DataLad is told which file, Git LFS brings all.
+        bring = bring.replace("datalad get`", f"datalad get {reasons.in_dataset(path)}`")
         raise Unfit(f"a pointer to the image, not the image itself: {bring} brings it")
     packed = start[:2] == b"\x1f\x8b"
     if packed != (path.suffix == ".gz"):

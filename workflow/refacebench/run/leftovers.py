@@ -19,7 +19,7 @@ from refacebench.vocabulary import ORIGINAL, PICTURE_CONTROLS
 #: What the folders of each stage are named after, from the outside in.  Stages that are not listed
 #: keep no results (logs, plan, scratch).
 LAYOUT = {
-    **dict.fromkeys(("cohort", "brainage", "kit"), ("dataset",)),
+    **dict.fromkeys(("cohort", "brainage", "kit", "fetch"), ("dataset",)),
     **dict.fromkeys(("grow", "inventory", "prepare", "align", "bring"), ("dataset", "batch")),
     **dict.fromkeys(("deface", "reface", "render", "carry", "qc"), ("dataset", "variant", "batch")),
     **dict.fromkeys(("segment", "measure"), ("dataset", "segmenter", "variant", "batch")),
