@@ -260,21 +260,19 @@ def work(run: Run, dataset: str) -> Iterator[Work]:
         yield part("render", test, len(run.variants))
         yield part("render", later)
     for attacker in run.attackers:
-        yield from _attacks(run, dataset, attacker, test)
+        yield from _attacks(run, attacker, run.lists[dataset].count(test), mvox)
 
 
-def _attacks(run: Run, dataset: str, attacker: str, test: list[str]) -> Iterator[Work]:
+def _attacks(run: Run, attacker: str, scans: int, mvox: float) -> Iterator[Work]:
     """Yield what an attacker does: jobs of one variant or control each, whatever the batches."""
     chosen = run.chosen("attackers", attacker)
     method = (run.config["attackers"][attacker] or {}).get("method", attacker)
     rendered = run.config["rendering"]
     views = min(rendered["views"], int(chosen.options.get("views") or rendered["views"]))
-    scans = run.lists[dataset].count(test)
     cost = COSTS["attack"]
     if method in PICTURE_S:
         cost = replace(cost, seconds=views * rendered["lights"] * PICTURE_S[method])
     targets = len(run.attacked(attacker))
-    mvox = megavoxels(run, dataset)
     yield Work("enrol", cost, 1, scans, mvox, scans)
     yield Work("attack", cost, targets, targets * scans, mvox, scans)
 

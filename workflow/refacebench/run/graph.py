@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
 
 from refacebench import manifest
 from refacebench.faces import may_show
-from refacebench.run import configuration, plan
+from refacebench.run import configuration, plan, training_sets
 from refacebench.run.scope import Scope
 from refacebench.vocabulary import (
     MEASURED,
@@ -28,6 +29,35 @@ from refacebench.vocabulary import (
 
 class Run(Scope):
     """A config, and the files that follow from it."""
+
+    @classmethod
+    def load(
+        cls, config: Mapping[str, Any], look: bool, retry: bool = False, retrain: bool = False
+    ) -> Self:
+        """Return the run of a config, with the scans that its models are fitted on.
+
+        Parameters
+        ----------
+        config, look, retry
+            As in :meth:`refacebench.run.scope.Scope.load`.
+        retrain : bool
+            Train again where the scans that models were trained on changed.
+
+        Raises
+        ------
+        ConfigError
+            As there, and if a training set changed and ``retrain`` does not allow for it.
+        """
+        run = super().load(config, look, retry)
+        for name, lists in run.lists.items():
+            if not look:
+                run.fitted_on[name] = training_sets.saved(lists)
+                continue
+            found = training_sets.decide(name, lists, run.models(name), retrain)
+            run.fitted_on[name] = found
+            if note := training_sets.waiting_note(name, lists, found):
+                print(note, file=sys.stderr)
+        return run
 
     # manifests ----------------------------------------------------------------------------
 
@@ -132,14 +162,12 @@ class Run(Scope):
 
     def models(self, dataset: str) -> list[str]:
         """Return the files of all models that are trained on scans of a dataset."""
-        trained = [
-            f"results/attack/{dataset}/{attacker}/{variant}.npz"
-            for attacker in self.attackers
-            for variant in self.attacked(attacker)
-            if self.is_trained(attacker)
+        learning = [attacker for attacker in self.attackers if self.is_trained(attacker)]
+        return [
+            *self.cards_of(dataset),
+            *self.age_cards(dataset),
+            *self.attack_files(dataset, learning),
         ]
-        cards = [f"results/train/{dataset}/{v}/card.json" for v in self.trainings]
-        return [*cards, *self.age_cards(dataset), *trained]
 
     def is_trained(self, attacker: str) -> bool:
         """Tell whether an attacker learns from scans of the train split."""
@@ -148,7 +176,11 @@ class Run(Scope):
 
     def cards(self) -> list[str]:
         """Return the cards of all models that this run trains."""
-        return [f"results/train/{d}/{v}/card.json" for d in self.datasets for v in self.trainings]
+        return [card for dataset in self.datasets for card in self.cards_of(dataset)]
+
+    def cards_of(self, dataset: str) -> list[str]:
+        """Return the cards of all models that are trained on one dataset."""
+        return [f"results/train/{dataset}/{variant}/card.json" for variant in self.trainings]
 
     def refacing_manifests(self, dataset: str) -> list[str]:
         """Return all defaced scans that models are trained and picked on."""
@@ -191,11 +223,11 @@ class Run(Scope):
         """Return the attackers that look at no face: their rates are no failure of a defacer."""
         return [a for a in self.attackers if self.chosen("attackers", a).method.floor]
 
-    def attack_files(self, dataset: str) -> list[str]:
-        """Return what every attacker found on every variant and control of a dataset."""
+    def attack_files(self, dataset: str, attackers: Sequence[str] | None = None) -> list[str]:
+        """Return what attackers, by default all, found on all variants and controls of a dataset."""
         return [
             f"results/attack/{dataset}/{attacker}/{variant}.npz"
-            for attacker in self.attackers
+            for attacker in (self.attackers if attackers is None else attackers)
             for variant in self.attacked(attacker)
         ]
 

@@ -90,9 +90,7 @@ class Scope:
         self.trainings = [v for v in configuration.trainings(config) if v in self.variants]
 
     @classmethod
-    def load(
-        cls, config: Mapping[str, Any], look: bool, retry: bool = False, retrain: bool = False
-    ) -> Self:
+    def load(cls, config: Mapping[str, Any], look: bool, retry: bool = False) -> Self:
         """Return the run of a config.
 
         Parameters
@@ -104,14 +102,11 @@ class Scope:
             job, which may run on another machine) what it found is read.
         retry : bool
             Try all failed scans again, not only those whose failure may pass.
-        retrain : bool
-            Train again where the scans that models were trained on changed.
 
         Raises
         ------
         ConfigError
-            If a dataset or a program is not as the config says, or if a training set changed
-            and ``retrain`` does not allow for it.
+            If a dataset or a program is not as the config says.
         """
         programs = configuration.programs(config, look)
         tools = configuration.programs(config, look, kind="segmenters")
@@ -133,20 +128,7 @@ class Scope:
             size = len(run.variants) * sum(found.count(found.names) for found in lists.values())
             files = retry or size <= failures.MOST_LOOKED_FOR
             run.attempts = failures.Attempts(attempts.counts, retry=retry, files=files)
-        for name, found in lists.items():
-            if look:
-                chosen = training_sets.decide(name, found, run.models(name), retrain)
-                note = training_sets.waiting_note(name, found, chosen)
-                if note:
-                    print(note, file=sys.stderr)
-            else:
-                chosen = training_sets.saved(found)
-            run.fitted_on[name] = chosen
         return run
-
-    def models(self, dataset: str) -> list[str]:
-        """Return the files of all models that are trained on scans of a dataset."""
-        raise NotImplementedError
 
     def write_plan(self) -> None:
         """Write down, before the first job starts, what jobs need to know."""
