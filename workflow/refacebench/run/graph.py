@@ -224,7 +224,7 @@ class Run(Scope):
         return [a for a in self.attackers if self.chosen("attackers", a).method.floor]
 
     def attack_files(self, dataset: str, attackers: Sequence[str] | None = None) -> list[str]:
-        """Return what attackers, by default all, found on all variants and controls of a dataset."""
+        """Return what attackers, by default all, found on all variants and controls."""
         return [
             f"results/attack/{dataset}/{attacker}/{variant}.npz"
             for attacker in (self.attackers if attackers is None else attackers)
