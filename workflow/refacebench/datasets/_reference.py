@@ -11,11 +11,15 @@ import tempfile
 
 import numpy as np
 
+from refacebench import lazy
 from refacebench.head import atlas_labels
 from refacebench.head.atlas import load_atlas
 from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 from refacebench.vocabulary import TRUTH, TRUTH_REGIONS
+
+# antspyx takes long to load.
+itk = lazy.load("refacebench.image.itk")
 
 
 def tissue_classes(data: np.ndarray, brain: np.ndarray) -> np.ndarray:
@@ -107,17 +111,15 @@ def _bring(
     volume: Volume, brain: np.ndarray, template: Volume, maps, voxel_mm: float
 ) -> list[np.ndarray]:
     """Register a template brain to a brain and bring label maps along (nearest label)."""
-    import ants
-
     part = volume.with_data(np.where(brain, volume.data, 0.0).astype(np.float32))
     fixed = geometry.coarse(part, voxel_mm)
     moving = geometry.coarse(template, voxel_mm)
     with tempfile.TemporaryDirectory() as folder:
         common = {"fixed": nifti.to_ants(fixed), "moving": nifti.to_ants(moving)}
-        affine = ants.registration(
+        affine = itk.ants.registration(
             **common, type_of_transform="AffineFast", outprefix=f"{folder}/a_", random_seed=1
         )["fwdtransforms"]
-        warp = ants.registration(
+        warp = itk.ants.registration(
             **common,
             type_of_transform="SyNOnly",
             initial_transform=affine[-1],
@@ -127,7 +129,7 @@ def _bring(
         like = nifti.to_ants(volume)
         return [
             np.rint(
-                ants.apply_transforms(
+                itk.ants.apply_transforms(
                     like,
                     nifti.to_ants(template.with_data(labels)),
                     warp,

@@ -16,7 +16,11 @@ import nibabel as nib
 import numpy as np
 from nibabel.openers import Opener
 
+from refacebench import lazy
 from refacebench.files import replacing
+
+# antspyx takes long to load.
+itk = lazy.load("refacebench.image.itk")
 
 #: Version of what stands in the headers of the images that are written.
 HEADER_VERSION = "2"
@@ -283,12 +287,10 @@ def to_ants(volume: Volume):
     registrations differ from run to run with more.
     """
     os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
-    import ants
-
     spacing = volume.spacing
     direction = _RAS_TO_LPS @ (volume.affine[:3, :3] / spacing)
     origin = _RAS_TO_LPS @ volume.affine[:3, 3]
-    return ants.from_numpy(
+    return itk.ants.from_numpy(
         np.ascontiguousarray(volume.data, dtype=np.float32),
         origin=[float(v) for v in origin],
         spacing=[float(v) for v in spacing],

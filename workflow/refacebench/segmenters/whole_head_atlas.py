@@ -258,7 +258,7 @@ METHOD = Segmenter(
     options=OPTIONS,
     run=segment,
     prepare=prepare,
-    preload=("ants", "scipy.ndimage", "skimage.filters", "torch.nn.functional"),
+    preload=("refacebench.image.itk", "scipy.ndimage", "skimage.filters", "torch.nn.functional"),
     sources=(
         "https://doi.org/10.1016/j.neuroimage.2005.02.018",
         "https://doi.org/10.1016/j.neuroimage.2004.06.018",
