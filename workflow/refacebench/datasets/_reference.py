@@ -16,6 +16,7 @@ from refacebench.head import atlas_labels
 from refacebench.head.atlas import load_atlas
 from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
+from refacebench.image.tissue import BIAS_KNOTS_MM, BIAS_LEVELS, BIAS_VOXEL_MM
 from refacebench.vocabulary import TRUTH, TRUTH_REGIONS
 
 # antspyx takes long to load.
@@ -105,6 +106,34 @@ def _touching(mask: np.ndarray, core: np.ndarray) -> np.ndarray:
     keep[np.unique(parts[mask & core])] = True
     keep[0] = False
     return keep[parts]
+
+
+def flattened(volume: Volume, mask: np.ndarray) -> np.ndarray:
+    """Return intensities divided by the bias field that antspyx's N4 finds inside a mask.
+
+    The reference is not to be made by the measured segmenter's own code
+    (:mod:`refacebench.image.n4`).
+    """
+    factors = np.maximum(1, np.round(BIAS_VOXEL_MM / volume.spacing)).astype(int)
+    weight = geometry.block_mean(mask.astype(np.float32), factors)
+    inside = volume.with_data(np.where(mask, volume.data, 0).astype(np.float32))
+    mean = geometry.blocks(inside, factors)
+    small = mean.with_data(mean.data / np.maximum(weight, 1e-6) * (weight > 0))
+    field = itk.ants.n4_bias_field_correction(
+        nifti.to_ants(small),
+        mask=nifti.to_ants(small.with_data((weight > 0.5).astype(np.float32))),
+        shrink_factor=max(1, round(8.0 / float(small.spacing.mean()))),
+        convergence={"iters": [50] * BIAS_LEVELS, "tol": 1e-7},
+        spline_param=BIAS_KNOTS_MM,
+        return_bias_field=True,
+    ).numpy()
+    logs = np.log(np.clip(field, 0.05, 20.0))
+    # The outer voxels once more, so that interpolation reaches the grid's edge.
+    affine = small.affine.copy()
+    affine[:3, 3] -= affine[:3, :3].sum(axis=1)
+    smooth = nifti.resample(Volume(np.pad(logs, 1, mode="edge"), affine), volume).data
+    smooth -= smooth[mask].mean()
+    return (volume.data * np.exp(-smooth)).astype(np.float32)
 
 
 def _bring(

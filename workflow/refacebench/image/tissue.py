@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from refacebench import lazy
+from refacebench.image import n4
 from refacebench.image.geometry import block_mean, blocks
-from refacebench.image.nifti import Volume, resample, to_ants
-
-# antspyx takes long to load.
-itk = lazy.load("refacebench.image.itk")
+from refacebench.image.nifti import Volume
 
 #: Voxel size to which the image is averaged for the bias field, and the spacing at which
 #: N4 then samples it; the field is smooth on a far larger scale.
@@ -49,36 +46,37 @@ def correct_bias(volume: Volume, mask: np.ndarray, iterations: int = 50) -> Volu
     Volume
         Corrected intensities on the same grid; the mean in the mask is kept.
 
-    References
-    ----------
-    Tustison NJ et al. N4ITK: improved N3 bias correction. IEEE TMI 2010.
-    The field is estimated on block means of about 2 mm, which costs the same
-    at every resolution and has less noise than single voxels.
+    Notes
+    -----
+    The field (:mod:`refacebench.image.n4`) is estimated on block means of about 2 mm, which
+    costs the same at every resolution and has less noise than single voxels.
     """
     factors = np.maximum(1, np.round(BIAS_VOXEL_MM / volume.spacing)).astype(int)
     weight = block_mean(mask.astype(np.float32), factors)
     inside = volume.with_data(np.where(mask, volume.data, 0).astype(np.float32))
     mean = blocks(inside, factors)
-    small = mean.with_data(mean.data / np.maximum(weight, 1e-6) * (weight > 0))
-    field = itk.ants.n4_bias_field_correction(
-        to_ants(small),
-        mask=to_ants(small.with_data((weight > 0.5).astype(np.float32))),
-        shrink_factor=max(1, round(BIAS_SAMPLE_MM / float(small.spacing.mean()))),
-        convergence={"iters": [iterations] * BIAS_LEVELS, "tol": 1e-7},
-        spline_param=BIAS_KNOTS_MM,
-        return_bias_field=True,
-    ).numpy()
-    log_field = small.with_data(np.log(np.clip(field, 0.05, 20.0)))
-    smooth = resample(_pad_edge(log_field), volume, order=1).data
+    every = np.maximum(1, np.round(BIAS_SAMPLE_MM / mean.spacing)).astype(int)
+    chosen = np.zeros(mean.shape, bool)
+    chosen[tuple(slice(n // 2, None, n) for n in every)] = True
+    chosen &= (weight > 0.5) & (mean.data > 0)
+    if not chosen.any():
+        raise ValueError("no intensity above zero in the mask: its bias field cannot be found")
+    # The spline's domain: whole meshes, with the image in the middle.
+    length = (np.array(mean.shape) - 1) * mean.spacing
+    spans = np.maximum(1, np.ceil(length / BIAS_KNOTS_MM)).astype(int)
+    size = spans * BIAS_KNOTS_MM
+
+    def along(axis: int, voxels: np.ndarray) -> np.ndarray:
+        """Return the places of voxels of the block means along an axis."""
+        return (voxels * mean.spacing[axis] + (size - length)[axis] / 2) / size[axis]
+
+    places = np.stack([along(axis, found) for axis, found in enumerate(np.nonzero(chosen))])
+    values = mean.data[chosen] / weight[chosen]
+    field = n4.fit(values, places, spans, BIAS_LEVELS, iterations)
+    own = [(np.arange(n) - (f - 1) / 2) / f for n, f in zip(volume.shape, factors, strict=True)]
+    smooth = n4.evaluate(field, [along(axis, voxels) for axis, voxels in enumerate(own)])
     smooth -= smooth[mask].mean()
     return volume.with_data((volume.data * np.exp(-smooth)).astype(np.float32))
-
-
-def _pad_edge(volume: Volume) -> Volume:
-    """Repeat the outer voxels once, so that interpolation reaches the grid's edge."""
-    affine = volume.affine.copy()
-    affine[:3, 3] -= affine[:3, :3].sum(axis=1)
-    return Volume(np.pad(volume.data, 1, mode="edge"), affine)
 
 
 def tissue_fractions(
