@@ -162,7 +162,12 @@ def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def write_changed(
-    source: str | Path, values: np.ndarray, changed: np.ndarray, path: str | Path
+    source: str | Path,
+    values: np.ndarray,
+    changed: np.ndarray,
+    path: str | Path,
+    offset: float = 0.0,
+    before: np.ndarray | None = None,
 ) -> np.ndarray:
     """Write a copy of a scan in which only some voxels have new values.
 
@@ -179,6 +184,10 @@ def write_changed(
         Voxels that take the new values.
     path : str or Path
         The file to write.
+    offset : float
+        Is added to the new intensities.
+    before : numpy.ndarray, optional
+        The scan's numbers as :func:`stored` reads them, if that was done before.
 
     Returns
     -------
@@ -187,9 +196,9 @@ def write_changed(
     """
     image: Any = nib.load(source)
     slope, inter = scaling(image)
-    before = stored(source)
+    before = stored(source) if before is None else before
     after = before.copy()
-    fresh = (np.asarray(values, dtype=np.float64)[changed] - inter) / slope
+    fresh = (np.asarray(values)[changed].astype(np.float64) + offset - inter) / slope
     after[changed] = cast(fresh, before.dtype)
     _save_stored(after.reshape(image.shape), clean_header(image.header), slope, inter, path)
     return after != before
@@ -255,12 +264,18 @@ def reorient(volume: Volume, codes: str = "RAS") -> Volume:
     >>> axis_codes(reorient(v, "RAS").affine)
     'RAS'
     """
+    view = oriented(volume, codes)
+    return Volume(np.ascontiguousarray(view.data), view.affine)
+
+
+def oriented(volume: Volume, codes: str = "RAS") -> Volume:
+    """Return the same as :func:`reorient`, as a view: for who needs a few slices only."""
     start = nib.io_orientation(volume.affine)
     end = nib.orientations.axcodes2ornt(codes)
     transform = nib.orientations.ornt_transform(start, end)
     data = nib.orientations.apply_orientation(volume.data, transform)
     affine = volume.affine @ nib.orientations.inv_ornt_aff(transform, volume.data.shape)
-    return Volume(np.ascontiguousarray(data), affine)
+    return Volume(data, affine)
 
 
 def reorient_like(volume: Volume, reference: Volume) -> Volume:
