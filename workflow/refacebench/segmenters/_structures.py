@@ -146,7 +146,7 @@ def ventricles(
     core[mask] = (labels == atlas_labels.VENTRICLE).mean(axis=0) >= 0.5
     outer[mask] = (labels == atlas_labels.OUTER_CSF).mean(axis=0) >= 0.5
     if not core.any():
-        raise ValueError("the atlas's ventricles lie outside the brain mask: it does not fit")
+        raise ValueError("the atlas does not fit: its ventricles lie outside the brain mask")
     # What lies further from a voxel than the growth decides nothing about it.
     box = geometry.box_within(core, spacing, 2 * growth_mm + float(np.max(spacing)))
     core, outer = core[box], (outer | ~mask)[box]
