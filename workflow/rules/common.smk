@@ -21,8 +21,8 @@ from refacebench.qc.page import FILES as QC_FILES
 from refacebench.report import pages, provenance
 from refacebench.report.methods import defaults, made_elsewhere, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
-from refacebench.results import catalogue, doubt
-from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
+from refacebench.results import catalogue, doubt, studied
+from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS, STUDY
 from refacebench.run import (
     configuration,
     elsewhere,
@@ -61,6 +61,8 @@ try:
     validate(config, SCHEMA)  # fills in the defaults
     config.update(prefixed.located(config, workflow.configfiles, absolute=bool(HOME)))
     configuration.check(config)
+    STUDIED = config.pop("study", None)
+    configuration.refuse(studied.mistakes(STUDIED, config["datasets"]) if STUDIED else [])
     # As it was asked for, with all defaults, for the run card.
     ASKED = elsewhere.without_images(config)
     ASKED = provenance.shown(ASKED, provenance.words_of(config, configuration.read_yaml(SCHEMA)))
@@ -196,11 +198,27 @@ def shown(figure, suffix=""):
     )
 
 
+# A published study that the config follows: its tables and figures, and ours in a paper's width.
+DRAWN_FOR_STUDY = [name for name in catalogue.study_figures() if name != "study_sheet"]
+ALL_FIGURES = [*FIGURES, *(ATTACK_FIGURES if RUN.attackers else ()), *DRAWN_FOR_STUDY]
+PAPER_FIGURES = studied.paper_figures(STUDIED, ALL_FIGURES) if STUDIED else []
+SHEETS = [f"study_sheet-{v}" for v in RUN.variants if "+" in v] if STUDIED else []
+STUDY_TABLES = [
+    f"results/tables/{d}/{name}.tsv"
+    for d in (RUN.datasets if STUDIED else ())
+    for name in catalogue.tables(STUDY)
+]
+STUDY_FIGURES = [
+    f"results/figures/{d}/{name}.png"
+    for d in (RUN.datasets if STUDIED else ())
+    for name in [*DRAWN_FOR_STUDY, *([] if d in RUN.brought else SHEETS)]
+]
+
 # What this config's outputs are named after, in a form that Snakemake can compare.
 NAMES = asdict(
     leftovers.Names.of(
         RUN,
         [result.name for result in catalogue.everything()],
-        [Path(path).stem for path in FIGURE_FILES],
+        [Path(path).stem for path in [*FIGURE_FILES, *STUDY_FIGURES]],
     )
 )

@@ -10,16 +10,21 @@ from typing import Any
 import yaml
 
 from refacebench import environment
-from refacebench.run import configuration, elsewhere, prefixed
+from refacebench.run import configuration, elsewhere, prefixed, scales
 
 #: Keys that a run takes out: no job depends on them.
 OF_THE_RUN = (
-    *("retry", "retrain", "allow_failures", "scan_timeout_s", "keep_faces", "pseudonyms"),
+    *("retry", "retrain", "allow_failures", "scan_timeout_s", "keep_faces", "pseudonyms", "study"),
 )
 
 
-def load(path: str | Path, schema: Mapping[str, Any]) -> dict[str, Any]:
+def load(path: str | Path, schema: Mapping[str, Any], scale: str = "") -> dict[str, Any]:
     """Return the config of a file, as the workflow has it when it plans a run.
+
+    Parameters
+    ----------
+    scale : str
+        One of the config's scales (:mod:`refacebench.run.scales`); empty for what the file says.
 
     Raises
     ------
@@ -34,6 +39,7 @@ def load(path: str | Path, schema: Mapping[str, Any]) -> dict[str, Any]:
         raise configuration.ConfigError(f"{path} is not YAML: {error}") from None
     if not isinstance(given, dict):
         raise configuration.ConfigError(f"{path} holds no keys; see `refacebench config`")
+    given = scales.scaled({**given, "scale": scale} if scale else given)
     config = {**given, **environment.hide_all(given)}
     configuration.check_keys([path])
     configuration.validate(config, schema)

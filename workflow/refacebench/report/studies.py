@@ -1,0 +1,63 @@
+"""Draws what a study shows: its own figures, and those of its items as a paper prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from refacebench import pseudonyms
+from refacebench.plot import style
+from refacebench.results import catalogue
+from refacebench.results.result import STUDY, View
+from refacebench.results.studied import Studied
+
+
+def view(given: Studied, made: Mapping[str, pd.DataFrame], asked: Any) -> View:
+    """Return what figures and captions of a study are made from.
+
+    Parameters
+    ----------
+    given : Studied
+    made : mapping of str to pandas.DataFrame
+        The tables of the study.
+    asked
+        ``defacers``, in the config's order, and ``config`` with ``thresholds``.
+    """
+    tables = {**given.tables, **made}
+    return View(
+        tables,
+        given.criteria,
+        thresholds=asked.config.get("thresholds") or {},
+        look=style.look_of(tables, asked.defacers),
+        measures=pseudonyms.active().table(given.measurements),
+    )
+
+
+def own(seen: View) -> dict[str, Any]:
+    """Return the figures that only a study has, by name."""
+    return {
+        figure.name: figure.draw(seen)
+        for result in catalogue.of_job(STUDY)
+        for figure in result.figures
+        if figure.draw
+    }
+
+
+def for_paper(seen: View, names: Sequence[str], segmenter: str | None) -> dict[str, Any]:
+    """Return the figures of a study's items, drawn anew, by name.
+
+    Parameters
+    ----------
+    seen : View
+    names : sequence of str
+    segmenter : str, optional
+        Whose figures are meant, of those that every segmenter has.
+    """
+    drawn = {}
+    for name in names:
+        _, figure = catalogue.with_figure(name)
+        if figure.draw:
+            drawn[name] = figure.draw(seen.of(segmenter) if figure.by_segmenter else seen)
+    return drawn
