@@ -45,8 +45,8 @@ def draw(
         _arrow(axes, (place[first] * (1 + _GAP) + 0.5, 0), (place[second] * (1 + _GAP) - 0.5, 0))
     for first, second in skips:
         if first in place and second in place and place[second] > place[first] + 1:
-            ends = [(place[i] * (1 + _GAP), 0.5) for i in (first, second)]
-            _arrow(axes, *ends, bend=-0.22)
+            start, end = ((place[i] * (1 + _GAP), 0.5) for i in (first, second))
+            _arrow(axes, start, end, bend=-0.22)
     low = -0.75
     if below and below[1]:
         at = max((i for i in kept if i <= below[2]), default=0)
@@ -67,8 +67,8 @@ def _text(box: Box) -> str:
 def _box(axes: Any, x: float, y: float, text: str) -> None:
     from matplotlib.patches import FancyBboxPatch
 
-    axes.add_patch(FancyBboxPatch((x - 0.5, y - 0.5), 1, 1, boxstyle="round,pad=0,rounding_size=0.08",
-                                  facecolor="#f5f7fa", edgecolor=FAINT, linewidth=1.0))  # fmt: skip
+    edge = {"boxstyle": "round,pad=0,rounding_size=0.08", "edgecolor": FAINT, "linewidth": 1.0}
+    axes.add_patch(FancyBboxPatch((x - 0.5, y - 0.5), 1, 1, facecolor="#f5f7fa", **edge))
     axes.text(x, y, text, ha="center", va="center", fontsize=8, color=INK, linespacing=1.35)
 
 

@@ -44,7 +44,11 @@ def failed(table: pd.DataFrame, kind: str) -> pd.Series:
 
 
 def excluded(
-    measurements: pd.DataFrame, segmenter: str, defacer: str, criteria: Criteria, asked: Collection
+    measurements: pd.DataFrame,
+    segmenter: str,
+    defacer: str,
+    criteria: Criteria,
+    asked: Collection[str],
 ) -> set[str]:
     """Return the scans that a defacer is left out for."""
     table = pairs(measurements, segmenter, defacer, criteria)

@@ -1,9 +1,9 @@
 """Scans whose volumes a defacer changed beyond the threshold, and what refacing made of them.
 
-One row per refaced variant and segmenter.  Of ``n_scans`` compared scans ``n_over_defaced`` changed
-by more than ``threshold_pct`` in grey, white, CSF or TIV after defacing and ``n_over_refaced`` after
-refacing; ``n_recovered`` of the former no longer do, ``n_still`` do, ``n_new`` changed by refacing
-alone, and ``n_lost`` have no result in one of the two.
+One row per refaced variant and segmenter.  Of ``n_scans`` compared scans ``n_over_defaced``
+changed by more than ``threshold_pct`` in grey, white, CSF or TIV after defacing and
+``n_over_refaced`` after refacing; ``n_recovered`` of the former no longer do, ``n_still`` do,
+``n_new`` changed by refacing alone, and ``n_lost`` have no result in one of the two.
 """
 
 from __future__ import annotations

@@ -81,8 +81,8 @@ def read(given: Any, asked: Any) -> Studied:
     given
         Paths: ``tables``, ``attacks``, ``measured``, ``rescans`` and ``inventory``.
     asked
-        ``study``; ``dataset``; ``unused``; ``config`` with ``statistics``, ``thresholds``, ``seed`` and
-        ``orientation``; ``variants``; ``unavailable``; ``synthetic``; ``people``.
+        ``study``; ``dataset``; ``unused``; ``config`` with ``statistics``, ``thresholds``,
+        ``seed`` and ``orientation``; ``variants``; ``unavailable``; ``synthetic``; ``people``.
     """
     table = inputs.measurements([*given.measured, *given.rescans], people.read(asked.people))
     added = unavailable.rows(table, asked.unavailable)
@@ -206,8 +206,9 @@ def _n(rows: pd.DataFrame) -> float:
 
 def _first_segmenter(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the first segmenter that there is, where the table knows several."""
-    known = rows["segmenter"].dropna() if "segmenter" in rows else ()
-    return rows[rows["segmenter"] == known.iloc[0]] if len(known) else rows
+    if "segmenter" not in rows or rows["segmenter"].isna().all():
+        return rows
+    return rows[rows["segmenter"] == rows["segmenter"].dropna().iloc[0]]
 
 
 def matching(table: pd.DataFrame, conditions: str) -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """Who took part in a study, by site and split.
 
-``site`` and ``split`` are ``all`` where they are pooled.  Participants ``n`` with ``n_scans`` usable
-scans; ``age_mean``, ``age_std``, ``age_min``, ``age_max`` in years of the ``n_age`` whose age is
-known (at their first scan), ``n_female`` and ``n_male`` of those whose sex is.
+``site`` and ``split`` are ``all`` where they are pooled.  Participants ``n`` with ``n_scans``
+usable scans; ``age_mean``, ``age_std``, ``age_min``, ``age_max`` in years of the ``n_age`` whose
+age is known (at their first scan), ``n_female`` and ``n_male`` of those whose sex is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def compute(inventory: pd.DataFrame | None) -> pd.DataFrame:
     Parameters
     ----------
     inventory : pandas.DataFrame, optional
-        All scans of the dataset: ``participant``, ``site``, ``split``, ``age``, ``sex``, ``status``.
+        All scans of the dataset: ``participant``, ``site``, ``split``, ``age``, ``sex`` and
+        ``status``.
     """
     if inventory is None or inventory.empty:
         return RESULT.frame([])
