@@ -199,10 +199,15 @@ def shown(figure, suffix=""):
 
 
 # A published study that the config follows: its tables and figures, and ours in a paper's width.
-DRAWN_FOR_STUDY = [name for name in catalogue.study_figures() if name != "study_sheet"]
+ASKED_OF_STUDY = [n for item in (STUDIED or {}).get("items", ()) for n in item.get("ours") or ()]
+DRAWN_FOR_STUDY = [
+    name
+    for name in catalogue.study_figures()
+    if name in ASKED_OF_STUDY and name != "study_sheet"
+]
 ALL_FIGURES = [*FIGURES, *(ATTACK_FIGURES if RUN.attackers else ()), *DRAWN_FOR_STUDY]
 PAPER_FIGURES = studied.paper_figures(STUDIED, ALL_FIGURES) if STUDIED else []
-SHEETS = [f"study_sheet-{v}" for v in RUN.variants if "+" in v] if STUDIED else []
+SHEETS = [f"study_sheet-{v}" for v in RUN.variants if "+" in v and "study_sheet" in ASKED_OF_STUDY]
 STUDY_TABLES = [
     f"results/tables/{d}/{name}.tsv"
     for d in (RUN.datasets if STUDIED else ())

@@ -17,10 +17,11 @@ def main(snakemake):
     made = catalogue.compute(STUDY, given)
     seen = studies.view(given, made, p)
     tables.write(made, out.tables, seen, p.note)
-    figures.write(studies.own(seen), out.figures, p.note)
+    own = [Path(path).stem for path in out.get("figures", [])]
+    figures.write(studies.drawn(seen, own), out.get("figures", []), p.note)
     stems = {Path(path).stem: Path(path).with_suffix("") for path in out.get("paper", [])}
     first = p.segmenters[0] if p.segmenters else None
-    for name, drawn in studies.for_paper(seen, list(stems), first).items():
+    for name, drawn in studies.drawn(seen, list(stems), first).items():
         style.save_for_paper(drawn, stems[name], p.study["width_mm"], p.note)
 
 

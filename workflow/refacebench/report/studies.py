@@ -10,7 +10,7 @@ import pandas as pd
 from refacebench import pseudonyms
 from refacebench.plot import style
 from refacebench.results import catalogue
-from refacebench.results.result import STUDY, View
+from refacebench.results.result import View
 from refacebench.results.studied import Studied
 
 
@@ -35,18 +35,8 @@ def view(given: Studied, made: Mapping[str, pd.DataFrame], asked: Any) -> View:
     )
 
 
-def own(seen: View) -> dict[str, Any]:
-    """Return the figures that only a study has, by name."""
-    return {
-        figure.name: figure.draw(seen)
-        for result in catalogue.of_job(STUDY)
-        for figure in result.figures
-        if figure.draw
-    }
-
-
-def for_paper(seen: View, names: Sequence[str], segmenter: str | None) -> dict[str, Any]:
-    """Return the figures of a study's items, drawn anew, by name.
+def drawn(seen: View, names: Sequence[str], segmenter: str | None = None) -> dict[str, Any]:
+    """Return figures by name.
 
     Parameters
     ----------
@@ -55,9 +45,9 @@ def for_paper(seen: View, names: Sequence[str], segmenter: str | None) -> dict[s
     segmenter : str, optional
         Whose figures are meant, of those that every segmenter has.
     """
-    drawn = {}
+    found = {}
     for name in names:
         _, figure = catalogue.with_figure(name)
         if figure.draw:
-            drawn[name] = figure.draw(seen.of(segmenter) if figure.by_segmenter else seen)
-    return drawn
+            found[name] = figure.draw(seen.of(segmenter) if figure.by_segmenter else seen)
+    return found

@@ -94,7 +94,10 @@ _WORDS = {
 
 def caption(view: View) -> str:
     """Return the caption of the excluded scans."""
-    asked = view.rows("exclusions")["excluded_for"].fillna("").iloc[0].split()
+    table = view.rows("exclusions")
+    if table.empty:
+        return "No scan was judged."
+    asked = table["excluded_for"].fillna("").iloc[0].split()
     return words.join(
         f"Scans left out of the tests below, because {_listed([_WORDS[k] for k in asked])}."
         if asked

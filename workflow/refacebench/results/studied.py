@@ -113,7 +113,9 @@ def of_study(study: Mapping[str, Any], dataset: str) -> pd.DataFrame:
     mine = (table["study"] == study["paper"]) & table["cohort"].isin(("", cohort))
     found = table[mine].reset_index(drop=True)
     answers = study.get("answers")
-    return pd.concat([found, _answers(answers)], ignore_index=True) if answers else found
+    if not answers or answers.get("dataset") not in ("", None, dataset):
+        return found
+    return pd.concat([found, _answers(answers)], ignore_index=True)
 
 
 def _answers(given: Mapping[str, Any]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from refacebench.plot.numbers import NO_VALUE
 from refacebench.results import studied, words
-from refacebench.results.result import STUDY, Heading, Printed, Result, View
+from refacebench.results.result import STUDY, Heading, Printed, Result, Tables, View
 from refacebench.results.studied import Studied
 
 HEADING = Heading(
@@ -31,11 +31,18 @@ SYNTHETIC = "synthetic people: not compared"
 MOST = 60
 
 
-def compute(given: Studied) -> pd.DataFrame:
-    """Return every published value of the study beside ours."""
-    rows = []
+def compute(given: Studied, made: Tables) -> pd.DataFrame:
+    """Return every published value of the study beside ours.
+
+    Parameters
+    ----------
+    given : Studied
+    made : mapping of str to pandas.DataFrame
+        The other tables of the same study.
+    """
+    rows, tables = [], {**given.tables, **made}
     for asked in studied.of_study(given.study, given.dataset).to_dict("records"):
-        ours = studied.value(given.tables, asked, given.criteria.alpha)
+        ours = studied.value(tables, asked, given.criteria.alpha)
         difference = ours["ours"] - asked["published"]
         if given.synthetic:
             ours["note"] = "; ".join(filter(None, [ours["note"], SYNTHETIC]))
@@ -132,7 +139,8 @@ RESULT = Result(
         source differs note
     """,
     texts="paper item quantity table rows column unit source differs",
-    compute=lambda given, _: compute(given),
+    needs=("study_cohort", "volumes_kept", "recovered", "rater_effects", "rater_agreement"),
+    compute=compute,
     caption=caption,
     latex="item quantity ours ours_low ours_high n published difference unit",
     heading=HEADING,

@@ -24,7 +24,7 @@ def scaled(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config at the scale that it asks for, without the sizes of the others.
 
     Mappings are merged key by key, except data sets, splits and cohorts, which are replaced
-    as a whole; anything else takes the old value's place.
+    as a whole; null takes a key away, anything else takes the old value's place.
 
     >>> sizes = {"demo": {"datasets": {"b": {}}, "refacers": {"m": {"size": 96}}}}
     >>> asked = {"datasets": {"a": {}}, "refacers": {"m": {"seed": 1}}, "scales": sizes}
@@ -64,5 +64,8 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         old = found.get(key)
         if key not in _WHOLE and isinstance(old, Mapping) and isinstance(value, Mapping):
             value = _merged(old, value)
-        found[key] = value
+        if value is None:
+            found.pop(key, None)
+        else:
+            found[key] = value
     return found
