@@ -13,6 +13,7 @@ rule study:
     input:
         tables=[*rules.statistics.output, *rules.flow.output],
         attacks=lambda w: [p for p in ATTACK_TABLES if f"/{w.dataset}/" in p],
+        compared=lambda w: RUN.attack_files(w.dataset),
         measured=lambda w: RUN.measurements(w.dataset),
         rescans=lambda w: RUN.rescan_segmentations(w.dataset),
         inventory=lambda w: RUN.checked_scans(w.dataset),
@@ -39,7 +40,7 @@ rule study:
     params:
         study=STUDIED,
         dataset="{dataset}",
-        config=of_config("statistics", "thresholds", "seed", "orientation"),
+        config=of_attacks("statistics", "thresholds", "seed", "orientation"),
         unused=lambda w: RUN.unused_lists(w.dataset),
         digests=lambda w: RUN.unused_digests(w.dataset),
         people="results/plan/{dataset}/people.tsv",

@@ -203,9 +203,7 @@ def number(text: str) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-def _tidy(
-    path: Path, found: Mapping[str, str], software: str, repeats: str
-) -> Iterator[Reading]:
+def _tidy(path: Path, found: Mapping[str, str], software: str, repeats: str) -> Iterator[Reading]:
     """Read a table with one row a measure."""
     made: dict[tuple[str, str], Reading] = {}
     for _, row in numbered_rows(path, [found["measure"], found["value"]]):

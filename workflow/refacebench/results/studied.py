@@ -8,7 +8,7 @@ where the same quantity is found (:func:`value`).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,11 @@ from refacebench import reasons
 from refacebench.results import catalogue, inputs
 from refacebench.results.result import Tables
 from refacebench.run import people, plan
-from refacebench.statistics import sides, unavailable
+from refacebench.statistics import comparisons, sides, unavailable
+from refacebench.statistics.attack_tables import SETTING_WORDS, main_setting
+from refacebench.statistics.comparisons import Comparisons
 from refacebench.statistics.criteria import Criteria
+from refacebench.statistics.protocol import Protocol
 
 PUBLISHED = Path(__file__).with_name("published.tsv")
 #: Columns of the table of published values.
@@ -29,8 +32,11 @@ COLUMNS = (
     *("study", "item", "quantity", "cohort", "table", "rows", "column", "factor", "unit"),
     *("published", "source", "differs"),
 )
-#: A way to take one number from several rows: how many are below a level.
+#: Ways to take one number from several rows: how many are below a level, the least, the most.
 _COUNT = re.compile(r"count (\w+) *< *(alpha|[\d.]+)")
+_END = re.compile(r"(least|most) (\w+)")
+#: A count in percent of the row's n.
+_PERCENT = re.compile(r"percent (\w+)")
 _CONDITION = re.compile(r"(\w+)(!?=)(.*)")
 #: The interval of a value that is not called after it.
 _OWN_INTERVAL = ("mean", "median", "median_change_pct", "rate", "gap", "identification")
@@ -55,6 +61,9 @@ class Studied:
         Whether the people are grown: nothing is then compared with what was published.
     inventory : pandas.DataFrame, optional
         All scans of the data set.
+    attack_files : sequence of str
+        What attackers compared.
+    protocol : Protocol
     absent : mapping of str to str
         Why variants are unavailable, by variant.
     passed_over : collection of str
@@ -69,8 +78,15 @@ class Studied:
     variants: Sequence[str] = ()
     synthetic: bool = False
     inventory: pd.DataFrame | None = None
+    attack_files: Sequence[str] = ()
+    protocol: Protocol = field(default_factory=Protocol)
     absent: Mapping[str, str] = field(default_factory=dict)
     passed_over: Collection[str] = ()
+
+    @property
+    def attacks(self) -> Iterator[Comparisons]:
+        """What attackers compared, read one file at a time."""
+        return map(comparisons.read, self.attack_files)
 
 
 def read(given: Any, asked: Any) -> Studied:
@@ -79,10 +95,12 @@ def read(given: Any, asked: Any) -> Studied:
     Parameters
     ----------
     given
-        Paths: ``tables``, ``attacks``, ``measured``, ``rescans`` and ``inventory``.
+        Paths: ``tables``, ``attacks`` (tables), ``compared`` (what attackers compared),
+        ``measured``, ``rescans`` and ``inventory``.
     asked
         ``study``; ``dataset``; ``unused``; ``config`` with ``statistics``, ``thresholds``,
-        ``seed`` and ``orientation``; ``variants``; ``unavailable``; ``synthetic``; ``people``.
+        ``privacy``, ``seed`` and ``orientation``; ``variants``; ``unavailable``; ``synthetic``;
+        ``people``.
     """
     table = inputs.measurements([*given.measured, *given.rescans], people.read(asked.people))
     added = unavailable.rows(table, asked.unavailable)
@@ -96,6 +114,8 @@ def read(given: Any, asked: Any) -> Studied:
         asked.variants,
         asked.synthetic,
         plan.read_all(given.inventory, asked.unused, asked.people),
+        list(given.get("compared", [])),
+        Protocol.from_config(asked.config),
         asked.unavailable,
     )
 
@@ -157,7 +177,8 @@ def value(tables: Tables, asked: Mapping[str, Any], alpha: float) -> dict[str, A
     tables : mapping of str to pandas.DataFrame
     asked : mapping
         ``table``; ``rows``, conditions like ``variant=null; region!=tiv``, all of which must hold;
-        ``column``, a column or ``count <column> < <level>`` (``alpha`` for the run's level); and
+        ``column``, a column, ``count <column> < <level>`` (``alpha`` for the run's level),
+        ``least <column>``, ``most <column>``, or ``percent <column>`` of the row's ``n``; and
         ``factor``.
 
     Returns
@@ -169,7 +190,7 @@ def value(tables: Tables, asked: Mapping[str, Any], alpha: float) -> dict[str, A
     table = tables.get(asked["table"])
     if table is None or table.empty:
         return {**nothing, "note": "not measured here"}
-    rows = _first_segmenter(matching(table, asked["rows"]))
+    rows = _that_count(matching(table, asked["rows"]))
     if rows.empty:
         return {**nothing, "note": "no such row here"}
     counted = _COUNT.fullmatch(asked["column"])
@@ -179,10 +200,21 @@ def value(tables: Tables, asked: Mapping[str, Any], alpha: float) -> dict[str, A
         if numbers.isna().all():
             return {**nothing, "note": "not tested here"}
         return {**nothing, "ours": int((numbers < below).sum()), "n": _n(rows), "note": ""}
+    factor = float(asked["factor"] or 1)
+    end = _END.fullmatch(asked["column"])
+    if end:
+        numbers = factor * pd.to_numeric(rows[end[2]], errors="coerce")
+        found = float(numbers.min() if end[1] == "least" else numbers.max())
+        return {**nothing, "ours": found, "n": _n(rows),
+                "note": "" if np.isfinite(found) else "no value here"}  # fmt: skip
     if len(rows) > 1:
         return {**nothing, "note": f"{len(rows)} rows here"}
-    factor = float(asked["factor"] or 1)
     row, column = rows.iloc[0], asked["column"]
+    percent = _PERCENT.fullmatch(column)
+    if percent:
+        found = 100 * float(row[percent[1]]) / row["n"] if row["n"] else np.nan
+        return {**nothing, "ours": found, "n": row["n"],
+                "note": "" if np.isfinite(found) else "no value here"}  # fmt: skip
     ends = sorted(factor * float(row.get(name, np.nan)) for name in _interval(rows, column))
     found = factor * float(row[column])
     return {
@@ -206,15 +238,17 @@ def _n(rows: pd.DataFrame) -> float:
     return float(rows["n"].max()) if "n" in rows else np.nan
 
 
-def _first_segmenter(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the first segmenter that there is, where the table knows several."""
+def _that_count(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the first segmenter and of the setting that counts, if there are any."""
+    if set(rows.get("setting", ())) & set(SETTING_WORDS):
+        rows = rows[rows["setting"] == main_setting(rows)]
     if "segmenter" not in rows or rows["segmenter"].isna().all():
         return rows
     return rows[rows["segmenter"] == rows["segmenter"].dropna().iloc[0]]
 
 
 def matching(table: pd.DataFrame, conditions: str) -> pd.DataFrame:
-    """Return the rows for which all conditions hold.
+    """Return the rows for which all conditions hold; ``|`` stands between alternatives.
 
     >>> table = pd.DataFrame({"a": ["x", "y", "z"]})
     >>> list(matching(table, "a!=x; a!=z")["a"])
@@ -229,7 +263,7 @@ def matching(table: pd.DataFrame, conditions: str) -> pd.DataFrame:
         found = _CONDITION.fullmatch(condition)
         if not found or found[1] not in table:
             raise ValueError(f"no condition on a column of the table: {condition}")
-        same = table[found[1]].fillna("").astype(str) == found[3]
+        same = table[found[1]].fillna("").astype(str).isin(found[3].split("|"))
         table = table[same if found[2] == "=" else ~same]
     return table
 

@@ -139,7 +139,10 @@ RESULT = Result(
         source differs note
     """,
     texts="paper item quantity table rows column unit source differs",
-    needs=("study_cohort", "volumes_kept", "recovered", "rater_effects", "rater_agreement"),
+    needs=(
+        *("study_cohort", "volumes_kept", "recovered", "privacy_reverse"),
+        *("rater_effects", "rater_agreement"),
+    ),
     compute=compute,
     caption=caption,
     latex="item quantity ours ours_low ours_high n published difference unit",

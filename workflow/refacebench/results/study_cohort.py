@@ -36,6 +36,7 @@ def compute(inventory: pd.DataFrame | None) -> pd.DataFrame:
     table = table.assign(**{c: values.fillna("").astype(str) for c, values in names.items()})
     sites = sorted(set(table["site"]) - {""})
     splits = [s for s in ("train", "validation", "test") if s in set(table["split"])]
+    splits = splits if len(splits) > 1 else []
     rows = []
     for site in [ALL, *sites]:
         for split in [ALL, *splits]:
