@@ -67,8 +67,12 @@ def _text(box: Box) -> str:
 def _box(axes: Any, x: float, y: float, text: str) -> None:
     from matplotlib.patches import FancyBboxPatch
 
-    edge = {"boxstyle": "round,pad=0,rounding_size=0.08", "edgecolor": FAINT, "linewidth": 1.0}
-    axes.add_patch(FancyBboxPatch((x - 0.5, y - 0.5), 1, 1, facecolor="#f5f7fa", **edge))
+    axes.add_patch(
+        FancyBboxPatch(
+            (x - 0.5, y - 0.5), 1, 1, boxstyle="round,pad=0,rounding_size=0.08",
+            facecolor="#f5f7fa", edgecolor=FAINT, linewidth=1.0,
+        )
+    )  # fmt: skip
     axes.text(x, y, text, ha="center", va="center", fontsize=8, color=INK, linespacing=1.35)
 
 
