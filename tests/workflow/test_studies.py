@@ -25,7 +25,7 @@ def touch(folder, *paths):
 
 
 def data(folder):
-    """Make the data of all studies in their own layouts: files that nobody opens, enough for a plan."""
+    """Make the data of all studies in their own layouts: files that nobody opens."""
     bids(folder / "data/study", participants=12, sessions=("1", "2"))
     numbers = range(10, 22)
     scan = "OAS300{0}_MR_d0129/anat1/sub-OAS300{0}_ses-d0129_T1w.nii.gz"
