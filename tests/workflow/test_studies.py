@@ -82,7 +82,8 @@ def test_a_study_of_data_that_are_not_there_says_what_it_takes(home, tmp_path):
     assert (jobs["train"], jobs["sheet"], jobs["study"]) == (4, 1, 1)
     refused = study(tmp_path, "provins2025", "-n")
     assert refused.returncode != 0
-    said = [line for line in refused.stderr.splitlines() if "S2_Data.csv" in line]
+    lines = (refused.stdout + refused.stderr).splitlines()
+    said = [line for line in lines if "S2_Data.csv" in line]
     assert len(said) == 1
     assert "is missing. Save S1_Data.tsv, S2_Data.csv and S7_Data.tsv of TheAxonLab/" in said[0]
 

@@ -60,7 +60,8 @@ try:
     config.update(SETTINGS.config)
     # For the run card.
     ASKED = provenance.shown(
-        {key: value for key, value in SETTINGS.asked.items() if key != "study"}, provenance.words_of(SETTINGS.asked, configuration.read_yaml(SCHEMA))
+        {key: value for key, value in SETTINGS.asked.items() if key != "study"},
+        provenance.words_of(SETTINGS.asked, configuration.read_yaml(SCHEMA)),
     )
     RETRY, ALLOWED = SETTINGS.of_the_run["retry"], SETTINGS.of_the_run["allow_failures"]
     RETRAIN = SETTINGS.of_the_run["retrain"]
@@ -217,9 +218,7 @@ def shown(figure, suffix=""):
 # A published study that the config follows: its tables and figures, and ours in a paper's width.
 ASKED_OF_STUDY = [n for item in (STUDIED or {}).get("items", ()) for n in item.get("ours") or ()]
 DRAWN_FOR_STUDY = [
-    name
-    for name in catalogue.study_figures()
-    if name in ASKED_OF_STUDY and name != "study_sheet"
+    name for name in catalogue.study_figures() if name in ASKED_OF_STUDY and name != "study_sheet"
 ]
 ALL_FIGURES = [*FIGURES, *(ATTACK_FIGURES if RUN.attackers else ()), *DRAWN_FOR_STUDY]
 PAPER_FIGURES = studied.paper_figures(STUDIED, ALL_FIGURES) if STUDIED else []
