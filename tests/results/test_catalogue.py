@@ -139,7 +139,7 @@ def test_results_that_wait_for_each_other_are_an_error(monkeypatch):
 def test_sections_stand_in_their_order():
     order = [heading.id for heading, _ in catalogue.headings()]
     assert order == [
-        *("privacy", "quality", "agreement", "carried", "slices", "scan-warnings"),
+        *("study", "privacy", "quality", "agreement", "carried", "slices", "scan-warnings"),
         *("overlap", "volumes", "volume_agreement", "brainage", "comparisons", "truth"),
         *("other-measures", "similarity", "training", "runtime"),
     ]
