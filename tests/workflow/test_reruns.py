@@ -48,6 +48,7 @@ def test_a_time_limit_that_was_kept_makes_nothing_run_again(finished):
         ({"batch_size": 3}, {}),
         ({"gpus_per_training": 1}, {}),
         ({"training_threads": 1}, {}),
+        ({"attack_threads": 2}, {}),
         # One defacer: its variant, from the image to what two attackers say of it.
         (
             {"defacers": {"quickshear": {"buffer": 5}, "mask_face": {}}},

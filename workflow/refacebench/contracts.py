@@ -272,6 +272,8 @@ class Context:
         Of the run.
     folder : Path
         Its own for this variant, for what it needs to go on after an interruption.
+    threads : int
+        Processes or threads that it may use at a time.
     trained_variant, trained_originals : Enrolled or None
         The train split's scans of the variant and originals, all sessions (if it wants them).
     """
@@ -280,6 +282,12 @@ class Context:
     folder: Path
     trained_variant: Enrolled | None = None
     trained_originals: Enrolled | None = None
+    threads: int = 1
+
+    @property
+    def unfinished(self) -> Path:
+        """What is of no use once the attack is written: a folder in its own one, then deleted."""
+        return self.folder / "unfinished"
 
 
 @dataclass(frozen=True)
@@ -767,6 +775,8 @@ class Attacker(Method):
     floor : bool
         It looks at no face: what it reaches is a floor under every defacer, shown beside the
         worst case and not counted in it.
+    parallel : bool
+        It can use several threads (:attr:`Context.threads`), with the same result as with one.
     controls : tuple of str
         Which of :data:`refacebench.vocabulary.PICTURE_CONTROLS` it can be given.
     """
@@ -777,6 +787,7 @@ class Attacker(Method):
     training: Callable[[Options], bool] = lambda options: False
     brains: bool = False
     floor: bool = False
+    parallel: bool = False
     controls: tuple[str, ...] = PICTURE_CONTROLS
 
     CALLS: ClassVar[dict[str, tuple[str, ...]]] = {

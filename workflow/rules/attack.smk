@@ -54,7 +54,7 @@ rule attack:
         "results/benchmarks/attack/{dataset}/{attacker}/{target}.tsv"
     conda:
         "../../envs/attack.yaml"
-    threads: 1
+    threads: lambda w: config["attack_threads"] if RUN.parallel(w.attacker) else 1
     resources:
         mem_mb=growing(8000),
         runtime=1440,

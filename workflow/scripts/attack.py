@@ -21,6 +21,7 @@ def main(snakemake):
         blur_mm=p.blur_mm,
         seed=p.seed,
         version=p.version,
+        threads=snakemake.threads,
     )
 
 

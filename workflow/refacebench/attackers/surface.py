@@ -3,8 +3,12 @@
 The depth maps of two frontal views are registered by trimmed iterative closest
 points (point to plane, with the pixel underneath as the closest point: Blais &
 Levine 1995, Rusinkiewicz & Levoy 2001) over the front of the head, and compared
-over the face region alone.  Nothing is learned.  All of a query's comparisons
-are made at once.
+over the face region alone.  Nothing is learned.
+
+Queries are compared in blocks, which are kept (:mod:`~refacebench.attackers._blocks`).  In a
+gallery of more than ``all_up_to`` scans not every distance is exact, but those that decide who
+comes first are (:mod:`~refacebench.attackers._shortlist`): the ``best`` smallest of each query and
+those of its own participant.
 
 Beside the distances the attack keeps, for figures and for the question of Gao
 et al. 2025 (is a rebuilt face closer to the true one than an average face is?):
@@ -20,6 +24,8 @@ et al. 2025 (is a rebuilt face closer to the true one than an average face is?):
     Number of queries of which both the variant and its own original have a surface there.
 ``cap_mm``
     The option of that name.
+``query_exact`` (queries,)
+    Number of gallery scans that the query was compared with exactly; only in large galleries.
 ``average_depth`` (pixels, pixels)
     Depth map of the average face of the gallery (mm, NaN off the head).
 """
@@ -30,6 +36,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from refacebench.attackers import _blocks, _shortlist
+from refacebench.attackers._average import AverageFaces
 from refacebench.contracts import Attacker, Context, Enrolled, Option, Scores, Subject
 from refacebench.head import camera, surface
 
@@ -49,7 +57,19 @@ OPTIONS = {
         unit="mm",
         least=0,
     ),
-    "chunk": Option(64, "Gallery scans that are compared at a time.", least=1),
+    "chunk": Option(16, "Gallery scans that are compared at a time.", least=1),
+    "all_up_to": Option(
+        1000,
+        "In galleries of up to so many scans every distance is exact; in larger ones those that "
+        "decide who comes first.",
+        least=0,
+    ),
+    "best": Option(
+        50,
+        "How many of the smallest distances of a query are exact in a larger gallery; as many as "
+        "privacy.most_ranks.",
+        least=1,
+    ),
 }
 #: The face in the frontal view (head mm: x to the right, z upwards): brows to below the chin;
 #: corners of a convex outline, clockwise.
@@ -62,6 +82,10 @@ FACE = np.array(
 FRONT_Z = (-140.0, 90.0)
 #: ... and no farther back than this (head mm, y).
 FRONT_Y = 5.0
+#: Pairs that are compared between two files that an interrupted attack goes on from: minutes.
+BLOCK_PAIRS = 50_000
+#: What a coarse comparison does in place of the options: fewer points, fewer pixels of the face.
+COARSE = {"stride": 8, "face_stride": 2}
 #: A registration that turns or shifts more than this has lost its way and is taken back.
 MOST_TURN, MOST_SHIFT_MM = np.deg2rad(15.0), 25.0
 
@@ -74,15 +98,77 @@ def enrol(subject: Subject, options: Mapping) -> dict[str, np.ndarray]:
 
 def score(queries: Enrolled, gallery: Enrolled, options: Mapping, context: Context) -> Scores:
     """Return mean distances over the face region, in mm, capped."""
+    large = len(gallery) > int(options["all_up_to"])
+    faces = AverageFaces(gallery, large)
+    # Of a large gallery it is not known before how many are compared exactly.
+    blocks = _blocks.bounds(len(queries), len(gallery), BLOCK_PAIRS)
+    given = {name: value for name, value in options.items() if name != "chunk"}
+    known = _blocks.key(queries, gallery, VERSION, given, context.seed)
+
+    def make(block: slice) -> dict[str, np.ndarray]:
+        asked = queries.take(np.arange(len(queries))[block])
+        rng = np.random.default_rng([context.seed, 7, block.start])
+        found = _distances(asked, gallery, options, rng if large else None)
+        return found | _beside(asked, gallery, found["distance"], faces, options)
+
+    parts = _blocks.run(blocks, make, known, context)
+    rows, sums = {}, {}
+    for name, value in parts[0].items():
+        if name.startswith("sum_"):
+            sums[name] = sum((part[name] for part in parts[1:]), start=value)
+        else:
+            rows[name] = np.concatenate([part[name] for part in parts])
+    distance = rows.pop("distance")
+    surfaces = sums["sum_surfaces"]
+    changed = np.where(surfaces > 0, sums["sum_changed"] / np.maximum(surfaces, 1), np.nan)
+    extra: dict[str, np.ndarray] = {
+        **rows,
+        "changed_mm": changed.astype(np.float32),
+        "changed_n": sums["sum_both"].astype(np.int32),
+        "cap_mm": np.array(float(options["cap_mm"])),
+        "average_depth": faces.everybody,
+    }
+    return Scores(distance, extra=extra)
+
+
+def _distances(
+    queries: Enrolled, gallery: Enrolled, options: Mapping, rng: np.random.Generator | None
+) -> dict[str, np.ndarray]:
+    """Return the distances of a block; all exact without a generator."""
     pixel = float(gallery.features["pixel_mm"][0])
     targets, asked = gallery.features["depth"], queries.features["depth"]
-    slopes = normals(targets, pixel)
-    distance = np.full((len(queries), len(gallery)), np.nan)
-    for first in range(0, len(gallery), int(options["chunk"])):
+
+    def compared(wanted: np.ndarray, **less) -> np.ndarray:
+        return _compared(asked, targets, wanted, pixel, {**options, **less})
+
+    if rng is None:
+        everybody = np.ones((len(queries), len(gallery)), bool)
+        return {"distance": compared(everybody).astype(np.float32)}
+    distance, done = _shortlist.distances(
+        compared,
+        lambda wanted: compared(wanted, **COARSE),
+        queries.participant[:, None] == gallery.participant[None],
+        int(options["best"]),
+        rng,
+    )
+    exact = done.sum(axis=1).astype(np.float32)
+    return {"distance": distance.astype(np.float32), "query_exact": exact}
+
+
+def _compared(asked, targets, wanted, pixel_mm, options) -> np.ndarray:
+    """Return the distances (queries, gallery) that are wanted, NaN for the others."""
+    found = np.full(wanted.shape, np.nan)
+    for first in range(0, len(targets), int(options["chunk"])):
         part = slice(first, first + int(options["chunk"]))
+        if not wanted[:, part].any():
+            continue
+        slopes = normals(targets[part], pixel_mm)
         for number, depth in enumerate(asked):
-            distance[number, part] = compare(depth, targets[part], slopes[part], pixel, options)
-    return Scores(distance, extra=_extra(queries, gallery, distance, slopes, pixel, options))
+            some = np.flatnonzero(wanted[number, part])
+            if len(some):
+                near = targets[part][some], slopes[some]
+                found[number, first + some] = compare(depth, *near, pixel_mm, options)
+    return found
 
 
 def normals(depth: np.ndarray, pixel_mm: float) -> np.ndarray:
@@ -122,11 +208,22 @@ def compare(
         along the target's normal; ``cap_mm`` where the query has no surface.
         NaN for a target without a face.
     """
-    gaps = capped(depth, targets, slopes, pixel_mm, options)
-    face = face_pixels(len(depth), pixel_mm) & np.isfinite(slopes[..., 2])
-    count = face.sum(axis=(1, 2))
-    total = np.where(face, gaps, 0).sum(axis=(1, 2))
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    pixels = _every(face_pixels(len(depth), pixel_mm), int(options.get("face_stride", 1)))
+    at = np.flatnonzero(pixels)
+    gaps = _capped(depth, targets, slopes, pixel_mm, options, at)
+    face = np.isfinite(slopes.reshape(len(targets), -1, 3)[:, at, 2])
+    count = face.sum(axis=1)
+    # Summed over the whole view: the order of the summands is part of the result's last digit.
+    view = np.zeros(targets.shape)
+    view.reshape(len(targets), -1)[:, at] = np.where(face, gaps, 0)
+    return np.where(count > 0, view.sum(axis=(1, 2)) / np.maximum(count, 1), np.nan)
+
+
+def _every(pixels: np.ndarray, stride: int) -> np.ndarray:
+    """Leave every so many-th row and column of a mask."""
+    some = np.zeros_like(pixels)
+    some[stride // 2 :: stride, stride // 2 :: stride] = True
+    return pixels & some
 
 
 def capped(
@@ -141,8 +238,14 @@ def capped(
     numpy.ndarray
         Shape (n, p, p); no more than ``cap_mm``, and that where there is no surface.
     """
+    at = np.arange(depth.size)
+    return _capped(depth, targets, slopes, pixel_mm, options, at).reshape(targets.shape)
+
+
+def _capped(depth, targets, slopes, pixel_mm, options, at) -> np.ndarray:
+    """Return :func:`capped` at some pixels of the flattened view, (n, pixels)."""
     pose = _register(depth, targets, slopes, pixel_mm, options)
-    gaps = _gaps(depth, targets, slopes, pose, pixel_mm)
+    gaps = _gaps(depth, targets, slopes, pose, pixel_mm, at)
     return np.where(np.isfinite(gaps), np.minimum(gaps, options["cap_mm"]), options["cap_mm"])
 
 
@@ -174,15 +277,18 @@ def _register(depth, targets, slopes, pixel_mm, options) -> np.ndarray:
 
 def _closest(gap: np.ndarray, share: float) -> np.ndarray:
     """Return which points of each row, (n, points), are among the closest share of those seen."""
-    filled = np.where(np.isfinite(gap), gap, np.inf)
-    order = np.sort(filled, axis=1)
-    count = np.isfinite(gap).sum(axis=1)
-    last = np.maximum((share * count).astype(int) - 1, 0)
+    seen = np.isfinite(gap)
+    filled = np.where(seen, gap, np.inf)
+    last = np.maximum((share * seen.sum(axis=1)).astype(int) - 1, 0)
+    order = np.partition(filled, np.unique(last), axis=1)
     return filled <= np.take_along_axis(order, last[:, None], axis=1)
 
 
 def _below(targets, slopes, points, pixel_mm):
-    """Return depth (interpolated) and normal (nearest) of each target under points (n, m, 3)."""
+    """Return depth (interpolated) and normal (nearest) of each target under points (n, m, 3).
+
+    One target, (1, p, p), stands for all.
+    """
     size = targets.shape[-1]
     half = size * pixel_mm / 2
     column = (points[..., 0] + half) / pixel_mm - 0.5
@@ -193,21 +299,22 @@ def _below(targets, slopes, points, pixel_mm):
     left = np.clip(np.floor(column).astype(int), 0, size - 2)
     top = np.clip(np.floor(row).astype(int), 0, size - 2)
     across, down = np.clip(column - left, 0, 1), np.clip(row - top, 0, 1)
-    which = np.arange(len(targets))[:, None]
-    upper = targets[which, top, left] * (1 - across) + targets[which, top, left + 1] * across
-    lower = (
-        targets[which, top + 1, left] * (1 - across) + targets[which, top + 1, left + 1] * across
-    )
-    nearest = (which, top + np.rint(down).astype(int), left + np.rint(across).astype(int))
+    # Places in the flattened maps: much faster than three indices.
+    depth = np.ascontiguousarray(targets).ravel()
+    corner = (np.arange(len(targets)) * size * size)[:, None] + top * size + left
+    upper = depth.take(corner) * (1 - across) + depth.take(corner + 1) * across
+    lower = depth.take(corner + size) * (1 - across) + depth.take(corner + size + 1) * across
+    nearest = corner + np.rint(down).astype(int) * size + np.rint(across).astype(int)
     below = upper * (1 - down) + lower * down
     # At the edge of the surface the nearest pixel speaks alone.
-    below = np.where(np.isfinite(below), below, targets[nearest])
-    return np.where(lost, np.nan, below), None if slopes is None else slopes[nearest]
+    below = np.where(np.isfinite(below), below, depth.take(nearest))
+    below[lost] = np.nan
+    return below, None if slopes is None else slopes.reshape(-1, 3).take(nearest, axis=0)
 
 
 def _step(pose, moved, slope, gap, weight) -> np.ndarray:
     """Do one point-to-plane step (six unknowns a target, all targets at once)."""
-    turn = np.cross(moved, slope)
+    turn = _cross(moved, slope)
     jacobian = np.concatenate([turn, slope], axis=-1) * weight[..., None]
     jacobian = np.nan_to_num(jacobian)
     gap = np.nan_to_num(gap)
@@ -224,6 +331,13 @@ def _step(pose, moved, slope, gap, weight) -> np.ndarray:
     )
 
 
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the cross product of vectors (..., 3); ``numpy.cross`` is several times slower."""
+    right = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
+    up = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
+    return np.stack([right, up, a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]], axis=-1)
+
+
 def _rotation(vectors: np.ndarray) -> np.ndarray:
     """Return rotation matrices of rotation vectors (n, 3)."""
     from scipy.spatial.transform import Rotation
@@ -231,48 +345,46 @@ def _rotation(vectors: np.ndarray) -> np.ndarray:
     return Rotation.from_rotvec(vectors).as_matrix()
 
 
-def _gaps(depth, targets, slopes, pose, pixel_mm) -> np.ndarray:
-    """Return each target pixel's distance in mm to the query, along the target's normal."""
-    size = len(depth)
+def _gaps(depth, targets, slopes, pose, pixel_mm, at) -> np.ndarray:
+    """Return the distance in mm to the query of some pixels, along the target's normal, (n, m)."""
+    size, count = len(depth), len(targets)
     right, up = camera.pixel_grid(size, size * pixel_mm / 2)
-    places = np.stack(np.broadcast_arrays(right, up, targets), axis=-1).reshape(len(targets), -1, 3)
+    right, up = (np.broadcast_to(place, depth.shape).ravel()[at] for place in (right, up))
+    there = targets.reshape(count, -1)[:, at]
+    places = np.stack(np.broadcast_arrays(right, up, there), axis=-1)
     back = pose[:, :, :3]  # rows of the inverse rotation are its columns
     points = (places - pose[:, None, :, 3]) @ back
-    slope = slopes.reshape(len(targets), -1, 3) @ back
-    below, _ = _below(np.broadcast_to(depth, targets.shape), None, points, pixel_mm)
-    return np.abs((points[..., 2] - below) * slope[..., 2]).reshape(targets.shape)
+    slope = slopes.reshape(count, -1, 3)[:, at] @ back
+    below, _ = _below(depth[None], None, points, pixel_mm)
+    return np.abs((points[..., 2] - below) * slope[..., 2])
 
 
-def _extra(queries, gallery, distance, slopes, pixel_mm, options) -> dict[str, np.ndarray]:
-    """Return what is kept beside the distances, see the module's docstring."""
+def _beside(queries, gallery, distance, faces: AverageFaces, options) -> dict[str, np.ndarray]:
+    """Return what is kept beside a block's distances: of each query, and sums over them."""
+    pixel = float(gallery.features["pixel_mm"][0])
+    depth, asked = gallery.features["depth"], queries.features["depth"]
     own = _own(queries, gallery)
     known = np.flatnonzero(own >= 0)
-    true = np.full(len(queries), np.nan)
+    true, average = (np.full(len(queries), np.nan) for _ in range(2))
     true[known] = distance[known, own[known]]
-    depth, asked = gallery.features["depth"], queries.features["depth"]
-    average = np.full(len(queries), np.nan)
-    for number in known:
-        others = gallery.participant != queries.participant[number]
-        if others.any():
-            target = slice(own[number], own[number] + 1)
-            face = average_depth(depth[others], gallery.participant[others])
-            average[number] = compare(face, depth[target], slopes[target], pixel_mm, options)[0]
     total, surfaces = np.zeros(depth.shape[1:]), np.zeros(depth.shape[1:], dtype=int)
     for number in known:
-        target = slice(own[number], own[number] + 1)
-        gap = capped(asked[number], depth[target], slopes[target], pixel_mm, options)[0]
-        there = np.isfinite(slopes[own[number]][..., 2])
+        target = depth[own[number]][None]
+        slopes = normals(target, pixel)
+        face = faces.without(queries.participant[number])
+        if face is not None:
+            average[number] = compare(face, target, slopes, pixel, options)[0]
+        gap = capped(asked[number], target, slopes, pixel, options)[0]
+        there = np.isfinite(slopes[0][..., 2])
         total += np.where(there, gap, 0.0)
         surfaces += there
-    changed = np.where(surfaces > 0, total / np.maximum(surfaces, 1), np.nan)
     both = np.isfinite(asked[known]) & np.isfinite(depth[own[known]])
     return {
         "query_true_mm": true,
         "query_average_mm": average,
-        "changed_mm": changed.astype(np.float32),
-        "changed_n": both.sum(axis=0).astype(np.int32),
-        "cap_mm": np.float64(options["cap_mm"]),
-        "average_depth": average_depth(depth, gallery.participant),
+        "sum_changed": total,
+        "sum_surfaces": surfaces,
+        "sum_both": both.sum(axis=0),
     }
 
 
@@ -282,21 +394,12 @@ def _own(queries: Enrolled, gallery: Enrolled) -> np.ndarray:
     return np.array([place.get(scan, -1) for scan in queries.scan], dtype=int)
 
 
-def average_depth(depth: np.ndarray, participant: np.ndarray) -> np.ndarray:
-    """Return the mean depth map, each participant's first scan once; NaN where half have none."""
-    _, first = np.unique(participant, return_index=True)
-    chosen = depth[first]
-    seen = np.isfinite(chosen)
-    count = seen.sum(axis=0)
-    mean = np.where(seen, chosen, 0).sum(axis=0) / np.maximum(count, 1)
-    return np.where(2 * count > len(first), mean, np.nan).astype(np.float32)
-
-
 METHOD = Attacker(
     version=VERSION,
     title="surface distance",
     options=OPTIONS,
     enrol=enrol,
     score=score,
+    parallel=True,
     sources=("Rusinkiewicz & Levoy, 3DIM 2001", "Blais & Levine, IEEE TPAMI 1995"),
 )

@@ -254,6 +254,10 @@ class Run(Scope):
         name, split, role = _pictured(shown, "test")
         return self.manifests("segment", dataset, f"{self.segmenters[0]}/{name}", split, role)
 
+    def parallel(self, attacker: str) -> bool:
+        """Return whether an attacker can use several threads."""
+        return bool(self.chosen("attackers", attacker).method.parallel)
+
     def attack_training(self, dataset: str, attacker: str, target: str) -> list[str]:
         """Return renderings of the train split, where an attacker is trained on them."""
         if not self.is_trained(attacker):

@@ -7,6 +7,7 @@ a manifest of what became of the scans (:func:`refacebench.stages.enrol.record`)
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
@@ -79,6 +80,7 @@ def run(
     blur_mm: float,
     seed: int,
     version: str,
+    threads: int = 1,
 ) -> None:
     """Enrol the queries, score them, and write the attack and what became of each scan.
 
@@ -100,6 +102,8 @@ def run(
         Of the run.
     version : str
         The attacker's.
+    threads : int
+        That the attacker may use; the result does not depend on their number.
     """
     method, options = chosen.method, chosen.options
     control = target if target in PICTURE_CONTROLS else ""
@@ -120,7 +124,7 @@ def run(
     again: dict[str, str] = {}
     queries, unfit = enrol(method, people, options, known, again)
     sides, notes = training(chosen, given.trained, target, control, blur_mm)
-    context = Context(seed, Path(folder), *sides)
+    context = Context(seed, Path(folder), *sides, threads=threads if method.parallel else 1)
     arrays, meta["trained_on"] = compare(
         method, rows, queries, gallery, options, context, lost | unfit, again
     )
@@ -131,6 +135,7 @@ def run(
         parts.append(record(side, "enrol", at("enrol", why), variant=shown, **who))
     manifest.write(pd.concat(parts, ignore_index=True), ledger)
     manifest.note_failures(out, again, {}, len(people))
+    shutil.rmtree(context.unfinished, ignore_errors=True)
 
 
 def training(
