@@ -608,7 +608,7 @@ UNUSABLE = {
         "participants.tsv is only a pointer to its content: `git lfs pull`",
     ),
     "none": (None, "there is no participants.tsv"),
-    "folder": (table_folder, "participants.tsv is no file"),
+    "folder": (table_folder, "participants.tsv is not a file"),
     "link": (table_link, "participants.tsv is a link to a file that is not here"),
-    "pipe": (table_pipe, "participants.tsv is no file"),
+    "pipe": (table_pipe, "participants.tsv is not a file"),
 }
