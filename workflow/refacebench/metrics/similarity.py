@@ -79,11 +79,11 @@ def slice_similarity(
         raise ValueError(f"the original's {WHITE_PERCENTILE} percentile is {white:g}, not positive")
     first, second = (_ras(v.data, v.affine) for v in (original, variant))
     mask = _ras(head, original.affine) if head is not None else None
-    spacing = nifti.reorient(original).spacing
+    spacing = nifti.oriented(original).spacing
     middle, front = _landmarks(mask, first.shape)
     records = []
     for x_mm, index in slice_positions(middle, spacing[0], first.shape[0]):
-        a, b = (np.clip(v[index] / white, 0.0, 1.0) for v in (first, second))
+        a, b = (np.clip(np.ascontiguousarray(v[index]) / white, 0.0, 1.0) for v in (first, second))
         records.append({"x_mm": x_mm, **_compare(a, b, front)})
     return records
 
@@ -105,7 +105,7 @@ def written(records: list[dict]) -> dict[str, str]:
 
 
 def _ras(data: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    return nifti.reorient(Volume(data, affine)).data
+    return nifti.oriented(Volume(data, affine)).data
 
 
 def _landmarks(head: np.ndarray | None, shape) -> tuple[float, int]:
