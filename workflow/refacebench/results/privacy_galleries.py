@@ -221,6 +221,7 @@ RESULT = Result(
         choice_unmatched choice_unmatched_low choice_unmatched_high
     """,
     heading=HEADING,
+    secondary=True,
     order=145,
     printed=printed,
 )

@@ -130,6 +130,19 @@ def resampled(criteria: Criteria) -> str:
     )
 
 
+#: What becomes of participants without any difference in a signed-rank test.
+_ZEROS = {
+    "pratt": "participants without any difference are ranked, and then left out (Pratt's method)",
+    "wilcox": "participants without any difference are left out",
+    "zsplit": "half of the participants without any difference count for either side",
+}
+
+
+def zeros(criteria: Criteria) -> str:
+    """Return what signed-rank tests make of participants without any difference."""
+    return _ZEROS[criteria.zero_method]
+
+
 def engines(table: pd.DataFrame | None) -> str:
     """Return which engine and version stands behind each defacer of the quality table."""
     if table is None or table.empty:
