@@ -109,7 +109,7 @@ def _parts(places: Mapping[str, float], look: Look, main: pd.DataFrame) -> tuple
     first = main.dropna(subset=["chance"]).iloc[0]
     several = round(1 / first["chance"]) if first["chance"] > 0 else "several"
     what = f"picked from {several}" if first["measure"] == "choice" else "named first"
-    titles = (f"People identified by the strongest attack ({what})",
+    titles = (f"Strongest attack ({what})",
               "Volume that changes most", "Verdict")  # fmt: skip
     for axes, title in zip(parts, titles, strict=True):
         axes.set_title(title, loc="left", pad=16)

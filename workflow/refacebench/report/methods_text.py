@@ -13,7 +13,7 @@ from refacebench import __version__
 from refacebench.report import citations
 from refacebench.results import flow, words
 from refacebench.results.decisions import Rule
-from refacebench.results.words import plural
+from refacebench.results.words import listed, plural
 from refacebench.statistics.attack_tables import attackers as attacked_by
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
@@ -124,8 +124,10 @@ def _method(method: Mapping[str, Any], cited: dict[str, citations.Entry]) -> str
     engine = {"native": own, "official": "the released program"}
     title = str(method.get("title") or "")
     about = [
-        # No brackets within brackets.
-        title.replace(" (", ", ").replace(")", ""),
+        # No brackets within brackets, and no name twice.
+        title.replace(" (", ", ").replace(")", "").removeprefix(f"{method['name']}, ")
+        if title != method["name"]
+        else "",
         engine.get(str(method.get("engine")), ""),
         f"version {method['version']}" if method.get("version") else "",
     ]
@@ -148,16 +150,15 @@ def _attacks(
         if protocol.measure == "choice"
         else "rank-1 identification in the whole gallery"
     )
-    matched = (
-        f", matched on {', '.join(protocol.match)} as far as possible" if protocol.match else ""
-    )
+    matched = f", matched on {listed(protocol.match)} as far as possible" if protocol.match else ""
     return (
         f"The primary measure of attacks was {measure}{matched}. Each attack was also made on the "
         "untouched originals, which it has to recognise, or it proves nothing, and on black "
         f"pictures, which it must not recognise. Skull-stripped scans ({SKULL_STRIP}) show what "
-        "the brain alone gives away. Per variant the strongest attack was reported, with an interval that "
-        f"allows for having picked it. An attack less than {protocol.margin_points:g} percentage "
-        "points above chance counted as no better than chance."
+        "the brain alone gives away. Per variant the strongest attack was reported, with an "
+        "interval that allows for having picked it. An attack less than "
+        f"{protocol.margin_points:g} percentage points above chance counted as no better than "
+        "chance."
     )  # fmt: skip
 
 

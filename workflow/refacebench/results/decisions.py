@@ -31,6 +31,7 @@ from refacebench.plot.volumes import region_label
 from refacebench.results import findings
 from refacebench.results.findings import MethodFinding, Tables
 from refacebench.results.result import Printed, View
+from refacebench.results.words import listed
 from refacebench.statistics import planning
 from refacebench.statistics.attack_tables import is_control, is_landmark
 from refacebench.statistics.intervals import clopper_pearson
@@ -215,8 +216,6 @@ def judged(view: View) -> list[str]:
 def _row(view: View, variant: str, rule: Rule, alpha: float) -> list[str]:
     found = findings.finding(view.tables, variant, alpha)
     said, why = verdict(found, rule)
-    if found.spared:
-        why += "; brain loss cannot be measured for this method on real data"
     return [
         view.look.label(variant) + (", a control" if is_control(variant) else ""),
         said,
@@ -279,16 +278,16 @@ def _brain(found: MethodFinding) -> str:
         return NO_VALUE
     truth = found.checks.get("failure_2")
     lost = of(truth.found + truth.missed, truth.n) if truth and truth.missed else ""
-    return of(*found.brain) + (f"; by the true labels brain lost in {lost}" if lost else "")
+    blind = " (the check cannot fail)" if found.spared else ""
+    return of(*found.brain) + blind + (f"; by the true labels brain lost in {lost}" if lost else "")
 
 
 def _attack(found: MethodFinding) -> str:
     worst = found.attack
     if worst is None or found.failed:
         return "not measured"
-    said = f"{worst.short}, chance {chance(worst.chance)} % ({worst.attacker}, {worst.way})"
-    same = found.same
-    return said + (f"; same scan: {same.short} ({same.attacker})" if same else "")
+    said = f"{worst.cell}, chance {chance(worst.chance)}\u00a0%"
+    return said + (f"; same scan: {found.same.cell}" if found.same else "")
 
 
 def _needed(found: MethodFinding, level: float) -> str:
@@ -347,9 +346,10 @@ def caption(rule: Rule) -> str:
     """Return the caption of the table."""
     return (
         f"One row per method. {rule.words} Brain mask untouched: outputs in which not one voxel of "
-        "the brain mask was removed or changed. Strongest attack: how often it picks the right "
-        "person, corrected for picking the strongest attack (interval over all attacks); observed: "
-        "before that correction. Same scan: the same where the attacker has the very scan, which "
+        "the brain mask was removed or changed; where the method itself spares that mask, this "
+        "check cannot fail, and brain loss cannot be measured on real data. Strongest attack: how "
+        "often it picks the right person, corrected for picking the strongest attack (interval "
+        "over all attacks). Same scan: the same where the attacker has the very scan, which "
         "is easier, though with few people it may come out lower by chance. People to "
         "show chance (in what a row opens): how many people are needed to show that every one of "
         "so many attacks on the method stays within the margin, if all of them are at chance "
@@ -410,4 +410,4 @@ def _names(methods: Iterable[MethodFinding]) -> str:
             continue
         also = " (with or without a new face)" if not refacer and len(kin) > 1 else ""
         parts.append(f"{name}{also}{' (a control)' if is_control(name) else ''}")
-    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+    return listed(parts)

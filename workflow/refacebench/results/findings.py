@@ -107,6 +107,11 @@ class Attack:
         return f"{percent(self.corrected)}\u00a0% {ends}, observed {percent(self.rate)}\u00a0%"
 
     @property
+    def cell(self) -> str:
+        """The rate to report with its interval, and nothing else."""
+        return f"{percent(self.corrected)}\u00a0% [{percent(self.low)}, {percent(self.high)}]"
+
+    @property
     def does(self) -> str:
         """What the rate counts."""
         if self.measure == "rank1":

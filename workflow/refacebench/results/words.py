@@ -5,6 +5,7 @@ Plain text; whoever prints a caption escapes it for its format.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -21,6 +22,15 @@ def plural(number: int, noun: str) -> str:
     ('1 scan', '3 scans')
     """
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Return a list as a sentence has it.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
 def cohort(table: pd.DataFrame) -> str:
@@ -132,7 +142,7 @@ def resampled(criteria: Criteria) -> str:
 
 #: What becomes of participants without any difference in a signed-rank test.
 _ZEROS = {
-    "pratt": "participants without any difference are ranked, and then left out (Pratt's method)",
+    "pratt": "Pratt's method: participants without any difference are ranked and then left out",
     "wilcox": "participants without any difference are left out",
     "zsplit": "half of the participants without any difference count for either side",
 }
