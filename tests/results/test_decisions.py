@@ -176,3 +176,31 @@ def test_controls_and_checks_that_cannot_alarm_are_marked_in_the_table():
     tables["quality"]["brain_unchanged"] = 0
     rows = decisions.printed(View(tables, look=look_of(tables)), Rule())[1]
     assert not any("cannot fail" in row[brain] for row in rows)
+
+
+def test_what_does_not_decide_stands_in_what_a_row_opens():
+    tables = make_tables(measurements(), SETTINGS)
+    view = View(tables, SETTINGS, look=look_of(tables))
+    (name,) = [n for n in decisions.judged(view) if n == "pydeface"]
+    methods = {"pydeface": {"engine": "native", "licence": "MIT"}}
+    found = dict(decisions.facts(view, name, methods))
+    assert (found["Engine"], found["Licence"]) == ("native", "MIT")
+    assert not {"Engine", "Licence"} & set(decisions.COLUMNS)
+    steps = tables["runtime"][tables["runtime"]["variant"] == name].set_index("step")
+    shared, own = (steps.loc[step, "seconds_mean"] for step in ("prepare", "deface"))
+    said = [float(n) for n in re.findall(r"\d+\.\d", found["Time for one scan"])]
+    assert said == [round(own, 1), round(shared, 1)], "its own first, then what all share"
+    assert "Time for one scan" not in dict(
+        decisions.facts(View({"quality": tables["quality"]}, look=view.look), name, {})
+    )
+
+
+def test_the_null_control_is_missed_with_a_reason_and_with_what_it_showed():
+    tables = make_tables(measurements(), SETTINGS)
+    said = decisions.control_line(View(tables, look=look_of(tables)))
+    row = tables["quality"].set_index("variant").loc["null"]
+    left = int(row["n_face"] - row["face_removed"])
+    assert f"face was left in {left} of {int(row['n_face'])} scans" in said
+    assert "no method" in said
+    without = {"quality": tables["quality"][tables["quality"]["variant"] != "null"]}
+    assert decisions.control_line(View(without, look=look_of(without))) == ""

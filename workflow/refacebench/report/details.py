@@ -167,5 +167,6 @@ def failures(view: View, variant: str) -> Table | None:
     ]
     left = len(counts) - len(rows)
     more = f" {plural(left, 'more reason')} in the table flow." if left else ""
-    caption = f"Scans that were lost in {lost['scan'].nunique()} cases.{more}"
+    n = lost["scan"].nunique()
+    caption = f"{plural(n, 'scan')} {'was' if n == 1 else 'were'} lost, by stage and reason.{more}"
     return Table(caption, ["Stage", "Status", "Scans", "Reason"], rows)

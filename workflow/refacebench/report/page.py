@@ -401,7 +401,9 @@ def _parameters(criteria: Criteria, config: Mapping) -> Table:
     for key in ("privacy", "thresholds", "decision", "splits", "seed"):
         if key in config and (key != "privacy" or config.get("attackers")):
             rows.insert(0, [key, _plain(config[key])])
-    return Table("Settings of this run.", ["Setting", "Value"], rows)
+    rows = [[name, value or "none"] for name, value in rows]
+    told = "Settings of this run, under their names in the config."
+    return Table(told, ["Setting", "Value"], rows)
 
 
 def _plain(value) -> str:

@@ -392,21 +392,28 @@ def _tested(pairs: pd.DataFrame, variant: str, named: bool = False) -> str:
     mine = (
         pairs[(pairs["first"] == variant) | (pairs["second"] == variant)] if len(pairs) else pairs
     )
-    parts = []
+    parts, same = [], []
     for name, where in UTILITY_TESTS.items():
         rows = mine[mine["measure"] == name] if len(mine) else mine
         rows = rows[rows["p"].notna()] if len(rows) else rows
         if len(rows):
             winners = rows["better"].fillna("")
             better, shown = int((winners == variant).sum()), int((winners != "").sum())
-            parts.append(f"better than {better} and worse than {shown - better} {where}")
-    if not parts:
+            told = [f"better than {better}"] if better else []
+            told += [f"worse than {shown - better}"] if shown > better else []
+            if told:
+                parts.append(f"{' and '.join(told)} {where}")
+            else:
+                same.append(where)
+    if not parts and not same:
         return f"Whether {who} is ahead by more than chance was not tested."
     most = int(mine.groupby("measure").size().max())
     others = f"the {plural(most, 'other method')}" if most > 1 else "the other method"
+    said = [f"show {who} to be {', '.join(parts)}"] if parts else []
+    said += [f"show no difference {' or '.join(same)}"] if same else []
     return (
-        f"Tests of pairs against {others} show {who} {', '.join(parts)} (corrected for the "
-        "number of pairs; not shown to differ is not the same as equal)."
+        f"Tests of pairs against {others} {' and '.join(said)} (corrected for the number of pairs; "
+        "not shown to differ is not the same as equal)."
     )
 
 

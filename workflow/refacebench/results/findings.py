@@ -116,7 +116,7 @@ class Attack:
         """What the rate counts."""
         if self.measure == "rank1":
             return "names the person"
-        return f"picks the person out of {round(1 / self.chance)}"
+        return f"picks the right one of {round(1 / self.chance)} people"
 
     @property
     def way(self) -> str:

@@ -249,7 +249,7 @@ def warning_lines(tables: Mapping[str, pd.DataFrame], loud: bool = True) -> list
         return []
     told = [str(m) for m in table.loc[table["kind"].isin(LOUD) == loud, "message"]]
     # Some begin with the name of an attacker, which stays as it is.
-    named = set(table["attacker"].dropna()) - {""}
+    named = set(table["attacker"].dropna()) - {""} if "attacker" in table else set()
     return [m if m.startswith(tuple(named)) else m[:1].upper() + m[1:] for m in told]
 
 

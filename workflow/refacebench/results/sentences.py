@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from refacebench.plot.numbers import number, of
+from refacebench.plot.style import CONTROL_LABELS
 from refacebench.plot.volumes import region_label
 from refacebench.results.findings import (
     NOT_MEASURED,
@@ -306,6 +307,7 @@ def _made_by(tables: Tables, failure: str) -> str:
     rows = table[(table["failure"] == failure) & (table["made_by"] != ALL)]
     failed = rows["true_positive"].fillna(0) + rows["false_negative"].fillna(0) > 0
     names = list(dict.fromkeys(rows.loc[failed, "made_by"]))
+    names = [CONTROL_LABELS.get(name, name) for name in names]
     return f" (of {', '.join(names)})" if 0 < len(names) <= 4 else ""
 
 

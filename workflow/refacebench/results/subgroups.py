@@ -129,8 +129,8 @@ def caption(view: View) -> str:
         "permutation of participants between groups (Kruskal-Wallis statistic), Holm-corrected "
         "over the methods and measures of each factor; the effects of the groups where p < "
         f"{view.criteria.alpha:g}. Effects of all subgroups, with intervals that are "
-        "not adjusted, are in the table. No difference shown is no proof of none: tests of "
-        "interactions need far more participants than tests of effects.",
+        "not adjusted, are in the table. That no difference is shown does not prove that there is "
+        "none: tests of interactions need far more participants than tests of effects.",
         *_cells(table),
         words.cohort(table),
     )

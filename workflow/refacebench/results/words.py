@@ -81,7 +81,7 @@ def alone(view: View) -> str:
 
 
 #: Said of every interval that holds for itself alone.
-EACH = "each for itself, not adjusted for many comparisons"
+EACH = "each on its own, not adjusted for multiple comparisons"
 #: Participants below which the interval of a mean may miss what is rare.
 FEW = 30
 
@@ -217,9 +217,12 @@ def missing_people(table: pd.DataFrame) -> str:
 
 def numbers(view: View) -> str:
     """Return the caption of a page's table that stands below its figure."""
-    return f"The numbers of the figure; {brackets(view)}; n: participants; (failed): scans."
+    return (
+        f"The numbers in the figure. {brackets(view)}. n: participants; in round brackets: scans "
+        "that failed."
+    )
 
 
 def brackets(view: View) -> str:
     """Return what stands in the brackets of such a table."""
-    return f"[brackets]: {100 * view.criteria.level:g} % intervals, {EACH}"
+    return f"[In square brackets]: {100 * view.criteria.level:g} % intervals, {EACH}"
