@@ -111,8 +111,8 @@ def line(name, given=None):
 def test_an_attack_that_beats_a_method_comes_first_with_rate_interval_chance_and_route():
     assert line("beaten") == (
         "beaten: an attack beats it: attacker surface picks the right one of 5 people in 73 % "
-        "(chance 20 %; corrected for picking the strongest attack: 66 %, 56 to 89 %), after m put a face "
-        "back. "
+        "(chance 20 %; corrected for picking the strongest attack: 66 %, 56 to 89 %), after m put "
+        "a face back. "
         "Original face surface removed in 13 of 13 scans. No voxel of the brain mask removed or "
         "changed in 13 of 13. How sure: on the face true labels agree in 12 of 12 scans; on the "
         "brain true labels agree in 13 of 13 scans; the automatic check of the brain can "

@@ -154,8 +154,8 @@ def _attack(
 ) -> None:
     """Draw the strongest attack of one setting, and say so where it beats chance."""
     values = [100 * float(row[name]) for name in ("identification", "low", "high")]
-    style = {"filled": False, "size": 4.5, "line": 1.0} if easier else {"size": 6.5, "line": 1.8}
-    dots.interval(axes, y, look, variant, *values, **style)
+    size, line = (4.5, 1.0) if easier else (6.5, 1.8)
+    dots.interval(axes, y, look, variant, *values, filled=not easier, size=size, line=line)
     if not np.isfinite(values[0]):
         return
     if not easier and is_corrected(row):
