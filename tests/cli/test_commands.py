@@ -199,7 +199,7 @@ def test_other_peoples_folders_keep_their_mode(tmp_path):
         attempt.private(tmp_path / "full")
     assert stat.S_IMODE((tmp_path / "full").stat().st_mode) == 0o755
     (tmp_path / "file").touch()
-    with pytest.raises(common.Refused, match="is no folder"):
+    with pytest.raises(common.Refused, match="is not a folder"):
         attempt.private(tmp_path / "file")
     made = attempt.private(tmp_path / "new" / "one")
     assert stat.S_IMODE(made.stat().st_mode) == 0o700

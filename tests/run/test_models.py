@@ -48,7 +48,7 @@ def test_a_model_is_trained_once_and_applied_twice():
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"model": "nothing"}, "whole.model: 'nothing' is no entry that trains a model"),
+        ({"model": "nothing"}, "whole.model: 'nothing' is not an entry that trains a model"),
         ({"model": "gan", "filters": 8}, "filters belong to the training of 'gan'"),
         ({"model": "gan", "sites": ["A"]}, "sites belong to the training"),
         ({"model": "gan", "defacers": ["mask_face"]}, "'gan' is not trained on mask_face"),
@@ -61,7 +61,7 @@ def test_a_shared_model_cannot_differ_in_its_training(entry, message):
 
 
 def test_a_model_of_a_model_is_refused():
-    with pytest.raises(configuration.ConfigError, match="third.model: 'whole' is no entry"):
+    with pytest.raises(configuration.ConfigError, match="third.model: 'whole' is not an entry"):
         configuration.check(config(**SHARED, third={"model": "whole"}))
 
 

@@ -389,7 +389,7 @@ CASES = [
         stage="prepare",
     ),
     Case("empty", at(T1W, content=lambda: b""), excluded("the file is empty")),
-    Case("notgz", at(T1W, content=plain), excluded("ends in .gz but it is no gzip file")),
+    Case("notgz", at(T1W, content=plain), excluded("ends in .gz but it is not a gzip file")),
     Case("text", at(T1W, content=lambda: gzip.compress(b"none")), excluded("not a NIfTI image")),
     Case(
         "fourd",

@@ -8,10 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
 
 from refacebench import __version__ as SOFTWARE_VERSION
-from refacebench import environment, faces, files, pseudonyms
+from refacebench import faces, files, pseudonyms
 from refacebench.head import rendering
 from refacebench.image import nifti
 from refacebench.kit import VERSION as KIT_VERSION
@@ -24,8 +23,8 @@ from refacebench.results import VERSION as RESULTS_VERSION
 from refacebench.results import catalogue, doubt
 from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
 from refacebench.run import (
+    cluster,
     configuration,
-    elsewhere,
     ending,
     estimate,
     failures,
@@ -35,6 +34,7 @@ from refacebench.run import (
     methods,
     prefixed,
     reach,
+    settings,
 )
 from refacebench.stages import align, bring, carry, grow, inventory, measure, prepare
 from refacebench.stages import qc as qc_stage
@@ -46,33 +46,27 @@ from refacebench.statistics.criteria import Criteria
 os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
 
-# From here on digests stand for the values of programs' variables, in all that is written.
-config.update(environment.hide_all(config))
-
 SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
 # Snakemake reads `--config retry=True` as a truth value, and `retry=true` as a text.
 for key in ("retry", "retrain"):
     if config.get(key) in ("true", "false"):
         config[key] = config[key] == "true"
 try:
-    configuration.check_keys(workflow.configfiles)
-    configuration.validate(config, configuration.read_yaml(SCHEMA))
-    config.update(elsewhere.with_measures(config))
-    validate(config, SCHEMA)  # fills in the defaults
-    config.update(prefixed.located(config, workflow.configfiles, absolute=bool(HOME)))
-    configuration.check(config)
-    # As it was asked for, with all defaults, for the run card.
-    ASKED = elsewhere.without_images(config)
-    ASKED = provenance.shown(ASKED, provenance.words_of(config, configuration.read_yaml(SCHEMA)))
-    config["refacers"] = configuration.refacers(config)
-    config.update(configuration.with_controls(config))
-    config.update(elsewhere.without_images(config))
-    # Taken out: no job depends on them, and a change makes no job run again.
-    RETRY, ALLOWED = config.pop("retry"), config.pop("allow_failures")
-    RETRAIN = config.pop("retrain")
-    SCAN_TIMEOUT_S = config.pop("scan_timeout_s")
-    KEEP_FACES = config.pop("keep_faces")
-    NAMED = config.pop("pseudonyms")
+    SETTINGS = settings.settle(
+        config, configuration.read_yaml(SCHEMA), workflow.configfiles, absolute=bool(HOME)
+    )
+    # Digests stand in it for the values of programs' variables, in all that is written.
+    config.clear()
+    config.update(SETTINGS.config)
+    # For the run card.
+    ASKED = provenance.shown(
+        SETTINGS.asked, provenance.words_of(SETTINGS.asked, configuration.read_yaml(SCHEMA))
+    )
+    RETRY, ALLOWED = SETTINGS.of_the_run["retry"], SETTINGS.of_the_run["allow_failures"]
+    RETRAIN = SETTINGS.of_the_run["retrain"]
+    SCAN_TIMEOUT_S = SETTINGS.of_the_run["scan_timeout_s"]
+    KEEP_FACES = SETTINGS.of_the_run["keep_faces"]
+    NAMED = SETTINGS.of_the_run["pseudonyms"]
     with prefixed.inside(HOME):
         pseudonyms.switch(NAMED)
         RUN = graph.Run.load(config, workflow.is_main_process, RETRY, RETRAIN)
@@ -100,6 +94,17 @@ def growing(mb):
     return lambda wildcards, attempt: mb * attempt
 
 
+def tries_left(wildcards, attempt):
+    """How often a job may still be started again, with more memory: a profile's `retries`.
+
+    Jobs inherit the number; on a cluster they are runs of their own, without the profile.
+    """
+    known = workflow.execution_settings  # none where jobs are only listed
+    if known and workflow.is_main_process:
+        os.environ["REFACEBENCH_RETRIES"] = str(known.retries)
+    return max(0, int(os.environ.get("REFACEBENCH_RETRIES", 0)) + 1 - attempt)
+
+
 def untracked(value):
     """A parameter for whose sake no job runs again: Snakemake leaves out those of threads."""
     return lambda wildcards, threads: value
@@ -120,13 +125,24 @@ def made():
     ]
 
 
+def ask_cluster():
+    """On Slurm, see to it that jobs are followed, and that none of an earlier run is left."""
+    if not hasattr(workflow.executor_settings, "status_command"):
+        return
+    try:
+        for line in cluster.use(workflow.executor_settings, os.getcwd()):
+            print(line, file=sys.stderr)
+    except configuration.ConfigError as error:
+        raise WorkflowError(str(error))
+
+
 def print_estimate():
     """Say what the rest of the run will take, and if its people are few, before the first job."""
     jobs, due = own_jobs(), set(workflow.dag.needrun_jobs())
     counts, left = Counter(rule for rule, _ in jobs), Counter(r for r, job in jobs if job in due)
     found = estimate.estimate(
         RUN,
-        workflow.cores or workflow.nodes or 1,
+        workflow.resource_settings.cores or workflow.resource_settings.nodes or 1,
         {name: left[name] / counts[name] for name in counts},
     )
     print(estimate.told(found, remaining=left != counts), file=sys.stderr)

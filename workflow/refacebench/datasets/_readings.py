@@ -152,7 +152,7 @@ def _identity(path: Path, given: Mapping[str, str], written: Mapping[str, str]) 
         found.pop("scan", None)
     if not {"participant", "scan"} & set(found):
         raise Unusable(
-            f"{path.name} has no column that says whose measures they are, 'participant_id' or "
+            f"{path.name} has no column that says whose measures these are, 'participant_id' or "
             "'scan' for example; name it under columns: {participant: ...}"
         )
     return found

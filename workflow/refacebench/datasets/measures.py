@@ -172,8 +172,8 @@ def _check_heads(found: list[Reading], options: Mapping[str, Any]) -> None:
         ]
         if values and not _HEAD_ML[0] <= median(values) <= _HEAD_ML[1]:
             raise ValueError(
-                f"files: '{name}' is {median(values):g} ml in the middle of the originals, which "
-                f"no head is; say in which unit the table is (unit: mm3, or a column 'unit')"
+                f"files: '{name}' is {median(values):g} ml in the median original, which no head "
+                f"has; say which unit the table uses (unit: mm3, or a column 'unit')"
             )
 
 

@@ -71,7 +71,7 @@ def check(options: dict) -> None:
     """
     region.check("mri_reface", {**defaults(OPTIONS), **options}, more=("own",))
     if not isinstance({**defaults(OPTIONS), **options}["wrapped_air"], bool):
-        raise ValueError("mri_reface: wrapped_air is neither true nor false")
+        raise ValueError("mri_reface: wrapped_air must be true or false")
 
 
 def prepare(options: dict) -> None:

@@ -76,7 +76,7 @@ def levels(data: np.ndarray) -> tuple[float, float, float]:
 
     low, high = np.percentile(data, [0.1, 99.5])
     if not high > low:
-        raise ValueError("the image is constant: there is no head in it")
+        raise ValueError("the image is constant, so there is no head in it")
     otsu = float(threshold_otsu(np.clip(data, low, high)))
     air = data[ndimage.binary_erosion(data < otsu, iterations=2)]
     if air.size == 0:

@@ -24,7 +24,7 @@ def clipped(volume: Volume) -> Volume:
     data = np.nan_to_num(volume.data, posinf=0.0, neginf=0.0)
     positive = data[data > 0]
     if positive.size == 0:
-        raise ValueError("the scan holds no positive intensity: there is no head in it")
+        raise ValueError("the scan has no positive intensity, so there is no head in it")
     return volume.with_data(np.clip(data, 0, np.percentile(positive, 99.5)))
 
 

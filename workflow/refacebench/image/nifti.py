@@ -269,7 +269,7 @@ def reorient_like(volume: Volume, reference: Volume) -> Volume:
     """
     back = reorient(volume, axis_codes(reference.affine))
     if back.shape != reference.shape or not np.allclose(back.affine, reference.affine, atol=1e-3):
-        raise ValueError("the two volumes do not share a grid")
+        raise ValueError("the two volumes are not on the same grid")
     return Volume(back.data, reference.affine)
 
 

@@ -123,7 +123,7 @@ def demons(
             flow = np.zeros((3, *shape), np.float32) if flow is None else _zoom(flow, shape)
             flow = _level(target, source, flow, iterations, fluid, elastic)
     if flow is None:
-        raise ValueError("no level to register at")
+        raise ValueError("there is no level to register at")
     return _zoom(flow, full)
 
 

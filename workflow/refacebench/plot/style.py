@@ -104,7 +104,7 @@ class Look:
         known = {name: place for place, name in enumerate(self.order)}
         wanted = set(variants)
         if wanted - set(known):
-            raise KeyError(f"variants without a place in the order: {sorted(wanted - set(known))}")
+            raise KeyError(f"variants that the order does not list: {sorted(wanted - set(known))}")
         return sorted(wanted, key=known.__getitem__)
 
     def colour(self, variant: str) -> str:

@@ -82,7 +82,7 @@ def compute(job: str, given: Any) -> dict[str, pd.DataFrame]:
     while waiting:
         ready = [result for result in waiting.values() if set(result.needs) <= set(made)]
         if not ready:
-            raise ValueError(f"results wait for each other: {', '.join(waiting)}")
+            raise ValueError(f"results depend on each other in a circle: {', '.join(waiting)}")
         for result in ready:
             if result.compute:
                 some = not result.reads or (

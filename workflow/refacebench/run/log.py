@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -62,17 +62,19 @@ def scratch(folder: str | Path) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def start(log: str | Path, memory_mb: float | None = None) -> None:
+def start(log: str | Path, resources: Mapping[str, Any] | None = None) -> None:
     """Send the process's output to its log; Python's own messages to the terminal too.
 
-    The work on each scan is held to the memory that the job asked for, if it is given.
+    The work on each scan is held to the memory that the job asked for (``mem_mb`` of its
+    resources), if it is given.
 
     Compiled libraries write straight to the file descriptors: their noise ends
     in the log alone.
     """
     files.refuse_links(log)
     process.keep_output_in(log)
-    process.limit_memory(memory_mb)
+    asked = resources or {}
+    process.limit_memory(asked.get("mem_mb"), asked.get("tries_left", 0))
     faces.protect_for(log)
     # ITK's results differ in the last digits with the number of its threads.
     os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")

@@ -95,7 +95,7 @@ def _check_index(table: pd.DataFrame, dataset: str) -> None:
     """Check that a dataset has a usable scan, and that all ids differ."""
     twice = table.loc[table["scan"].duplicated(), "scan"]
     if len(twice):
-        raise ConfigError(f"datasets.{dataset}: two scans have the id '{twice.iloc[0]}'")
+        raise ConfigError(f"datasets.{dataset}: two scans have the same id '{twice.iloc[0]}'")
     if not (table["status"] == vocabulary.OK).any():
         reasons = table["reason"].value_counts()
         raise ConfigError(

@@ -143,7 +143,7 @@ def ventricles(
     core[mask] = (labels == atlas_labels.VENTRICLE).mean(axis=0) >= 0.5
     outer[mask] = (labels == atlas_labels.OUTER_CSF).mean(axis=0) >= 0.5
     if not core.any():
-        raise ValueError("the atlas's ventricles lie outside the brain mask: it does not fit")
+        raise ValueError("the atlas does not fit: its ventricles lie outside the brain mask")
     to_core = ndimage.distance_transform_edt(~core, sampling=spacing)
     to_outer = ndimage.distance_transform_edt(~(outer | ~mask), sampling=spacing)
     candidate = (csf > 0.5) & mask & (to_core <= growth_mm) & (to_core < to_outer)

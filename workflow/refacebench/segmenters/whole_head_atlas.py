@@ -169,7 +169,7 @@ def tissues(
     priors = _priors(maps, where)
     values = volume.data[head].astype(np.float32)
     if priors[1].sum() * volume.voxel_ml < LEAST_BRAIN_ML / 2:
-        raise ValueError("no brain: the template's lies outside the head")
+        raise ValueError("no brain was found: the template's lies outside the head")
     every = max(1, int(np.round(np.prod(mixture.SAMPLE_MM / volume.spacing))))
     counts = (*TISSUE_GAUSSIANS, int(options["other_gaussians"]))
     model = mixture.fit(values[::every], priors[:, ::every], counts)

@@ -33,7 +33,7 @@ from refacebench.run.stage import Stage
 PREPARED = ("path", "brain_path", "head_path", "template_path")
 
 #: Begins the reason where the method did its part.
-_NOT_WRITTEN = "the result could not be written, which is no fault of the method"
+_NOT_WRITTEN = "the result could not be written, which is not the method's fault"
 
 STAGE = Stage(
     "deface",

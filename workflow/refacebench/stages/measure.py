@@ -265,8 +265,8 @@ def _on_grid(path: str, like: Volume, dtype: type | None = np.float32) -> Volume
         return nifti.reorient_like(volume, like)
     except ValueError:
         raise ValueError(
-            f"{path}: {volume.shape} voxels on another grid than the original's {like.shape}; "
-            "a method must keep the grid of its input"
+            f"{path}: {volume.shape} voxels, which is not the original's grid {like.shape}; "
+            "a method must keep its input's grid"
         ) from None
 
 
