@@ -106,13 +106,13 @@ def test_the_answer_and_the_warnings_stand_before_the_table_of_verdicts(tables):
     verdicts = html[html.index('id="summary"') :]
     places = [
         verdicts.index(text)
-        for text in ('class="answer"', 'class="legend"', "the protocol leaks.",
-                     "too few are alike.", '<table class="sortable verdicts"')
+        for text in ('class="answer"', 'class="legend"', "The protocol leaks.",
+                     "Too few are alike.", '<table class="sortable verdicts"')
     ]  # fmt: skip
     assert places == sorted(places)
     bare = {name: table for name, table in tables.items() if name != "quality"}
     said = Page(build(context({**bare, "privacy_warnings": warnings}))).words
-    assert "the protocol leaks." in said, "also where there is no verdict"
+    assert "The protocol leaks." in said, "also where there is no verdict"
     assert 'class="answer"' not in build(context(bare))
 
 

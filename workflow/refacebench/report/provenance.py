@@ -234,9 +234,9 @@ def command(arguments: Sequence[str], checkout: str | Path) -> str:
     for word in rest:
         option, equals, value = word.partition("=")
         if word.startswith("-") and re.fullmatch(r"-{1,2}[A-Za-z][\w-]*", option):
-            stands = _SHORT.get(option, option.strip("-").replace("-", "_").upper())
-            told.append(option + equals + (_argument(value, checkout, stands) if equals else ""))
-            stands = "TARGET" if equals else stands
+            name = _SHORT.get(option, option.strip("-").replace("-", "_").upper())
+            told.append(option + equals + (_argument(value, checkout, name) if equals else ""))
+            stands = name if name in _TAKES and not equals else "TARGET"
         elif re.fullmatch(r"[a-z_]+", option) and equals:  # --config retry=true
             told.append(f"{option}={_argument(value, checkout, option.upper())}")
         else:
@@ -248,6 +248,13 @@ def command(arguments: Sequence[str], checkout: str | Path) -> str:
 #: Rules that are asked for by name, and other words of a command line that name nothing.
 _WORDS = ("all", "kit", "raters", "qc", "true", "false", "True", "False", "conda", "slurm",
           "mtime", "code", "input", "params", "software-env")  # fmt: skip
+#: Options that a value follows as a word of its own; behind any other stands a target.
+_TAKES = (
+    "SNAKEFILE", "DIRECTORY", "JOBS", "CORES", "CONFIG", "CONFIGFILE", "CONFIGFILES", "PROFILE",
+    "WORKFLOW_PROFILE", "DEFAULT_RESOURCES", "SET_RESOURCES", "SET_THREADS", "EXECUTOR", "FORCERUN",
+    "UNTIL", "OMIT_FROM", "RERUN_TRIGGERS", "CONDA_PREFIX", "CONDA_FRONTEND", "APPTAINER_PREFIX",
+    "APPTAINER_ARGS", "SHADOW_PREFIX", "LATENCY_WAIT", "RETRIES", "REPORT", "STATS", "RESOURCES",
+)  # fmt: skip
 #: What stands for the value of a short option.
 _SHORT = {"-s": "SNAKEFILE", "-d": "DIRECTORY", "-j": "JOBS", "-c": "CORES", "-C": "CONFIG"}
 

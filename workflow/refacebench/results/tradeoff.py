@@ -240,10 +240,10 @@ def caption(view: View) -> str:
     return words.folded(
         f"Which method protects people, and what does it cost? Left: how often the strongest "
         f"attack identifies people ({measure}); filled marks where it has another session of the "
-        "person, hollow ones where it has the very same scan, which is easier. A method is safe "
-        "only if the whole interval lies near the dashed line of chance. 'Beats chance': a test "
-        "shows it. Without these words a method is not shown to be safe: read how far right the "
-        f"interval reaches. Middle: the change of the volume that changes most{view.by}. Right: "
+        "person, hollow ones where it has the very same scan, which is easier. It is good if the "
+        "whole interval lies near the dashed line of chance. 'Beats chance': a test shows it. A "
+        "method without these words is not shown to be safe: read how far right the interval "
+        f"reaches. Middle: the change of the volume that changes most{view.by}. Right: "
         "the verdict.",
         f"The strongest attack has two rates: as observed, and {CORRECTED}, since of several "
         "attacks that only guess one always looks good. For the corrected rate the attack is "
