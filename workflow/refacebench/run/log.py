@@ -1,6 +1,7 @@
 """What every script of the workflow does first: its log, its threads, folders with faces.
 
-Touches the job's log file, the process's standard streams and its environment.
+Touches the job's log file and the record beside it, the process's standard streams and its
+environment.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, TextIO
 
 from refacebench import environment, faces, files
 from refacebench.programs import process
+from refacebench.run import usage
 
 
 class _Tee:
@@ -66,7 +68,8 @@ def start(log: str | Path, resources: Mapping[str, Any] | None = None) -> None:
     """Send the process's output to its log; Python's own messages to the terminal too.
 
     The work on each scan is held to the memory that the job asked for (``mem_mb`` of its
-    resources), if it is given.
+    resources), if it is given.  What the job took is written beside the log when it ends
+    (:mod:`refacebench.run.usage`).
 
     Compiled libraries write straight to the file descriptors: their noise ends
     in the log alone.
@@ -79,6 +82,7 @@ def start(log: str | Path, resources: Mapping[str, Any] | None = None) -> None:
     # ITK's results differ in the last digits with the number of its threads.
     os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
     Path(log).parent.mkdir(parents=True, exist_ok=True)
+    usage.record_at_exit(log)
     terminal = os.fdopen(os.dup(2), "w", buffering=1)
     handle = open(log, "w", buffering=1)  # noqa: SIM115 - lives as long as the process
     os.dup2(handle.fileno(), 1)

@@ -126,7 +126,7 @@ def run_batch(
         version=version,
         params=brain_limits(limits),
         timeout=timeout,
-        preload=("ants", "scipy.ndimage", "skimage.filters"),
+        preload=("refacebench.image.itk", "scipy.ndimage", "skimage.filters"),
     )
     chosen = spares.leave_out(table)
     if chosen is not table:
