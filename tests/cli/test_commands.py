@@ -92,7 +92,7 @@ def test_help_teaches_every_command():
         (["check", "mask_face", "--option", "depth_mm=-1"], "depth_mm: -1 is below 0"),
         (["methods", "pydefase"], "no method pydefase"),
         (["methods", "--kind", "defaecrs"], "invalid choice: 'defaecrs'"),
-        (["config", "mine"], "no config 'mine'; there are: demo, abramian, adni, bids"),
+        (["config", "mine"], "no config 'mine'; there are: demo, adni, bids"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, said, tmp_path, capsys, monkeypatch):

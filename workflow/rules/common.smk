@@ -20,8 +20,8 @@ from refacebench.qc.page import FILES as QC_FILES
 from refacebench.report import pages, provenance
 from refacebench.report.methods import defaults, made_elsewhere, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
-from refacebench.results import catalogue, doubt
-from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
+from refacebench.results import catalogue, doubt, studied
+from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS, STUDY
 from refacebench.run import (
     cluster,
     configuration,
@@ -60,13 +60,16 @@ try:
     config.update(SETTINGS.config)
     # For the run card.
     ASKED = provenance.shown(
-        SETTINGS.asked, provenance.words_of(SETTINGS.asked, configuration.read_yaml(SCHEMA))
+        {key: value for key, value in SETTINGS.asked.items() if key != "study"},
+        provenance.words_of(SETTINGS.asked, configuration.read_yaml(SCHEMA)),
     )
     RETRY, ALLOWED = SETTINGS.of_the_run["retry"], SETTINGS.of_the_run["allow_failures"]
     RETRAIN = SETTINGS.of_the_run["retrain"]
     SCAN_TIMEOUT_S = SETTINGS.of_the_run["scan_timeout_s"]
     KEEP_FACES = SETTINGS.of_the_run["keep_faces"]
     NAMED = SETTINGS.of_the_run["pseudonyms"]
+    STUDIED = SETTINGS.of_the_run["study"]
+    configuration.refuse(studied.mistakes(STUDIED, config["datasets"]) if STUDIED else [])
     with prefixed.inside(HOME):
         pseudonyms.switch(NAMED)
         RUN = graph.Run.load(config, workflow.is_main_process, RETRY, RETRAIN)
@@ -212,11 +215,30 @@ def shown(figure, suffix=""):
     )
 
 
+# A published study that the config follows: its tables and figures, and ours in a paper's width.
+ASKED_OF_STUDY = [n for item in (STUDIED or {}).get("items", ()) for n in item.get("ours") or ()]
+DRAWN_FOR_STUDY = [
+    name for name in catalogue.study_figures() if name in ASKED_OF_STUDY and name != "study_sheet"
+]
+ALL_FIGURES = [*FIGURES, *(ATTACK_FIGURES if RUN.attackers else ()), *DRAWN_FOR_STUDY]
+PAPER_FIGURES = studied.paper_figures(STUDIED, ALL_FIGURES) if STUDIED else []
+SHEETS = [f"study_sheet-{v}" for v in RUN.variants if "+" in v and "study_sheet" in ASKED_OF_STUDY]
+STUDY_TABLES = [
+    f"results/tables/{d}/{name}.tsv"
+    for d in (RUN.datasets if STUDIED else ())
+    for name in catalogue.tables(STUDY)
+]
+STUDY_FIGURES = [
+    f"results/figures/{d}/{name}.png"
+    for d in (RUN.datasets if STUDIED else ())
+    for name in [*DRAWN_FOR_STUDY, *([] if d in RUN.brought else SHEETS)]
+]
+
 # What this config's outputs are named after, in a form that Snakemake can compare.
 NAMES = asdict(
     leftovers.Names.of(
         RUN,
         [result.name for result in catalogue.everything()],
-        [Path(path).stem for path in FIGURE_FILES],
+        [Path(path).stem for path in [*FIGURE_FILES, *STUDY_FIGURES]],
     )
 )

@@ -30,7 +30,10 @@ rule measure:
         runtime=120,
     params:
         attempt=attempt("results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv"),
-        thresholds=configuration.quality_thresholds(config),
+        thresholds={
+            **configuration.quality_thresholds(config),
+            **({measure.KEEP_SLICES: True} if config["slice_similarity"] else {}),
+        },
         version=measure.VERSION,
         timeout=untracked(SCAN_TIMEOUT_S),
     script:

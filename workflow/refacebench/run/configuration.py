@@ -434,7 +434,8 @@ def refaced_defacers(config: Mapping[str, Any], entry: Mapping[str, Any] | None)
 def statement(dataset: str, entry: Mapping[str, Any]) -> str:
     """Return the sentence that says that a dataset is synthetic; empty for real ones."""
     method = methods.declared("datasets", dataset, entry)
-    return f"{method.statement} {SYNTHETIC_NOTE}" if method.synthetic else ""
+    said = method.statement if method.synthetic else "The measures are made up."
+    return f"{said} {SYNTHETIC_NOTE}" if method.synthetic or entry.get("made_up") else ""
 
 
 def is_synthetic(config: Mapping[str, Any], dataset: str) -> bool:

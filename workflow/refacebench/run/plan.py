@@ -392,7 +392,7 @@ def _write_changed(text: str, path: Path) -> None:
 
 def nothing(dataset: str, results: str = "results") -> Lists:
     """Return the lists of a dataset whose scans are not known yet."""
-    return Lists(Path(results) / "plan" / dataset, pd.DataFrame({"batch": []}))
+    return Lists(Path(results) / "plan" / dataset, pd.DataFrame({"batch": [], "scan": []}))
 
 
 def load(config: Mapping[str, Any], dataset: str, index: bool, results: str = "results") -> Lists:

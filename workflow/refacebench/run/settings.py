@@ -11,11 +11,11 @@ from typing import Any
 import yaml
 
 from refacebench import environment
-from refacebench.run import configuration, elsewhere, prefixed
+from refacebench.run import configuration, elsewhere, prefixed, scales
 
 #: Keys that a run takes out: no job depends on them, and a change makes no job run again.
 OF_THE_RUN = (
-    *("retry", "retrain", "allow_failures", "scan_timeout_s", "keep_faces", "pseudonyms"),
+    *("retry", "retrain", "allow_failures", "scan_timeout_s", "keep_faces", "pseudonyms", "study"),
 )
 
 
@@ -72,12 +72,17 @@ def settle(
     asked = elsewhere.without_images(config)
     config["refacers"] = configuration.refacers(config)
     config = elsewhere.without_images({**config, **configuration.with_controls(config)})
-    taken = {name: config.pop(name) for name in OF_THE_RUN}
+    taken = {name: config.pop(name, None) for name in OF_THE_RUN}
     return Settings(config, taken, asked)
 
 
-def load(path: str | Path, schema: Mapping[str, Any]) -> dict[str, Any]:
+def load(path: str | Path, schema: Mapping[str, Any], scale: str = "") -> dict[str, Any]:
     """Return the config of a file, as the workflow has it when it plans a run.
+
+    Parameters
+    ----------
+    scale : str
+        One of the config's scales (:mod:`refacebench.run.scales`); empty for what the file says.
 
     Raises
     ------
@@ -92,6 +97,7 @@ def load(path: str | Path, schema: Mapping[str, Any]) -> dict[str, Any]:
         raise configuration.ConfigError(f"{path} is not YAML: {error}") from None
     if not isinstance(given, dict):
         raise configuration.ConfigError(f"{path} holds no keys; see `refacebench config`")
+    given = scales.scaled({**given, "scale": scale} if scale else given)
     return settle(given, schema, [path]).config
 
 
