@@ -13,8 +13,17 @@ from refacebench.contracts import Pair, TrainingFailed  # noqa: E402
 from refacebench.image import nifti  # noqa: E402
 from refacebench.image.nifti import Volume  # noqa: E402
 from refacebench.refacers import prior3d  # noqa: E402
+from refacebench.training import head_prior  # noqa: E402
 
 SMALL = {**prior3d.METHOD.defaults, "voxel_mm": 4.0, "rounds": 1}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_iterations():
+    """Made-up heads hardly differ: a fifth of the registration's work will do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(head_prior, "LEVELS", ((0.5, 15), (1.0, 4)))
+        yield
 
 
 @pytest.fixture(scope="module")
