@@ -9,7 +9,7 @@ TESTERS ?= 2
 
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 
-.PHONY: demo test slow test-trust guard lint types docs example install install-test package tag clean
+.PHONY: demo test slow test-trust test-conda test-slurm guard lint types docs example install install-test package tag clean
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES)
@@ -25,6 +25,15 @@ slow: install-test
 # zoo: half an hour. What of it takes seconds is among the tests.
 test-trust: install-test
 	$(BIN)/python tests/trust/run.py
+
+# A tiny run with --use-conda, in the environments of envs/; a stand-in of venvs where there is no
+# conda: a quarter of an hour, mostly installation, and 6 GB of disk for as long as it takes.
+test-conda: install-test
+	$(BIN)/python tests/conda/run.py
+
+# A tiny run on a Slurm of one node, whose jobs, scans and driver are killed: needs root and Debian's slurm-wlm and munge.
+test-slurm: install-test
+	$(BIN)/python tests/slurm/run.py
 
 # Compares all outputs of small runs of every method with a recording: eight minutes.
 guard: install-test

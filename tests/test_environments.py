@@ -17,6 +17,8 @@ ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 SCRIPTS = sorted((ROOT / "envs").glob("*.post-deploy.sh"))
 # Of requirements-faces.txt: without it one attacker says what is missing.
 OPTIONAL = {"dlib"}
+#: Names of packages that conda-forge calls otherwise.
+FROM_CONDA = {"pytorch": "torch"}
 
 
 def pins(text):
@@ -31,10 +33,14 @@ def installed():
 
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda p: p.stem)
 def test_conda_environments_pin_the_tested_versions(path):
-    wanted = yaml.safe_load(path.read_text())["dependencies"][-1]["pip"]
-    named = {k.lower(): v for k, v in pins("\n".join(wanted)).items()}
-    assert len(named) == len(wanted)
-    assert named.items() <= installed().items()
+    *conda, last = yaml.safe_load(path.read_text())["dependencies"]
+    assert set(conda) >= {"python=3.11", "pip"}
+    pinned = dict(each.split("=") for each in conda if each not in ("python=3.11", "pip"))
+    named = {FROM_CONDA.get(name, name): version for name, version in pinned.items()}
+    by_pip = {k.lower(): v for k, v in pins("\n".join(last["pip"])).items()}
+    assert len(by_pip) == len(last["pip"])
+    assert not named.keys() & by_pip.keys()
+    assert (named | by_pip).items() <= installed().items()
 
 
 def test_post_deploy_scripts_pin_the_tested_versions():

@@ -41,7 +41,7 @@ def test_only_public_faces_are_shown():
 def test_a_figure_that_does_not_say_that_faces_are_hidden_is_refused(tmp_path, label):
     path = png(tmp_path / "slices.png", label)
     faces.check_figure(path, "public")
-    with pytest.raises(ValueError, match="slices.png: .* not drawn with faces hidden"):
+    with pytest.raises(ValueError, match="slices.png: .* this figure shows faces"):
         faces.check_figure(path, "private")
 
 

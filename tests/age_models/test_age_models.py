@@ -188,7 +188,7 @@ def test_a_killed_training_goes_on_and_leaves_the_same_model(people, tmp_path, m
 
 def test_a_network_that_pools_its_input_away_is_refused():
     options = {**sfcn.METHOD.defaults, "voxel_mm": 8.0}
-    with pytest.raises(ValueError, match="6 blocks are too many for a box of 20 x 24 x 22"):
+    with pytest.raises(ValueError, match="6 blocks do not fit a box of 20 x 24 x 22"):
         sfcn.check(options)
     sfcn.check({**options, "channels": [8, 8, 8]})
 

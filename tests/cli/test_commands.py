@@ -92,7 +92,7 @@ def test_help_teaches_every_command():
         (["check", "mask_face", "--option", "depth_mm=-1"], "depth_mm: -1 is below 0"),
         (["methods", "pydefase"], "no method pydefase"),
         (["methods", "--kind", "defaecrs"], "invalid choice: 'defaecrs'"),
-        (["config", "mine"], "no config 'mine'; there are: demo, abramian, adni, bids"),
+        (["config", "mine"], "no config 'mine'; there are: demo, adni, bids"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, said, tmp_path, capsys, monkeypatch):
@@ -199,7 +199,7 @@ def test_other_peoples_folders_keep_their_mode(tmp_path):
         attempt.private(tmp_path / "full")
     assert stat.S_IMODE((tmp_path / "full").stat().st_mode) == 0o755
     (tmp_path / "file").touch()
-    with pytest.raises(common.Refused, match="is no folder"):
+    with pytest.raises(common.Refused, match="is not a folder"):
         attempt.private(tmp_path / "file")
     made = attempt.private(tmp_path / "new" / "one")
     assert stat.S_IMODE(made.stat().st_mode) == 0o700

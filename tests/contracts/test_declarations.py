@@ -28,25 +28,25 @@ METHOD = Defacer(version="1", options={"level": Option(0.0, "A level.")}, run=de
     [
         (Option(1.0, "x"), 3, ""),
         (Option(1.0, "x"), float("inf"), ""),
-        (Option(1.0, "x"), float("nan"), "nan is no number"),
-        (Option(1.0, "x"), True, "True is no number"),
-        (Option(1.0, "x"), "wide", "'wide' is no number"),
-        (Option(1.0, "x"), None, "None is no number"),
-        (Option(1, "x"), 2.5, "2.5 is no whole number"),
+        (Option(1.0, "x"), float("nan"), "nan is not a number"),
+        (Option(1.0, "x"), True, "True is not a number"),
+        (Option(1.0, "x"), "wide", "'wide' is not a number"),
+        (Option(1.0, "x"), None, "None is not a number"),
+        (Option(1, "x"), 2.5, "2.5 is not a whole number"),
         (Option(1, "x", least=1), 0, "0 is below 1"),
         (Option(1, "x", most=9), 10, "10 is above 9"),
         (Option(0.5, "x", least=0, most=1), 1, ""),
         (Option(0.5, "x", least=0, most=1), 1.01, "1.01 is not between 0 and 1"),
-        (Option(False, "x"), 1, "1 is neither true nor false"),
+        (Option(False, "x"), 1, "1 is not true or false"),
         (Option("a", "x", choices=("a", "b")), "c", "'c' is neither a nor b"),
         (Option("a", "x", choices=("a", "b", "d")), "c", "'c' is none of a, b, d"),
-        (Option("a", "x"), 3, "3 is no text"),
+        (Option("a", "x"), 3, "3 is not text"),
         (Option([1.0], "x", least=0), [0.5, -1], "-1 is below 0"),
-        (Option([1.0], "x"), 0.5, "0.5 is no list"),
+        (Option([1.0], "x"), 0.5, "0.5 is not a list"),
         (Option(["a"], "x", choices=("a", "b")), ["b", "a"], ""),
         (Option(["a"], "x", choices=("a", "b")), ["b", "z"], "'z' is neither a nor b"),
         (Option(None, "x", kind=float), None, ""),
-        (Option(None, "x", kind=float), "a", "'a' is no number"),
+        (Option(None, "x", kind=float), "a", "'a' is not a number"),
         (Option([], "x", kind=(list, type(None))), None, ""),
     ],
 )
@@ -98,12 +98,12 @@ def test_a_users_file_is_a_method(tmp_path):
             "def deface(scan):",
             r"run is called with \(scan, options\)",
         ),
-        ("METHOD =", "OTHER =", "declares no METHOD; end it with METHOD = Defacer"),
+        ("METHOD =", "OTHER =", "declares no METHOD; end the file with METHOD = Defacer"),
         ("METHOD = Defacer(", "METHOD = dict(", r"METHOD must be a Defacer\(...\), not"),
         (
             "def deface(scan, options):",
             "def deface(scan, options:",
-            "line 4: it is no valid Python",
+            "line 4: it is not valid Python",
         ),
         ("METHOD =", "import no_such_thing\nMETHOD =", "line 8: No module named .*install it"),
         ("METHOD =", "1 / 0\nMETHOD =", "line 8: ZeroDivisionError: division by zero"),
@@ -161,7 +161,7 @@ def test_a_file_may_hold_dataclasses(tmp_path):
         ("attackers", {"method": "surface", "trim": 2}, "trim: 2 is not between 0 and 1"),
         ("refacers", {"method": "pix2pix25d", "type": "x"}, "unknown option type"),
         ("refacers", {"method": "pix2pix25d", "norm": "x"}, "norm: 'x' is neither slice nor batch"),
-        ("refacers", {"method": "pix2pix25d", "size": "big"}, "size: 'big' is no whole number"),
+        ("refacers", {"method": "pix2pix25d", "size": "big"}, "size: 'big' is not a whole number"),
     ],
 )
 def test_each_kind_has_its_own_keys_and_bounds(kind, entry, said):
@@ -192,7 +192,7 @@ def test_a_methods_own_check_speaks_in_its_own_words():
 
 
 def test_a_check_that_stumbles_over_a_wrong_type_is_not_quoted():
-    with pytest.raises(methods.MethodError, match="in_min_mm: 'wide' is no number"):
+    with pytest.raises(methods.MethodError, match="in_min_mm: 'wide' is not a number"):
         methods.choose("defacers", "mideface", {"in_min_mm": "wide"})
 
 

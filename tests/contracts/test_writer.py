@@ -118,14 +118,14 @@ def test_a_failure_of_the_writer_is_none_of_the_method(head, wanted, tmp_path, m
     method = replace(chosen.method, run=lambda scan, options: wanted("skull_strip"))
     scan, _ = stored_scan(head, tmp_path, "i2", "<", (1.0, 0.0), nib.Nifti1Header)
 
-    def broken(*_):
+    def broken(*_, **__):
         raise TypeError("no such type")
 
     def work(row):
         return deface.apply(scan, method, chosen.options, tmp_path / "o.nii", tmp_path / "m.nii")
 
     monkeypatch.setattr(nifti, "write_changed", broken)
-    with pytest.raises(ScanNotWritten, match="no fault of the method: no such type"):
+    with pytest.raises(ScanNotWritten, match="not the method's fault: no such type"):
         work({})
     result, _ = sandbox.in_process(work, {}, 60)
     assert result["status"] == "not_written"

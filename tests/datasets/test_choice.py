@@ -67,10 +67,10 @@ def test_sessions_can_be_chosen_by_their_folders(tmp_path):
     ("select", "words"),
     [
         ({"colour": "red"}, "no entity 'colour'"),
-        (["run"], "no list of entities"),
-        ({"run": True}, "run: True is no label"),
+        (["run"], "not a list of entities"),
+        ({"run": True}, "run: True is not a label"),
         ({"run": []}, "run has no label"),
-        ({"run": {"a": 1}}, "is no label"),
+        ({"run": {"a": 1}}, "is not a label"),
     ],
 )
 def test_a_wrong_choice_is_one_sentence(tmp_path, select, words):

@@ -313,7 +313,7 @@ def test_the_first_usable_t1w_leads_and_no_companion_vanishes(tmp_path):
     assert [c["name"] for c in lead if c["path"]] == ["sub-x_T2w"]
     reasons = [c["reason"] for c in lead if not c["path"]]
     assert len(reasons) == 2
-    assert "no NIfTI" in reasons[0]
+    assert "not a NIfTI" in reasons[0]
     assert "foreign file: its name says sub-y" in reasons[1]
     assert len({c["name"] for c in lead}) == 3
     rows = table[table["participant"] == "sub-z"]
@@ -358,7 +358,7 @@ def test_who_has_no_scan_makes_no_job_and_takes_no_place(tmp_path):
 
 def test_a_folder_without_any_usable_scan_says_what_is_wrong(tmp_path):
     touch(tmp_path, *(f"sub-{n}/anat/sub-{n}_T1w.mgz" for n in range(3)))
-    with pytest.raises(configuration.ConfigError, match=r"none of its 3 .*no NIfTI file"):
+    with pytest.raises(configuration.ConfigError, match=r"none of its 3 .*not a NIfTI file"):
         plan.scans(config(tmp_path), "mine")
 
 
@@ -373,7 +373,7 @@ def test_two_rows_of_one_id_stop_before_anything_runs(tmp_path):
         "METHOD = Dataset(version='1', index=index)\n"
     )
     entry = {"type": "own", "file": str(own)}
-    with pytest.raises(configuration.ConfigError, match="two scans have the id 'sub-1'"):
+    with pytest.raises(configuration.ConfigError, match="two scans have the same id 'sub-1'"):
         plan.scans(config(tmp_path, datasets={"mine": entry}), "mine")
 
 

@@ -156,8 +156,8 @@ def test_a_file_that_differs_in_the_brain_is_refused_and_deleted(tmp_path, monke
     scan = make_scan(tmp_path)
     honest = nifti.write_changed
 
-    def careless(source, values, changed, path):
-        return honest(source, values, changed | scan.brain, path)
+    def careless(source, values, changed, path, **more):
+        return honest(source, values, changed | scan.brain, path, **more)
 
     monkeypatch.setattr(nifti, "write_changed", careless)
     with pytest.raises(RuntimeError, match="the brain"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from scipy import ndimage
 
 from refacebench.image import geometry, morphology
 
@@ -29,3 +31,12 @@ def test_holes_open_to_the_border_stay_open():
     mask = np.ones((5, 5, 5), bool)
     mask[2, 2, 2:] = False
     assert np.array_equal(morphology.fill_holes(mask), mask)
+
+
+@pytest.mark.parametrize("radius", [1, 4, 9])
+def test_within_is_the_exact_distance(radius):
+    mask = np.random.default_rng(radius).random((23, 9, 31)) > 0.998
+    assert mask.any()
+    expected = ndimage.distance_transform_edt(~mask) <= radius
+    assert np.array_equal(morphology.within(mask, radius), expected)
+    assert not morphology.within(np.zeros((4, 4, 4), bool), radius).any()

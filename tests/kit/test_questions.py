@@ -62,7 +62,7 @@ def test_measured_scans_are_asked_with_the_rescans_of_the_originals():
 
 
 def test_too_few_persons_is_an_error():
-    with pytest.raises(ValueError, match="4 persons of variant a"):
+    with pytest.raises(ValueError, match="4 people of variant a"):
         questions.questions(cohort(n=4), ["a"], count=10)
 
 

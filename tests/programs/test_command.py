@@ -103,7 +103,7 @@ def test_the_programs_of_the_literature_are_there():
         ({}, "command line"),
         ({"program": "nosuch"}, "there is no 'nosuch'"),
         ({"program": "../../plan"}, "there is no"),
-        ({"command": "tool {input}"}, "no {output}"),
+        ({"command": "tool {input}"}, "not use {output}"),
         ({"command": "tool {input} {ouput} {output}"}, "unknown placeholder {ouput}"),
         ({"command": "tool {input.__class__} {output}"}, "unknown placeholder"),
         ({"command": "tool 'open {output}"}, "quotation"),
@@ -112,7 +112,7 @@ def test_the_programs_of_the_literature_are_there():
         ({"command": "tool {output}", "output": "../x.nii"}, "working directory"),
         ({"command": "tool {output}", "files": {"output": "x"}}, "taken"),
         ({"command": "tool {output}", "files": {"t": "derived:moon"}}, "derived:mean_head"),
-        ({"command": "tool {output}", "allow_regrid": "no"}, "neither true nor false"),
+        ({"command": "tool {output}", "allow_regrid": "no"}, "must be true or false"),
         ({"command": "tool {output}", "versions": "new"}, "range"),
         ({"command": "tool {output}", "version_pattern": "("}, "version_pattern"),
         ({"command": {"a": 1}}, "list of arguments"),
@@ -219,7 +219,7 @@ def test_axes_in_another_order_are_put_right(scan, script, change):
 def test_another_grid_is_a_failure_unless_allowed(scan, script):
     shifted = "affine = affine.copy(); affine[:3, 3] += affine[:3, 0]; data = data[1:]\n"
     arguments = [*script(LOAD + shifted + SAVE), "{input}", "{output}"]
-    with pytest.raises(RuntimeError, match="8x10x11 voxels on another grid"):
+    with pytest.raises(RuntimeError, match="8x10x11 voxels, which is not the scan.s grid"):
         runner.deface(describe(command=arguments), scan)
     result = runner.deface(describe(command=arguments, allow_regrid=True), scan)
     inner = (slice(2, -1), slice(1, -1), slice(1, -1))
@@ -227,7 +227,7 @@ def test_another_grid_is_a_failure_unless_allowed(scan, script):
     assert not result.values[0].any()
     blank = "affine = np.eye(4)\n"
     arguments = [*script(LOAD + blank + SAVE), "{input}", "{output}"]
-    with pytest.raises(RuntimeError, match="another grid"):
+    with pytest.raises(RuntimeError, match="not the scan.s grid"):
         runner.deface(describe(command=arguments), scan)
     result = runner.deface(describe(command=arguments, trust_voxels=True), scan)
     assert np.array_equal(result.values, scan.volume.data)
@@ -264,7 +264,7 @@ def test_the_programs_own_mask_adds_to_what_differs(scan, script):
             "^the program failed .exit 1.; its own words",
         ),
         ("os.kill(os.getpid(), 9)", "signal 9"),
-        ("pass", "ended without an output output.nii.gz"),
+        ("pass", "ended without writing output.nii.gz"),
         ("open('other.nii', 'w').write('x')", "what it wrote is listed in the output"),
         ("open(sys.argv[2], 'w').write('no image')", "cannot be read"),
         ("print(sys.stdin.read()); sys.exit(3)", "exit 3"),
@@ -337,7 +337,7 @@ def test_a_broken_template_of_a_variable_is_named_without_its_value():
 def test_no_program_gets_the_tokens_of_another(scan, script):
     environment.hide({"environment": {"TOKEN": "of another program"}})
     text = "sys.exit(sum('of another' in value for value in os.environ.values()))"
-    with pytest.raises(RuntimeError, match="without an output"):  # it ended with 0
+    with pytest.raises(RuntimeError, match="without writing"):  # it ended with 0
         runner.deface(describe(command=[*script(text), "{input}", "{output}"]), scan)
 
 

@@ -130,13 +130,13 @@ def test_masks_follow_the_table():
     ("options", "message"),
     [
         ({}, "command line"),
-        ({"command": "t {input} {output}"}, "labels: structures"),
-        ({"command": "t {output}", "labels": {"gm": 3}}, "no label makes up wm"),
+        ({"command": "t {input} {output}"}, "labels: must be structures"),
+        ({"command": "t {output}", "labels": {"gm": 3}}, "no label belongs to wm"),
         ({"command": "t {output}", "labels": {"gm": 3, "wm": 3}}, "3 belongs to gm and to wm"),
         ({"command": "t {output}", "labels": {"gm": 3, "wm": 2, "nose": 9}}, "no structure 'nose'"),
-        ({"command": "t {output}", "labels": {"gm": 3.5, "wm": 2}}, "no whole numbers"),
+        ({"command": "t {output}", "labels": {"gm": 3.5, "wm": 2}}, "must be whole numbers"),
         ({"command": "t {output}", "labels": "nosuch"}, "there is no 'nosuch'"),
-        ({"command": "t {brain_mask} {output}", "labels": "freesurfer"}, "one image alone"),
+        ({"command": "t {brain_mask} {output}", "labels": "freesurfer"}, "a single image"),
         ({"program": "synthseg", "measures": {"nose": {"file": "a", "column": "b"}}}, "no volume"),
         ({"program": "synthseg", "measures": {"tiv": {"file": "a"}}}, "column or pattern"),
         ({"program": "synthseg", "measures": {"tiv": {"file": "../a", "column": "b"}}}, "working"),
@@ -276,9 +276,9 @@ def test_a_users_own_file_and_what_the_config_overrides(scan, tmp_path):
     ("text", "options", "message"),
     [
         ("sys.exit('no brain: DOE^JANE')", {}, "the program failed .exit 1"),
-        ("pass", {}, "ended without an output"),
+        ("pass", {}, "ended without writing"),
         ("data = np.zeros(image.shape, np.uint8)\n" + SAVE, {}, "no grey and white matter"),
-        ("data = np.ones((3, 3, 3), np.uint8)\n" + SAVE, {}, "another grid"),
+        ("data = np.ones((3, 3, 3), np.uint8)\n" + SAVE, {}, "not the scan.s grid"),
         (
             "data = np.ones(image.shape, np.uint8)\n" + SAVE + "open('v.csv', 'w').write('a,b')\n",
             {"measures": {"tiv": {"file": "v.csv", "column": "tiv"}}},
@@ -287,7 +287,7 @@ def test_a_users_own_file_and_what_the_config_overrides(scan, tmp_path):
         (
             "data = np.ones(image.shape, np.uint8)\n" + SAVE,
             {"measures": {"tiv": {"file": "v.csv", "column": "tiv"}}},
-            "without an output v.csv",
+            "without writing v.csv",
         ),
     ],
 )

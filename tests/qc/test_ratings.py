@@ -77,11 +77,11 @@ def test_a_table_says_the_same_as_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "no JSON"),
-        ("[1]", "no file of ratings"),
-        ('{"format": "refacebench-answers"}', "no file of ratings"),
+        ("", "not valid JSON"),
+        ("[1]", "not a file of ratings"),
+        ('{"format": "refacebench-answers"}', "not a file of ratings"),
         ('{"format": "refacebench-ratings", "version": 9}', "version 9"),
-        ('{"format": "refacebench-ratings", "version": 1}', "list of ratings is missing"),
+        ('{"format": "refacebench-ratings", "version": 1}', "no list of ratings"),
         ("a\tb\n", "no column 'dataset'"),
     ],
 )

@@ -132,14 +132,14 @@ def test_results_that_wait_for_each_other_are_an_error(monkeypatch):
         for name, need in (("a", "b"), ("b", "a"))
     ]
     monkeypatch.setattr(catalogue, "everything", lambda: circle)
-    with pytest.raises(ValueError, match="wait for each other: a, b"):
+    with pytest.raises(ValueError, match="depend on each other in a circle: a, b"):
         catalogue.compute("x", None)
 
 
 def test_sections_stand_in_their_order():
     order = [heading.id for heading, _ in catalogue.headings()]
     assert order == [
-        *("privacy", "quality", "agreement", "carried", "slices", "scan-warnings"),
+        *("study", "privacy", "quality", "agreement", "carried", "slices", "scan-warnings"),
         *("overlap", "volumes", "volume_agreement", "brainage", "comparisons", "truth"),
         *("other-measures", "similarity", "training", "runtime"),
     ]

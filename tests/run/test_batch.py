@@ -15,6 +15,7 @@ import pytest
 
 from refacebench import contracts, files, manifest
 from refacebench.image import nifti
+from refacebench.programs import process
 from refacebench.run import batch
 from refacebench.run.stage import Stage, StageError
 
@@ -216,6 +217,50 @@ def test_only_failures_that_may_pass_are_tried_again(tmp_path):
     assert not manifest.failures_path(tmp_path / "out" / "batch.tsv").exists()
 
 
+@pytest.mark.parametrize("how", ["killed", "raised", "over the limit"])
+def test_a_scan_without_enough_memory_gets_more_as_long_as_there_are_tries(
+    tmp_path, monkeypatch, how
+):
+    worked_on = tmp_path / "worked_on"
+
+    def work(row):
+        with worked_on.open("a") as notes:
+            notes.write(row["scan"] + "\n")
+        if row["scan"].endswith("1") and process.memory_limit_mb() < 4000:
+            if how == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if how == "raised":
+                raise MemoryError
+            held = np.ones(300_000_000 // 8)
+            time.sleep(20)
+            return {"value": float(held[0])}
+        return {"value": 1}
+
+    limit = 250 if how == "over the limit" else 2000
+    monkeypatch.setattr(process, "_memory_mb", 0.0)
+    monkeypatch.setattr(process, "_tries_left", 0)
+    process.limit_memory(limit, tries_left=1)
+    with pytest.raises(batch.MoreMemoryNeeded, match="1 of 3 scans"):
+        run(rows(tmp_path), work, tmp_path)
+    assert not (tmp_path / "out" / "batch.tsv").exists()
+    process.limit_memory(limit, tries_left=0)
+    last = run(rows(tmp_path), work, tmp_path)
+    assert list(last["status"]) == ["ok", "failed", "ok"]
+    assert {name.strip() for name in last.columns} == set(last.columns)
+    process.limit_memory(4000, tries_left=0)
+    assert list(run(rows(tmp_path), work, tmp_path)["status"]) == ["ok"] * 3
+    assert worked_on.read_text().split() == ["sub-000", "sub-001", "sub-002", *["sub-001"] * 2]
+
+
+def test_a_failure_that_more_memory_does_not_help_ends_no_job(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "_tries_left", 2)
+
+    def work(row):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert set(run(rows(tmp_path), work, tmp_path)["status"]) == {"failed"}
+
+
 def test_a_failure_that_stays_is_the_same_row_byte_for_byte(tmp_path):
     table, work = named(tmp_path, LASTING), failing(tmp_path, LASTING)
     run(table, work, tmp_path)
@@ -380,7 +425,7 @@ def test_the_work_sees_the_declared_columns_and_the_key_alone(tmp_path):
 @pytest.mark.parametrize(
     ("result", "reason"),
     [
-        ({"value": 1, "more": 2}, "stage s: adds more without saying so"),
+        ({"value": 1, "more": 2}, "stage s: adds more, which it does not declare"),
         ({}, "stage s: did not add value"),
         ({"value": 1, "q_a": 2, "status": "ok"}, ""),
         ({"status": "failed", "reason": "no brain"}, "no brain"),

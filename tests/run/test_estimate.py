@@ -132,7 +132,7 @@ def test_a_wrong_config_is_one_sentence(tmp_path, monkeypatch, capsys, text, sai
 def test_defaults_are_those_that_snakemake_fills_in(tmp_path):
     from snakemake.utils import validate
 
-    for path in sorted((ROOT / "config").glob("*.yaml")):
+    for path in sorted((ROOT / "config").rglob("*.yaml")):
         given = configuration.read_yaml(path)
         theirs = configuration.read_yaml(path)
         validate(theirs, str(ROOT / "workflow/schemas/config.schema.yaml"))

@@ -138,7 +138,7 @@ def test_companions_are_carried_where_the_config_says_so_but_not_noise(run):
 
 def test_raters_see_public_faces_alone(run, capsys):
     found = run()
-    with pytest.raises(configuration.ConfigError, match="no dataset of this config says"):
+    with pytest.raises(configuration.ConfigError, match="no dataset of this config has"):
         found.kit_pages()
     found.config["datasets"]["mine"]["faces"] = "public"
     assert found.kit_pages() == ["results/kit/mine/page/index.html"]

@@ -48,7 +48,7 @@ def test_a_model_is_trained_once_and_applied_twice():
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"model": "nothing"}, "whole.model: 'nothing' is no entry that trains a model"),
+        ({"model": "nothing"}, "whole.model: 'nothing' is not an entry that trains a model"),
         ({"model": "gan", "filters": 8}, "filters belong to the training of 'gan'"),
         ({"model": "gan", "sites": ["A"]}, "sites belong to the training"),
         ({"model": "gan", "defacers": ["mask_face"]}, "'gan' is not trained on mask_face"),
@@ -61,18 +61,26 @@ def test_a_shared_model_cannot_differ_in_its_training(entry, message):
 
 
 def test_a_model_of_a_model_is_refused():
-    with pytest.raises(configuration.ConfigError, match="third.model: 'whole' is no entry"):
+    with pytest.raises(configuration.ConfigError, match="third.model: 'whole' is not an entry"):
         configuration.check(config(**SHARED, third={"model": "whole"}))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
-def test_every_config_that_comes_with_the_project_can_be_carried_out(path):
+def shipped():
+    """Return every config that comes with the project, at every scale that it has."""
+    for path in sorted((ROOT / "config").rglob("*.yaml")):
+        scales = yaml.safe_load(path.read_text()).get("scales") or {}
+        for scale in ("full", *scales):
+            yield pytest.param(path, scale, id=f"{path.stem}-{scale}")
+
+
+@pytest.mark.parametrize(("path", "scale"), shipped())
+def test_every_config_that_comes_with_the_project_can_be_carried_out(path, scale):
     schema = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
-    assert settings.load(path, schema)["datasets"]
+    assert settings.load(path, schema, scale)["datasets"]
 
 
 def test_the_study_of_sites_trains_two_models_on_two_defacers():
-    given = yaml.safe_load((ROOT / "config" / "abramian.yaml").read_text())
+    given = yaml.safe_load((ROOT / "config/studies/abramian2019.yaml").read_text())
     assert len(configuration.trainings(given)) == 4
 
 

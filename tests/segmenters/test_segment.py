@@ -92,6 +92,29 @@ def test_ventricles_follow_enlargement_but_not_into_outer_csf():
     assert np.array_equal(found, large)
 
 
+@pytest.mark.parametrize("growth", [0.0, 3.0, 40.0])
+def test_the_box_around_the_ventricles_decides_nothing(growth):
+    """Against distances in the whole array, on blobs at random."""
+    rng = np.random.default_rng(3)
+    spacing = (1.0, 2.0, 1.5)
+    soft = ndimage.gaussian_filter(rng.normal(size=(40, 44, 36)), 2)
+    mask = np.zeros(soft.shape, bool)
+    mask[2:-2, 2:-2, 2:-2] = True
+    csf = (soft > 0.02).astype(np.float32)
+    labels = np.zeros(soft.shape, np.uint8)
+    labels[soft > 0.05] = atlas_labels.OUTER_CSF
+    labels[14:22, 15:25, 12:20] = atlas_labels.VENTRICLE
+    core, outer = labels == atlas_labels.VENTRICLE, labels == atlas_labels.OUTER_CSF
+    core, outer = core & mask, outer & mask
+    near = ndimage.distance_transform_edt(~core, sampling=spacing)
+    far = ndimage.distance_transform_edt(~(outer | ~mask), sampling=spacing)
+    parts, _ = ndimage.label((csf > 0.5) & mask & (near <= growth) & (near < far))
+    expected = np.isin(parts, np.unique(parts[core & (parts > 0)]))
+    found = _structures.ventricles(csf, mask, labels[mask][None], spacing, growth)
+    assert found.any()
+    assert (found == (expected & (parts > 0))).all()
+
+
 def test_ventricle_walls_hold_no_grey_matter():
     scaled = np.ones((20, 9, 9), np.float32)
     scaled[:8] = 0.0

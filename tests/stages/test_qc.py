@@ -167,7 +167,7 @@ def test_a_scan_whose_images_do_not_fit_is_a_row_with_a_reason(batch):
     nifti.write(small, batch["path"][0])
     row = made(batch).iloc[0]
     assert row["status"] == "failed"
-    assert "share a grid" in row["reason"]
+    assert "on the same grid" in row["reason"]
 
 
 def test_without_a_surface_there_is_no_face_and_the_slices_are_shown_all_the_same(batch):

@@ -75,7 +75,7 @@ def test_a_gallery_scan_without_distances_is_no_candidate():
     [
         ({"distance": np.ones((3, 4))}, "3 queries and 3"),
         ({"distance": np.full((3, 3), np.inf)}, "infinite"),
-        ({"gallery": scans(3, 1).assign(scan="g")}, "scan g comes twice"),
+        ({"gallery": scans(3, 1).assign(scan="g")}, "scan g is listed twice"),
         ({"resplit": np.ones((2, 3))}, "resplits of shape"),
     ],
 )

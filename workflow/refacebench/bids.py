@@ -48,7 +48,7 @@ def scan_id(participant: str, session: str, stem: str) -> str:
 
 
 def entities(scan: str) -> dict[str, str]:
-    """Return the BIDS entities of a scan id; of an entity that comes twice the first one.
+    """Return the BIDS entities of a scan id; the first one of an entity that occurs twice.
 
     >>> entities("sub-0001-A_ses-2")
     {'sub': '0001-A', 'ses': '2'}

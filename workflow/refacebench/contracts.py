@@ -352,12 +352,12 @@ _LIKE: dict[type, tuple[type, ...]] = {
 }
 #: How a value of the wrong type is told.
 _NO = {
-    bool: "neither true nor false",
-    int: "no whole number",
-    float: "no number",
-    str: "no text",
-    list: "no list",
-    dict: "no names with values",
+    bool: "not true or false",
+    int: "not a whole number",
+    float: "not a number",
+    str: "not text",
+    list: "not a list",
+    dict: "not names with values",
 }
 
 
@@ -384,7 +384,7 @@ class Option:
 
     >>> blur = Option(2.0, "Width of the blur.", unit="mm", least=0)
     >>> blur.fault(3), blur.fault(-1), blur.fault("wide")
-    ('', '-1 is below 0', "'wide' is no number")
+    ('', '-1 is below 0', "'wide' is not a number")
     """
 
     default: Any

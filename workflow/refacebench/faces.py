@@ -162,8 +162,8 @@ def check_figure(path: str | Path, faces: str) -> None:
         found = image.info.get("Description", "")
     if not may_show(faces) and found not in (HIDDEN, MESSAGE_ONLY):
         raise ValueError(
-            f"{path}: the data set's faces are private, but this figure was not drawn with faces "
-            "hidden; delete it and draw it again"
+            f"{path}: the data set's faces are private, but this figure shows faces; "
+            "delete it and run again"
         )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 #: Statuses of a row.
 OK, EXCLUDED, FAILED = "ok", "excluded", "failed"
-#: Of a scan whose result this software could not write; no fault of the method.
+#: Of a scan whose result this software could not write; not the method's fault.
 NOT_WRITTEN = "not_written"
 #: Of a scan that a method was not run on because its program is not on this machine.
 UNAVAILABLE = "unavailable"

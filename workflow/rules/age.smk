@@ -53,6 +53,7 @@ rule age:
     threads: 1
     resources:
         mem_mb=growing(8000),
+        tries_left=tries_left,
         runtime=120,
         gpu=config["gpus_per_training"],
     params:

@@ -26,6 +26,7 @@ rule enrol:
     threads: 1
     resources:
         mem_mb=growing(8000),
+        tries_left=tries_left,
         runtime=240,
     params:
         name="{attacker}",

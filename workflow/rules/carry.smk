@@ -25,6 +25,7 @@ rule align:
     threads: 1
     resources:
         mem_mb=growing(4000),
+        tries_left=tries_left,
         runtime=120,
     params:
         derivatives="results/derivatives/{dataset}/original",
@@ -51,6 +52,7 @@ rule carry:
     threads: 1
     resources:
         mem_mb=growing(6000),
+        tries_left=tries_left,
         runtime=120,
     params:
         name="{defacer}",

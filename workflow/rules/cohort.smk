@@ -46,6 +46,7 @@ rule grow:
     threads: 1
     resources:
         mem_mb=growing(4000),
+        tries_left=tries_left,
         runtime=240,
     params:
         dataset="{dataset}",

@@ -8,10 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
 
 from refacebench import __version__ as SOFTWARE_VERSION
-from refacebench import environment, faces, files, pseudonyms
+from refacebench import faces, files, pseudonyms
 from refacebench.head import rendering
 from refacebench.image import nifti
 from refacebench.kit import VERSION as KIT_VERSION
@@ -21,11 +20,11 @@ from refacebench.qc.page import FILES as QC_FILES
 from refacebench.report import pages, provenance
 from refacebench.report.methods import defaults, made_elsewhere, taking_part
 from refacebench.results import VERSION as RESULTS_VERSION
-from refacebench.results import catalogue, doubt
-from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS
+from refacebench.results import catalogue, doubt, studied
+from refacebench.results.result import ATTACKS, FLOW, RATERS, STATISTICS, STUDY
 from refacebench.run import (
+    cluster,
     configuration,
-    elsewhere,
     ending,
     estimate,
     failures,
@@ -35,6 +34,7 @@ from refacebench.run import (
     methods,
     prefixed,
     reach,
+    settings,
 )
 from refacebench.stages import align, bring, carry, grow, inventory, measure, prepare
 from refacebench.stages import qc as qc_stage
@@ -46,33 +46,30 @@ from refacebench.statistics.criteria import Criteria
 os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
 
-# From here on digests stand for the values of programs' variables, in all that is written.
-config.update(environment.hide_all(config))
-
 SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
 # Snakemake reads `--config retry=True` as a truth value, and `retry=true` as a text.
 for key in ("retry", "retrain"):
     if config.get(key) in ("true", "false"):
         config[key] = config[key] == "true"
 try:
-    configuration.check_keys(workflow.configfiles)
-    configuration.validate(config, configuration.read_yaml(SCHEMA))
-    config.update(elsewhere.with_measures(config))
-    validate(config, SCHEMA)  # fills in the defaults
-    config.update(prefixed.located(config, workflow.configfiles, absolute=bool(HOME)))
-    configuration.check(config)
-    # As it was asked for, with all defaults, for the run card.
-    ASKED = elsewhere.without_images(config)
-    ASKED = provenance.shown(ASKED, provenance.words_of(config, configuration.read_yaml(SCHEMA)))
-    config["refacers"] = configuration.refacers(config)
-    config.update(configuration.with_controls(config))
-    config.update(elsewhere.without_images(config))
-    # Taken out: no job depends on them, and a change makes no job run again.
-    RETRY, ALLOWED = config.pop("retry"), config.pop("allow_failures")
-    RETRAIN = config.pop("retrain")
-    SCAN_TIMEOUT_S = config.pop("scan_timeout_s")
-    KEEP_FACES = config.pop("keep_faces")
-    NAMED = config.pop("pseudonyms")
+    SETTINGS = settings.settle(
+        config, configuration.read_yaml(SCHEMA), workflow.configfiles, absolute=bool(HOME)
+    )
+    # Digests stand in it for the values of programs' variables, in all that is written.
+    config.clear()
+    config.update(SETTINGS.config)
+    # For the run card.
+    ASKED = provenance.shown(
+        {key: value for key, value in SETTINGS.asked.items() if key != "study"},
+        provenance.words_of(SETTINGS.asked, configuration.read_yaml(SCHEMA)),
+    )
+    RETRY, ALLOWED = SETTINGS.of_the_run["retry"], SETTINGS.of_the_run["allow_failures"]
+    RETRAIN = SETTINGS.of_the_run["retrain"]
+    SCAN_TIMEOUT_S = SETTINGS.of_the_run["scan_timeout_s"]
+    KEEP_FACES = SETTINGS.of_the_run["keep_faces"]
+    NAMED = SETTINGS.of_the_run["pseudonyms"]
+    STUDIED = SETTINGS.of_the_run["study"]
+    configuration.refuse(studied.mistakes(STUDIED, config["datasets"]) if STUDIED else [])
     with prefixed.inside(HOME):
         pseudonyms.switch(NAMED)
         RUN = graph.Run.load(config, workflow.is_main_process, RETRY, RETRAIN)
@@ -100,6 +97,17 @@ def growing(mb):
     return lambda wildcards, attempt: mb * attempt
 
 
+def tries_left(wildcards, attempt):
+    """How often a job may still be started again, with more memory: a profile's `retries`.
+
+    Jobs inherit the number; on a cluster they are runs of their own, without the profile.
+    """
+    known = workflow.execution_settings  # none where jobs are only listed
+    if known and workflow.is_main_process:
+        os.environ["REFACEBENCH_RETRIES"] = str(known.retries)
+    return max(0, int(os.environ.get("REFACEBENCH_RETRIES", 0)) + 1 - attempt)
+
+
 def untracked(value):
     """A parameter for whose sake no job runs again: Snakemake leaves out those of threads."""
     return lambda wildcards, threads: value
@@ -120,13 +128,24 @@ def made():
     ]
 
 
+def ask_cluster():
+    """On Slurm, see to it that jobs are followed, and that none of an earlier run is left."""
+    if not hasattr(workflow.executor_settings, "status_command"):
+        return
+    try:
+        for line in cluster.use(workflow.executor_settings, os.getcwd()):
+            print(line, file=sys.stderr)
+    except configuration.ConfigError as error:
+        raise WorkflowError(str(error))
+
+
 def print_estimate():
     """Say what the rest of the run will take, and if its people are few, before the first job."""
     jobs, due = own_jobs(), set(workflow.dag.needrun_jobs())
     counts, left = Counter(rule for rule, _ in jobs), Counter(r for r, job in jobs if job in due)
     found = estimate.estimate(
         RUN,
-        workflow.cores or workflow.nodes or 1,
+        workflow.resource_settings.cores or workflow.resource_settings.nodes or 1,
         {name: left[name] / counts[name] for name in counts},
     )
     print(estimate.told(found, remaining=left != counts), file=sys.stderr)
@@ -196,11 +215,30 @@ def shown(figure, suffix=""):
     )
 
 
+# A published study that the config follows: its tables and figures, and ours in a paper's width.
+ASKED_OF_STUDY = [n for item in (STUDIED or {}).get("items", ()) for n in item.get("ours") or ()]
+DRAWN_FOR_STUDY = [
+    name for name in catalogue.study_figures() if name in ASKED_OF_STUDY and name != "study_sheet"
+]
+ALL_FIGURES = [*FIGURES, *(ATTACK_FIGURES if RUN.attackers else ()), *DRAWN_FOR_STUDY]
+PAPER_FIGURES = studied.paper_figures(STUDIED, ALL_FIGURES) if STUDIED else []
+SHEETS = [f"study_sheet-{v}" for v in RUN.variants if "+" in v and "study_sheet" in ASKED_OF_STUDY]
+STUDY_TABLES = [
+    f"results/tables/{d}/{name}.tsv"
+    for d in (RUN.datasets if STUDIED else ())
+    for name in catalogue.tables(STUDY)
+]
+STUDY_FIGURES = [
+    f"results/figures/{d}/{name}.png"
+    for d in (RUN.datasets if STUDIED else ())
+    for name in [*DRAWN_FOR_STUDY, *([] if d in RUN.brought else SHEETS)]
+]
+
 # What this config's outputs are named after, in a form that Snakemake can compare.
 NAMES = asdict(
     leftovers.Names.of(
         RUN,
         [result.name for result in catalogue.everything()],
-        [Path(path).stem for path in FIGURE_FILES],
+        [Path(path).stem for path in [*FIGURE_FILES, *STUDY_FIGURES]],
     )
 )

@@ -22,6 +22,7 @@ rule deface:
     threads: 1
     resources:
         mem_mb=growing(6000),
+        tries_left=tries_left,
         runtime=240,
     params:
         name="{defacer}",

@@ -24,6 +24,7 @@ rule inventory:
     threads: 1
     resources:
         mem_mb=growing(4000),
+        tries_left=tries_left,
         runtime=60,
     params:
         scans="results/plan/{dataset}/{batch}.tsv",
@@ -51,6 +52,7 @@ rule prepare:
     threads: 1
     resources:
         mem_mb=growing(6000),
+        tries_left=tries_left,
         runtime=120,
     params:
         derivatives="results/derivatives/{dataset}/original",

@@ -26,10 +26,14 @@ rule measure:
     threads: 1
     resources:
         mem_mb=growing(4000),
+        tries_left=tries_left,
         runtime=120,
     params:
         attempt=attempt("results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv"),
-        thresholds=configuration.quality_thresholds(config),
+        thresholds={
+            **configuration.quality_thresholds(config),
+            **({measure.KEEP_SLICES: True} if config["slice_similarity"] else {}),
+        },
         version=measure.VERSION,
         timeout=untracked(SCAN_TIMEOUT_S),
     script:

@@ -27,6 +27,7 @@ rule qc_pictures:
     threads: 1
     resources:
         mem_mb=growing(4000),
+        tries_left=tries_left,
         runtime=120,
     params:
         variant="{variant}",

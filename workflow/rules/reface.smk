@@ -52,6 +52,7 @@ rule reface:
     threads: 1
     resources:
         mem_mb=growing(8000),
+        tries_left=tries_left,
         runtime=240,
         gpu=config["gpus_per_training"],
     params:

@@ -24,6 +24,7 @@ rule render:
     threads: 1
     resources:
         mem_mb=growing(4000),
+        tries_left=tries_left,
         runtime=120,
     params:
         variant="{variant}",

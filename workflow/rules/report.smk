@@ -123,9 +123,12 @@ rule costs:
 rule page:
     """Write the page that a data steward reads, and the summary that the run ends with."""
     input:
-        tables=expand([*rules.statistics.output, *rules.flow.output], dataset=RUN.datasets),
+        tables=[
+            *expand([*rules.statistics.output, *rules.flow.output], dataset=RUN.datasets),
+            *STUDY_TABLES,
+        ],
         privacy=ATTACK_TABLES,
-        figures=FIGURE_FILES,
+        figures=[*FIGURE_FILES, *STUDY_FIGURES],
         cards=RUN.cards(),
         costs=rules.costs.output[0],
         pseudonyms=PSEUDONYMS,

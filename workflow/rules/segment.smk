@@ -24,6 +24,7 @@ rule segment:
     threads: 1
     resources:
         mem_mb=growing(8000),
+        tries_left=tries_left,
         runtime=480,
     params:
         name="{segmenter}",

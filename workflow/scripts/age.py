@@ -7,7 +7,7 @@ from refacebench.stages import age
 
 def main(snakemake):
     """Predict each scan's age; writes the manifest."""
-    log.start(snakemake.log[0], snakemake.resources.get("mem_mb"))
+    log.start(snakemake.log[0], snakemake.resources)
     p = snakemake.params
     age.run_batch(
         manifest.read(snakemake.input.manifest),

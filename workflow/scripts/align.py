@@ -7,7 +7,7 @@ from refacebench.stages import align
 
 def main(snakemake):
     """Align each companion; writes transforms and the manifest, one row per companion."""
-    log.start(snakemake.log[0], snakemake.resources.get("mem_mb"))
+    log.start(snakemake.log[0], snakemake.resources)
     p = snakemake.params
     scans, out = manifest.read(snakemake.input[0]), snakemake.output[0]
     align.run_batch(scans, out, p.derivatives, version=p.version, timeout=p.timeout)

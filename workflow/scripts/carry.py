@@ -7,7 +7,7 @@ from refacebench.stages import carry
 
 def main(snakemake):
     """Mask each companion; writes images, masks and the manifest, one row per companion."""
-    log.start(snakemake.log[0], snakemake.resources.get("mem_mb"))
+    log.start(snakemake.log[0], snakemake.resources)
     p = snakemake.params
     carry.run_batch(
         manifest.read(snakemake.input.deface),

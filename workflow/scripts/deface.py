@@ -7,7 +7,7 @@ from refacebench.stages import deface
 
 def main(snakemake):
     """Deface each scan; writes images, masks of changed voxels and the manifest."""
-    log.start(snakemake.log[0], snakemake.resources.get("mem_mb"))
+    log.start(snakemake.log[0], snakemake.resources)
     p = snakemake.params
     with log.scratch(p.scratch):
         deface.run_batch(

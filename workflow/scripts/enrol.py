@@ -6,7 +6,7 @@ from refacebench.stages import enrol
 
 def main(snakemake):
     """Enrol each original; one that cannot be enrolled is named with its reason."""
-    log.start(snakemake.log[0], snakemake.resources.get("mem_mb"))
+    log.start(snakemake.log[0], snakemake.resources)
     p, given, out = snakemake.params, snakemake.input, snakemake.output
     chosen = methods.choose("attackers", p.name, p.entry)
     enrol.run(

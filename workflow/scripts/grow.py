@@ -6,7 +6,7 @@ from refacebench.stages import grow
 
 def main(snakemake):
     """Read the batch's list, make each scan, write the manifest."""
-    log.start(snakemake.log[0], snakemake.resources.get("mem_mb"))
+    log.start(snakemake.log[0], snakemake.resources)
     p = snakemake.params
     grow.run_batch(
         plan.read_list(p.scans),

@@ -7,7 +7,7 @@ from refacebench.stages import measure
 
 def main(snakemake):
     """Measure each scan; writes the manifest."""
-    log.start(snakemake.log[0], snakemake.resources.get("mem_mb"))
+    log.start(snakemake.log[0], snakemake.resources)
     p = snakemake.params
     measure.run_batch(
         manifest.read(snakemake.input.variant),

@@ -7,7 +7,7 @@ from refacebench.stages import prepare
 
 def main(snakemake):
     """Prepare the scans of one batch; writes derivatives and the manifest."""
-    log.start(snakemake.log[0], snakemake.resources.get("mem_mb"))
+    log.start(snakemake.log[0], snakemake.resources)
     p = snakemake.params
     rows, out = manifest.read(snakemake.input[0]), snakemake.output[0]
     prepare.run_batch(rows, out, p.derivatives, p.limits, version=p.version, timeout=p.timeout)

@@ -7,7 +7,7 @@ from refacebench.stages import qc
 
 def main(snakemake):
     """Draw each scan; writes pictures and the manifest."""
-    log.start(snakemake.log[0], snakemake.resources.get("mem_mb"))
+    log.start(snakemake.log[0], snakemake.resources)
     p = snakemake.params
     qc.run_batch(
         manifest.read(snakemake.input.images),

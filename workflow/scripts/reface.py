@@ -7,7 +7,7 @@ from refacebench.stages import reface
 
 def main(snakemake):
     """Reface each scan; writes images and the manifest."""
-    log.start(snakemake.log[0], snakemake.resources.get("mem_mb"))
+    log.start(snakemake.log[0], snakemake.resources)
     p = snakemake.params
     reface.run_batch(
         manifest.read(snakemake.input.manifest),

@@ -7,7 +7,7 @@ from refacebench.stages import segment
 
 def main(snakemake):
     """Segment each image; writes masks, label images and the manifest with volumes."""
-    log.start(snakemake.log[0], snakemake.resources.get("mem_mb"))
+    log.start(snakemake.log[0], snakemake.resources)
     p = snakemake.params
     segment.run_batch(
         manifest.read(snakemake.input[0]),

@@ -89,7 +89,7 @@ def prepare(volume: Volume, brain: np.ndarray, options: Mapping) -> np.ndarray:
         seen[_hidden(options["voxel_mm"])] = 0
     bright = seen > 0.1 * float(np.percentile(volume.data, 99))
     if bright.mean() < _LEAST_SHARE:
-        raise ScanExcluded(f"the image shows no {options['input']}, so there is no age to see")
+        raise ScanExcluded(f"the image shows no {options['input']}, so its age cannot be predicted")
     return np.clip(seen / float(seen[bright].mean()), 0, _BRIGHTEST).astype(np.float32)
 
 
@@ -151,7 +151,7 @@ def check(people: Sequence[Aged], least: int, what: str) -> None:
             "needed (min_train)"
         )
     if len({person.age for person in people}) == 1:
-        raise NotEnoughTraining(f"{what}: all training participants are of one age")
+        raise NotEnoughTraining(f"{what}: all training participants have the same age")
 
 
 def folds(people: Sequence[Aged], count: int, seed: int) -> list[np.ndarray]:

@@ -89,7 +89,7 @@ def check(options: dict[str, Any]) -> None:
     shape = _input.box_shape(options["input"], options["voxel_mm"])
     if min(shape) < 2 ** (len(options["channels"]) - 1):
         raise ValueError(
-            f"channels: {len(options['channels'])} blocks are too many for a box of "
+            f"channels: {len(options['channels'])} blocks do not fit a box of "
             f"{' x '.join(map(str, shape))} voxels; list fewer, or make voxel_mm smaller"
         )
 
@@ -115,7 +115,9 @@ def train(
     )
     _input.check(people, options["min_train"], "age by sfcn")
     if not held:
-        raise NotEnoughTraining("age by sfcn: nobody in the validation split to pick it on")
+        raise NotEnoughTraining(
+            "age by sfcn: the validation split is empty, but the best epoch is chosen on it"
+        )
     ready = {**sides[0][0], **sides[1][0]}
     device = devices.choose_device(options["device"])
     precision = devices.choose_precision(options["precision"], device)

@@ -65,7 +65,7 @@ def enrol(subject: Subject, options: Mapping) -> dict[str, np.ndarray]:
         matrix = matrices.read_matrix(subject.template_path)
         brain, features = brain_outline(mask, matrix, int(options["degree"]))
     if not subject.control and not np.isfinite(brain).any() and not np.isfinite(vault).any():
-        raise ValueError("neither a brain mask nor a vault was found in this image")
+        raise ValueError("no brain mask and no skull vault were found in this image")
     mean = float(np.nanmean(vault)) if np.isfinite(vault).any() else np.nan
     features[1] = 4 / 3 * np.pi * mean**3 / 1000
     return {"brain": brain, "vault": vault, "features": features.astype(np.float32)}

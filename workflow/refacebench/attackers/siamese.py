@@ -83,7 +83,7 @@ def enrol(subject: Subject, options: Mapping) -> dict[str, np.ndarray]:
             depth = np.nan_to_num(seen.depth[views], nan=middle - half)
             channels.append(np.clip((depth - middle) / half, -1, 1))
         else:
-            raise ValueError(f"siamese.channels: '{name}' is neither light nor depth")
+            raise ValueError(f"siamese.channels: '{name}' must be light or depth")
     pictures = np.stack(channels, axis=1)
     return {"pictures": _shrink(pictures, int(options["pixels"])).astype(np.float16)}
 
@@ -107,7 +107,7 @@ def score(queries: Enrolled, gallery: Enrolled, options: Mapping, context: Conte
     if options["source"] == "train":
         return _trained_elsewhere(queries, gallery, options, context)
     if options["source"] != "resplits":
-        raise AttackFailed(f"siamese.source: '{options['source']}' is neither train nor resplits")
+        raise AttackFailed(f"siamese.source: '{options['source']}' must be train or resplits")
     people = np.unique(queries.participant[np.isin(queries.participant, gallery.participant)])
     count = round(options["train_share"] * len(people))
     _check_enough(count, options)
@@ -132,8 +132,7 @@ def score(queries: Enrolled, gallery: Enrolled, options: Mapping, context: Conte
 def _check_enough(count: int, options: Mapping) -> None:
     if count < options["min_train"]:
         raise AttackFailed(
-            f"siamese: {count} participants to train on, fewer than min_train "
-            f"({options['min_train']})"
+            f"siamese: {count} participants to train on, but min_train is {options['min_train']}"
         )
 
 

@@ -124,7 +124,7 @@ def _check(age: np.ndarray, person: np.ndarray, min_train: int) -> None:
             f"{max(min_train, 3)} needed (brainage.min_train)"
         )
     if np.ptp(age) == 0:
-        raise NotEnoughTraining("brain age: all training participants are of one age")
+        raise NotEnoughTraining("brain age: all training participants have the same age")
 
 
 def _folds(person: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -66,7 +66,9 @@ class AttackerBench(Bench):
         """Compare queries with a gallery, with a folder of its own to go on from."""
         trained = (None, None)
         if self.method.training(self.options):
-            raise NotChecked("with these options it wants a train split, which is not made here")
+            raise NotChecked(
+                "with these options it needs a train split, which this check does not make"
+            )
         context = Context(1, self.folder / label, *trained)
         return self.method.score(queries, gallery, self.options, context)
 

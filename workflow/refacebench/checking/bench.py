@@ -85,8 +85,8 @@ def clear_error() -> Iterator[None]:
         yield
     except UNCLEAR as error:
         raise Broken(
-            f"{type(error).__name__} ({error}) tells nobody what is wrong with the scan; raise "
-            "ValueError with one sentence"
+            f"{type(error).__name__} ({error}) does not say what is wrong with the scan; raise "
+            "ValueError with one clear sentence"
         ) from error
     except Broken:
         raise

@@ -98,7 +98,7 @@ def too_few(bench: BrainAgeBench) -> None:
     except NotEnoughTraining as error:
         expect(str(error), "it has no message")
     else:
-        raise Broken("it fitted a model to one person")
+        raise Broken("it fitted a model to a single person; it must refuse")
 
 
 CHECKS = (keys, readable, years, missing, same, too_few)

@@ -35,7 +35,7 @@ def ids(bench: DatasetBench) -> None:
     """No two scans have one id, and ids name their participant."""
     found = bench.table
     twice = found.loc[found["scan"].duplicated(), "scan"]
-    expect(twice.empty, f"two scans have the id {next(iter(twice), '')}")
+    expect(twice.empty, f"two scans have the same id {next(iter(twice), '')}")
     wrong = [name for name in found["participant"] if not str(name).lower().startswith("sub-")]
     expect(not wrong, f"a participant is called {next(iter(wrong), '')}, not sub-...")
     wrong = [s for s in found["session"] if s and not str(s).startswith("ses-")]

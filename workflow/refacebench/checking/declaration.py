@@ -20,7 +20,7 @@ def meanings(bench: Bench) -> None:
     """Every option's meaning is a sentence, and names its unit where it is a length."""
     for name, option in bench.method.options.items():
         text = option.meaning.strip()
-        expect(text[0].isupper() and text.endswith("."), f"{name}: {text!r} is no sentence")
+        expect(text[0].isupper() and text.endswith("."), f"{name}: {text!r} is not a sentence")
         expect(not name.endswith("_mm") or option.unit == "mm", f"{name}: give unit='mm'")
 
 

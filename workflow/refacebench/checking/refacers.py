@@ -108,7 +108,7 @@ def too_few(bench: RefacerBench) -> None:
     except (TrainingFailed, ValueError) as error:
         expect(str(error), "the error has no message")
     else:
-        raise Broken("it trained on nothing; raise TrainingFailed with one sentence")
+        raise Broken("it trained without any data; raise TrainingFailed with one sentence")
     expect(not (out / "model.safetensors").exists(), "it wrote a model all the same")
 
 

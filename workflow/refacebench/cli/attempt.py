@@ -45,7 +45,7 @@ VERDICTS = {
     "failure_1+2": "a part of the face is left, and a part of the brain removed or replaced",
     "untouched": "nothing was done to the face",
     "no_face": "the scan came without a face, so that there was none to remove",
-    "crash": "the output is no image: constant, or not finite",
+    "crash": "the output is not an image: constant, or not finite",
 }
 #: The verdicts that a defacer need not be ashamed of.
 FINE = ("success", "no_face")
@@ -115,7 +115,7 @@ def private(out: Path) -> Path:
         If there is something in it that this command has not put there: its mode would change.
     """
     if out.exists() and not out.is_dir():
-        raise common.Refused(f"{out} is no folder")
+        raise common.Refused(f"{out} is not a folder")
     if out.is_dir() and any(out.iterdir()) and not (out / faces.README).is_file():
         raise common.Refused(f"{out} holds other files; give a new folder with --out")
     try:

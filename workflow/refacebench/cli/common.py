@@ -83,5 +83,7 @@ def options(given: Sequence[str]) -> dict[str, Any]:
         try:
             found[name.strip()] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise Refused(f"--option {text}: the value is no YAML; put it in quotes") from None
+            raise Refused(
+                f"--option {text}: the value is not valid YAML; put it in quotes"
+            ) from None
     return found

@@ -22,6 +22,7 @@ If the config compares too few people for the verdict "go", that is said too."""
 EXAMPLES = """examples:
   refacebench estimate config/mine.yaml
   refacebench estimate config/mine.yaml --cores 32
+  refacebench estimate config/studies/abramian2019.yaml --scale demo
 
 """ + common.CODES.format(good="printed", bad="(not used)")
 
@@ -37,6 +38,9 @@ def add(commands) -> None:
     )
     parser.add_argument("config", type=Path, metavar="CONFIG", help="a config file")
     parser.add_argument(
+        "--scale", default="", metavar="NAME", help="one of the config's scales, demo for example"
+    )
+    parser.add_argument(
         "--cores", type=int, default=os.cpu_count() or 1, metavar="N", help="jobs at a time (all)"
     )
     parser.set_defaults(run=run)
@@ -49,7 +53,7 @@ def run(given: argparse.Namespace) -> int:
     if not SCHEMA.is_file():
         raise common.Refused(f"{SCHEMA} is missing: this command needs a checkout")
     try:
-        config = settings.load(given.config, configuration.read_yaml(SCHEMA))
+        config = settings.load(given.config, configuration.read_yaml(SCHEMA), given.scale)
         planned = graph.Run.load(config, look=True)
         found = estimate.estimate(planned, given.cores)
     except configuration.ConfigError as error:

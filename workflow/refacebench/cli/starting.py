@@ -63,6 +63,7 @@ def configs() -> dict[str, Path]:
         If they are not there.
     """
     found = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+    found |= {path.stem: path for path in sorted(FOLDER.glob("studies/*.yaml"))}
     if not found:
         raise common.Refused(f"there is no config in {FOLDER}: they come with a checkout")
     demo = {DEMO: found.pop(DEMO_FILE)} if DEMO_FILE in found else {}

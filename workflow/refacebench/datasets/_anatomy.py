@@ -85,7 +85,7 @@ def calibrate(head: BaseHead, kind: str, factors) -> np.ndarray:
         voxels = head.to_voxel[:3, :3] @ moved + head.to_voxel[:3, 3:]
         volumes.append(float(map_coordinates(mask, voxels, order=1).sum(dtype=float)))
     if volumes[0] == 0:
-        raise ValueError(f"the base head has no {kind}: its labels cannot be right")
+        raise ValueError(f"the base head has no {kind}: its labels must be wrong")
     rows = np.log(np.maximum(volumes[1:], 1.0) / volumes[0])
     return np.column_stack([factors, rows])
 

@@ -9,10 +9,14 @@ import tempfile
 
 import numpy as np
 
+from refacebench import lazy
 from refacebench.datasets import _fields
 from refacebench.datasets._base import BaseHead, on_frame
 from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
+
+# antspyx takes long to load.
+itk = lazy.load("refacebench.image.itk")
 
 
 def blend_towards(
@@ -33,7 +37,6 @@ def blend_towards(
     to_head : numpy.ndarray
         4 x 4, the other's mm -> head mm, good enough as a start.
     """
-    import ants
     import nibabel as nib
     from scipy.ndimage import gaussian_filter
 
@@ -43,14 +46,14 @@ def blend_towards(
     other = Volume(_clipped(other.data), to_head @ other.affine)
     with tempfile.TemporaryDirectory() as folder:
         common = {"fixed": nifti.to_ants(target), "moving": nifti.to_ants(other)}
-        affine = ants.registration(
+        affine = itk.ants.registration(
             **common,
             type_of_transform="AffineFast",
             initial_transform="Identity",
             outprefix=f"{folder}/affine_",
             random_seed=1,
         )["fwdtransforms"][-1]
-        found = ants.registration(
+        found = itk.ants.registration(
             **common,
             type_of_transform="SyNOnly",
             initial_transform=affine,
@@ -62,7 +65,7 @@ def blend_towards(
         )
         there = _warp_field(nib.load(next(f for f in found["fwdtransforms"] if "Warp" in f)))
         back = _warp_field(nib.load(next(f for f in found["invtransforms"] if "Inverse" in f)))
-        seen = ants.apply_transforms(
+        seen = itk.ants.apply_transforms(
             fixed=common["fixed"],
             moving=nifti.to_ants(other.with_data(np.ones(other.shape, np.float32))),
             transformlist=[affine],

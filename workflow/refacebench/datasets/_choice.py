@@ -41,7 +41,7 @@ def wanted(select: object) -> Wanted:
     {'acq': ('mprage',), 'run': ('1', None)}
     """
     if not isinstance(select, Mapping):
-        raise ValueError(f"select: {select!r} is no list of entities such as {{run: 1}}")
+        raise ValueError(f"select: {select!r} is not a list of entities such as {{run: 1}}")
     found: Wanted = {}
     for name, labels in select.items():
         key = ENTITIES.get(str(name), str(name))
@@ -52,7 +52,7 @@ def wanted(select: object) -> Wanted:
         for label in several:
             plain = isinstance(label, int) and not isinstance(label, bool)
             if not (label is None or plain or isinstance(label, str)) or not several:
-                raise ValueError(f"select: {name}: {label!r} is no label")
+                raise ValueError(f"select: {name}: {label!r} is not a label")
         if not several:
             raise ValueError(f"select: {name} has no label")
         found[key] = tuple(

@@ -85,7 +85,7 @@ def bring(
     if algorithm and _digest(part, algorithm) != checksum:
         part.unlink()
         raise ValueError(
-            f"{url}: not the file whose {_NAMES[algorithm]} is {checksum}; put the right one at "
+            f"{url}: not the file whose {_NAMES[algorithm]} is {checksum}; put the right file at "
             f"{path} by hand"
         )
     os.replace(part, path)

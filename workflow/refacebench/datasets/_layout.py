@@ -219,7 +219,7 @@ def fault(image: Image, suffix: str, root: str, ignored: Callable[[str], bool]) 
     path = image.path(root)
     if os.path.islink(path) and not os.path.exists(path):
         mend = mend_link(path, image.place)
-        return f"no such file: it is a link to a content that is not here; {mend}"
+        return f"no such file: it is a link to content that is not here; {mend}"
     if os.path.exists(path) and not os.path.isfile(path):
         return f"not a file but a {'directory' if os.path.isdir(path) else 'pipe or a device'}"
     longest = max(len(name_of(image)), len(image.stem))
@@ -245,11 +245,11 @@ def _form_fault(image: Image, suffix: str) -> str:
     if not image.file.isprintable():
         return (
             f"its name '{shown(image.file)}' holds characters that cannot be printed (a line "
-            "break, a tab, bytes that are no UTF-8); rename it"
+            "break, a tab, bytes that are not UTF-8); rename it"
         )
     ending = image.ending.lower()
     if ending not in NIFTI:
-        return f"'{image.file}' is no NIfTI file; convert it to .nii.gz"
+        return f"'{image.file}' is not a NIfTI file; convert it to .nii.gz"
     if ending != image.ending or not image.stem.endswith(suffix):
         return f"the name '{image.file}' must end in '{suffix}.{ending}', capitals as here"
     return ""

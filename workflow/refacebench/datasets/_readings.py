@@ -25,6 +25,9 @@ from refacebench.tables import Unusable, decoded, numbered_rows, prefixed, writt
 FREESURFER, SYNTHSEG, MRIQC, SIENAX, TABLE = "freesurfer", "synthseg", "mriqc", "sienax", "table"
 SOFTWARE = (FREESURFER, SYNTHSEG, MRIQC, SIENAX, TABLE)
 ORIGINAL = "original"
+#: What becomes of a scan whose measure stands twice with different values.
+REFUSE, FIRST = "refuse", "first"
+REPEATS = (REFUSE, FIRST)
 #: What the columns of identity are called, in small letters, the usual name first.
 ALIASES = {
     "participant": ("participant_id", "participant", "subject", "subject_id", "sub"),
@@ -65,6 +68,8 @@ class Reading:
         Of the measures whose unit is told.
     facts : dict of str to str
         ``age``, ``sex`` and ``site``, as written.
+    repeats : str
+        One of :data:`REPEATS`: what becomes of a value that stands twice.
     """
 
     participant: str
@@ -77,9 +82,12 @@ class Reading:
     reason: str = ""
     units: dict[str, str] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
+    repeats: str = REFUSE
 
     def add(self, name: str, value: float, unit: str = "") -> None:
         """Add a measure; one that is there with another value makes the reading unusable."""
+        if self.repeats == FIRST and name in self.values:
+            return
         if name in self.values and not _same(self.values[name], value):
             self.reason = self.reason or f"'{name}' stands twice with different values"
         self.values.setdefault(name, value)
@@ -108,13 +116,17 @@ def who(text: str) -> tuple[str, str, str]:
     return participant, session, bids.scan_id(participant, session, rest)
 
 
-def read(path: str | Path, columns: Mapping[str, str] | None = None) -> list[Reading]:
+def read(
+    path: str | Path, columns: Mapping[str, str] | None = None, repeats: str = REFUSE
+) -> list[Reading]:
     """Return what a file or folder says.
 
     Parameters
     ----------
     columns : mapping of str to str
         What a user's table calls the columns of :data:`ALIASES`.
+    repeats : str
+        One of :data:`REPEATS`; for tables with a row a measure.
 
     Raises
     ------
@@ -134,7 +146,7 @@ def read(path: str | Path, columns: Mapping[str, str] | None = None) -> list[Rea
     software = MRIQC if "bids_name" in written and {"cjv", "efc"} & set(written) else TABLE
     found = _identity(path, given, written)
     if "measure" in found and "value" in found:
-        return list(_tidy(path, found, software))
+        return list(_tidy(path, found, software, repeats))
     return list(_wide(path, {k: v for k, v in found.items() if k != "value"}, software, written))
 
 
@@ -152,7 +164,7 @@ def _identity(path: Path, given: Mapping[str, str], written: Mapping[str, str]) 
         found.pop("scan", None)
     if not {"participant", "scan"} & set(found):
         raise Unusable(
-            f"{path.name} has no column that says whose measures they are, 'participant_id' or "
+            f"{path.name} has no column that says whose measures these are, 'participant_id' or "
             "'scan' for example; name it under columns: {participant: ...}"
         )
     return found
@@ -191,7 +203,7 @@ def number(text: str) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-def _tidy(path: Path, found: Mapping[str, str], software: str) -> Iterator[Reading]:
+def _tidy(path: Path, found: Mapping[str, str], software: str, repeats: str) -> Iterator[Reading]:
     """Read a table with one row a measure."""
     made: dict[tuple[str, str], Reading] = {}
     for _, row in numbered_rows(path, [found["measure"], found["value"]]):
@@ -202,6 +214,7 @@ def _tidy(path: Path, found: Mapping[str, str], software: str) -> Iterator[Readi
         key = (whom[2], variant)
         if key not in made:
             made[key] = Reading(*whom, variant, software, str(path), facts=_facts(row, found))
+            made[key].repeats = repeats
         made[key].add(name, number(row[found["value"]]), row.get(found.get("unit", ""), ""))
     yield from made.values()
 

@@ -302,7 +302,7 @@ def _order(time: str) -> datetime:
     """Order texts that are times; every one here can be read."""
     found = _parse_time(time)
     if found is None:
-        raise ValueError(f"'{time}' is no time")
+        raise ValueError(f"'{time}' is not a time")
     return found
 
 

@@ -11,11 +11,16 @@ import tempfile
 
 import numpy as np
 
+from refacebench import lazy
 from refacebench.head import atlas_labels
 from refacebench.head.atlas import load_atlas
 from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
+from refacebench.image.tissue import BIAS_KNOTS_MM, BIAS_LEVELS, BIAS_VOXEL_MM
 from refacebench.vocabulary import TRUTH, TRUTH_REGIONS
+
+# antspyx takes long to load.
+itk = lazy.load("refacebench.image.itk")
 
 
 def tissue_classes(data: np.ndarray, brain: np.ndarray) -> np.ndarray:
@@ -103,21 +108,47 @@ def _touching(mask: np.ndarray, core: np.ndarray) -> np.ndarray:
     return keep[parts]
 
 
+def flattened(volume: Volume, mask: np.ndarray) -> np.ndarray:
+    """Return intensities divided by the bias field that antspyx's N4 finds inside a mask.
+
+    The reference is not to be made by the measured segmenter's own code
+    (:mod:`refacebench.image.n4`).
+    """
+    factors = np.maximum(1, np.round(BIAS_VOXEL_MM / volume.spacing)).astype(int)
+    weight = geometry.block_mean(mask.astype(np.float32), factors)
+    inside = volume.with_data(np.where(mask, volume.data, 0).astype(np.float32))
+    mean = geometry.blocks(inside, factors)
+    small = mean.with_data(mean.data / np.maximum(weight, 1e-6) * (weight > 0))
+    field = itk.ants.n4_bias_field_correction(
+        nifti.to_ants(small),
+        mask=nifti.to_ants(small.with_data((weight > 0.5).astype(np.float32))),
+        shrink_factor=max(1, round(8.0 / float(small.spacing.mean()))),
+        convergence={"iters": [50] * BIAS_LEVELS, "tol": 1e-7},
+        spline_param=BIAS_KNOTS_MM,
+        return_bias_field=True,
+    ).numpy()
+    logs = np.log(np.clip(field, 0.05, 20.0))
+    # The outer voxels once more, so that interpolation reaches the grid's edge.
+    affine = small.affine.copy()
+    affine[:3, 3] -= affine[:3, :3].sum(axis=1)
+    smooth = nifti.resample(Volume(np.pad(logs, 1, mode="edge"), affine), volume).data
+    smooth -= smooth[mask].mean()
+    return (volume.data * np.exp(-smooth)).astype(np.float32)
+
+
 def _bring(
     volume: Volume, brain: np.ndarray, template: Volume, maps, voxel_mm: float
 ) -> list[np.ndarray]:
     """Register a template brain to a brain and bring label maps along (nearest label)."""
-    import ants
-
     part = volume.with_data(np.where(brain, volume.data, 0.0).astype(np.float32))
     fixed = geometry.coarse(part, voxel_mm)
     moving = geometry.coarse(template, voxel_mm)
     with tempfile.TemporaryDirectory() as folder:
         common = {"fixed": nifti.to_ants(fixed), "moving": nifti.to_ants(moving)}
-        affine = ants.registration(
+        affine = itk.ants.registration(
             **common, type_of_transform="AffineFast", outprefix=f"{folder}/a_", random_seed=1
         )["fwdtransforms"]
-        warp = ants.registration(
+        warp = itk.ants.registration(
             **common,
             type_of_transform="SyNOnly",
             initial_transform=affine[-1],
@@ -127,7 +158,7 @@ def _bring(
         like = nifti.to_ants(volume)
         return [
             np.rint(
-                ants.apply_transforms(
+                itk.ants.apply_transforms(
                     like,
                     nifti.to_ants(template.with_data(labels)),
                     warp,

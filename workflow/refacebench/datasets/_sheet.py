@@ -32,7 +32,7 @@ def rows(path: str | Path, key: str) -> list[dict[str, str]]:
     if start.startswith(_XLSX):
         raise Unusable(f"{path.name} is in Excel's newer format; save the sheet as CSV")
     if start.lstrip()[:1] == b"<" or b"<html" in start.lower():
-        raise Unusable(f"{path.name} is a web page and no spreadsheet; download it again")
+        raise Unusable(f"{path.name} is a web page, not a spreadsheet; download it again")
     return _old_excel(path, key) if start.startswith(_XLS) else read_rows(path, key)
 
 

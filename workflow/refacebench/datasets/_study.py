@@ -102,7 +102,7 @@ def files(root: Path, deepest: int = 7) -> Iterator[tuple[tuple[str, ...], str]]
 def fault(path: Path) -> str:
     """Return why a file that has the right name cannot be a scan; empty for one that may be."""
     if os.path.islink(path) and not os.path.exists(path):
-        return f"no such file: it is a link to a content that is not here; {mend_link(path)}"
+        return f"no such file: it is a link to content that is not here; {mend_link(path)}"
     if not os.path.isfile(path):
         return "not a file"
     if not str(path).isprintable():

@@ -127,7 +127,7 @@ def _scan(path: Path, person: str, series: str, when: re.Match, place: tuple[str
     try:
         day, reason = float(datetime.strptime(date, "%Y%m%d").toordinal()), ""
     except ValueError:
-        day, reason = NAN, f"its folder '{when[0]}' is no date"
+        day, reason = NAN, f"its folder '{when[0]}' is not a date"
     image = next((part for part in reversed(place) if _IMAGE.fullmatch(part)), "")
     image = image or (re.findall(r"I\d+", path.name) or [""])[-1]
     made = bool(_PROCESSED.search(f"{series} {path.name}"))

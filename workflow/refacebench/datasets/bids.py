@@ -81,7 +81,7 @@ def index(options: dict, seed: int) -> pd.DataFrame:
     FileNotFoundError
         If the folder is missing or holds no ``sub-*`` folder.
     ValueError
-        If ``carry`` is no list of BIDS suffixes, the margin is negative, or ``select``
+        If ``carry`` is not a list of BIDS suffixes, the margin is negative, or ``select``
         names no entities.
     """
     wish = _Wish.of(options)
@@ -90,7 +90,7 @@ def index(options: dict, seed: int) -> pd.DataFrame:
         raise FileNotFoundError(f"no folder '{options['path']}' (key 'path' of the dataset)")
     subjects, loose, troubles = _layout.subjects(root)
     if not subjects and not troubles:
-        raise FileNotFoundError(f"{root} holds no sub-* folder, so it is no BIDS folder")
+        raise FileNotFoundError(f"{root} holds no sub-* folder, so it is not a BIDS folder")
     people = _records.read_people(root, subjects)
     if people.problem:
         print(f"WARNING: {root}: {people.problem}, so no age is known", file=sys.stderr)
@@ -146,10 +146,10 @@ def _suffixes(options: Mapping) -> list[str]:
     if not isinstance(carry, list) or not all(
         isinstance(suffix, str) and re.fullmatch(r"[A-Za-z0-9]+", suffix) for suffix in carry
     ):
-        raise ValueError(f"carry: {carry!r} is no list of BIDS suffixes such as [T2w, FLAIR]")
+        raise ValueError(f"carry: {carry!r} is not a list of BIDS suffixes such as [T2w, FLAIR]")
     margin = options.get("carry_margin_mm", 0.0)
     if isinstance(margin, bool) or not isinstance(margin, (int, float)) or not margin >= 0:
-        raise ValueError(f"carry_margin_mm: {margin!r} is no number of millimetres")
+        raise ValueError(f"carry_margin_mm: {margin!r} is not a number of millimetres")
     return list(dict.fromkeys(carry))
 
 

@@ -38,7 +38,7 @@ from refacebench.contracts import Dataset, Option
 from refacebench.datasets import _anatomy, _base, _blends, _people, _reference, _scanner
 from refacebench.head import extraction, masks, template, whole_head
 from refacebench.head.labels import is_brain
-from refacebench.image import geometry, nifti, tissue
+from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 
 VERSION = "1.1"
@@ -163,7 +163,7 @@ def _corrected(image: Volume, head: np.ndarray, brain: np.ndarray) -> Volume:
     """
     from scipy.ndimage import gaussian_filter
 
-    inner, outer = (tissue.correct_bias(image, mask).data for mask in (brain, head))
+    inner, outer = (_reference.flattened(image, mask) for mask in (brain, head))
     outer = outer * np.median(inner[brain] / np.maximum(outer[brain], 1e-3))
     weight = np.clip(2 * gaussian_filter(brain.astype(np.float32), 6.0 / image.spacing), 0, 1)
     return image.with_data(weight * inner + (1 - weight) * outer)

@@ -163,7 +163,7 @@ def check(options: Mapping) -> None:
         With one sentence that names the option.
     """
     if options["ages"] not in (None, "simulated"):
-        raise ValueError(f"ages: {options['ages']!r} is neither empty nor 'simulated'")
+        raise ValueError(f"ages: {options['ages']!r} must be empty or 'simulated'")
     _people.check(options)
 
 

@@ -36,7 +36,7 @@ from refacebench.datasets._readings import ORIGINAL, Reading
 from refacebench.tables import NAN, Unusable, parse_age, prefixed
 from refacebench.vocabulary import EXCLUDED, OK
 
-VERSION = "1"
+VERSION = "2"
 OPTIONS = {
     "files": Option(
         None,
@@ -63,6 +63,20 @@ OPTIONS = {
         "ml",
         "Unit of volumes in a table of your own that has no column for it.",
         choices=("ml", "mm3"),
+    ),
+    "repeats": Option(
+        _readings.REFUSE,
+        "What becomes of a scan whose measure stands twice with different values in a table with a "
+        "row a measure: refuse excludes it and says so, first keeps the first one.",
+        choices=_readings.REPEATS,
+    ),
+    "how_to_get": Option(
+        "",
+        "How to get the files; said where one of them is missing.",
+    ),
+    "made_up": Option(
+        False,
+        "Whether the measures are made up, to try a run: then all figures and the page say so.",
     ),
     "participants": Option(
         None,
@@ -127,9 +141,11 @@ def readings(options: Mapping[str, Any]) -> list[Reading]:
     found: list[Reading] = []
     for variant, path in _sources(options["files"]):
         try:
-            here = _readings.read(path, options["columns"])
+            here = _readings.read(path, options["columns"], options["repeats"])
         except Unusable as problem:
             folder = "" if str(path) in str(problem) else f"{Path(path).parent}: "
+            if options["how_to_get"] and not Path(path).exists():
+                raise ValueError(f"files: {path} is missing. {options['how_to_get']}") from None
             raise ValueError(f"files: {folder}{problem}") from None
         for one in here:
             said = variant or one.variant
@@ -172,8 +188,8 @@ def _check_heads(found: list[Reading], options: Mapping[str, Any]) -> None:
         ]
         if values and not _HEAD_ML[0] <= median(values) <= _HEAD_ML[1]:
             raise ValueError(
-                f"files: '{name}' is {median(values):g} ml in the middle of the originals, which "
-                f"no head is; say in which unit the table is (unit: mm3, or a column 'unit')"
+                f"files: '{name}' is {median(values):g} ml in the median original, which no head "
+                f"has; say which unit the table uses (unit: mm3, or a column 'unit')"
             )
 
 

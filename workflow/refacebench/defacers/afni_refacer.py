@@ -76,7 +76,7 @@ def check(options: dict) -> None:
     if options["mode"] not in MODES:
         raise ValueError(f"afni_refacer: mode: {options['mode']!r} is none of {', '.join(MODES)}")
     if options["dof"] not in (9, 12):
-        raise ValueError(f"afni_refacer: dof: {options['dof']!r} is neither 9 nor 12")
+        raise ValueError(f"afni_refacer: dof: {options['dof']!r} must be 9 or 12")
 
 
 def title(options: dict) -> str:
@@ -96,7 +96,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     ------
     ValueError
         For an unknown option, if the face lies outside the field of view, or if
-        there is no signal under the shell to scale it by.
+        there is no signal under the shell to scale the shell by.
     """
     check(options)
     region.require_face("afni_refacer", scan.volume, scan.to_template, scan.head)
@@ -134,7 +134,7 @@ def _replacement(data, face, positive, spacing) -> np.ndarray:
 
     level = float(data[positive].mean()) if positive.any() else 0.0
     if not level > 0:
-        raise ValueError("afni_refacer: there is no signal under the shell to scale it by")
+        raise ValueError("afni_refacer: there is no signal under the shell to scale the shell by")
     scaled = np.where(positive, face * (level / float(face[positive].mean())), 0)
     sigma = FWHM_MM / np.sqrt(8 * np.log(2)) / spacing
     weight = gaussian_filter(positive.astype(np.float32), sigma)

@@ -207,7 +207,7 @@ def read_weights(path: str | Path) -> list[tuple[np.ndarray, np.ndarray]]:
         if kernel.shape != (edge, edge, edge, before, after) or bias.shape != (after,):
             raise ValueError(
                 f"deepdefacer: {path}: layer {number} has the shape {kernel.shape}, expected "
-                f"{(edge, edge, edge, before, after)}: these are not the released weights"
+                f"{(edge, edge, edge, before, after)}, so these are not the released weights"
             )
     return [
         (np.ascontiguousarray(k.transpose(4, 3, 0, 1, 2), np.float32), b.astype(np.float32))

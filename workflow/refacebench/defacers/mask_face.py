@@ -57,7 +57,7 @@ def check(options: dict) -> None:
     if options["filter"] not in FILTERS:
         raise ValueError(f"mask_face: filter '{options['filter']}' is none of {FILTERS}")
     if not isinstance(options["ears"], bool):
-        raise ValueError(f"mask_face: ears: {options['ears']!r} is neither true nor false")
+        raise ValueError(f"mask_face: ears: {options['ears']!r} must be true or false")
 
 
 def title(options: dict) -> str:

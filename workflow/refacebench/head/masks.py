@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from refacebench.image.geometry import block_mean
-from refacebench.image.morphology import fill_holes, largest_component
+from refacebench.image.morphology import fill_holes, largest_component, within
 from refacebench.image.nifti import Volume
 
 #: The coarse head mask is made on voxels of about this size.
@@ -76,7 +76,7 @@ def levels(data: np.ndarray) -> tuple[float, float, float]:
 
     low, high = np.percentile(data, [0.1, 99.5])
     if not high > low:
-        raise ValueError("the image is constant: there is no head in it")
+        raise ValueError("the image is constant, so there is no head in it")
     otsu = float(threshold_otsu(np.clip(data, low, high)))
     air = data[ndimage.binary_erosion(data < otsu, iterations=2)]
     if air.size == 0:
@@ -95,8 +95,7 @@ def _solid_head(mask: np.ndarray, spacing: float) -> np.ndarray:
     head = ndimage.binary_dilation(opened, ball) & mask
     reach = max(1, round(8.0 / spacing))
     padded = np.pad(head, reach, mode="edge")
-    closed = ndimage.distance_transform_edt(~padded) <= reach
-    closed = ndimage.distance_transform_edt(closed) > reach
+    closed = ~within(~within(padded, reach), reach)
     inner = tuple(slice(reach, -reach) for _ in range(3))
     return largest_component(_fill_slices(fill_holes(closed[inner] | head)))
 

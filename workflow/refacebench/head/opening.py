@@ -66,8 +66,8 @@ def open_scan(path: Path, limits: Mapping[str, Any]) -> Opened:
         except gzip.BadGzipFile as error:
             trailing = "Not a gzipped file" in str(error)
             raise Unfit(
-                "the gzip data end before the file does: something else follows; unpack it and "
-                "pack it again"
+                "the gzip data end before the file does, and something else follows; unpack it "
+                "and compress it again"
                 if trailing
                 else f"truncated or damaged gzip file ({error}); copy it again"
             ) from None
@@ -90,7 +90,7 @@ def _packed(start: bytes, path: Path) -> bool:
     packed = start[:2] == b"\x1f\x8b"
     if packed != (path.suffix == ".gz"):
         raise Unfit(
-            "its name ends in .gz but it is no gzip file"
+            "its name ends in .gz but it is not a gzip file"
             if not packed
             else "it is a gzip file whose name does not end in .gz"
         )

@@ -123,7 +123,7 @@ def check(method: str, options: Mapping, more: Sequence[str] = ()) -> None:
     if options["upper"] not in known:
         raise ValueError(f"{method}: upper: {options['upper']!r} is none of {', '.join(known)}")
     if not isinstance(options["ears"], bool):
-        raise ValueError(f"{method}: ears: {options['ears']!r} is neither true nor false")
+        raise ValueError(f"{method}: ears: {options['ears']!r} must be true or false")
 
 
 def distance(volume: Volume, matrix: np.ndarray, regions: Sequence[Region]) -> np.ndarray:

@@ -20,10 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from refacebench import files
+from refacebench import files, lazy
 from refacebench.head import space, template
 from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
+
+# antspyx takes long to load.
+itk = lazy.load("refacebench.image.itk")
 
 #: Part of the key: raise it when the field changes.
 VERSION = "2"
@@ -92,7 +95,6 @@ def _marks(name: str) -> list[float]:
 
 def compute(volume: Volume, matrix: np.ndarray) -> Volume:
     """Run the registration; see :func:`field`."""
-    import ants
     import nibabel as nib
 
     fixed = geometry.coarse(nifti.reorient(volume), VOXEL_MM)
@@ -105,7 +107,7 @@ def compute(volume: Volume, matrix: np.ndarray) -> Volume:
     if not seen.any():
         raise ValueError("the scan does not overlap the mean head")
     with tempfile.TemporaryDirectory() as folder:
-        ants.registration(
+        itk.ants.registration(
             fixed=nifti.to_ants(fixed),
             moving=nifti.to_ants(moving),
             type_of_transform="SyNOnly",

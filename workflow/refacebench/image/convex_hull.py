@@ -34,7 +34,7 @@ def convex_hull(mask: np.ndarray) -> np.ndarray:
     depth = np.arange(mask.shape[2])
     filled = (depth >= low[..., None]) & (depth <= high[..., None])
     if (mask & ~filled).any():
-        raise RuntimeError("the convex hull does not hold all voxels of its mask")
+        raise RuntimeError("the convex hull does not contain all voxels of its mask")
     return filled
 
 

@@ -9,8 +9,12 @@ import tempfile
 
 import numpy as np
 
+from refacebench import lazy
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
+
+# antspyx takes long to load.
+itk = lazy.load("refacebench.image.itk")
 
 
 def clipped(volume: Volume) -> Volume:
@@ -24,7 +28,7 @@ def clipped(volume: Volume) -> Volume:
     data = np.nan_to_num(volume.data, posinf=0.0, neginf=0.0)
     positive = data[data > 0]
     if positive.size == 0:
-        raise ValueError("the scan holds no positive intensity: there is no head in it")
+        raise ValueError("the scan has no positive intensity, so there is no head in it")
     return volume.with_data(np.clip(data, 0, np.percentile(positive, 99.5)))
 
 
@@ -59,13 +63,11 @@ def linear_stage(
     numpy.ndarray
         4 x 4, likewise.
     """
-    import ants
-
     # The start is put into the moving image's own place in space.
     placed = Volume(moving.data, start @ moving.affine)
     masked = {} if region is None else {"mask": nifti.to_ants(region), "mask_all_stages": True}
     with tempfile.TemporaryDirectory() as folder:
-        result = ants.registration(
+        result = itk.ants.registration(
             fixed=nifti.to_ants(fixed),
             moving=nifti.to_ants(placed),
             type_of_transform=kind,
@@ -78,7 +80,7 @@ def linear_stage(
             random_seed=1,
             **masked,
         )
-        found = ants.read_transform(result["fwdtransforms"][-1])
+        found = itk.ants.read_transform(result["fwdtransforms"][-1])
     return np.linalg.inv(itk_to_ras(found)) @ start
 
 

@@ -32,6 +32,26 @@ def fill_holes(mask: np.ndarray) -> np.ndarray:
     return ~outside[labels]
 
 
+def within(mask: np.ndarray, radius: int) -> np.ndarray:
+    """Return the voxels no further than ``radius`` voxels from a mask, by Euclid's distance.
+
+    Exact, axis by axis; for a few voxels faster than a map of all distances.
+
+    >>> within(np.array([[[True, False, False, False]]]), 2).ravel()
+    array([ True,  True,  True, False])
+    """
+    square = np.where(mask, 0, radius**2 + 1).astype(np.int32)
+    for axis in range(mask.ndim):
+        nearest = square.copy()
+        near, old = np.moveaxis(nearest, axis, 0), np.moveaxis(square, axis, 0)
+        for step in range(1, min(radius, len(old) - 1) + 1):
+            away = old + np.int32(step**2)
+            np.minimum(near[step:], away[:-step], out=near[step:])
+            np.minimum(near[:-step], away[step:], out=near[:-step])
+        square = nearest
+    return square <= radius**2
+
+
 def depth_mm(head: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Return each head voxel's distance in mm to the air; the edge of the array is no air."""
     from scipy.ndimage import distance_transform_edt

@@ -16,7 +16,11 @@ import nibabel as nib
 import numpy as np
 from nibabel.openers import Opener
 
+from refacebench import lazy
 from refacebench.files import replacing
+
+# antspyx takes long to load.
+itk = lazy.load("refacebench.image.itk")
 
 #: Version of what stands in the headers of the images that are written.
 HEADER_VERSION = "2"
@@ -158,7 +162,12 @@ def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def write_changed(
-    source: str | Path, values: np.ndarray, changed: np.ndarray, path: str | Path
+    source: str | Path,
+    values: np.ndarray,
+    changed: np.ndarray,
+    path: str | Path,
+    offset: float = 0.0,
+    before: np.ndarray | None = None,
 ) -> np.ndarray:
     """Write a copy of a scan in which only some voxels have new values.
 
@@ -175,6 +184,10 @@ def write_changed(
         Voxels that take the new values.
     path : str or Path
         The file to write.
+    offset : float
+        Is added to the new intensities.
+    before : numpy.ndarray, optional
+        The scan's numbers as :func:`stored` reads them, if that was done before.
 
     Returns
     -------
@@ -183,9 +196,9 @@ def write_changed(
     """
     image: Any = nib.load(source)
     slope, inter = scaling(image)
-    before = stored(source)
+    before = stored(source) if before is None else before
     after = before.copy()
-    fresh = (np.asarray(values, dtype=np.float64)[changed] - inter) / slope
+    fresh = (np.asarray(values)[changed].astype(np.float64) + offset - inter) / slope
     after[changed] = cast(fresh, before.dtype)
     _save_stored(after.reshape(image.shape), clean_header(image.header), slope, inter, path)
     return after != before
@@ -251,12 +264,18 @@ def reorient(volume: Volume, codes: str = "RAS") -> Volume:
     >>> axis_codes(reorient(v, "RAS").affine)
     'RAS'
     """
+    view = oriented(volume, codes)
+    return Volume(np.ascontiguousarray(view.data), view.affine)
+
+
+def oriented(volume: Volume, codes: str = "RAS") -> Volume:
+    """Return the same as :func:`reorient`, as a view: for who needs a few slices only."""
     start = nib.io_orientation(volume.affine)
     end = nib.orientations.axcodes2ornt(codes)
     transform = nib.orientations.ornt_transform(start, end)
     data = nib.orientations.apply_orientation(volume.data, transform)
     affine = volume.affine @ nib.orientations.inv_ornt_aff(transform, volume.data.shape)
-    return Volume(np.ascontiguousarray(data), affine)
+    return Volume(data, affine)
 
 
 def reorient_like(volume: Volume, reference: Volume) -> Volume:
@@ -269,7 +288,7 @@ def reorient_like(volume: Volume, reference: Volume) -> Volume:
     """
     back = reorient(volume, axis_codes(reference.affine))
     if back.shape != reference.shape or not np.allclose(back.affine, reference.affine, atol=1e-3):
-        raise ValueError("the two volumes do not share a grid")
+        raise ValueError("the two volumes are not on the same grid")
     return Volume(back.data, reference.affine)
 
 
@@ -283,12 +302,10 @@ def to_ants(volume: Volume):
     registrations differ from run to run with more.
     """
     os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
-    import ants
-
     spacing = volume.spacing
     direction = _RAS_TO_LPS @ (volume.affine[:3, :3] / spacing)
     origin = _RAS_TO_LPS @ volume.affine[:3, 3]
-    return ants.from_numpy(
+    return itk.ants.from_numpy(
         np.ascontiguousarray(volume.data, dtype=np.float32),
         origin=[float(v) for v in origin],
         spacing=[float(v) for v in spacing],

@@ -136,7 +136,7 @@ def demons(
             seen = None if weight is None else _shrink(weight[None], shape, share)[0] > 0.99
             flow = _level(target, source, flow, iterations, fluid, elastic, seen)
     if flow is None:
-        raise ValueError("no level to register at")
+        raise ValueError("there is no level to register at")
     return _zoom(flow, full)
 
 

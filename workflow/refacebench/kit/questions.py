@@ -157,7 +157,7 @@ def _of_variant(scans, originals, variant, count, choices, rng) -> list[dict]:
     people = np.array([p for p in scans if pairs[p]])
     if len(scans) < choices or not len(people):
         raise ValueError(
-            f"kit: {len(scans)} persons of variant {variant} were rendered; a question needs "
+            f"kit: {len(scans)} people of variant {variant} were rendered; a question needs "
             f"{choices} (lower `privacy.options` or leave it out of `privacy.kit.variants`)"
         )
     targets = _repeated(np.arange(len(people)), count, rng)

@@ -41,7 +41,7 @@ def matched(original: np.ndarray, variant: np.ndarray, brain: np.ndarray) -> np.
     brain : numpy.ndarray of bool
         Brain mask of the original.
     """
-    x, y = variant[brain].astype(np.float64), original[brain].astype(np.float64)
+    x, y = (values.astype(np.float64) for values in _inside(brain, variant, original))
     if x.size == 0 or np.count_nonzero(x != y) <= x.size / 2:
         return variant
     keep = np.ones(x.size, dtype=bool)
@@ -56,6 +56,12 @@ def matched(original: np.ndarray, variant: np.ndarray, brain: np.ndarray) -> np.
     return (gain * variant + offset).astype(np.float32)
 
 
+def _inside(brain: np.ndarray, *images: np.ndarray) -> list[np.ndarray]:
+    """Return images' values in a mask; only the box around it is gone through."""
+    box = box_around(brain) or (slice(0, 0),) * 3
+    return [image[box][brain[box]] for image in images]
+
+
 def brain_level(original: np.ndarray, brain: np.ndarray) -> float:
     """Return the median intensity of the original's brain, the unit of tolerances.
 
@@ -64,7 +70,8 @@ def brain_level(original: np.ndarray, brain: np.ndarray) -> float:
     ValueError
         If the brain mask is empty or its median is not positive.
     """
-    level = float(np.median(original[brain])) if brain.any() else 0.0
+    (values,) = _inside(brain, original)
+    level = float(np.median(values)) if values.size else 0.0
     if not level > 0:
         raise ValueError("the original's brain mask is empty or holds no signal")
     return level
@@ -83,7 +90,7 @@ def is_resampled(
     removed, not interpolated, and are left out.
     """
     limits = thresholds(limits)
-    before, now = original[brain], variant[brain]
+    before, now = _inside(brain, original, variant)
     there = now > limits["air"] * level
     differs = np.abs(now[there] - before[there]) > limits["tolerance"] * level
     return bool(there.any() and differs.mean() > limits["resampled"])
@@ -168,8 +175,9 @@ def stripped(data: np.ndarray, brain: np.ndarray, head: np.ndarray) -> bool:
     brain, head : numpy.ndarray of bool
         Those of the original, on the same grid.
     """
-    outside, air = head & ~brain, data[~head]
-    if not outside.any() or not air.size:
+    around = data[head & ~brain]
+    # Where nearly all voxels have one value, that is their median: cheaper than that of the air.
+    if head.all() or not around.size or np.mean(around != np.median(around)) >= 0.1:
         return False
     # Air is whatever most of it is: not every scan has zeros there.
-    return bool(np.mean(data[outside] != np.median(air)) < 0.1)
+    return bool(np.mean(around != np.median(data[~head])) < 0.1)

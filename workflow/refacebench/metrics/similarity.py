@@ -79,17 +79,33 @@ def slice_similarity(
         raise ValueError(f"the original's {WHITE_PERCENTILE} percentile is {white:g}, not positive")
     first, second = (_ras(v.data, v.affine) for v in (original, variant))
     mask = _ras(head, original.affine) if head is not None else None
-    spacing = nifti.reorient(original).spacing
+    spacing = nifti.oriented(original).spacing
     middle, front = _landmarks(mask, first.shape)
     records = []
     for x_mm, index in slice_positions(middle, spacing[0], first.shape[0]):
-        a, b = (np.clip(v[index] / white, 0.0, 1.0) for v in (first, second))
+        a, b = (np.clip(np.ascontiguousarray(v[index]) / white, 0.0, 1.0) for v in (first, second))
         records.append({"x_mm": x_mm, **_compare(a, b, front)})
     return records
 
 
+#: Columns that hold a scan's slices, from :func:`written`.
+SLICES = "slices_"
+
+
+def written(records: list[dict]) -> dict[str, str]:
+    """Return the records of all slices as one text a measure, from left to right.
+
+    >>> nothing = {"corr_full": np.nan, "ssim_front": 0.5, "ssim_full": 1.0}
+    >>> written([{"x_mm": -5.0, "corr_front": 0.25, **nothing}])["slices_corr_front"]
+    '0.25'
+    """
+    ordered = sorted(records, key=lambda record: record["x_mm"])
+    names = ("x_mm", *_NAMES)
+    return {f"{SLICES}{n}": " ".join(f"{record[n]:.6g}" for record in ordered) for n in names}
+
+
 def _ras(data: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    return nifti.reorient(Volume(data, affine)).data
+    return nifti.oriented(Volume(data, affine)).data
 
 
 def _landmarks(head: np.ndarray | None, shape) -> tuple[float, int]:
@@ -99,6 +115,14 @@ def _landmarks(head: np.ndarray | None, shape) -> tuple[float, int]:
     x = np.flatnonzero(head.any(axis=(1, 2)))
     y = np.flatnonzero(head.any(axis=(0, 2)))
     return (x[0] + x[-1]) / 2, int(np.ceil((y[0] + y[-1]) / 2))
+
+
+def slices_of(original: Volume, head: np.ndarray | None = None) -> list[int]:
+    """Return the slices that similarity is measured on, from left to right in RAS orientation."""
+    turned = nifti.reorient(original)
+    mask = _ras(head, original.affine) if head is not None else None
+    middle = _landmarks(mask, turned.shape)[0]
+    return [i for _, i in slice_positions(middle, turned.spacing[0], turned.shape[0])]
 
 
 def slice_positions(middle: float, spacing_mm: float, n: int) -> list[tuple[float, int]]:

@@ -194,14 +194,14 @@ def _tiles(volume: Volume, mask: Volume, places, window, faces) -> list[np.ndarr
         image = np.take(volume.data, place, axis)
         image = np.clip((np.nan_to_num(image) - low) / (high - low), 0.0, 1.0)
         if share is not None:
-            fraction = resample(share, _plane(volume, axis, place)).data.squeeze(axis)
+            fraction = resample(share, plane(volume, axis, place)).data.squeeze(axis)
             brain = np.take(mask.data, place, axis) > 0
             image = hide_outside(image, brain, fraction, np.delete(volume.spacing, axis))
         tiles.append(image)
     return tiles
 
 
-def _plane(volume: Volume, axis: int, place: int) -> Volume:
+def plane(volume: Volume, axis: int, place: int) -> Volume:
     """Return the empty one-voxel-thick grid of a slice."""
     shape = tuple(1 if i == axis else n for i, n in enumerate(volume.shape))
     affine = volume.affine.copy()

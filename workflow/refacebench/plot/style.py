@@ -104,7 +104,7 @@ class Look:
         known = {name: place for place, name in enumerate(self.order)}
         wanted = set(variants)
         if wanted - set(known):
-            raise KeyError(f"variants without a place in the order: {sorted(wanted - set(known))}")
+            raise KeyError(f"variants that the order does not list: {sorted(wanted - set(known))}")
         return sorted(wanted, key=known.__getitem__)
 
     def colour(self, variant: str) -> str:
@@ -312,6 +312,41 @@ def add_note(figure, note: str) -> None:
         fontsize=9,
         fontweight="bold",
     )
+
+
+def save_for_paper(figure, stem: str | Path, width_mm: float, note: str = "") -> list[Path]:
+    """Write a figure as PDF and SVG in a width of a paper's; the same figure, the same bytes.
+
+    Letters keep their size; a figure that becomes narrower keeps its height.
+
+    Parameters
+    ----------
+    figure, stem, note
+        As for :func:`save`.
+    width_mm : float
+        Width of the page that it is laid out for.
+    """
+    import matplotlib
+
+    stem, (width, height) = Path(stem), figure.get_size_inches()
+    new = width_mm / 25.4
+    figure.set_size_inches(new, height * max(1.0, new / width))
+    paths = []
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(RC)
+        pseudonyms.active().figure(figure)
+        settle(figure)
+        if note:
+            add_note(figure, note)
+        nothing = {"Creator": None, "Producer": None, "CreationDate": None}
+        for suffix, facts in ((".pdf", nothing), (".svg", {"Date": None, "Creator": None})):
+            path = stem.with_name(stem.name + suffix)
+            with replacing(path) as part:
+                figure.savefig(part, format=suffix[1:], dpi=300, bbox_inches="tight",
+                               pad_inches=0.02, metadata=facts)  # fmt: skip
+            paths.append(path)
+    return paths
 
 
 def save(figure, stem: str | Path, note: str = "") -> list[Path]:

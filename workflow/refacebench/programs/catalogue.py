@@ -261,24 +261,24 @@ def _converted(key: str, value):
             except ValueError as error:
                 raise ProgramError(f"{key}: {error} in {value!r}") from None
         if not isinstance(value, Sequence):
-            raise ProgramError(f"{key}: a list of arguments or one line of text is needed")
+            raise ProgramError(f"{key}: must be a list of arguments or one line of text")
         return tuple(str(part) for part in value)
     if key in _MAPPINGS:
         if not isinstance(value, Mapping):
             shown = "" if key == "environment" else f", not {value!r}"
-            raise ProgramError(f"{key}: names with their values are needed{shown}")
+            raise ProgramError(f"{key}: must be names with their values{shown}")
         texts = {str(k): "" if v is None else str(v) for k, v in value.items()}
         return {k: _revealed(v) for k, v in texts.items()} if key == "environment" else texts
     if key in _FLAGS:
         if not isinstance(value, bool):
-            raise ProgramError(f"{key}: {value!r} is neither true nor false")
+            raise ProgramError(f"{key}: {value!r} must be true or false")
         return value
     if key in ("threads", "timeout", "largest_file_mb"):
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise ProgramError(f"{key}: {value!r} is no positive number")
+            raise ProgramError(f"{key}: {value!r} is not a positive number")
         return max(1, int(value)) if key == "threads" else float(value)
     if isinstance(value, Mapping | list):
-        raise ProgramError(f"{key}: text is needed, not {value!r}")
+        raise ProgramError(f"{key}: must be text, not {value!r}")
     return str(value).strip()
 
 
@@ -305,7 +305,7 @@ def _check(program: Program) -> None:
             raise ProgramError(f"{key}: {value!r} is none of {', '.join(words)}")
     for name in (*program.files, *program.values):
         if name in PLACEHOLDERS or name in program.files and name in program.values:
-            raise ProgramError(f"files, values: '{name}' is a name that is taken")
+            raise ProgramError(f"files, values: '{name}' is already taken")
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise ProgramError(f"files, values: the name '{name}' may hold a-z, 0-9 and _")
     known = {*PLACEHOLDERS, *program.files, *program.values}
@@ -322,7 +322,8 @@ def _check(program: Program) -> None:
     named = any("output" in placeholders_in(text) for text in program.command)
     if not named and program.output == Program.output:
         raise ProgramError(
-            "command: it has no {output}; add it, or say under output: which file it writes"
+            "command: it does not use {output}; add it, or name under output the file that it "
+            "writes"
         )
     for name in (program.output, program.mask):
         if name and (name.startswith(("/", "-")) or ".." in Path(name).parts):
@@ -350,7 +351,7 @@ def placeholders_in(text: str) -> list[str]:
     try:
         return [name for _, name, _, _ in Formatter().parse(text) if name is not None]
     except ValueError as error:
-        raise ProgramError(f"{text!r}: {error}; double a brace that is meant as such") from None
+        raise ProgramError(f"{text!r}: {error}; double a literal brace") from None
 
 
 def _names_in(text: str, known: set[str]) -> None:
@@ -369,7 +370,7 @@ def specifier(text: str):
     try:
         return SpecifierSet(text)
     except InvalidSpecifier:
-        raise ProgramError(f"versions: {text!r} is no range such as '>=7.3, <8'") from None
+        raise ProgramError(f"versions: {text!r} is not a range such as '>=7.3, <8'") from None
 
 
 def container_of(program: Program) -> tuple[str, str]:

@@ -124,7 +124,7 @@ def describe(options: Mapping[str, Any]) -> Labelling:
     for text in (*program.command, *program.environment.values()):
         for name in ("brain_mask", "mask"):
             if name in placeholders_in(text):
-                raise ProgramError(f"{text!r}: a segmenter gets one image alone, no {{{name}}}")
+                raise ProgramError(f"{text!r}: a segmenter gets a single image, no {{{name}}}")
     entry = options.get("program")
     given = catalogue.read(catalogue.catalogue_file(str(entry), FOLDER)) if entry else {}
     told = {key: options[key] if options.get(key) is not None else given.get(key) for key in own}
@@ -145,7 +145,7 @@ def labels_of(given: Any) -> dict[str, tuple[int, ...]]:
     if isinstance(given, str):
         given = {"like": given}
     if not isinstance(given, Mapping):
-        raise ProgramError("labels: structures with the values of their labels are needed")
+        raise ProgramError("labels: must be structures with the values of their labels")
     given = dict(given)
     like = given.pop("like", None)
     table = dict(catalogue.read(catalogue.catalogue_file(str(like), TABLES))) if like else {}
@@ -156,7 +156,7 @@ def labels_of(given: Any) -> dict[str, tuple[int, ...]]:
             raise ProgramError(f"labels: no structure '{name}'; there are: {', '.join(TISSUE_OF)}")
         several = values if isinstance(values, list | tuple) else [values]
         if not all(isinstance(v, int) and not isinstance(v, bool) and v > 0 for v in several):
-            raise ProgramError(f"labels.{name}: {values!r} holds no whole numbers above 0")
+            raise ProgramError(f"labels.{name}: {values!r} must be whole numbers above 0")
         for value in several:
             if value in owner:
                 raise ProgramError(f"labels: {value} belongs to {owner[value]} and to {name}")
@@ -164,7 +164,7 @@ def labels_of(given: Any) -> dict[str, tuple[int, ...]]:
         found[name] = tuple(several)
     for tissue in NEEDED:
         if not any(TISSUE_OF[name] == tissue for name, values in found.items() if values):
-            raise ProgramError(f"labels: no label makes up {tissue}")
+            raise ProgramError(f"labels: no label belongs to {tissue}")
     return found
 
 
@@ -177,7 +177,7 @@ def measures_of(given: Any) -> dict[str, Measure]:
         If it says too little or what cannot be.
     """
     if given is not None and not isinstance(given, Mapping):
-        raise ProgramError("measures: structures with a file and a column or pattern are needed")
+        raise ProgramError("measures: must be structures with a file and a column or pattern")
     found = {}
     for name, where in (given or {}).items():
         if name not in (*GLOBALS, *REGIONS):

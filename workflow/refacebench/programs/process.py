@@ -13,6 +13,7 @@ from pathlib import Path
 _log = ""
 #: Megabytes that the work on a scan may take in this process's job; 0 for no limit.
 _memory_mb = 0.0
+_tries_left = 0
 
 
 def die_with_parent(how: int = signal.SIGKILL) -> None:
@@ -24,15 +25,23 @@ def die_with_parent(how: int = signal.SIGKILL) -> None:
         ctypes.CDLL(None).prctl(set_parent_death_signal, int(how))
 
 
-def limit_memory(megabytes: float | None) -> None:
-    """Say how much memory the job of this process asked for; the work on a scan is held to it."""
-    global _memory_mb
-    _memory_mb = float(megabytes or 0)
+def limit_memory(megabytes: float | None, tries_left: int = 0) -> None:
+    """Say how much memory the job of this process asked for; the work on a scan is held to it.
+
+    And how often the job may still be started again with more.
+    """
+    global _memory_mb, _tries_left
+    _memory_mb, _tries_left = float(megabytes or 0), int(tries_left)
 
 
 def memory_limit_mb() -> float:
     """Return how many megabytes the work on a scan may take; 0 for no limit."""
     return _memory_mb
+
+
+def may_get_more_memory() -> bool:
+    """Tell whether this job is started again, with more memory, if it fails now."""
+    return _tries_left > 0
 
 
 def keep_output_in(log: str | Path) -> None:

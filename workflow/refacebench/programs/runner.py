@@ -248,7 +248,7 @@ def _run(program: Program, call: Call, folder: Path) -> None:
             status = process.wait(limit)
         except subprocess.TimeoutExpired:
             raise ScanInterrupted(
-                f"{program.name}: no result after {limit:.0f} s; longer is allowed by {key}"
+                f"{program.name}: no result after {limit:.0f} s; allow more with {key}"
             ) from None
         finally:
             _end(process, program, call, mark)
@@ -315,14 +315,14 @@ def _written(program: Program, folder: Path, name: str, before: set[Path]) -> Pa
     if len(found) == 1:
         return found[0]
     if found:
-        raise RuntimeError(f"the program wrote {len(found)} files {name}, one is expected")
+        raise RuntimeError(f"the program wrote {len(found)} files {name}, expected one")
     others = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p not in before)
     others = [other for other in others if not other.startswith(".")]
     # A program may name files after what it finds in a header: only the log says how.
     told = f"{program.name} wrote: {', '.join(others[:20]) or 'nothing'}"
     print(told, flush=True)
     where = f"what it wrote is listed {_place()}"
-    raise ProgramFailed(f"the program ended without an output {name}; {where}", told)
+    raise ProgramFailed(f"the program ended without writing {name}; {where}", told)
 
 
 def on_grid(program: Program, path: Path, like: Volume, order: int = 1) -> np.ndarray:
@@ -356,8 +356,8 @@ def on_grid(program: Program, path: Path, like: Volume, order: int = 1) -> np.nd
     if program.allow_regrid:
         return nifti.resample(volume, like, order=order).data
     raise RuntimeError(
-        f"{program.name} wrote {'x'.join(map(str, volume.shape))} voxels on another grid than the "
-        f"scan's {'x'.join(map(str, like.shape))}; allow_regrid: true resamples it"
+        f"{program.name} wrote {'x'.join(map(str, volume.shape))} voxels, which is not the "
+        f"scan's grid ({'x'.join(map(str, like.shape))}); allow_regrid: true resamples it"
     )
 
 

@@ -87,7 +87,7 @@ def read(paths: Iterable[str | Path]) -> Read:
 
 def _read_file(path: Path) -> list[dict[str, Any]]:
     if path.stat().st_size > MOST_BYTES:
-        raise ValueError("too large for a file of ratings")
+        raise ValueError("too large to be a file of ratings")
     if path.suffix.lower() == ".tsv":
         wanted = [name for name in COLUMNS if name != "file"]
         return [row for _, row in numbered_rows(path, wanted)]
@@ -98,13 +98,13 @@ def _read_file(path: Path) -> list[dict[str, Any]]:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON ({error.msg}, line {error.lineno})") from None
+        raise ValueError(f"not valid JSON ({error.msg}, line {error.lineno})") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ValueError("no file of ratings; the page for quality control saves them")
+        raise ValueError("not a file of ratings; the page for quality control saves them")
     if document.get("version") != FORMAT_VERSION:
         raise ValueError(f"version {document.get('version')!r}; this software reads version 1")
     if not isinstance(document.get("ratings"), list):
-        raise ValueError("its list of ratings is missing")
+        raise ValueError("it has no list of ratings")
     shared = {name: document.get(name) for name in ("dataset", "rater")}
     return [{**item, **shared} if isinstance(item, dict) else {} for item in document["ratings"]]
 
@@ -142,7 +142,7 @@ def read_list(path: str | Path) -> pd.DataFrame:
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     missing = {"variant", "scan", "participant", "image", "kind", "draw"} - set(table)
     if missing:
-        raise ValueError(f"{path}: no list of scans (it lacks {', '.join(sorted(missing))})")
+        raise ValueError(f"{path}: not a list of scans (it lacks {', '.join(sorted(missing))})")
     return table.assign(draw=pd.to_numeric(table["draw"], errors="coerce"))
 
 

@@ -14,7 +14,8 @@ from refacebench.faces import may_show
 from refacebench.head import matrices, rendering, values
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
-from refacebench.plot import curves, samples, slices, style
+from refacebench.metrics import similarity
+from refacebench.plot import curves, samples, sheet, slices, style
 from refacebench.results import catalogue, privacy_map
 from refacebench.results.result import View
 from refacebench.statistics import comparisons
@@ -141,6 +142,47 @@ def of_example(paths: Iterable[str], defacers: Sequence[str], faces: str, title:
         title=title,
         pictures=pictures,
     )
+
+
+def of_sheets(paths: Iterable[str], refaced: Iterable[str], faces: str, title: str) -> dict:
+    """Draw all slices of the example scan for each refaced variant: original, defaced, refaced.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        The manifests of the segment stage.
+    refaced : iterable of str
+        The variants.
+    faces, title : str
+        As for :func:`of_example`.
+
+    Returns
+    -------
+    dict of str to matplotlib.figure.Figure
+        By variant; a figure that says so where there is nothing to show.
+    """
+    table = manifest.read_many(paths)
+    scan, drawn = example(table), {}
+    rows = table[(table["scan"] == scan) & (table["status"] == OK)]
+    rows = rows.drop_duplicates("variant").set_index("variant")
+    for variant in refaced:
+        defacer, refacer = variant.split("+", 1)
+        if not {"original", defacer, variant} <= set(rows.index):
+            drawn[variant] = style.message_figure("no scan came through: nothing to show")
+            continue
+        original = values.read(rows.loc["original", "original_path"])
+        shown = {"original": original.volume}
+        for name, text in ((defacer, defacer), (variant, f"+ {refacer}")):
+            shown[text] = values.as_read(rows.loc[name, "path"], original)
+        head = nifti.read_mask(rows.loc["original", "head_path"])
+        drawn[variant] = sheet.draw(
+            shown,
+            nifti.read_mask(rows.loc["original", "brain_path"]),
+            similarity.slices_of(original.volume, head),
+            faces=faces,
+            title=title,
+        )
+    return drawn
 
 
 #: How the example's face is looked at: turned a little, so that the profile is seen too.

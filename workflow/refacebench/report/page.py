@@ -33,7 +33,7 @@ MOST_BYTES = 8_000_000
 #: The first page, seen from the others.
 HOME = "report.html"
 #: Sections that are not folded at first: what decides between methods.
-OPEN = ("privacy", "quality", "volumes")
+OPEN = ("study", "privacy", "quality", "volumes")
 
 
 def build(context: Mapping) -> str:

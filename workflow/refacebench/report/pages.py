@@ -16,7 +16,7 @@ from pathlib import Path
 from refacebench.plot.html import fill
 from refacebench.plot.style import look_of
 from refacebench.results import catalogue
-from refacebench.results.result import Figure, Result, View
+from refacebench.results.result import STUDY, Figure, Result, View
 
 TEMPLATE = Path(__file__).with_name("table.html")
 #: Rows of a table that its page shows; all are in the download.
@@ -31,7 +31,7 @@ NOTHING = "There is nothing to show in this data set."
 def places(segmenters: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return the section and the title of each figure, by name."""
     found = {}
-    for result in catalogue.everything():
+    for result in _reported():
         section = result.heading.title if result.heading else ""
         for figure in result.figures:
             for segmenter in segmenters if figure.by_segmenter else [None]:
@@ -41,6 +41,11 @@ def places(segmenters: Sequence[str]) -> dict[str, tuple[str, str]]:
                     title += f" ({segmenter})" if len(segmenters) > 1 else ""
                 found[name] = section, title
     return found
+
+
+def _reported() -> list[Result]:
+    """Return the results whose figures ``snakemake --report`` shows: not those of a study alone."""
+    return [result for result in catalogue.everything() if result.job != STUDY]
 
 
 def captions(datasets: Sequence[Mapping], segmenters: Sequence[str]) -> dict[str, str]:
@@ -54,7 +59,7 @@ def captions(datasets: Sequence[Mapping], segmenters: Sequence[str]) -> dict[str
         In the order of the config.
     """
     found: dict[str, str] = {}
-    for result in catalogue.everything():
+    for result in _reported():
         for figure in result.figures:
             several = figure.by_segmenter
             for segmenter in segmenters if several else [None]:

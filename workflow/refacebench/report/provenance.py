@@ -241,7 +241,10 @@ def command(arguments: Sequence[str], checkout: str | Path) -> str:
 
 
 #: Rules that are asked for by name, and other words of a command line that name nothing.
-_WORDS = ("all", "kit", "raters", "qc", "true", "false", "True", "False", "conda", "slurm")
+_WORDS = (
+    *("all", "kit", "raters", "qc", "true", "false", "True", "False", "conda", "slurm"),
+    *("demo", "full"),
+)
 
 
 def _argument(value: str, checkout: str | Path) -> str:

@@ -124,11 +124,11 @@ def _read_json(text: str) -> list[tuple[int, dict[str, Any]]]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _Unusable(f"damaged JSON ({error})") from None
+        raise _Unusable(f"not valid JSON ({error})") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _Unusable("not an answer file of the kit")
     if content.get("version") != FORMAT_VERSION:
-        raise _Unusable(f"answers of format version {content.get('version')}; known: 1")
+        raise _Unusable(f"answers in format version {content.get('version')}; known: 1")
     rows = content.get("answers")
     if not isinstance(rows, list):
         raise _Unusable("it has no list of answers")
@@ -144,16 +144,20 @@ def _checked(
 ) -> dict[str, Any]:
     """Return an answer with its types."""
     if answer.get("kit") != wanted:
-        raise _Unusable("answers to another kit (its questions are not those of the key)")
+        raise _Unusable(
+            "these answers belong to another kit: its questions are not those of the key"
+        )
     rater = str(answer.get("rater") or "").strip()
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", rater):
-        raise _Unusable("no name of the rater, or one with other signs than letters, digits, - _")
+        raise _Unusable(
+            "the rater's name is missing, or has characters other than letters, digits, - and _"
+        )
     question = answer.get("question")
     if not isinstance(question, str) or question not in known:
         raise _Unusable("unknown question")
     choice = str(answer.get("choice")).strip()
     if not re.fullmatch(r"[0-9]{1,3}", choice) or not 1 <= int(choice) <= choices:
-        raise _Unusable(f"the choice is no number from 1 to {choices}")
+        raise _Unusable(f"the choice is not a number from 1 to {choices}")
     ms = pd.to_numeric(str(answer.get("ms")), errors="coerce")
     return {
         "rater": rater,

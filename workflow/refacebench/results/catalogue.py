@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from refacebench import results
-from refacebench.results.result import ATTACKS, TEXTS, Figure, Heading, Result, View
+from refacebench.results.result import ATTACKS, STUDY, TEXTS, Figure, Heading, Result, View
 from refacebench.statistics.unavailable import noted
 
 
@@ -82,7 +82,7 @@ def compute(job: str, given: Any) -> dict[str, pd.DataFrame]:
     while waiting:
         ready = [result for result in waiting.values() if set(result.needs) <= set(made)]
         if not ready:
-            raise ValueError(f"results wait for each other: {', '.join(waiting)}")
+            raise ValueError(f"results depend on each other in a circle: {', '.join(waiting)}")
         for result in ready:
             if result.compute:
                 some = not result.reads or (
@@ -125,8 +125,28 @@ def figures(attacks: bool = False) -> list[tuple[Result, Figure]]:
         (result, figure)
         for result in everything()
         for figure in result.figures
-        if figure.draw and (result.job == ATTACKS) == attacks
+        if figure.draw and result.job != STUDY and (result.job == ATTACKS) == attacks
     ]
+
+
+def study_figures() -> list[str]:
+    """Return the names of the figures that only a study has."""
+    return [figure.name for result in of_job(STUDY) for figure in result.figures]
+
+
+def with_figure(name: str) -> tuple[Result, Figure]:
+    """Return the figure of a name, with its result.
+
+    Raises
+    ------
+    KeyError
+        If there is none.
+    """
+    for result in everything():
+        for figure in result.figures:
+            if figure.name == name:
+                return result, figure
+    raise KeyError(f"no figure {name}")
 
 
 def figure_names(segmenters: Sequence[str]) -> list[str]:

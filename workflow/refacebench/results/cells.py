@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
 from refacebench.plot.numbers import NO_VALUE, number
 from refacebench.plot.style import Look
+
+
+class Linked(str):
+    """A cell of names, each of which leads to a section of the same data set on the page.
+
+    >>> cell = Linked({"Volumes": "volumes", "below": ""})
+    >>> cell, cell.parts
+    ('Volumes, below', (('Volumes', 'volumes'), ('below', '')))
+    """
+
+    parts: tuple[tuple[str, str], ...]
+
+    def __new__(cls, parts: Mapping[str, str]) -> Linked:
+        """Join the names; ``parts`` are anchors by name, empty for none."""
+        made = super().__new__(cls, ", ".join(parts))
+        made.parts = tuple(parts.items())
+        return made
 
 
 def by_variant(table: pd.DataFrame, look: Look) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from refacebench.plot.numbers import NO_VALUE, number
 from refacebench.results.result import COSTS, Printed, Result, View
+from refacebench.run import usage
 
 
 def compute(
@@ -18,9 +19,14 @@ def compute(
 ) -> pd.DataFrame:
     """Sum up the benchmark files below ``results/benchmarks``, one row per stage and dataset.
 
+    Seconds of CPU are what the jobs wrote beside their logs (:mod:`refacebench.run.usage`); they
+    are missing where one of the stage's jobs wrote none.  ``overhead_pct`` is the share that went
+    into starting and into tables, of jobs that work on each scan in a process of its own.
+
     Parameters
     ----------
     folder : path
+        The logs lie in the folder ``logs`` beside it.
     counts : callable
         Takes the parts of a file's path below the folder and says whether its job is one of this
         run's: earlier configs leave their files there.
@@ -32,12 +38,18 @@ def compute(
             continue
         stage, dataset = parts[:2]
         found = pd.read_csv(path, sep="\t", na_values=["-", "NA"]).iloc[0]
+        log = Path(folder).parent / "logs" / path.relative_to(folder).with_name(f"{path.stem}.log")
+        taken = usage.read(log)
+        scans = taken.get("scans_cpu_s", np.nan)
         rows.append(
             {
                 "stage": stage,
                 "dataset": dataset.removesuffix(".tsv"),
                 "s": found["s"],
-                "peak_mb": found.get("max_rss"),
+                # Snakemake looks at the memory now and then; the kernel misses nothing.
+                "peak_mb": np.fmax(found.get("max_rss", np.nan), taken.get("peak_mb", np.nan)),
+                "cpu_s": taken.get("own_cpu_s", np.nan) + scans,
+                "own_s": taken.get("own_cpu_s", np.nan) if scans else np.nan,
             }
         )
     if not rows:
@@ -45,19 +57,30 @@ def compute(
     groups = pd.DataFrame(rows).groupby(["stage", "dataset"], sort=False)
     table = groups.agg(
         jobs=("s", "size"),
+        cpu_s=("cpu_s", _all),
+        own_s=("own_s", _all),
         total_s=("s", "sum"),
         longest_job_s=("s", "max"),
         peak_mb=("peak_mb", "max"),
     )
+    table["overhead_pct"] = 100 * table["own_s"] / table["cpu_s"]
     table = table.reset_index().sort_values("total_s", ascending=False, kind="stable")
     return table[list(RESULT.columns)]
+
+
+def _all(values: pd.Series) -> float:
+    return float(values.sum(skipna=False))
 
 
 def caption(view: View) -> str:
     """Return the caption of the costs."""
     return (
-        "What each stage cost in this run, from the workflow's benchmark files. Jobs that were "
-        "skipped because their results were there cost nothing here."
+        "What each stage cost in this run. cpu s: seconds of one processor core, of all "
+        "processes of its jobs together; overhead pct: the share of them that went into starting "
+        "Python and loading packages and networks, not into scans (for stages that work scan by "
+        "scan); total s and longest job s: wall-clock time, which grows when other programs run "
+        "beside; peak mb: memory of the largest process. Jobs that were skipped because their "
+        "results were there cost nothing here."
     )
 
 
@@ -78,7 +101,7 @@ RESULT = Result(
     "costs",
     about=__doc__,
     job=COSTS,
-    columns="stage dataset jobs total_s longest_job_s peak_mb",
+    columns="stage dataset jobs cpu_s overhead_pct total_s longest_job_s peak_mb",
     compute=lambda given, _: compute(given),
     caption=caption,
     in_latex=False,

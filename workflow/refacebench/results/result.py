@@ -14,9 +14,10 @@ from refacebench.plot.style import Look, look_of
 from refacebench.statistics.criteria import Criteria
 
 #: The rules that compute results.  Results of measurements, the scans' flow, results of attacks,
-#: answers of human raters, and what the run cost; results without a table are only drawn.
+#: answers of human raters, a published study's tables beside ours, and what the run cost;
+#: results without a table are only drawn.
 STATISTICS, FLOW, ATTACKS, RATERS = "statistics", "flow", "privacy", "raters"
-COSTS, DRAWN = "costs", ""
+STUDY, COSTS, DRAWN = "study", "costs", ""
 Tables = Mapping[str, pd.DataFrame]
 #: Columns and rows of text, as the page prints them.
 Printed = tuple[list[str], list[list[str]]]

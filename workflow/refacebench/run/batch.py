@@ -27,8 +27,9 @@ import pandas as pd
 from refacebench import manifest, reasons
 from refacebench.contracts import ScanInterrupted
 from refacebench.files import checksum, key_of, read_json, write_text
+from refacebench.programs import process
 from refacebench.reasons import WORDS, one_line
-from refacebench.run.sandbox import AGAIN, Work, in_child, in_process
+from refacebench.run.sandbox import AGAIN, STARVED, Work, in_child, in_process
 from refacebench.run.stage import Stage
 from refacebench.vocabulary import FAILED, NOT_WRITTEN, OK
 
@@ -36,6 +37,10 @@ from refacebench.vocabulary import FAILED, NOT_WRITTEN, OK
 Inputs = Callable[[dict[str, Any]], list[Any]]
 #: The reason of a scan whose file is no longer the one that was checked.
 CHANGED = "the file changed after it was checked; run again to start over with the new one"
+
+
+class MoreMemoryNeeded(Exception):
+    """Scans ended for want of memory, and the job can be started again with more."""
 
 
 def run_batch(
@@ -89,6 +94,9 @@ def run_batch(
     ------
     StageError
         If there is work to do and the rows lack a column that the stage reads.
+    MoreMemoryNeeded
+        If scans ended for want of memory and the job is started again with more: no manifest
+        is written then, and what is done stays done.
     """
     if (rows["status"] == OK).any():
         stage.check_rows(rows.columns)
@@ -110,13 +118,14 @@ def run_batch(
         stage.check_result(result)
         return result
 
-    results, total = [], 0
+    results, total, starved = [], 0, 0
     failures: dict[bool, dict[str, str]] = {True: {}, False: {}}
     todo = rows.to_dict("records")
     for number, row in enumerate(todo, start=1):
         if row["status"] == OK:
             source = row
             row, again = _one_scan(row, checked, records, parts, inputs, timeout, isolate)
+            starved += bool(row.pop(STARVED, False))
             row["reason"] = row["reason"] and reasons.clean(row["reason"], source)
             failed = row["status"] in (FAILED, NOT_WRITTEN) and row["stage"] == stage.name
             total += failed or row["status"] == OK
@@ -130,6 +139,11 @@ def run_batch(
                 flush=True,
             )
         results.append(row)
+    if starved and process.may_get_more_memory():
+        raise MoreMemoryNeeded(
+            f"{starved} of {len(todo)} scans ended for want of memory; "
+            "the job is started again with more"
+        )
     table = pd.DataFrame(results, columns=None if results else rows.columns)
     first = [name for name in manifest.COLUMNS if name in table]
     table = table[first + [name for name in table if name not in first]]
@@ -180,6 +194,7 @@ def _one_scan(
     own = result.get("stage", base["stage"]) == base["stage"]
     if result["status"] == OK or (result["status"] == FAILED and own and not result.get(AGAIN)):
         result.pop(AGAIN, None)
+        result.pop(STARVED, None)
         document = {"key": key, **parts, "inputs": given, "result": result}
         result = _recorded(document, record_path)
     again = result.pop(AGAIN, False)

@@ -158,7 +158,7 @@ def check(config: Mapping[str, Any]) -> None:
 def _fault(kind: str, name: Any, entry: Any) -> str:
     """Return what is wrong with one method's entry, or nothing."""
     if name is None:
-        return f'{kind}: a bare null is no name in YAML; write "null" in quotes'
+        return f'{kind}: a bare null is not a name in YAML; write "null" in quotes'
     if "+" in name or not name.replace("_", "").replace("-", "").isalnum():
         return f"{kind}: the name '{name}' may hold letters, digits, _ and -"
     try:
@@ -214,7 +214,7 @@ def refacers(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         base = given.get(entry.get("model", name))
         if base is None or ("model" in entry and "model" in base):
             raise ConfigError(
-                f"refacers.{name}.model: '{entry['model']}' is no entry that trains a model"
+                f"refacers.{name}.model: '{entry['model']}' is not an entry that trains a model"
             )
         if "model" in entry:
             entry = {**base, "method": base.get("method", entry["model"]), **entry}
@@ -434,7 +434,8 @@ def refaced_defacers(config: Mapping[str, Any], entry: Mapping[str, Any] | None)
 def statement(dataset: str, entry: Mapping[str, Any]) -> str:
     """Return the sentence that says that a dataset is synthetic; empty for real ones."""
     method = methods.declared("datasets", dataset, entry)
-    return f"{method.statement} {SYNTHETIC_NOTE}" if method.synthetic else ""
+    said = method.statement if method.synthetic else "The measures are made up."
+    return f"{said} {SYNTHETIC_NOTE}" if method.synthetic or entry.get("made_up") else ""
 
 
 def is_synthetic(config: Mapping[str, Any], dataset: str) -> bool:

@@ -39,7 +39,7 @@ def with_measures(config: Mapping[str, Any]) -> dict[str, Any]:
     useless = [key for key in _ON_IMAGES if config.get(key)]
     if useless:
         raise ConfigError(
-            f"datasets.{names[0]} brings measures, so that nothing is run on images: leave out "
+            f"datasets.{names[0]} brings measures, so nothing is run on images: leave out "
             f"{', '.join(useless)} (its variants and programs are those of its tables)"
         )
     return {**_FOR_MEASURES, **config}

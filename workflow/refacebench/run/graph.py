@@ -287,7 +287,7 @@ class Run(Scope):
             print(f"kit: left out {', '.join(private)}: faces are not public", file=sys.stderr)
         if not public:
             raise configuration.ConfigError(
-                "kit: raters would see faces, and no dataset of this config says `faces: public`"
+                "kit: raters would see faces, but no dataset of this config has `faces: public`"
             )
         return [f"results/kit/{name}/page/index.html" for name in public]
 

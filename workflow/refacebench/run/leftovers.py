@@ -30,10 +30,11 @@ LAYOUT = {
     "age": ("dataset", "age_model", "variant", "batch"),
     "tables": ("dataset", "table"),
     "figures": ("dataset", "figure"),
+    "study": ("dataset", "figure"),
     "pages": ("dataset", "table"),
 }
 #: Stages of which a run keeps the measured costs of jobs in a file a dataset.
-_WHOLE = ("base", "statistics", "privacy", "flow", "figures", "slices", "surfaces")
+_WHOLE = ("base", "statistics", "privacy", "flow", "figures", "slices", "surfaces", "study")
 #: What stages keep beside the folders that are named after something.
 _OWN = ("shared", "views", "captions")
 #: Files of ``tables/`` that stand beside the folders of the data sets.

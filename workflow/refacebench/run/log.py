@@ -1,6 +1,7 @@
 """What every script of the workflow does first: its log, its threads, folders with faces.
 
-Touches the job's log file, the process's standard streams and its environment.
+Touches the job's log file and the record beside it, the process's standard streams and its
+environment.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from refacebench import environment, faces, files
 from refacebench.programs import process
+from refacebench.run import usage
 
 
 class _Tee:
@@ -62,21 +64,25 @@ def scratch(folder: str | Path) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def start(log: str | Path, memory_mb: float | None = None) -> None:
+def start(log: str | Path, resources: Mapping[str, Any] | None = None) -> None:
     """Send the process's output to its log; Python's own messages to the terminal too.
 
-    The work on each scan is held to the memory that the job asked for, if it is given.
+    The work on each scan is held to the memory that the job asked for (``mem_mb`` of its
+    resources), if it is given.  What the job took is written beside the log when it ends
+    (:mod:`refacebench.run.usage`).
 
     Compiled libraries write straight to the file descriptors: their noise ends
     in the log alone.
     """
     files.refuse_links(log)
     process.keep_output_in(log)
-    process.limit_memory(memory_mb)
+    asked = resources or {}
+    process.limit_memory(asked.get("mem_mb"), asked.get("tries_left", 0))
     faces.protect_for(log)
     # ITK's results differ in the last digits with the number of its threads.
     os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
     Path(log).parent.mkdir(parents=True, exist_ok=True)
+    usage.record_at_exit(log)
     terminal = os.fdopen(os.dup(2), "w", buffering=1)
     handle = open(log, "w", buffering=1)  # noqa: SIM115 - lives as long as the process
     os.dup2(handle.fileno(), 1)

@@ -180,7 +180,7 @@ def _module(path: Path, text: bytes) -> ModuleType:
 def _import_failure(path: Path, error: BaseException) -> str:
     """Return one sentence about a user's file that cannot be imported."""
     if isinstance(error, SyntaxError):
-        return f"{path}, line {error.lineno}: it is no valid Python: {error.msg}"
+        return f"{path}, line {error.lineno}: it is not valid Python: {error.msg}"
     lines = [
         at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == str(path)
     ]
@@ -205,7 +205,7 @@ def _checked(module: ModuleType, kind: str, place: str) -> Any:
     wanted = KINDS[kind].__name__ if kind else "Defacer"
     if method is None:
         raise MethodError(
-            f"{place} declares no METHOD; end it with METHOD = {wanted}(version=..., ...) "
+            f"{place} declares no METHOD; end the file with METHOD = {wanted}(version=..., ...) "
             "(see refacebench/contracts.py)"
         )
     if not isinstance(method, Method):

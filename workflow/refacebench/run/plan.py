@@ -95,7 +95,7 @@ def _check_index(table: pd.DataFrame, dataset: str) -> None:
     """Check that a dataset has a usable scan, and that all ids differ."""
     twice = table.loc[table["scan"].duplicated(), "scan"]
     if len(twice):
-        raise ConfigError(f"datasets.{dataset}: two scans have the id '{twice.iloc[0]}'")
+        raise ConfigError(f"datasets.{dataset}: two scans have the same id '{twice.iloc[0]}'")
     if not (table["status"] == vocabulary.OK).any():
         reasons = table["reason"].value_counts()
         raise ConfigError(
@@ -392,7 +392,7 @@ def _write_changed(text: str, path: Path) -> None:
 
 def nothing(dataset: str, results: str = "results") -> Lists:
     """Return the lists of a dataset whose scans are not known yet."""
-    return Lists(Path(results) / "plan" / dataset, pd.DataFrame({"batch": []}))
+    return Lists(Path(results) / "plan" / dataset, pd.DataFrame({"batch": [], "scan": []}))
 
 
 def load(config: Mapping[str, Any], dataset: str, index: bool, results: str = "results") -> Lists:

@@ -21,7 +21,7 @@ from refacebench.run import place
 VARIABLE = "REFACEBENCH_PREFIX"
 #: Options that are files or folders, in the entries of data sets and methods.
 PATHS = (
-    *("path", "file", "folder", "priors", "weights", "license", "version_file", "program"),
+    *("path", "file", "files", "folder", "priors", "weights", "license", "version_file", "program"),
     "answers",
 )
 #: Parts of a config whose entries have such options.

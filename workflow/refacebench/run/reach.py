@@ -72,7 +72,9 @@ def go(
     Reach(scans=59, people=11, needed=463)
     """
     if failures_pct <= 0:
-        raise ValueError("decision.failures_pct is 0: no number of scans rules out any failure")
+        raise ValueError(
+            "decision.failures_pct is 0: no number of scans can rule out every failure"
+        )
     unfailing = planning.nobody(failures_pct / 100, FAILURES_LEVEL) if failures_pct < 100 else 1
     margin = protocol.margin_points / 100
     power = planning.power_of_each(POWER, attacks)

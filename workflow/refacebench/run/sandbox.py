@@ -30,13 +30,15 @@ from refacebench.vocabulary import EXCLUDED, FAILED, NOT_WRITTEN
 Work = Callable[[dict[str, Any]], dict[str, Any]]
 #: Of a failed scan's result, on its way from the process that worked on it: another try may help.
 AGAIN = " again"
+#: And: it ended for want of memory, as far as can be told.
+STARVED = " starved"
 #: Seconds between two looks at what the work on a scan takes.
 LOOK_S = 0.2
 #: Seconds that a scan's own alarm may be late.
 LATE_S = 2.0
 OUT_OF_MEMORY = "out of memory: give the job more, mem_mb in --set-resources or the profile"
 OUT_OF_TIME = (
-    "no result after {:g} s; longer is allowed by scan_timeout_s in the config, for a program "
+    "no result after {:g} s; allow more with scan_timeout_s in the config, for a program "
     "also by its timeout"
 )
 
@@ -69,7 +71,7 @@ def _attempt(work: Work, row: Mapping[str, Any]) -> dict[str, Any]:
         again = may_pass(reason)
         return {"status": FAILED, "reason": one_line(reason, WORDS), AGAIN: again}
     except MemoryError:
-        return {"status": FAILED, "reason": OUT_OF_MEMORY, AGAIN: True}
+        return {"status": FAILED, "reason": OUT_OF_MEMORY, AGAIN: True, STARVED: True}
     except Exception as error:  # any failure of a scan is a row, see the module's docstring
         traceback.print_exc(file=sys.stdout)  # the log; the terminal gets the row's sentence
         named = one_line(f"{type(error).__name__}: {error}", WORDS)
@@ -124,6 +126,7 @@ def in_child(
 
 def _ended(status: int, timeout: float) -> dict[str, Any]:
     """Return the failure of a process that ended without an answer."""
+    killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         known: dict[int, str] = {
@@ -133,7 +136,7 @@ def _ended(status: int, timeout: float) -> dict[str, Any]:
         reason = known.get(number, f"the process died of signal {number}")
     else:
         reason = f"the process ended without a result (exit {os.WEXITSTATUS(status)})"
-    return {"status": FAILED, "reason": reason, AGAIN: True}
+    return {"status": FAILED, "reason": reason, AGAIN: True, STARVED: killed}
 
 
 def _keep(
@@ -188,7 +191,7 @@ def _watched(
 ) -> tuple[dict[str, Any], float]:
     """Wait for the work's end; return its result and peak memory (MB)."""
     limit = process.memory_limit_mb()
-    answer, stopped = _Answer(read_end), ""
+    answer, stopped, starved = _Answer(read_end), "", False
     deadline = time.monotonic() + timeout + LATE_S
     looked = time.monotonic()
     done = 0
@@ -203,13 +206,13 @@ def _watched(
         if not stopped and now > deadline:
             stopped = OUT_OF_TIME.format(timeout)
         elif not stopped and limit and tree.memory_mb(tree.descendants(os.getpid())) > limit:
-            stopped = _too_large(limit, stage)
+            stopped, starved = _too_large(limit, stage), True
         if stopped:
             tree.end(os.getpid())
     answer.wait(0)
     peak_mb = _megabytes(usage.ru_maxrss)
     if stopped:
-        return {"status": FAILED, "reason": stopped, AGAIN: True}, peak_mb
+        return {"status": FAILED, "reason": stopped, AGAIN: True, STARVED: starved}, peak_mb
     with contextlib.suppress(ValueError):
         return json.loads(answer.text), peak_mb
     return _ended(status, timeout), peak_mb

@@ -233,7 +233,9 @@ class Scope:
 
     def synthetic_note(self, dataset: str) -> str:
         """Return what all figures and tables of a synthetic dataset say; empty for real ones."""
-        return SYNTHETIC_NOTE if configuration.is_synthetic(self.config, dataset) else ""
+        made_up = self.config["datasets"][dataset].get("made_up", False)
+        synthetic = made_up or configuration.is_synthetic(self.config, dataset)
+        return SYNTHETIC_NOTE if synthetic else ""
 
     def example_title(self, dataset: str) -> str:
         """Return what stands above the example slices; a synthetic participant is called one."""

@@ -1,25 +1,88 @@
-"""A config file as a run takes it: read, checked and filled up with defaults."""
+"""From a config as it was given to the one that a run works with: read, checked, filled up."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from refacebench import environment
-from refacebench.run import configuration, elsewhere, prefixed
+from refacebench.run import configuration, elsewhere, prefixed, scales
 
-#: Keys that a run takes out: no job depends on them.
+#: Keys that a run takes out: no job depends on them, and a change makes no job run again.
 OF_THE_RUN = (
-    *("retry", "retrain", "allow_failures", "scan_timeout_s", "keep_faces", "pseudonyms"),
+    *("retry", "retrain", "allow_failures", "scan_timeout_s", "keep_faces", "pseudonyms", "study"),
 )
 
 
-def load(path: str | Path, schema: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Settings:
+    """A config that was checked and filled up with defaults.
+
+    Attributes
+    ----------
+    config : dict
+        What jobs depend on, all methods and controls written out.
+    of_the_run : dict
+        Values of the keys :data:`OF_THE_RUN`.
+    asked : dict
+        Everything as it was asked for, with all defaults.
+    """
+
+    config: dict[str, Any]
+    of_the_run: dict[str, Any]
+    asked: dict[str, Any]
+
+
+def settle(
+    given: Mapping[str, Any],
+    schema: Mapping[str, Any],
+    files: Iterable[str | Path],
+    absolute: bool = False,
+) -> Settings:
+    """Check a config and fill it up: the one way from a config to a run.
+
+    Parameters
+    ----------
+    given : mapping
+        The config, as read from the files and the command line.
+    schema : mapping
+        The JSON schema of configs.
+    files : iterable of str or Path
+        The files that it comes from: paths may be relative to them.
+    absolute : bool
+        Write out whole paths: for a run whose work is done in another folder.
+
+    Raises
+    ------
+    ConfigError
+        One sentence for each mistake.
+    """
+    files = list(files)
+    config: dict[str, Any] = {**given, **environment.hide_all(given)}
+    configuration.check_keys(files)
+    configuration.validate(config, schema)
+    config = filled(elsewhere.with_measures(config), schema)
+    config = prefixed.located(config, files, absolute)
+    configuration.check(config)
+    asked = elsewhere.without_images(config)
+    config["refacers"] = configuration.refacers(config)
+    config = elsewhere.without_images({**config, **configuration.with_controls(config)})
+    taken = {name: config.pop(name, None) for name in OF_THE_RUN}
+    return Settings(config, taken, asked)
+
+
+def load(path: str | Path, schema: Mapping[str, Any], scale: str = "") -> dict[str, Any]:
     """Return the config of a file, as the workflow has it when it plans a run.
+
+    Parameters
+    ----------
+    scale : str
+        One of the config's scales (:mod:`refacebench.run.scales`); empty for what the file says.
 
     Raises
     ------
@@ -34,15 +97,8 @@ def load(path: str | Path, schema: Mapping[str, Any]) -> dict[str, Any]:
         raise configuration.ConfigError(f"{path} is not YAML: {error}") from None
     if not isinstance(given, dict):
         raise configuration.ConfigError(f"{path} holds no keys; see `refacebench config`")
-    config = {**given, **environment.hide_all(given)}
-    configuration.check_keys([path])
-    configuration.validate(config, schema)
-    config = filled(elsewhere.with_measures(config), schema)
-    config = prefixed.located(config, [path])
-    configuration.check(config)
-    config["refacers"] = configuration.refacers(config)
-    config = elsewhere.without_images({**config, **configuration.with_controls(config)})
-    return {name: value for name, value in config.items() if name not in OF_THE_RUN}
+    given = scales.scaled({**given, "scale": scale} if scale else given)
+    return settle(given, schema, [path]).config
 
 
 def filled(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -81,7 +81,9 @@ class Stage:
         whole = result.get("status", OK) == OK
         missing = [name for name in self.adds if whole and name not in result]
         if strange:
-            raise StageError(f"stage {self.name}: adds {', '.join(strange)} without saying so")
+            raise StageError(
+                f"stage {self.name}: adds {', '.join(strange)}, which it does not declare"
+            )
         if missing:
             raise StageError(f"stage {self.name}: did not add {', '.join(missing)}")
 

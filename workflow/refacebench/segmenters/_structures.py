@@ -13,6 +13,7 @@ from refacebench.contracts import Segmentation
 from refacebench.head import atlas_labels
 from refacebench.head.atlas import load_atlas
 from refacebench.head.locating import Located, sample_labels
+from refacebench.image import geometry
 from refacebench.image.nifti import Volume, reorient_like
 from refacebench.vocabulary import GLOBALS, REGIONS, TISSUES
 
@@ -92,8 +93,10 @@ def quality_of(model: dict, place: Located, mask: np.ndarray, voxel_ml: float) -
 
 def occupancy_of(labels: np.ndarray) -> np.ndarray:
     """Share of each mask voxel that each region takes, shape (17, voxels)."""
-    shares = [(labels == number).mean(axis=0) for number in range(1, len(REGIONS) + 1)]
-    return np.stack(shares).astype(np.float32)
+    shares = np.empty((len(REGIONS), labels.shape[1]), np.float32)
+    for number, share in enumerate(shares, 1):
+        share[:] = (labels == number).sum(axis=0, dtype=np.uint16) / len(labels)
+    return shares
 
 
 def follow_convention(fractions: np.ndarray, mask: np.ndarray, occupancy: np.ndarray) -> np.ndarray:
@@ -143,13 +146,19 @@ def ventricles(
     core[mask] = (labels == atlas_labels.VENTRICLE).mean(axis=0) >= 0.5
     outer[mask] = (labels == atlas_labels.OUTER_CSF).mean(axis=0) >= 0.5
     if not core.any():
-        raise ValueError("the atlas's ventricles lie outside the brain mask: it does not fit")
+        raise ValueError("the atlas does not fit: its ventricles lie outside the brain mask")
+    # What lies further from a voxel than the growth decides nothing about it.
+    box = geometry.box_within(core, spacing, 2 * growth_mm + float(np.max(spacing)))
+    core, outer = core[box], (outer | ~mask)[box]
     to_core = ndimage.distance_transform_edt(~core, sampling=spacing)
-    to_outer = ndimage.distance_transform_edt(~(outer | ~mask), sampling=spacing)
-    candidate = (csf > 0.5) & mask & (to_core <= growth_mm) & (to_core < to_outer)
+    candidate = (csf[box] > 0.5) & mask[box] & (to_core <= growth_mm)
+    if outer.any():
+        candidate &= to_core < ndimage.distance_transform_edt(~outer, sampling=spacing)
     parts, _ = ndimage.label(candidate)
     kept = np.unique(parts[core & candidate])
-    return np.isin(parts, kept[kept > 0])
+    found = np.zeros(mask.shape, bool)
+    found[box] = np.isin(parts, kept[kept > 0])
+    return found
 
 
 def ventricle_walls(

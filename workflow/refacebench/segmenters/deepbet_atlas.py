@@ -54,7 +54,7 @@ from refacebench.image.nifti import Volume, reorient
 from refacebench.image.tissue import correct_bias, tissue_fractions
 from refacebench.segmenters._structures import put_back, scaled, segmentation
 
-VERSION = "1.1"
+VERSION = "1.2"
 OPTIONS = {
     "network_size": Option(
         192,
@@ -156,7 +156,7 @@ METHOD = Segmenter(
     options=OPTIONS,
     run=segment,
     prepare=prepare,
-    preload=("ants", "scipy.ndimage", "skimage.filters", "torch.nn.functional"),
+    preload=("refacebench.image.itk", "scipy.ndimage", "skimage.filters", "torch.nn.functional"),
     sources=(
         "https://doi.org/10.1016/j.compbiomed.2024.108845",
         "https://doi.org/10.1016/j.neuroimage.2010.07.033",

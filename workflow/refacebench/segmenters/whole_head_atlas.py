@@ -49,7 +49,7 @@ import numpy as np
 from refacebench.contracts import Option, Segmentation, Segmenter, defaults
 from refacebench.head import whole_head
 from refacebench.head.atlas import load_atlas
-from refacebench.head.locating import Located, points
+from refacebench.head.locating import LEVELS, Located, points
 from refacebench.head.masks import head_mask
 from refacebench.image import geometry, mixture, registration
 from refacebench.image.morphology import fill_holes, largest_component
@@ -57,7 +57,7 @@ from refacebench.image.nifti import Volume, grid, reorient, resample
 from refacebench.image.tissue import correct_bias, tissue_fractions
 from refacebench.segmenters._structures import put_back, scaled, segmentation
 
-VERSION = "1"
+VERSION = "2"
 OPTIONS = {
     "template": Option(
         "mni305",
@@ -169,7 +169,7 @@ def tissues(
     priors = _priors(maps, where)
     values = volume.data[head].astype(np.float32)
     if priors[1].sum() * volume.voxel_ml < LEAST_BRAIN_ML / 2:
-        raise ValueError("no brain: the template's lies outside the head")
+        raise ValueError("no brain was found: the template's lies outside the head")
     every = max(1, int(np.round(np.prod(mixture.SAMPLE_MM / volume.spacing))))
     counts = (*TISSUE_GAUSSIANS, int(options["other_gaussians"]))
     model = mixture.fit(values[::every], priors[:, ::every], counts)
@@ -213,7 +213,7 @@ def bend(volume: Volume, shares: np.ndarray, affine: np.ndarray, options: dict) 
             for m in whole_head.tissue_maps(options["bent_blur_mm"])
         ]
     )
-    flow = registration.demons(target, source, levels=((0.5, 60), (1.0, 40)))
+    flow = registration.demons(target, source, levels=LEVELS)
     warped = registration.sample(source, flow + np.indices(like.shape, dtype=np.float32))
     similarity = float(np.corrcoef(warped.ravel(), target.ravel())[0, 1])
     return Located(affine, flow, like, similarity)
@@ -258,7 +258,7 @@ METHOD = Segmenter(
     options=OPTIONS,
     run=segment,
     prepare=prepare,
-    preload=("ants", "scipy.ndimage", "skimage.filters", "torch.nn.functional"),
+    preload=("refacebench.image.itk", "scipy.ndimage", "skimage.filters", "torch.nn.functional"),
     sources=(
         "https://doi.org/10.1016/j.neuroimage.2005.02.018",
         "https://doi.org/10.1016/j.neuroimage.2004.06.018",

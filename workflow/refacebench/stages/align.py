@@ -168,7 +168,7 @@ def run_batch(
         version=version,
         inputs=lambda row: [row[name] for name in ("path", "t1w_path", "head_path")],
         timeout=timeout,
-        preload=("ants", "scipy.ndimage", "skimage.metrics"),
+        preload=("refacebench.image.itk", "scipy.ndimage", "skimage.metrics"),
     )
 
 
@@ -207,7 +207,7 @@ def rigid(t1w: Volume, head: np.ndarray, companion: Volume) -> tuple[np.ndarray,
     center = geometry.mask_center(region, fixed.affine)
     moving = geometry.coarse(nifti.reorient(companion), VOXEL_MM)
     if not (_varied(fixed) and _varied(moving)):
-        raise ScanExcluded("holds no varied positive intensity: there is no head in it")
+        raise ScanExcluded("has no varied positive intensity, so there is no head in it")
     fixed, moving = linear.clipped(fixed), linear.clipped(moving)
     candidates, found = {}, {"contrast_nmi": 0.0}
     # Headers that put the two far apart are no place to begin.
@@ -224,8 +224,9 @@ def rigid(t1w: Volume, head: np.ndarray, companion: Volume) -> tuple[np.ndarray,
     if found["contrast_nmi"] < LEAST_CONTRAST:
         raise ScanExcluded(
             "cannot be aligned with its T1w scan (mutual information "
-            f"{found['contrast_nmi']:.2f} times that of the image pushed {PUSH_MM:g} mm aside, "
-            f"{LEAST_CONTRAST:g} is needed): another person, another body part, or a wrong header?"
+            f"{found['contrast_nmi']:.2f} times that of the image shifted by {PUSH_MM:g} mm aside, "
+            f"{LEAST_CONTRAST:g} is needed): is it another person or body part, or is "
+            "its header wrong?"
         )
     matrix = candidates[place]
     moved = matrix[:3, :3] @ center + matrix[:3, 3] - center

@@ -33,7 +33,7 @@ from refacebench.run.stage import Stage
 PREPARED = ("path", "brain_path", "head_path", "template_path")
 
 #: Begins the reason where the method did its part.
-_NOT_WRITTEN = "the result could not be written, which is no fault of the method"
+_NOT_WRITTEN = "the result could not be written, which is not the method's fault"
 
 STAGE = Stage(
     "deface",
@@ -97,7 +97,7 @@ def run(
         parameters=method.public(options),
         key=row.get("key", ""),
         Engine=chosen.engine,
-        SkullStripped=stripped(nifti.read(image).data, scan.brain, scan.head),
+        SkullStripped=stripped(nifti.stored(image), scan.brain, scan.head),
     )
     paths = {"path": str(image), "changed_path": str(mask)}
     return {"variant": chosen.name, **paths, "version": version, **facts}
@@ -231,20 +231,23 @@ def apply(
     engine = method.engine_of(dict(options))
     result = _checked(method.run(scan, dict(options)), scan)
     changed = result.changed.astype(bool)
+    before = nifti.stored(scan.path)
     protected = np.zeros(scan.brain.shape, bool)
     if engine == "native":
         protected = protect(scan, float(options.get("protect_margin_mm", 0.0)))
     wanted = changed & ~protected
-    new = result.values.astype(np.float64) + scan.offset
     try:
-        if engine == "official" and not fits(scan.path, new, wanted & (result.values != 0)):
+        if engine == "official" and not _fits(scan, result.values, wanted):
             old = nifti.read(scan.path).data
+            new = result.values.astype(np.float64) + scan.offset
             written = np.where(wanted, new, old).astype(np.float32)
             nifti.write_values(scan.path, written, out_image)
             differs = wanted & (written != old)
         else:
-            nifti.write_changed(scan.path, new, wanted, out_image)
-            differs = stored_difference(scan.path, out_image)
+            nifti.write_changed(
+                scan.path, result.values, wanted, out_image, offset=scan.offset, before=before
+            )
+            differs = stored_difference(scan.path, out_image, before)
     except OSError:
         raise
     except Exception as error:
@@ -258,15 +261,14 @@ def apply(
     # already the difference would draw the outline of the face that was there.
     nifti.write(scan.volume.with_data(wanted), out_mask)
     now = np.where(differs, result.values, scan.volume.data)
-    own = changed & ~wanted if engine == "native" else np.zeros_like(changed)
-    rounded = changed & ~differs & ~own & (result.values != scan.volume.data)
+    rounded = wanted & ~differs & scan.brain
     return {
         "engine": engine,
         "brain_voxels": int(scan.brain.sum()),
         "changed_voxels": int(differs.sum()),
         "brain_changed": int((differs & scan.brain).sum()),
         "brain_removed": _removed(scan, now),
-        "brain_rounded": int((rounded & scan.brain).sum()),
+        "brain_rounded": int((result.values[rounded] != scan.volume.data[rounded]).sum()),
     }
 
 
@@ -275,6 +277,10 @@ def _removed(scan: PreparedScan, now: np.ndarray) -> int:
     level = brain_level(before, brain)
     rescaled = matched(before, now, brain)
     return brain_integrity(before, now, brain, level, rescaled=rescaled)["brain_removed"]
+
+
+def _fits(scan: PreparedScan, values: np.ndarray, wanted: np.ndarray) -> bool:
+    return fits(scan.path, values.astype(np.float64) + scan.offset, wanted & (values != 0))
 
 
 def fits(path: str | Path, values: np.ndarray, changed: np.ndarray) -> bool:
@@ -298,7 +304,7 @@ def _checked(result: Defaced, scan: PreparedScan) -> Defaced:
         shape = np.shape(getattr(result, name))
         if shape != scan.volume.shape:
             raise ValueError(f"the method's {name} have shape {shape}, not {scan.volume.shape}")
-    if not np.isfinite(result.values[result.changed.astype(bool)]).all():
+    if not (np.isfinite(result.values) | ~result.changed.astype(bool)).all():
         raise ValueError("the method's output has values that are not finite")
     return result
 
@@ -308,15 +314,23 @@ def protect(scan: PreparedScan, margin_mm: float) -> np.ndarray:
     return grow(scan.brain, scan.volume.spacing, margin_mm)
 
 
-def stored_difference(source: str | Path, written: str | Path) -> np.ndarray:
+def stored_difference(
+    source: str | Path, written: str | Path, before: np.ndarray | None = None
+) -> np.ndarray:
     """Return the voxels whose stored bits differ between two files of one data type.
+
+    Parameters
+    ----------
+    before : numpy.ndarray, optional
+        The numbers of ``source``, if they were read before.
 
     Raises
     ------
     RuntimeError
         If data type or shape differ.
     """
-    before, after = nifti.stored(source), nifti.stored(written)
+    before = nifti.stored(source) if before is None else before
+    after = nifti.stored(written)
     if before.dtype != after.dtype or before.shape != after.shape:
         raise RuntimeError(
             f"{written}: {after.dtype} {after.shape} where {source} has "

@@ -30,6 +30,9 @@ from refacebench.vocabulary import OK, ORIGINAL
 #: Raise it when a measure changes; it is part of every key.
 VERSION = "3"
 
+#: Set beside the thresholds where the similarity of each slice is to be kept.
+KEEP_SLICES = "keep_slices"
+
 #: The parts of :func:`refacebench.head.face_parts.face_region` with the ears, and their labels.
 PARTS = {**face_parts.FACE_LABELS, EARS: face_parts.EAR_LABEL}
 
@@ -74,6 +77,11 @@ STAGE = Stage(
         "quality": "the verdict, see metrics.verdict.CLASSES; empty for a whole original",
     },
     may_add={
+        "slices_x_mm": "where each slice lies, in mm from the middle, where slices are kept",
+        **{
+            f"slices_{name}": f"{name} of each of these slices, between blanks"
+            for name in ("corr_front", "corr_full", "ssim_front", "ssim_full")
+        },
         **{f"truth_{name}": f"{text}, against true labels" for name, text in _OVERLAPS.items()},
         **{name: "the verdict from true labels, see metrics.truth" for name in truth.COLUMNS},
     },
@@ -219,6 +227,7 @@ def judge(
     read : Usable, optional
         The original, if it was read before.
     """
+    keep_slices = bool((limits or {}).get(KEEP_SLICES))
     limits = thresholds(
         {name: value for name, value in (limits or {}).items() if name in THRESHOLDS}
     )
@@ -233,6 +242,8 @@ def judge(
     else:
         variant = values.like(_on_grid(row["path"], original), read)
         found = _of_variant(original, variant, brain, head, face, has_face, limits)
+        if keep_slices and found["quality"] != "crash":
+            found |= similarity.written(similarity.slice_similarity(original, variant, head))
     return found | _by_truth(row, original, variant, limits)
 
 
@@ -265,8 +276,8 @@ def _on_grid(path: str, like: Volume, dtype: type | None = np.float32) -> Volume
         return nifti.reorient_like(volume, like)
     except ValueError:
         raise ValueError(
-            f"{path}: {volume.shape} voxels on another grid than the original's {like.shape}; "
-            "a method must keep the grid of its input"
+            f"{path}: {volume.shape} voxels, which is not the original's grid {like.shape}; "
+            "a method must keep its input's grid"
         ) from None
 
 

@@ -126,7 +126,7 @@ def run_batch(
         version=version,
         params=brain_limits(limits),
         timeout=timeout,
-        preload=("ants", "scipy.ndimage", "skimage.filters"),
+        preload=("refacebench.image.itk", "scipy.ndimage", "skimage.filters"),
     )
     chosen = spares.leave_out(table)
     if chosen is not table:
@@ -241,8 +241,8 @@ def register(volume: Volume, head: np.ndarray, brain: np.ndarray) -> np.ndarray:
             return matrix
     raise ValueError(
         "the brain mask and the brain of the registered template head do not match (Dice "
-        f"{best:.2f}, at least {MIN_AGREEMENT:.2f} is expected): one of the two is wrong; "
-        "is it a whole T1w head with the right orientation in its header?"
+        f"{best:.2f}, at least {MIN_AGREEMENT:.2f} is expected): one of the two is wrong. "
+        "Is it a whole T1w head with the right orientation in its header?"
     )
 
 

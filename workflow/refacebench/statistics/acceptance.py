@@ -56,7 +56,7 @@ def left_over(population: int, looked_at: int, failures: int, level: float = 0.9
     if not 0 <= failures <= looked_at <= population or not 0 < level < 1:
         raise ValueError(
             f"{failures} failures of {looked_at} looked at of {population}, level {level}: "
-            "these numbers cannot be"
+            "these numbers are impossible"
         )
     from scipy.stats import hypergeom
 

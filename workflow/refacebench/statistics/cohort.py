@@ -64,7 +64,7 @@ def _with_method(table: pd.DataFrame, variant: str) -> pd.DataFrame:
 
 
 def check(measurements: pd.DataFrame) -> None:
-    """Check that the rows are those of one dataset and that none comes twice.
+    """Check that the rows are those of one dataset and that none is listed twice.
 
     Raises
     ------

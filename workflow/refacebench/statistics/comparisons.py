@@ -79,7 +79,9 @@ class Comparisons:
         for name, table in (("query", self.query), ("gallery", self.gallery)):
             twice = table["scan"].duplicated()
             if twice.any():
-                raise ValueError(f"{where}: {name} scan {table['scan'][twice].iloc[0]} comes twice")
+                raise ValueError(
+                    f"{where}: {name} scan {table['scan'][twice].iloc[0]} is listed twice"
+                )
 
     @property
     def resplits(self) -> int:

@@ -91,7 +91,7 @@ def head_threshold(values: np.ndarray) -> float:
     low, high = np.percentile(values, (0, 99.5))
     high = high if high > low else values.max()
     if not high > low:
-        raise ValueError("the image is constant: there is no head in it")
+        raise ValueError("the image is constant, so there is no head in it")
     return float(low + 0.5 * (threshold_otsu(np.clip(values, low, high)) - low))
 
 

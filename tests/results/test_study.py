@@ -1,0 +1,380 @@
+"""A published study beside ours: declarations, published values, and what only a study computes."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from refacebench.results import (
+    catalogue,
+    exclusions,
+    privacy_reverse,
+    rater_agreement,
+    rater_effects,
+    recovered,
+    similarity_slices,
+    studied,
+    study,
+    study_cohort,
+    study_items,
+    volumes_kept,
+)
+from refacebench.results.result import View
+from refacebench.results.studied import Studied
+from refacebench.run import configuration, scales
+from refacebench.statistics.comparisons import Comparisons
+from refacebench.statistics.criteria import Criteria
+from refacebench.statistics.protocol import Protocol
+from running import ROOT
+
+STUDIES = sorted((ROOT / "config/studies").glob("*.yaml"))
+
+
+def config(path):
+    return yaml.safe_load(path.read_text())
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_shipped_study_names_what_there_is(path):
+    given = config(path)
+    for scale in ("full", *given["scales"]):
+        asked = scales.scaled({**given, "scale": scale})
+        assert studied.mistakes(asked["study"], asked["datasets"]) == []
+        assert asked["study"]["paper"] == path.stem
+        assert asked["results"] == f"runs/{path.stem}" + (f"-{scale}" if scale != "full" else "")
+
+
+def test_every_published_value_has_a_source_a_study_and_a_place_in_our_tables():
+    table = studied.published()
+    assert not table.duplicated(["study", "quantity", "cohort"]).any()
+    assert (table[["source", "item", "quantity"]] != "").all(axis=None)
+    assert set(table["study"]) == {path.stem for path in STUDIES}
+    for name, rows in table.groupby("study"):
+        asked = config(ROOT / f"config/studies/{name}.yaml")
+        items = {item["item"] for item in asked["study"]["items"]}
+        assert set(rows["item"]) <= items, name
+        variants = set(configuration.variants(asked)) if "defacers" in asked else {"pydeface"}
+        for row in rows.to_dict("records"):
+            result = catalogue.find(row["table"])
+            columns = re.sub("alpha", "", row["column"])
+            used = [word for word in re.findall(r"[a-z]\w+", columns)]
+            used = [w for w in used if w not in ("count", "least", "most", "percent")]
+            used += re.findall(r"(\w+)!?=", row["rows"])
+            assert set(used) <= set(result.columns), row
+            for meant in re.findall(r"\bvariant=([^;]*)", row["rows"]):
+                assert set(meant.split("|")) <= variants, row
+
+
+def test_a_mistake_in_a_study_is_a_sentence_that_names_it():
+    given = {
+        "items": [{"item": "Table 1", "ours": ["volums"]}, {"item": "Table 2"}],
+        "cohorts": {"adnii": "ADNI"},
+    }
+    found = studied.mistakes(given, ["adni"])
+    assert len(found) == 3
+    assert "Table 1: there is no table or figure 'volums'; did you mean 'volumes'?" in found[0]
+    assert "Table 2" in found[1]
+    assert "did you mean 'adni'?" in found[2]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"scale": "dmo", "scales": {"demo": {}}}, "no scale 'dmo' .*did you mean 'demo'"),
+        ({"scale": "demo"}, r"no scale 'demo' \(there are: full\)"),
+        ({"scale": "a", "scales": {"a": {"scales": {}}}}, "cannot stand inside a scale"),
+        ({"scale": "a", "scales": {"a": [1]}}, "keys of a config are needed"),
+    ],
+)
+def test_a_scale_that_cannot_be_is_one_sentence(asked, words):
+    with pytest.raises(configuration.ConfigError, match=words):
+        scales.scaled(asked)
+
+
+def test_a_scale_merges_methods_replaces_data_and_takes_away():
+    sizes = {"small": {"defacers": {"b": None, "c": {}}, "seed": 4, "splits": {"test": 1}}}
+    given = {"defacers": {"a": {"x": 1}, "b": {}}, "seed": 1, "splits": {"train": 2}}
+    found = scales.scaled({**given, "scales": sizes, "scale": "small"})
+    assert found == {
+        "defacers": {"a": {"x": 1}, "c": {}}, "seed": 4, "splits": {"test": 1}, "scale": "small",
+    }  # fmt: skip
+    assert scales.scaled({**given, "scales": sizes}) == given
+
+
+# one number ------------------------------------------------------------------------------------
+
+TABLES = {
+    "volumes": pd.DataFrame(
+        {
+            "variant": ["a", "a", "b"],
+            "segmenter": ["s", "s", "s"],
+            "region": ["x", "tiv", "x"],
+            "n": [9, 9, 8],
+            "p_holm": [0.01, 0.2, 0.03],
+            "median_change_pct": [1.0, 2.0, 3.0],
+            "low": [0.5, 1.0, 2.0],
+            "high": [1.5, 3.0, 4.0],
+        }
+    ),
+    "quality": pd.DataFrame({"variant": ["a"], "n": [8], "success": [6], "success_low": [0.1],
+                             "success_high": [0.2]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("table", "rows", "column", "factor", "wanted"),
+    [
+        ("volumes", "variant=a; region!=tiv", "median_change_pct", "", (1.0, 0.5, 1.5)),
+        ("volumes", "variant=a; region=x", "median_change_pct", "-1", (-1.0, -1.5, -0.5)),
+        ("volumes", "region=x", "count p_holm < alpha", "", 2),
+        ("volumes", "", "count p_holm < 0.02", "", 1),
+        ("volumes", "variant=a|b", "most median_change_pct", "100", 300.0),
+        ("volumes", "variant=a|b", "least median_change_pct", "", 1.0),
+        ("quality", "variant=a", "percent success", "", 75.0),
+    ],
+)
+def test_our_number_for_a_published_one(table, rows, column, factor, wanted):
+    asked = {"table": table, "rows": rows, "column": column, "factor": factor}
+    found = studied.value(TABLES, asked, 0.05)
+    assert found["note"] == ""
+    if isinstance(wanted, tuple):
+        assert (found["ours"], found["ours_low"], found["ours_high"]) == wanted
+    else:
+        assert found["ours"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("asked", "note"),
+    [
+        ({"table": "nothing", "rows": ""}, "not measured here"),
+        ({"table": "volumes", "rows": "variant=z"}, "no such row here"),
+        ({"table": "volumes", "rows": ""}, "3 rows here"),
+    ],
+)
+def test_why_there_is_no_number(asked, note):
+    found = studied.value(TABLES, {**asked, "column": "low", "factor": ""}, 0.05)
+    assert np.isnan(found["ours"])
+    assert found["note"] == note
+
+
+def given(synthetic=False, **more):
+    asked = {
+        "paper": "huelnhagen2020",
+        "title": "H et al.",
+        "items": [
+            {"item": "Table 1", "shows": "regions", "ours": ["volumes_kept", "changes"]},
+            {"item": "Figure 9", "shows": "photographs", "out_of_reach": "No photographs."},
+        ],
+        "protocol": ["Other people."],
+    }
+    changes = pd.DataFrame(
+        {"variant": ["pydeface"], "segmenter": ["s"], "n": [10], "share_over_completers": [0.1]}
+    )
+    return Studied(
+        {**asked, **more}, "d", {"changes": changes}, pd.DataFrame(), synthetic=synthetic
+    )
+
+
+def test_real_people_are_compared_and_synthetic_ones_are_not():
+    quantity = "scans with a change above 5 % after defacing (67 of 1022)"
+    for synthetic in (False, True):
+        table = study.compute(given(synthetic), {}).set_index("quantity")
+        row = table.loc[quantity]
+        assert row["ours"] == pytest.approx(10)
+        assert row["published"] == pytest.approx(100 * 67 / 1022, abs=1e-4)
+        if synthetic:
+            assert table["difference"].isna().all()
+        else:
+            assert row["difference"] == pytest.approx(10 - 100 * 67 / 1022, abs=1e-4)
+        view = View({"study": table.reset_index()})
+        said = study.caption(view) + str(study.printed(view))
+        assert ("would compare" in said) is synthetic
+        assert "reproduc" not in said
+        assert ("Here less paper" in said) is not synthetic
+
+
+def test_items_lead_to_ours_or_say_why_there_is_none():
+    view = View({"study_items": study_items.compute(given())})
+    columns, rows = study_items.printed(view)
+    assert [row[0] for row in rows] == ["Table 1", "Figure 9"]
+    assert rows[0][2].parts == (("below", ""), ("Volumes", "volumes"))
+    assert rows[1][2] == "No photographs."
+    assert "Other people." in study_items.caption(view)
+
+
+# what only a study computes ----------------------------------------------------------------------
+
+
+def measurements():
+    """Return six people whose grey matter is 100 ml; pydeface cuts, leaves and loses some."""
+    quality = ["success", "success", "failure_1", "failure_2", "failure_1+2", "crash"]
+    defaced = [100.0, 110.0, 111.0, 112.0, 120.0, np.nan]
+    refaced = [100.0, 101.0, 111.0, 100.0, 100.0, 100.0]
+    rows = []
+    for number in range(6):
+        who = {"dataset": "d", "participant": f"sub-{number}", "scan": f"sub-{number}",
+               "segmenter": "s", "split": "test", "site": "AB"[number % 2]}  # fmt: skip
+        lost = number == 5
+        for variant, value, status, verdict in (
+            ("original", 100.0, "ok", ""),
+            ("a", defaced[number], "failed" if lost else "ok", "" if lost else quality[number]),
+            ("a+m", refaced[number], "ok", "success"),
+        ):
+            rows.append({**who, "variant": variant, "status": status, "quality": verdict,
+                         "vol_gm": value})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+VARIANTS = ["original", "a", "a+m"]
+
+
+def test_scans_are_left_out_for_what_the_study_names_alone():
+    table = exclusions.compute(measurements(), Criteria(), VARIANTS, ["brain_cut"])
+    row = table.iloc[0]
+    assert list(table["variant"]) == ["a"]
+    assert (row["n_brain_cut"], row["n_face_left"], row["n_no_output"]) == (2, 2, 1)
+    assert (row["n_scans"], row["n_excluded"], row["n_kept"]) == (6, 2, 4)
+    every = exclusions.compute(measurements(), Criteria(), VARIANTS, list(exclusions.KINDS))
+    assert every.iloc[0]["n_kept"] == 2
+    none = exclusions.compute(measurements(), Criteria(), VARIANTS, [])
+    assert none.iloc[0]["n_kept"] == 6
+
+
+def test_volumes_are_tested_without_the_scans_that_are_left_out_for_refacers_too():
+    asked = list(exclusions.KINDS)
+    table = volumes_kept.compute(measurements(), Criteria(), VARIANTS, asked)
+    table = table[table["region"] == "gm"].set_index("variant")
+    assert list(table["n"]) == [2, 2]
+    assert table.loc["a", "median_change_pct"] == pytest.approx(5.0)
+    assert table.loc["a+m", "median_change_pct"] == pytest.approx(0.5)
+
+
+def test_scans_that_refacing_recovers_are_counted():
+    table = recovered.compute(measurements(), Criteria(), VARIANTS)
+    row = table.iloc[0]
+    assert (row["n_over_defaced"], row["n_over_refaced"]) == (4, 1)
+    assert (row["n_recovered"], row["n_still"], row["n_new"], row["n_lost"]) == (3, 1, 0, 1)
+
+
+def test_slices_have_one_number_in_every_variant_and_stand_by_site():
+    table = measurements()
+    for name, text in (("x_mm", "-5 0 5"), ("corr_front", "0.1 nan 0.3")):
+        table[f"slices_{name}"] = text
+    for name in ("corr_full", "ssim_front", "ssim_full"):
+        table[f"slices_{name}"] = "1 1 1"
+    found = similarity_slices.compute(table, Criteria(), VARIANTS)
+    assert len(found) == 3 * (5 + 6)
+    same = found.groupby(["scan", "x_mm"])["image"].nunique()
+    assert (same == 1).all()
+    assert found["image"].max() == 18
+    sites = found.drop_duplicates("image").sort_values("image")["site"]
+    assert list(sites) == ["A"] * 9 + ["B"] * 9
+    first = found[(found["scan"] == "sub-0") & (found["variant"] == "a")].sort_values("x_mm")
+    assert list(first["image"]) == [1, 2, 3]
+    np.testing.assert_array_equal(first["corr_front"], [0.1, np.nan, 0.3])
+
+
+def test_the_cohort_is_counted_by_site_and_split():
+    table = pd.DataFrame(
+        {
+            "participant": ["1", "1", "2", "3", "4"],
+            "status": ["ok", "ok", "ok", "ok", "excluded"],
+            "site": ["A", "A", "A", "B", "B"],
+            "split": ["train", "train", "test", "test", "test"],
+            "age": [20.0, 21.0, 40.0, np.nan, 50.0],
+            "sex": ["F", "F", "male", "", "M"],
+        }
+    )
+    found = study_cohort.compute(table).set_index(["site", "split"])
+    whole = found.loc[("all", "all")]
+    assert (whole["n"], whole["n_scans"], whole["n_age"]) == (3, 4, 2)
+    assert (whole["age_mean"], whole["age_min"], whole["age_max"]) == (30, 20, 40)
+    assert (whole["n_female"], whole["n_male"]) == (1, 1)
+    assert found.loc[("A", "train"), "n"] == 1
+    assert found.loc[("B", "train"), "n"] == 0
+
+
+def test_the_other_way_round_each_original_chooses_among_deidentified_scans():
+    """Three people; the first original's own scan is nearest, the others' are farthest."""
+    distance = np.array([[0.0, 1.0, 1.0], [1.0, 9.0, 2.0], [1.0, 2.0, 9.0]])
+    table = pd.DataFrame({"scan": list("abc"), "participant": list("abc"), "session": ["1"] * 3})
+    query = table.assign(detected=True, reason="")
+    single = Comparisons("x", "v", distance, query, table)
+    found = privacy_reverse.compute([single], Protocol(options=2), Criteria())
+    row = found[found["setting"] == "same_scan"].iloc[0]
+    assert row["choice"] == pytest.approx(1 / 3)
+    assert (row["n"], row["chance"]) == (3, 0.5)
+    assert np.isnan(row["sd"])
+    # A second resplit in which everybody is found: rates 1/3 and 1.
+    both = np.stack([distance, 1.0 - np.eye(3)])
+    twice = Comparisons("x", "v", both, query, table, resplit=np.ones((2, 3), bool))
+    found = privacy_reverse.compute([twice], Protocol(options=2), Criteria())
+    row = found[found["setting"] == "same_scan"].iloc[0]
+    assert row["choice"] == pytest.approx(2 / 3)
+    assert row["sd"] == pytest.approx(np.std([1 / 3, 1], ddof=1))
+
+
+def ratings(table, names, variants=(("original", 0), ("v", 1))):
+    """Return the measurement table of ratings: participant, rater, variant (0, 1), value."""
+    wide = table.pivot(index=["participant", "variant"], columns="rater", values="value")
+    rows = []
+    for name, number in variants:
+        part = wide.xs(number, level="variant").rename(columns=lambda r: f"value_{r}")
+        rows.append(part.reset_index().assign(variant=name))
+    found = pd.concat(rows, ignore_index=True)
+    return found.assign(dataset="d", scan=found["participant"], segmenter="t", status="ok",
+                        split="test")  # fmt: skip
+
+
+def test_published_mixed_model_and_agreement_of_raters(shared):
+    """Four raters, 185 people, PyDeface (Provins et al. 2025; README of the data)."""
+    path = shared("data/provins2025") / "S1_Data.tsv"
+    table = pd.read_csv(path, sep="\t", dtype={"subject": str})
+    table = table.drop_duplicates(["subject", "rater_id", "defaced"])
+    table = table.rename(
+        columns={"subject": "participant", "rater_id": "rater", "defaced": "variant",
+                 "rating": "value"}
+    )[["participant", "rater", "variant", "value"]]  # fmt: skip
+    given = ratings(table, None)
+    row = rater_effects.compute(given, Criteria(), ["original", "v"], "rater_*").iloc[0]
+    published = {
+        "n_values": 1480, "chi2": 6.283544, "p": 0.01218642, "effect": 0.04541, "se": 0.01809,
+        "intercept": 3.10149, "var_participant": 0.14736, "var_rater": 0.04958,
+        "var_residual": 0.12110, "log_likelihood": -766.2520, "log_likelihood_null": -769.3938,
+    }  # fmt: skip
+    for name, value in published.items():
+        digits = len(str(value).partition(".")[2])
+        assert row[name] == pytest.approx(value, abs=0.501 * 10.0**-digits), name
+    each = rater_agreement.compute(given, Criteria(), ["original", "v"], "rater_*")
+    each = each.set_index("rater")
+    # Figure 2 subtracts the other way round; its limits are -0.91 and 0.81. With the first of two
+    # ratings the upper one is 0.82: which of them the figure keeps is not said.
+    assert round(-each.loc["all", "upper"], 2) == -0.91
+    assert round(-each.loc["all", "lower"], 2) == 0.82
+    assert (each["bias"] > 0).all()  # all raters rate defaced images higher
+    assert each.loc["all", "bias_low"] > 0
+    assert each.loc["all", "bias"] == pytest.approx(row["effect"])  # everybody rated everything
+
+
+def test_published_limits_of_every_metric(shared):
+    """MRIQC's metrics of 579 people (Provins et al. 2025, data S2 and S7), to 1e-6."""
+    from refacebench.statistics import agreement
+
+    folder = shared("data/provins2025")
+    table = pd.read_csv(folder / "S2_Data.csv").set_index("sub").sort_index()
+    published = pd.read_csv(folder / "S7_Data.tsv", sep="\t", index_col="metric")
+    before, after = (table[table["defaced"] == number] for number in (0, 1))
+    assert len(published) == 58
+    for name, row in published.iterrows():
+        found = agreement.limits(before[name] - after[name])
+        assert found["n"] == row["n"]
+        # They divide by n and take 1.96 for the normal quantile.
+        half = 1.96 * found["sd"] * np.sqrt(1 - 1 / found["n"])
+        for ours, theirs in (
+            (found["bias"], "bias"),
+            (found["bias"] - half, "loa_lower"),
+            (found["bias"] + half, "loa_upper"),
+        ):
+            assert abs(ours - row[theirs]) <= 1e-6 * half, (name, theirs)

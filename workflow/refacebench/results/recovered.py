@@ -1,0 +1,225 @@
+"""Scans whose volumes a defacer changed beyond the threshold, and what refacing made of them.
+
+One row per refaced variant and segmenter.  Of ``n_scans`` compared scans ``n_over_defaced``
+changed by more than ``threshold_pct`` in grey, white, CSF or TIV after defacing and
+``n_over_refaced`` after refacing; ``n_recovered`` of the former no longer do, ``n_still`` do,
+``n_new`` changed by refacing alone, and ``n_lost`` have no result in one of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from refacebench.plot.style import BAND, INK, WIDTH, Look, message_figure, new_figure, styled
+from refacebench.results import words
+from refacebench.results.result import STUDY, Figure, Printed, Result, View
+from refacebench.results.study import HEADING
+from refacebench.results.volume_tests import CHANGED, CHANGED_IF_ANY, changed_scans
+from refacebench.statistics.cohort import measure, pairs, segmenters_of
+from refacebench.statistics.criteria import Criteria
+from refacebench.vocabulary import split_variant
+
+_TITLES = {"gm": "Grey matter", "wm": "White matter", "csf": "CSF", "tiv": "Intracranial volume"}
+_HUES = {"defaced": "#D55E00", "refaced": "#0072B2"}
+
+
+def compute(
+    measurements: pd.DataFrame, criteria: Criteria, variants: Sequence[str]
+) -> pd.DataFrame:
+    """Return the counts of every refaced variant."""
+    rows = []
+    for segmenter in segmenters_of(measurements):
+        for variant in variants:
+            if "+" not in variant:
+                continue
+            before, after = (
+                changed_scans(table, criteria).set_axis(table["scan"])
+                for table in (
+                    pairs(measurements, segmenter, name, criteria)
+                    for name in (split_variant(variant)[0], variant)
+                )
+            )
+            rows.append({"variant": variant, "segmenter": segmenter, **counts(before, after),
+                         "threshold_pct": criteria.threshold_pct})  # fmt: skip
+    return RESULT.frame(rows)
+
+
+def counts(before: pd.Series, after: pd.Series) -> dict[str, int]:
+    """Return the counts from what changed (1), did not (0) or is missing (NaN), by scan.
+
+    >>> before, after = pd.Series([1, 1, 0, 0, np.nan]), pd.Series([0, 1, 1, 0, 0])
+    >>> [counts(before, after)[f"n_{name}"] for name in ("recovered", "still", "new", "lost")]
+    [1, 1, 1, 1]
+    """
+    after = after.reindex(before.index)
+    known = before.notna() & after.notna()
+    first, second = before[known] == 1, after[known] == 1
+    return {
+        "n_scans": len(before),
+        "n_over_defaced": int(first.sum()),
+        "n_over_refaced": int(second.sum()),
+        "n_recovered": int((first & ~second).sum()),
+        "n_still": int((first & second).sum()),
+        "n_new": int((~first & second).sum()),
+        "n_lost": int((~known).sum()),
+    }
+
+
+def changes(measurements: pd.DataFrame, variant: str, criteria: Criteria) -> pd.DataFrame:
+    """Return the percent change of each scan's volumes, by the first segmenter."""
+    found = pd.DataFrame()
+    for segmenter in segmenters_of(measurements)[:1]:
+        table = pairs(measurements, segmenter, variant, criteria).set_index("scan", drop=False)
+        for name in CHANGED_IF_ANY:
+            if f"ref_vol_{name}" in table:
+                old = table[f"ref_vol_{name}"]
+                found[name] = (measure(table, f"vol_{name}") - old) / old * 100
+    return found
+
+
+def _refaced(view: View) -> list[str]:
+    return [v for v in view.look.order if "+" in v]
+
+
+def caption(view: View) -> str:
+    """Return the caption of the counts."""
+    return words.join(
+        f"Scans in which {CHANGED} changed by more than {view.criteria.threshold_pct:g} %: how "
+        "many after defacing, and how many of these no longer after refacing. A scan that is "
+        "picked because it is far off tends to be nearer when it is measured again, whatever "
+        "was done to it (regression to the mean)."
+    )
+
+
+def caption_by_scan(view: View) -> str:
+    """Return the caption of the changes by scan."""
+    return (
+        "Change of each scan's volumes in percent of its original, after defacing and after "
+        "refacing; scans by their change after defacing. Beyond the grey band a scan counts as "
+        f"changed ({view.criteria.threshold_pct:g} %)."
+    )
+
+
+def caption_recovered(view: View) -> str:
+    """Return the caption of the scans that defacing changed."""
+    return words.join(
+        "The scans that defacing changed beyond the threshold: largest change of any of the four "
+        "volumes, before and after refacing, a line a scan.",
+        "Selected by what defacing did: some of the way back is regression to the mean.",
+    )
+
+
+@styled
+def draw_by_scan(view: View) -> Any:
+    """Draw the change of each volume by scan, one row a refaced variant."""
+    refaced = _refaced(view)
+    if view.measures is None or not refaced:
+        return message_figure("Nothing was refaced.")
+    figure = new_figure(WIDTH, 0.5 + 2.0 * len(refaced))
+    panels = figure.subplots(len(refaced), len(CHANGED_IF_ANY), squeeze=False)
+    for line, variant in zip(panels, refaced, strict=True):
+        before, after = (
+            changes(view.measures, name, view.criteria)
+            for name in (split_variant(variant)[0], variant)
+        )
+        for panel, name in zip(line, CHANGED_IF_ANY, strict=True):
+            panel.set_title(_TITLES[name], loc="left")
+            _by_scan(panel, before.get(name), after.get(name), view.criteria.threshold_pct)
+        line[0].set_ylabel(f"{view.look.label(variant)}\nchange (%)", fontsize=8)
+        line[-1].legend(loc="best", markerscale=1.4)
+    return figure
+
+
+def _by_scan(axes: Any, before: Any, after: Any, threshold: float) -> None:
+    axes.axhspan(-threshold, threshold, color=BAND, linewidth=0)
+    axes.axhline(0, color=INK, linewidth=0.7)
+    if before is None or after is None:
+        return
+    before = before.sort_values()
+    places = np.arange(1, len(before) + 1)
+    for label, values in (("defaced", before), ("refaced", after.reindex(before.index))):
+        axes.plot(places, values, linestyle="none", marker="o", markersize=3, color=_HUES[label],
+                  alpha=0.8, label=label)  # fmt: skip
+    axes.set_xlabel("scan")
+
+
+@styled
+def draw_recovered(view: View) -> Any:
+    """Draw the largest change of the scans that defacing changed, before and after refacing."""
+    refaced = _refaced(view)
+    if view.measures is None or not refaced:
+        return message_figure("Nothing was refaced.")
+    threshold = view.criteria.threshold_pct
+    figure = new_figure(WIDTH, 3.0)
+    panels = figure.subplots(1, max(len(refaced), 3), squeeze=False, sharey=True)[0]
+    for panel in panels[len(refaced) :]:
+        panel.set_axis_off()
+    for panel, variant in zip(panels, refaced, strict=False):
+        before, after = (
+            changes(view.measures, name, view.criteria).abs().max(axis=1)
+            for name in (split_variant(variant)[0], variant)
+        )
+        picked = before.index[before > threshold]
+        for scan in picked:
+            panel.plot([0, 1], [before[scan], after.get(scan, np.nan)], color=INK, alpha=0.5,
+                       marker="o", markersize=3, linewidth=0.9)  # fmt: skip
+        panel.axhline(threshold, color=_HUES["defaced"], linewidth=0.9, linestyle=(0, (4, 2)))
+        panel.set(xlim=(-0.3, 1.3), xticks=[0, 1], xticklabels=["defaced", "refaced"])
+        panel.set_title(f"{_short(view.look, variant)}: {len(picked)} scans", loc="left")
+    panels[0].set_ylabel("largest change (%)")
+    panels[0].set_ylim(bottom=0)
+    return figure
+
+
+def _short(look: Look, variant: str) -> str:
+    return look.label(variant).replace(" (native)", "").replace(" (official)", "")
+
+
+def printed(view: View) -> Printed:
+    """Return one row a refaced variant."""
+    table = view.rows("recovered")
+    columns = ["Variant", "Scans", "Over, defaced", "Over, refaced", "Recovered", "Still over",
+               "Newly over", "Without a result"]  # fmt: skip
+    names = ("scans", "over_defaced", "over_refaced", "recovered", "still", "new", "lost")
+    return columns, [
+        [view.look.label(row["variant"]), *(str(int(row[f"n_{name}"])) for name in names)]
+        for _, row in table.iterrows()
+    ]
+
+
+RESULT = Result(
+    "recovered",
+    about=__doc__,
+    job=STUDY,
+    reads="vol_gm vol_wm vol_csf vol_tiv",
+    columns="""
+        variant segmenter n_scans n_over_defaced n_over_refaced n_recovered n_still n_new n_lost
+        threshold_pct
+    """,
+    compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),
+    caption=caption,
+    heading=HEADING,
+    order=12,
+    printed=printed,
+    figures=[
+        Figure(
+            "volumes_by_scan",
+            "Points: change of grey and white matter, CSF and intracranial volume of each scan, "
+            "defaced and refaced, one row a refaced variant.",
+            draw_by_scan,
+            caption_by_scan,
+            title="Volumes by scan",
+        ),
+        Figure(
+            "recovered",
+            "Lines: largest change of the scans that defacing changed, before and after refacing.",
+            draw_recovered,
+            caption_recovered,
+            title="Scans that refacing recovered",
+        ),
+    ],
+)

@@ -1,0 +1,152 @@
+"""A published study's numbers and ours: one row a published value.
+
+``ours`` (with its interval in ``ours_low``, ``ours_high`` and ``n`` participants) is taken from
+``column`` of the rows ``rows`` of our table ``table``, in the unit of ``published``;
+``difference`` is ours less published.  It is missing where the people are synthetic: the row then
+says which numbers a run on the real data compares.  ``source`` is where the published value
+stands, ``differs`` what differs in how the two were made, ``note`` why there is no number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from refacebench.plot.numbers import NO_VALUE
+from refacebench.results import studied, words
+from refacebench.results.result import STUDY, Heading, Printed, Result, Tables, View
+from refacebench.results.studied import Studied
+
+HEADING = Heading(
+    "study",
+    "The paper's tables and figures",
+    "What did the paper report, and what is it here?",
+    order=0,
+)
+#: Said of a row of a synthetic cohort.
+SYNTHETIC = "synthetic people: not compared"
+#: Rows on the page; all are in the file.
+MOST = 60
+
+
+def compute(given: Studied, made: Tables) -> pd.DataFrame:
+    """Return every published value of the study beside ours.
+
+    Parameters
+    ----------
+    given : Studied
+    made : mapping of str to pandas.DataFrame
+        The other tables of the same study.
+    """
+    rows, tables = [], {**given.tables, **made}
+    for asked in studied.of_study(given.study, given.dataset).to_dict("records"):
+        ours = studied.value(tables, asked, given.criteria.alpha)
+        difference = ours["ours"] - asked["published"]
+        if given.synthetic:
+            ours["note"] = "; ".join(filter(None, [ours["note"], SYNTHETIC]))
+        rows.append(
+            {
+                "paper": given.study["title"],
+                **{k: asked[k] for k in ("item", "quantity", "table", "rows", "column")},
+                **ours,
+                "published": asked["published"],
+                "difference": np.nan if given.synthetic else difference,
+                **{k: asked[k] for k in ("unit", "source", "differs")},
+            }
+        )
+    return RESULT.frame(rows)
+
+
+def is_synthetic(table: pd.DataFrame) -> bool:
+    """Tell whether a table of this result is of synthetic people."""
+    return bool(table["note"].fillna("").str.contains(SYNTHETIC, regex=False).any())
+
+
+def caption(view: View) -> str:
+    """Return the caption of the published values beside ours."""
+    table = view.rows("study")
+    if table.empty:
+        return "The table of published values has none of this study."
+    paper = table["paper"].iloc[0]
+    if is_synthetic(table):
+        return words.folded(
+            f"The numbers of {paper}, and the same quantity here. The people here are synthetic: "
+            "the table says what a run on the real data would compare, and no difference from "
+            "the paper means anything.",
+            _below(view),
+        )
+    return words.folded(
+        f"The numbers of {paper}, the same quantity here, and ours less theirs. Other people, "
+        "other programs and other versions differ: read what differs before the difference.",
+        _below(view),
+    )
+
+
+def _below(view: View) -> str:
+    table = view.rows("study")
+    rest = len(table) - MOST
+    return words.join(
+        f"Brackets: our {100 * view.criteria.level:g} % intervals, where the quantity has one.",
+        f"The file has {words.plural(rest, 'more row')}." if rest > 0 else "",
+    )
+
+
+def printed(view: View) -> Printed:
+    """Return the published values beside ours."""
+    table = view.rows("study").head(MOST)
+    synthetic = is_synthetic(table) if len(table) else False
+    columns = ["In the paper", "Quantity", "Here", "Paper"]
+    columns += ([] if synthetic else ["Here less paper"]) + ["What differs", "Source"]
+    rows = []
+    for row in table.to_dict("records"):
+        cells = [_text(row["item"]), _text(row["quantity"]), _ours(row)]
+        cells.append(_number(row["published"], row["unit"]))
+        if not synthetic:
+            cells.append(_number(row["difference"], row["unit"], signed=True))
+        rows.append([*cells, _text(row["differs"]), _text(row["source"])])
+    return columns, rows
+
+
+def _ours(row: dict[str, Any]) -> str:
+    if not np.isfinite(float(row["ours"])):
+        said = _text(row["note"]).replace(SYNTHETIC, "").strip("; ")
+        return said or NO_VALUE
+    text = _number(row["ours"], row["unit"])
+    if np.isfinite(float(row["ours_low"])):
+        text += f" [{row['ours_low']:.4g}, {row['ours_high']:.4g}]"
+    return text
+
+
+def _number(value: float, unit: Any, signed: bool = False) -> str:
+    if not np.isfinite(float(value)):
+        return NO_VALUE
+    text = f"{value + 0.0:+.4g}" if signed else f"{value + 0.0:.4g}"
+    return f"{text} {_text(unit)}".strip()
+
+
+def _text(value: Any) -> str:
+    return "" if value is None or value != value else str(value)
+
+
+RESULT = Result(
+    "study",
+    about=__doc__,
+    job=STUDY,
+    columns="""
+        paper item quantity table rows column ours ours_low ours_high n published difference unit
+        source differs note
+    """,
+    texts="paper item quantity table rows column unit source differs",
+    needs=(
+        *("study_cohort", "volumes_kept", "recovered", "privacy_reverse"),
+        *("rater_effects", "rater_agreement"),
+    ),
+    compute=compute,
+    caption=caption,
+    latex="item quantity ours ours_low ours_high n published difference unit",
+    heading=HEADING,
+    order=2,
+    printed=printed,
+)
