@@ -132,7 +132,7 @@ def test_results_that_wait_for_each_other_are_an_error(monkeypatch):
         for name, need in (("a", "b"), ("b", "a"))
     ]
     monkeypatch.setattr(catalogue, "everything", lambda: circle)
-    with pytest.raises(ValueError, match="wait for each other: a, b"):
+    with pytest.raises(ValueError, match="depend on each other in a circle: a, b"):
         catalogue.compute("x", None)
 
 

@@ -198,7 +198,7 @@ def pointer(text: str) -> Callable[[Path, str], None]:
 
 LETTERS = "holds more than letters"
 PRINTED = "cannot be printed"
-NOT_HERE = "link to a content that is not here; `datalad get sub-"
+NOT_HERE = "link to content that is not here; `datalad get sub-"
 
 CASES = [
     # What is no file, or not here.
@@ -264,7 +264,7 @@ CASES = [
     Case("final", at("{sub}/anat/T1w_final.nii.gz"), excluded("must end in 'T1w.nii.gz'")),
     Case("dot", at("{sub}/anat/{sub}_T1w..nii.gz"), excluded("must end in 'T1w.nii.gz'")),
     Case("blank", at("{sub}/anat/{sub}_T1w .nii.gz"), excluded("must end in 'T1w.nii.gz'")),
-    Case("twicepacked", at("{sub}/anat/{sub}_T1w.nii.gz.gz"), excluded("is no NIfTI file")),
+    Case("twicepacked", at("{sub}/anat/{sub}_T1w.nii.gz.gz"), excluded("is not a NIfTI file")),
     Case("nohyphen", at(T1W), excluded("must begin with 'sub-' in small"), folder="sub01"),
     Case("otherhyphen", at(T1W), excluded("must begin with 'sub-' in small"), folder="Sub_a"),
     # Files that are not of their folder.
@@ -322,12 +322,12 @@ CASES = [
     ),
     Case("besideempty", both(at(T1W), folder("{sub}/ses-1/anat")), ok(session="")),
     # Images that BIDS or this pipeline knows by another name.
-    Case("mgz", at("{sub}/anat/{sub}_T1w.mgz"), excluded("is no NIfTI file")),
-    Case("bz2", at("{sub}/anat/{sub}_T1w.nii.bz2"), excluded("is no NIfTI file")),
+    Case("mgz", at("{sub}/anat/{sub}_T1w.mgz"), excluded("is not a NIfTI file")),
+    Case("bz2", at("{sub}/anat/{sub}_T1w.nii.bz2"), excluded("is not a NIfTI file")),
     Case(
         "pair",
         at("{sub}/anat/{sub}_T1w.hdr", "{sub}/anat/{sub}_T1w.img"),
-        excluded("is no NIfTI file"),
+        excluded("is not a NIfTI file"),
     ),
     Case("desc", at("{sub}/anat/{sub}_desc-defaced_T1w.nii.gz"), excluded("a derivative (desc-)")),
     Case("mni", at("{sub}/anat/{sub}_space-MNI_T1w.nii.gz"), excluded("a derivative (space-)")),
@@ -608,7 +608,7 @@ UNUSABLE = {
         "participants.tsv is only a pointer to its content: `git lfs pull`",
     ),
     "none": (None, "there is no participants.tsv"),
-    "folder": (table_folder, "participants.tsv is no file"),
+    "folder": (table_folder, "participants.tsv is not a file"),
     "link": (table_link, "participants.tsv is a link to a file that is not here"),
-    "pipe": (table_pipe, "participants.tsv is no file"),
+    "pipe": (table_pipe, "participants.tsv is not a file"),
 }

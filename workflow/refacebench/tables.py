@@ -106,7 +106,7 @@ def _content(path: str | Path) -> bytes:
     if not os.path.lexists(path):
         raise Unusable(f"there is no {name}")
     if not os.path.isfile(path):
-        raise Unusable(f"{name} is no file")
+        raise Unusable(f"{name} is not a file")
     try:
         return Path(path).read_bytes()
     except OSError as error:
