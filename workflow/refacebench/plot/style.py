@@ -322,10 +322,27 @@ def add_note(figure, note: str) -> None:
     )
 
 
+#: Letters of a figure for a paper become no smaller than this share: 6 points from 8.
+SMALLEST = 0.75
+
+
+def scale_letters(figure, factor: float) -> None:
+    """Make all letters of a figure larger or smaller, those of ticks that come later as well."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_fontsize(factor * text.get_fontsize())
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            labels = axis.get_ticklabels()
+            if labels:
+                axis.set_tick_params(labelsize=labels[0].get_fontsize())
+
+
 def save_for_paper(figure, stem: str | Path, width_mm: float, note: str = "") -> list[Path]:
     """Write a figure as PDF and SVG in a width of a paper's; the same figure, the same bytes.
 
-    Letters keep their size; a figure that becomes narrower keeps its height.
+    A figure that becomes narrower gets smaller letters, but none below :data:`SMALLEST` of theirs.
 
     Parameters
     ----------
@@ -337,8 +354,10 @@ def save_for_paper(figure, stem: str | Path, width_mm: float, note: str = "") ->
     import matplotlib
 
     stem, (width, height) = Path(stem), figure.get_size_inches()
-    new = width_mm / 25.4
-    figure.set_size_inches(new, height * max(1.0, new / width))
+    factor = width_mm / 25.4 / width
+    letters = min(1.0, max(factor, SMALLEST))
+    figure.set_size_inches(factor * width, max(factor, letters) * height)
+    scale_letters(figure, letters)
     paths = []
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
