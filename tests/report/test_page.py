@@ -281,7 +281,7 @@ def test_what_a_reader_decides_without_is_folded_away(tables, png):
     names = ["privacy_curves", "privacy_roc", "face_parts", "quality"]
     html = build(context(tables, {name: png(name) for name in names}))
     section = html[html.index('id="d1-quality"') :]
-    main, folded = section.split("<summary>1 figure", 1)
+    main, folded = section.split("<summary>More: 1 figure", 1)
     assert "Enlarge figure quality" in main
     assert "Enlarge figure face_parts" not in main
     assert "Enlarge figure face_parts" in folded

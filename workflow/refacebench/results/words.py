@@ -225,4 +225,4 @@ def numbers(view: View) -> str:
 
 def brackets(view: View) -> str:
     """Return what stands in the brackets of such a table."""
-    return f"[In square brackets]: {100 * view.criteria.level:g} % intervals, {EACH}"
+    return f"In [brackets]: {100 * view.criteria.level:g} % intervals, {EACH}"
