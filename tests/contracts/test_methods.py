@@ -28,6 +28,7 @@ SMALL = {
         **{"size": 16, "voxel_mm": 16.0, "filters": 4, "max_filters": 8, "epochs": 1},
         **{"steps_per_epoch": 3, "device": "cpu", "precision": "float32"},
     },
+    "prior3d": {"voxel_mm": 4.0, "rounds": 1, "mirror": False},
     "sfcn": {
         **{"voxel_mm": 12.0, "channels": [4, 4, 4], "epochs": 2, "decay_epochs": 0, "batch": 2},
         **{"folds": 2, "min_train": 3, "device": "cpu", "precision": "float32"},

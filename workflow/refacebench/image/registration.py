@@ -12,7 +12,11 @@ import numpy as np
 
 
 def affine(
-    fixed: np.ndarray, moving: np.ndarray, start: np.ndarray, iterations: int = 60
+    fixed: np.ndarray,
+    moving: np.ndarray,
+    start: np.ndarray,
+    iterations: int = 60,
+    weight: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the affine map, fixed voxels to moving voxels, of least squared difference.
 
@@ -24,6 +28,8 @@ def affine(
         4 x 4, a first guess.
     iterations : int
         Gauss-Newton steps (damped); fewer when no voxel moves any more.
+    weight : numpy.ndarray, optional
+        Shape (i, j, k): what each fixed voxel's difference counts; 0 where there is a hole.
 
     Returns
     -------
@@ -53,6 +59,8 @@ def affine(
         where = (matrix.astype(np.float32) @ points.T).reshape(here.shape)
         values = sample(stack, where).reshape(4 * count, -1)
         rest = fixed.reshape(count, -1) - values[:count]
+        if weight is not None:
+            rest, values = rest * weight.ravel(), values * weight.ravel()
         error = float((rest**2).mean(dtype=np.float64))
         if error > best:
             damping *= 10
@@ -85,6 +93,7 @@ def demons(
     levels: tuple[tuple[float, int], ...],
     fluid: float = 1.5,
     elastic: float = 0.7,
+    weight: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the displacement that brings ``moving`` onto ``fixed``.
 
@@ -99,6 +108,9 @@ def demons(
     fluid, elastic : float
         Gaussian smoothing, in voxels of the level, of each update and of the
         whole displacement.
+    weight : numpy.ndarray, optional
+        Shape (i, j, k), 1 where the fixed image counts and 0 in a hole, into which the
+        displacement of the rest is carried on by the smoothing.
 
     Returns
     -------
@@ -121,19 +133,20 @@ def demons(
             shape = tuple(max(8, round(n * share)) for n in full)
             target, source = (_shrink(image, shape, share) for image in (fixed, moving))
             flow = np.zeros((3, *shape), np.float32) if flow is None else _zoom(flow, shape)
-            flow = _level(target, source, flow, iterations, fluid, elastic)
+            seen = None if weight is None else _shrink(weight[None], shape, share)[0] > 0.99
+            flow = _level(target, source, flow, iterations, fluid, elastic, seen)
     if flow is None:
         raise ValueError("there is no level to register at")
     return _zoom(flow, full)
 
 
-def _level(fixed, moving, flow, iterations, fluid, elastic) -> np.ndarray:
+def _level(fixed, moving, flow, iterations, fluid, elastic, seen) -> np.ndarray:
     shape = fixed.shape[1:]
     here = np.stack(np.meshgrid(*[np.arange(n, dtype=np.float32) for n in shape], indexing="ij"))
     slope = gradient(fixed)
     for _ in range(iterations):
         warped = sample(moving, here + flow)
-        difference = fixed - warped
+        difference = fixed - warped if seen is None else (fixed - warped) * seen
         force = 0.5 * (slope + gradient(warped))
         numerator = np.einsum("cijk,caijk->aijk", difference, force)
         scale = np.einsum("caijk,caijk->ijk", force, force)
