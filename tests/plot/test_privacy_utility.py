@@ -1,4 +1,4 @@
-"""The plane, on cases that crowd it."""
+"""Privacy beside volumes, on cases that crowd the figure."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,8 @@ def plane(count, *, far=0.0, name="method", failed=False, seed=0):
         change = {"original": 0.0, "null": 0.05}.get(variant, rng.uniform(0.15, 0.6))
         rows.append(
             {"variant": variant, "setting": "other_session", "segmenter": "s", "n": 13,
-             "n_failed": 0, "measure": "choice", "chance": 0.2, "worst_attacker": "surface",
+             "n_failed": 0, "measure": "choice", "margin_points": 5.0,
+             "chance": 0.2, "worst_attacker": "surface",
              "worst_route": "direct", "identification": rate, "worst_rate": min(rate + 0.08, 1.0),
              "low": max(rate - 0.2, 0), "high": min(rate + 0.25, 1), "worst_volume": "csf",
              "volume_change_pct": change, "volume_low": 0.3 * change, "volume_high": 1.8 * change,
@@ -57,16 +58,39 @@ def test_no_label_is_struck_through_or_lies_on_another(given, tmp_path):
 
 
 @pytest.mark.parametrize("far", [0.0, 25.0])
-def test_the_axis_is_filled_by_the_points_whatever_one_of_them_does(far):
+def test_the_axis_of_volumes_is_filled_whatever_one_of_them_does(far):
     table = plane(5, far=far)
-    axes = drawn(table).axes
-    assert len(axes) == (2 if far else 1)
+    axes = drawn(table).axes[1]
     near = table[table["volume_change_pct"] < 5]["volume_high"].max()
-    ends = axes[0].transData.transform([(0, 0), (near, 0), (axes[0].get_xlim()[1], 0)])[:, 0]
-    assert ends[1] - ends[0] > 0.75 * (ends[2] - ends[0]), "no empty half"
-    if far:
-        low, high = axes[1].get_xlim()
-        assert low < 20 < 32.5 < high
+    assert axes.get_xlim()[0] == 0
+    assert 0.75 * axes.get_xlim()[1] < near < axes.get_xlim()[1], "no empty half"
+    written = [t.get_text() for t in axes.texts if "[" in t.get_text()]
+    assert written == (["25.0 [20.0, 32.5]"] if far else [])
+
+
+def test_what_beats_chance_is_said_in_either_setting_and_of_no_control():
+    main = plane(3).assign(beaten=[1.0, 1.0, 0.0, 1.0, 0.0])
+    easy = main.assign(setting="same_scan", beaten=[1.0, 1.0, 1.0, 0.0, 0.0])
+    axes = drawn(pd.concat([main, easy])).axes[0]
+    places = [t.xy[1] for t in axes.texts if t.get_text() == "beats chance"]
+    names = [t.get_text() for t in axes.get_yticklabels()]
+    rows = dict(zip(names, axes.get_yticks(), strict=True))
+    lane = privacy_utility._LANE
+    expected = [rows["method_0"] + lane, rows["method_1"] - lane]
+    assert sorted(places) == pytest.approx(expected)
+
+
+def test_every_method_has_its_verdict_and_controls_are_called_so():
+    table = plane(3)
+    verdicts = {"method_0": ("do not share", "#b00020"), "method_1": ("go", "#1a7f37")}
+    figure = privacy_utility.draw(table, style.look_of({"t": table}), verdicts=verdicts)
+    axes = figure.axes
+    said = {t.get_text(): t.get_position()[1] for t in axes[2].texts}
+    names = [t.get_text() for t in axes[0].get_yticklabels()]
+    rows = dict(zip(axes[0].get_yticks(), names, strict=True))
+    assert rows[said["do not share"]] == "method_0"
+    assert rows[said["go"]] == "method_1"
+    assert [t.get_text() for t in axes[2].texts].count("control") == 2
 
 
 def test_the_legend_names_what_is_there_and_nothing_else():
@@ -74,8 +98,8 @@ def test_the_legend_names_what_is_there_and_nothing_else():
         return " ".join(t.get_text() for t in drawn(table).legends[0].get_texts())
 
     table = plane(3)
-    assert "refaced" in named(table)
-    assert "refaced" not in named(table[~table["variant"].str.contains("+", regex=False)])
-    assert "an attack beats it" not in named(table.assign(beaten=0.0))
-    assert "Pareto" not in named(table.assign(pareto=0.0))
+    assert "same scan" not in named(table)
+    assert "same scan" in named(pd.concat([table, table.assign(setting="same_scan")]))
+    assert "bold" not in named(table.assign(pareto=0.0))
     assert "as observed" not in named(table.assign(worst_rate=table["identification"]))
+    assert "floor" in named(table.assign(floor=0.3, floor_attacker="shape"))

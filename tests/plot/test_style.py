@@ -91,3 +91,30 @@ def test_drawing_leaves_the_callers_settings_alone(cohort, look):
         figure = overlap.draw(cohort[1]["overlap"], look)
         assert matplotlib.rcParams["font.size"] == 31.0
     assert figure.axes[0].xaxis.label.get_fontsize() == style.RC["axes.labelsize"]
+
+
+def drawn():
+    figure = style.new_figure(style.WIDTH, 3.0)
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1])
+    axes.set_title("a title", fontsize=9.6)
+    return figure
+
+
+@pytest.mark.parametrize("width_mm", [120.0, 180.0, 400.0])
+def test_a_figure_for_a_paper_has_its_width_and_letters_that_can_be_read(tmp_path, width_mm):
+    figure, again = drawn(), drawn()
+    ticks = figure.axes[0].get_xticklabels()[0].get_fontsize()
+    first = style.save_for_paper(figure, tmp_path / "a", width_mm)
+    second = style.save_for_paper(again, tmp_path / "b", width_mm)
+    assert [p.suffix for p in first] == [".pdf", ".svg"]
+    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
+    assert b"/CreationDate" not in first[0].read_bytes()
+    assert figure.get_size_inches()[0] == pytest.approx(width_mm / 25.4)
+    # No larger than they were, never below three quarters of it; ticks made at drawing as well.
+    factor = min(1.0, max(0.75, width_mm / 25.4 / style.WIDTH))
+    assert figure.axes[0].title.get_fontsize() == pytest.approx(9.6 * factor)
+    figure.axes[0].set_xlim(0, 500)
+    figure.draw_without_rendering()
+    sizes = [label.get_fontsize() for label in figure.axes[0].get_xticklabels()]
+    assert sizes == pytest.approx([ticks * factor] * len(sizes))

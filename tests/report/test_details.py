@@ -92,6 +92,6 @@ def test_failures_are_counted_by_reason_and_no_reason_is_dropped_in_silence():
     table = details.failures(view(flow=flow), "m")
     assert table.rows[0] == ["deface", "failed", "2", "r0"]
     assert len(table.rows) == details.MOST
-    assert "9 cases" in table.caption
+    assert "9 scans were lost" in table.caption
     assert "2 more reasons in the table flow" in table.caption
     assert details.failures(view(flow=flow[flow["status"] == "ok"]), "m") is None

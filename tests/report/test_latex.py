@@ -7,7 +7,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refacebench.report import latex
+from refacebench.report import latex, wording
 from refacebench.report.tables import write as write_tables
 from refacebench.results import catalogue
 from refacebench.results.result import View
@@ -88,3 +88,17 @@ def test_escaped_text_has_no_bare_special_character(text):
 def test_printed_columns_exist():
     for result in catalogue.everything():
         assert set(result.latex) <= set(result.columns), result.name
+
+
+def test_no_printed_table_has_a_raw_name_of_a_column():
+    heads = {
+        column: wording.head(column)
+        for result in everything.values()
+        if result.columns and result.in_latex
+        for column in (result.latex or result.columns)
+    }
+    assert not [head for head in heads.values() if "_" in head or head.startswith("n ")]
+    table = pd.DataFrame({"variant": ["null", "mask_face"], "measure": ["dice_brain", "tiv"]})
+    text = latex.to_latex(table, "x")
+    assert "null control & Dice of brain" in text
+    assert r"mask\_face & TIV" in text, "the name of a method stays"

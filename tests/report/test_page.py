@@ -1,5 +1,7 @@
 """The page: does it stand alone, and say what the tables say?"""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +16,7 @@ from refacebench.plot import style
 from refacebench.report import page as page_module
 from refacebench.report.page import build
 from refacebench.report.summary import reminder, summary_lines
-from refacebench.results import catalogue
+from refacebench.results import catalogue, findings, flow, sentences
 from refacebench.results import slices as slices_result
 from refacebench.results.result import View
 
@@ -104,13 +106,13 @@ def test_the_answer_and_the_warnings_stand_before_the_table_of_verdicts(tables):
     verdicts = html[html.index('id="summary"') :]
     places = [
         verdicts.index(text)
-        for text in ('class="answer"', 'class="legend"', "the protocol leaks.",
-                     "too few are alike.", '<table class="sortable verdicts"')
+        for text in ('class="answer"', 'class="legend"', "The protocol leaks.",
+                     "Too few are alike.", '<table class="sortable verdicts"')
     ]  # fmt: skip
     assert places == sorted(places)
     bare = {name: table for name, table in tables.items() if name != "quality"}
     said = Page(build(context({**bare, "privacy_warnings": warnings}))).words
-    assert "the protocol leaks." in said, "also where there is no verdict"
+    assert "The protocol leaks." in said, "also where there is no verdict"
     assert 'class="answer"' not in build(context(bare))
 
 
@@ -244,6 +246,46 @@ def test_public_faces_may_pass(tables, png):
     figures = {"slices": png("slices", SHOWN)}
     page = Page(build(context(tables, figures, faces="public")))
     assert slices_result.caption(View({}, faces="public"), "") in page.words
+
+
+def test_what_is_known_of_a_method_stands_once_in_points(tables):
+    html = build(context(tables))
+    text = Page(html).words
+    for name in ("pydeface", "quickshear"):
+        found = findings.finding(tables, name)
+        assert sentences.line(found) not in text, "no paragraph"
+        for _, points in sentences.told(found).groups:
+            for point in points:
+                assert point in text
+    details = html.split('class="detail"')[1:]
+    assert len(details) == html.count('class="open"')
+    assert all(part.count("<h4>Found</h4>") == 1 for part in details)
+
+
+def test_scans_are_counted_once_and_in_the_words_of_the_summary(tables):
+    html = build(context(tables))
+    scans = html[html.index('id="d1-flow"') :]
+    listed = scans[: scans.index("</ul>")]
+    numbers = [int(n) for n in re.findall(r"<b>(\d+)</b>", listed)]
+    words = re.findall(r"</b> ([^<]*)</li>", listed)
+    counts = dict(zip(words, numbers, strict=True))
+    everything = next(n for w, n in counts.items() if w.endswith("went in"))
+    parts = [n for w, n in counts.items() if "went in" not in w and "lost" not in w]
+    assert sum(parts) == everything, "each scan in one number"
+    line = summary_lines(tables, SETTINGS)[0]
+    for said in flow.other_words(tables["flow"]):
+        assert (said in counts) == (said in line)
+
+
+def test_what_a_reader_decides_without_is_folded_away(tables, png):
+    names = ["privacy_curves", "privacy_roc", "face_parts", "quality"]
+    html = build(context(tables, {name: png(name) for name in names}))
+    section = html[html.index('id="d1-quality"') :]
+    main, folded = section.split("<summary>1 figure", 1)
+    assert "Enlarge figure quality" in main
+    assert "Enlarge figure face_parts" not in main
+    assert "Enlarge figure face_parts" in folded
+    assert "Parts of the face that are left" in folded[: folded.index("</summary>")]
 
 
 def test_no_sentence_stands_twice_in_the_text_around_the_tables(tables):

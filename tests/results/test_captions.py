@@ -88,13 +88,19 @@ ALONE = (
 )
 
 
-MEANS = "Intervals of means: 95 %, each for itself, not adjusted for many comparisons"
+MEANS = "Intervals of means: 95 %, each on its own, not adjusted for multiple comparisons"
 
 
 MEDIANS = "Intervals of medians: 95 %, exact (order statistics), none for fewer than 6"
 
 
-TESTS = ("zeros: pratt", "rank-biserial", "Holm-corrected", "Benjamini-Hochberg", "one-sided")
+TESTS = (
+    "without any difference are ranked",
+    "rank-biserial",
+    "Holm-corrected",
+    "Benjamini-Hochberg",
+    "one-sided",
+)
 
 
 RESCANS = "mean scan-rescan difference (up to 6 participants)"

@@ -87,8 +87,7 @@ def test_the_table_has_a_row_a_method_and_no_control():
     tables = make_tables(measurements(), SETTINGS)
     look = look_of(tables)
     view = View(tables, look=look)
-    methods = {"pydeface": {"engine": "native", "licence": "MIT"}}
-    columns, rows = decisions.printed(view, Rule(), methods)
+    columns, rows = decisions.printed(view, Rule())
     named = [row[0] for row in rows]
     variants = set(tables["quality"]["variant"])
     assert len(rows) == len(variants - {"null", "original", "black"})
@@ -159,10 +158,7 @@ def test_a_cell_says_first_which_rate_to_report_and_what_the_same_scan_gives():
         same=replace(NEAR, rate=0.5, corrected=0.5, low=0.23, high=0.82),
     )
     said = decisions._attack(found).replace("\u00a0", " ")
-    assert said == (
-        "22 % [9, 64], observed 36 %, chance 20 % (surface, on the image as it is); "
-        "same scan: 50 % [23, 82] (surface)"
-    )
+    assert said == ("22 % [9, 64], chance 20 %; same scan: 50 % [23, 82]")
 
 
 def test_controls_and_checks_that_cannot_alarm_are_marked_in_the_table():
@@ -175,7 +171,36 @@ def test_controls_and_checks_that_cannot_alarm_are_marked_in_the_table():
     rows = decisions.printed(View(tables, look=look_of(tables)), Rule())[1]
     marked = [row for row in rows if row[0].endswith(", a control")]
     assert [row[0].startswith("skull_strip") for row in marked] == [True]
-    assert marked[0][2].endswith("brain loss cannot be measured for this method on real data")
+    brain = decisions.COLUMNS.index("Brain mask untouched")
+    assert "the check cannot fail" in marked[0][brain]
     tables["quality"]["brain_unchanged"] = 0
     rows = decisions.printed(View(tables, look=look_of(tables)), Rule())[1]
-    assert not any("cannot be measured" in row[2] for row in rows)
+    assert not any("cannot fail" in row[brain] for row in rows)
+
+
+def test_what_does_not_decide_stands_in_what_a_row_opens():
+    tables = make_tables(measurements(), SETTINGS)
+    view = View(tables, SETTINGS, look=look_of(tables))
+    (name,) = [n for n in decisions.judged(view) if n == "pydeface"]
+    methods = {"pydeface": {"engine": "native", "licence": "MIT"}}
+    found = dict(decisions.facts(view, name, methods))
+    assert (found["Engine"], found["Licence"]) == ("native", "MIT")
+    assert not {"Engine", "Licence"} & set(decisions.COLUMNS)
+    steps = tables["runtime"][tables["runtime"]["variant"] == name].set_index("step")
+    shared, own = (steps.loc[step, "seconds_mean"] for step in ("prepare", "deface"))
+    said = [float(n) for n in re.findall(r"\d+\.\d", found["Time for one scan"])]
+    assert said == [round(own, 1), round(shared, 1)], "its own first, then what all share"
+    assert "Time for one scan" not in dict(
+        decisions.facts(View({"quality": tables["quality"]}, look=view.look), name, {})
+    )
+
+
+def test_the_null_control_is_missed_with_a_reason_and_with_what_it_showed():
+    tables = make_tables(measurements(), SETTINGS)
+    said = decisions.control_line(View(tables, look=look_of(tables)))
+    row = tables["quality"].set_index("variant").loc["null"]
+    left = int(row["n_face"] - row["face_removed"])
+    assert f"face was left in {left} of {int(row['n_face'])} scans" in said
+    assert "no method" in said
+    without = {"quality": tables["quality"][tables["quality"]["variant"] != "null"]}
+    assert decisions.control_line(View(without, look=look_of(without))) == ""

@@ -110,9 +110,9 @@ def line(name, given=None):
 
 def test_an_attack_that_beats_a_method_comes_first_with_rate_interval_chance_and_route():
     assert line("beaten") == (
-        "beaten: an attack beats it: attacker surface picks the person out of 5 in 73 % (chance "
-        "20 %; corrected for picking the strongest attack: 66 %, 56 to 89 %), after m put a face "
-        "back. "
+        "beaten: an attack beats it: attacker surface picks the right one of 5 people in 73 % "
+        "(chance 20 %; corrected for picking the strongest attack: 66 %, 56 to 89 %), after m put "
+        "a face back. "
         "Original face surface removed in 13 of 13 scans. No voxel of the brain mask removed or "
         "changed in 13 of 13. How sure: on the face true labels agree in 12 of 12 scans; on the "
         "brain true labels agree in 13 of 13 scans; the automatic check of the brain can "
@@ -133,8 +133,8 @@ def test_a_blind_spot_stands_beside_its_verdict():
         "is shown to do better than chance, but up "
         "to 28 points above it cannot be ruled out (one-sided bound; less than 5 is asked for); "
         "the worst: attacker "
-        "faces picks the person out of 5 in 29 % (chance 20 %; corrected for picking the strongest "
-        "attack: 26 %, 17 to 48 %), on the image as it is."
+        "faces picks the right one of 5 people in 29 % (chance 20 %; corrected for picking the "
+        "strongest attack: 26 %, 17 to 48 %), on the image as it is."
     )
     found = sentences.checks_line(tables())
     assert (
@@ -285,12 +285,16 @@ def test_page_says_the_same_of_a_method_in_headline_and_tables(full):
     page = Page(build(context(full, config={"defacers": {}})))
     look = look_of(full)
     text = page.words
-    rows = {row[0]: row for row in page.rows if len(row) == 14}
     head = next(row for row in page.rows if row[:2] == ["Variant", "Face surface removed"])
+    first = page.rows.index(head) + 1
+    rows = {row[0]: row for row in page.rows[first : first + len(full["quality"])]}
     where = {title: place for place, title in enumerate(head)}
     for name in look.defacers:
         headline = sentences.line(findings.finding(full, name))
-        assert headline in text
+        for _, points in sentences.told(findings.finding(full, name)).groups:
+            for point in points:
+                assert point in text
+                assert point.rstrip(".")[1:] in headline, "the page and the text file say the same"
         row = rows[look.label(name)]
         raw = full["quality"].set_index("variant").loc[name]
         if name in ("gone", "crashed"):
@@ -466,20 +470,20 @@ def test_a_rate_that_the_correction_leaves_as_it_is_is_printed_once():
 
 
 def test_the_plane_draws_both_rates_of_the_worst_attack_that_the_summary_prints():
-    """The corrected rate is the point, the observed one a stroke; both are in its small print."""
+    """The corrected rate is the mark, the observed one a stroke."""
     table = tradeoff().assign(volume_change_pct=1.0, volume_low=0.5, volume_high=1.5, n_failed=0)
     table = table.assign(n=13, comparable=1.0, pareto=0.0, rank=2.0)
     table.loc[table["variant"] == "blind", "volume_change_pct"] = 3.0
     figure = privacy_utility.draw(table, look_of(tables()))
     axes = figure.axes[0]
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    row = next(y for y, n in zip(axes.get_yticks(), names, strict=True) if n.startswith("blind"))
     marks = {
-        (line.get_marker(), round(float(line.get_ydata()[0]), 6))
+        (line.get_marker(), round(float(line.get_xdata()[0]), 6))
         for line in axes.lines
-        if len(line.get_xdata()) == 1 and line.get_xdata()[0] == 3.0
+        if len(line.get_xdata()) == 1 and line.get_ydata()[0] == row
     }
-    assert {("o", 26.1), ("_", 29.0)} <= marks
-    printed = [text.get_text() for text in axes.texts]
-    assert any("faces 29 %, corrected 26 %" in text for text in printed)
+    assert {("o", 26.1), ("|", 29.0)} <= marks
     legend = " ".join(text.get_text() for text in figure.legends[0].get_texts())
     assert privacy_utility.CORRECTED in legend
     assert privacy_utility.CORRECTED in line("blind")

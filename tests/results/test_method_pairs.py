@@ -1,5 +1,7 @@
 """Methods against each other: planted differences, failures, and what the page says."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -126,7 +128,10 @@ def test_the_page_counts_better_and_worse():
         and "pydeface+pix2pix25d" in (row.first, row.second)
         for row in dice.itertuples()
     )
-    assert cells["pydeface + pix2pix25d"][0].startswith(f"{wins}, {losses}")
+    told = [f"better than {wins}"] if wins else []
+    told += [f"worse than {losses}"] if losses else []
+    assert told, "a difference to count"
+    assert cells["pydeface + pix2pix25d"][0].startswith(" and ".join(told))
 
 
 # refacing ------------------------------------------------------------------------------------
@@ -241,6 +246,9 @@ def test_a_planted_interaction_is_found_where_it_is():
     _, rows = printed("subgroups", found)
     assert "south +5" in rows[0][1]
     assert "(few)" not in rows[0][1]
+    told = " ".join(cell for row in rows for cell in row)
+    assert "Change of TIV (%)" in told
+    assert not set(found["measure"]) & set(re.findall(r"\w+_\w+", told)), "no raw name"
 
 
 # failures counted ------------------------------------------------------------------------------

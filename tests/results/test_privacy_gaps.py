@@ -74,6 +74,11 @@ def test_gaps_are_between_methods_and_say_who_is_identified_more(made):
     plane = main(made["tradeoff"]).set_index("variant")["worst_rate"]
     assert worst["gap"].iloc[0] == pytest.approx(plane["seen"] - plane["hidden"])
     assert worst["gap"].iloc[0] == pytest.approx((worst["rate"] - worst["other_rate"]).iloc[0])
+    shares = worst[["rate", "other_rate"]].to_numpy()[0]
+    assert shares == pytest.approx([plane["seen"], plane["hidden"]]), "rates as they are"
+    chance = main(made["tradeoff"])["chance"].iloc[0]
+    above = worst[["above_chance", "other_above_chance"]].to_numpy()[0]
+    assert above == pytest.approx(shares - chance), "and what is left of them above chance"
     of_x = table[(table["attacker"] == "x") & (table["variant"] == "seen")]
     assert len(of_x) == 2
     rates = main(made["privacy"]).set_index(["variant", "attacker"])["choice_completers"]
@@ -81,6 +86,7 @@ def test_gaps_are_between_methods_and_say_who_is_identified_more(made):
         assert row["rate"] == pytest.approx(rates["seen", "x"])
         assert row["gap"] == pytest.approx(rates["seen", "x"] - rates[row["other"], "x"])
         assert row["low"] < row["gap"] < row["high"]
+        assert row["above_chance"] == pytest.approx(row["rate"] - chance)
     assert not (table.loc[table["attacker"] == "y", "p_holm"] < 0.05).any()
     assert set(table["family_size"]) == {1, 3}
 

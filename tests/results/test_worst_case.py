@@ -187,8 +187,8 @@ def test_what_cannot_be_told_apart_shares_a_rank_and_is_said():
     look = style.look_of({"t": table.reset_index()})
     assert "no method is shown to be better" in front_words(table, look)[0]
     assert "do not separate" in caption("tradeoff", {"tradeoff": table.reset_index()}, SETTINGS)
-    axes = privacy_utility.draw(table.reset_index(), look).axes[0]
-    assert axes.get_title(loc="left") == privacy_utility.UNRANKED
+    figure = privacy_utility.draw(table.reset_index(), look)
+    assert figure.get_suptitle() == privacy_utility.UNRANKED
 
 
 def test_what_is_shown_to_be_better_is_ranked():
@@ -261,21 +261,24 @@ def test_the_plane_names_volume_and_failures():
              crashed(by_rank([3] * 13, 13, "b"), range(9))]  # fmt: skip
     table = plane(found, {"a": {"csf": -22.0}, "b": 1.0}).reset_index()
     figure = privacy_utility.draw(table, style.look_of({"t": table}))
-    words = words_of(figure.axes[0])
+    words = words_of(figure.axes[0]).replace("\n", " ")
     assert "3 of 13 failed" in words
     assert "9 of 13 failed" in words
-    assert "CSF" in words
-    assert "changes most" in figure.axes[0].get_xlabel()
+    assert "CSF" in words_of(figure.axes[1])
+    assert "changes most" in figure.axes[1].get_title(loc="left")
     crosses = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
     assert len(crosses) == 1
-    assert crosses[0].get_xdata()[0] == 1.0
+    rows = dict(zip(figure.axes[0].get_yticks(), ("a", "b"), strict=True))
+    assert rows[crosses[0].get_ydata()[0]] == "b"
 
 
-def test_the_plane_names_what_has_no_point():
+def test_what_has_no_value_keeps_its_row():
     found = [by_rank([3] * 13, 13, "a"), crashed(by_rank([3] * 13, 13, "b"), range(13))]
     table = plane(found, {"a": 1.0}).reset_index()
     figure = privacy_utility.draw(table, style.look_of({"t": table}))
-    assert "no point: b (13 of 13 failed)" in words_of(figure.axes[0])
+    words = words_of(figure.axes[0]).replace("\n", " ")
+    assert "no value" in words
+    assert "13 of 13 failed" in words
 
 
 def test_rates_are_drawn_of_those_who_could_be_compared():

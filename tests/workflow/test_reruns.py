@@ -76,6 +76,8 @@ def test_a_time_limit_that_was_kept_makes_nothing_run_again(finished):
         ({"brain_age": {"min_train": 30}}, {"brain_age": 1} | MEASURES | ATTACKS | FIGURES | PAGE),
         ({"statistics": {"bootstrap": 300}}, MEASURES | ATTACKS | FIGURES | PAGE),
         ({"privacy": {"rank_k": 3}}, ATTACKS | PAGE),
+        # A verdict stands in a figure of attacks.
+        ({"decision": {"failures_pct": 10}}, ATTACKS | PAGE),
         # The kit is made when it is asked for.
         ({"privacy": {"kit": {"questions": 80}}}, {}),
     ],

@@ -2,7 +2,7 @@
 #
 # in:   results/attack/{dataset}/{attacker}/{target}.npz, .tsv
 #       results/enrol/{dataset}/{attacker}.tsv
-#       results/tables/{dataset}/volumes.tsv, quality.tsv
+#       results/tables/{dataset}/volumes.tsv, quality.tsv, verdict_agreement.tsv
 #       results/render/{dataset}/{variant}/{batch}.tsv      for the raters' page
 #       {answers}/{dataset}/*.json, *.csv                   the folder that the config names
 # out:  results/tables/{dataset}/{table}.tsv, .tex
@@ -18,6 +18,7 @@ rule privacy:
         attacked=lambda w: RUN.attack_manifests(w.dataset),
         volumes="results/tables/{dataset}/volumes.tsv",
         quality="results/tables/{dataset}/quality.tsv",
+        agreement="results/tables/{dataset}/verdict_agreement.tsv",
         pseudonyms=PSEUDONYMS,
     output:
         tables=expand(
@@ -38,10 +39,10 @@ rule privacy:
         runtime=60,
     params:
         config=of_attacks("statistics", "seed"),
+        decision=dict(config.get("decision") or {}),
         floors=RUN.floors(),
         people="results/plan/{dataset}/people.tsv",
         known=lambda w: RUN.people_digest(w.dataset),
-        defacers=list(config["defacers"]),
         variants=RUN.variants,
         version=RESULTS_VERSION,
         note=lambda w: RUN.synthetic_note(w.dataset),
@@ -74,7 +75,6 @@ rule surfaces:
         runtime=30,
     params:
         faces=lambda w: RUN.faces(w.dataset),
-        defacers=list(config["defacers"]),
         variants=RUN.variants,
         version=RESULTS_VERSION,
         note=lambda w: RUN.synthetic_note(w.dataset),

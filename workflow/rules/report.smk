@@ -35,7 +35,6 @@ rule figures:
         alpha=CRITERIA.alpha,
         level=CRITERIA.level,
         threshold_pct=CRITERIA.threshold_pct,
-        defacers=list(config["defacers"]),
         segmenters=RUN.segmenters,
         variants=RUN.variants,
         note=lambda w: RUN.synthetic_note(w.dataset),
@@ -64,7 +63,6 @@ rule slices:
     params:
         faces=lambda w: RUN.faces(w.dataset),
         title=lambda w: RUN.example_title(w.dataset),
-        defacers=list(config["defacers"]),
         variants=RUN.variants,
         note=lambda w: RUN.synthetic_note(w.dataset),
     script:

@@ -40,7 +40,7 @@ rule study:
     params:
         study=STUDIED,
         dataset="{dataset}",
-        config=of_attacks("statistics", "thresholds", "seed", "orientation"),
+        config=of_attacks("statistics", "thresholds", "decision", "seed", "orientation"),
         unused=lambda w: RUN.unused_lists(w.dataset),
         digests=lambda w: RUN.unused_digests(w.dataset),
         people="results/plan/{dataset}/people.tsv",

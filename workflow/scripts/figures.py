@@ -10,7 +10,7 @@ def main(snakemake):
     log.start(snakemake.log[0])
     p = snakemake.params
     criteria = Criteria(alpha=p.alpha, level=p.level, threshold_pct=p.threshold_pct)
-    drawn = figures.of_measurements(snakemake.input, criteria, p.defacers, p.segmenters)
+    drawn = figures.of_measurements(snakemake.input, criteria, p.variants, p.segmenters)
     figures.write(drawn, snakemake.output, p.note)
 
 

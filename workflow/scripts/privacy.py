@@ -13,8 +13,8 @@ def main(snakemake):
     found = inputs.read_attacked(given, p)
     made = catalogue.compute(ATTACKS, found)
     tables.write(made, out.tables, View(made, found.criteria), p.note)
-    others = [given.volumes, given.quality]
-    drawn = figures.of_attacks(made, others, p.defacers)
+    others = [given.volumes, given.quality, given.agreement]
+    drawn = figures.of_attacks(made, others, p.variants, found.criteria, p.decision)
     figures.write(drawn, out.figures, p.note)
     for message in made["privacy_warnings"]["message"]:
         print(f"WARNING: {message}", flush=True)

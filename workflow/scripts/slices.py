@@ -8,7 +8,7 @@ def main(snakemake):
     """Draw and write the figure, or one that says that no scan is there to show."""
     log.start(snakemake.log[0])
     p = snakemake.params
-    drawn = figures.of_example(snakemake.input.segmented, p.defacers, p.faces, p.title)
+    drawn = figures.of_example(snakemake.input.segmented, p.variants, p.faces, p.title)
     figures.write({"slices": drawn}, snakemake.output, p.note)
 
 

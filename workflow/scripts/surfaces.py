@@ -8,7 +8,7 @@ def main(snakemake):
     """Draw and write the figure, or one that says that no surface was compared."""
     log.start(snakemake.log[0])
     p, given = snakemake.params, snakemake.input
-    drawn = figures.of_surfaces(given.attacks, given.tables, p.defacers, p.faces)
+    drawn = figures.of_surfaces(given.attacks, given.tables, p.variants, p.faces)
     figures.write({"privacy_map": drawn}, snakemake.output, p.note)
 
 

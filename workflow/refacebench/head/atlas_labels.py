@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from refacebench.image.geometry import box_around
 from refacebench.vocabulary import REGIONS
 
 #: Names of the Desikan-Killiany structures behind the first thirteen regions.
@@ -117,10 +118,14 @@ def _reach_out(regions: np.ndarray) -> np.ndarray:
     """Give unlabelled voxels near a label the nearest one, unless that is a nucleus."""
     from scipy import ndimage
 
+    result = regions.copy()
+    box = box_around(regions > 0, (int(REACH_MM) + 1,) * 3)  # the atlas has voxels of 1 mm
+    regions = regions[box]
     distance, nearest = ndimage.distance_transform_edt(regions == 0, return_indices=True)
     grown = regions[tuple(nearest)]
     cortex = (grown > REGIONS.index("brainstem") + 1) & (distance <= REACH_MM)
-    return np.where((regions == 0) & ~cortex, 0, grown).astype(np.uint8)
+    result[box] = np.where((regions == 0) & ~cortex, 0, grown)
+    return result
 
 
 def trim_nuclei(regions, tissue, white) -> np.ndarray:
@@ -135,11 +140,15 @@ def trim_nuclei(regions, tissue, white) -> np.ndarray:
     trimmed = regions.copy()
     for name in REGIONS[: REGIONS.index("brainstem") + 1]:
         own = regions == REGIONS.index(name) + 1
+        box = box_around(own, (5, 5, 5))  # no further does the Gaussian reach
+        if box is None:
+            continue
+        own = own[box]
         keep = ndimage.gaussian_filter(own.astype(np.float32), 1.0) > TRIM.get(name[:4], 0.5)
-        keep &= tissue > 0.5
+        keep &= tissue[box] > 0.5
         if not name.startswith(("thalamus", "pallidum", "brainstem")):
-            keep &= white < 0.7
-        trimmed[own & ~keep] = 0
+            keep &= white[box] < 0.7
+        trimmed[box][own & ~keep] = 0
     return trimmed
 
 
@@ -148,7 +157,9 @@ def csf_map(cavity, csf, affine) -> np.ndarray:
     from scipy import ndimage
 
     csf = csf & cavity
-    depth = ndimage.distance_transform_edt(cavity)
+    depth = np.zeros(cavity.shape)
+    whole = box_around(cavity, (1, 1, 1))
+    depth[whole] = ndimage.distance_transform_edt(cavity[whole])
     labels, _ = ndimage.label(csf)
     inside = np.isin(labels, [labels[_voxel(p, affine)] for p in LATERAL_MM]) & (labels > 0)
     if not 10e3 < inside.sum() < 40e3:

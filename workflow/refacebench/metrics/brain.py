@@ -134,9 +134,9 @@ def brain_integrity(
 
     limits = thresholds(limits)
     counts = {"brain_voxels": int(np.count_nonzero(brain))}
-    counts["brain_changed"] = int(np.count_nonzero((original != variant) & brain))
-    box = box_around(brain, margin=(1, 1, 1))
-    if box is None or counts["brain_changed"] == 0:
+    box = box_around(brain, margin=(1, 1, 1)) or (slice(0, 0),) * 3
+    counts["brain_changed"] = int(np.count_nonzero((original[box] != variant[box]) & brain[box]))
+    if counts["brain_changed"] == 0:
         core = {} if spacing is None else {"brain_core_lost": 0}
         return {**counts, "brain_removed": 0, "brain_replaced": 0, **core}
     now = (variant if rescaled is None else rescaled)[box].astype(np.float32)

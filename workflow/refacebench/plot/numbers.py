@@ -21,6 +21,15 @@ def number(value, digits: int = 2, signed: bool = False) -> str:
     return text if text.strip("+-0.") else text.lstrip("+-")
 
 
+def p_value(p) -> str:
+    """Return a p value with three digits; what is smaller is never printed as zero.
+
+    >>> p_value(0.0123), p_value(0.0002), p_value(float("nan"))
+    ('0.012', '< 0.001', '–')
+    """
+    return "< 0.001" if p is not None and 0 <= p < 0.001 else number(p, 3)
+
+
 def percent(share) -> str:
     """Return a share in whole percent, without the sign for percent.
 

@@ -60,14 +60,15 @@ def draw(
         variants = [v for v in variants if v != "original"]
     structures = [s for s in STRUCTURES if s in set(table["structure"])]
     points = ok_rows(measures, segmenter)
+    # With true labels the segmenter itself is the yardstick: how well it does on the originals.
+    yardstick = "original" if prefix else "null"
     figure, axes, places = dots.panels(variants, look, [TITLES[s] for s in structures])
     for panel, structure in zip(axes, structures, strict=True):
         column = f"{prefix}{measure}_{structure}"
         rows = table[table["structure"] == structure]
         stretched = _stretch(panel, rows["mean"])
         panel.set_xlabel(MEASURES[measure] + (" (stretched near 1)" if stretched else ""))
-        null = dots.cell(rows[rows["variant"] == "null"], "mean")
-        dots.reference(panel, null)
+        dots.reference(panel, dots.cell(rows[rows["variant"] == yardstick], "mean"))
         for variant, y in places.items():
             one = rows[rows["variant"] == variant]
             if column in points:
@@ -77,19 +78,20 @@ def draw(
             dots.interval(panel, y, look, variant, value, low, high)
         _ticks(panel, stretched)
     dots.counts(axes[-1], places, table)
-    _legend(figure, axes, "null" in places, len(points) > 0)
+    line = {"original": "mean of the originals", "null": "mean of the null control"}[yardstick]
+    _legend(figure, line if yardstick in places else "", len(points) > 0)
     return figure
 
 
-def _legend(figure, axes, null: bool, points: bool) -> None:
+def _legend(figure, line: str, points: bool) -> None:
     from matplotlib.lines import Line2D
 
     handles = [dots.sample("mean, with interval")]
     if points:
         handles.append(dots.sample_scan())
-    if null:
+    if line:
         handles.append(Line2D([], [], color=dots.CONTROL_LINE, linewidth=0.9,
-                              linestyle=(0, (4, 2)), label="mean of the null control"))  # fmt: skip
+                              linestyle=(0, (4, 2)), label=line))  # fmt: skip
     dots.legend(figure, handles)
 
 

@@ -20,7 +20,8 @@ def draw(samples: Mapping[str, np.ndarray], picked: int, faces: str = "private",
     ----------
     samples : mapping of str to numpy.ndarray
         ``defaced``, ``original`` and ``epoch-0001`` ..., each uint8 of shape
-        (slices, rows, columns); rows and columns in increasing anatomical order.
+        (slices, rows, columns); rows and columns in increasing anatomical order.  Slices in which
+        the defacer changed nothing are left out.
     picked : int
         The epoch whose weights were kept.
     faces : str
@@ -36,14 +37,15 @@ def draw(samples: Mapping[str, np.ndarray], picked: int, faces: str = "private",
     columns = ["defaced", *epochs, "original"]
     if not epochs or any(name not in samples for name in columns):
         return message_figure("No samples were recorded.")
-    count = len(samples["original"])
+    shown = _changed(samples["defaced"], samples["original"])
+    count = len(shown)
     figure = new_figure(WIDTH, WIDTH / len(columns) * count + 0.5)
     axes = figure.subplots(count, len(columns), squeeze=False)
     for column, name in enumerate(columns):
-        for row in range(count):
+        for row, place in enumerate(shown):
             panel = axes[row, column]
             panel.set_axis_off()
-            panel.imshow(samples[name][row].T, cmap="gray", vmin=0, vmax=255, origin="lower",
+            panel.imshow(samples[name][place].T, cmap="gray", vmin=0, vmax=255, origin="lower",
                          interpolation="nearest")  # fmt: skip
         axes[0, column].set_title(_heading(name, picked), fontsize=8, color=INK, pad=3)
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
@@ -51,6 +53,20 @@ def draw(samples: Mapping[str, np.ndarray], picked: int, faces: str = "private",
         figure.suptitle(title, fontsize=9.5, x=0.01, ha="left")
     figure.set_label(SHOWN)
     return figure
+
+
+#: Share of a slice's pixels that must differ for a defacer to have changed something in it.
+_CHANGED = 0.002
+
+
+def _changed(defaced: np.ndarray, original: np.ndarray) -> list[int]:
+    """Return the slices in which the defacer changed something; all where it did so in none.
+
+    A slice through the side of a head has no face to put back.
+    """
+    apart = np.abs(defaced.astype(int) - original.astype(int)) > 8
+    found = [n for n, slice_ in enumerate(apart) if slice_.mean() > _CHANGED]
+    return found or list(range(len(original)))
 
 
 def _heading(name: str, picked: int) -> str:

@@ -15,6 +15,9 @@ from refacebench.image.nifti import Volume, reorient, resample
 from refacebench.plot.slices import grey_window, head_share, hide_outside, plane
 from refacebench.plot.style import INK, WIDTH, new_figure, styled
 
+#: Slices stand in so many blocks below each other, in each a row a volume.
+BLOCKS = 2
+
 
 @styled
 def draw(
@@ -25,7 +28,7 @@ def draw(
     faces: str = "private",
     title: str = "",
 ) -> Any:
-    """Draw the same slices of every volume, a row each.
+    """Draw the same slices of every volume, in blocks with a row each.
 
     Parameters
     ----------
@@ -49,18 +52,23 @@ def draw(
     mask = reorient(original.with_data(brain.astype(np.uint8)), "RAS")
     spacing = mask.spacing[1:]
     height = mask.shape[2] * spacing[1] / (mask.shape[1] * spacing[0])
-    wide = (WIDTH - 0.7) / len(places)
-    figure = new_figure(WIDTH, len(volumes) * wide * height + 0.5)
-    panels = figure.subplots(len(volumes), len(places), squeeze=False)
-    for line, (name, volume) in zip(panels, volumes.items(), strict=True):
+    across = -(-len(places) // BLOCKS)
+    wide, rows = (WIDTH - 0.7) / across, BLOCKS * len(volumes)
+    figure = new_figure(WIDTH, rows * wide * height + 0.5)
+    panels = figure.subplots(rows, across, squeeze=False)
+    for panel in panels.flat:
+        panel.set(xticks=[], yticks=[])
+        for spine in panel.spines.values():
+            spine.set_visible(False)
+    for number, (name, volume) in enumerate(volumes.items()):
         images = _images(reorient(volume, "RAS"), mask, places, window, faces)
-        for panel, image in zip(line, images, strict=True):
-            panel.set(xticks=[], yticks=[])
-            for spine in panel.spines.values():
-                spine.set_visible(False)
-            panel.imshow(image.T, cmap="gray", vmin=0.0, vmax=1.0, origin="lower",
-                         aspect=spacing[1] / spacing[0], interpolation="nearest")  # fmt: skip
-        line[0].set_ylabel(name, fontsize=7, color=INK)
+        for place, image in enumerate(images):
+            line = panels[number + len(volumes) * (place // across)]
+            line[0].set_ylabel(name, fontsize=8, color=INK)
+            line[place % across].imshow(
+                image.T, cmap="gray", vmin=0.0, vmax=1.0, origin="lower",
+                aspect=spacing[1] / spacing[0], interpolation="nearest",
+            )  # fmt: skip
     figure.get_layout_engine().set(w_pad=0.005, h_pad=0.005, wspace=0.0, hspace=0.0)
     if title:
         figure.suptitle(title, fontsize=9.5, x=0.01, ha="left")

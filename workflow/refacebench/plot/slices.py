@@ -238,7 +238,7 @@ def _compose(order, tiles, pictures, mask: Volume, look, title):
         figure.suptitle(title, fontsize=9.5, x=0.01, ha="left")
     key = "L, R: left and right of the participant; P, A: back and front."
     if pictures:
-        key += " Pictures look at the face from the front."
+        key += " Pictures: the surface of the head, seen a little from the side."
     figure.supxlabel(key, fontsize=8, x=0.01, ha="left")
     return figure
 

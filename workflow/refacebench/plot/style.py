@@ -152,31 +152,39 @@ class Look:
         return labels
 
 
-def order_variants(variants: Iterable[str], defacers: Iterable[str] = ()) -> tuple[str, ...]:
+def order_variants(variants: Iterable[str], order: Iterable[str] = ()) -> tuple[str, ...]:
     """Return variants as controls first, then each defacer with its refaced ones behind it.
 
     Parameters
     ----------
     variants : iterable of str
         In any order, with repeats.
-    defacers : iterable of str
-        The order of defacers (that of the config); others follow by name.
+    order : iterable of str
+        Defacers, or all variants, in the order of the config; what is not named in it follows by
+        name.
 
     >>> order_variants(["b", "a+m", "null", "a", "original"])
     ('original', 'null', 'a', 'a+m', 'b')
+    >>> order_variants(["b+m", "a", "b+n", "b"], ["b", "b+n", "b+m", "a"])
+    ('b', 'b+n', 'b+m', 'a')
     """
-    first = {name: place for place, name in enumerate(defacers)}
+    pairs = [split_variant(name) for name in order]
+    first, second = (
+        {name: place for place, name in enumerate(dict.fromkeys(names))}
+        for names in ((d for d, _ in pairs), (r for _, r in pairs if r))
+    )
 
     def key(variant):
         if variant in CONTROL_LABELS:
-            return (0, list(CONTROL_LABELS).index(variant), "", "")
+            return (0, list(CONTROL_LABELS).index(variant), "", -1, "")
         defacer, refacer = split_variant(variant)
-        return (1, first.get(defacer, len(first)), defacer, refacer or "")
+        behind = second.get(refacer, len(second)) if refacer else -1
+        return (1, first.get(defacer, len(first)), defacer, behind, refacer or "")
 
     return tuple(sorted({str(v) for v in variants}, key=key))
 
 
-def look_of(tables: Mapping[str, pd.DataFrame], defacers: Iterable[str] = ()) -> Look:
+def look_of(tables: Mapping[str, pd.DataFrame], order: Iterable[str] = ()) -> Look:
     """Return the :class:`Look` of a dataset from all its tables.
 
     Parameters
@@ -184,8 +192,8 @@ def look_of(tables: Mapping[str, pd.DataFrame], defacers: Iterable[str] = ()) ->
     tables : mapping of str to pandas.DataFrame
         The tables of :mod:`refacebench.results`; the union of their variants
         is ordered, so that a variant keeps its colour where others are missing.
-    defacers : iterable of str
-        Order of the defacers, as in the config.
+    order : iterable of str
+        Defacers, or all variants, in the order of the config.
 
     Raises
     ------
@@ -206,7 +214,7 @@ def look_of(tables: Mapping[str, pd.DataFrame], defacers: Iterable[str] = ()) ->
     if quality is not None and "engine" in quality:
         known = quality.dropna(subset=["engine"])
         engines = {v: e for v, e in zip(known["variant"], known["engine"], strict=True) if e}
-    return Look(order_variants(variants, defacers), engines)
+    return Look(order_variants(variants, order), engines)
 
 
 def pick_segmenter(table: pd.DataFrame, segmenter: str | None) -> tuple[pd.DataFrame, str]:
@@ -314,10 +322,27 @@ def add_note(figure, note: str) -> None:
     )
 
 
+#: Letters of a figure for a paper become no smaller than this share: 6 points from 8.
+SMALLEST = 0.75
+
+
+def scale_letters(figure, factor: float) -> None:
+    """Make all letters of a figure larger or smaller, those of ticks that come later as well."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_fontsize(factor * text.get_fontsize())
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            labels = axis.get_ticklabels()
+            if labels:
+                axis.set_tick_params(labelsize=labels[0].get_fontsize())
+
+
 def save_for_paper(figure, stem: str | Path, width_mm: float, note: str = "") -> list[Path]:
     """Write a figure as PDF and SVG in a width of a paper's; the same figure, the same bytes.
 
-    Letters keep their size; a figure that becomes narrower keeps its height.
+    A figure that becomes narrower gets smaller letters, but none below :data:`SMALLEST` of theirs.
 
     Parameters
     ----------
@@ -329,8 +354,10 @@ def save_for_paper(figure, stem: str | Path, width_mm: float, note: str = "") ->
     import matplotlib
 
     stem, (width, height) = Path(stem), figure.get_size_inches()
-    new = width_mm / 25.4
-    figure.set_size_inches(new, height * max(1.0, new / width))
+    factor = width_mm / 25.4 / width
+    letters = min(1.0, max(factor, SMALLEST))
+    figure.set_size_inches(factor * width, max(factor, letters) * height)
+    scale_letters(figure, letters)
     paths = []
     with matplotlib.rc_context():
         matplotlib.rcdefaults()

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from refacebench.plot.style import look_of
-from refacebench.report import elsewhere, models
+from refacebench.report import elsewhere, given, models
 from refacebench.results import decisions
 from refacebench.results.privacy_warnings import warning_lines
 
@@ -29,10 +28,13 @@ def closing(datasets: Sequence[Mapping], page: str | Path) -> str:
         found.append(f"\nDataset {dataset['name']}{synthetic}")
         found += [f"WARNING: {line}" for line in warning_lines(dataset["tables"])]
         found += [f"NOTE: {line}" for line in warning_lines(dataset["tables"], loud=False)]
-        rule = decisions.Rule.from_config(dataset.get("config") or {})
-        order = look_of(dataset["tables"]).sort(_methods(dataset["tables"]))
+        config = dataset.get("config") or {}
+        rule = decisions.Rule.from_config(config)
+        # The order of the page: that of the config.
+        look = given.look(dataset["tables"], config)
+        order = look.sort(_methods(dataset["tables"]))
         found += decisions.lines(dataset["tables"], order, rule, dataset["criteria"].alpha)
-        found += elsewhere.summary_lines(dataset)
+        found += elsewhere.summary_lines(dataset, look=look)
         found += models.lines(dataset)
     return "\n".join([*found, f"\nReport: {page}", ""])
 

@@ -5,8 +5,9 @@ Pure functions: result tables in, tables of text out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import pandas as pd
 from refacebench.plot.numbers import NO_VALUE, chance, number, percent
 from refacebench.plot.volumes import region_label
 from refacebench.report.blocks import Table
-from refacebench.results import findings, sentences
+from refacebench.results import decisions, findings, sentences
 from refacebench.results.flow import LOST
 from refacebench.results.result import View
 from refacebench.results.words import plural
@@ -31,21 +32,34 @@ class Details:
 
     Attributes
     ----------
-    sentence : str
-        In words.
+    groups : list of (str, list of str)
+        What is known of it, how sure that is and what is not known: sentences, under headings.
+    facts : list of (str, str)
+        What else there is to know, by name.
     tables : list of Table
         Attacks, volumes, failures; without those of which there is nothing to say.
     """
 
-    sentence: str
+    groups: list[tuple[str, list[str]]]
+    facts: list[tuple[str, str]]
     tables: list[Table]
 
 
-def of(view: View, variant: str) -> Details:
-    """Return the details of one method."""
+def of(view: View, variant: str, methods: Mapping[str, Mapping[str, Any]]) -> Details:
+    """Return the details of one method.
+
+    Parameters
+    ----------
+    methods : mapping
+        By the name of a defacer or refacer: ``engine`` and ``licence``.
+    """
     found = findings.finding(view.tables, variant, view.criteria.alpha)
     made = (attacks(view, variant), volumes(view, variant), failures(view, variant))
-    return Details(sentences.line(found), [table for table in made if table])
+    return Details(
+        sentences.told(found).groups,
+        decisions.facts(view, variant, methods, view.criteria.alpha),
+        [table for table in made if table],
+    )
 
 
 def attacks(view: View, variant: str) -> Table | None:
@@ -153,5 +167,6 @@ def failures(view: View, variant: str) -> Table | None:
     ]
     left = len(counts) - len(rows)
     more = f" {plural(left, 'more reason')} in the table flow." if left else ""
-    caption = f"Scans that were lost in {lost['scan'].nunique()} cases.{more}"
+    n = lost["scan"].nunique()
+    caption = f"{plural(n, 'scan')} {'was' if n == 1 else 'were'} lost, by stage and reason.{more}"
     return Table(caption, ["Stage", "Status", "Scans", "Reason"], rows)

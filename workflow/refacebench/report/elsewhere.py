@@ -25,13 +25,13 @@ def reminder(dataset: Mapping[str, Any]) -> str:
 
 
 def lines(
-    tables: Mapping[str, pd.DataFrame], criteria: Criteria, *, look=None, remind: bool = True
+    tables: Mapping[str, pd.DataFrame], criteria: Criteria, *, look=None, on_page: bool = False
 ) -> list[str]:
     """Return a line on the scans, and of each program's measures what they show.
 
     Parameters
     ----------
-    tables, criteria, look, remind
+    tables, criteria, look, on_page
         As for :func:`refacebench.report.summary.summary_lines`.
     """
     look = look or look_of(tables)
@@ -51,7 +51,7 @@ def lines(
         ]
         said = [text for text in said if text and not text.endswith(": not measured.")]
         found.append(f"By {program}. {' '.join(said)}")
-    return [*found, REMINDER] if remind else found
+    return found if on_page else [*found, REMINDER]
 
 
 def summary_lines(dataset: Mapping[str, Any], **more: Any) -> list[str]:

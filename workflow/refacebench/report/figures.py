@@ -41,7 +41,7 @@ def write(drawn: Mapping, paths: Iterable[str | Path], note: str = "") -> None:
 
 
 def of_measurements(
-    given, criteria: Criteria, defacers: Sequence[str], segmenters: Sequence[str]
+    given, criteria: Criteria, variants: Sequence[str], segmenters: Sequence[str]
 ) -> dict:
     """Draw the figures of measurements.
 
@@ -50,11 +50,11 @@ def of_measurements(
     given
         Paths: ``tables``, and ``measured``, the manifests of the measure stage.
     criteria : Criteria
-    defacers, segmenters : sequence of str
+    variants, segmenters : sequence of str
         In the order of the config.
     """
     tables = _read(given.tables)
-    look = style.look_of(tables, defacers)
+    look = style.look_of(tables, variants)
     # Under their pseudonyms, whose order the points of a figure have then.
     measures = pseudonyms.active().table(manifest.read_many(given.measured))
     return catalogue.draw(View(tables, criteria, look=look, measures=measures), segmenters)
@@ -63,7 +63,9 @@ def of_measurements(
 def of_attacks(
     tables: Mapping[str, pd.DataFrame],
     others: Iterable[str],
-    defacers: Sequence[str],
+    variants: Sequence[str],
+    criteria: Criteria,
+    decision: Mapping[str, float],
 ) -> dict:
     """Draw the figures of attacks, as far as they show no face.
 
@@ -72,15 +74,20 @@ def of_attacks(
     tables : mapping of str to pandas.DataFrame
         Those of attacks.
     others : iterable of path
-        The tables ``volumes`` and ``quality``: a variant has the same colour in all figures.
-    defacers : sequence of str
+        Tables that verdicts rest on too: ``volumes``, ``quality`` and ``verdict_agreement``.
+    variants : sequence of str
         In the order of the config.
+    criteria : Criteria
+    decision : mapping
+        The config's ``decision``.
     """
-    look = style.look_of({**tables, **_read(others)}, defacers)
-    return catalogue.draw(View(tables, look=look), (), attacks=True)
+    everything = {**tables, **_read(others)}
+    look = style.look_of(everything, variants)
+    view = View(everything, criteria, look=look, decision=decision)
+    return catalogue.draw(view, (), attacks=True)
 
 
-def of_surfaces(attacks: Iterable[str], tables: Iterable[str], defacers: Sequence[str], faces: str):
+def of_surfaces(attacks: Iterable[str], tables: Iterable[str], variants: Sequence[str], faces: str):
     """Draw the distances of surfaces on the average face.
 
     Parameters
@@ -89,14 +96,14 @@ def of_surfaces(attacks: Iterable[str], tables: Iterable[str], defacers: Sequenc
         What attackers compared.
     tables : iterable of path
         Those of attacks, ``volumes`` and ``quality``: a variant has the same colour in all figures.
-    defacers : sequence of str
+    variants : sequence of str
         In the order of the config.
     faces : str
         The dataset's.
     """
     found = (comparisons.read(path) for path in attacks)
     maps = privacy_map.surface_maps([item for item in found if item.extra], faces)
-    return privacy_map.draw(maps, style.look_of(_read(tables), defacers))
+    return privacy_map.draw(maps, style.look_of(_read(tables), variants))
 
 
 def _read(paths: Iterable[str]) -> dict[str, pd.DataFrame]:
@@ -106,14 +113,14 @@ def _read(paths: Iterable[str]) -> dict[str, pd.DataFrame]:
 # one scan, one training ---------------------------------------------------------------------
 
 
-def of_example(paths: Iterable[str], defacers: Sequence[str], faces: str, title: str):
+def of_example(paths: Iterable[str], variants: Sequence[str], faces: str, title: str):
     """Draw one scan in all variants, or a figure that says that there is none.
 
     Parameters
     ----------
     paths : iterable of path
         The manifests of the segment stage.
-    defacers : sequence of str
+    variants : sequence of str
         In the order of the config.
     faces : str
         The dataset's.
@@ -137,7 +144,7 @@ def of_example(paths: Iterable[str], defacers: Sequence[str], faces: str, title:
         original.volume,
         volumes,
         nifti.read_mask(rows["brain_path"].iloc[0]),
-        style.look_of({"variants": rows.reset_index()}, defacers),
+        style.look_of({"variants": rows.reset_index()}, variants),
         faces=faces,
         title=title,
         pictures=pictures,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
+from refacebench.plot.style import Look, look_of
 from refacebench.results import catalogue
+from refacebench.results.result import Tables
 from refacebench.statistics.criteria import Criteria
 
 
@@ -46,6 +49,13 @@ def read(given, asked) -> list[dict]:
         }
         for name, statement in asked.statements.items()
     ]
+
+
+def look(tables: Tables, config: Mapping) -> Look:
+    """Return the look of a dataset's variants, in the order in which the config names methods."""
+    defacers, refacers = (list(config.get(kind) or {}) for kind in ("defacers", "refacers"))
+    refaced = [f"{defacer}+{refacer}" for defacer in defacers for refacer in refacers]
+    return look_of(tables, [*defacers, *refaced])
 
 
 def _under(paths, dataset: str) -> list[Path]:

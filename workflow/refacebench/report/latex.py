@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench import files
+from refacebench.report import wording
 
 #: Rows above which a table may break over pages.
 LONG = 40
@@ -77,14 +78,16 @@ def _decimals(column: str, number: float) -> int:
 def to_latex(table: pd.DataFrame, caption: str, label: str = "") -> str:
     """Return a table as LaTeX with booktabs rules and its caption above.
 
+    Names of columns and entries are said in words (:mod:`~refacebench.report.wording`).
     Numbers are right-aligned, text is left-aligned.  A column that begins a
     row with the value of the row above stays in: rows must be readable alone.
     """
     columns = list(table.columns)
     align = "".join("r" if pd.api.types.is_numeric_dtype(table[c]) else "l" for c in columns)
-    head = " & ".join(escape(c.replace("_", " ")) for c in columns) + r" \\"
+    head = " & ".join(escape(wording.head(c)) for c in columns) + r" \\"
     body = [
-        " & ".join(cell(value, c) for c, value in zip(columns, row, strict=True)) + r" \\"
+        " & ".join(cell(wording.entry(c, value), c) for c, value in zip(columns, row, strict=True))
+        + r" \\"
         for row in table.itertuples(index=False, name=None)
     ]
     title = rf"\caption{{{escape(' '.join(caption.split()))}}}" + (

@@ -11,9 +11,9 @@ from typing import Any
 
 from refacebench import __version__
 from refacebench.report import citations
-from refacebench.results import flow
+from refacebench.results import flow, words
 from refacebench.results.decisions import Rule
-from refacebench.results.words import plural
+from refacebench.results.words import listed, plural
 from refacebench.statistics.attack_tables import attackers as attacked_by
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
@@ -27,12 +27,12 @@ ALWAYS = (
 )
 #: Kinds of methods in the order in which they work, with the sentence before their list.
 KINDS = {
-    "defacer": "Faces were removed or replaced by",
-    "refacer": "Faces were put back by models that were trained on other participants:",
-    "segmenter": "Every variant was segmented from scratch by",
-    "attacker": "It was tried to recognise participants by",
-    "age model": "Age was predicted from the images by",
-    "measures": "Measures of originals and variants were made beforehand, by",
+    "defacer": "Faces were removed or replaced by these methods:",
+    "refacer": "Faces were put back by these models, trained on other participants:",
+    "segmenter": "Every variant was segmented from scratch by:",
+    "attacker": "These attackers tried to recognise the participants:",
+    "age model": "Age was predicted from the images by:",
+    "measures": "Measures of originals and variants were made beforehand by:",
 }  # fmt: skip
 _NATIVE = "our re-implementation, not the released program"
 
@@ -98,9 +98,10 @@ def _data(dataset: Mapping[str, Any]) -> str:
     n = flow.scan_numbers(table)
     said = (
         f"Data set {name}: {plural(n['scans'], 'T1-weighted scan')} of "
-        f"{plural(n['participants'], 'participant')}; {n['left_out']} were left out and "
-        f"{n['compared']} compared. Participants, never scans, were assigned to training, "
-        "validation and test."
+        f"{plural(n['participants'], 'participant')}. "
+        f"{n['left_out'] or 'None'} of the scans {'was' if n['left_out'] == 1 else 'were'} left "
+        f"out, and {n['compared']} were compared. Participants, never scans, were assigned to "
+        "training, validation and test."
     )
     if n["compared"] == n["scans"] - n["left_out"]:
         said = said.partition(" Participants, never")[0]  # there was one split alone
@@ -121,8 +122,12 @@ def _method(method: Mapping[str, Any], cited: dict[str, citations.Entry]) -> str
     # What names no work is no re-implementation of one: a control, or a method of the user's.
     own = _NATIVE if method.get("sources") else "own code"
     engine = {"native": own, "official": "the released program"}
+    title = str(method.get("title") or "")
     about = [
-        str(method.get("title") or ""),
+        # No brackets within brackets, and no name twice.
+        title.replace(" (", ", ").replace(")", "").removeprefix(f"{method['name']}, ")
+        if title != method["name"]
+        else "",
         engine.get(str(method.get("engine")), ""),
         f"version {method['version']}" if method.get("version") else "",
     ]
@@ -145,16 +150,15 @@ def _attacks(
         if protocol.measure == "choice"
         else "rank-1 identification in the whole gallery"
     )
-    matched = (
-        f", matched on {', '.join(protocol.match)} as far as possible" if protocol.match else ""
-    )
+    matched = f", matched on {listed(protocol.match)} as far as possible" if protocol.match else ""
     return (
         f"The primary measure of attacks was {measure}{matched}. Each attack was also made on the "
-        "untouched originals (which it has to recognise, or it proves nothing) and on black "
-        f"pictures (which it must not). Skull-stripped scans ({SKULL_STRIP}) show what the brain "
-        "alone gives away. Per variant the strongest attack was reported, with an interval that "
-        f"allows for having picked it. An attack less than {protocol.margin_points:g} percentage "
-        "points above chance counted as no better than chance."
+        "untouched originals, which it has to recognise, or it proves nothing, and on black "
+        f"pictures, which it must not recognise. Skull-stripped scans ({SKULL_STRIP}) show what "
+        "the brain alone gives away. Per variant the strongest attack was reported, with an "
+        "interval that allows for having picked it. An attack less than "
+        f"{protocol.margin_points:g} percentage points above chance counted as no better than "
+        "chance."
     )  # fmt: skip
 
 
@@ -169,13 +173,14 @@ def _statistics(
         if table is not None and len(table)
     }
     parts = [
-        "The unit of analysis was the participant; repeated sessions were averaged or clustered. "
+        "The unit of analysis was the participant: the values of several sessions were averaged "
+        "before they were tested, and resampling drew participants with all of their sessions. "
         f"Intervals cover {100 * criteria.level:g} %."
     ]
     if "volumes" in made:
         parts.append(
             "Volumes were compared with those of the originals by paired Wilcoxon signed-rank "
-            f"tests {_known('wilcoxon1945', cited)} (zeros: {criteria.zero_method}) with the "
+            f"tests {_known('wilcoxon1945', cited)} ({words.zeros(criteria)}) with the "
             f"matched-pairs rank-biserial correlation {_known('kerby2014', cited)} as effect size. "
             f"p values were corrected over regions and variants by Holm's method "
             f"{_known('holm1979', cited)} at {criteria.alpha:g}; those of Benjamini and Hochberg "

@@ -222,15 +222,19 @@ if (all) {
   });
 }
 
-// On paper nothing can be opened: all is, but the whole tables.
-let closed = [];
+// On paper nothing can be opened: all is, but the whole tables and the rows that a filter hides.
+let closed = [], shut = [];
 addEventListener("beforeprint", () => {
   hide();
+  shut = [...document.querySelectorAll("button.open")].filter(button =>
+    !isOpen(button) && !button.closest("tr").hidden);
+  for (const button of shut) opened(button, true);
   closed = [...document.querySelectorAll("details:not(.data)")].filter(box => !box.open);
   for (const box of closed) box.open = true;
 });
 addEventListener("afterprint", () => {
   for (const box of closed) box.open = false;
+  for (const button of shut) opened(button, false);
 });
 
 document.querySelectorAll("table.sortable").forEach(sortable);

@@ -14,8 +14,7 @@ import pandas as pd
 
 from refacebench.plot.html import fill
 from refacebench.plot.numbers import NO_VALUE
-from refacebench.plot.style import look_of
-from refacebench.report import details, elsewhere, glossary, models, provenance, split
+from refacebench.report import details, elsewhere, given, glossary, models, provenance, split
 from refacebench.report.blocks import Link, Section, Table
 from refacebench.report.limits import limitations
 from refacebench.report.pictures import shown
@@ -179,8 +178,9 @@ def _dataset(dataset: Mapping, number: int) -> dict:
         tables,
         criteria,
         thresholds=config.get("thresholds") or {},
+        decision=config.get("decision") or {},
         faces=dataset["faces"],
-        look=look_of(tables, list(config.get("defacers") or {})),
+        look=given.look(tables, config),
     )
     statement = dataset.get("statement") or ""
     return {
@@ -192,11 +192,12 @@ def _dataset(dataset: Mapping, number: int) -> dict:
         "statement": statement,
         "warnings": warning_lines(tables),
         "decision": _decision(dataset, view),
+        "control": decisions.control_line(view, criteria.alpha),
         "answer": decisions.lines(tables, decisions.judged(view), _rule(dataset), criteria.alpha),
-        "details": [details.of(view, name) for name in decisions.judged(view)],
+        "details": [details.of(view, name, _known(dataset)) for name in decisions.judged(view)],
         "notes": [*warning_lines(tables, loud=False), *filter(None, [no_picture(tables)])],
         "summary": [
-            *elsewhere.summary_lines(dataset, look=view.look, remind=False),
+            *elsewhere.summary_lines(dataset, look=view.look, on_page=True),
             *models.lines(dataset),
         ],
         "flow": _flow(dataset, view),
@@ -213,9 +214,13 @@ def _dataset(dataset: Mapping, number: int) -> dict:
 def _decision(dataset: Mapping, view: View) -> Table | None:
     """Return the table of verdicts; none where nothing was judged."""
     rule = _rule(dataset)
-    known = {m["name"]: m for m in dataset["methods"] if m["kind"] in ("defacer", "refacer")}
-    columns, rows = decisions.printed(view, rule, known, view.criteria.alpha)
+    columns, rows = decisions.printed(view, rule, view.criteria.alpha)
     return Table(decisions.caption(rule), columns, rows) if rows else None
+
+
+def _known(dataset: Mapping) -> dict[str, Mapping]:
+    """Return what is declared of the methods that make images, by name."""
+    return {m["name"]: m for m in dataset["methods"] if m["kind"] in ("defacer", "refacer")}
 
 
 def _rule(dataset: Mapping) -> decisions.Rule:
@@ -224,9 +229,9 @@ def _rule(dataset: Mapping) -> decisions.Rule:
 
 def _texts(dataset: Mapping) -> dict[str, str]:
     """Return the tables as they stand in their files."""
-    given = dataset.get("texts")
-    if given is not None:
-        return dict(given)
+    texts = dataset.get("texts")
+    if texts is not None:
+        return dict(texts)
     return {
         name: table.to_csv(sep="\t", index=False, lineterminator="\n")
         for name, table in dataset["tables"].items()
@@ -293,7 +298,7 @@ def _tables(dataset, view: View, result: Result) -> list[Table]:
         caption = (result.numbers or words.numbers)(view)
     else:
         caption = result.said(view)
-    return [Table(caption, columns, rows, _link(dataset, result.name))]
+    return [Table(caption, columns, rows, _link(dataset, result.name), result.secondary)]
 
 
 def _segmenters(tables, config: Mapping) -> list[str]:
@@ -328,6 +333,7 @@ def _flow(dataset: Mapping, view: View) -> dict:
     shown = rows[: flow.MOST_LEFT_OUT]
     return {
         "numbers": flow.scan_numbers(table),
+        "others": flow.other_words(table),
         "counts": counts,
         "left_out": Table(caption, columns, shown, _link(dataset, "flow")),
         "links": _links(dataset, ["flow", "flow_counts"]),
@@ -395,7 +401,9 @@ def _parameters(criteria: Criteria, config: Mapping) -> Table:
     for key in ("privacy", "thresholds", "decision", "splits", "seed"):
         if key in config and (key != "privacy" or config.get("attackers")):
             rows.insert(0, [key, _plain(config[key])])
-    return Table("Settings of this run.", ["Setting", "Value"], rows)
+    rows = [[name, value or "none"] for name, value in rows]
+    told = "Settings of this run, under their names in the config."
+    return Table(told, ["Setting", "Value"], rows)
 
 
 def _plain(value) -> str:

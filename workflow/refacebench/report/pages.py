@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from refacebench.plot.html import fill
-from refacebench.plot.style import look_of
+from refacebench.report import given
 from refacebench.results import catalogue
 from refacebench.results.result import STUDY, Figure, Result, View
 
@@ -114,8 +114,9 @@ def _view(dataset: Mapping) -> View:
         tables,
         dataset["criteria"],
         thresholds=config.get("thresholds") or {},
+        decision=config.get("decision") or {},
         faces=dataset["faces"],
-        look=look_of(tables, list(config.get("defacers") or {})),
+        look=given.look(tables, config),
     )
 
 

@@ -15,18 +15,28 @@ from refacebench.results.result import Figure, Result, View
 
 @dataclass(frozen=True)
 class Captioned:
-    """A figure that is there: its name, its PNG, its caption and its alternative text."""
+    """A figure that is there: its name, its PNG, its caption, its alternative text, its title."""
 
     name: str
     path: Path
     caption: str
     alt: str
+    title: str = ""
+    secondary: bool = False
 
     def embedded(self, dataset: str) -> Picture:
         """Return the figure as the page holds it."""
         vector = f"figures/{dataset}/{self.name}.svg"
         there = self.path.with_suffix(".svg").is_file()
-        return Picture(self.name, embed(self.path), self.caption, self.alt, vector if there else "")
+        return Picture(
+            self.name,
+            embed(self.path),
+            self.caption,
+            self.alt,
+            vector if there else "",
+            self.title,
+            self.secondary,
+        )
 
 
 def shown(
@@ -48,7 +58,7 @@ def shown(
         name = name_of(figure.name, segmenter, segmenters) if segmenter else figure.name
         path = dataset["figures"].get(name)
         if path is not None and len(mine.rows(result.source or result.name)):
-            yield Captioned(name, Path(path), result.words(figure)(mine), figure.alt)
+            yield _captioned(name, path, result, figure, result.words(figure)(mine))
 
 
 def _loose(dataset: Mapping, view: View, result: Result, figure: Figure) -> Iterator[Captioned]:
@@ -60,4 +70,11 @@ def _loose(dataset: Mapping, view: View, result: Result, figure: Figure) -> Iter
             if figure.heads:
                 check_figure(path, view.faces)
             which = name.removeprefix(figure.name).strip("-_ ")
-            yield Captioned(name, Path(path), result.words(figure)(view, which), figure.alt)
+            yield _captioned(name, path, result, figure, result.words(figure)(view, which))
+
+
+def _captioned(
+    name: str, path: str | Path, result: Result, figure: Figure, caption: str
+) -> Captioned:
+    secondary = result.secondary or figure.secondary
+    return Captioned(name, Path(path), caption, figure.alt, figure.title, secondary)

@@ -34,7 +34,7 @@ STARTED = "results/plan/run.json"
 FIELDS = {
     "format": "number of this list of entries; it grows when an entry changes its meaning",
     "date": "when the run that wrote this page was started, in UTC (ISO 8601)",
-    "command": "what it was started with; texts that may name a folder or a person are left out",
+    "command": "what it was started with; words in capitals stand for names of files and the like",
     "software": "name, version, git commit, and whether files of that commit were changed",
     "config": "the config with all defaults; texts that may name a folder or a person are left out",
     "config_sha256": "SHA-256 of the entry `config` as JSON with sorted keys and no blanks",
@@ -221,33 +221,45 @@ def shown(value: Any, words: Collection[str], key: str = "") -> Any:
 def command(arguments: Sequence[str], checkout: str | Path) -> str:
     """Return a command line without what may name a folder, a person or an account.
 
-    Names of options, numbers, names of the workflow's own files and results stay.
+    Names of options, numbers, names of the workflow's own files and results stay.  For any other
+    value stands the name of its option in capitals, as in a program's help.
 
     >>> command(["/home/jane/bin/snakemake", "--cores", "4", "--configfile=/x/jane.yaml"], "/w")
-    'snakemake --cores 4 --configfile=(not shown)'
+    'snakemake --cores 4 --configfile=CONFIGFILE'
     """
     program, *rest = arguments or ["snakemake"]
     name = Path(program).name
     told = [name if name in ("snakemake", "refacebench") else "snakemake"]
+    stands = "TARGET"
     for word in rest:
         option, equals, value = word.partition("=")
         if word.startswith("-") and re.fullmatch(r"-{1,2}[A-Za-z][\w-]*", option):
-            told.append(option + equals + (_argument(value, checkout) if equals else ""))
+            name = _SHORT.get(option, option.strip("-").replace("-", "_").upper())
+            told.append(option + equals + (_argument(value, checkout, name) if equals else ""))
+            stands = name if name in _TAKES and not equals else "TARGET"
         elif re.fullmatch(r"[a-z_]+", option) and equals:  # --config retry=true
-            told.append(f"{option}={_argument(value, checkout)}")
+            told.append(f"{option}={_argument(value, checkout, option.upper())}")
         else:
-            told.append(_argument(word, checkout))
+            told.append(_argument(word, checkout, stands))
+            stands = stands if told[-1] == stands else "TARGET"
     return " ".join(told)
 
 
 #: Rules that are asked for by name, and other words of a command line that name nothing.
-_WORDS = (
-    *("all", "kit", "raters", "qc", "true", "false", "True", "False", "conda", "slurm"),
-    *("demo", "full"),
-)
+_WORDS = ("all", "kit", "raters", "qc", "true", "false", "True", "False", "conda", "slurm",
+          "demo", "full", "mtime", "code", "input", "params", "software-env")  # fmt: skip
+#: Options that a value follows as a word of its own; behind any other stands a target.
+_TAKES = (
+    "SNAKEFILE", "DIRECTORY", "JOBS", "CORES", "CONFIG", "CONFIGFILE", "CONFIGFILES", "PROFILE",
+    "WORKFLOW_PROFILE", "DEFAULT_RESOURCES", "SET_RESOURCES", "SET_THREADS", "EXECUTOR", "FORCERUN",
+    "UNTIL", "OMIT_FROM", "RERUN_TRIGGERS", "CONDA_PREFIX", "CONDA_FRONTEND", "APPTAINER_PREFIX",
+    "APPTAINER_ARGS", "SHADOW_PREFIX", "LATENCY_WAIT", "RETRIES", "REPORT", "STATS", "RESOURCES",
+)  # fmt: skip
+#: What stands for the value of a short option.
+_SHORT = {"-s": "SNAKEFILE", "-d": "DIRECTORY", "-j": "JOBS", "-c": "CORES", "-C": "CONFIG"}
 
 
-def _argument(value: str, checkout: str | Path) -> str:
+def _argument(value: str, checkout: str | Path, stands: str) -> str:
     if value in _WORDS or re.fullmatch(r"-?\d+(\.\d+)?", value):
         return value
     own = Path(value).resolve()
@@ -255,7 +267,7 @@ def _argument(value: str, checkout: str | Path) -> str:
         root = Path(checkout).resolve() / folder
         if root in own.parents and _git(checkout, "ls-files", "--", str(own)):
             return own.relative_to(root.parent).as_posix()
-    return LEFT_OUT
+    return stands
 
 
 # the card -----------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ def view(given: Studied, made: Mapping[str, pd.DataFrame], asked: Any) -> View:
         tables,
         given.criteria,
         thresholds=asked.config.get("thresholds") or {},
+        decision=asked.config.get("decision") or {},
         look=style.look_of(tables, asked.defacers),
         measures=pseudonyms.active().table(given.measurements),
     )

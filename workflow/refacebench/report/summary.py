@@ -11,7 +11,7 @@ from refacebench.plot.numbers import number
 from refacebench.plot.style import Look, look_of
 from refacebench.plot.volumes import region_label
 from refacebench.results import findings, privacy_galleries, sentences, words
-from refacebench.results.flow import scan_numbers
+from refacebench.results.flow import other_words, scan_numbers
 from refacebench.results.privacy import MEASURED, is_measured
 from refacebench.results.result import of_segmenter
 from refacebench.results.volume_tests import out_of_reach
@@ -21,7 +21,7 @@ from refacebench.statistics import losses
 from refacebench.statistics.attack_tables import is_beaten, is_control, is_unranked, main_rows
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.unavailable import present
-from refacebench.vocabulary import ATTACKING, FOLLOWUP, GLOBALS, REGIONS, UNDEFACED, split_variant
+from refacebench.vocabulary import ATTACKING, GLOBALS, REGIONS, UNDEFACED, split_variant
 
 REMINDER = (
     "Whether people can be recognised was not measured: this report shows what became of the "
@@ -40,7 +40,7 @@ def summary_lines(
     *,
     segmenter: str | None = None,
     look: Look | None = None,
-    remind: bool = True,
+    on_page: bool = False,
 ) -> list[str]:
     """Return few lines that say what the tables show, and no more: one a method at most.
 
@@ -54,8 +54,9 @@ def summary_lines(
         The first one of the tables if left out.
     look : Look, optional
         Order of the variants.
-    remind : bool
-        Whether the last line says what was not measured; a page says it beside them.
+    on_page : bool
+        Whether the lines stand on the page, which has a row with what is known of each method, and
+        says beside the lines what was not measured.
 
     Returns
     -------
@@ -73,22 +74,23 @@ def summary_lines(
     segmenter = segmenter or _first_segmenter(tables)
     return [
         _scans_line(tables),
-        *_method_lines(everything, criteria, look),
+        *_method_lines(everything, criteria, look, not on_page),
         *_recognition_lines(tables, criteria, look),
         _overlap_line(tables, segmenter, look),
         f"{_volumes_line(tables, criteria, segmenter, look)} {_age_line(tables, segmenter, look)}",
-        words.join(_utility_line(tables, segmenter, look), reminder(tables) if remind else ""),
+        words.join(_utility_line(tables, segmenter, look), "" if on_page else reminder(tables)),
     ]
 
 
-def _method_lines(tables, criteria: Criteria, look: Look) -> list[str]:
-    """Return how far the checks can be trusted, what attacks reach, and a line a method."""
+def _method_lines(tables, criteria: Criteria, look: Look, each: bool) -> list[str]:
+    """Return how far the checks can be trusted, what attacks reach, and, if asked, each method."""
     if _get(tables, "quality").empty:
         return ["Methods: not judged."]
     first = sentences.originals_line(tables, criteria.level)
     judged = set(tables["quality"]["variant"]) - set(UNDEFACED)
     methods = [v for v in look.order if v in judged]
-    lines = [sentences.line(findings.finding(tables, v, criteria.alpha)) for v in methods]
+    found = [findings.finding(tables, v, criteria.alpha) for v in methods] if each else []
+    lines = [sentences.line(method) for method in found]
     before = [sentences.checks_line(tables), first, no_picture(tables)]
     return [*(line for line in before if line), *lines]
 
@@ -124,9 +126,9 @@ def _scans_line(tables) -> str:
         f"in; {n['left_out']} left out, {n['compared']} compared"
     )
     if n["other"]:
-        later = "later sessions" if FOLLOWUP in set(flow.get("role", ())) else "rescans"
-        used = f", {n['other'] - n['unused']} used for training, validation or as {later}"
-        text += used + (f", {n['unused']} not used" if n["unused"] else "")
+        used, unused = other_words(flow)
+        text += f", {n['other'] - n['unused']} {used}"
+        text += f", {n['unused']} {unused}" if n["unused"] else ""
     if n["incomplete"]:
         text += f"; at least one method failed on {n['incomplete']} of those compared"
     lost = losses.on_the_way(flow[flow["stage"].isin(ATTACKING)], flow)
@@ -390,21 +392,28 @@ def _tested(pairs: pd.DataFrame, variant: str, named: bool = False) -> str:
     mine = (
         pairs[(pairs["first"] == variant) | (pairs["second"] == variant)] if len(pairs) else pairs
     )
-    parts = []
+    parts, same = [], []
     for name, where in UTILITY_TESTS.items():
         rows = mine[mine["measure"] == name] if len(mine) else mine
         rows = rows[rows["p"].notna()] if len(rows) else rows
         if len(rows):
             winners = rows["better"].fillna("")
             better, shown = int((winners == variant).sum()), int((winners != "").sum())
-            parts.append(f"better than {better} and worse than {shown - better} {where}")
-    if not parts:
+            told = [f"better than {better}"] if better else []
+            told += [f"worse than {shown - better}"] if shown > better else []
+            if told:
+                parts.append(f"{' and '.join(told)} {where}")
+            else:
+                same.append(where)
+    if not parts and not same:
         return f"Whether {who} is ahead by more than chance was not tested."
     most = int(mine.groupby("measure").size().max())
     others = f"the {plural(most, 'other method')}" if most > 1 else "the other method"
+    said = [f"show {who} to be {', '.join(parts)}"] if parts else []
+    said += [f"show no difference {' or '.join(same)}"] if same else []
     return (
-        f"Tests of pairs against {others} show {who} {', '.join(parts)} (corrected for the "
-        "number of pairs; not shown to differ is not the same as equal)."
+        f"Tests of pairs against {others} {' and '.join(said)} (corrected for the number of pairs; "
+        "not shown to differ is not the same as equal)."
     )
 
 

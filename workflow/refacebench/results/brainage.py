@@ -27,7 +27,7 @@ import pandas as pd
 
 from refacebench.brainage import shift_scale
 from refacebench.plot import dots
-from refacebench.plot.numbers import number
+from refacebench.plot.numbers import number, p_value
 from refacebench.plot.style import BAND, INK, Look, message_figure, pick_segmenter, styled
 from refacebench.results import detectable, words
 from refacebench.results.cells import by_variant, count, with_interval
@@ -302,7 +302,7 @@ def printed(view: View) -> Printed:
                 count(row),
                 with_interval(row, "shift", "shift_low", "shift_high", 2, True),
                 with_interval(row, "shift_abs", "shift_abs_low", "shift_abs_high", 2),
-                number(row["p_holm"], 3),
+                p_value(row["p_holm"]),
                 number(row["shift_mde"], 2),
                 with_interval(row, "mae", "mae_low", "mae_high", 2),
                 number(row["mae_change"], 2, True),

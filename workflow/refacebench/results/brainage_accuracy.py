@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.brainage import correct
-from refacebench.plot.numbers import number
+from refacebench.plot.numbers import number, p_value
 from refacebench.results import words
 from refacebench.results.brainage import HEADING
 from refacebench.results.cells import with_interval
@@ -226,7 +226,7 @@ def _cells(row: pd.Series) -> list[str]:
         cell("slope_change", 3, True),
         both,
         cell("gain", 1, True),
-        number(row["p"], 3),
+        p_value(row["p"]),
     ]
 
 
@@ -256,6 +256,7 @@ RESULT = Result(
     caption=caption,
     latex="model tested variant n mae r2 r slope slope_change bias_raw bias_corrected gain p",
     heading=HEADING,
+    secondary=True,
     order=622,
     printed=printed,
 )

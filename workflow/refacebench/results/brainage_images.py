@@ -69,6 +69,7 @@ RESULT = Result(
     caption=caption,
     latex="model variant n n_failed mae shift shift_low shift_high p_holm shift_abs mae_change",
     heading=brainage.HEADING,
+    secondary=True,
     order=621,
     printed=printed,
 )

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.brainage import OWN
-from refacebench.plot.numbers import number
+from refacebench.plot.numbers import number, p_value
 from refacebench.results import words
 from refacebench.results.brainage import HEADING
 from refacebench.results.brainage_accuracy import intervals
@@ -115,7 +115,7 @@ def printed(view: View) -> Printed:
                 with_interval(row, "mae", "mae_low", "mae_high", 1),
                 number(row["mae_original"], 1),
                 with_interval(row, "mae_change", "mae_change_low", "mae_change_high", 2, True),
-                number(row["p_holm"], 3),
+                p_value(row["p_holm"]),
                 with_interval(row, "r2", "r2_low", "r2_high", 2),
                 number(row["r2_original"], 2),
             ]
@@ -142,6 +142,7 @@ RESULT = Result(
     caption=caption,
     latex="variant segmenter n mae mae_original mae_change mae_change_low mae_change_high p_holm",
     heading=HEADING,
+    secondary=True,
     order=624,
     printed=printed,
 )

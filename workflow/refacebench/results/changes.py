@@ -1,5 +1,6 @@
-"""Share of scans with a change above ``threshold_pct`` in gm, wm, csf or tiv.
+"""Share of scans in which grey matter, white matter, CSF or TIV changed by more than a threshold.
 
+The threshold is ``threshold_pct``.
 ``share_over`` counts failed scans as changed, ``share_over_completers`` leaves them out.
 """
 

@@ -84,11 +84,18 @@ def caption(view: View) -> str:
     )
 
 
+#: What the columns are called on the page.
+HEADS = {
+    "stage": "Stage", "jobs": "Jobs", "total_s": "Seconds, all jobs",
+    "longest_job_s": "Seconds, longest job", "peak_mb": "Memory (MB), most",
+}  # fmt: skip
+
+
 def printed(view: View) -> Printed:
     """Return the table as it is: numbers with one decimal, counts without."""
     table = view.rows("costs")
     rows = [[_cell(value) for value in row] for _, row in table.iterrows()]
-    return [str(c).replace("_", " ") for c in table.columns], rows
+    return [HEADS.get(str(c), str(c)) for c in table.columns], rows
 
 
 def _cell(value: Any) -> str:

@@ -31,10 +31,11 @@ from refacebench.plot.volumes import region_label
 from refacebench.results import findings
 from refacebench.results.findings import MethodFinding, Tables
 from refacebench.results.result import Printed, View
+from refacebench.results.words import listed
 from refacebench.statistics import planning
 from refacebench.statistics.attack_tables import is_control, is_landmark
 from refacebench.statistics.intervals import clopper_pearson
-from refacebench.vocabulary import split_variant
+from refacebench.vocabulary import NULL, TOTAL, split_variant
 
 GO, REGISTERED, NO = "go", "registered access only", "do not share"
 UNKNOWN = "not enough data to say"
@@ -45,11 +46,14 @@ VERDICTS = {
     UNKNOWN: "nothing speaks against it, but too little was measured to say so",
     NO: "faces are left, brains are cut, or an attack recognises people far too often",
 }
+#: The colours in which the page and the figures show them.
+COLOURS = {GO: "#1a7f37", REGISTERED: "#b35900", UNKNOWN: "#767676", NO: "#b00020"}
 #: With so much power a study should show that attacks at chance are near it.
 POWER = 0.8
+#: What decides; everything else about a method stands in what its row opens (:func:`facts`).
 COLUMNS = [
-    "Method", "Verdict", "Why", "Face surface removed", "Strongest attack", "People to show chance",
-    "Volumes", "Predicted age", "No output", "Seconds a scan (median)", "Engine", "Licence",
+    "Method", "Verdict", "Why", "Face surface removed", "Brain mask untouched", "Strongest attack",
+    "Volumes", "Predicted age",
 ]  # fmt: skip
 
 
@@ -180,22 +184,25 @@ def _where(found: MethodFinding) -> str:
     return f"{worst.setting.replace('_', ' ')}{other}; "
 
 
-def printed(
-    view: View,
-    rule: Rule,
-    methods: Mapping[str, Mapping[str, Any]] | None = None,
-    alpha: float = 0.05,
-) -> Printed:
+def printed(view: View, rule: Rule, alpha: float = 0.05) -> Printed:
     """Return the columns and rows of the table; no rows where nothing was judged.
 
     Parameters
     ----------
     view : View
         With ``look``, in whose order the methods stand.
-    methods : mapping, optional
-        By the name of a defacer or refacer: ``engine`` and ``licence``.
     """
-    return COLUMNS, [_row(view, name, rule, methods or {}, alpha) for name in judged(view)]
+    return COLUMNS, [_row(view, name, rule, alpha) for name in judged(view)]
+
+
+def verdicts(view: View) -> dict[str, tuple[str, str]]:
+    """Return the verdict on each judged method, and its colour; for figures."""
+    rule = Rule.from_config({"decision": view.decision})
+    found = {
+        name: findings.finding(view.tables, name, view.criteria.alpha) for name in judged(view)
+    }
+    said = {name: verdict(method, rule)[0] for name, method in found.items()}
+    return {name: (text, COLOURS[text]) for name, text in said.items()}
 
 
 def judged(view: View) -> list[str]:
@@ -206,35 +213,81 @@ def judged(view: View) -> list[str]:
     return [v for v in view.look.sort(quality["variant"]) if not is_landmark(v)]
 
 
-def _row(
-    view: View, variant: str, rule: Rule, methods: Mapping[str, Mapping[str, Any]], alpha: float
-) -> list[str]:
+def _row(view: View, variant: str, rule: Rule, alpha: float) -> list[str]:
     found = findings.finding(view.tables, variant, alpha)
     said, why = verdict(found, rule)
-    if found.spared:
-        why += "; brain loss cannot be measured for this method on real data"
     return [
         view.look.label(variant) + (", a control" if is_control(variant) else ""),
         said,
         why,
         of(*found.face) if found.face[1] else NO_VALUE,
+        _brain(found),
         _attack(found),
-        _needed(found, view.criteria.level),
         _volumes(found),
         _age(found),
-        of(found.crashed, found.n) if found.n else NO_VALUE,
-        _seconds(view.tables, variant),
-        *(_of_methods(variant, methods, key) for key in ("engine", "licence")),
     ]
+
+
+def facts(
+    view: View, variant: str, methods: Mapping[str, Mapping[str, Any]], alpha: float = 0.05
+) -> list[tuple[str, str]]:
+    """Return what else there is to know of a method, by name; without what is not known.
+
+    Parameters
+    ----------
+    methods : mapping
+        By the name of a defacer or refacer: ``engine`` and ``licence``.
+    """
+    found = findings.finding(view.tables, variant, alpha)
+    told = [
+        ("No usable output", f"{of(found.crashed, found.n)} scans" if found.n else NO_VALUE),
+        ("People to show chance", _needed(found, view.criteria.level)),
+        ("Time for one scan", _seconds(view.tables, variant)),
+        *((key.capitalize(), _of_methods(variant, methods, key)) for key in ("engine", "licence")),
+    ]
+    return [(name, text) for name, text in told if text != NO_VALUE]
+
+
+def control_line(view: View, alpha: float = 0.05) -> str:
+    """Return why the null control has no verdict, and what it shows; empty where it was not run."""
+    quality = view.rows("quality")
+    if quality.empty or NULL not in set(quality["variant"]):
+        return ""
+    found = findings.finding(view.tables, NULL, alpha)
+    removed, faces = found.face
+    parts = [f"its face was left in {of(faces - removed, faces)} scans"] if faces else []
+    if found.attack is not None:
+        parts.append(f"the strongest attack is right in {percent(found.attack.corrected)} %")
+    if found.volumes is not None:
+        v = found.volumes
+        largest = f"{number(v.change, 1, True)} % ({region_label(v.largest)})"
+        parts.append(f"the largest median change of any volume is {largest}")
+    if found.age_shift is not None:
+        parts.append(f"predicted age moves by {number(found.age_shift[0], 1, True)} years")
+    shown = f" Here {', '.join(parts)}." if parts else ""
+    return (
+        "The null control has no row, since it is no method: it is the original with invisible "
+        "noise outside the brain. A method that does nothing would look like it, and no attack "
+        f"should fail on it.{shown}"
+    )
+
+
+def _brain(found: MethodFinding) -> str:
+    """Return in how many outputs the brain mask is as it was, and what true labels say."""
+    if not found.brain[1]:
+        return NO_VALUE
+    truth = found.checks.get("failure_2")
+    lost = of(truth.found + truth.missed, truth.n) if truth and truth.missed else ""
+    blind = " (the check cannot fail)" if found.spared else ""
+    return of(*found.brain) + blind + (f"; by the true labels brain lost in {lost}" if lost else "")
 
 
 def _attack(found: MethodFinding) -> str:
     worst = found.attack
     if worst is None or found.failed:
         return "not measured"
-    said = f"{worst.short}, chance {chance(worst.chance)} % ({worst.attacker}, {worst.way})"
-    same = found.same
-    return said + (f"; same scan: {same.short} ({same.attacker})" if same else "")
+    said = f"{worst.cell}, chance {chance(worst.chance)}\u00a0%"
+    return said + (f"; same scan: {found.same.cell}" if found.same else "")
 
 
 def _needed(found: MethodFinding, level: float) -> str:
@@ -271,8 +324,17 @@ def _seconds(tables: Tables, variant: str) -> str:
     table = tables.get("runtime")
     if table is None or table.empty:
         return NO_VALUE
-    rows = table[(table["variant"] == variant) & (table["step"] == "total")]
-    return number(rows["seconds_median"].iloc[0], 0) if len(rows) else NO_VALUE
+    rows = table[table["variant"] == variant].set_index("step")["seconds_mean"]
+    total = rows.get(TOTAL, np.nan)
+    if not np.isfinite(total):
+        return NO_VALUE
+    shared = rows.get("prepare", np.nan)
+    if not np.isfinite(shared):
+        return f"{number(total, 1)} s on average"
+    return (
+        f"{number(total - shared, 1)} s of its own on average, after {number(shared, 1)} s of "
+        "preparation that all methods share"
+    )
 
 
 def _of_methods(variant: str, methods: Mapping[str, Mapping[str, Any]], key: str) -> str:
@@ -283,12 +345,15 @@ def _of_methods(variant: str, methods: Mapping[str, Mapping[str, Any]], key: str
 def caption(rule: Rule) -> str:
     """Return the caption of the table."""
     return (
-        f"One row per method. {rule.words} Strongest attack: how often it picks the right person, "
-        "corrected for picking the strongest attack (interval over all attacks); observed: before "
-        "that correction. Same scan: the same where the attacker has the very scan, which is "
-        "easier, though with few people it may come out lower by chance. People to show chance: "
-        "how many people it takes to show that every one of so many attacks on the method stays "
-        "within the margin, if all are at chance (power 80 %). Volumes: the largest median "
+        f"One row per method. {rule.words} Brain mask untouched: outputs in which not one voxel of "
+        "the brain mask was removed or changed; where the method itself spares that mask, this "
+        "check cannot fail, and brain loss cannot be measured on real data. Strongest attack: how "
+        "often it picks the right person, corrected for picking the strongest attack (interval "
+        "over all attacks). Same scan: the same where the attacker has the very scan, which "
+        "is easier, though with few people it may come out lower by chance. People to "
+        "show chance (in what a row opens): how many people are needed to show that every one of "
+        "so many attacks on the method stays within the margin, if all of them are at chance "
+        f"(power {100 * POWER:.0f} %). Volumes: the largest median "
         "change of any volume; how many are shown to stay within their margin of equivalence, and "
         "to leave it. A verdict holds for the attacks tried here and for data like these. "
         "Intervals, in brackets, are two-sided; bounds of what is possible are one-sided (both "
@@ -345,4 +410,4 @@ def _names(methods: Iterable[MethodFinding]) -> str:
             continue
         also = " (with or without a new face)" if not refacer and len(kin) > 1 else ""
         parts.append(f"{name}{also}{' (a control)' if is_control(name) else ''}")
-    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+    return listed(parts)

@@ -18,7 +18,7 @@ from refacebench.results.result import STUDY, Printed, Result, View
 from refacebench.results.study import HEADING
 from refacebench.statistics.cohort import pairs, segmenters_of
 from refacebench.statistics.criteria import Criteria
-from refacebench.vocabulary import ORIGINAL
+from refacebench.vocabulary import NULL, ORIGINAL
 
 #: By what a config calls them, the verdicts that exclude a scan; no output is no verdict.
 KINDS = {
@@ -50,7 +50,9 @@ def excluded(
     criteria: Criteria,
     asked: Collection[str],
 ) -> set[str]:
-    """Return the scans that a defacer is left out for."""
+    """Return the scans that are left out for a defacer; none for the control that keeps faces."""
+    if defacer == NULL:
+        return set()
     table = pairs(measurements, segmenter, defacer, criteria)
     return {scan for kind in asked for scan in table["scan"][failed(table, kind)]}
 
@@ -65,7 +67,7 @@ def compute(
     rows = []
     for segmenter in segmenters_of(measurements)[:1]:
         for variant in variants:
-            if variant == ORIGINAL or "+" in variant:
+            if variant in (ORIGINAL, NULL) or "+" in variant:
                 continue
             table = pairs(measurements, segmenter, variant, criteria)
             if table.empty:
@@ -102,8 +104,8 @@ def caption(view: View) -> str:
         f"Scans left out of the tests below, because {_listed([_WORDS[k] for k in asked])}."
         if asked
         else "No scan is left out of the tests below.",
-        "Left out are the results of leaving scans out by what the defacer did to them: the "
-        "tests then speak of the scans that went well. All other tables keep every scan.",
+        "Scans are left out for what the defacer did to them, so that the tests speak only of "
+        "scans that went well. All other tables keep every scan.",
     )
 
 

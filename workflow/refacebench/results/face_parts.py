@@ -146,6 +146,7 @@ RESULT = Result(
     compute=lambda given, _: compute(given.once, given.criteria, given.variants),
     caption=caption,
     heading=HEADING,
+    secondary=True,
     order=210,
     printed=printed,
     figures=[

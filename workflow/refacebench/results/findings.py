@@ -107,11 +107,16 @@ class Attack:
         return f"{percent(self.corrected)}\u00a0% {ends}, observed {percent(self.rate)}\u00a0%"
 
     @property
+    def cell(self) -> str:
+        """The rate to report with its interval, and nothing else."""
+        return f"{percent(self.corrected)}\u00a0% [{percent(self.low)}, {percent(self.high)}]"
+
+    @property
     def does(self) -> str:
         """What the rate counts."""
         if self.measure == "rank1":
             return "names the person"
-        return f"picks the person out of {round(1 / self.chance)}"
+        return f"picks the right one of {round(1 / self.chance)} people"
 
     @property
     def way(self) -> str:

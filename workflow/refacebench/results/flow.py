@@ -288,6 +288,15 @@ def scan_numbers(flow: pd.DataFrame) -> dict[str, int]:
     }
 
 
+def other_words(flow: pd.DataFrame) -> tuple[str, str]:
+    """Return what the scans that are neither compared nor left out are there for, and those unused.
+
+    In the words that follow a count.
+    """
+    later = "later sessions" if FOLLOWUP in set(flow.get("role", ())) else "rescans"
+    return f"used for training, validation or as {later}", "not used"
+
+
 def caption(view: View) -> str:
     """Return the caption of the scans' flow."""
     return words.join(

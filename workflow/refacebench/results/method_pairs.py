@@ -161,9 +161,9 @@ def caption(view: View) -> str:
     """Return the caption of the comparison of methods."""
     table, criteria = view.rows("method_pairs"), view.criteria
     return words.folded(
-        f"Methods against each other{view.by}. On the page each cell "
-        "has two numbers: how many of the other methods this one is shown to be better than, and "
-        "worse than. Not shown to differ is not the same as equal.",
+        f"Methods against each other{view.by}. On the page each cell says how many of the other "
+        "methods this one is shown to be better or worse than. Not shown to differ is not the same "
+        "as equal.",
         _controls(view),
         "Paired signed-rank tests on the same participants, "
         f"Holm-corrected over all pairs of methods of a measure ({_sizes(table)}) at p < "
@@ -274,7 +274,9 @@ def _counts(mine: pd.DataFrame, variant: str, column: str) -> str:
     winners = mine[column].fillna("")
     better = int((winners == variant).sum())
     worse = int((winners != "").sum()) - better
-    return f"{better}, {worse}"
+    told = [f"better than {better}"] if better else []
+    told += [f"worse than {worse}"] if worse else []
+    return " and ".join(told) or "no difference shown"
 
 
 RESULT = Result(

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.plot import dots
-from refacebench.plot.numbers import NO_VALUE, number
+from refacebench.plot.numbers import NO_VALUE, number, p_value
 from refacebench.plot.style import INK, WIDTH, Look, message_figure, new_figure, styled
 from refacebench.results import words
 from refacebench.results.cells import by_variant, count, with_interval
@@ -198,13 +198,9 @@ def printed(view: View) -> Printed:
                 f"{row['bias']:.3g} [{row['bias_low']:.3g}, {row['bias_high']:.3g}]",
                 limits if pd.notna(row["lower"]) else NO_VALUE,
                 with_interval(row, "bias_sd", "bias_sd_low", "bias_sd_high", 2, True),
-                _p(row["p_holm"]), number(row["icc"], 3),
+                p_value(row["p_holm"]), number(row["icc"], 3),
             ])  # fmt: skip
     return columns, rows
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else number(value, 3)
 
 
 def line(table: pd.DataFrame, look: Look, alpha: float) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from refacebench.plot.privacy_utility import CHANCE
+from refacebench.plot.recognised import NOTHING
 from refacebench.plot.style import (
     FAINT,
     WIDTH,
@@ -20,7 +22,7 @@ from refacebench.plot.style import (
     wrapped,
 )
 from refacebench.results import words
-from refacebench.results.privacy import CHANCE, HEADING, NOTHING
+from refacebench.results.privacy import HEADING
 from refacebench.results.result import ATTACKS, Figure, Result, View
 from refacebench.statistics.attack_tables import attackers, is_landmark, main_setting
 from refacebench.statistics.attacks import Evaluation
@@ -225,6 +227,7 @@ RESULT = Result(
     caption=caption,
     in_latex=False,  # points of figures, thousands of them
     heading=HEADING,
+    secondary=True,
     order=120,
     figures=[
         Figure(

@@ -108,7 +108,7 @@ def caption(view: View) -> str:
         _matched(table),
         _higher(table),
         f"Intervals: {100 * view.criteria.level:g} %, small-sample bounds over the people, for "
-        "this gallery; each for itself, not adjusted for many comparisons.",
+        f"this gallery; {words.EACH}.",
     )
 
 
@@ -221,6 +221,7 @@ RESULT = Result(
         choice_unmatched choice_unmatched_low choice_unmatched_high
     """,
     heading=HEADING,
+    secondary=True,
     order=145,
     printed=printed,
 )

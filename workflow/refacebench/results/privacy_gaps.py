@@ -1,12 +1,15 @@
 """How much more often people are identified behind one method than behind another.
 
 One row per setting, pair of methods (no controls) and attacker, of the primary measure and the
-``n`` participants who could be compared behind both: ``gap`` is ``rate`` (of ``variant``) less
-``other_rate`` (of ``other``), with interval (:mod:`~refacebench.statistics.gaps`); above zero
-people are identified more often behind ``variant``, which is the one that is identified more.
+``n`` participants who could be compared behind both.  ``rate`` (behind ``variant``) and
+``other_rate`` (behind ``other``) are how often people are identified, as observed;
+``above_chance`` and ``other_above_chance`` the same less the attack's chance.  ``gap`` is how much
+more often people are identified behind ``variant``, which is the one that is identified more: for
+one attacker the difference of the rates, for the ``worst case`` that of the rates above chance;
+with interval (:mod:`~refacebench.statistics.gaps`).
 ``attacker`` is ``worst case`` for the gap between the worst attacks, over all attackers but those
-that look at no face, and all routes; rates are there those of the attack that looks worst, less
-its chance, and the interval allows for its choice.  A refaced method has the worst case of its
+that look at no face, and all routes; rates are there those of the attack that looks worst, and the
+interval allows for its choice.  A refaced method has the worst case of its
 defacer, so that each defacer stands there once, for all of its methods.  ``p_holm`` is corrected
 over all pairs of one setting and attacker (``family_size``); intervals are not.
 """
@@ -20,15 +23,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from refacebench.plot.numbers import number
+from refacebench.plot.numbers import number, p_value
 from refacebench.results import words
 from refacebench.results.privacy import HEADING, MEASURES
 from refacebench.results.result import ATTACKS, Printed, Result, View
 from refacebench.statistics import paired
 from refacebench.statistics.attack_tables import is_control, main_rows, main_setting
+from refacebench.statistics.attack_tests import CHANCES
 from refacebench.statistics.attacks import Evaluation
 from refacebench.statistics.criteria import Criteria
-from refacebench.statistics.gaps import Gap, Reached, largest, paired_gap, worst_gap
+from refacebench.statistics.gaps import Gap, Reached, looks_worst, paired_gap, worst_gap
 from refacebench.statistics.protocol import Protocol
 from refacebench.statistics.routes import completers, declared_measure
 from refacebench.vocabulary import SETTINGS, split_variant
@@ -81,7 +85,7 @@ def _worst(
     for a, b in combinations(routes, 2):
         both = routes[a].rates.index.intersection(routes[b].rates.index)
         rates = [
-            largest(Reached(found.rates.loc[both], found.chances))
+            looks_worst(Reached(found.rates.loc[both], found.chances))
             for found in (routes[a], routes[b])
         ]
         yield _row(a, b, rates, worst_gap(routes[a], routes[b], criteria))
@@ -96,20 +100,26 @@ def _single(
     for a, b in combinations(known, 2):
         both = known[a].index.intersection(known[b].index)
         if len(both):
-            rates = [float(known[v].loc[both].mean()) for v in (a, b)]
+            means = {v: float(known[v].loc[both].mean()) for v in (a, b)}
+            rates = [(m, m - float(attacks[v].row[CHANCES[measure]])) for v, m in means.items()]
             yield _row(a, b, rates, paired_gap(known[a], known[b], criteria))
 
 
-def _row(first: str, second: str, rates: Sequence[float], gap: Gap) -> dict[str, Any]:
-    """Return a row, the method that is identified more in front."""
+def _row(first: str, second: str, rates: Sequence[tuple[float, float]], gap: Gap) -> dict[str, Any]:
+    """Return a row, the method that is identified more in front.
+
+    ``rates``: of both, as they are and less chance.
+    """
     if gap.gap < 0:
         first, second, rates = second, first, rates[::-1]
         gap = gap._replace(gap=-gap.gap, low=-gap.high, high=-gap.low)
     return {
         "variant": first,
         "other": second,
-        "rate": rates[0],
-        "other_rate": rates[1],
+        "rate": rates[0][0],
+        "other_rate": rates[1][0],
+        "above_chance": rates[0][1],
+        "other_above_chance": rates[1][1],
         **gap._asdict(),
     }
 
@@ -177,13 +187,13 @@ def printed(view: View) -> Printed:
             label(row["other"]),
             str(int(row["n"])),
             "{} [{}, {}]".format(*(number(100 * row[c], 0) for c in ("gap", "low", "high"))),
-            number(row["p_holm"], 3),
+            p_value(row["p_holm"]),
         ]
         for _, row in rows.head(MOST_PRINTED).iterrows()
     ]
     left = len(rows) - len(cells)
     if left > 0:
-        cells.append([f"{left} more in privacy_gaps.tsv", "", "", "", ""])
+        cells.append([f"{left} more in the full table", "", "", "", ""])
     return columns, cells
 
 
@@ -192,16 +202,20 @@ RESULT = Result(
     about=__doc__,
     job=ATTACKS,
     columns="""
-        setting attacker variant other measure n rate other_rate gap low high
-        p p_holm family_size
+        setting attacker variant other measure n rate other_rate above_chance other_above_chance
+        gap low high p p_holm family_size
     """,
     texts="other",
     compute=lambda given, _: compute(
         given.evaluations, given.protocol, given.criteria, given.floors
     ),
     caption=caption,
-    latex="setting attacker variant other n rate other_rate gap low high p_holm",
+    latex="""
+        setting attacker variant other n rate other_rate above_chance other_above_chance
+        gap low high p_holm
+    """,
     heading=HEADING,
+    secondary=True,
     order=115,
     printed=printed,
 )

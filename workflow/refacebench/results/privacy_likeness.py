@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from refacebench.plot.numbers import NO_VALUE, number
+from refacebench.plot.numbers import NO_VALUE, number, p_value
 from refacebench.results import detectable, words
 from refacebench.results.cells import by_variant, count, with_interval
 from refacebench.results.privacy import HEADING
@@ -150,7 +150,7 @@ def printed(view: View) -> Printed:
                 with_interval(row, "average_mm", "average_low", "average_high", 2),
                 with_interval(row, "difference_mm", "difference_low", "difference_high", 2, True),
                 closer if closer == NO_VALUE else closer.replace(" [", " % [", 1),
-                number(row["p_holm"], 3),
+                p_value(row["p_holm"]),
                 number(row["difference_mde"], 2),
             ]
         )
@@ -173,6 +173,7 @@ RESULT = Result(
         closer_share p_holm
     """,
     heading=HEADING,
+    secondary=True,
     order=150,
     printed=printed,
 )

@@ -193,6 +193,7 @@ RESULT = Result(
     caption=caption,
     source="privacy",
     heading=HEADING,
+    secondary=True,
     order=140,
     figures=[
         Figure(

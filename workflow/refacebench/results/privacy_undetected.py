@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from refacebench.plot import dots
+from refacebench.plot.recognised import NOTHING
 from refacebench.plot.style import Look, message_figure, styled
 from refacebench.results import words
-from refacebench.results.privacy import HEADING, NOTHING
+from refacebench.results.privacy import HEADING
 from refacebench.results.result import ATTACKS, Figure, Result, View
 from refacebench.statistics.attack_tables import attackers
 
@@ -80,6 +81,7 @@ RESULT = Result(
     caption=caption,
     source="privacy",
     heading=HEADING,
+    secondary=True,
     order=130,
     figures=[
         Figure(

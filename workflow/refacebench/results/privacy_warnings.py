@@ -106,9 +106,9 @@ def _unmatched(results: Sequence[Evaluation]) -> list[dict[str, Any]]:
         )
     else:
         message = (
-            f"only {row['n_matched']} of {n} originals could be compared with people who are all "
-            "like them (same site, sex or age band): there are too few, and so site, sex and age "
-            "alone give people away"
+            f"only {row['n_matched']} of {n} originals could be compared with pictures of people "
+            "who are all of the same site, sex or age band, since there are too few of them: an "
+            "attack may be right because it sees the scanner, the sex or the age, and no face"
         )
     return [_warning(UNMATCHED, "", ORIGINAL, row["setting"], {}, message + ".")]
 
@@ -247,7 +247,10 @@ def warning_lines(tables: Mapping[str, pd.DataFrame], loud: bool = True) -> list
     table = tables.get("privacy_warnings")
     if table is None or table.empty:
         return []
-    return [str(m) for m in table.loc[table["kind"].isin(LOUD) == loud, "message"]]
+    told = [str(m) for m in table.loc[table["kind"].isin(LOUD) == loud, "message"]]
+    # Some begin with the name of an attacker, which stays as it is.
+    named = set(table["attacker"].dropna()) - {""} if "attacker" in table else set()
+    return [m if m.startswith(tuple(named)) else m[:1].upper() + m[1:] for m in told]
 
 
 RESULT = Result(

@@ -327,18 +327,28 @@ def _legend(figure: Any, seen: Sequence[str], blind: bool) -> None:
     figure.legend(handles=handles, loc="outside lower left", ncols=min(3, len(handles)))
 
 
+#: What can go wrong with a scan, and how its column is called.
+FAULTS = {
+    "failure_1": "Failure I", "failure_2": "Failure II", "failure_1+2": "Failures I and II",
+    "untouched": "Untouched", "no_face": "No face", "crash": "No output",
+}  # fmt: skip
+
+
 def printed(view: View) -> Printed:
-    """Return one row per variant, with what the checks cannot see and the worst attack."""
+    """Return one row per variant, with what the checks cannot see and the worst attack.
+
+    Classes in which there is no scan at all have no column.
+    """
     table, look = view.rows("quality"), view.look
+    classes = {name: title for name, title in FAULTS.items() if (table[name] > 0).any()}
     columns = ["Variant", "Face surface removed", "Brain mask unchanged", "Labels agree on",
-               "Worst attack", "Neither failure", "I", "II", "I and II", "Untouched", "No face",
-               "No output", "Face left (median)", "Brain voxels removed (max)"]  # fmt: skip
+               "Worst attack", "Neither failure", *classes.values(), "Face left (median)",
+               "Brain voxels removed (most)"]  # fmt: skip
     rows = []
     for label, mine in by_variant(table, look):
         row = mine.iloc[0]
         found = findings.finding(view.tables, row["variant"])
-        counts = [str(int(row[c])) for c in ("failure_1", "failure_2", "failure_1+2", "untouched",
-                                             "no_face", "crash")]  # fmt: skip
+        counts = [str(int(row[c])) if pd.notna(row[c]) else NO_VALUE for c in classes]
         success = with_interval(row, "success_share", "success_low", "success_high", 0, scale=100)
         neither = (
             f"{int(row['success'])}/{int(row['n_with_face'])}: {success.replace(' [', ' % [')}"

@@ -145,6 +145,7 @@ def _by_scan(axes: Any, before: Any, after: Any, threshold: float) -> None:
         axes.plot(places, values, linestyle="none", marker="o", markersize=3, color=_HUES[label],
                   alpha=0.8, label=label)  # fmt: skip
     axes.set_xlabel("scan")
+    axes.xaxis.get_major_locator().set_params(integer=True)
 
 
 @styled
@@ -169,7 +170,11 @@ def draw_recovered(view: View) -> Any:
                        marker="o", markersize=3, linewidth=0.9)  # fmt: skip
         panel.axhline(threshold, color=_HUES["defaced"], linewidth=0.9, linestyle=(0, (4, 2)))
         panel.set(xlim=(-0.3, 1.3), xticks=[0, 1], xticklabels=["defaced", "refaced"])
-        panel.set_title(f"{_short(view.look, variant)}: {len(picked)} scans", loc="left")
+        if picked.empty:
+            panel.text(0.5, 0.5, "No scan changed so much.", ha="center", va="center", fontsize=9,
+                       transform=panel.transAxes, color=INK)  # fmt: skip
+        scans = words.plural(len(picked), "scan")
+        panel.set_title(f"{_short(view.look, variant)}: {scans}", loc="left")
     panels[0].set_ylabel("largest change (%)")
     panels[0].set_ylim(bottom=0)
     return figure

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from refacebench.plot.numbers import NO_VALUE, number
+from refacebench.plot.numbers import NO_VALUE, number, p_value
 from refacebench.results import words
 from refacebench.results.cells import by_variant, with_interval
 from refacebench.results.method_pairs import HEADING
@@ -284,14 +284,14 @@ def _changed(row: pd.Series) -> list[str]:
     before, after, only_before, only_after = (int(row[name]) for name in _FLAGS[1:])
     return [
         f"{before}, {after} of {int(row['n_flags'])} ({only_before}, {only_after})",
-        number(row["p_mcnemar_holm"], 3),
+        p_value(row["p_mcnemar_holm"]),
     ]
 
 
 def _signed(by: pd.DataFrame, name: str, digits: int) -> str:
     row = by.loc[name]
     text = with_interval(row, "difference", "low", "high", digits, True)
-    return text if text == NO_VALUE else f"{text}, p {number(row['p_holm'], 3)}"
+    return text if text == NO_VALUE else f"{text}, p {p_value(row['p_holm'])}"
 
 
 RESULT = Result(

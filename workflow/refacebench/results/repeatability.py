@@ -171,6 +171,7 @@ RESULT = Result(
         margin_pct margin_source
     """,
     heading=HEADING,
+    secondary=True,
     order=613,
     printed=printed,
 )

@@ -37,6 +37,8 @@ class View:
         Whose rows are meant; those of all segmenters where it is left out.
     thresholds : mapping
         The config's ``thresholds``.
+    decision : mapping
+        The config's ``decision``: the rule of the verdicts.
     faces : str
         The dataset's ``faces``.
     look : Look
@@ -52,6 +54,7 @@ class View:
     criteria: Criteria = field(default_factory=Criteria)
     segmenter: str | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    decision: Mapping[str, float] = field(default_factory=dict)
     faces: str = "private"
     look: Look = field(default_factory=lambda: look_of({}))
     measures: pd.DataFrame | None = None
@@ -130,6 +133,8 @@ class Figure:
         ``faces`` ask for.
     title : str
         A few words by which it is found in a list; its name by default.
+    secondary : bool
+        Whether the page folds it away, since a reader decides without it.
     """
 
     name: str
@@ -140,6 +145,7 @@ class Figure:
     first_segmenter: bool = False
     heads: bool = False
     title: str = ""
+    secondary: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,6 +193,8 @@ class Result:
         Takes a :class:`View`; the caption of the page's table where it stands below its
         figure.
     figures : tuple of Figure
+    secondary : bool
+        Whether the page folds its table and all its figures away.
     """
 
     name: str
@@ -206,6 +214,7 @@ class Result:
     printed: Callable[[View], Printed] | None = None
     numbers: Callable[[View], str] | None = None
     figures: Sequence[Figure] = ()
+    secondary: bool = False
 
     def __post_init__(self) -> None:
         """Take the names apart."""

@@ -89,18 +89,22 @@ def caption(view: View) -> str:
         return "Participants needed: no method was attacked."
     first = table.iloc[0]
     return words.join(
-        "How many participants it takes. Not above chance: the upper bound of the rate "
-        f"({100 * first['level']:g} %, one-sided, exact binomial) lies less than "
-        f"{first['margin_points']:g} points above chance, if the truth is chance. Above chance: "
-        "the exact test finds an attack of that true rate.",
+        "How many people have to be attacked. To show that an attack is near chance: the upper "
+        f"bound of its rate ({100 * first['level']:g} %, one-sided, exact binomial) must lie less "
+        f"than {first['margin_points']:g} points above chance; the numbers say how many people "
+        "that takes if the attack is truly at chance. To find an attack: so many people, and the "
+        "exact test finds it with the power at the top of the column.",
+        "People to attack and people to choose from are not the same: a gallery may hold 1000 "
+        "people of whom only a few are looked up. In a larger gallery chance is smaller, so that "
+        "fewer people have to be looked up.",
         f"Nobody identified: with {_whole(table, NOBODY)} people and not one identified the rate "
         f"is below {first['margin_points']:g} %.",
         f"In this run attacks compared at most {int(first['people'])} people (by one attack on "
-        "one method); reachable: the smallest margin that so many can show with a power of 80 %.",
-        "One pick a person is assumed. The pipeline averages over all sets of distractors, which "
-        "is steadier, so that fewer are enough for a choice; the numbers are on the safe side. "
-        "All of it holds for one attack; where all of several must be within the margin, more are "
-        "needed (`refacebench sample-size --attacks`).",
+        "one method). Smallest margin: what so many people can show with a power of 80 %.",
+        "One pick for each person is assumed. The pipeline averages over all sets of distractors, "
+        "which is steadier, so that the numbers are on the safe side. "
+        "All of it holds for one attack; where all of several must be within the margin, more "
+        "people are needed (`refacebench sample-size --attacks`).",
     )
 
 
@@ -110,7 +114,8 @@ def _whole(table: pd.DataFrame, statement: str) -> int:
 
 def printed(view: View) -> Printed:
     """Return a row a statement."""
-    columns = ["To show", "Needed (power 80 %)", "Needed (90 %)", "You have", "Reachable margin"]
+    columns = ["To show", "People to attack (power 80 %)", "(power 90 %)", "You have",
+               "Smallest margin you can show"]  # fmt: skip
     rows = [
         [
             _statement(row),
@@ -128,11 +133,13 @@ def printed(view: View) -> Printed:
 def _statement(row: pd.Series) -> str:
     """Return what a row is about, in words."""
     if row["statement"] == NOBODY:
-        return f"nobody identified: rate below {row['margin_points']:g} %"
-    by = f"{row['asked']} (chance {chance_words(row['chance'])} %)"
+        return f"nobody is identified: the rate is below {row['margin_points']:g} %"
+    asked = str(row["asked"])
+    asked += " pictures" if asked.startswith("picked") else " people in the gallery"
     if row["statement"] == WITHIN:
-        return f"{by}: less than {row['margin_points']:g} points above chance"
-    return f"{by}: an attack that reaches {percent(row['rate'])} %"
+        most = chance_words(row["chance"] + row["margin_points"] / 100)
+        return f"{asked}: right in less than {most} % (chance {chance_words(row['chance'])} %)"
+    return f"{asked}: to find an attack that is right in {percent(row['rate'])} %"
 
 
 RESULT = Result(
@@ -148,6 +155,7 @@ RESULT = Result(
     caption=caption,
     latex="statement asked chance margin_points rate people_80 people_90 people reachable_points",
     heading=HEADING,
+    secondary=True,
     order=155,
     printed=printed,
 )

@@ -1,14 +1,17 @@
 """What the tables say of a method, in words: the only place that words a verdict on one.
 
-A line on a method says what is known, how sure that is, and what is not known; the rules for it
+A text on a method says what is known, how sure that is, and what is not known; the rules for it
 stand in :mod:`~refacebench.results.findings`.  Values in, text out.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 
 from refacebench.plot.numbers import number, of
+from refacebench.plot.style import CONTROL_LABELS
 from refacebench.plot.volumes import region_label
 from refacebench.results.findings import (
     NOT_MEASURED,
@@ -25,26 +28,52 @@ from refacebench.results.words import plural
 from refacebench.statistics.attack_tables import SETTING_WORDS, main_setting
 
 
-def line(found: MethodFinding) -> str:
-    """Return one line on a method: what is known of it, how sure that is, what is not known.
+@dataclass(frozen=True)
+class Told:
+    """What is said of a method, point by point, without full stops.
 
-    An attack that beats it comes first, and what true labels say went wrong before that.  True if
-    it is quoted alone.
+    Attributes
+    ----------
+    known : list of str
+        What was found, the worst first.
+    sure, unknown : list of str
+        How far the checks can be trusted; what a reader might think is known, and is not.
     """
-    name = found.variant
+
+    known: list[str]
+    sure: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+    @property
+    def groups(self) -> list[tuple[str, list[str]]]:
+        """The points as sentences, under their headings; groups without points are left out."""
+        named = [("Found", self.known), ("How sure", self.sure), ("Not known", self.unknown)]
+        return [(name, [f"{_capital(p)}." for p in points]) for name, points in named if points]
+
+
+def told(found: MethodFinding) -> Told:
+    """Return what is known of a method, how sure that is, and what is not known.
+
+    An attack that beats it comes first, and what true labels say went wrong before that.
+    """
     if not found.available:
-        return f"{name}: unavailable on the machine of this run, so nothing of it was measured."
+        return Told(["unavailable on the machine of this run, so nothing of it was measured"])
     if found.unrated == found.n:
-        return f"{name}: not judged; {attack(found)}."
+        return Told([f"not judged; {attack(found)}"])
     if found.failed:
-        return (
-            f"{name}: no usable output in any of {found.n} scans, so nothing was judged, and "
-            f"{NOT_MEASURED}."
-        )
-    first, *more = _known(found)
-    parts = [first, *map(_capital, more), f"How sure: {'; '.join(_sure(found))}"]
-    parts += [f"Not known: {'; '.join(_unknown(found))}"]
-    return f"{name}: {'. '.join(parts)}."
+        nothing = f"no usable output in any of {found.n} scans, so nothing was judged"
+        return Told([f"{nothing}, and {NOT_MEASURED}"])
+    return Told(_known(found), _sure(found), _unknown(found))
+
+
+def line(found: MethodFinding) -> str:
+    """Return the same in one line, true if it is quoted alone."""
+    what = told(found)
+    first, *more = what.known
+    parts = [first, *map(_capital, more)]
+    parts += [f"How sure: {'; '.join(what.sure)}"] if what.sure else []
+    parts += [f"Not known: {'; '.join(what.unknown)}"] if what.unknown else []
+    return f"{found.variant}: {'. '.join(parts)}."
 
 
 def _known(found: MethodFinding) -> list[str]:
@@ -278,6 +307,7 @@ def _made_by(tables: Tables, failure: str) -> str:
     rows = table[(table["failure"] == failure) & (table["made_by"] != ALL)]
     failed = rows["true_positive"].fillna(0) + rows["false_negative"].fillna(0) > 0
     names = list(dict.fromkeys(rows.loc[failed, "made_by"]))
+    names = [CONTROL_LABELS.get(name, name) for name in names]
     return f" (of {', '.join(names)})" if 0 < len(names) <= 4 else ""
 
 

@@ -10,8 +10,9 @@ def caption(view: View, which: str) -> str:
     if view.public:
         return (
             "One participant of the test split in every variant: a mid-sagittal, a coronal and an "
-            "eye-level axial slice, and a picture of the head's surface. One grey scale; in the "
-            "slices the left of the image (L) is the left of the participant. Faces are shown "
+            "eye-level axial slice, and the surface of the head, seen a little from the side. One "
+            "grey scale. In the slices the left of the image (L) is the left of the participant, "
+            "and P and A are the back and the front. Faces are shown "
             "because the data set's faces are public."
         )
     return (

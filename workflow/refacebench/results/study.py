@@ -104,7 +104,8 @@ def printed(view: View) -> Printed:
         cells = [_text(row["item"]), _text(row["quantity"]), _ours(row)]
         cells.append(_number(row["published"], row["unit"]))
         if not synthetic:
-            cells.append(_number(row["difference"], row["unit"], signed=True))
+            unit = "points" if row["unit"] == "%" else row["unit"]
+            cells.append(_number(row["difference"], unit, signed=True))
         rows.append([*cells, _text(row["differs"]), _text(row["source"])])
     return columns, rows
 

@@ -31,7 +31,7 @@ RESULT = Result(
     figures=[
         Figure(
             "study_sheet",
-            "Three rows of sagittal slices of one participant: original, defaced, refaced.",
+            "Rows of sagittal slices of one participant: original, defaced, refaced.",
             caption=caption,
             heads=True,
             title="All slices of one participant",

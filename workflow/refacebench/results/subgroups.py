@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from refacebench.plot.numbers import NO_VALUE, number
+from refacebench.plot.numbers import NO_VALUE, number, p_value
 from refacebench.results import words
 from refacebench.results.cells import by_variant
 from refacebench.results.method_pairs import HEADING, of_methods
@@ -34,6 +34,8 @@ SMALL = 10
 FACTORS = ("site", "sex", "age")
 NOT_RECORDED = "not recorded"
 MEASURES = (*OUTCOMES, outcomes.WORST)
+#: The measures as a reader meets them.
+LABELS = {outcome.name: outcome.label for outcome in MEASURES}
 
 
 def compute(
@@ -127,8 +129,8 @@ def caption(view: View) -> str:
         "permutation of participants between groups (Kruskal-Wallis statistic), Holm-corrected "
         "over the methods and measures of each factor; the effects of the groups where p < "
         f"{view.criteria.alpha:g}. Effects of all subgroups, with intervals that are "
-        "not adjusted, are in the table. No difference shown is no proof of none: tests of "
-        "interactions need far more participants than tests of effects.",
+        "not adjusted, are in the table. That no difference is shown does not prove that there is "
+        "none: tests of interactions need far more participants than tests of effects.",
         *_cells(table),
         words.cohort(table),
     )
@@ -175,7 +177,7 @@ def _smallest(tests: pd.DataFrame, alpha: float) -> str:
     if known.empty:
         return NO_VALUE
     row = known.loc[known["p_interaction"].astype(float).idxmin()]
-    text = f"{number(row['p_holm'], 3)} ({row['measure']})"
+    text = f"{p_value(row['p_holm'])} ({LABELS[row['measure']]})"
     if not row["p_holm"] < alpha:
         return text
     mine = known[(known["measure"] == row["measure"]) & (known["group"] != NOT_RECORDED)]
@@ -201,6 +203,7 @@ RESULT = Result(
     caption=caption,
     latex="variant measure factor group n effect low high small p_interaction p_holm",
     heading=HEADING,
+    secondary=True,
     order=628,
     printed=printed,
 )

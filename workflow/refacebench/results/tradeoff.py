@@ -34,7 +34,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.plot.privacy_utility import CORRECTED, draw
-from refacebench.results import words
+from refacebench.results import decisions, words
 from refacebench.results.privacy import HEADING
 from refacebench.results.result import ATTACKS, Figure, Result, View
 from refacebench.results.volume_tests import FAMILIES
@@ -238,28 +238,29 @@ def caption(view: View) -> str:
     measure = "picked from several" if (table["measure"] == "choice").all() else "named first"
     alpha, level = view.criteria.alpha, 100 * view.criteria.level
     return words.folded(
-        f"How often the strongest attack identifies people ({measure}, upwards) against the "
-        f"change of the volume that changes most{view.by} (to the right): the best methods lie at "
-        "the lower left. Double red ring: an attack does better than chance. No ring does not mean "
-        "safe: read how far up the interval reaches. Grey: changes no larger than the null "
-        "control's.",
+        f"Which method protects people, and what does it cost? Left: how often the strongest "
+        f"attack identifies people ({measure}); filled marks where it has another session of the "
+        "person, hollow ones where it has the very same scan, which is easier. It is good if the "
+        "whole interval lies near the dashed line of chance. 'Beats chance': a test shows it. A "
+        "method without these words is not shown to be safe: read how far right the interval "
+        f"reaches. Middle: the change of the volume that changes most{view.by}. Right: "
+        "the verdict.",
         f"The strongest attack has two rates: as observed, and {CORRECTED}, since of several "
         "attacks that only guess one always looks good. For the corrected rate the attack is "
         "picked on some participants and judged on the others. With few participants it may be "
         "too low: read its interval, which holds the true rate of the strongest attack.",
-        "The ring is of an exact test "
-        f"(p < {alpha:g}, Holm-corrected over all attacks on methods; controls apart). Not beaten "
-        "is not safe: the table of attacks says how far above chance they may be.",
+        f"'Beats chance' is by an exact test (p < {alpha:g}, Holm-corrected over all attacks on "
+        "methods; controls apart).",
         "Attacks include those that put a face back first. A refaced scan counts as no safer than "
         "its defaced one, since a new face can be taken off again (where the defacer blurs, that "
         "is an upper bound).",
-        "Rates are of participants who could be attacked. The others are counted beside the point, "
+        "Rates are of participants who could be attacked. The others are counted beside the row, "
         "and as identified where methods are compared; crossed out: half or more of them.",
-        "Pareto front: no attack beats the method, and no other is shown to be better in one and "
+        "Bold name: no attack beats the method, and no other is shown to be better in one and "
         "looks no worse in the other (Holm-corrected tests of the pairs, or intervals of the "
         "volumes that do not overlap). Original and null control do not compete.",
         unseparated(table),
-        "Noise alone gives every variant a largest change above zero (grey).",
+        "Noise alone gives every variant a largest change above zero (grey: the null control's).",
         _floor(table),
         words.missing_people(table),
         f"Intervals ({level:g} %) allow for the number of attacks on a variant and for the number "
@@ -317,11 +318,11 @@ RESULT = Result(
     figures=[
         Figure(
             "privacy_utility",
-            "Points with intervals: worst-case identification against the change of the "
-            "volume that changes most, one point a variant, the Pareto front marked.",
-            lambda view: draw(view.rows("tradeoff"), view.look),
+            "One row per method: how often the strongest attack identifies people, with chance "
+            "as a line; the volume that changes most; the verdict.",
+            lambda view: draw(view.rows("tradeoff"), view.look, verdicts=decisions.verdicts(view)),
             first_segmenter=True,
-            title="Identification against change of volumes",
+            title="Privacy, volumes and verdicts",
         )
     ],
 )

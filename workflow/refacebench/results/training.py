@@ -18,8 +18,9 @@ def caption_samples(view: View, name: str) -> str:
     """Return the caption of validation slices over the epochs of a training."""
     which = f" of {name}" if name else ""
     return (
-        f"Training{which}: slices of validation participants as they were defaced, as the model "
-        "refaced them after a few epochs, and in the original."
+        f"Training{which}: one slice of a validation scan in each row, as it was defaced, as the "
+        "model refaced it after a few epochs, and in the original. Not every slice goes through "
+        "the middle of the head."
     )
 
 

@@ -52,10 +52,11 @@ def caption(view: View) -> str:
     table = view.rows("truth")
     return words.folded(
         f"Dice of each variant's segmentation{view.by} with the true labels, which exist "
-        "because the scans are synthetic. The row 'original' says how well the segmenter agrees "
-        "with them on untouched scans: what lies left of it was lost by the method.",
-        "Where the labels come from a segmenter themselves (see what "
-        "is said of the data set) that is not its error. Failed scans have no part in the means.",
+        "because the scans are synthetic. The dashed line, the mean of the originals, says how "
+        "well the segmenter agrees with them on untouched scans: what lies left of it was lost by "
+        "the method. Large marks are means over participants, small points scans.",
+        "Where the labels come from a segmenter themselves (see what is said of the data set), "
+        "what is missing to 1 is not its error. Failed scans have no part in the means.",
         words.cohort(table),
         words.intervals(view.criteria, table),
     )

@@ -22,7 +22,7 @@ import pandas as pd
 
 from refacebench.plot import dots
 from refacebench.plot.numbers import NO_VALUE, number
-from refacebench.plot.style import FAINT, INK, Look, message_figure, styled
+from refacebench.plot.style import CONTROL_LABELS, FAINT, INK, Look, message_figure, styled
 from refacebench.plot.volumes import TITLES, region_label
 from refacebench.results import words
 from refacebench.results.cells import by_variant, count
@@ -117,7 +117,10 @@ def _named(table: pd.DataFrame, column: str, view: View, what: str, none: str) -
     if table.empty or table[column].isna().all():
         return ""
     found = table[table[column] < alpha]
-    named = [f"{row.variant} ({region_label(row.region)})" for row in found.itertuples()]
+    named = [
+        f"{CONTROL_LABELS.get(row.variant, row.variant)} ({region_label(row.region)})"
+        for row in found.itertuples()
+    ]
     more = f" and {len(named) - 6} more" if len(named) > 6 else ""
     said = f"{', '.join(named[:6])}{more}" if named else none
     return f"{what}, Holm-corrected p < {alpha:g}): {said}."

@@ -153,8 +153,8 @@ def changed_scans(table: pd.DataFrame, criteria: Criteria) -> pd.Series:
 def tests(tables: Tables, table: pd.DataFrame, criteria: Criteria) -> str:
     """Return which tests of volumes were made and how they were corrected."""
     return (
-        "Paired Wilcoxon signed-rank tests on participants' mean differences (zeros: "
-        f"{criteria.zero_method}) with matched rank-biserial correlation; significant: "
+        "Paired Wilcoxon signed-rank tests on participants' mean differences "
+        f"({words.zeros(criteria)}) with matched rank-biserial correlation; significant: "
         f"Holm-corrected p < {criteria.alpha:g}{families(table)} (Benjamini-Hochberg beside it in "
         "the table). "
         "Equivalent to no change: two one-sided tests, each by signs and by signed ranks "

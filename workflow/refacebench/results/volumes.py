@@ -227,6 +227,7 @@ RESULT = Result(
             caption_globals,
             by_segmenter=True,
             title="Whole-brain volumes",
+            secondary=True,
         ),
     ],
 )

@@ -5,6 +5,7 @@ Plain text; whoever prints a caption escapes it for its format.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -21,6 +22,15 @@ def plural(number: int, noun: str) -> str:
     ('1 scan', '3 scans')
     """
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Return a list as a sentence has it.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
 def cohort(table: pd.DataFrame) -> str:
@@ -71,7 +81,7 @@ def alone(view: View) -> str:
 
 
 #: Said of every interval that holds for itself alone.
-EACH = "each for itself, not adjusted for many comparisons"
+EACH = "each on its own, not adjusted for multiple comparisons"
 #: Participants below which the interval of a mean may miss what is rare.
 FEW = 30
 
@@ -128,6 +138,19 @@ def resampled(criteria: Criteria) -> str:
         f"participants ({criteria.n_boot} resamples, seed {criteria.seed}), widened to "
         f"Clopper-Pearson's; {EACH}."
     )
+
+
+#: What becomes of participants without any difference in a signed-rank test.
+_ZEROS = {
+    "pratt": "Pratt's method: participants without any difference are ranked and then left out",
+    "wilcox": "participants without any difference are left out",
+    "zsplit": "half of the participants without any difference count for either side",
+}
+
+
+def zeros(criteria: Criteria) -> str:
+    """Return what signed-rank tests make of participants without any difference."""
+    return _ZEROS[criteria.zero_method]
 
 
 def engines(table: pd.DataFrame | None) -> str:
@@ -194,9 +217,12 @@ def missing_people(table: pd.DataFrame) -> str:
 
 def numbers(view: View) -> str:
     """Return the caption of a page's table that stands below its figure."""
-    return f"The numbers of the figure; {brackets(view)}; n: participants; (failed): scans."
+    return (
+        f"The numbers in the figure. {brackets(view)}. n: participants; in round brackets: scans "
+        "that failed."
+    )
 
 
 def brackets(view: View) -> str:
     """Return what stands in the brackets of such a table."""
-    return f"[brackets]: {100 * view.criteria.level:g} % intervals, {EACH}"
+    return f"[In square brackets]: {100 * view.criteria.level:g} % intervals, {EACH}"

@@ -49,7 +49,7 @@ import numpy as np
 from refacebench.contracts import Option, Segmentation, Segmenter, defaults
 from refacebench.head import whole_head
 from refacebench.head.atlas import load_atlas
-from refacebench.head.locating import LEVELS, Located, points
+from refacebench.head.locating import Located, points
 from refacebench.head.masks import head_mask
 from refacebench.image import geometry, mixture, registration
 from refacebench.image.morphology import fill_holes, largest_component
@@ -213,7 +213,7 @@ def bend(volume: Volume, shares: np.ndarray, affine: np.ndarray, options: dict) 
             for m in whole_head.tissue_maps(options["bent_blur_mm"])
         ]
     )
-    flow = registration.demons(target, source, levels=LEVELS)
+    flow = registration.demons(target, source, levels=((0.5, 60), (1.0, 40)))
     warped = registration.sample(source, flow + np.indices(like.shape, dtype=np.float32))
     similarity = float(np.corrcoef(warped.ravel(), target.ravel())[0, 1])
     return Located(affine, flow, like, similarity)

@@ -22,7 +22,7 @@ from refacebench import bids
 from refacebench.contracts import Defaced, Defacer, PreparedScan, ScanNotWritten
 from refacebench.head import matrices, values
 from refacebench.image import nifti
-from refacebench.image.geometry import grow
+from refacebench.image.geometry import box_around, grow
 from refacebench.image.nifti import Volume
 from refacebench.metrics.brain import brain_integrity, brain_level, matched, stripped
 from refacebench.run import batch
@@ -230,7 +230,7 @@ def apply(
         scan = replace(scan, volume=values.usable(scan.volume).volume)
     engine = method.engine_of(dict(options))
     result = _checked(method.run(scan, dict(options)), scan)
-    changed = result.changed.astype(bool)
+    changed = result.changed.astype(bool, copy=False)
     before = nifti.stored(scan.path)
     protected = np.zeros(scan.brain.shape, bool)
     if engine == "native":
@@ -260,20 +260,22 @@ def apply(
     # The voxels that the method overwrote, not those that differ: where air was zero
     # already the difference would draw the outline of the face that was there.
     nifti.write(scan.volume.with_data(wanted), out_mask)
-    now = np.where(differs, result.values, scan.volume.data)
     rounded = wanted & ~differs & scan.brain
     return {
         "engine": engine,
         "brain_voxels": int(scan.brain.sum()),
         "changed_voxels": int(differs.sum()),
         "brain_changed": int((differs & scan.brain).sum()),
-        "brain_removed": _removed(scan, now),
+        "brain_removed": _removed(scan, result.values, differs),
         "brain_rounded": int((result.values[rounded] != scan.volume.data[rounded]).sum()),
     }
 
 
-def _removed(scan: PreparedScan, now: np.ndarray) -> int:
-    before, brain = scan.volume.data, scan.brain
+def _removed(scan: PreparedScan, values: np.ndarray, differs: np.ndarray) -> int:
+    # Nothing outside the brain's box has a part in it.
+    box = box_around(scan.brain, (1, 1, 1)) or (slice(0, 0),) * 3
+    before, brain = scan.volume.data[box], scan.brain[box]
+    now = np.where(differs[box], values[box], before)
     level = brain_level(before, brain)
     rescaled = matched(before, now, brain)
     return brain_integrity(before, now, brain, level, rescaled=rescaled)["brain_removed"]
@@ -304,7 +306,8 @@ def _checked(result: Defaced, scan: PreparedScan) -> Defaced:
         shape = np.shape(getattr(result, name))
         if shape != scan.volume.shape:
             raise ValueError(f"the method's {name} have shape {shape}, not {scan.volume.shape}")
-    if not (np.isfinite(result.values) | ~result.changed.astype(bool)).all():
+    finite = np.isfinite(result.values)
+    if not finite.all() and not finite[result.changed.astype(bool)].all():
         raise ValueError("the method's output has values that are not finite")
     return result
 

@@ -77,7 +77,7 @@ def worst_gap(first: Reached, second: Reached, criteria: Criteria) -> Gap:
     low, high = found["low"].max(axis=0).min(), found["high"].min(axis=1).max()
     larger = found["larger"].min(axis=0).max() * len(first.chances)
     smaller = found["smaller"].min(axis=1).max() * len(second.chances)
-    gap = float(np.clip(largest(first) - largest(second), low, high))
+    gap = float(np.clip(looks_worst(first)[1] - looks_worst(second)[1], low, high))
     known = [a.rates.notna().any(axis=1) for a in (first, second)]
     n = int((known[0] & known[1]).sum())
     return Gap(n, gap, float(low), float(high), float(min(1.0, 2 * min(larger, smaller))))
@@ -101,9 +101,12 @@ def _between_routes(first: Reached, second: Reached, criteria: Criteria) -> dict
     return found
 
 
-def largest(reached: Reached) -> float:
-    """Return the largest rate of any route, less the route's chance."""
-    return float((reached.rates.mean().to_numpy() - reached.chances).max())
+def looks_worst(reached: Reached) -> tuple[float, float]:
+    """Return the rate of the route that is farthest above its chance, and how far that is."""
+    rates = reached.rates.mean().to_numpy()
+    above = rates - reached.chances
+    worst = int(above.argmax())
+    return float(rates[worst]), float(above[worst])
 
 
 def _ends(
