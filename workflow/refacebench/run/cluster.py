@@ -1,9 +1,9 @@
 """What a run asks of a Slurm cluster before its first job.
 
-Asks Slurm's own programs and the environment; touches no file.  Two things go wrong without a word otherwise: on a
-cluster that keeps no accounts the executor waits for ever for what ``sacct`` never says, and
-after a driver was killed the jobs that it had submitted run on, while a new driver submits the
-same work again.
+Asks Slurm's own programs and the environment; touches no file.  Two things go wrong without a
+word otherwise: on a cluster that keeps no accounts the executor waits for ever for what
+``sacct`` never says, and after a driver was killed the jobs that it had submitted run on, while
+a new driver submits the same work again.
 """
 
 from __future__ import annotations
