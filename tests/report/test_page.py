@@ -164,7 +164,7 @@ def test_methods_tell_native_from_official(tables):
     tables = {**tables, "quality": tables["quality"].drop(columns="version")}
     page = Page(build(context(tables)))
     assert ["quickshear", "defacer", "plane", "official program", "1.2.0", "none"] in page.rows
-    assert ["pydeface", "defacer", "mask", "native (re-implementation)", "1", "none"] in page.rows
+    assert ["pydeface", "defacer", "mask", "native (our own code)", "1", "none"] in page.rows
 
 
 def test_methods_have_the_versions_that_made_the_results(tables):
