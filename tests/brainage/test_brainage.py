@@ -166,7 +166,7 @@ def test_too_few_or_one_age():
     rows = train_rows()
     with pytest.raises(contracts.NotEnoughTraining, match="9 training participants"):
         ridge.fit(rows.iloc[:9], {}, seed=0)
-    with pytest.raises(contracts.NotEnoughTraining, match="one age"):
+    with pytest.raises(contracts.NotEnoughTraining, match="the same age"):
         ridge.fit(rows.assign(age=40.0), {}, seed=0)
     with pytest.raises(contracts.NotEnoughTraining):
         ridge.fit(rows[["participant", "age"]], {}, seed=0)

@@ -277,3 +277,43 @@ def test_the_table_of_names_knows_our_structures_and_joins_no_part_twice():
             names = [name for alternatives in parts.values() for name, _ in alternatives]
             assert len(names) == len(set(names)), structure
     assert set(_readings.SOFTWARE) >= set(("freesurfer", "synthseg"))
+
+
+RATINGS = "sub\tdefaced\trater\tscore\n" + "".join(
+    f"{who}\t{defaced}\tr1\t{score}\n"
+    for who, defaced, score in (("1", 0, 2.5), ("1", 1, 3.0), ("1", 0, 1.0), ("2", 0, 2.0))
+)
+
+
+@pytest.mark.parametrize("repeats", ["refuse", "first"])
+def test_a_measure_that_stands_twice_is_refused_or_the_first_one_counts(tmp_path, repeats):
+    (tmp_path / "ratings.tsv").write_text(RATINGS)
+    asked = {
+        "files": str(tmp_path / "ratings.tsv"),
+        "columns": {"participant": "sub", "variant": "defaced", "measure": "rater",
+                    "value": "score"},
+        "variants": {"0": "original", "1": "a"},
+        "repeats": repeats,
+    }  # fmt: skip
+    first = index(**asked).loc["sub-1"]
+    if repeats == "refuse":
+        assert first["status"] == "excluded"
+        assert "'r1' stands twice" in first["reason"]
+    else:
+        assert first["status"] == "ok"
+        assert values(**asked)["sub-1", "original", "value_r1"] == 2.5
+
+
+def test_a_table_like_mriqcs_can_be_called_ones_own(tmp_path):
+    path = tmp_path / "metrics.tsv"
+    path.write_text("bids_name\tsub\tdefaced\tcjv\tefc\nsub-1_T1w\t1\t0\t0.5\t0.6\n")
+    asked = {"files": str(path), "columns": {"participant": "sub", "variant": "defaced"},
+             "variants": {"0": "original"}}  # fmt: skip
+    for software, wanted in ((None, "mriqc"), ("table", "table")):
+        given = {**asked, **({"software": software} if software else {})}
+        assert set(measures.measures(options(**given))["segmenter"]) == {wanted}
+
+
+def test_where_to_get_a_missing_file_is_said(tmp_path):
+    with pytest.raises(ValueError, match=r"no\.tsv is missing\. Ask Jane\.$"):
+        index(files=str(tmp_path / "no.tsv"), how_to_get="Ask Jane.")

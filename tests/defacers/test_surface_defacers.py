@@ -253,11 +253,11 @@ def test_mideface_noise_has_the_tissues_mean_and_the_airs(tmp_path):
         (mideface, {"in_min_mm": 5, "in_max_mm": 2}, "in_min_mm"),
         (mideface, {"in_share": 1.5}, "in_share"),
         (mideface, {"upper": "hat"}, "none of below_eyes"),
-        (mideface, {"ears": "left"}, "neither true"),
+        (mideface, {"ears": "left"}, "must be true"),
         (mri_reface, {"upper": "hat"}, "none of own"),
-        (mri_reface, {"wrapped_air": 1}, "neither true"),
+        (mri_reface, {"wrapped_air": 1}, "must be true"),
         (mask_face, {"filter": "sharpen"}, "none of"),
-        (mask_face, {"ears": 1}, "neither true"),
+        (mask_face, {"ears": 1}, "must be true"),
     ],
 )
 def test_impossible_options_are_refused_when_the_config_is_read(module, options, message):

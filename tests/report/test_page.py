@@ -164,7 +164,7 @@ def test_methods_tell_native_from_official(tables):
     tables = {**tables, "quality": tables["quality"].drop(columns="version")}
     page = Page(build(context(tables)))
     assert ["quickshear", "defacer", "plane", "official program", "1.2.0", "none"] in page.rows
-    assert ["pydeface", "defacer", "mask", "native (re-implementation)", "1", "none"] in page.rows
+    assert ["pydeface", "defacer", "mask", "native (our own code)", "1", "none"] in page.rows
 
 
 def test_methods_have_the_versions_that_made_the_results(tables):
@@ -281,7 +281,7 @@ def test_what_a_reader_decides_without_is_folded_away(tables, png):
     names = ["privacy_curves", "privacy_roc", "face_parts", "quality"]
     html = build(context(tables, {name: png(name) for name in names}))
     section = html[html.index('id="d1-quality"') :]
-    main, folded = section.split("<summary>1 figure", 1)
+    main, folded = section.split("<summary>More: 1 figure", 1)
     assert "Enlarge figure quality" in main
     assert "Enlarge figure face_parts" not in main
     assert "Enlarge figure face_parts" in folded

@@ -71,3 +71,10 @@ def test_jobs_of_a_killed_run_in_the_same_folder_stop_a_new_one(slurm, tmp_path)
     with pytest.raises(ConfigError, match=r"2 jobs of an earlier run.*scancel --me --name aaaa$"):
         cluster.use(settings, here)
     assert cluster.use(settings, tmp_path / "elsewhere") == []
+
+
+def test_jobs_inherit_how_often_they_may_be_started_again(monkeypatch):
+    monkeypatch.delenv("REFACEBENCH_RETRIES", raising=False)
+    assert cluster.tries_left(1) == 0
+    assert [cluster.tries_left(attempt, 2) for attempt in (1, 2, 3, 4)] == [2, 1, 0, 0]
+    assert [cluster.tries_left(attempt) for attempt in (1, 3)] == [2, 0]

@@ -99,6 +99,9 @@ def test_a_whole_study_of_made_up_tables_compares_nothing(tmp_path):
     assert table["ours"].notna().all()
     assert table["published"].notna().all()
     assert table["difference"].isna().all()
+    for dataset in ("metrics", "ratings"):
+        flow = catalogue.read(home / f"tables/{dataset}/flow.tsv")
+        assert list(flow["status"][flow["stage"] == "measure"]) == ["ok"] * 80
     page = (home / "report.html").read_text()
     said = html.unescape(re.sub(r"<[^>]+>", " ", page))
     assert "reproduc" not in re.sub("reproducible evaluation", "", said)

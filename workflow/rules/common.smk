@@ -103,9 +103,7 @@ def tries_left(wildcards, attempt):
     Jobs inherit the number; on a cluster they are runs of their own, without the profile.
     """
     known = workflow.execution_settings  # none where jobs are only listed
-    if known and workflow.is_main_process:
-        os.environ["REFACEBENCH_RETRIES"] = str(known.retries)
-    return max(0, int(os.environ.get("REFACEBENCH_RETRIES", 0)) + 1 - attempt)
+    return cluster.tries_left(attempt, known.retries if known and workflow.is_main_process else None)
 
 
 def untracked(value):

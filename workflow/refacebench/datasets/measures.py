@@ -55,7 +55,8 @@ OPTIONS = {
     ),
     "software": Option(
         None,
-        "The program whose names of measures a table of your own has, where that is one of these.",
+        "The program whose names of measures a table of your own has, where that is one of these; "
+        "table for your own names, also where it looks like MRIQC's.",
         choices=(*_readings.SOFTWARE,),
         kind=str,
     ),
@@ -155,7 +156,7 @@ def readings(options: Mapping[str, Any]) -> list[Reading]:
                     "files: {original: ..., pydeface: ...}, or columns: {variant: ...}"
                 )
             one.variant = _name(renamed.get(said, said))
-            if one.software == _readings.TABLE and options["software"]:
+            if one.software in (_readings.TABLE, _readings.MRIQC) and options["software"]:
                 one.software = options["software"]
         if not here:
             raise ValueError(f"files: {path} holds no measures")

@@ -254,7 +254,7 @@ SLICEWISE = slicewise.SliceMethod(
 
 METHOD = Refacer(
     version=VERSION,
-    title="2.5-D diffusion, inpainting (native; network of MONAI)",
+    title="2.5-D diffusion, inpainting (native, own model; network of MONAI)",
     options=OPTIONS,
     train=SLICEWISE.train,
     load=SLICEWISE.load,

@@ -94,7 +94,7 @@ def train(train, validation, out, options: dict, seed: int) -> None:
         "precision": "float32",
         "noise": model.noise,
         "parameters": {"head": model.head.size, "shapes": model.shapes.loadings.size},
-        "picked": {"epoch": len(rows), "step": len(rows)},
+        "picked": {"epoch": len(rows), "step": len(rows), "epochs_trained": len(rows)},
         "versions": {"method": VERSION, "refacebench": __version__, "numpy": np.__version__},
     }
     timing = {

@@ -80,4 +80,4 @@ class Section:
                 ((len(pictures), "figure"), (len(tables), "table")) if n]  # fmt: skip
         titles = [picture.title for picture in pictures if picture.title]
         named = f": {'; '.join(titles)}" if titles else ""
-        return f"{' and '.join(many)} more{named}" if many else ""
+        return f"More: {' and '.join(many)}{named}" if many else ""

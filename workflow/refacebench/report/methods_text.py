@@ -120,7 +120,8 @@ def _methods(methods: Sequence[Mapping[str, Any]], cited: dict[str, citations.En
 def _method(method: Mapping[str, Any], cited: dict[str, citations.Entry]) -> str:
     """Return what ran under a name: what it is, whose code it is, its version, its options."""
     # What names no work is no re-implementation of one: a control, or a method of the user's.
-    own = _NATIVE if method.get("sources") else "own code"
+    invented = "own model" in str(method.get("title") or "")
+    own = "a model of our own" if invented else _NATIVE if method.get("sources") else "own code"
     engine = {"native": own, "official": "the released program"}
     title = str(method.get("title") or "")
     about = [

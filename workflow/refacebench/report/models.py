@@ -77,7 +77,7 @@ def table(dataset: Mapping) -> Table | None:
         for name, card in cards.items()
     ]
     caption = (
-        "Trained models. All are re-implementations that this run trained itself. A toy is far "
+        "Trained models, all trained by this run, with our own code. A toy is far "
         "smaller than the method's own default, or was trained for far less: it shows that the "
         "pipeline works, and says nothing about the published method."
     )

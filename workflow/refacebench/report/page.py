@@ -371,8 +371,8 @@ def _methods(methods: Sequence[Mapping], made_by: Mapping[tuple[str, str], str])
         for m in methods
     ]  # fmt: skip
     caption = (
-        "What was run. Native: re-implementation of the published method; official: the released "
-        "program itself. Version: of defacers, refacers and attackers as it was recorded with "
+        "What was run. Native: our own code, after a publication or of our own making; official: "
+        "the released program itself. Version: of defacers, refacers and attackers, as recorded in "
         "these results, else that of the code. Settings at their defaults are not listed."
     )
     if methods and all(m.get("engine") == BROUGHT for m in methods):
@@ -391,7 +391,7 @@ def _version(method: Mapping, made_by: Mapping[tuple[str, str], str]) -> str:
 
 
 def _engine(engine, reason=None) -> str:
-    names = {"native": "native (re-implementation)", "official": "official program"}
+    names = {"native": "native (our own code)", "official": "official program"}
     name = names.get(engine, str(engine or NO_VALUE))
     return f"{name}: {reason}" if reason else name
 

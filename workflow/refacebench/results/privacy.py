@@ -239,21 +239,22 @@ def _all(view: View) -> str:
     if not is_matched(view.rows("privacy")):
         return ""
     return (
-        " pictures to choose from are of people of the same site, sex and age band where there "
-        "are enough, all: of anybody;"
+        " The pictures to choose from are of people of the same site, sex and age band where there "
+        "are enough; 'all': of anybody."
     )
 
 
 def _numbers(view: View) -> str:
     """Return the caption of the page's table below the figure."""
     return (
-        f"The numbers of the figure in percent; {words.brackets(view)}; n: participants; "
-        "(failed): those whom an attacker could not compare, in none of its rates;"
-        f"{_all(view)} *: more often than chance "
-        "(exact test of the primary measure, corrected over all attacks on methods, of controls "
-        f"over those on controls: Holm p < {view.criteria.alpha:g}); same scan: named where only "
-        "the easier comparison with the very same scan does better than chance. "
-        "No star is no evidence of safety: the last column says how far above chance the worst "
+        f"The numbers in the figure, in percent. {words.brackets(view)}. n: participants; in round "
+        "brackets those whom an attacker could not compare, who are in none of its rates."
+        f"{_all(view)} 'No face': scans on which the attacker found none. *: more often than "
+        "chance (exact test of the primary measure, corrected over all attacks on methods, of "
+        f"controls over those on controls: Holm p < {view.criteria.alpha:g}). 'Same scan' "
+        "is named only where nothing but the easier comparison with the very same scan does better "
+        "than chance. "
+        "No star does not mean safe: the last column says how far above chance the strongest "
         f"attack may be, a face put back first included ({100 * view.criteria.level:g} %, "
         "one-sided)."
     )

@@ -286,7 +286,7 @@ RESULT = Result(
     order=900,
     printed=printed,
     numbers=lambda _: (
-        "The numbers of the figure: means of the seconds, medians (and maxima) of the memory."
+        "The numbers in the figure: means of the seconds, medians (and maxima) of the memory."
     ),
     figures=[
         Figure(

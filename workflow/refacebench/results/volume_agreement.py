@@ -238,7 +238,7 @@ RESULT = Result(
     order=615,
     printed=printed,
     numbers=lambda view: (
-        "The numbers of the figure: bias (lower to upper limit of agreement); n: participants; "
+        "The numbers in the figure: bias (lower to upper limit of agreement); n: participants; "
         f"(failed): scans; ICC with its {100 * view.criteria.level:g} % interval, not adjusted."
     ),
     figures=[

@@ -165,7 +165,7 @@ def engines(table: pd.DataFrame | None) -> str:
         if engine and row["variant"] != "null":
             named.append(f"{row['variant']} {engine} {version}".strip())
     said = (
-        "Engines (native: re-implementation of the published method; official: the released "
+        "Engines (native: our own code, not the released program; official: the released "
         f"program): {'; '.join(named)}."
     )
     return join(said if named else "", missing_programs(rows))
@@ -225,4 +225,4 @@ def numbers(view: View) -> str:
 
 def brackets(view: View) -> str:
     """Return what stands in the brackets of such a table."""
-    return f"[In square brackets]: {100 * view.criteria.level:g} % intervals, {EACH}"
+    return f"In [brackets]: {100 * view.criteria.level:g} % intervals, {EACH}"

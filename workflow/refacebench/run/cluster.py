@@ -1,9 +1,9 @@
 """What a run asks of a Slurm cluster before its first job.
 
-Asks Slurm's own programs; touches no file.  Two things go wrong without a word otherwise: on a
-cluster that keeps no accounts the executor waits for ever for what ``sacct`` never says, and
-after a driver was killed the jobs that it had submitted run on, while a new driver submits the
-same work again.
+Asks Slurm's own programs and the environment; touches no file.  Two things go wrong without a
+word otherwise: on a cluster that keeps no accounts the executor waits for ever for what
+``sacct`` never says, and after a driver was killed the jobs that it had submitted run on, while
+a new driver submits the same work again.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ _NO_ACCOUNTS = "accounting_storage/none"
 #: How the executor begins the comments of its jobs.
 _OURS = "rule_"
 _LIMIT_S = 30
+#: Holds a profile's `retries` for jobs, which on a cluster are runs without the profile.
+_RETRIES = "REFACEBENCH_RETRIES"
 #: Told once, where the executor would ask in vain.
 ASKS_SQUEUE = (
     "This cluster keeps no accounts (slurmdbd is off), so the states of jobs are asked of squeue, "
@@ -59,6 +61,21 @@ def use(settings: Any, folder: str | Path) -> list[str]:
         settings.no_account = True
         return [ASKS_SQUEUE]
     return []
+
+
+def tries_left(attempt: int, retries: int | None = None) -> int:
+    """Return how often a job may still be started again.
+
+    Parameters
+    ----------
+    attempt : int
+        Which start of the job this is, from 1.
+    retries : int, optional
+        Of the profile, where it is known; jobs that are started from here inherit it.
+    """
+    if retries is not None:
+        os.environ[_RETRIES] = str(retries)
+    return max(0, int(os.environ.get(_RETRIES, 0)) + 1 - attempt)
 
 
 def keeps_no_accounts() -> bool:

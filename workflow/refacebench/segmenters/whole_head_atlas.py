@@ -35,7 +35,7 @@ How well it measures
 Six label maps of whole heads, painted as T1w at 2 mm, mean Dice with the painted labels (those of
 ``deepbet_atlas`` in brackets): brain 0.96 (0.97, everything inside the skull), grey 0.86 (0.87),
 white 0.91 (0.92), ventricles 0.91 (0.91), nuclei and brainstem 0.76 (0.80).  TIV is 2 % too small
-with a deviation of 5 % from head to head.  13 CPU seconds a scan of 2 mm.  What defacing does to
+with a deviation of 5 % from head to head.  9 CPU seconds a scan of 2 mm.  What defacing does to
 it: ``docs/validation/segmenters.md``.
 """
 
