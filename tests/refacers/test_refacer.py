@@ -16,7 +16,7 @@ from refacebench.contracts import TrainingFailed  # noqa: E402
 from refacebench.image import nifti  # noqa: E402
 from refacebench.refacers import cyclegan2d, diffusion25d, pix2pix25d  # noqa: E402
 from refacebench.run import methods  # noqa: E402
-from refacebench.training import loop, outputs, slice_task  # noqa: E402
+from refacebench.training import loop, outputs, slice_task, spill  # noqa: E402
 from refacebench.training import slices as _slices  # noqa: E402
 
 SLICEWISE = {m.SLICEWISE.name: m.SLICEWISE for m in (cyclegan2d, diffusion25d, pix2pix25d)}
@@ -47,8 +47,8 @@ def trained(pairs, tmp_path_factory):
 
 
 def test_memory_of_a_paper_size_training_is_that_of_its_slices():
-    """500 scans of 21 slices: 256 x 256 pixels of 5 bytes, twice; with neighbours three times."""
-    scans = 500
+    """50 scans of 21 slices: 256 x 256 pixels of 5 bytes, twice; with neighbours three times."""
+    scans = 50
     alone = 2 * scans * 21 * 256 * 256 * 5 / 1e6
     assert cyclegan2d.METHOD.memory_mb(cyclegan2d.METHOD.defaults, scans) == round(8000 + alone)
     spaced = {**pix2pix25d.METHOD.defaults, "slices": "spaced"}
@@ -58,6 +58,18 @@ def test_memory_of_a_paper_size_training_is_that_of_its_slices():
 
 
 # ----------------------------------------------------------------- training
+
+
+def test_with_its_slices_in_files_a_training_gives_the_same_model(
+    trained, pairs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(spill, "BOUND_MB", 0)
+    made, empty = [], spill.empty
+    monkeypatch.setattr(spill, "empty", lambda *a: made.append(empty(*a)) or made[-1])
+    pix2pix25d.METHOD.train(pairs[:3], pairs[3:4], tmp_path, TINY, seed=3)
+    assert len(made) == 8, "a store and three tensors of each split"
+    for name in ("model.safetensors", "curves.tsv"):
+        assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
 
 
 def test_training_beats_the_defaced_image(pairs, tmp_path):

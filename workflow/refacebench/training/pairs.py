@@ -41,7 +41,9 @@ def check(train, validation, options: Mapping, choices: Mapping[str, tuple]) -> 
             raise ValueError(f"{name} '{options[name]}': use one of {', '.join(map(str, known))}")
 
 
-def read(pairs, prepare: Callable, halved: tuple[str, ...]) -> tuple[dict, dict[str, str]]:
+def read(
+    pairs, prepare: Callable, halved: tuple[str, ...], hold: Callable = np.asarray
+) -> tuple[dict, dict[str, str]]:
     """Read the scans of a split and bring them into a method's form.
 
     Parameters
@@ -53,6 +55,8 @@ def read(pairs, prepare: Callable, halved: tuple[str, ...]) -> tuple[dict, dict[
     halved : tuple of str
         Fields that are kept in half precision: at full size hundreds of scans
         would take many gigabytes.
+    hold : callable
+        What these are held as, where memory is too small for them (:mod:`.spill`).
 
     Returns
     -------
@@ -76,7 +80,7 @@ def read(pairs, prepare: Callable, halved: tuple[str, ...]) -> tuple[dict, dict[
             warnings.warn(f"{pair.scan} is left out of training: {error}", stacklevel=2)
             left_out[pair.scan] = reasons.clean(error, {"path": str(pair.original)})
             continue
-        small = {name: getattr(scan, name).astype(np.float16) for name in halved}
+        small = {name: hold(getattr(scan, name).astype(np.float16)) for name in halved}
         ready[pair.scan] = dataclasses.replace(scan, **small)
     return ready, left_out
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from refacebench.training import spill
 from refacebench.training.devices import home, send
 from refacebench.training.slices import BYTES, Slices, selected
 
@@ -28,13 +29,23 @@ class SliceStack:
         computer's memory where they do not fit.
     mask_channel : bool
         Give the changed mask to the network as a fourth channel.
+    in_files : bool
+        Hold the slices in files (:mod:`refacebench.training.spill`), not on the device.
     """
 
-    def __init__(self, scans: list[Slices], which: str, device, mask_channel: bool = False):
+    def __init__(
+        self,
+        scans: list[Slices],
+        which: str,
+        device,
+        mask_channel: bool = False,
+        in_files: bool = False,
+    ):
+        self.in_files = in_files
         self.mask_channel = mask_channel
         self.device = torch.device(device)
         voxels = sum(s.source.size for s in scans)
-        self.home = home(voxels * BYTES, self.device)
+        self.home = torch.device("cpu") if in_files else home(voxels * BYTES, self.device)
         self.source = self._join([s.source for s in scans], -1.0, torch.float16)
         self.changed = self._join([s.changed for s in scans], False, torch.bool)
         known = all(s.target is not None for s in scans)
@@ -45,7 +56,19 @@ class SliceStack:
         # One empty slice between scans is the neighbour of the outermost slices.
         gap = np.full((1, *volumes[0].shape[1:]), fill, dtype=volumes[0].dtype)
         parts = [gap] + [part for volume in volumes for part in (volume, gap)]
+        if self.in_files:
+            return torch.from_numpy(self._written(parts, dtype))
         return torch.from_numpy(np.concatenate(parts)).to(dtype).to(self.home)
+
+    def _written(self, parts, dtype) -> np.ndarray:
+        """Return parts as one array in a file, one part in memory at a time."""
+        shape = (sum(map(len, parts)), *parts[0].shape[1:])
+        joined = spill.empty(shape, torch.empty(0, dtype=dtype).numpy().dtype)
+        first = 0
+        for part in parts:
+            joined[first : first + len(part)] = torch.from_numpy(np.array(part)).to(dtype).numpy()
+            first += len(part)
+        return joined
 
     def _index(self, scans, which):
         centres, offset, first = [], [], 1

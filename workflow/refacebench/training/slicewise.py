@@ -19,7 +19,7 @@ import numpy as np
 from refacebench import lazy
 from refacebench.contracts import Option, TrainingFailed, choices
 from refacebench.training import options as shared
-from refacebench.training import pairs
+from refacebench.training import pairs, spill
 from refacebench.training.seeds import keyed_seed
 from refacebench.training.slice_task import SliceModel, SliceTask, baselines
 from refacebench.training.slices import BYTES, SPACED_EACH_SIDE, prepare, restore, trimmed
@@ -129,6 +129,13 @@ class SliceMethod:
     def memory_mb(self, options: dict, scans: int) -> int:
         """Return the memory that a training on so many scans asks of a scheduler, in megabytes.
 
+        No more than :data:`refacebench.training.spill.BOUND_MB`: the rest lies in files.
+        """
+        return min(spill.BOUND_MB, self.whole_mb(options, scans))
+
+    def whole_mb(self, options: dict, scans: int) -> int:
+        """Return the megabytes that a training takes with everything in memory.
+
         Twice the slices that are kept (as read, and joined), and what the program and
         the networks take.  A head is taken to be 220 mm wide, wider than any.
         """
@@ -163,10 +170,11 @@ class SliceMethod:
         _check(self, train, validation, options)
         out = Path(out)
         began = time.monotonic()
+        in_files = spill.is_large(self.whole_mb(options, len(train) + len(validation)))
         device = devices.choose_device(options["device"])
         precision = devices.choose_precision(options["precision"], device)
         ready, kept, lost = pairs.read_splits(
-            train, validation, lambda p: read_pairs(self, p, options)
+            train, validation, lambda p: read_pairs(self, p, options, in_files)
         )
         data = pairs.data_of(train, ready, kept, lost, ("source", "changed", "target"))
         cuts, held = list(ready.values()), list(kept.values())
@@ -176,7 +184,9 @@ class SliceMethod:
         card["scale_ratio"] = _ratio(cuts)
         prepared = time.monotonic() - began
         with devices.reproducible(device, options["deterministic"]):
-            stack, held_stack = (make_stack(c, options, device) for c in (cuts, held))
+            stack, held_stack = (
+                make_stack(c, options, device, in_files=in_files) for c in (cuts, held)
+            )
             card["slices"] = {"train": len(stack), "validation": len(held_stack)}
             _check_slices(card["slices"], options)
             card["validation_baselines"] = baselines(cuts, held_stack)
@@ -263,13 +273,20 @@ def cut(defaced, changed, original, options: dict, ratio: float = 1.0):
     )
 
 
-def read_pairs(method: SliceMethod, scans, options: dict) -> tuple[dict, dict[str, str]]:
-    """Read and cut the scans of a split, see :func:`refacebench.training.pairs.read`."""
+def read_pairs(
+    method: SliceMethod, scans, options: dict, in_files: bool = False
+) -> tuple[dict, dict[str, str]]:
+    """Read and cut the scans of a split, see :func:`refacebench.training.pairs.read`.
+
+    With ``in_files`` the slices are not held in memory (:mod:`refacebench.training.spill`).
+    """
+    hold = spill.Store() if in_files else np.asarray
 
     def prepared(defaced, changed, original):
-        return trimmed(cut(defaced, changed, original, options), options["slices"], method.reach)
+        scan = trimmed(cut(defaced, changed, original, options), options["slices"], method.reach)
+        return dataclasses.replace(scan, changed=hold(scan.changed))
 
-    return pairs.read(scans, prepared, ("source", "target"))
+    return pairs.read(scans, prepared, ("source", "target"), hold)
 
 
 def _ratio(cuts) -> float:
@@ -290,10 +307,10 @@ def _warn_if_cropped(share: float, options: dict) -> None:
         )
 
 
-def make_stack(cuts, options: dict, device, which: str | None = None):
+def make_stack(cuts, options: dict, device, which: str | None = None, in_files: bool = False):
     """Return the slices of scans in one :class:`refacebench.training.slice_stack.SliceStack`."""
     return slice_stack.SliceStack(
-        cuts, which or options["slices"], device, options.get("mask_channel", False)
+        cuts, which or options["slices"], device, options.get("mask_channel", False), in_files
     )
 
 
