@@ -103,7 +103,9 @@ def tries_left(wildcards, attempt):
     Jobs inherit the number; on a cluster they are runs of their own, without the profile.
     """
     known = workflow.execution_settings  # none where jobs are only listed
-    return cluster.tries_left(attempt, known.retries if known and workflow.is_main_process else None)
+    return cluster.tries_left(
+        attempt, known.retries if known and workflow.is_main_process else None
+    )
 
 
 def untracked(value):
