@@ -18,6 +18,7 @@ rule train_age:
         "results/logs/train_age/{dataset}/{age_model}.log",
     benchmark:
         "results/benchmarks/train_age/{dataset}/{age_model}.tsv"
+    priority: EARLY["train_age"]
     conda:
         "../../envs/imaging.yaml"
     threads: config["training_threads"]

@@ -16,6 +16,7 @@ rule base:
         "results/logs/base/{dataset}.log",
     benchmark:
         "results/benchmarks/base/{dataset}.tsv"
+    priority: EARLY["base"]
     conda:
         "../../envs/imaging.yaml"
     threads: 1
@@ -41,6 +42,7 @@ rule grow:
         "results/logs/grow/{dataset}/{batch}.log",
     benchmark:
         "results/benchmarks/grow/{dataset}/{batch}.tsv"
+    priority: EARLY["grow"]
     conda:
         "../../envs/imaging.yaml"
     threads: 1

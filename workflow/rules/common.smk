@@ -87,6 +87,16 @@ wildcard_constraints:
     **RUN.wildcards(),
 
 
+# What the longest way through a run is made of starts first: refaced scans are segmented and
+# attacked last of all, they wait for a training, and that for the train split's scans.
+EARLY = {
+    **dict.fromkeys(("train", "train_age"), 50),
+    **dict.fromkeys(("base", "grow", "inventory", "prepare"), 40),
+    "reface": 35,
+    "deface": 30,
+}
+
+
 def attempt(output):
     """A parameter that changes when an output is to be made again because scans failed in it."""
     return lambda wildcards: RUN.attempt(output.format(**dict(wildcards.items())))

@@ -17,6 +17,7 @@ rule deface:
         "results/logs/deface/{dataset}/{defacer}/{batch}.log",
     benchmark:
         "results/benchmarks/deface/{dataset}/{defacer}/{batch}.tsv"
+    priority: EARLY["deface"]
     conda:
         "../../envs/imaging.yaml"
     threads: 1

@@ -19,6 +19,7 @@ rule inventory:
         "results/logs/inventory/{dataset}/{batch}.log",
     benchmark:
         "results/benchmarks/inventory/{dataset}/{batch}.tsv"
+    priority: EARLY["inventory"]
     conda:
         "../../envs/imaging.yaml"
     threads: 1
@@ -47,6 +48,7 @@ rule prepare:
         "results/logs/prepare/{dataset}/{batch}.log",
     benchmark:
         "results/benchmarks/prepare/{dataset}/{batch}.tsv"
+    priority: EARLY["prepare"]
     conda:
         "../../envs/imaging.yaml"
     threads: 1

@@ -19,6 +19,7 @@ rule train:
         "results/logs/train/{dataset}/{defacer}+{refacer}.log",
     benchmark:
         "results/benchmarks/train/{dataset}/{defacer}+{refacer}.tsv"
+    priority: EARLY["train"]
     conda:
         "../../envs/training.yaml"
     threads: config["training_threads"]
@@ -47,6 +48,7 @@ rule reface:
         "results/logs/reface/{dataset}/{defacer}+{refacer}/{batch}.log",
     benchmark:
         "results/benchmarks/reface/{dataset}/{defacer}+{refacer}/{batch}.tsv"
+    priority: EARLY["reface"]
     conda:
         "../../envs/training.yaml"
     threads: 1
