@@ -112,8 +112,11 @@ def filled(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, An
     for name, key in schema.get("properties", {}).items():
         if name not in found and "default" in key:
             found[name] = copy.deepcopy(key["default"])
-        if isinstance(found.get(name), dict):
-            found[name] = filled(found[name], key)
+        value, entry = found.get(name), key.get("items")
+        if isinstance(value, dict):
+            found[name] = filled(value, key)
+        elif isinstance(value, list) and isinstance(entry, dict):
+            found[name] = [filled(v, entry) if isinstance(v, dict) else v for v in value]
     entry = schema.get("additionalProperties")
     if isinstance(entry, dict):
         known = schema.get("properties", {})
