@@ -55,8 +55,9 @@ class OnSlurm(tiny.Home):
     where = ("--profile", str(PROFILE), *QUICK)
 
     def said(self) -> str:
-        """Return what all its starts said."""
-        return (self.folder / "run.log").read_text()
+        """Return what all its starts said, and its jobs on the cluster."""
+        jobs = sorted((self.folder / ".snakemake/slurm_logs").rglob("*.log"))
+        return "".join(path.read_text() for path in [self.folder / "run.log", *jobs])
 
 
 def workers(folder: Path) -> dict[int, int]:
