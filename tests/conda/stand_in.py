@@ -47,6 +47,8 @@ def main(arguments: list[str]) -> None:
         print(json.dumps({"conda_prefix": str(prefix), "platform": "linux-64"}))
     elif arguments[:1] == ["config"]:
         print(json.dumps({"get": {"channel_priority": "strict"}}))
+    elif arguments[:1] == ["clean"]:
+        pass  # pip keeps no archives here
     elif arguments[:2] == ["env", "create"]:
         of = dict(zip(arguments, arguments[1:], strict=False))
         create(Path(of["--file"]), Path(of["--prefix"]))
