@@ -351,29 +351,14 @@ def save_for_paper(figure, stem: str | Path, width_mm: float, note: str = "") ->
     width_mm : float
         Width of the page that it is laid out for.
     """
-    import matplotlib
-
-    stem, (width, height) = Path(stem), figure.get_size_inches()
+    width, height = figure.get_size_inches()
     factor = width_mm / 25.4 / width
     letters = min(1.0, max(factor, SMALLEST))
     figure.set_size_inches(factor * width, max(factor, letters) * height)
     scale_letters(figure, letters)
-    paths = []
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(RC)
-        pseudonyms.active().figure(figure)
-        settle(figure)
-        if note:
-            add_note(figure, note)
-        nothing = {"Creator": None, "Producer": None, "CreationDate": None}
-        for suffix, facts in ((".pdf", nothing), (".svg", {"Date": None, "Creator": None})):
-            path = stem.with_name(stem.name + suffix)
-            with replacing(path) as part:
-                figure.savefig(part, format=suffix[1:], dpi=300, bbox_inches="tight",
-                               pad_inches=0.02, metadata=facts)  # fmt: skip
-            paths.append(path)
-    return paths
+    nothing = {"Creator": None, "Producer": None, "CreationDate": None}
+    formats = {".pdf": nothing, ".svg": {"Date": None, "Creator": None}}
+    return _written(figure, stem, note, formats, dpi=300, pad_inches=0.02)
 
 
 def save(figure, stem: str | Path, note: str = "") -> list[Path]:
@@ -394,16 +379,22 @@ def save(figure, stem: str | Path, note: str = "") -> list[Path]:
     list of Path
         The PNG and the SVG.
     """
-    import matplotlib
-
     label = {"Description": figure.get_label()} if figure.get_label() else {}
     # No date, no program name, no version of the program.
     metadata = {
         ".png": {"Software": None, **label},
         ".svg": {"Date": None, "Creator": None, **label},
     }
-    stem = Path(stem)
-    paths = []
+    return _written(figure, stem, note, metadata, dpi=DPI, pad_inches=0.08)
+
+
+def _written(
+    figure, stem: str | Path, note: str, formats: Mapping[str, Mapping], **how: float
+) -> list[Path]:
+    """Settle a figure and write it once for each suffix, with what the file says of itself."""
+    import matplotlib
+
+    stem, paths = Path(stem), []
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(RC)
@@ -411,16 +402,9 @@ def save(figure, stem: str | Path, note: str = "") -> list[Path]:
         settle(figure)
         if note:
             add_note(figure, note)
-        for suffix, facts in metadata.items():
+        for suffix, facts in formats.items():
             path = stem.with_name(stem.name + suffix)
             with replacing(path) as part:
-                figure.savefig(
-                    part,
-                    format=suffix[1:],
-                    dpi=DPI,
-                    bbox_inches="tight",
-                    pad_inches=0.08,
-                    metadata=facts,
-                )
+                figure.savefig(part, format=suffix[1:], bbox_inches="tight", metadata=facts, **how)
             paths.append(path)
     return paths
