@@ -19,7 +19,7 @@ BROUGHT = [
 _OF_IMAGES = [
     "The checks of face and brain follow thresholds on the face's surface and on an estimated "
     "brain mask, not the eye of a rater. Brain that the mask misses is not looked at.",
-    "A native method is a re-implementation of a published one. Its results are not those of "
+    "A native method is our own code. Where it follows a publication, its results are not those of "
     "the released program of that name.",
     "Segmentation serves as the measure of utility; lesions, cortical thickness, other "
     "contrasts and other software are not covered.",
