@@ -126,9 +126,8 @@ def in_child(
 
 def _ended(status: int, timeout: float) -> dict[str, Any]:
     """Return the failure of a process that ended without an answer."""
-    killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    if number:
         known: dict[int, str] = {
             signal.SIGALRM: OUT_OF_TIME.format(timeout),
             signal.SIGKILL: "killed, perhaps for want of memory (mem_mb of the job)",
@@ -136,7 +135,7 @@ def _ended(status: int, timeout: float) -> dict[str, Any]:
         reason = known.get(number, f"the process died of signal {number}")
     else:
         reason = f"the process ended without a result (exit {os.WEXITSTATUS(status)})"
-    return {"status": FAILED, "reason": reason, AGAIN: True, STARVED: killed}
+    return {"status": FAILED, "reason": reason, AGAIN: True, STARVED: number == signal.SIGKILL}
 
 
 def _keep(
