@@ -9,7 +9,7 @@ import pytest
 from factories import make_tables, measurements
 from reading import SETTINGS
 from refacebench.plot.style import look_of
-from refacebench.results import decisions
+from refacebench.results import decisions, headline
 from refacebench.results.decisions import GO, NO, REGISTERED, UNKNOWN, VERDICTS, Rule, verdict
 from refacebench.results.findings import Attack, Check, MethodFinding
 from refacebench.results.result import View
@@ -98,13 +98,13 @@ def test_the_table_has_a_row_a_method_and_no_control():
 
 def test_no_table_where_nothing_was_judged():
     assert decisions.printed(View({}, look=look_of({})), Rule())[1] == []
-    assert decisions.lines({}, [], Rule()) == []
+    assert headline.lines({}, [], Rule()) == []
 
 
 def test_one_line_names_every_method_once():
     tables = make_tables(measurements(), SETTINGS)
     names = list(dict.fromkeys(tables["quality"]["variant"]))
-    (line,) = decisions.lines(tables, names, Rule())
+    (line,) = headline.lines(tables, names, Rule())
     assert line.startswith("By the rule in the config, ")
     for name in pd.Series(names)[lambda s: ~s.isin(["null", "original"])]:
         defacer = name.split("+")[0]
@@ -126,16 +126,16 @@ def test_the_answer_says_of_each_method_what_may_be_done_with_it():
         replace(GOOD, variant="u", attack=None),
         replace(GOOD, variant="skull_strip", face=(0, 100)),
     ]
-    assert decisions.answer(found, Rule()) == (
+    assert headline.answer(found, Rule()) == (
         "By the rule in the config, no method here is fit for open sharing. Nothing speaks against "
         "q and r, but 13 people are too few to say. u: too little was measured to say. d (with or "
         "without a new face) and e+m: only under an agreement. skull_strip (a control): do not "
         "share."
     )
-    said = decisions.answer([replace(GOOD, variant="g"), *found[3:4]], Rule())
+    said = headline.answer([replace(GOOD, variant="g"), *found[3:4]], Rule())
     assert said.startswith("By the rule in the config, g: fit for open sharing. Nothing speaks")
     # With and without a new face they differ: each is named by itself.
-    apart = decisions.answer([found[0], replace(found[3], variant="d+m")], Rule())
+    apart = headline.answer([found[0], replace(found[3], variant="d+m")], Rule())
     assert "against d+m, but" in apart
     assert "d: only under an agreement" in apart
 

@@ -157,6 +157,7 @@ _VERDICTS = ("equivalent", "equivalent_fixed")
 RESULT = Result(
     "repeatability",
     about=__doc__,
+    empty="nobody has a declared rescan",
     job=STATISTICS,
     reads="vol_*",
     columns="""

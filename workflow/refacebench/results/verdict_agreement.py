@@ -151,6 +151,7 @@ def printed(view: View) -> Printed:
 RESULT = Result(
     "verdict_agreement",
     about=__doc__,
+    empty="the scans have no true labels",
     job=STATISTICS,
     columns="""
         made_by failure n n_not_judged
