@@ -43,8 +43,7 @@ UNKNOWN = "not enough data to say"
 VERDICTS = {
     GO: "by everything measured here, fit to be shared",
     REGISTERED: "an attack recognises people: only for users who are bound by an agreement",
-    UNKNOWN: "neither shown to be fit to be shared nor shown not to be: too few people, or too "
-    "little was measured",
+    UNKNOWN: "neither fit nor unfit is shown: too few people, or too little was measured",
     NO: "faces are left, brains are cut, or an attack recognises people far too often",
 }
 #: The colours in which the page and the figures show them.
@@ -292,7 +291,7 @@ def _attack(found: MethodFinding) -> str:
     if worst is None or found.failed:
         return "not measured"
     said = [f"{worst.short}, chance {chance(worst.chance)}\u00a0%"]
-    said += [f"same scan: {found.same.short}"] if found.same else []
+    said += [f"same scan: {percent(found.same.rate)}\u00a0%"] if found.same else []
     said += [text] if (text := sentences.same_attack(found)) else []
     return "; ".join(said)
 
@@ -358,8 +357,8 @@ def caption(rule: Rule) -> str:
         "labels can tell. Strongest attack: how often it picks the right person, as observed and "
         f"{CORRECTED}, since the strongest of several attacks looks good by chance too (interval "
         "of the corrected rate). An attacker may first put a face back, or take off one that was "
-        "put there. Same scan: the same where the attacker has the very scan, which "
-        "is easier, though with few people it may come out lower by chance. People to "
+        "put there. Same scan: as observed where the attacker has the very scan, "
+        "which is easier, though with few people it may come out lower by chance. People to "
         "show chance (in what a row opens): how many people are needed to show that every one of "
         "so many attacks on the method stays within the margin, if all of them are at chance "
         f"(power {100 * POWER:.0f} %). Volumes: the largest median "

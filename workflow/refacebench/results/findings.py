@@ -398,14 +398,22 @@ def cells(found: MethodFinding) -> list[str]:
 
 
 def _labels_cell(found: MethodFinding) -> str:
+    """Return on how many scans true labels agree with the checks.
+
+    A check that cannot fail has nothing to agree with: there stands what the labels say.
+    """
     known = {"face": found.checks["failure_1"], "brain": found.checks["failure_2"]}
     # No-break spaces: the column is narrow.
-    parts = [
-        f"{name}\u00a0{check.right}/{check.n}"
-        + (f" ({check.unjudged}\u00a0not judged)" if check.unjudged else "")
-        for name, check in known.items()
-        if check
-    ]
+    parts = []
+    for name, check in known.items():
+        if check is None:
+            continue
+        if name == "brain" and found.spared:
+            parts.append(f"brain lost in\u00a0{check.found + check.missed}/{check.n}")
+            continue
+        part = f"check of {name} right in\u00a0{check.right}/{check.n}"
+        part += f" ({check.unjudged}\u00a0not judged)" if check.unjudged else ""
+        parts.append(part)
     return ", ".join(parts) if parts else "not checked"
 
 

@@ -91,18 +91,20 @@ def open_line(
         The table ``privacy_gaps``: whether the data tell them apart.
     alpha : float
     """
-    rates: dict[str, list[MethodFinding]] = {}
-    for method in unclear:
-        if method.attack is not None:
-            by_chance = f"{percent(method.attack.rate)} % (chance {chance(method.attack.chance)} %)"
-            rates.setdefault(by_chance, []).append(method)
-    if not rates:
+    found = [(method, method.attack) for method in unclear if method.attack is not None]
+    if not found:
         return []
+    chances = {chance(attack.chance) for _, attack in found}
+    shared = f" (chance {chances.pop()} %)" if len(chances) == 1 else ""
+    rates: dict[str, list[MethodFinding]] = {}
+    for method, attack in found:
+        own = "" if shared else f" (chance {chance(attack.chance)} %)"
+        rates.setdefault(f"{percent(attack.rate)} %{own}", []).append(method)
     # By method, in their order: a sorted list would look like a ranking.
     told = listed([f"{rate} on {_names(methods)}" for rate, methods in rates.items()])
     many = len({split_variant(method.variant)[0] for method in unclear}) > 1
     apart = f" {_apart(unclear, gaps, alpha)}" if many else ""
-    return [f"The strongest attack was right, as observed, in {told}.{apart}"]
+    return [f"The strongest attack was right, as observed, in {told}{shared}.{apart}"]
 
 
 def _apart(unclear: Sequence[MethodFinding], gaps: pd.DataFrame | None, alpha: float) -> str:

@@ -341,7 +341,7 @@ def printed(view: View) -> Printed:
     """
     table, look = view.rows("quality"), view.look
     classes = {name: title for name, title in FAULTS.items() if (table[name] > 0).any()}
-    columns = ["Variant", "Face surface removed", "Brain mask unchanged", "Labels agree on",
+    columns = ["Variant", "Face surface removed", "Brain mask unchanged", "By true labels",
                "Worst attack", "Neither failure", *classes.values(), "Face left (median)",
                "Brain voxels removed (most)"]  # fmt: skip
     rows = []

@@ -343,7 +343,11 @@ def checks_line(tables: Tables) -> str:
         )
         if c is not None
     ]
-    return f"How far the checks can be trusted (true labels, all variants): {'; '.join(parts)}."
+    blind = (
+        " No alarm is possible on methods that spare the mask that judges them." if brain else ""
+    )
+    told = "; ".join(parts)
+    return f"How far the checks can be trusted (true labels, all variants): {told}.{blind}"
 
 
 def _made_by(tables: Tables, failure: str) -> str:
