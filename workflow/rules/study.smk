@@ -46,7 +46,7 @@ rule study:
         people="results/plan/{dataset}/people.tsv",
         known=lambda w: RUN.people_digest(w.dataset),
         defacers=list(config["defacers"]),
-        segmenters=RUN.segmenters,
+        segmenters=lambda w: RUN.segmenters_of(w.dataset),
         variants=RUN.listed,
         unavailable=RUN.unavailable,
         synthetic=lambda w: bool(RUN.synthetic_note(w.dataset)),
