@@ -11,7 +11,8 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ def start() -> Path:
 def of(folder: str) -> str:
     """Return the folder that the config names, from where the run was started.
 
-    Snakemake makes it as soon as it knows of it.  If nothing comes to lie in it, as in a dry run,
-    it is taken away again when this process ends.
+    Snakemake makes it as soon as it knows of it, and its own folder in it.  If nothing else comes
+    to lie there, as in a dry run, both are taken away again when this process ends.
     """
     found = start() / folder
     made = [place for place in (found, *found.parents) if not place.exists()]
@@ -39,9 +40,13 @@ def of(folder: str) -> str:
     return str(found)
 
 
-def _take_away(folders: Iterable[Path]) -> None:
+def _take_away(folders: Sequence[Path]) -> None:
     """Delete folders, the innermost first, up to one that holds something."""
     with contextlib.suppress(OSError):
+        own = folders[0] / ".snakemake"
+        # What Snakemake remembers of the times of files; anything else was made by jobs.
+        if all(p.parent.name == "iocache" for p in own.rglob("*") if not p.is_dir()):
+            shutil.rmtree(own, ignore_errors=True)
         for folder in folders:
             folder.rmdir()
 
