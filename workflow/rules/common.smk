@@ -238,6 +238,8 @@ DRAWN_FOR_STUDY = [
 ALL_FIGURES = [*FIGURES, *(ATTACK_FIGURES if RUN.attackers else ()), *DRAWN_FOR_STUDY]
 PAPER_FIGURES = studied.paper_figures(STUDIED, ALL_FIGURES) if STUDIED else []
 SHEETS = [f"study_sheet-{v}" for v in RUN.variants if "+" in v and "study_sheet" in ASKED_OF_STUDY]
+# Slices are drawn from scans, by a job of their own.
+PAPER_SLICES = ["slices"] if "slices" in ASKED_OF_STUDY else []
 STUDY_TABLES = [
     f"results/tables/{d}/{name}.tsv"
     for d in (RUN.datasets if STUDIED else ())
@@ -247,6 +249,11 @@ STUDY_FIGURES = [
     f"results/figures/{d}/{name}.png"
     for d in (RUN.datasets if STUDIED else ())
     for name in [*DRAWN_FOR_STUDY, *([] if d in RUN.brought else SHEETS)]
+]
+STUDY_SLICES = [
+    f"results/study/{d}/{name}.pdf"
+    for d in (RUN.datasets if STUDIED else ())
+    for name in ([] if d in RUN.brought else [*SHEETS, *PAPER_SLICES])
 ]
 
 # What this config's outputs are named after, in a form that Snakemake can compare.
