@@ -25,7 +25,7 @@ def delete_faces(run: Run, results: str | Path = "results") -> int:
     """Delete the pictures of faces that nothing of a run waits for; return how many files went.
 
     Pictures of a dataset stay while one of its attacks is missing, samples of a model while
-    their figure is; those of public faces always do.
+    their figure is.
     """
     results = Path(results)
     gone = 0
@@ -37,9 +37,6 @@ def delete_faces(run: Run, results: str | Path = "results") -> int:
             gone += _delete(results.glob(f"render/{dataset}/*/views/*"))
             gone += _delete(results.glob(f"enrol/{dataset}/*.npz"))
         for variant in run.trainings:
-            # Of public faces the figure shows the same, and may have to be drawn once more.
-            if faces.may_show(run.faces(dataset)):
-                continue
             if (results / "figures" / dataset / f"samples-{variant}.png").is_file():
                 gone += _delete(results.glob(f"train/{dataset}/{variant}/{faces.SAMPLES}/*.npy"))
     if gone:
