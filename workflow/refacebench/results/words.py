@@ -87,7 +87,7 @@ def matched(told: str) -> str:
     >>> matched("site, sex: 2; some alike: 8; nothing: 1")
     'all of the same site and sex for 2 people, only in part alike for 8 and not alike for 1'
     """
-    parts = []
+    parts: list[str] = []
     for part in filter(None, told.split("; ")):
         what, count = part.rsplit(": ", 1)
         like = {galleries.SOME: "only in part alike", galleries.NOTHING: "not alike"}
