@@ -53,9 +53,9 @@ def run(given: argparse.Namespace) -> int:
     if not SCHEMA.is_file():
         raise common.Refused(f"{SCHEMA} is missing: this command needs a checkout")
     try:
-        config = settings.load(given.config, configuration.read_yaml(SCHEMA), given.scale)
-        planned = graph.Run.load(config, look=True)
-        found = estimate.estimate(planned, given.cores)
+        asked = settings.load_all(given.config, configuration.read_yaml(SCHEMA), given.scale)
+        planned = graph.Run.load(asked.config, look=True)
+        found = estimate.estimate(planned, given.cores, keep=asked.of_the_run["keep"])
     except configuration.ConfigError as error:
         raise common.Refused(str(error)) from None
     print(estimate.told(found))

@@ -16,6 +16,7 @@ from refacebench.run import configuration, elsewhere, prefixed, scales
 #: Keys that a run takes out: no job depends on them, and a change makes no job run again.
 OF_THE_RUN = (
     *("retry", "retrain", "allow_failures", "scan_timeout_s", "keep_faces", "pseudonyms", "study"),
+    *("keep", "remake"),
 )
 
 
@@ -77,7 +78,12 @@ def settle(
 
 
 def load(path: str | Path, schema: Mapping[str, Any], scale: str = "") -> dict[str, Any]:
-    """Return the config of a file, as the workflow has it when it plans a run.
+    """Return the config of a file, as the workflow has it when it plans a run."""
+    return load_all(path, schema, scale).config
+
+
+def load_all(path: str | Path, schema: Mapping[str, Any], scale: str = "") -> Settings:
+    """Return the config of a file, with the keys that no job depends on.
 
     Parameters
     ----------
@@ -98,7 +104,7 @@ def load(path: str | Path, schema: Mapping[str, Any], scale: str = "") -> dict[s
     if not isinstance(given, dict):
         raise configuration.ConfigError(f"{path} holds no keys; see `refacebench config`")
     given = scales.scaled({**given, "scale": scale} if scale else given)
-    return settle(given, schema, [path]).config
+    return settle(given, schema, [path])
 
 
 def filled(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
