@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from refacebench import files, manifest
-from refacebench.run import batch, dropped, failures
+from refacebench.run import batch, dropped, failures, records
 from refacebench.run.stage import Stage
 
 MAKE = Stage("deface", reads=("scan", "path"), adds={"path": "an image", "changed_path": "a mask"})
@@ -108,6 +108,57 @@ def test_who_needs_a_deleted_file_says_so_and_has_it_when_it_was_made_again(fold
     assert bytes_of(MADE, *sorted(Path(MADE).with_suffix("").glob("*.json"))) == before
     assert list(look(version="2")["status"]) == ["ok", "ok", "failed"]
     assert {Path(path).parts[-2] for path in dropped.read(MADE)} == {"sub-3"}
+
+
+def test_records_in_one_file_hold_as_those_in_many_do(folder):
+    make()
+    look()
+    before = bytes_of(MADE, SEEN)
+    every = records.everything(MADE)
+    dropped.drop(MADE, ["path", "changed_path"])
+    for out in (MADE, SEEN):
+        records.pack(out)
+    beside = [p.name for p in Path("results").rglob("*.json") if "derivatives" not in p.parts]
+    batch_name = Path(MADE).stem
+    assert sorted(beside) == [
+        f"{batch_name}.{kind}.json" for kind in ("dropped", "records", "records")
+    ]
+    assert records.everything(MADE) == every
+    make(calls=True)
+    look(calls=True)
+    assert bytes_of(MADE, SEEN) == before
+    assert not Path("calls.txt").exists()
+    assert not Path("looks.txt").exists()
+    # A record that is written later holds against the pack, and is packed in its place.
+    assert list(look(version="2")["status"]) == ["failed"] * 3
+    files.write_text(json.dumps({MADE: ["sub-2"]}), dropped.WANTED)
+    make()
+    assert list(look(version="2")["status"]) == ["failed", "ok", "failed"]
+    records.pack(SEEN)
+    assert {s: r["version"] for s, r in records.everything(SEEN).items()} == {
+        **{"sub-1": "1", "sub-2": "2", "sub-3": "1"}
+    }
+
+
+def test_a_packing_that_was_killed_loses_no_record(folder, monkeypatch):
+    make()
+    every = records.everything(MADE)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            records.pack(MADE)
+    assert records.everything(MADE) == every
+    records.pack(MADE)
+    assert records.everything(MADE) == every
+    assert not records.place(MADE, "sub-1").exists()
+
+
+def test_a_failed_scan_whose_record_is_packed_can_be_tried_again(folder):
+    make(fails=["sub-2"])
+    records.pack(MADE)
+    records.forget_failures(MADE)
+    make(calls=True)
+    assert Path("calls.txt").read_text().split() == ["sub-2"]
 
 
 def test_what_comes_out_otherwise_the_second_time_is_another_image(folder):

@@ -1,7 +1,7 @@
 """Delete files of one variant that everything has looked at."""
 
 from refacebench import files
-from refacebench.run import dropped, keeping, log, prefixed
+from refacebench.run import dropped, keeping, log, prefixed, records
 
 
 def main(snakemake):
@@ -14,6 +14,9 @@ def main(snakemake):
         gone += dropped.drop(made, columns, spared)
         if "changed_path" in columns or "+" in made and "path" in columns:
             dropped.drop_sidecars(made)
+    for made in (*p.files, *snakemake.input):
+        if made.endswith(".tsv"):
+            records.pack(made)
     files.write_text(f"{gone} files deleted\n", snakemake.output[0])
 
 

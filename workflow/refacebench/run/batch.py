@@ -27,10 +27,10 @@ import pandas as pd
 
 from refacebench import manifest, reasons
 from refacebench.contracts import ScanInterrupted
-from refacebench.files import checksum, key_of, read_json, write_text
+from refacebench.files import checksum, key_of, write_text
 from refacebench.programs import process
 from refacebench.reasons import WORDS, one_line
-from refacebench.run import dropped
+from refacebench.run import dropped, records
 from refacebench.run.sandbox import AGAIN, STARVED, Work, in_child, in_process
 from refacebench.run.stage import Stage
 from refacebench.vocabulary import FAILED, NOT_WRITTEN, OK
@@ -110,8 +110,7 @@ def run_batch(
     for package in preload:
         importlib.import_module(package)
     out = Path(out)
-    records = out.with_suffix("")
-    records.mkdir(parents=True, exist_ok=True)
+    out.with_suffix("").mkdir(parents=True, exist_ok=True)
     parts: dict[str, Any] = {
         "stage": stage.name,
         "method": method,
@@ -172,7 +171,6 @@ def _one_scan(
 
     And whether to try it again at the next run, if it failed.
     """
-    record_path = out.with_suffix("") / f"{row['scan']}.json"
     base = {k: parts[k] for k in ("stage", "method", "version", "engine")}
     try:
         given = [str(path) for path in inputs(row)]
@@ -184,7 +182,7 @@ def _one_scan(
     if original and is_another(row.get("checksum"), original):
         return _failed(row, base, CHANGED, 0.0), True
     key = key_of({**parts, "scan": row["scan"]}, checksums)
-    record = read_json(record_path)
+    record = records.read(out, row["scan"])
     # Earlier releases wrote keys without the letter.
     lost: list[str] = []
     kept: dict[str, Any] = {}
@@ -215,7 +213,7 @@ def _one_scan(
         result.pop(AGAIN, None)
         result.pop(STARVED, None)
         document = {"key": key, **parts, "inputs": given, "result": result}
-        result = _recorded(document, record_path)
+        result = _recorded(document, records.place(out, row["scan"]))
     again = result.pop(AGAIN, False)
     return {**row, **base, **result, "key": key, **_stage_columns(base, result)}, again
 

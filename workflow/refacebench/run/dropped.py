@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from refacebench import bids, files
+from refacebench.run import records
 from refacebench.vocabulary import OK
 
 #: Scans whose deleted files are to be made again, by the manifest of the stage that makes them.
@@ -82,9 +83,8 @@ def drop(out: str | Path, columns: Collection[str], spared: Collection[str] = ()
         Scans whose files stay.
     """
     notes, gone = read(out), []
-    for path in sorted(Path(out).with_suffix("").glob("*.json")):
-        record = files.read_json(path)
-        if path.stem in spared or not record or record["result"].get("status", OK) != OK:
+    for scan, record in records.everything(out).items():
+        if scan in spared or record["result"].get("status", OK) != OK:
             continue
         for file in of_columns(record["result"], columns):
             if os.path.isfile(file) and _may_go(file):
@@ -191,10 +191,7 @@ def wanted(out: str | Path) -> frozenset[str]:
     return frozenset((files.read_json(Path(WANTED)) or {}).get(str(out), ()))
 
 
-def of_records(folder: str | Path) -> dict[str, set[str]]:
+def of_scans(out: str | Path) -> dict[str, set[str]]:
     """Return the files that a stage made of each scan of a batch, by the scan's id."""
-    found = {}
-    for path in Path(folder).glob("*.json"):
-        if record := files.read_json(path):
-            found[path.stem] = set(of_columns(record["result"]))
-    return found
+    every = records.everything(out).items()
+    return {scan: set(of_columns(record["result"])) for scan, record in every}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from refacebench import manifest
-from refacebench.run import dropped
+from refacebench.run import dropped, records
 from refacebench.vocabulary import OK
 
 #: With more scans x variants than this, output files are looked for only when all failed scans
@@ -97,7 +97,7 @@ class Attempts:
     def forget(self) -> None:
         """Delete the records of failed scans where all are to be tried again."""
         for out in self._to_forget:
-            manifest.forget_failures(out)
+            records.forget_failures(out)
 
     def _lost_files(self, out: str) -> bool:
         """Tell whether a file that a manifest names is gone, and nobody deleted it on purpose."""
@@ -249,7 +249,7 @@ def _passed(path: str) -> int:
         return 0
     if not os.path.isfile(path):
         # Deleted with the faces that it named; each scan has left its record.
-        return len(listed(path.removesuffix(".tsv")))
+        return len(records.scans(path))
     return sum(row.get("status") == OK for row in rows(path))
 
 

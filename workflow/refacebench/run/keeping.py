@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from refacebench import files, manifest, pseudonyms
-from refacebench.run import dropped
+from refacebench.run import dropped, records
 from refacebench.run.configuration import ConfigError
-from refacebench.run.failures import listed
 from refacebench.run.graph import Run
 from refacebench.vocabulary import (
     MEASURED,
@@ -341,17 +340,16 @@ class Job(NamedTuple):
 
 def _done(out: str) -> set[str]:
     """Return the scans that have a record of a stage; none of a training or an attack."""
-    return {name.removesuffix(".json") for name in listed(out.removesuffix(".tsv"))}
+    return records.scans(out) if out.endswith(".tsv") else set()
 
 
 def _noted(made: str) -> set[str]:
     """Return the scans of a manifest with deleted files that could be made again."""
-    folder = made.removesuffix(".tsv")
     notes = dropped.read(made)
     if not notes:
         return set()
     gone = {path for path, note in notes.items() if not note.reason}
-    return {scan for scan, paths in dropped.of_records(folder).items() if gone & paths}
+    return {scan for scan, paths in dropped.of_scans(made).items() if gone & paths}
 
 
 def asked(wanted: Mapping[str, Sequence[str]]) -> str:
