@@ -84,7 +84,7 @@ STAYING = {
 }
 #: Megabytes of a scan and variant: the pictures for quality control, which are made before images
 #: are deleted; its records and rows in tables.
-PICTURES_MB, RECORDS_MB = 0.04, 0.012
+PICTURES_MB, RECORDS_MB = 0.1, 0.012
 
 
 @dataclass(frozen=True)
