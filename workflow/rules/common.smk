@@ -34,6 +34,7 @@ from refacebench.run import (
     leftovers,
     memory,
     methods,
+    mistakes,
     prefixed,
     reach,
     settings,
@@ -53,9 +54,14 @@ SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
 for key in ("retry", "retrain", "remake"):
     if config.get(key) in ("true", "false"):
         config[key] = config[key] == "true"
+GIVEN = dict(config)
 try:
     SETTINGS = settings.settle(
-        config, configuration.read_yaml(SCHEMA), workflow.configfiles, absolute=bool(HOME)
+        config,
+        configuration.read_yaml(SCHEMA),
+        workflow.configfiles,
+        absolute=bool(HOME),
+        also=studied.faults,
     )
     # Digests stand in it for the values of programs' variables, in all that is written.
     config.clear()
@@ -72,7 +78,6 @@ try:
     KEEP, REMAKE = SETTINGS.of_the_run["keep"], SETTINGS.of_the_run["remake"]
     NAMED = SETTINGS.of_the_run["pseudonyms"]
     STUDIED = SETTINGS.of_the_run["study"]
-    configuration.refuse(studied.mistakes(STUDIED, config["datasets"]) if STUDIED else [])
     with prefixed.inside(HOME):
         pseudonyms.switch(NAMED)
         RUN = graph.Run.load(config, workflow.is_main_process, RETRY, RETRAIN)
@@ -80,8 +85,8 @@ try:
         REMADE = KEEPING.remade(REMAKE) if workflow.is_main_process else []
     if HOME:
         RUN, ASKING, KEEPING = (prefixed.Inside(each, HOME) for each in (RUN, ASKING, KEEPING))
-except (configuration.ConfigError, pseudonyms.KeyGone) as error:
-    raise WorkflowError(str(error))
+except (mistakes.ConfigError, pseudonyms.KeyGone) as error:
+    raise WorkflowError(mistakes.told(error, workflow.configfiles, GIVEN))
 
 # Input of all jobs that write something to be shared, so that it is made again with another key,
 # and when pseudonyms are switched on or off.
@@ -167,7 +172,7 @@ def ask_cluster():
     try:
         for line in cluster.use(workflow.executor_settings, os.getcwd()):
             print(line, file=sys.stderr)
-    except configuration.ConfigError as error:
+    except mistakes.ConfigError as error:
         raise WorkflowError(str(error))
 
 
@@ -190,7 +195,7 @@ def check_kept():
     ]
     try:
         KEEPING.check(jobs)
-    except configuration.ConfigError as error:
+    except mistakes.ConfigError as error:
         raise WorkflowError(str(error))
 
 
@@ -213,7 +218,7 @@ def kit_pages(wildcards):
     """The kits of all datasets whose faces may be shown; an error where there is none."""
     try:
         return RUN.kit_pages()
-    except configuration.ConfigError as error:
+    except mistakes.ConfigError as error:
         raise WorkflowError(str(error))
 
 
@@ -221,7 +226,7 @@ def faces_kept(paths):
     """The same paths, for what keeps pictures of faces; an error where none may be kept."""
     try:
         forgetting.check_kept(KEEP_FACES)
-    except configuration.ConfigError as error:
+    except mistakes.ConfigError as error:
         raise WorkflowError(str(error))
     return paths
 
@@ -279,6 +284,8 @@ DRAWN_FOR_STUDY = [
 ALL_FIGURES = [*FIGURES, *(ATTACK_FIGURES if RUN.attackers else ()), *DRAWN_FOR_STUDY]
 PAPER_FIGURES = studied.paper_figures(STUDIED, ALL_FIGURES) if STUDIED else []
 SHEETS = [f"study_sheet-{v}" for v in RUN.variants if "+" in v and "study_sheet" in ASKED_OF_STUDY]
+# Slices are drawn from scans, by a job of their own.
+PAPER_SLICES = ["slices"] if "slices" in ASKED_OF_STUDY else []
 STUDY_TABLES = [
     f"results/tables/{d}/{name}.tsv"
     for d in (RUN.datasets if STUDIED else ())
@@ -288,6 +295,11 @@ STUDY_FIGURES = [
     f"results/figures/{d}/{name}.png"
     for d in (RUN.datasets if STUDIED else ())
     for name in [*DRAWN_FOR_STUDY, *([] if d in RUN.brought else SHEETS)]
+]
+STUDY_SLICES = [
+    f"results/study/{d}/{name}.pdf"
+    for d in (RUN.datasets if STUDIED else ())
+    for name in ([] if d in RUN.brought else [*SHEETS, *PAPER_SLICES])
 ]
 
 # What this config's outputs are named after, in a form that Snakemake can compare.

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from refacebench import files, manifest, pseudonyms
 from refacebench.run import dropped, records
-from refacebench.run.configuration import ConfigError
 from refacebench.run.graph import Run
+from refacebench.run.mistakes import ConfigError
 from refacebench.vocabulary import (
     MEASURED,
     NULL,
