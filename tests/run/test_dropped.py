@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from refacebench import files, manifest
+from refacebench.release import scans
 from refacebench.run import batch, dropped, failures, records
 from refacebench.run.stage import Stage
 
@@ -219,3 +220,13 @@ def test_a_deletion_that_was_killed_has_noted_every_file_before(folder, monkeypa
     assert dropped.drop(MADE, ["path", "changed_path"]) > 0
     assert [p for p in Path("results/derivatives").rglob("*.gz") if p.is_file()] == []
     assert bytes_of(MADE) == before
+
+
+def test_an_export_says_how_a_deleted_image_is_made_again(folder):
+    make()
+    image = Path("results/derivatives/d/null/sub-1/a_T1w.nii.gz")
+    row = {"path": str(image), "variant": "null", "key": "x", "status": "ok"}
+    dropped.drop(MADE, ["path"])
+    told = scans.against(row, "success", ["success"])
+    assert "deleted after it was measured" in told
+    assert "--config remake=null" in told
