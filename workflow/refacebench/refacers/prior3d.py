@@ -43,7 +43,9 @@ NAME = "prior3d"
 #: What the examples may count, and how far, mm, smoothness may reach: leaving out picks.
 EXAMPLES, REACHES = (0.0, 0.1, 0.3, 1.0), (30.0, 45.0, 60.0, 90.0)
 #: Variance, mm squared, of what reaches far, of what reaches no further than so many mm, and of
-#: the noise of a displacement that is known.
+#: the noise of a displacement that is known.  Nine of the demo's training people, left out of head
+#: and shapes in threes: their faces were missed by 3.5 mm (root mean square; six of them: 3.2 mm,
+#: by the mean head's own shape 5.1), without the second kernel by 4.0.
 SMOOTH, FINE, SHORT, NOISE = 10.0, 2.0, 10.0, 1.0
 #: Most training people who are left out, and places at which a left out one's shape is known.
 LEFT_OUT, FEW = 24, 500
@@ -177,8 +179,9 @@ def learn(train: list[Seen], held: list[Seen], options: Mapping) -> tuple[Model,
     small = head_prior.coarse(head, mm)
     law = _law(_seen(train, small), shapes, mirrored, small)
     examples = np.stack([shape.ravel() for shape in (*shapes, *mirrored)])
-    loadings = gaussian.components(examples, options["components"]).astype(np.float16)
-    loadings = loadings.astype(np.float32).reshape(-1, *shapes[0].shape)
+    loadings = gaussian.components(examples, options["components"])
+    # As they are written.
+    loadings = loadings.astype(np.float16).astype(np.float32).reshape(-1, *shapes[0].shape)
     model = Model(head, loadings, law, mm)
     rows[-1]["val_l1_changed"] = float(np.mean([_missed(model, seen) for seen in held]))
     return model, rows

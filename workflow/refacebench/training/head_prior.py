@@ -234,7 +234,9 @@ def symmetric(head: np.ndarray) -> np.ndarray:
 
 def mirrored(displacement: np.ndarray) -> np.ndarray:
     """Return the displacement of a mirror image, where the trained head is its own."""
-    return displacement[:, ::-1] * np.float32([-1, 1, 1])[:, None, None, None]
+    turned = displacement[:, ::-1].copy()
+    turned[0] *= -1
+    return turned
 
 
 def some(mask: np.ndarray, most: int) -> np.ndarray:
