@@ -32,6 +32,7 @@ from refacebench.run import (
     graph,
     leftovers,
     methods,
+    mistakes,
     prefixed,
     reach,
     settings,
@@ -51,9 +52,14 @@ SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
 for key in ("retry", "retrain"):
     if config.get(key) in ("true", "false"):
         config[key] = config[key] == "true"
+GIVEN = dict(config)
 try:
     SETTINGS = settings.settle(
-        config, configuration.read_yaml(SCHEMA), workflow.configfiles, absolute=bool(HOME)
+        config,
+        configuration.read_yaml(SCHEMA),
+        workflow.configfiles,
+        absolute=bool(HOME),
+        also=studied.faults,
     )
     # Digests stand in it for the values of programs' variables, in all that is written.
     config.clear()
@@ -69,14 +75,13 @@ try:
     KEEP_FACES = SETTINGS.of_the_run["keep_faces"]
     NAMED = SETTINGS.of_the_run["pseudonyms"]
     STUDIED = SETTINGS.of_the_run["study"]
-    configuration.refuse(studied.mistakes(STUDIED, config["datasets"]) if STUDIED else [])
     with prefixed.inside(HOME):
         pseudonyms.switch(NAMED)
         RUN = graph.Run.load(config, workflow.is_main_process, RETRY, RETRAIN)
     if HOME:
         RUN = prefixed.Inside(RUN, HOME)
-except (configuration.ConfigError, pseudonyms.KeyGone) as error:
-    raise WorkflowError(str(error))
+except (mistakes.ConfigError, pseudonyms.KeyGone) as error:
+    raise WorkflowError(mistakes.told(error, workflow.configfiles, GIVEN))
 
 # Input of all jobs that write something to be shared, so that it is made again with another key,
 # and when pseudonyms are switched on or off.
@@ -145,7 +150,7 @@ def ask_cluster():
     try:
         for line in cluster.use(workflow.executor_settings, os.getcwd()):
             print(line, file=sys.stderr)
-    except configuration.ConfigError as error:
+    except mistakes.ConfigError as error:
         raise WorkflowError(str(error))
 
 
@@ -167,7 +172,7 @@ def kit_pages(wildcards):
     """The kits of all datasets whose faces may be shown; an error where there is none."""
     try:
         return RUN.kit_pages()
-    except configuration.ConfigError as error:
+    except mistakes.ConfigError as error:
         raise WorkflowError(str(error))
 
 
@@ -175,7 +180,7 @@ def faces_kept(paths):
     """The same paths, for what keeps pictures of faces; an error where none may be kept."""
     try:
         forgetting.check_kept(KEEP_FACES)
-    except configuration.ConfigError as error:
+    except mistakes.ConfigError as error:
         raise WorkflowError(str(error))
     return paths
 

@@ -45,7 +45,7 @@ rule study:
         digests=lambda w: RUN.unused_digests(w.dataset),
         people="results/plan/{dataset}/people.tsv",
         known=lambda w: RUN.people_digest(w.dataset),
-        segmenters=RUN.segmenters,
+        segmenters=lambda w: RUN.segmenters_of(w.dataset),
         variants=RUN.listed,
         unavailable=RUN.unavailable,
         synthetic=lambda w: bool(RUN.synthetic_note(w.dataset)),

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from refacebench import faces, files
 from refacebench.run import failures
-from refacebench.run.configuration import ConfigError
 from refacebench.run.graph import Run
+from refacebench.run.mistakes import ConfigError
 
 
 def delete_faces(run: Run, results: str | Path = "results") -> int:

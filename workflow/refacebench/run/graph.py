@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from refacebench import manifest
 from refacebench.faces import may_show
-from refacebench.run import configuration, plan, training_sets
+from refacebench.run import configuration, mistakes, plan, training_sets
 from refacebench.run.scope import Scope
 from refacebench.vocabulary import (
     MEASURED,
@@ -104,7 +104,7 @@ class Run(Scope):
             stage = "measure"
         return [
             path
-            for segmenter in self.segmenters
+            for segmenter in self.segmenters_of(dataset)
             for variant in variants
             for path in self.manifests(stage, dataset, f"{segmenter}/{variant}", split, role)
         ]
@@ -290,7 +290,7 @@ class Run(Scope):
         if private:
             print(f"kit: left out {', '.join(private)}: faces are not public", file=sys.stderr)
         if not public:
-            raise configuration.ConfigError(
+            raise mistakes.ConfigError(
                 "kit: raters would see faces, but no dataset of this config has `faces: public`"
             )
         return [f"results/kit/{name}/page/index.html" for name in public]
