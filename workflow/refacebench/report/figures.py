@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench import manifest, pseudonyms
-from refacebench.faces import may_show
+from refacebench.faces import SAMPLES, may_show
 from refacebench.head import matrices, rendering, values
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
@@ -229,10 +229,13 @@ def of_training(card: str | Path, faces: str) -> list:
     facts, name = json.loads(card.read_text()), card.parent.name
     if facts.get("status", OK) != OK:
         return [style.message_figure(f"{name}: {facts['reason']}") for _ in range(2)]
-    files = sorted((card.parent / "samples").glob("[!.]*.npy"))
+    files = sorted((card.parent / SAMPLES).glob("[!.]*.npy"))
     shown = {path.stem: np.load(path, allow_pickle=False) for path in files}
     drawn = curves.draw(pd.read_csv(card.with_name("curves.tsv"), sep="\t"), name)
     if not shown:
-        why = f"{name}: the sample slices were deleted (keep_faces: false)"
-        return [drawn, style.message_figure(why)]
+        # A training that keeps slices makes their folder, which stays when they are deleted.
+        kept = (card.parent / SAMPLES).is_dir()
+        why = "its sample slices were deleted (keep_faces: false)"
+        why = why if kept else "this method keeps no slices of its training"
+        return [drawn, style.message_figure(f"{name}: {why}.")]
     return [drawn, samples.draw(shown, facts["picked"]["epoch"], faces, name)]
