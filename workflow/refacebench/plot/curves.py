@@ -12,6 +12,7 @@ NAMES = {
     "train_g_cycle": "generator, cycle",
     "train_squared": "squared error of the clean image",
     "train_g_l1": "generator, L1",
+    "train_l1": "L1",
     "train_d": "discriminator",
     "val_l1": "L1, whole frame",
     "val_l1_changed": "L1, removed voxels",
