@@ -18,6 +18,7 @@ from refacebench.metrics import similarity
 from refacebench.plot import curves, samples, sheet, slices, style
 from refacebench.results import catalogue, privacy_map
 from refacebench.results.result import View
+from refacebench.run import dropped
 from refacebench.statistics import comparisons
 from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import OK
@@ -127,7 +128,7 @@ def of_example(paths: Iterable[str], variants: Sequence[str], faces: str, title:
     title : str
         Above the figure.
     """
-    table = manifest.read_many(paths)
+    table = _to_show(paths)
     scan = example(table)
     if not scan:
         return style.message_figure("no scan came through: nothing to show")
@@ -168,7 +169,7 @@ def of_sheets(paths: Iterable[str], refaced: Iterable[str], faces: str, title: s
     dict of str to matplotlib.figure.Figure
         By variant; a figure that says so where there is nothing to show.
     """
-    table = manifest.read_many(paths)
+    table = _to_show(paths)
     scan, drawn = example(table), {}
     rows = table[(table["scan"] == scan) & (table["status"] == OK)]
     rows = rows.drop_duplicates("variant").set_index("variant")
@@ -206,6 +207,12 @@ def _pictures(volumes: Mapping[str, Volume], matrix: np.ndarray) -> dict[str, np
             continue
         found[name] = np.where(np.isfinite(seen.depth[-1]), seen.views[-1, 0] / 255.0, 0.0)
     return found
+
+
+def _to_show(paths: Iterable[str]) -> pd.DataFrame:
+    """Read manifests without the rows whose images were deleted when they had been measured."""
+    table = manifest.read_many(paths)
+    return table[[dropped.find(path) is None for path in table["path"].fillna("")]]
 
 
 def example(table: pd.DataFrame) -> str:

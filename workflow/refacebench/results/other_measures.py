@@ -258,7 +258,7 @@ RESULT = Result(
     figures=[
         Figure(
             "other_measures",
-            "Dots with intervals: bias of each measure in standard deviations, one panel a "
+            "Dots with intervals: bias of each measure in standard deviations, one panel per "
             "variant.",
             lambda view: draw(view.rows("other_measures"), view.look, alpha=view.criteria.alpha),
             by_segmenter=True,

@@ -318,7 +318,7 @@ RESULT = Result(
     figures=[
         Figure(
             "privacy",
-            "Dots with intervals: share of participants identified by each attacker, one row a "
+            "Dots with intervals: share of participants identified by each attacker, one row per "
             "variant, chance as a line.",
             lambda view: draw(view.rows("privacy"), view.look, alpha=view.criteria.alpha),
             title="People identified",

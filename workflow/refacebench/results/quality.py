@@ -391,7 +391,7 @@ RESULT = Result(
     figures=[
         Figure(
             "quality",
-            "Stacked bars: share of scans in each class of the automatic checks, one bar a "
+            "Stacked bars: share of scans in each class of the automatic checks, one bar per "
             "variant.",
             lambda view: draw(
                 view.rows("quality"),

@@ -41,7 +41,7 @@ def cohort(table: pd.DataFrame) -> str:
     text = f"Up to {plural(int(table['n'].max()), 'participant')}"
     if "n_scans" in table:
         text += f" ({plural(int(table['n_scans'].max()), 'scan')})"
-    text += " a row"
+    text += " per row"
     failed = int(table["n_failed"].max()) if "n_failed" in table else 0
     if failed:
         text += f", at most {failed} failed"
