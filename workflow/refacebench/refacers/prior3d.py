@@ -44,8 +44,8 @@ NAME = "prior3d"
 EXAMPLES, REACHES = (0.0, 0.1, 0.3, 1.0), (30.0, 45.0, 60.0, 90.0)
 #: Variance, mm squared, of what reaches far, of what reaches no further than so many mm, and of
 #: the noise of a displacement that is known.  Nine of the demo's training people, left out of head
-#: and shapes in threes: their faces were missed by 3.5 mm (root mean square; six of them: 3.2 mm,
-#: by the mean head's own shape 5.1), without the second kernel by 4.0.
+#: and shapes in threes, were missed by 3.5 mm (reach 90 mm, short 12 mm), or 3.7 (reach 60 mm);
+#: without the second kernel by 4.1 (reach 60 mm).  Mirrored examples made no difference.
 SMOOTH, FINE, SHORT, NOISE = 10.0, 2.0, 10.0, 1.0
 #: Most training people who are left out, and places at which a left out one's shape is known.
 LEFT_OUT, FEW = 24, 500
@@ -371,7 +371,7 @@ def whole_mb(options: Mapping, scans: int) -> int:
     """Return the megabytes that a training takes with all scans in memory."""
     voxels = np.prod(head_prior.BOX_MM) / float(options["voxel_mm"]) ** 3
     shapes = 3 * np.prod(head_prior.BOX_MM) / COARSE_MM**3
-    # As read (two images, a mask), in the box (image, mask), twice where mirrored; displacements.
+    # As read (two images, a mask), in the box (image, mask), laid on the head; displacements.
     return round(4000 + scans * (voxels * (9 + 4 * 5) + 4 * shapes * 4) / 1e6)
 
 
