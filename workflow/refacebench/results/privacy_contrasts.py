@@ -6,11 +6,11 @@ an attack that does not recognise those proves nothing.  Empty unless the datase
 
 The query is the image of the other contrast; the gallery holds T1w originals, those that the
 attacks on T1w scans are made with: in the setting ``other_session`` of another session, in
-``same_scan`` of the same session.  Attackers that look at the head's surface are asked, unless
-they are trained on the train split.  Columns are those of the table ``privacy``, and so are the tests: they are corrected
-together with those on T1w scans.  These attacks are routes of the table ``tradeoff``: where one of
-them is the strongest on a method, the verdict rests on it.  ``n_failed`` queries had no score
-(``shortfall`` says why); sessions without such an image have no query.
+``same_scan`` of the same session.  Attackers that look at the head's surface are asked, unless they
+are trained on the train split.  Columns are those of the table ``privacy``, and so are the tests:
+they are corrected together with those on T1w scans.  These attacks are routes of the table
+``tradeoff``: where one of them is the strongest on a method, the verdict rests on it.  ``n_failed``
+queries had no score (``shortfall`` says why); sessions without such an image have no query.
 """
 
 from __future__ import annotations
