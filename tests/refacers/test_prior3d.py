@@ -86,15 +86,16 @@ def test_a_scan_in_another_orientation_gets_the_same_face(refaced):
     np.testing.assert_allclose(again, found, atol=0.02 * found.max())
 
 
-def test_the_same_people_give_the_same_bytes_and_validation_people_one_number(
-    people, trained, tmp_path
-):
-    """Trained again with another validation person: of that one only the noise is picked."""
+def test_the_same_people_give_the_same_bytes_whoever_validates(people, trained, tmp_path):
+    """Trained again with another validation person, of whom nothing is learnt."""
     prior3d.METHOD.train(people[:2], people[3:], tmp_path, SMALL, seed=1)
     weights = [(f / "model.safetensors").read_bytes() for f in (tmp_path, trained)]
     assert weights[0] == weights[1]
     card = json.loads((tmp_path / "card.json").read_text())
-    assert card["noise"] in prior3d.NOISES
+    first = json.loads((trained / "card.json").read_text())
+    assert card["law"] == first["law"]
+    assert card["law"]["reach"] in prior3d.REACHES
+    assert card["law"]["examples"] in prior3d.EXAMPLES
     assert card["data"]["train"] == [p.scan for p in people[:2]]
 
 
@@ -110,3 +111,27 @@ def test_no_usable_scan_is_a_reason(people, tmp_path):
     with pytest.raises(TrainingFailed, match="0 usable training"):
         prior3d.METHOD.train([lost], people[2:3], tmp_path, SMALL, seed=1)
     assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_examples_count_where_they_tell_and_smoothness_reaches_where_nothing_else_does():
+    """One wild pattern in all people, more or less of it; or smooth shapes of each one's own."""
+    rng = np.random.default_rng(0)
+    small = np.ones(head_prior.box(4.0).shape, np.float32)
+    kept = np.ones(small.shape, bool)
+    kept[:, 50:] = False  # the front
+
+    def picked(shapes):
+        seen = {
+            i: prior3d.Observed(kept, np.ones_like(kept), shape / np.float32(4))
+            for i, shape in enumerate(shapes)
+        }
+        return prior3d._law(seen, shapes, [], small)
+
+    pattern = rng.normal(size=(3, *small.shape)).astype(np.float32)
+    found = picked([np.float32(amount) * pattern for amount in (-3, 2, 4, -2)])
+    assert found.examples == max(prior3d.EXAMPLES)
+    places = np.indices(small.shape).reshape(3, -1) / 30.0 - 1
+    smooth = [(rng.normal(size=(3, 3)) @ places).reshape(pattern.shape) for _ in range(4)]
+    found = picked([shape.astype(np.float32) for shape in smooth])
+    assert found.reach == max(prior3d.REACHES)
+    assert found.examples < max(prior3d.EXAMPLES)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from refacebench.image import registration
 from refacebench.image.nifti import Volume
@@ -103,3 +104,26 @@ def test_a_scan_without_a_head_left_is_refused():
     empty = Volume(np.zeros((30, 30, 30), np.float32), np.diag([4.0, 4, 4, 1]))
     with pytest.raises(ValueError, match=r"defacing left|constant"):
         head_prior.prepare(empty, np.ones(empty.shape, bool), None, 4.0)
+
+
+def test_a_mirror_image_has_the_mirrored_displacement():
+    """Of a symmetric head: bent by it, it is the mirror image of the head bent as before."""
+    rng = np.random.default_rng(6)
+    shape = head_prior.box(4.0).shape
+    head = head_prior.symmetric(rng.uniform(size=shape).astype(np.float32))
+    np.testing.assert_array_equal(head, head[::-1])
+    moved = gaussian_filter(rng.normal(size=(3, *shape)), (0, 3, 3, 3)).astype(np.float32) * 9
+    once, again = (head_prior.bent(head, m) for m in (moved, head_prior.mirrored(moved)))
+    assert np.abs(once - head).max() > 0.1
+    np.testing.assert_allclose(again, once[::-1], atol=1e-4)
+
+
+def test_some_places_of_a_mask_lie_in_it_and_are_spread_evenly():
+    mask = np.zeros((20, 20, 20), bool)
+    mask[4:, 2:, :] = True
+    np.testing.assert_array_equal(head_prior.some(mask, 10**4), np.argwhere(mask))
+    found = head_prior.some(mask, 800)
+    assert 400 < len(found) <= 800
+    assert (found % 2 == 0).all()
+    assert mask[tuple(found.T)].all()
+    assert head_prior.some(np.zeros((9, 9, 9), bool), 5).shape == (0, 3)

@@ -21,11 +21,12 @@ rule render:
         "results/logs/render/{dataset}/{shown}/{batch}.log",
     benchmark:
         "results/benchmarks/render/{dataset}/{shown}/{batch}.tsv"
+    priority: EARLY["render"]
     conda:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=asking("render"),
         tries_left=tries_left,
         runtime=120,
     params:

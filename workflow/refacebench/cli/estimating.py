@@ -70,7 +70,7 @@ def _told(asked: dict, given: argparse.Namespace) -> list[str]:
     settled = settings.settle(asked, schema, [given.config], also=studied.faults)
     with settings.at_home(settled.config) as config:
         planned = graph.Run.load(config, look=True)
-        found = estimate.estimate(planned, given.cores)
+        found = estimate.estimate(planned, given.cores, keep=settled.of_the_run["keep"])
         stages = sorted(found.stage_hours.items(), key=lambda item: -item[1])
         return [
             estimate.told(found),

@@ -393,6 +393,10 @@ class Run(Scope):
         """Return what changes with the lists of the scans that nothing uses."""
         return [self.digest(dataset, batch) for batch in self.unused_batches(dataset)]
 
+    def compared_lists(self, dataset: str) -> list[str]:
+        """Return the lists of the scans whose variants are compared."""
+        return [f"results/plan/{dataset}/{b}.tsv" for b in self.batches(dataset, "test", MEASURED)]
+
     def checked_scans(self, dataset: str) -> list[str]:
         """Return the inventory of all scans that something uses."""
         unused = self.unused_batches(dataset)

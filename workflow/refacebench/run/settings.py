@@ -28,6 +28,7 @@ from refacebench.run.mistakes import ConfigError
 #: Keys that a run takes out: no job depends on them, and a change makes no job run again.
 OF_THE_RUN = (
     *("retry", "retrain", "allow_failures", "scan_timeout_s", "keep_faces", "pseudonyms", "study"),
+    *("keep", "remake"),
 )
 
 

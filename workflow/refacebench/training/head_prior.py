@@ -30,11 +30,10 @@ PERCENTILE, MOST = 95.0, 1.3
 TISSUE = 0.15
 #: Levels of the non-linear registration, its smoothing in voxels, and rounds of the affine.
 LEVELS, ELASTIC, AFFINE_ROUNDS = ((0.5, 25), (1.0, 25)), 1.0, 2
-#: Displacements this near to the hole tell its shape: of a brain's far side a dozen examples teach
-#: little but chance.  Left out of the shapes one by one, the demo's 12 training people had a
-#: front-half correlation of 0.948 with these, 0.944 with those within 32 mm, 0.936 with all (its
-#: 3 validation people: 0.953, 0.951 and 0.957).
-NEAR_MM = 16.0
+#: Displacements this near to the hole tell its shape; those further away say little more.
+NEAR_MM = 20.0
+#: At so many places, at most, the shape of what was kept is read.
+PLACES = 1500
 #: How far, mm (sigma), the border's own displacement and intensities reach into the hole.
 BEND_MM, GAIN_MM, SEAM_MM = 12.0, 24.0, 4.0
 #: What the trained head's own gain counts against the scan's nearby (squared intensities).
@@ -226,6 +225,27 @@ def mean(images: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     for z in range(result.shape[2] - 2, -1, -1):  # below the shortest neck
         result[:, :, z] = np.where(count[:, :, z] > 0, result[:, :, z], result[:, :, z + 1])
     return result
+
+
+def symmetric(head: np.ndarray) -> np.ndarray:
+    """Return the mean of a head of the box and its mirror image."""
+    return ((head + head[::-1]) / 2).astype(np.float32)
+
+
+def mirrored(displacement: np.ndarray) -> np.ndarray:
+    """Return the displacement of a mirror image, where the trained head is its own."""
+    turned = displacement[:, ::-1].copy()
+    turned[0] *= -1
+    return turned
+
+
+def some(mask: np.ndarray, most: int) -> np.ndarray:
+    """Return voxels of a mask, (places, 3), from the finest regular grid that has few enough."""
+    for step in range(1, max(mask.shape) + 1):
+        places = np.argwhere(mask[::step, ::step, ::step]) * step
+        if len(places) <= most:
+            break
+    return places
 
 
 def coarse(head: np.ndarray, voxel_mm: float) -> np.ndarray:
