@@ -10,9 +10,12 @@ from attacks import (
     SETTINGS,
     by_rank,
 )
+from refacebench.results.privacy_contrasts import compute as contrasts
 from refacebench.results.tradeoff import compute as tradeoff_table
 from refacebench.results.tradeoff import volume_change
+from refacebench.statistics.attack_tables import with_contrasts
 from refacebench.statistics.attacks import evaluate_all
+from refacebench.statistics.losses import passed_on
 from refacebench.vocabulary import OTHER_SESSION, REGIONS
 
 
@@ -121,3 +124,52 @@ def test_volume_change_by_hand():
     assert noise["volume_low"] == 0
     assert noise["volume_high"] == pytest.approx(0.7)
     assert "volume_change_pct" not in volume_change(table, "s", "b")
+
+
+def test_people_are_as_safe_as_in_the_weakest_image_that_is_shared_of_them():
+    """Of a refaced scan the companions are those of its defacer, without a face."""
+    found = [
+        by_rank([7] * 13, 13, "a", "x"),
+        by_rank([8] * 13, 13, "a+m", "x"),
+        by_rank([1] * 13, 13, "a@T2w", "x"),
+        by_rank([7] * 13, 13, "b", "x"),
+        by_rank([8] * 13, 13, "b@T2w", "x"),
+        by_rank([1] * 13, 13, "original@T2w", "x"),
+    ]
+    changes = {"a": 2.0, "a+m": 1.0, "b": 1.5}
+    table = plane(found, changes)
+    assert list(table.index) == ["a", "a+m", "b"], "an image of another contrast is no method"
+    assert table["worst_route"].to_dict() == {"a": "@T2w", "a+m": "@T2w", "b": "direct"}
+    assert table["beaten"].to_dict() == {"a": 1.0, "a+m": 1.0, "b": 0.0}
+    assert table.loc["a", "n_routes"] == 3
+    assert plane([found[0], *found[3:]], changes).loc["a", "beaten"] == 0.0
+
+
+def test_other_contrasts_have_rows_of_their_own_with_the_same_numbers():
+    """The same ranks give the same rates; tests are corrected over both tables together."""
+    found = [by_rank([3] * 13, 13, name, "x") for name in ("a", "a@T2w", "a@FLAIR")]
+    results = evaluate_all(found, PROTOCOL, SETTINGS)
+    rows = [{"method": "x", "variant": one.variant, **row, "status": "ok", "stage": "attack"}
+            for one in found for row in one.query.to_dict("records")]  # fmt: skip
+    gallery = found[0].gallery.assign(method="x", status="ok", stage="enrol", reason="")
+    made = contrasts([r for r in results if "@" in r.row["variant"]], gallery, pd.DataFrame(rows))
+    main = made[made["setting"] == OTHER_SESSION].set_index("contrast")
+    assert main["variant"].to_dict() == {"T2w": "a", "FLAIR": "a"}
+    third = stats.hypergeom.pmf(4, 12, 10, 4)
+    assert main["choice_completers"].tolist() == pytest.approx([third, third])
+    assert main["family"].tolist() == ["methods", "methods"]
+    assert main["family_size"].tolist() == [3, 3]
+    assert main["n_expected"].tolist() == [13, 13]
+    assert contrasts([], gallery, pd.DataFrame(rows)).empty
+
+
+def test_the_shortfall_of_the_strongest_attack_is_that_of_its_own_image():
+    columns = ["variant", "attacker", "setting", "n_expected", "shortfall"]
+    privacy = pd.DataFrame([["a", "x", OTHER_SESSION, 13, ""]], columns=columns)
+    other = pd.DataFrame([["a", "x", OTHER_SESSION, 12, "one is missing"]], columns=columns)
+    told = with_contrasts(privacy, other.assign(contrast="T2w"))
+    row = {"variant": "a+m", "setting": OTHER_SESSION, "worst_attacker": "x"}
+    routes = pd.DataFrame([{**row, "worst_route": "@T2w"}, {**row, "worst_route": "taken_off"}])
+    found = passed_on(routes, told)
+    assert found["n_expected"].tolist() == [12, 13]
+    assert found["shortfall"].tolist() == ["one is missing", ""]

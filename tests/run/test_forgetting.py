@@ -13,6 +13,10 @@ class Run:
     def attack_files(dataset):
         return []
 
+    @staticmethod
+    def contrast_attacks(dataset):
+        return []
+
 
 def test_pages_for_quality_control_of_an_earlier_run_go_and_others_stay(tmp_path):
     results = tmp_path / "results"

@@ -3,8 +3,9 @@
 import re
 
 import pytest
+import yaml
 
-from refacebench.run import configuration, settings
+from refacebench.run import configuration, leftovers, reach, settings
 from refacebench.run.graph import Run
 from running import ROOT, bids
 
@@ -185,3 +186,44 @@ def test_a_job_reads_what_the_main_process_decided(run, monkeypatch):
     assert again.batches("mine") == found.batches("mine")
     batch = found.batches("mine")[0]
     assert again.digest("mine", batch) == found.digest("mine", batch)
+
+
+def test_companions_are_attacked_by_all_who_look_at_surfaces(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = bids(tmp_path / "bids", participants=3, sessions=("1",))
+    config = {
+        "datasets": {"mine": {**folder, "carry": ["T2w", "FLAIR"]}, "other": folder},
+        "defacers": {"null": {}, "quickshear": {}},
+        "attackers": {"surface": {}, "face_recognition": {}, "head_shape": {}, "siamese": {}},
+        "splits": {"train": 1, "validation": 1, "test": 1},
+    }
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    schema = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+    run = Run.load(settings.load("c.yaml", schema), look=True)
+    shown = [
+        f"{v}@{c}" for c in ("T2w", "FLAIR") for v in ("original", "quickshear", "skull_strip")
+    ]
+    assert run.other_contrasts("mine") == shown
+    assert run.other_contrasts("other") == []
+    attackers = ("face_recognition", "siamese", "surface")
+    files = [f"results/attack/mine/{a}/{name}.npz" for a in attackers for name in shown]
+    assert run.contrast_attacks("mine") == files
+    assert not set(files) & set(run.attack_files("mine"))
+    batch = run.batches("mine", "test", "measured")[0]
+    assert run.variant_manifest("mine", "original@T2w", batch) == f"results/align/mine/{batch}.tsv"
+    carried = f"results/carry/mine/quickshear/{batch}.tsv"
+    assert run.variant_manifest("mine", "quickshear@FLAIR", batch) == carried
+    assert run.renderings("mine", "quickshear@T2w") == [
+        f"results/render/mine/quickshear@T2w/{batch}.tsv"
+    ]
+    for name in shown:
+        assert all(re.fullmatch(run.wildcards()[kind], name) for kind in ("shown", "target"))
+        assert not re.fullmatch(run.wildcards()["variant"], name)
+    assert leftovers.Names.of(run).has("shown", "mine", "quickshear@T2w")
+    assert leftovers.Names.of(run).has("target", "mine", "quickshear@T2w.npz")
+    # By three attackers (head_shape looks at no face), on other contrasts where all have them.
+    assert reach.attacks_on_a_method(run) == 3
+    del config["datasets"]["other"]
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    alone = Run.load(settings.load("c.yaml", schema), look=True)
+    assert reach.attacks_on_a_method(alone) == 3 + 3 * 2

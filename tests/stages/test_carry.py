@@ -14,13 +14,13 @@ from scipy.spatial.transform import Rotation
 
 from refacebench import files, manifest
 from refacebench.contracts import ScanExcluded
-from refacebench.datasets import bids
-from refacebench.head import masks, space
+from refacebench.datasets import _contrasts, bids
+from refacebench.head import masks, matrices, space
 from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 from refacebench.results.carried import compute as carried_table
 from refacebench.run import spares
-from refacebench.stages import align, carry
+from refacebench.stages import align, carry, render
 
 # index --------------------------------------------------------------------------------------
 
@@ -432,3 +432,60 @@ def test_a_damaged_companion_is_excluded(tmp_path):
     path.write_bytes(b"no image")
     with pytest.raises(ScanExcluded, match="cannot be read"):
         align.run({"scan": "sub-1_T2w", "path": str(path)}, tmp_path)
+
+
+# attacked -----------------------------------------------------------------------------------
+
+
+def test_of_each_contrast_one_companion_is_looked_at_under_its_scans_name():
+    columns = ["scan", "t1w", "contrast", "path", "status", "reason"]
+    rows = [
+        ["s1_acq-a_T2w", "s1", "T2w", "a.nii", "excluded", "cannot be read"],
+        ["s1_acq-b_T2w", "s1", "T2w", "b.nii", "ok", ""],
+        ["s1_FLAIR", "s1", "FLAIR", "f.nii", "ok", ""],
+        ["s2_T2w", "s2", "T2w", "", "excluded", "no T2w image in the session"],
+        ["s3_T2w", "s3", "T2w", "c.nii", "failed", "its T1w scan has no result"],
+    ]
+    found = render.companions(pd.DataFrame(rows, columns=columns), "T2w")
+    assert found[["scan", "path", "status"]].to_numpy().tolist() == [
+        ["s1", "b.nii", "ok"],
+        ["s3", "c.nii", "failed"],
+    ]
+    assert render.companions(pd.DataFrame(), "T2w").empty
+
+
+def test_a_companion_is_seen_from_where_its_scan_is_seen(tmp_path):
+    """A ball beside the middle, in a companion that lies 20 mm aside: the picture is the same."""
+    ball = np.indices((48, 48, 48)) - np.array([30, 26, 24])[:, None, None, None]
+    data = np.where((ball**2).sum(axis=0) < 15**2, 200.0, 0.0).astype(np.float32)
+    affine = np.diag([4.0, 4.0, 4.0, 1.0])
+    affine[:3, 3] = -96
+    aside = np.eye(4)
+    aside[0, 3] = 20.0  # companion -> T1w
+    nifti.write(Volume(data, affine), tmp_path / "t1w.nii.gz")
+    nifti.write(Volume(data, np.linalg.inv(aside) @ affine), tmp_path / "t2w.nii.gz")
+    matrices.write_matrix(np.eye(4), tmp_path / "template.json")
+    matrices.write_matrix(aside, tmp_path / "align.json")
+    options = {"pixels": 48, "views": 1, "lights": 1, "voxel_mm": 4.0}
+    shared = {"scan": "s1", "template_path": str(tmp_path / "template.json")}
+    seen = {}
+    for name, more in (("t1w", {}), ("t2w", {"align_path": str(tmp_path / "align.json")})):
+        row = {**shared, "path": str(tmp_path / f"{name}.nii.gz"), **more}
+        made = render.run(row, tmp_path / name, options)
+        with np.load(made["views_path"]) as found:
+            seen[name] = found["depth"]
+    assert np.isfinite(seen["t1w"]).any()
+    np.testing.assert_allclose(seen["t2w"], seen["t1w"], atol=1e-3)
+
+
+def test_a_grown_companion_shows_the_same_head_in_another_contrast():
+    """Inside the brain bright is dark and dark is bright, in FLAIR but for fluid; air stays air."""
+    labels = np.array([0, 5, 1, 4, 2, 3, 11], np.uint8)
+    scan = np.array([0, 900, 200, 250, 700, 1000, 800], np.float32)
+    t2w = _contrasts.of(scan, labels, "T2w")
+    assert t2w.tolist() == [0, 720, 1400, 1350, 900, 600, 800]
+    flair = _contrasts.of(scan, labels, "FLAIR")
+    assert flair[[2, 3]].tolist() == [300, 300]
+    assert (flair[[0, 1, 4, 5, 6]] == t2w[[0, 1, 4, 5, 6]]).all()
+    with pytest.raises(ValueError, match="'PDw' cannot be grown"):
+        _contrasts.check(["T2w", "PDw"])

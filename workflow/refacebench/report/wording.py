@@ -19,7 +19,7 @@ from refacebench.results import (
     subgroups,
 )
 from refacebench.statistics.attack_tables import SETTING_WORDS
-from refacebench.vocabulary import GLOBALS, REGIONS
+from refacebench.vocabulary import CONTRAST, GLOBALS, REGIONS
 
 #: Columns whose own name says too little.
 HEADS = {
@@ -176,6 +176,8 @@ def entry(column: str, value: object) -> object:
     """
     if not isinstance(value, str):
         return value
+    if column == "worst_route" and value.startswith(CONTRAST):
+        return f"on the {value.removeprefix(CONTRAST)} image"
     if value in _ENTRIES.get(column, {}):
         return _ENTRIES[column][value]
     if column in _VARIANTS:

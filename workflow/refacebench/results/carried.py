@@ -76,7 +76,8 @@ def caption(view: View) -> str:
         "lies on them. n: images that there should be; absent: none in the session; aligned by "
         "their headers or by a rigid registration, whichever has more mutual "
         "information. Brain changed: voxels of "
-        "the protected brain that differ in the written file. They take no part in any other table."
+        "the protected brain that differ in the written file. They are attacked where there are "
+        "attackers, and measured in no other way."
     )
 
 
@@ -105,6 +106,13 @@ def printed(view: View) -> Printed:
     return columns, rows
 
 
+HEADING = Heading(
+    "carried",
+    "Other contrasts",
+    "Did the other images of a session lose the face too, and can people be recognised in them?",
+    order=400,
+)
+
 RESULT = Result(
     "carried",
     about=__doc__,
@@ -121,12 +129,7 @@ RESULT = Result(
         variant contrast n n_ok n_absent n_excluded n_failed n_by_header n_by_registration
         contrast_nmi_min shift_mm_max brain_changed_max
     """,
-    heading=Heading(
-        "carried",
-        "Other contrasts",
-        "Did the other images of a session lose the face too?",
-        order=400,
-    ),
+    heading=HEADING,
     order=400,
     printed=printed,
 )

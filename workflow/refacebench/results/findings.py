@@ -32,9 +32,10 @@ from refacebench.statistics.attack_tables import (
     TAKEN_OFF,
     main_rows,
     main_setting,
+    with_contrasts,
 )
 from refacebench.statistics.unavailable import present
-from refacebench.vocabulary import SAME_SCAN, split_variant
+from refacebench.vocabulary import CONTRAST, SAME_SCAN, split_variant
 
 Tables = Mapping[str, pd.DataFrame]
 #: Released programs that are handed the mask that judges them, and cut around it.
@@ -124,6 +125,8 @@ class Attack:
             return "on the image as it is"
         if self.route == TAKEN_OFF:
             return "after the new face was taken off"
+        if self.route.startswith(CONTRAST):
+            return f"on the {self.route.removeprefix(CONTRAST)} image that is shared with it"
         return f"after {self.route} put a face back"
 
 
@@ -355,6 +358,7 @@ def _unseen(row: pd.Series, tables: Tables) -> tuple[int, int]:
     privacy = tables.get("privacy")
     if privacy is None or privacy.empty or "n_undetected" not in privacy:
         return 0, 0
+    privacy = with_contrasts(privacy, tables.get("privacy_contrasts"))
     attacked = attacked_by(row["variant"], row["worst_route"])
     mine = privacy[
         (privacy["attacker"] == row["worst_attacker"]) & (privacy["variant"] == attacked)
@@ -368,12 +372,14 @@ def _unseen(row: pd.Series, tables: Tables) -> tuple[int, int]:
 def attacked_by(variant: str, route: str) -> str:
     """Return what is attacked where a route leads to a variant.
 
-    >>> attacked_by("a+m", "direct"), attacked_by("a", "m"), attacked_by("a+m", "taken_off")
-    ('a+m', 'a+m', 'a')
+    >>> [attacked_by("a+m", route) for route in ("direct", "k", "taken_off", "@T2w")]
+    ['a+m', 'a+k', 'a', 'a@T2w']
     """
     if route == DIRECT:
         return variant
     defacer = split_variant(variant)[0]
+    if route.startswith(CONTRAST):
+        return f"{defacer}{route}"
     return defacer if route == TAKEN_OFF else f"{defacer}+{route}"
 
 

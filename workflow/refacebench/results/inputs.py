@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from refacebench.statistics.comparisons import Comparisons
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.galleries import people_of
 from refacebench.statistics.protocol import Protocol
-from refacebench.vocabulary import BROUGHT, MEASURING
+from refacebench.vocabulary import BROUGHT, MEASURING, split_contrast
 
 
 @dataclass(frozen=True)
@@ -157,10 +158,13 @@ class Attacked:
     ----------
     evaluations : sequence of Evaluation
         Of all attackers, variants and settings.
+    contrasts : sequence of Evaluation
+        The same of images of other contrasts, which are shared along with the variants; their
+        tests are corrected together.
     more : sequence of Comparisons
         Those that say more than distances.
     gallery, queries : pandas.DataFrame
-        The manifests of enrolment and of all attacks.
+        The manifests of enrolment and of all attacks, other contrasts included.
     volumes : pandas.DataFrame
         The table ``volumes``.
     protocol : Protocol
@@ -180,6 +184,12 @@ class Attacked:
     criteria: Criteria
     floors: Collection[str] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
+    contrasts: Sequence[Evaluation] = ()
+
+    @property
+    def all_attacks(self) -> Sequence[Evaluation]:
+        """The attacks on all images that are shared: the variants', and those of companions."""
+        return [*self.evaluations, *self.contrasts]
 
 
 @dataclass(frozen=True)
@@ -338,7 +348,8 @@ def read_attacked(given: Any, asked: Any) -> Attacked:
     Parameters
     ----------
     given
-        Paths: ``attacks``, ``enrolled``, ``attacked`` and ``volumes``.
+        Paths: ``attacks``, ``enrolled``, ``attacked`` and ``volumes``; where there are companions
+        ``contrasts`` and ``contrasts_attacked``.
     asked
         ``config`` with ``statistics``, ``privacy`` and ``seed``; ``floors`` as for
         :class:`Attacked`; ``people`` as for :func:`read_measured`.
@@ -346,17 +357,20 @@ def read_attacked(given: Any, asked: Any) -> Attacked:
     protocol, criteria = Protocol.from_config(asked.config), Criteria.from_config(asked.config)
     more: list[Comparisons] = []
     about = people.read(asked.people)
+    attacked_ = [*given.attacked, *given.get("contrasts_attacked", [])]
     gallery, queries = (
-        people.known(manifest.read_many(paths), about) for paths in (given.enrolled, given.attacked)
+        people.known(manifest.read_many(paths), about) for paths in (given.enrolled, attacked_)
     )
+    found = evaluate_all(
+        chain(_each(given.attacks, more), map(comparisons.read, given.get("contrasts", []))),
+        protocol,
+        criteria,
+        asked.floors,
+        people_of(gallery, queries),
+    )
+    apart = [bool(split_contrast(one.row["variant"])[1]) for one in found]
     return Attacked(
-        evaluate_all(
-            _each(given.attacks, more),
-            protocol,
-            criteria,
-            asked.floors,
-            people_of(gallery, queries),
-        ),
+        [one for one, other in zip(found, apart, strict=True) if not other],
         more,
         gallery,
         queries,
@@ -364,6 +378,7 @@ def read_attacked(given: Any, asked: Any) -> Attacked:
         protocol,
         criteria,
         asked.floors,
+        contrasts=[one for one, other in zip(found, apart, strict=True) if other],
     )
 
 

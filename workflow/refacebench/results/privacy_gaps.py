@@ -35,7 +35,7 @@ from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.gaps import Gap, Reached, looks_worst, paired_gap, worst_gap
 from refacebench.statistics.protocol import Protocol
 from refacebench.statistics.routes import completers, declared_measure
-from refacebench.vocabulary import SETTINGS, split_variant
+from refacebench.vocabulary import SETTINGS, split_contrast, split_variant
 
 #: What stands for all attackers and routes together.
 WORST = "worst case"
@@ -56,7 +56,7 @@ def compute(
         mine = [r for r in results if r.row["setting"] == setting]
         faces = [r for r in mine if r.row["attacker"] not in floors] or mine
         methods = list(dict.fromkeys(r.row["variant"] for r in mine))
-        methods = [v for v in methods if not is_control(v)]
+        methods = [v for v in methods if not is_control(v) and not split_contrast(v)[1]]
         parts = {WORST: list(_worst(faces, methods, measure, criteria))}
         for attacker in dict.fromkeys(r.row["attacker"] for r in mine):
             attacks = {r.row["variant"]: r for r in mine if r.row["attacker"] == attacker}
@@ -208,7 +208,7 @@ RESULT = Result(
     """,
     texts="other",
     compute=lambda given, _: compute(
-        given.evaluations, given.protocol, given.criteria, given.floors
+        given.all_attacks, given.protocol, given.criteria, given.floors
     ),
     caption=caption,
     latex="""

@@ -39,14 +39,14 @@ from refacebench.results.privacy import HEADING
 from refacebench.results.result import ATTACKS, Figure, Result, View
 from refacebench.results.volume_tests import FAMILIES
 from refacebench.statistics import front
-from refacebench.statistics.attack_tables import is_control, is_unranked, main_rows
+from refacebench.statistics.attack_tables import is_control, is_unranked, main_rows, with_contrasts
 from refacebench.statistics.attack_tests import CONTROLS, METHODS
 from refacebench.statistics.attacks import Evaluation
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.losses import passed_on
 from refacebench.statistics.protocol import Protocol
 from refacebench.statistics.routes import against, declared_measure, spread_of_chances, worst_case
-from refacebench.vocabulary import PICTURE_CONTROLS, SETTINGS, UNDEFACED
+from refacebench.vocabulary import PICTURE_CONTROLS, SETTINGS, UNDEFACED, split_contrast
 
 #: The variants that are no candidates: they stand in the plane as landmarks.
 LANDMARKS = UNDEFACED
@@ -86,7 +86,9 @@ def compute(
     for setting in SETTINGS:
         mine = [r for r in results if r.row["setting"] == setting]
         variants = [
-            v for v in dict.fromkeys(r.row["variant"] for r in mine) if v not in PICTURE_CONTROLS
+            v
+            for v in dict.fromkeys(r.row["variant"] for r in mine)
+            if v not in PICTURE_CONTROLS and not split_contrast(v)[1]
         ]
         apart = [r for r in mine if r.row["attacker"] in floors]
         faces = [r for r in mine if r.row["attacker"] not in floors] or apart
@@ -251,7 +253,8 @@ def caption(view: View) -> str:
         "too low: read its interval, which holds the true rate of the strongest attack.",
         f"'Beats chance' is by an exact test (p < {alpha:g}, Holm-corrected over all attacks on "
         "methods; controls apart).",
-        "Attacks include those that put a face back first. A refaced scan counts as no safer than "
+        "Attacks include those that put a face back first, and those on images of other contrasts "
+        "that are shared along with a scan. A refaced scan counts as no safer than "
         "its defaced one, since a new face can be taken off again (where the defacer blurs, that "
         "is an upper bound).",
         "Rates are of participants who could be attacked. The others are counted beside the row, "
@@ -304,10 +307,10 @@ RESULT = Result(
         worst_volume volume_change_pct volume_low volume_high comparable rank pareto shortfall
     """,
     compute=lambda given, made: passed_on(
-        compute(given.evaluations, given.volumes, given.protocol, given.criteria, given.floors),
-        made["privacy"],
+        compute(given.all_attacks, given.volumes, given.protocol, given.criteria, given.floors),
+        with_contrasts(made["privacy"], made["privacy_contrasts"]),
     ),
-    needs=("privacy",),
+    needs=("privacy", "privacy_contrasts"),
     caption=caption,
     latex="""
         variant setting n n_failed worst_attacker worst_route worst_rate identification low high

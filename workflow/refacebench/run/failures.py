@@ -119,8 +119,10 @@ def log_of(out: str) -> str:
     'results/logs/attack/d/surface/null.log'
     >>> log_of("results/train/d/null+model/card.json")
     'results/logs/train/d/null+model.log'
+    >>> log_of("results/kit/d/page/index.html")
+    'results/logs/kit/d.log'
     """
-    stem = out.removesuffix("/card.json")
+    stem = out.removesuffix("/card.json").removesuffix("/page/index.html")
     name = os.path.splitext(stem)[0] if stem == out else stem
     return name.replace("results/", "results/logs/", 1) + ".log"
 
@@ -175,7 +177,7 @@ class Place(NamedTuple):
         w = dict(wildcards)
         made = "+".join(w[name] for name in ("defacer", "refacer") if name in w)
         attack = ", ".join(w[name] for name in ("attacker", "target") if name in w)
-        variant = w.get("variant") or made or attack
+        variant = w.get("variant") or w.get("shown") or made or attack
         return cls(rule, w.get("dataset", ""), w.get("segmenter", ""), variant)
 
 

@@ -31,7 +31,7 @@ def delete_faces(run: Run, results: str | Path = "results") -> int:
     gone = 0
     for dataset in run.datasets:
         gone += _delete(results.glob(f"qc/{dataset}"))
-        attacks = run.attack_files(dataset)
+        attacks = [*run.attack_files(dataset), *run.contrast_attacks(dataset)]
         if attacks and all((results.parent / path).is_file() for path in attacks):
             gone += _delete(results.glob(f"render/{dataset}/*/*.tsv"))
             gone += _delete(results.glob(f"render/{dataset}/*/views/*"))

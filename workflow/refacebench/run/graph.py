@@ -17,12 +17,14 @@ from refacebench.faces import may_show
 from refacebench.run import configuration, mistakes, plan, training_sets
 from refacebench.run.scope import Scope
 from refacebench.vocabulary import (
+    CONTRAST,
     MEASURED,
     NULL,
     ORIGINAL,
     PICTURE_CONTROLS,
     RESCAN,
     UNDEFACED,
+    split_contrast,
     split_variant,
 )
 
@@ -85,6 +87,10 @@ class Run(Scope):
             # its registration.
             stage = "prepare" if f"-{MEASURED}-" in batch else "inventory"
             return f"results/{stage}/{dataset}/{batch}.tsv"
+        shown, contrast = split_contrast(variant)
+        if contrast:
+            stage = f"align/{dataset}" if shown == ORIGINAL else f"carry/{dataset}/{shown}"
+            return f"results/{stage}/{batch}.tsv"
         stage = "reface" if split_variant(variant)[1] else "deface"
         return f"results/{stage}/{dataset}/{variant}/{batch}.tsv"
 
@@ -208,10 +214,49 @@ class Run(Scope):
             return []
         return [
             (defacer, path)
-            for defacer in self.config["defacers"]
-            if defacer != NULL and defacer in self.variants
+            for defacer in self._carrying
             for path in self.manifests("carry", dataset, defacer, "test", MEASURED)
         ]
+
+    @property
+    def _carrying(self) -> list[str]:
+        """The defacers whose masks are carried over to companions."""
+        return [d for d in self.config["defacers"] if d != NULL and d in self.variants]
+
+    def other_contrasts(self, dataset: str) -> list[str]:
+        """Return what is attacked beside the scans: companions as they were, and without a face.
+
+        Each is a name for :func:`refacebench.vocabulary.split_contrast`.
+        """
+        contrasts = dict.fromkeys(self.config["datasets"][dataset].get("carry") or ())
+        shown = [ORIGINAL, *self._carrying] if self.contrast_attackers else []
+        return [f"{variant}{CONTRAST}{contrast}" for contrast in contrasts for variant in shown]
+
+    @property
+    def contrast_attackers(self) -> list[str]:
+        """The attackers that look at heads in other contrasts: at surfaces.
+
+        One that is trained on the train split knows no other contrast, and brains are looked for
+        in T1w scans alone.
+        """
+        chosen = {name: self.chosen("attackers", name).method for name in self.attackers}
+        return [
+            name
+            for name, method in chosen.items()
+            if not (method.floor or method.brains or self.is_trained(name))
+        ]
+
+    def contrast_attacks(self, dataset: str) -> list[str]:
+        """Return what attackers found on companions, asked with the scans' own gallery."""
+        return [
+            f"results/attack/{dataset}/{attacker}/{shown}.npz"
+            for attacker in self.contrast_attackers
+            for shown in self.other_contrasts(dataset)
+        ]
+
+    def contrast_manifests(self, dataset: str) -> list[str]:
+        """Return what became of the companions that attackers were set on."""
+        return [path.removesuffix(".npz") + ".tsv" for path in self.contrast_attacks(dataset)]
 
     # attacks ------------------------------------------------------------------------------
 
@@ -360,6 +405,7 @@ class Run(Scope):
 
     def wildcards(self) -> dict[str, str]:
         """Return a regular expression for each wildcard of the rules."""
+        others = dict.fromkeys(n for d in self.datasets for n in self.other_contrasts(d))
         named = {
             "dataset": self.datasets,
             "brought": self.brought,
@@ -369,7 +415,8 @@ class Run(Scope):
             "variant": self.variants,
             "attacker": self.attackers,
             "age_model": self.age_models,
-            "target": [*self.variants, *PICTURE_CONTROLS],
+            "target": [*self.variants, *PICTURE_CONTROLS, *others],
+            "shown": [*self.variants, *others],
         }
         return {**{k: alternatives(v) for k, v in named.items()}, "batch": manifest.BATCH}
 

@@ -21,7 +21,8 @@ from refacebench.vocabulary import ORIGINAL, PICTURE_CONTROLS
 LAYOUT = {
     **dict.fromkeys(("cohort", "brainage", "kit", "fetch"), ("dataset",)),
     **dict.fromkeys(("grow", "inventory", "prepare", "align", "bring"), ("dataset", "batch")),
-    **dict.fromkeys(("deface", "reface", "render", "carry", "qc"), ("dataset", "variant", "batch")),
+    **dict.fromkeys(("deface", "reface", "carry", "qc"), ("dataset", "variant", "batch")),
+    "render": ("dataset", "shown", "batch"),
     **dict.fromkeys(("segment", "measure"), ("dataset", "segmenter", "variant", "batch")),
     **dict.fromkeys(("derivatives", "train", "curves"), ("dataset", "variant")),
     "attack": ("dataset", "attacker", "target"),
@@ -68,13 +69,15 @@ class Names:
             Names of all tables and figures that the run makes, or may be asked to make.
         """
         variants = [ORIGINAL, *run.listed, *run.trainings]
+        others = [name for dataset in run.datasets for name in run.other_contrasts(dataset)]
         known = {
             "dataset": run.datasets,
             "segmenter": run.segmenters,
             "attacker": run.attackers,
             "age_model": run.age_models,
             "variant": list(dict.fromkeys(variants)),
-            "target": list(dict.fromkeys([*variants, *PICTURE_CONTROLS])),
+            "target": list(dict.fromkeys([*variants, *others, *PICTURE_CONTROLS])),
+            "shown": list(dict.fromkeys([*variants, *others])),
         }
         made = {"table": list(tables), "figure": list(figures)}
         known |= {kind: names for kind, names in made.items() if names}

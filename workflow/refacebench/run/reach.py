@@ -18,7 +18,7 @@ from refacebench.run.graph import Run
 from refacebench.statistics import planning
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-from refacebench.vocabulary import MEASURED, UNDEFACED, split_variant
+from refacebench.vocabulary import MEASURED, UNDEFACED, split_contrast, split_variant
 
 #: How often a method that deserves "go" should get it.
 POWER = 0.8
@@ -155,11 +155,15 @@ def attacks_on_a_method(run: Run) -> int:
     """Return how many attacks are made on the method that has the fewest.
 
     By each attacker that looks at faces, on the method's images and on all that are made from
-    the same defaced ones.
+    the same defaced ones; by some of them on images of other contrasts.
     """
     attackers = len(run.attackers) - len(run.floors())
     routes = Counter(split_variant(variant)[0] for variant in _methods(run))
-    return attackers * min(routes.values(), default=0)
+    contrasts = [
+        len({split_contrast(name)[1] for name in run.other_contrasts(d)}) for d in run.datasets
+    ]
+    others = len(run.contrast_attackers) * min(contrasts, default=0)
+    return attackers * min(routes.values(), default=0) + (others if routes else 0)
 
 
 def _methods(run: Run) -> list[str]:

@@ -32,7 +32,8 @@ STAGE = Stage(
     may_add={
         f"truth_vol_{name}": f"true volume of {name}, ml; the method's own, or its labelled voxels"
         for name in (*GLOBALS, *REGIONS)
-    },
+    }
+    | {"companions": "the session's other contrasts, as JSON (see manifest.companions)"},
 )
 
 

@@ -12,18 +12,49 @@ import pandas as pd
 from refacebench.head import masks, matrices, registration, rendering, values
 from refacebench.run import batch
 from refacebench.run.stage import Stage
+from refacebench.vocabulary import OK, split_contrast
 
 STAGE = Stage(
     "render",
-    follows=("inventory", "prepare", "deface", "reface"),
+    follows=("inventory", "prepare", "deface", "reface", "align", "carry"),
     given={"variant": "what is looked at", "template_path": "empty for a later session"},
     reads=("scan", "path", "template_path"),
+    # Of a companion, whose `scan` is that of its T1w scan here.
+    may_read=("align_path",),
     adds={
         "views_path": "pictures and depth maps, see refacebench.head.rendering",
         "template_path": "JSON with the 4 x 4 matrix from the scan to the template head, mm",
         "surface_share": "share of the frontal view's pixels that show a surface",
     },
 )
+
+
+#: Columns with the files that a rendering is made from.
+_FILES = ("path", "template_path", "align_path")
+
+
+def companions(rows: pd.DataFrame, contrast: str) -> pd.DataFrame:
+    """Return the companions of one contrast under the names of their T1w scans, one of each.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        A manifest of the stages ``align`` or ``carry``.
+    contrast : str
+        A BIDS suffix.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Of several images of one session and contrast the first that is usable.  A session
+        without any has no row: there is nothing that could be looked at.
+    """
+    if not len(rows):
+        return rows
+    mine = rows[(rows["contrast"] == contrast) & (rows["path"].fillna("") != "")]
+    mine = mine.assign(scan=mine["t1w"])
+    usable = (mine["status"] == OK).sort_values(ascending=False, kind="stable").index
+    return mine.loc[usable].drop_duplicates("scan").sort_index()
 
 
 def run(
@@ -53,7 +84,10 @@ def run(
     if not row["template_path"]:
         head = masks.head_mask(volume)
         matrices.write_matrix(registration.register(volume, head, schedule="quick"), matrix_path)
-    seen = rendering.render(volume, matrices.read_matrix(matrix_path), options)
+    matrix = matrices.read_matrix(matrix_path)
+    if row.get("align_path"):  # from a companion to its T1w scan, whose pose is known
+        matrix = matrix @ matrices.read_matrix(row["align_path"])
+    seen = rendering.render(volume, matrix, options)
     rendering.write(seen, path)
     share = float(np.isfinite(seen.depth[0]).mean())
     return {
@@ -74,6 +108,8 @@ def run_batch(
     timeout: float = 3600.0,
 ) -> pd.DataFrame:
     """Render the images of one variant and batch and write the manifest."""
+    _, contrast = split_contrast(variant)
+    rows = companions(rows, contrast) if contrast else rows
     rows = rows.assign(variant=variant)
     if "template_path" not in rows:  # rescans come from the inventory: their pose is found here
         rows["template_path"] = ""
@@ -86,7 +122,7 @@ def run_batch(
         method="rendering",
         version=version,
         params=options,
-        inputs=lambda row: [row[name] for name in ("path", "template_path") if row[name]],
+        inputs=lambda row: [row[name] for name in _FILES if row.get(name)],
         timeout=timeout,
         preload=("scipy.ndimage", "skimage.filters"),
     )

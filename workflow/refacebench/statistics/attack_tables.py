@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
-from refacebench.vocabulary import PICTURE_CONTROLS, SKULL_STRIP, UNDEFACED, split_variant
+from refacebench.vocabulary import (
+    CONTRAST,
+    PICTURE_CONTROLS,
+    SKULL_STRIP,
+    UNDEFACED,
+    split_contrast,
+    split_variant,
+)
 
 #: Routes beside the names of models: the variant as it is; its new face taken off.
 DIRECT, TAKEN_OFF = "direct", "taken_off"
@@ -32,15 +39,27 @@ def attackers(table: pd.DataFrame) -> list[str]:
 def is_control(variant: str) -> bool:
     """Tell whether a variant stands for no method: its tests are no part of the methods' family.
 
-    >>> [is_control(v) for v in ("null", "black", "skull_strip", "pydeface", "pydeface+m")]
-    [True, True, True, False, False]
+    >>> [is_control(v) for v in ("null", "skull_strip@T2w", "pydeface", "pydeface+m")]
+    [True, True, False, False]
     """
-    return split_variant(variant)[0] in (*UNDEFACED, *PICTURE_CONTROLS, SKULL_STRIP)
+    defacer = split_variant(split_contrast(variant)[0])[0]
+    return defacer in (*UNDEFACED, *PICTURE_CONTROLS, SKULL_STRIP)
 
 
 def is_landmark(variant: str) -> bool:
     """Tell whether a variant is a control and no candidate."""
     return variant in (*UNDEFACED, *PICTURE_CONTROLS)
+
+
+def with_contrasts(privacy: pd.DataFrame, contrasts: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the table ``privacy`` and, below it, the attacks on images of other contrasts.
+
+    Their variants are named ``pydeface@T2w``.
+    """
+    if contrasts is None or contrasts.empty:
+        return privacy
+    names = contrasts["variant"].astype(str) + CONTRAST + contrasts["contrast"].astype(str)
+    return pd.concat([privacy, contrasts.assign(variant=names)], ignore_index=True)
 
 
 def is_beaten(row) -> bool:

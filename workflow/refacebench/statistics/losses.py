@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from refacebench.statistics.attack_tables import DIRECT, TAKEN_OFF
-from refacebench.vocabulary import OK, OTHER_SESSION, UNAVAILABLE, split_variant
+from refacebench.vocabulary import CONTRAST, OK, OTHER_SESSION, UNAVAILABLE, split_variant
 
 #: What became of a scan at each stage.
 _VERBS = {
@@ -178,4 +178,4 @@ def _attacked(row: Mapping) -> str:
     route, defacer = row["worst_route"], split_variant(row["variant"])[0]
     if route in (DIRECT, TAKEN_OFF):
         return row["variant"] if route == DIRECT else defacer
-    return f"{defacer}+{route}"
+    return f"{defacer}{route}" if str(route).startswith(CONTRAST) else f"{defacer}+{route}"

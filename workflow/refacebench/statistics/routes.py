@@ -7,7 +7,9 @@ face back before the attack.  A new face that was put where one was removed can
 be taken off again, and the defaced scan is back: its routes are routes to the
 refaced variant too, so that refacing buys no privacy that its defacer has not.
 Where a defacer blurs, that is an upper bound: what was left of the face is not
-below the new one.
+below the new one.  Images of other contrasts that are shared along with a scan (its
+companions, which lost the face by its mask) are routes too: people are as safe as in
+the weakest image of them.
 
 How the worst of several noisy rates is estimated: :mod:`~refacebench.statistics.worst`.
 
@@ -31,7 +33,7 @@ from refacebench.statistics.attacks import Evaluation
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.gaps import Reached
 from refacebench.statistics.protocol import Protocol
-from refacebench.vocabulary import split_variant
+from refacebench.vocabulary import CONTRAST, split_contrast, split_variant
 
 
 def declared_measure(results: Sequence[Evaluation], protocol: Protocol) -> str:
@@ -151,9 +153,12 @@ def route_to(variant: str, attacked: str) -> str:
 
     >>> [route_to("a", v) for v in ("a", "a+m", "b+m")]
     ['direct', 'm', '']
-    >>> [route_to("a+m", v) for v in ("a+m", "a", "a+k", "b")]
-    ['direct', 'taken_off', 'k', '']
+    >>> [route_to("a+m", v) for v in ("a+m", "a", "a+k", "b", "a@T2w")]
+    ['direct', 'taken_off', 'k', '', '@T2w']
     """
+    shown, contrast = split_contrast(attacked)
+    if contrast:
+        return f"{CONTRAST}{contrast}" if shown == split_variant(variant)[0] else ""
     if attacked == variant:
         return DIRECT
     defacer, model = split_variant(attacked)
