@@ -35,7 +35,7 @@ from refacebench.training import gaussian, head_prior, pairs
 from refacebench.training.gaussian import Gaussian
 from refacebench.training.head_prior import COARSE_MM, Seen
 
-VERSION = "1"
+VERSION = "1.1"
 NAME = "prior3d"
 
 #: Variances of a known displacement's noise (coarse voxels, squared) among which validation picks.
