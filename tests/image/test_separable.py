@@ -17,7 +17,8 @@ def test_smoothing_is_scipys(image, mode):
     sigmas = (0.7, 2.5, 0.0)
     expected = [ndimage.gaussian_filter(c, sigmas, mode=mode, truncate=3) for c in image]
     found = separable.smooth(image, sigmas, mode, truncate=3)
-    assert found.dtype == np.float32 and found.shape == image.shape
+    assert found.dtype == np.float32
+    assert found.shape == image.shape
     assert np.allclose(found, expected, atol=1e-5)
 
 
@@ -35,13 +36,14 @@ def test_a_coarser_grid_is_smoothed_and_interpolated_as_before(image):
     smooth = volume.with_data(ndimage.gaussian_filter(volume.data, sigma))
     expected = nifti.resample(smooth, nifti.grid(volume.shape, affine, 6.0))
     found = geometry.at_resolution(volume, 6.0, 10.0)
-    assert found.shape == expected.shape and np.allclose(found.affine, expected.affine)
+    assert found.shape == expected.shape
+    assert np.allclose(found.affine, expected.affine)
     assert np.allclose(found.data, expected.data, atol=1e-5)
 
 
 def test_a_matrix_is_kept_and_cannot_be_written():
     matrix = separable.gaussian(9, 1.0)
     assert separable.gaussian(9, 1.0) is matrix
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="read-only"):
         matrix[0, 0] = 1
     assert np.allclose(matrix.sum(axis=1), 1)

@@ -144,7 +144,7 @@ def _nearest(shape, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the flat index of the voxel next to each point, and whether that is in the array."""
     size = np.array(shape)[:, None]
     voxel = np.floor(where + np.float32(0.5)).astype(np.int32)
-    inside = ((voxel >= 0) & (voxel < size)).all(axis=0)
+    inside = np.asarray(((voxel >= 0) & (voxel < size)).all(axis=0))
     voxel *= inside
     return (voxel[0] * shape[1] + voxel[1]) * shape[2] + voxel[2], inside
 

@@ -148,6 +148,14 @@ def write(volume: Volume, path: str | Path, dtype=None) -> None:
     _save(image, path)
 
 
+def finite(data: np.ndarray) -> np.ndarray:
+    """Return numbers as float32, with zero for NaN and infinity; not a copy where nothing is."""
+    data = np.asarray(data, dtype=np.float32)
+    if np.isfinite(data).all():
+        return data
+    return np.nan_to_num(data, posinf=0.0, neginf=0.0)
+
+
 def in_file_order(data: np.ndarray) -> np.ndarray:
     """Return an array with its first axis fastest in memory, as a file has it.
 
@@ -303,10 +311,10 @@ def reorient_like(volume: Volume, reference: Volume) -> Volume:
     ValueError
         If the two do not lie on the same grid.
     """
-    back = reorient(volume, axis_codes(reference.affine))
+    back = oriented(volume, axis_codes(reference.affine))
     if back.shape != reference.shape or not np.allclose(back.affine, reference.affine, atol=1e-3):
         raise ValueError("the two volumes are not on the same grid")
-    return Volume(back.data, reference.affine)
+    return Volume(in_file_order(back.data), reference.affine)
 
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
