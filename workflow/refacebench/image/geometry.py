@@ -72,7 +72,7 @@ def _grown(mask: np.ndarray, spacing: np.ndarray, reach: float) -> np.ndarray:
     for step in range(int(steps.max()) + 1):
         if step:
             before = row
-            row = before | (before >> 1) | (before << 1)
+            row = np.asarray(before | (before >> 1) | (before << 1), np.uint8)
             row[..., 1:] |= before[..., :-1] << 7
             row[..., :-1] |= before[..., 1:] >> 7
         for i, j in np.argwhere(steps == step).tolist():
