@@ -160,6 +160,8 @@ def _method(kind: str, name: str) -> Iterator[str]:
         yield from ["Source: " + ", ".join(map(_linked, method.sources)), ""]
     if method.licence:
         yield from [f"Licence: {method.licence}", ""]
+    if method.weights:
+        yield from [f"Our own code, with {method.weights}'s released weights.", ""]
     if method.options:
         yield from ["| option | default | meaning |", "|---|---|---|"]
         for option, declared in method.options.items():

@@ -123,15 +123,25 @@ def test_internal_links_lead_somewhere(pages):
                 assert anchor in anchors(pages[there]), f"{name}: {target}"
 
 
-def test_a_plain_clone_is_told_which_links_need_the_site():
-    """Pages that are made from the code exist only in the site; a reader of the files is told."""
+def test_no_link_is_dead_for_who_reads_the_files():
+    """Pages that are made from the code exist only in the site: the files name them."""
     for path in DOCS.rglob("*.md"):
+        for target in re.findall(r"\]\(([^)\s#]+\.md)[^)]*\)", path.read_text()):
+            assert target.startswith("http") or (path.parent / target).exists(), (
+                f"{path.name}: {target}"
+            )
+
+
+def test_pages_that_the_site_alone_has_are_named_with_the_command(pages):
+    named = 0
+    for path in [*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "config/README.md"]:
         for paragraph in re.split(r"\n\s*\n|\n(?=\|)|\n(?=- )", path.read_text()):
-            for target in re.findall(r"\]\(([^)\s#]+\.md)[^)]*\)", paragraph):
-                made = not target.startswith("http") and not (path.parent / target).exists()
-                assert not made or "after `make docs`" in " ".join(paragraph.split()), (
-                    f"{path.name}: {target}"
-                )
+            for name, anchor in re.findall(r"`site/([\w/]+)\.html#?([\w-]*)`", paragraph):
+                named += 1
+                assert "`make docs`" in paragraph, f"{path.name}: {name}"
+                assert f"{name}.md" in pages, f"{path.name}: {name}"
+                assert not anchor or anchor in anchors(pages[f"{name}.md"]), f"{path.name}: {name}"
+    assert named > 5
 
 
 def test_every_page_is_in_the_navigation(pages):

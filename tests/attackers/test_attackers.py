@@ -301,6 +301,17 @@ def test_resplits_never_evaluate_whom_they_trained_on(cohort, tmp_path):
         assert np.isnan(part[:, ~columns]).all()
 
 
+def test_fewer_resplits_where_their_distances_would_not_fit(cohort, tmp_path, monkeypatch):
+    from refacebench.attackers import siamese
+
+    whole = run("siamese", cohort, tmp_path / "a", resplits=2, steps=2)
+    monkeypatch.setattr(siamese, "MOST_DISTANCES", 2 * PEOPLE * 2 * PEOPLE + 1)
+    found = run("siamese", cohort, tmp_path / "b", resplits=5, steps=2)
+    assert found["distance"].shape[0] == len(found["resplit"]) == 2
+    # The first ones of those that were asked for.
+    np.testing.assert_array_equal(found["distance"], whole["distance"])
+
+
 def test_an_interrupted_attack_goes_on_and_is_the_same(cohort, tmp_path):
     first = run("siamese", cohort, tmp_path)["distance"]
     kept = sorted((tmp_path / "siamese" / "original").glob("resplit-*.npz"))

@@ -15,7 +15,7 @@ from refacebench import __main__ as program
 from refacebench import faces
 from refacebench.cli import attempt, common, starting
 from refacebench.contracts import KINDS
-from refacebench.run import configuration, methods
+from refacebench.run import configuration, methods, mistakes
 from running import ROOT
 
 OWN = """import numpy as np
@@ -186,7 +186,7 @@ def test_config_prints_what_is_shipped_and_can_be_read():
         assert text.startswith("#")
         assert "datasets" in yaml.safe_load(text)
     schema = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
-    configuration.validate(yaml.safe_load(refacebench("config", "bids").stdout), schema)
+    assert not mistakes.against(yaml.safe_load(refacebench("config", "bids").stdout), schema)
 
 
 # try -------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pandas as pd
 import layout
 from factories import make_tables, measurements
 from refacebench import vocabulary
+from refacebench.faces import MESSAGE_ONLY
 from refacebench.plot import curves, style
 from refacebench.results import catalogue
 from refacebench.results.result import View
@@ -60,3 +61,25 @@ def test_the_layout_checks_find_what_they_look_for(tmp_path):
     axes.plot([2], [0.5], marker="o")
     axes.set_xlim(0, 1)
     assert layout.faults(made, tmp_path) == ["a mark of '' is out of view"]
+
+
+def test_one_point_is_no_curve():
+    """A split whose losses are known of one epoch alone is a sentence, and no panel."""
+    table = pd.DataFrame(
+        {"epoch": [1, 2, 3], "train_l1": [0.3, 0.2, 0.1], "val_l1_changed": [np.nan, np.nan, 0.05],
+         "picked": [0, 0, 1]}
+    )  # fmt: skip
+    figure = curves.draw(table, "d+m")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["d+m: training split"]
+    assert "epoch 3 alone (L1, removed voxels 0.05)" in figure.texts[0].get_text()
+    alone = curves.draw(table.drop(columns="train_l1"), "d+m")
+    assert alone.get_label() == MESSAGE_ONLY
+    assert "epoch 3 alone" in alone.axes[0].texts[0].get_text()
+
+
+def test_a_sentence_in_place_of_a_figure_can_be_read_from_its_file(tmp_path):
+    style.save(style.message_figure("Nothing was refaced."), tmp_path / "x")
+    assert style.message_of(tmp_path / "x.png") == "Nothing was refaced."
+    table = pd.DataFrame({"epoch": [1, 2], "train_l1": [0.3, 0.2], "picked": [0, 1]})
+    style.save(curves.draw(table), tmp_path / "y")
+    assert style.message_of(tmp_path / "y.png") == ""

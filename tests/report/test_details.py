@@ -33,8 +33,8 @@ def test_volumes_stand_by_their_change_each_in_one_group():
     table = details.volumes(view(volumes=VOLUMES), "m")
     assert [(row[0], row[3]) for row in table.rows] == [
         ("CSF", "changed by more than the margin"),
-        ("brain", "changed, by how much is open"),
-        ("TIV", "nothing"),
+        ("brain", "changed, by how much is undecided"),
+        ("TIV", "undecided"),
         ("GM", "within the margin, though changed"),
         ("WM", "within the margin"),
     ]
@@ -61,9 +61,9 @@ def test_attacks_that_first_put_a_face_back_count_for_the_defacer():
     )
     rows = details.attacks(view(privacy=privacy), "a").rows
     assert [(row[1], row[3], row[5]) for row in rows] == [
-        ("the image as it is", "30 % [10, 95]", "not shown"),
-        ("after m put a face back", "60 % [10, 95]", "yes"),
-        ("after n put a face back", "50 % [10, 95]", "not shown"),
+        ("the image as it is", "30 % [10, 95]", "not shown (p = 0.500)"),
+        ("after m put a face back", "60 % [10, 95]", "yes (p = 0.010)"),
+        ("after n put a face back", "50 % [10, 95]", "not shown (p = 0.060)"),
     ]
     assert {row[4] for row in rows} == {"20 %"}
     taken = [row[1] for row in details.attacks(view(privacy=privacy), "a+m").rows]

@@ -112,3 +112,39 @@ def test_numbers_are_those_of_the_criteria(tables):
     assert f"{SETTINGS.n_boot} bootstrap samples of participants, seed {SETTINGS.seed}" in text
     n = tables["flow"]["scan"].nunique()
     assert f"{n} T1-weighted scans" in text
+
+
+def test_controls_weights_of_others_and_models_of_ours_are_each_said_once(tables):
+    """A control removes no face, and released weights are no re-implementation."""
+    entry = {"engine": "native", "version": "1"}
+    made = [
+        {**entry, "kind": "defacer", "name": "null", "title": "null control"},
+        {**entry, "kind": "defacer", "name": "pydeface", "title": "pydeface", "sources": ["x"]},
+        {**entry, "kind": "defacer", "name": "skull_strip", "title": "skull stripping (deepbet)",
+         "sources": ["x"], "weights": "deepbet"},
+        {**entry, "kind": "refacer", "name": "prior3d", "sources": ["x"],
+         "title": found_methods.declared("refacers", "prior3d").title},
+    ]  # fmt: skip
+    text, _ = methods_text.text([{**context(tables)["datasets"][0], "methods": made}])
+    removed = text[text.index("Faces were removed") : text.index("Faces were put back")]
+    controls = text[text.index("Controls, which") : text.index("Faces were removed")]
+    assert "- null (" in controls
+    assert "- skull_strip (" in controls
+    assert "- pydeface (" in removed
+    assert "null" not in removed
+    assert "skull_strip" not in removed
+    assert "our own code with deepbet's released weights" in controls
+    assert "re-implementation" not in controls
+    (line,) = [line for line in text.split("\n") if line.startswith("- prior3d (")]
+    assert line.count("own") == 1, "said once"
+    assert "native" not in line
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("defacers", "skull_strip"), ("segmenters", "deepbet_atlas"), ("defacers", "deepdefacer"),
+     ("attackers", "face_recognition")],
+)  # fmt: skip
+def test_our_code_with_weights_of_others_says_whose(kind, name):
+    found = methods.taking_part({kind: {name: {}}}, {})
+    assert found[0]["weights"]

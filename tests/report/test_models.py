@@ -65,7 +65,7 @@ def test_the_page_lists_models_and_settings(tables):
     rows = {row[0]: row for row in Page(text).rows}
     assert rows["pydeface+m"][1:5] == ["2, 1", "2.0", "7 epochs of 60 steps", "epoch 6"]
     assert rows["pydeface+m"][5].startswith("a toy; image edge 96 (default 256); channels 16")
-    assert "steps an epoch 60 (default all of the data)" in rows["pydeface+m"][5]
+    assert "steps per epoch 60 (default all of the data)" in rows["pydeface+m"][5]
     assert rows["pydeface+k"][5] == "nothing"
     assert rows["pydeface+bad"][3] == "no model: too few scans"
     assert rows["m"][-1] == "size 96, mirror True"

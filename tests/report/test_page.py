@@ -195,9 +195,15 @@ def test_every_table_is_linked_and_those_of_a_section_from_there(tables):
     """What stands in the folder of tables can be found on the page."""
     html = build(context(tables))
     links = {a["href"] for tag, a in Page(html).tags if tag == "a"}
-    assert {f"tables/demo/{name}.tsv" for name in tables} <= links
+    empty = {name for name, table in tables.items() if table.empty}
+    assert empty
+    assert {f"tables/demo/{name}.tsv" for name in set(tables) - empty} <= links
+    assert not {f"tables/demo/{name}.tsv" for name in empty} & links
+    (said,) = re.findall(r"<p>Without any row in this run, and so not listed: (.*)\.</p>", html)
+    assert set(re.findall(r"\b[a-z_]+_[a-z_]+\b|\bcarried\b", said)) == empty
+    assert "no measures of other software were given" in said
     for heading, results in catalogue.headings():
-        named = [r.name for r in results if r.name in tables]
+        named = [r.name for r in results if r.name in set(tables) - empty]
         start = html.find(f'<h3 id="d1-{heading.id}"')
         if start < 0 or not named:
             continue

@@ -80,7 +80,7 @@ def flowed():
     return factories.tables()
 
 
-NUMBERS = ("Up to 12 participants (12 scans) a row, at most 1 failed",)
+NUMBERS = ("Up to 12 participants (12 scans) per row, at most 1 failed",)
 #: What stands once on the page, and with each table that leaves it.
 ALONE = (
     "Of 39 scans of 33 participants in the data set, 27 are not compared",
@@ -123,7 +123,7 @@ CHANGED = "grey, white, CSF or TIV"
                           "own tests are biased towards a difference")),
         ("changes", (*NUMBERS, CHANGED, "5 %", "failed scans counted as changed",
                      "95 % Clopper-Pearson")),
-        ("repeatability", (MEANS, RESCANS, "two sessions", "Up to 6 participants a row")),
+        ("repeatability", (MEANS, RESCANS, "two sessions", "Up to 6 participants per row")),
         ("brainage", (*NUMBERS, MEANS, "before any age-bias correction", "jackknife",
                       "declared rescan", "by participant", "over the variants of a segmenter")),
         ("brainage_accuracy", ("Cross-validated", "before the age-bias correction", "jackknife",

@@ -77,3 +77,10 @@ def test_a_stage_without_scans_has_no_overhead(tmp_path):
     row = costs.compute(tmp_path / "benchmarks").iloc[0]
     assert row["cpu_s"] == pytest.approx(9.0)
     assert np.isnan(row["overhead_pct"])
+
+
+def test_every_column_has_a_name_for_readers():
+    from refacebench.results.costs import HEADS, RESULT
+
+    assert set(RESULT.columns) <= set(HEADS)
+    assert not [head for head in HEADS.values() if "_" in head]

@@ -9,9 +9,10 @@ import pytest
 from factories import make_tables, measurements
 from reading import SETTINGS
 from refacebench.plot.style import look_of
-from refacebench.results import decisions
+from refacebench.results import decisions, headline, sentences
 from refacebench.results.decisions import GO, NO, REGISTERED, UNKNOWN, VERDICTS, Rule, verdict
 from refacebench.results.findings import Attack, Check, MethodFinding
+from refacebench.results.privacy_gaps import WORST
 from refacebench.results.result import View
 
 NEAR = Attack("surface", "direct", "choice", 0.2, 0.2, 0.1, 0.24, 0.2, 0, 0.03, 5.0, 1)
@@ -42,7 +43,11 @@ GOOD = MethodFinding(
             REGISTERED,
             "at least 39 %: 19 points above chance, more than 20 are needed for 'do not share'",
         ),
-        ({"attack": replace(NEAR, within=0, above=0.3)}, UNKNOWN, "up to 30 points"),
+        (
+            {"attack": replace(NEAR, within=0, above=0.3)},
+            UNKNOWN,
+            "no attack is shown to do better than chance, but up to 30 points",
+        ),
         ({"attack": replace(NEAR, beaten=1, low=0.2)}, REGISTERED, "its interval holds chance"),
         ({"easier": replace(NEAR, beaten=1)}, REGISTERED, "the very same scan"),
         # Which setting a bound is of, and that of the easier one.
@@ -98,13 +103,13 @@ def test_the_table_has_a_row_a_method_and_no_control():
 
 def test_no_table_where_nothing_was_judged():
     assert decisions.printed(View({}, look=look_of({})), Rule())[1] == []
-    assert decisions.lines({}, [], Rule()) == []
+    assert headline.lines({}, [], Rule()) == []
 
 
 def test_one_line_names_every_method_once():
     tables = make_tables(measurements(), SETTINGS)
     names = list(dict.fromkeys(tables["quality"]["variant"]))
-    (line,) = decisions.lines(tables, names, Rule())
+    line, *_ = headline.lines(tables, names, Rule())
     assert line.startswith("By the rule in the config, ")
     for name in pd.Series(names)[lambda s: ~s.isin(["null", "original"])]:
         defacer = name.split("+")[0]
@@ -126,18 +131,56 @@ def test_the_answer_says_of_each_method_what_may_be_done_with_it():
         replace(GOOD, variant="u", attack=None),
         replace(GOOD, variant="skull_strip", face=(0, 100)),
     ]
-    assert decisions.answer(found, Rule()) == (
-        "By the rule in the config, no method here is fit for open sharing. Nothing speaks against "
-        "q and r, but 13 people are too few to say. u: too little was measured to say. d (with or "
-        "without a new face) and e+m: only under an agreement. skull_strip (a control): do not "
-        "share."
+    assert headline.answer(found, Rule()) == (
+        "By the rule in the config, no method here is fit for open sharing. q and r: not enough "
+        "data to say (13 people); no attack is shown to do better than chance, nor is it shown "
+        "that all stay near it. u: too little was measured to say. d (with or without a new face) "
+        "and e+m: only under an agreement. skull_strip (a control): do not share."
     )
-    said = decisions.answer([replace(GOOD, variant="g"), *found[3:4]], Rule())
-    assert said.startswith("By the rule in the config, g: fit for open sharing. Nothing speaks")
+    said = headline.answer([replace(GOOD, variant="g"), *found[3:4]], Rule())
+    assert said.startswith("By the rule in the config, g: fit for open sharing. q: not enough")
     # With and without a new face they differ: each is named by itself.
-    apart = decisions.answer([found[0], replace(found[3], variant="d+m")], Rule())
-    assert "against d+m, but" in apart
+    apart = headline.answer([found[0], replace(found[3], variant="d+m")], Rule())
+    assert "d+m: not enough data" in apart
     assert "d: only under an agreement" in apart
+    # Near chance, but too few scans looked at: that no attack is near it would be false.
+    few = headline.answer([replace(GOOD, variant="f", face=(13, 13))], Rule())
+    assert "f: not enough data to say; attacks are shown to stay near chance, but so few" in few
+    assert "nor is it shown" not in few
+
+
+def test_what_is_open_stands_with_its_observed_rates_and_nothing_is_called_best():
+    near = replace(NEAR, within=0, above=0.5, people=13, rate=0.51, corrected=0.41)
+    found = [
+        replace(GOOD, variant="a", attack=near),
+        replace(GOOD, variant="a+m", attack=near),
+        replace(GOOD, variant="b", attack=replace(near, rate=0.22)),
+        replace(GOOD, variant="c", attack=replace(near, beaten=1, low=0.3)),
+    ]
+    unclear = headline.undecided(found, Rule())
+    assert [m.variant for m in unclear] == ["a", "a+m", "b"]
+    gaps = pd.DataFrame(
+        {"setting": "other_session", "attacker": WORST, "variant": ["a", "c"], "other": ["b", "b"],
+         "p_holm": [0.2, 0.01]}
+    )  # fmt: skip
+    (line,) = headline.open_line(unclear, gaps, 0.05)
+    assert line == (
+        "The strongest attack was right, as observed, in 51 % on a (with or without a new face) "
+        "and 22 % on b (chance 20 %). Between these the data do not decide: no two are shown to "
+        "differ in that."
+    )
+    # True for any data: a pair that is shown to differ is named, and not called undecided.
+    (line,) = headline.open_line(unclear, gaps.assign(p_holm=0.01), 0.05)
+    assert "It is shown to identify more people on a than on b" in line
+    assert "no two" not in line
+    (line,) = headline.open_line(unclear, None, 0.05)
+    assert "was not tested" in line
+    # One method alone has nobody to differ from.
+    (line,) = headline.open_line(unclear[:2], gaps, 0.05)
+    assert line.endswith("in 51 % on a (with or without a new face) (chance 20 %).")
+    assert headline.open_line([], gaps, 0.05) == []
+    text = " ".join([headline.answer(found, Rule()), line, *VERDICTS.values()]).lower()
+    assert not re.search(r"\bbest\b|nothing speaks|safe", text)
 
 
 @pytest.mark.parametrize(("attacks", "people"), [(1, 463), (2, 634), (4, 786)])
@@ -151,14 +194,37 @@ def test_people_to_show_chance_are_those_of_the_planning_command(attacks, people
     assert decisions._needed(found, 0.95).split(" people")[0] == str(people)
 
 
-def test_a_cell_says_first_which_rate_to_report_and_what_the_same_scan_gives():
+def test_a_cell_has_the_observed_rate_the_corrected_one_and_what_the_same_scan_gives():
     found = replace(
         GOOD,
         attack=replace(NEAR, rate=0.36, corrected=0.22, low=0.09, high=0.64),
         same=replace(NEAR, rate=0.5, corrected=0.5, low=0.23, high=0.82),
     )
     said = decisions._attack(found).replace("\u00a0", " ")
-    assert said == ("22 % [9, 64], chance 20 %; same scan: 50 % [23, 82]")
+    assert said == "36 % observed; 22 % [9, 64] corrected, chance 20 %; same scan: 50 %"
+
+
+def test_rows_with_the_same_attack_say_why():
+    attacked = replace(GOOD, attack=replace(NEAR, rate=0.5, corrected=0.5))
+    bare = decisions._attack(replace(attacked, variant="a", shared=("a+m",)))
+    assert bare.endswith("same attack as on a+m, since an attacker may first put a face back")
+    faced = decisions._attack(replace(attacked, variant="a+m", shared=("a",)))
+    assert faced.endswith("same attack as on a, since an attacker may first take the new face off "
+                          "again")  # fmt: skip
+    assert "same attack" not in decisions._attack(attacked)
+
+
+def test_an_attack_that_site_sex_and_age_could_explain_still_counts():
+    beaten = replace(
+        GOOD, alone=("site, sex and age", 0.92), attack=replace(NEAR, beaten=1, rate=0.68, low=0.34)
+    )
+    assert verdict(beaten, Rule())[0] == REGISTERED
+    text = sentences.line(beaten)
+    assert "site, sex and age alone, without any image, reach 92 %, so this attack may go by" in (
+        text.lower()
+    )
+    assert "it identifies people all the same" in text
+    assert "alone, without" not in sentences.line(replace(beaten, alone=("site", 0.5))).lower()
 
 
 def test_controls_and_checks_that_cannot_alarm_are_marked_in_the_table():
@@ -172,10 +238,10 @@ def test_controls_and_checks_that_cannot_alarm_are_marked_in_the_table():
     marked = [row for row in rows if row[0].endswith(", a control")]
     assert [row[0].startswith("skull_strip") for row in marked] == [True]
     brain = decisions.COLUMNS.index("Brain mask untouched")
-    assert "the check cannot fail" in marked[0][brain]
+    assert marked[0][brain] == "not testable", "no count that it could not have missed"
     tables["quality"]["brain_unchanged"] = 0
     rows = decisions.printed(View(tables, look=look_of(tables)), Rule())[1]
-    assert not any("cannot fail" in row[brain] for row in rows)
+    assert not any("not testable" in row[brain] for row in rows)
 
 
 def test_what_does_not_decide_stands_in_what_a_row_opens():

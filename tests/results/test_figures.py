@@ -219,6 +219,13 @@ def test_each_defacer_has_a_panel_with_its_bands_and_each_figure_its_own_caption
     assert all("not adjusted for many comparisons" in text for text in (curves_, roc))
     assert "ROC" in roc
     assert "ROC" not in curves_
+    # Of a large gallery it says that not all distances are exact.
+    for gallery, told in ((1000, False), (1001, True)):
+        table = pd.DataFrame({"attacker": ["surface"], "n_gallery": [gallery]})
+        text = privacy_curves.caption_roc(
+            View({"privacy_curves": rows, "privacy": table}, SETTINGS)
+        )
+        assert ("its ROC curve is an approximation" in text) == told
 
 
 def test_a_control_among_the_parts_of_the_face_is_hollow(cohort, look):

@@ -113,24 +113,21 @@ def test_an_attack_that_beats_a_method_comes_first_with_rate_interval_chance_and
         "beaten: an attack beats it: attacker surface picks the right one of 5 people in 73 % "
         "(chance 20 %; corrected for picking the strongest attack: 66 %, 56 to 89 %), after m put "
         "a face back. "
-        "Original face surface removed in 13 of 13 scans. No voxel of the brain mask removed or "
-        "changed in 13 of 13. How sure: on the face true labels agree in 12 of 12 scans; on the "
-        "brain true labels agree in 13 of 13 scans; the automatic check of the brain can "
-        "never raise an alarm: the method spares the very mask that judges it. Not known: what a "
-        "stronger attack would reach."
+        "Original face surface removed in 13 of 13 scans. By the true labels no brain was lost in "
+        "13 of 13 scans. How sure: on the face true labels agree in 12 of 12 scans; whether brain "
+        "was cut is not testable by the automatic check: the method spares the very mask that "
+        "judges it, so only true labels could tell. Not known: what a stronger attack would reach."
     )
     assert "after the new face was taken off" in line("beaten+m")
 
 
 def test_a_blind_spot_stands_beside_its_verdict():
     assert line("blind") == (
-        "blind: by the true labels brain was lost in 13 of 13 scans, which the automatic check "
-        "saw in 0. Original face surface removed in 13 of 13 scans. "
-        "How sure: on the face true labels agree in 12 of 12 "
-        "scans; on the brain true labels agree in 0 of 13 scans: 13 lost brain, of which the check "
-        "found 0; the automatic check of the brain can never raise an alarm: the method spares the "
-        "very mask that judges it. Not known: whether attacks can recognise people: no attack "
-        "is shown to do better than chance, but up "
+        "blind: by the true labels brain was lost in 13 of 13 scans. Original face surface removed "
+        "in 13 of 13 scans. How sure: on the face true labels agree in 12 of 12 scans; whether "
+        "brain was cut is not testable by the automatic check: the method spares the very mask "
+        "that judges it, so only true labels could tell. Not known: whether attacks can "
+        "recognise people: no attack is shown to do better than chance, but up "
         "to 28 points above it cannot be ruled out (one-sided bound; less than 5 is asked for); "
         "the worst: attacker "
         "faces picks the right one of 5 people in 29 % (chance 20 %; corrected for picking the "
@@ -145,21 +142,21 @@ def test_a_blind_spot_stands_beside_its_verdict():
 
 def test_only_a_method_that_spares_the_judges_mask_cannot_fail():
     for name in ("plain", "cutter"):
-        assert "never raise an alarm" not in line(name)
+        assert "not testable" not in line(name)
     assert "changed in 4 of 13, too many (Failure II) in 3 of 13." in line("cutter")
     assert "on the brain true labels agree in 12 of 13" in line("cutter")
     assert "the check raised a false alarm in 1" in line("cutter")
     # A native model whose whole output was taken: the counts show that it touched the mask.
     whole = quality().set_index("variant", drop=False)
     whole.loc["beaten+m", "brain_unchanged"] = 0
-    assert "never raise an alarm" not in line("beaten+m", tables(quality=whole))
+    assert "not testable" not in line("beaten+m", tables(quality=whole))
     # Quickshear is the released program, but is handed the very mask.
     renamed = quality().replace({"variant": {"plain": "quickshear"}})
-    assert "never raise an alarm" in line("quickshear", tables(quality=renamed))
+    assert "not testable" in line("quickshear", tables(quality=renamed))
     # A refaced scan is no surer than the program that defaced it.
     official = quality().set_index("variant", drop=False)
     official.loc["beaten", "engine"] = "official"
-    assert "never raise an alarm" not in line("beaten+m", tables(quality=official))
+    assert "not testable" not in line("beaten+m", tables(quality=official))
 
 
 def changed(**columns):
@@ -304,23 +301,26 @@ def test_page_says_the_same_of_a_method_in_headline_and_tables(full):
         assert [*face.groups()] == row[where["Face surface removed"]].split("/")
         assert int(face[1]) == raw["face_removed"]
         brain = re.search(r"removed or changed in (\d+) of (\d+)", headline)
-        # Where true labels show that brain was lost nothing is said of an untouched mask.
-        assert (brain is None) == (name == "blind")
+        # A check that cannot fail counts for nothing: neither a sentence nor a cell praises it.
+        untested = row[where["Brain mask unchanged"]] == "not testable"
+        assert (brain is None) == ("not testable" in headline) == untested
         if brain:
-            assert f"{brain[1]}/{brain[2]}" == row[where["Brain mask unchanged"]].split(" (")[0]
-        assert ("never raise an alarm" in headline) == (
-            "no alarm possible" in row[where["Brain mask unchanged"]]
-        )
+            assert f"{brain[1]}/{brain[2]}" == row[where["Brain mask unchanged"]]
         agreed = re.findall(r"true labels agree in (\d+) of (\d+)", headline)
-        assert row[where["Labels agree on"]] == "face {}/{}, brain {}/{}".format(
-            *agreed[0], *agreed[1]
-        )
+        labels = row[where["By true labels"]].replace("\u00a0", " ")
+        assert labels.startswith("check of face right in {}/{}, ".format(*agreed[0]))
+        if untested:
+            lost = re.search(r"labels (no )?brain was lost in (\d+) of (\d+)", headline)
+            many = 0 if lost[1] else lost[2]
+            assert labels.endswith(f", brain lost in {many}/{lost[3]}")
+        else:
+            assert labels.endswith("check of brain right in {}/{}".format(*agreed[1]))
         attack = full["tradeoff"].set_index("variant").loc[name]
         cell = row[where["Worst attack"]]
         rates = r"in (\d+) % \(chance 20 %; corrected .*?: (\d+) %, (\d+) to (\d+) %\)"
         rate = re.search(rates, headline).groups()
         observed, *corrected = rate
-        assert [*corrected, observed] == [str(int(n)) for n in numbers(cell)]
+        assert [observed, *corrected] == [str(int(n)) for n in numbers(cell)]
         assert [int(n) for n in rate] == [
             round(100 * attack[c]) for c in ("worst_rate", "identification", "low", "high")
         ]
@@ -333,7 +333,14 @@ def test_no_part_of_the_page_praises(full):
     page = Page(build(context(full, config={"defacers": {}})))
     quality = caption("quality", full, SETTINGS)
     prose = [*summary_lines(full), *page.captions, *[c for r in page.rows for c in r]]
-    allowed = ("'success'", "Best trade-off so far", "not safe", "same as safe", "no safer")
+    allowed = (
+        "'success'",
+        "make it the best",
+        "make any the best",
+        "not safe",
+        "same as safe",
+        "no safer",
+    )
     for text in prose:
         for phrase in allowed:
             text = text.replace(phrase, "")
@@ -419,8 +426,13 @@ def test_volumes_are_undecided_unless_shown_within_or_beyond_their_margin():
     )
     found = findings.finding({"quality": quality(), "volumes": rows}, "plain").volumes
     assert (found.tested, found.differ, found.equivalent, found.beyond) == (4, 2, 2, 1)
+    assert found.equivalent + found.beyond + found.open == found.tested
     text = line("plain", {"quality": quality(), "volumes": rows})
-    assert "2 of 4 volumes changed (most: CSF, +3.0 %), 1 by more than the margin" in text
+    assert "2 of 4 volumes are shown to change (most: CSF, +3.0 %)." in text
+    assert (
+        "Of 4 volumes 2 are shown to stay within the margin of equivalence, 1 to change by more "
+        "than it; 1 is open." in text
+    )
     assert (
         "for 1 of 4 volumes the people are too few to tell whether it stays within the margin of "
         "0.5 to 2.0 %" in text
@@ -429,8 +441,8 @@ def test_volumes_are_undecided_unless_shown_within_or_beyond_their_margin():
     assert "for 1 of 4 volumes 13 people are too few to tell" in few
 
 
-def test_a_volume_that_is_shown_to_change_is_not_also_unknown():
-    """Changed, and by an amount on both sides of the margin: known to change, and counted once."""
+def test_volumes_within_their_margin_beyond_it_and_open_add_up_to_those_tested():
+    """One that is shown to change, by an amount on both sides of its margin, is open as well."""
     rows = pd.DataFrame(
         {
             "variant": "plain",
@@ -446,19 +458,21 @@ def test_a_volume_that_is_shown_to_change_is_not_also_unknown():
     )
     given = {"quality": quality(), "volumes": rows}
     found = findings.finding(given, "plain").volumes
-    assert (found.tested, found.differ, found.beyond, found.open) == (5, 3, 1, 1)
+    assert (found.tested, found.differ) == (5, 3)
+    assert (found.equivalent, found.beyond, found.open) == (2, 1, 2)
     text = line("plain", given)
-    assert (
-        "3 of 5 volumes changed (most: CSF, +3.0 %), 1 by more than the margin of equivalence; "
-        "for 1 of these it is open whether by less than the margin" in text
-    )
-    assert "for 1 of 5 volumes the people are too few to tell whether it stays" in text
+    assert "3 of 5 volumes are shown to change (most: CSF, +3.0 %)." in text
+    assert "Of 5 volumes 2 are shown to stay" in text
+    assert "1 to change by more than it; 2 are open." in text
+    assert "for 2 of 5 volumes the people are too few to tell whether they stay" in text
+    # A volume that both tests claim is counted as beyond, and once.
+    both = rows.assign(equivalent=1.0)
+    found = findings.finding({"quality": quality(), "volumes": both}, "plain").volumes
+    assert (found.equivalent, found.beyond, found.open) == (4, 1, 0)
     # The change that is named is one that is shown, be another one larger.
     one = rows.assign(p_holm=[0.5, 0.5, 0.5, 0.5, 0.01])
     text = line("plain", {"quality": quality(), "volumes": one})
-    assert "1 of 5 volumes changed (brain, +1.0 %)" in text
-    text = line("plain", {"quality": quality(), "volumes": one.assign(low_joint=0.5, margin_pct=1)})
-    assert "1 of 5 volumes changed (brain, +1.0 %); whether by less than the margin is open" in text
+    assert "1 of 5 volumes is shown to change (brain, +1.0 %)" in text
 
 
 def test_a_rate_that_the_correction_leaves_as_it_is_is_printed_once():
@@ -497,7 +511,9 @@ def test_scans_that_could_not_be_judged_are_counted():
     given = tables(verdict_agreement=counted)
     assert "on the face true labels agree in 12 of 13 scans: 1 not judged" in line("plain", given)
     cells = findings.cells(findings.finding(given, "plain"))
-    assert cells[2] == "face\u00a012/13 (1\u00a0not judged), brain\u00a013/13"
+    assert cells[2] == (
+        "check of face right in\u00a012/13 (1\u00a0not judged), check of brain right in\u00a013/13"
+    )
     everything = counted["made_by"] == "all"
     counted.loc[everything & (counted["failure"] == "failure_1"), "n_not_judged"] = 7.0
     assert "others (7 could not be judged);" in sentences.checks_line(given)

@@ -97,3 +97,31 @@ def test_unknown_stage():
     table = factories.measurements(1)
     with pytest.raises(ValueError, match="unknown stage 'cook'"):
         follow(table, [StageManifest("cook", "null", table)])
+
+
+def test_what_one_variant_shows_to_be_prepared_is_so_for_all():
+    """They share the preparation: a validation scan that only a model needs was prepared once."""
+    table = factories.measurements(2, ("original", "d"), n_train=0, n_rescans=0)
+    scans = table[table["variant"] == "original"].reset_index(drop=True)
+    names = ["fit", "late", "fails", "none"]
+    more = pd.concat([scans.iloc[[0]]] * 4, ignore_index=True)
+    more = more.assign(scan=names, participant=names, split="validation")
+    inventory = pd.concat([scans, more], ignore_index=True).assign(stage="inventory", status="ok")
+    went = more.iloc[:3].assign(
+        variant="d", status=["ok", "failed", "failed"], reason=["", "no voxel", "no face"],
+        stage=["deface", "deface", "prepare"],
+    )  # fmt: skip
+    manifests = [
+        *(StageManifest("measure", v, table[table["variant"] == v]) for v in ("original", "d")),
+        StageManifest("deface", "d", pd.concat([scans.assign(variant="d"), went])),
+    ]
+    flow = follow(inventory, manifests).set_index(["variant", "scan"])
+    ends = {name: tuple(flow.loc[("original", name), ["stage", "status"]]) for name in names}
+    assert ends == {
+        "fit": ("prepare", "not_used"),
+        "late": ("prepare", "not_used"),
+        # What failed there is lost where it was needed, and nowhere else.
+        "fails": ("inventory", "not_used"),
+        "none": ("inventory", "not_used"),
+    }
+    assert tuple(flow.loc[("d", "fails"), ["stage", "status"]]) == ("prepare", "failed")

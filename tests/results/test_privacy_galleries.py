@@ -11,7 +11,7 @@ from attacks import PROTOCOL, SETTINGS, by_rank, controlled
 from refacebench import manifest
 from refacebench.plot import style
 from refacebench.results import catalogue, inputs
-from refacebench.results.privacy_galleries import compute, line
+from refacebench.results.privacy_galleries import COUNTED, alone, compute, line
 from refacebench.results.result import ATTACKS, View
 from refacebench.run import people
 from refacebench.statistics.intervals import bounded_mean
@@ -59,11 +59,13 @@ def test_the_control_of_two_sites_by_hand():
 
 def test_the_sentence_says_both_rates_and_chance():
     told = line(compute(*2 * [enrolled("a" * 10 + "b" * 10, "fm" * 10)], PROTOCOL))
-    assert told.startswith("Site and sex alone, without any image, identify 20 % here (")
+    assert told.startswith(
+        "Site and sex alone, without any image, pick the right one of 5 people in 20 % here ("
+    )
     both = (stats.hypergeom.pmf(np.arange(5), 19, 4, 4) / (1 + np.arange(5))).sum()
     assert f"{100 * both:.0f} % among everybody" in told
     assert "chance 20 %" in told
-    assert "nothing about faces" not in told, "chance alone gives nobody away"
+    assert COUNTED not in told, "chance alone gives nobody away"
     only_sex = line(compute(*2 * [enrolled([""] * 20, "fm" * 10)], PROTOCOL))
     assert only_sex.startswith("Sex alone, without any image, ")
 
@@ -79,10 +81,13 @@ def test_the_sentence_is_of_all_that_is_known_and_says_what_it_takes_no_face_for
     assert row["choice"] == 1.0, "site, sex and age tell six people apart"
     told = line(table)
     assert told.startswith(
-        "Site, sex and age alone, without any image, already identify 100 % here (100 % among "
-        "everybody; chance 20 %); "
+        "Site, sex and age alone, without any image, already pick the right one of 5 people in "
+        "100 % here (100 % among everybody; chance 20 %); "
     )
-    assert told.endswith("Rates up to that say nothing about faces.")
+    assert told.endswith(COUNTED)
+    assert "verdicts count it all the same" in COUNTED
+    assert alone(table, "choice") == ("site, sex and age", 1.0)
+    assert alone(None, "choice")[0] == ""
     less = table.set_index("knows").loc["site, sex"]
     assert f"site and sex alone {100 * less['choice']:.0f} % (" in told
 

@@ -66,7 +66,11 @@ def known(site, sex):
 @pytest.mark.parametrize(
     ("people", "words"),
     [
-        (known("aaaabbbbccccc", "fm" * 6 + "f"), "only 5 of 13 originals"),
+        (
+            known("aaaabbbbccccc", "fm" * 6 + "f"),
+            "of the same site, sex and age band. "
+            "Here the others are all of the same site for 5 people and only in part alike for 8: ",
+        ),
         (known([""] * 13, [""] * 13), "neither site nor sex of anybody is known"),
     ],
 )

@@ -16,7 +16,7 @@ import pytest
 from refacebench import contracts, files, manifest
 from refacebench.image import nifti
 from refacebench.programs import process
-from refacebench.run import batch
+from refacebench.run import batch, records
 from refacebench.run.stage import Stage, StageError
 
 
@@ -212,7 +212,7 @@ def test_only_failures_that_may_pass_are_tried_again(tmp_path):
     assert set(calls(tmp_path)) == {*PASSING, "killed"}
     assert set(again.index[again["status"] == "failed"]) == set(LASTING)
     # All of them, where that is asked for.
-    manifest.forget_failures(tmp_path / "out" / "batch.tsv")
+    records.forget_failures(tmp_path / "out" / "batch.tsv")
     assert set(run(table, work, tmp_path)["status"]) == {"ok"}
     assert not manifest.failures_path(tmp_path / "out" / "batch.tsv").exists()
 

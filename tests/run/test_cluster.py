@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from refacebench.run import cluster
-from refacebench.run.configuration import ConfigError
+from refacebench.run.mistakes import ConfigError
 
 CONFIG = """Configuration data as of 2026-01-01T00:00:00
 AccountingStorageEnforce = none

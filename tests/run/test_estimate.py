@@ -1,5 +1,7 @@
 """What a run is said to take, before it starts."""
 
+import re
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -111,6 +113,32 @@ def test_the_command_prints_it_and_writes_nothing(run, tmp_path, capsys):
     assert "on 2 cores" in said
     assert "segment" in said
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_readme_says_what_the_command_prints(tmp_path, monkeypatch):
+    """Its table of the shipped config, with and without `limit`, for scans of a common size."""
+    monkeypatch.chdir(tmp_path)
+    rows = re.findall(
+        r"^\| (\d+), .* \| (.*) \| (.*) \| (.*) \|$", (ROOT / "README.md").read_text(), re.M
+    )
+    config = configuration.read_yaml(ROOT / "config/bids.yaml")
+    mine = config["datasets"]["mine"]
+    mine["path"] = bids(tmp_path / "bids", participants=100)["path"]
+    for people, *said in rows:
+        (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+        run = Run.load(settings.load("c.yaml", SCHEMA), look=True)
+        mine.pop("limit", None)  # of the second row
+        on = {cores: estimate.told(estimate.estimate(run, cores)) for cores in (8, 2)}
+        numbers = {
+            c: re.search(r"about (.*) on .*, (.*) of memory and (.*) of d", on[c]) for c in on
+        }
+        assert said == [
+            f"{numbers[8][1]} on 8 cores, {numbers[2][1]} on 2 cores",
+            f"{numbers[8][2]} with 8 jobs at a time, {numbers[2][2]} with 2",
+            numbers[8][3],
+        ]
+        assert f"({people} scans compared" in on[8]
+    assert [people for people, *_ in rows] == ["20", "100"]
 
 
 @pytest.mark.parametrize(

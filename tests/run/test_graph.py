@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from refacebench.run import configuration
+from refacebench.run import configuration, settings
 from refacebench.run.graph import Run
-from running import bids
+from running import ROOT, bids
 
 
 @pytest.fixture
@@ -42,6 +42,28 @@ def test_batches_are_chosen_by_split_and_role(run):
         f"{split}-followup-00{n}" for split in ("test", "train", "validation") for n in (0, 1)
     ]
     assert all(re.fullmatch(run().wildcards()["batch"], batch) for batch in found)
+
+
+def test_a_data_set_has_the_programs_that_measured_it_and_no_others(tmp_path, monkeypatch):
+    """Where another one of the run has other programs, none of its scans lacks measures for it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        volume = "Left-Hippocampus" if name == "one" else "hippocampus_left"
+        rows = [f"sub-{n}\t{v}\t{4000 + n}" for n in range(3) for v in ("original", name)]
+        text = "\n".join([f"scan\tvariant\t{volume}", *rows])
+        (tmp_path / f"{name}.tsv").write_text(text + "\n")
+    (tmp_path / "c.yaml").write_text(
+        "datasets:\n"
+        "  one: {type: measures, files: one.tsv, software: freesurfer}\n"
+        "  two: {type: measures, files: two.tsv, unit: mm3}\n"
+    )
+    schema = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+    run = Run.load(settings.load("c.yaml", schema), look=True)
+    assert run.segmenters == ["freesurfer", "table"]
+    for name, program in (("one", "freesurfer"), ("two", "table")):
+        assert run.segmenters_of(name) == [program]
+        read = [*run.measurements(name), *run.segmentations(name)]
+        assert {path.split("/")[3] for path in read} == {program}
 
 
 def test_every_variant_comes_from_the_stage_that_made_it(run):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from refacebench.run import kept, plan, splits
-from refacebench.run.configuration import ConfigError
+from refacebench.run.mistakes import ConfigError
 
 WEIGHTS = {"train": 60, "validation": 10, "test": 30}
 SHARES = {"train": 0.6, "validation": 0.1, "test": 0.3}

@@ -9,6 +9,7 @@ import yaml
 from refacebench import contracts
 from refacebench.faces import MESSAGE_ONLY, SHOWN
 from refacebench.plot import samples
+from refacebench.report import figures
 from refacebench.run import configuration, methods, settings
 
 ROOT = Path(__file__).parents[2]
@@ -113,3 +114,16 @@ def test_private_faces_give_a_sentence_and_no_pixel(faces):
     assert figure.get_label() == MESSAGE_ONLY
     assert not [image for axes in figure.axes for image in axes.images]
     assert "private" in figure.axes[0].texts[0].get_text()
+
+
+@pytest.mark.parametrize(("folder", "why"), [(True, "were deleted"), (False, "keeps no slices")])
+def test_missing_slices_of_a_training_say_why(tmp_path, folder, why):
+    """Nothing is called deleted that was never kept."""
+    place = tmp_path / "d+m"
+    place.mkdir()
+    (place / "card.json").write_text('{"picked": {"epoch": 1}}')
+    (place / "curves.tsv").write_text("epoch\ttrain_l1\tpicked\n1\t0.5\t0\n2\t0.4\t1\n")
+    if folder:
+        (place / "samples").mkdir()
+    _, figure = figures.of_training(place / "card.json", "public")
+    assert why in figure.axes[0].texts[0].get_text()

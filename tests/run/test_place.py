@@ -61,12 +61,23 @@ def test_two_configs_write_to_two_folders(tmp_path):
     for name in ("runs/a", "runs/b"):
         planned = snakemake_here(work, "-n", config={**config, "results": name})
         assert job_counts(planned)["inventory"] == 1
+        assert not (work / name).exists(), "a dry run writes nothing"
         made = snakemake_here(work, target, config={**config, "results": name})
         assert made.returncode == 0, made.stderr[-3000:]
         assert (work / name / target).is_file()
     assert not (work / "results").exists()
     again = snakemake_here(work, "-n", target, config={**config, "results": "runs/a"})
     assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_the_command_line_has_the_last_word_on_the_folder_and_says_so(tmp_path):
+    config = {"datasets": {"mine": bids(tmp_path / "bids", 3)}, "defacers": {"quickshear": {}}}
+    planned = snakemake(tmp_path, "-n", config={**config, "results": "runs/a"})
+    said = [line for line in planned.stderr.splitlines() if "`--directory " in line]
+    assert len(said) == 1
+    assert "`results: runs/a`" in said[0]
+    assert said[0].endswith(f"everything is written below {tmp_path}/results.")
+    assert not (tmp_path / "runs").exists()
 
 
 def snakemake_here(folder, *arguments, config):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from refacebench.run import configuration
+from refacebench.run import configuration, mistakes
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
 
@@ -26,7 +26,7 @@ def block(text, key):
 
 def checked(config):
     """Check a config as the workflow does before anything runs."""
-    configuration.validate(config, SCHEMA)
+    assert not mistakes.against(config, SCHEMA)
     config = {"attackers": {}, "age_models": {}, "defacers": {}, **config}
     configuration.check(config)
     return Criteria.from_config(config), Protocol.from_config(config)

@@ -7,10 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from refacebench.refacers import pix2pix25d  # noqa: E402
-from refacebench.training import spill  # noqa: E402
+from refacebench.refacers import cpgan3d, pix2pix25d, prior3d  # noqa: E402
+from refacebench.training import cpgan, spill  # noqa: E402
+from refacebench.training.head_stack import HeadStack  # noqa: E402
 from refacebench.training.slice_stack import SliceStack  # noqa: E402
 from refacebench.training.slices import Slices  # noqa: E402
+from refacebench.training.whole_heads import WholeHead  # noqa: E402
 from refacebench.training.working_grid import WorkingGrid  # noqa: E402
 
 
@@ -59,3 +61,50 @@ def test_thousands_of_scans_ask_for_no_more_memory_than_the_bound():
     few = method.memory_mb(options, 20)
     assert 8000 < few < spill.BOUND_MB
     assert not spill.is_large(few)
+
+
+def heads(count=3):
+    rng = np.random.default_rng(5)
+    found = []
+    for _ in range(count):
+        tissue, target = rng.uniform(0, 1, (2, 8, 8, 8)).astype(np.float16)
+        brain = rng.random((8, 8, 8)) > 0.7
+        hull = brain | (rng.random((8, 8, 8)) > 0.5)
+        frame = WorkingGrid.__new__(WorkingGrid)
+        found.append(WholeHead(hull, brain, tissue, target, frame, 1.0, 1.0, 0.0))
+    return found
+
+
+def test_whole_heads_in_files_are_the_same_heads():
+    memory, files = (HeadStack(heads(), "cpu", in_files=f) for f in (False, True))
+    for one, other in zip(memory.get(torch.tensor([2, 0])), files.get(torch.tensor([2, 0])),
+                          strict=True):  # fmt: skip
+        assert torch.equal(one, other)
+    assert len(files) == 3
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_the_counted_median_is_the_sorted_one(count):
+    given = heads(count)
+    values = torch.cat([torch.from_numpy(h.target[h.hull & ~h.brain]).float() for h in given])
+    assert cpgan.median_in_hull(given) == float(values.median())
+
+
+@pytest.mark.parametrize("method", [cpgan3d.METHOD, prior3d.METHOD], ids=("cpgan3d", "prior3d"))
+def test_other_trainings_ask_for_no_more_than_the_bound_either(method):
+    options = method.defaults
+    assert method.memory_mb(options, 5000) == spill.BOUND_MB
+    assert method.memory_mb(options, 20) < method.memory_mb(options, 100) < spill.BOUND_MB
+
+
+def test_people_of_a_large_cohort_are_taken_evenly_and_of_a_small_one_all():
+    options = prior3d.METHOD.defaults
+    few, held = prior3d.fitting(range(60), range(20), options)
+    assert (few, held) == (list(range(60)), list(range(20)))
+    many, held = prior3d.fitting(range(3000), range(500), options)
+    assert len(held) == prior3d.VALIDATED
+    assert prior3d.whole_mb(options, len(many) + len(held)) <= spill.BOUND_MB
+    assert prior3d.whole_mb(options, len(many) + len(held) + 2) > spill.BOUND_MB
+    steps = np.diff(many)
+    assert many[0] == 0
+    assert steps.max() - steps.min() <= 1

@@ -79,6 +79,11 @@ def test_a_time_limit_that_was_kept_makes_nothing_run_again(finished):
         ({"privacy": {"rank_k": 3}}, ATTACKS | PAGE),
         # A verdict stands in a figure of attacks.
         ({"decision": {"failures_pct": 10}}, ATTACKS | PAGE),
+        # Four variants in two batches of the test split, mask_face in four more that a model
+        # learnt from: their images go, after pictures for quality control. No measurement.
+        ({"keep": "segmentations"}, {"qc_pictures": 8, "tidy": 12, "all": 1}),
+        ({"keep": "measures"}, {"qc_pictures": 8, "tidy": 12, "tidy_views": 4, "all": 1}),
+        ({"keep": "measures", "keep_faces": False}, {"tidy": 12, "tidy_views": 4, "all": 1}),
         # The kit is made when it is asked for.
         ({"privacy": {"kit": {"questions": 80}}}, {}),
     ],

@@ -59,7 +59,7 @@ def home(tmp_path_factory):
 
 #: How many models are trained, attacks evaluated and studies written, at both sizes.
 PLANNED = {
-    "huelnhagen2020": {"train": 1, "study": 1},
+    "huelnhagen2020": {"train": 1, "study": 1, "sheet": 1},  # its slices, in a paper's width
     "vandergoten2021": {"train": 2, "privacy": 2, "study": 2},
     "schwarz2023": {"train": 0, "privacy": 1, "study": 1},
     "provins2025": {"bring": 2, "study": 2, "prepare": 0},

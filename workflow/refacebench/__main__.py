@@ -22,8 +22,8 @@ from refacebench.cli import (
 from refacebench.run.methods import MethodError
 
 DESCRIPTION = """Which way of hiding a face in a head MRI protects people, and what does it cost the
-science? The benchmark itself is a Snakemake workflow; these commands are for what is no
-workflow."""
+science? The benchmark itself is a Snakemake workflow; these commands help before and after a
+run."""
 EXAMPLES = """examples:
   refacebench methods --kind defacers             what there is to choose from
   refacebench config bids > config/mine.yaml      a commented config to start from

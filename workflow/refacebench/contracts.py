@@ -523,6 +523,8 @@ class Method:
         Papers and pages that the method follows.
     licence : str
         Of what the method brings or needs from others: programs, weights, atlases.
+    weights : str
+        Whose released weights our own code runs, by name; empty where it needs none.
     check : callable
         ``check(options)`` raises ValueError with one sentence for options that cannot be
         right.  It does not look at the machine.
@@ -536,6 +538,7 @@ class Method:
     engine: str | Callable[[Options], str] = "native"
     sources: tuple[str, ...] = ()
     licence: str = ""
+    weights: str = ""
     check: Callable[[Options], object] = _nothing
     preload: tuple[str, ...] = ()
 

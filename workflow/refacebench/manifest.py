@@ -160,9 +160,3 @@ def read_failures(out: str | Path) -> dict:
     """Return what :func:`note_failures` wrote; nothing failed where there is no such file."""
     nothing = {"again": {}, "final": {}, "total": 0}
     return {**nothing, **(read_json(failures_path(out)) or {})}
-
-
-def forget_failures(out: str | Path) -> None:
-    """Delete the records of a stage's failed scans, so that all of them are tried again."""
-    for scan in read_failures(out)["final"]:
-        (Path(out).with_suffix("") / f"{scan}.json").unlink(missing_ok=True)

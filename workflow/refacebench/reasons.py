@@ -105,6 +105,10 @@ def shorten(path: str) -> str:
     return FOLDER if name.strip("/~.") else path
 
 
+#: What is said where the option `path` of a data set names nothing.
+NO_FOLDER = "path: there is no folder '{}'; change this to the folder of your data"
+
+
 def meant(name: str, known: Iterable[str]) -> str:
     """Return a question after the known name that looks most like another one; or nothing.
 

@@ -49,6 +49,7 @@ rule age:
         "results/logs/age/{dataset}/{age_model}/{variant}/{batch}.log",
     benchmark:
         "results/benchmarks/age/{dataset}/{age_model}/{variant}/{batch}.tsv"
+    priority: EARLY["measure"]
     conda:
         "../../envs/imaging.yaml"
     threads: 1

@@ -47,6 +47,7 @@ rule carry:
         "results/logs/carry/{dataset}/{defacer}/{batch}.log",
     benchmark:
         "results/benchmarks/carry/{dataset}/{defacer}/{batch}.tsv"
+    priority: EARLY["render"]
     conda:
         "../../envs/imaging.yaml"
     threads: 1

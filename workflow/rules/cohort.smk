@@ -47,7 +47,7 @@ rule grow:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=asking("grow"),
         tries_left=tries_left,
         runtime=240,
     params:

@@ -30,8 +30,11 @@ from refacebench.run import (
     failures,
     forgetting,
     graph,
+    keeping,
     leftovers,
+    memory,
     methods,
+    mistakes,
     prefixed,
     reach,
     settings,
@@ -48,12 +51,17 @@ os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
 
 SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
 # Snakemake reads `--config retry=True` as a truth value, and `retry=true` as a text.
-for key in ("retry", "retrain"):
+for key in ("retry", "retrain", "remake"):
     if config.get(key) in ("true", "false"):
         config[key] = config[key] == "true"
+GIVEN = dict(config)
 try:
     SETTINGS = settings.settle(
-        config, configuration.read_yaml(SCHEMA), workflow.configfiles, absolute=bool(HOME)
+        config,
+        configuration.read_yaml(SCHEMA),
+        workflow.configfiles,
+        absolute=bool(HOME),
+        also=studied.faults,
     )
     # Digests stand in it for the values of programs' variables, in all that is written.
     config.clear()
@@ -67,16 +75,18 @@ try:
     RETRAIN = SETTINGS.of_the_run["retrain"]
     SCAN_TIMEOUT_S = SETTINGS.of_the_run["scan_timeout_s"]
     KEEP_FACES = SETTINGS.of_the_run["keep_faces"]
+    KEEP, REMAKE = SETTINGS.of_the_run["keep"], SETTINGS.of_the_run["remake"]
     NAMED = SETTINGS.of_the_run["pseudonyms"]
     STUDIED = SETTINGS.of_the_run["study"]
-    configuration.refuse(studied.mistakes(STUDIED, config["datasets"]) if STUDIED else [])
     with prefixed.inside(HOME):
         pseudonyms.switch(NAMED)
         RUN = graph.Run.load(config, workflow.is_main_process, RETRY, RETRAIN)
+        ASKING, KEEPING = memory.Asking(RUN), keeping.Keeping(RUN, KEEP, KEEP_FACES)
+        REMADE = KEEPING.remade(REMAKE) if workflow.is_main_process else []
     if HOME:
-        RUN = prefixed.Inside(RUN, HOME)
-except (configuration.ConfigError, pseudonyms.KeyGone) as error:
-    raise WorkflowError(str(error))
+        RUN, ASKING, KEEPING = (prefixed.Inside(each, HOME) for each in (RUN, ASKING, KEEPING))
+except (mistakes.ConfigError, pseudonyms.KeyGone) as error:
+    raise WorkflowError(mistakes.told(error, workflow.configfiles, GIVEN))
 
 # Input of all jobs that write something to be shared, so that it is made again with another key,
 # and when pseudonyms are switched on or off.
@@ -94,7 +104,11 @@ EARLY = {
     **dict.fromkeys(("base", "grow", "inventory", "prepare"), 40),
     "reface": 35,
     "deface": 30,
+    **dict.fromkeys(("segment", "render", "measure", "tidy"), 0),
 }
+if KEEP != keeping.ALL:
+    # What images wait for goes before further images, so that few are there at a time.
+    EARLY |= {"reface": 60, "segment": 70, "render": 70, "measure": 80, "tidy": 90}
 
 
 def attempt(output):
@@ -105,6 +119,19 @@ def attempt(output):
 def growing(mb):
     """Memory that grows with each attempt: a profile's `retries` then helps a large scan."""
     return lambda wildcards, attempt: mb * attempt
+
+
+def asking(stage, method=""):
+    """Memory by the voxels of a batch's largest scan; each further attempt asks for twice as much.
+
+    `method` is the wildcard with the method's name.
+    """
+
+    def mb(wildcards, attempt):
+        name = getattr(wildcards, method) if method else ""
+        return ASKING.mb(stage, wildcards.dataset, wildcards.batch, name) * 2 ** (attempt - 1)
+
+    return mb
 
 
 def tries_left(wildcards, attempt):
@@ -145,7 +172,30 @@ def ask_cluster():
     try:
         for line in cluster.use(workflow.executor_settings, os.getcwd()):
             print(line, file=sys.stderr)
-    except configuration.ConfigError as error:
+    except mistakes.ConfigError as error:
+        raise WorkflowError(str(error))
+
+
+def check_kept():
+    """Stop where jobs that are due need files which were deleted; those that make them may."""
+    dag, due = workflow.dag, set(workflow.dag.needrun_jobs())
+
+    def anew(job):
+        """Tell whether a job works on all scans again, and not only on those that are new."""
+        models = (of for of in dag.dependencies[job] if of.rule.name.startswith("train"))
+        return bool(dag.reason(job).params_changed) or any(of in due for of in models)
+
+    def paths(found):
+        return [str(path).removeprefix(PREFIX) for path in found]
+
+    jobs = [
+        keeping.Job(kind, dict(job.wildcards_dict), paths(job.input), paths(job.output), anew(job))
+        for kind, job in own_jobs()
+        if job in due and job.output
+    ]
+    try:
+        KEEPING.check(jobs)
+    except mistakes.ConfigError as error:
         raise WorkflowError(str(error))
 
 
@@ -157,6 +207,7 @@ def print_estimate():
         RUN,
         workflow.resource_settings.cores or workflow.resource_settings.nodes or 1,
         {name: left[name] / counts[name] for name in counts},
+        KEEP,
     )
     print(estimate.told(found, remaining=left != counts), file=sys.stderr)
     for line in reach.notes(RUN):
@@ -167,7 +218,7 @@ def kit_pages(wildcards):
     """The kits of all datasets whose faces may be shown; an error where there is none."""
     try:
         return RUN.kit_pages()
-    except configuration.ConfigError as error:
+    except mistakes.ConfigError as error:
         raise WorkflowError(str(error))
 
 
@@ -175,7 +226,7 @@ def faces_kept(paths):
     """The same paths, for what keeps pictures of faces; an error where none may be kept."""
     try:
         forgetting.check_kept(KEEP_FACES)
-    except configuration.ConfigError as error:
+    except mistakes.ConfigError as error:
         raise WorkflowError(str(error))
     return paths
 
@@ -233,6 +284,8 @@ DRAWN_FOR_STUDY = [
 ALL_FIGURES = [*FIGURES, *(ATTACK_FIGURES if RUN.attackers else ()), *DRAWN_FOR_STUDY]
 PAPER_FIGURES = studied.paper_figures(STUDIED, ALL_FIGURES) if STUDIED else []
 SHEETS = [f"study_sheet-{v}" for v in RUN.variants if "+" in v and "study_sheet" in ASKED_OF_STUDY]
+# Slices are drawn from scans, by a job of their own.
+PAPER_SLICES = ["slices"] if "slices" in ASKED_OF_STUDY else []
 STUDY_TABLES = [
     f"results/tables/{d}/{name}.tsv"
     for d in (RUN.datasets if STUDIED else ())
@@ -242,6 +295,11 @@ STUDY_FIGURES = [
     f"results/figures/{d}/{name}.png"
     for d in (RUN.datasets if STUDIED else ())
     for name in [*DRAWN_FOR_STUDY, *([] if d in RUN.brought else SHEETS)]
+]
+STUDY_SLICES = [
+    f"results/study/{d}/{name}.pdf"
+    for d in (RUN.datasets if STUDIED else ())
+    for name in ([] if d in RUN.brought else [*SHEETS, *PAPER_SLICES])
 ]
 
 # What this config's outputs are named after, in a form that Snakemake can compare.

@@ -22,7 +22,7 @@ rule deface:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=growing(6000),
+        mem_mb=asking("deface", "defacer"),
         tries_left=tries_left,
         runtime=240,
     params:

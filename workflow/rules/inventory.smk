@@ -24,7 +24,7 @@ rule inventory:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=asking("inventory"),
         tries_left=tries_left,
         runtime=60,
     params:
@@ -53,7 +53,7 @@ rule prepare:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=growing(6000),
+        mem_mb=asking("prepare"),
         tries_left=tries_left,
         runtime=120,
     params:

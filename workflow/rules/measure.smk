@@ -21,11 +21,12 @@ rule measure:
         "results/benchmarks/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv"
     wildcard_constraints:
         dataset=graph.alternatives(set(RUN.datasets) - set(RUN.brought)),
+    priority: EARLY["measure"]
     conda:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=asking("measure"),
         tries_left=tries_left,
         runtime=120,
     params:

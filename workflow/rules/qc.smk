@@ -22,6 +22,7 @@ rule qc_pictures:
         "results/logs/qc/{dataset}/{variant}/{batch}.log",
     benchmark:
         "results/benchmarks/qc/{dataset}/{variant}/{batch}.tsv"
+    priority: EARLY["render"]
     conda:
         "../../envs/imaging.yaml"
     threads: 1
@@ -32,7 +33,8 @@ rule qc_pictures:
     params:
         variant="{variant}",
         attempt=attempt("results/qc/{dataset}/{variant}/{batch}.tsv"),
-        viewer_mm=config["qc"]["viewer_mm"],
+        # The viewer's copies of 5,000 people in 50 variants are 250 GB.
+        viewer_mm=0 if KEEP == keeping.MEASURES else config["qc"]["viewer_mm"],
         version=qc_stage.VERSION,
         pictures="results/qc/{dataset}/{variant}/pictures",
         timeout=untracked(SCAN_TIMEOUT_S),

@@ -53,7 +53,7 @@ rule reface:
         "../../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=growing(8000),
+        mem_mb=asking("reface", "refacer"),
         tries_left=tries_left,
         runtime=240,
         gpu=config["gpus_per_training"],

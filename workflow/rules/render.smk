@@ -19,11 +19,12 @@ rule render:
         "results/logs/render/{dataset}/{variant}/{batch}.log",
     benchmark:
         "results/benchmarks/render/{dataset}/{variant}/{batch}.tsv"
+    priority: EARLY["render"]
     conda:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=asking("render"),
         tries_left=tries_left,
         runtime=120,
     params:

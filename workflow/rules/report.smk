@@ -127,6 +127,7 @@ rule page:
         ],
         privacy=ATTACK_TABLES,
         figures=[*FIGURE_FILES, *STUDY_FIGURES],
+        paper=STUDY_SLICES,
         cards=RUN.cards(),
         costs=rules.costs.output[0],
         pseudonyms=PSEUDONYMS,

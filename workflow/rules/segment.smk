@@ -19,11 +19,12 @@ rule segment:
         "results/logs/segment/{dataset}/{segmenter}/{variant}/{batch}.log",
     benchmark:
         "results/benchmarks/segment/{dataset}/{segmenter}/{variant}/{batch}.tsv"
+    priority: EARLY["segment"]
     conda:
         "../../envs/imaging.yaml"
     threads: 1
     resources:
-        mem_mb=growing(8000),
+        mem_mb=asking("segment", "segmenter"),
         tries_left=tries_left,
         runtime=480,
     params:

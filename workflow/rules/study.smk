@@ -5,7 +5,7 @@
 #       results/segment/{dataset}/{segmenter}/{variant}/{batch}.tsv
 # out:  results/tables/{dataset}/{table}.tsv, .tex
 #       results/figures/{dataset}/{figure}.png, .svg
-#       results/study/{dataset}/{figure}.pdf, .svg          in a paper's width
+#       results/study/{dataset}/{figure}.pdf, .svg          in a paper's width, slices too
 
 
 rule study:
@@ -45,8 +45,7 @@ rule study:
         digests=lambda w: RUN.unused_digests(w.dataset),
         people="results/plan/{dataset}/people.tsv",
         known=lambda w: RUN.people_digest(w.dataset),
-        defacers=list(config["defacers"]),
-        segmenters=RUN.segmenters,
+        segmenters=lambda w: RUN.segmenters_of(w.dataset),
         variants=RUN.listed,
         unavailable=RUN.unavailable,
         synthetic=lambda w: bool(RUN.synthetic_note(w.dataset)),
@@ -57,18 +56,23 @@ rule study:
         "../scripts/study.py"
 
 
-if SHEETS:
+if SHEETS or PAPER_SLICES:
 
     rule sheet:
-        """Show all slices of one participant of the test split; faces only if they are public."""
+        """Show slices of one participant as the paper does; faces only if they are public."""
         input:
             segmented=lambda w: RUN.segmentations(w.dataset),
             pseudonyms=PSEUDONYMS,
         output:
-            expand(
+            figures=expand(
                 "results/figures/{{dataset}}/{figure}.{suffix}",
                 figure=SHEETS,
                 suffix=["png", "svg"],
+            ),
+            paper=expand(
+                "results/study/{{dataset}}/{figure}.{suffix}",
+                figure=[*SHEETS, *PAPER_SLICES],
+                suffix=["pdf", "svg"],
             ),
         log:
             "results/logs/sheet/{dataset}.log",
@@ -82,7 +86,8 @@ if SHEETS:
             runtime=30,
         params:
             faces=lambda w: RUN.faces(w.dataset),
-            refaced=[v for v in RUN.variants if "+" in v],
+            variants=RUN.variants,
+            width_mm=STUDIED["width_mm"],
             title=lambda w: RUN.example_title(w.dataset),
             note=lambda w: RUN.synthetic_note(w.dataset),
         script:

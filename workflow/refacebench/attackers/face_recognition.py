@@ -159,4 +159,5 @@ METHOD = Attacker(
         "https://doi.org/10.1016/j.neuroimage.2021.117845",
     ),
     licence="dlib: BSL-1.0; its networks: CC0",
+    weights="dlib",
 )

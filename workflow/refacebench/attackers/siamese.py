@@ -18,8 +18,11 @@ prefer resplits.
 Not stated in the paper and chosen here: the architecture (four strided
 convolutions), its input (the lit picture and the depth map, 64 pixels), the
 optimiser, the augmentation.  All originals of a training participant, other
-sessions too, take part.  Same seed and one thread, same numbers; every finished
-resplit is kept, so that an interrupted attack goes on with the next.
+sessions too, take part.  In a large cohort there are fewer resplits than were
+asked for, so that their distances fit into :data:`MOST_DISTANCES` numbers (two
+gigabytes): 16 with 5,000 queries and a gallery of 6,000, at least two.  Same
+seed and one thread, same numbers; every finished resplit is kept, so that an
+interrupted attack goes on with the next.
 """
 
 from __future__ import annotations
@@ -61,6 +64,8 @@ OPTIONS = {
     "channels": Option(["light", "depth"], "What the network sees.", choices=("light", "depth")),
     "device": Option("cpu", "Where it computes; auto takes CUDA where there is one."),
 }
+#: Distances of all resplits together; fewer resplits where there would be more.
+MOST_DISTANCES = 500_000_000
 #: Depth in mm that is the middle of the network's range, and the range's half.
 _DEPTH_MM = (40.0, 80.0)
 
@@ -113,20 +118,34 @@ def score(queries: Enrolled, gallery: Enrolled, options: Mapping, context: Conte
     _check_enough(count, options)
     if len(people) - count < 2:
         raise AttackFailed(f"siamese: {len(people)} participants leave fewer than 2 to evaluate")
-    distances, parts = [], []
-    for number in range(int(options["resplits"])):
+    asked = int(options["resplits"])
+    resplits = fitting(asked, len(queries), len(gallery))
+    distances = np.empty((resplits, len(queries), len(gallery)), np.float32)
+    parts = []
+    for number in range(resplits):
         chosen = np.random.default_rng([context.seed, 5, number]).permutation(people)[:count]
         distance = _kept(queries, gallery, chosen, number, options, context)
         inside = np.isin(queries.participant, people) & ~np.isin(queries.participant, chosen)
         distance[~inside] = np.nan
         distance[:, np.isin(gallery.participant, chosen)] = np.nan
-        distances.append(distance)
+        distances[number] = distance
         parts.append(inside)
     words = (
-        f"{len(distances)} resplits of the test split: {count} participants to train, "
+        f"{resplits} resplits of the test split: {count} participants to train, "
         f"{len(people) - count} to evaluate"
     )
-    return Scores(np.stack(distances), np.stack(parts), trained_on=words)
+    if resplits < asked:
+        words += f" ({asked} were asked for; more distances of so many scans do not fit)"
+    return Scores(distances, np.stack(parts), trained_on=words)
+
+
+def fitting(resplits: int, queries: int, gallery: int) -> int:
+    """Return how many resplits there are of those asked for.
+
+    >>> fitting(100, 13, 26), fitting(100, 5000, 6000), fitting(100, 50000, 60000)
+    (100, 16, 2)
+    """
+    return min(resplits, max(2, MOST_DISTANCES // max(1, queries * gallery)))
 
 
 def _check_enough(count: int, options: Mapping) -> None:
@@ -192,7 +211,8 @@ def train(variant: Enrolled, originals: Enrolled, people, options: Mapping, seed
     device = devices.choose_device(options["device"])
     sides = []
     for side in (variant, originals):
-        pictures = torch.from_numpy(side.features["pictures"].astype(np.float32))
+        # As stored, in half precision: only those of a step are turned into full numbers.
+        pictures = torch.from_numpy(np.ascontiguousarray(side.features["pictures"]))
         sides.append((pictures.to(device), _by_person(side, people)))
     views, channels = sides[0][0].shape[1:3]
     network = build(channels, int(options["filters"]), int(options["embedding"])).to(device)
@@ -221,7 +241,7 @@ def _pick(stack, rows, taken, views, rng: np.random.Generator):
 
     chosen = np.array([rng.choice(rows[n]) for n in taken])
     places = [devices.send(torch.from_numpy(p), stack.device) for p in (chosen, views)]
-    return stack[places[0], places[1]]
+    return stack[places[0], places[1]].float()
 
 
 def _by_person(side: Enrolled, people) -> list[np.ndarray]:

@@ -1,1 +1,1 @@
-"""The command line beside Snakemake: one command a module, for what is no workflow."""
+"""The command line beside Snakemake: one command a module, for before and after a run."""

@@ -11,7 +11,7 @@ import yaml
 
 from refacebench import environment
 from refacebench.contracts import KINDS
-from refacebench.run import methods
+from refacebench.run import methods, mistakes, settings
 from refacebench.run.methods import Chosen
 
 #: Exit codes: as asked; the method does not do what it should; nothing could be done.
@@ -25,6 +25,36 @@ CODES = """exit codes:
 
 class Refused(Exception):
     """Nothing can be done as asked; the message is one sentence for the user."""
+
+
+def add_run(parser: argparse.ArgumentParser, also: str = "") -> None:
+    """Add the arguments that say which run is meant: its config, or its folder."""
+    parser.add_argument(
+        "--configfile", type=Path, metavar="FILE",
+        help=f"the config of the run, which says where its results are{also}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--scale", default="", metavar="NAME", help="the config's scale that was run"
+    )
+    parser.add_argument(
+        "--results", type=Path, metavar="DIR", help="the run's folder of results (results)"
+    )
+
+
+def run_of(given: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+    """Return the folder of results that a command line means, and the config if one is named.
+
+    Raises
+    ------
+    Refused
+        If the config cannot be read.
+    """
+    try:
+        config = settings.read(given.configfile, given.scale) if given.configfile else {}
+    except mistakes.ConfigError as error:
+        raise Refused(str(error)) from None
+    own = config.get("results")
+    return given.results or (Path(own) if isinstance(own, str) else Path()) / "results", config
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from refacebench.cli import common
-from refacebench.run import configuration, estimate, graph, reach, settings
+from refacebench.results import studied
+from refacebench.run import configuration, estimate, graph, mistakes, reach, settings
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
 
@@ -52,15 +53,27 @@ def run(given: argparse.Namespace) -> int:
         raise common.Refused("--cores must be at least 1")
     if not SCHEMA.is_file():
         raise common.Refused(f"{SCHEMA} is missing: this command needs a checkout")
+    asked: dict = {}
     try:
-        config = settings.load(given.config, configuration.read_yaml(SCHEMA), given.scale)
-        planned = graph.Run.load(config, look=True)
-        found = estimate.estimate(planned, given.cores)
-    except configuration.ConfigError as error:
-        raise common.Refused(str(error)) from None
-    print(estimate.told(found))
-    for stage, hours in sorted(found.stage_hours.items(), key=lambda item: -item[1]):
-        print(f"  {stage:<10} {estimate.duration(hours)} of one core")
-    for line in reach.notes(planned):
+        asked = settings.read(given.config, given.scale)
+        lines = _told(asked, given)
+    except mistakes.ConfigError as error:
+        raise common.Refused(mistakes.told(error, [given.config], asked)) from None
+    for line in lines:
         print(line)
     return common.GOOD
+
+
+def _told(asked: dict, given: argparse.Namespace) -> list[str]:
+    """Return the estimate's lines; of a run in the folder that the config names."""
+    schema = configuration.read_yaml(SCHEMA)
+    settled = settings.settle(asked, schema, [given.config], also=studied.faults)
+    with settings.at_home(settled.config) as config:
+        planned = graph.Run.load(config, look=True)
+        found = estimate.estimate(planned, given.cores, keep=settled.of_the_run["keep"])
+        stages = sorted(found.stage_hours.items(), key=lambda item: -item[1])
+        return [
+            estimate.told(found),
+            *(f"  {stage:<10} {estimate.duration(hours)} of one core" for stage, hours in stages),
+            *reach.notes(planned),
+        ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from refacebench import faces, files, pseudonyms
 from refacebench.cli import common
 from refacebench.release import dataset, scans
 from refacebench.results import catalogue, decisions, findings
-from refacebench.run import configuration
 
 DESCRIPTION = """Write the scans of one variant as a raw BIDS data set, under their own names.
 
@@ -34,6 +34,7 @@ EXAMPLES = """examples:
   refacebench export --variant pydeface --to out --others link
   refacebench export --variant quickshear --to out --pseudonyms
   refacebench export --variant quickshear --to out --accept failure_1
+  refacebench export --variant quickshear --to out --configfile config/mine.yaml
 
 """ + common.CODES.format(good="written", bad="written, but some scans were left out")
 
@@ -50,7 +51,6 @@ def add(commands) -> None:
     parser.add_argument("--variant", required=True, help="defacer, or defacer+refacer")
     parser.add_argument("--to", required=True, type=Path, metavar="DIR", help="new folder")
     parser.add_argument("--dataset", default="", help="of the config, if it has several")
-    parser.add_argument("--results", default="results", type=Path, metavar="DIR", help="(results)")
     parser.add_argument("--name", default="", help="of the data set, if it has none yet")
     parser.add_argument(
         "--accept", action="append", default=[], choices=sorted(scans.WORDS), metavar="VERDICT",
@@ -60,7 +60,7 @@ def add(commands) -> None:
         "--others", choices=dataset.OTHERS, default="leave",
         help="images of other kinds (func, dwi...), from which nobody took a face (leave)",
     )  # fmt: skip
-    parser.add_argument("--configfile", type=Path, help="whose rule of verdicts (`decision`) holds")
+    common.add_run(parser, ", and its rule of verdicts (`decision`)")
     parser.add_argument(
         "--anyway", action="store_true", help="also where the verdict is against it"
     )
@@ -77,8 +77,9 @@ def run(given: argparse.Namespace) -> int:
     """Write the data set and say what it holds."""
     if given.to.exists() and (not given.to.is_dir() or any(given.to.iterdir())):
         raise common.Refused(f"{given.to} is there already and not empty; name a new folder")
-    name = given.dataset or _only_dataset(given.results)
-    verdict = _verdict(given, name)
+    results, config = common.run_of(given)
+    name = given.dataset or _only_dataset(results)
+    verdict = _verdict(results, given.variant, name, config)
     if verdict[0] == decisions.NO and not given.anyway:
         raise common.Refused(
             f"{given.variant}: {verdict[0]} ({verdict[1]}); see report.html. --anyway writes the "
@@ -86,7 +87,7 @@ def run(given: argparse.Namespace) -> int:
         )
     try:
         images, left_out = scans.choose(
-            given.results, name, given.variant, {*scans.ACCEPTED, *given.accept}
+            results, name, given.variant, {*scans.ACCEPTED, *given.accept}
         )
     except scans.Nothing as reason:
         raise common.Refused(str(reason)) from None
@@ -98,7 +99,7 @@ def run(given: argparse.Namespace) -> int:
             else f"'{given.variant}' has no scans"
         )
     numbered = dataset.numbered_sessions(images, always=given.pseudonyms)
-    labels = _pseudonyms(images, given.results / pseudonyms.FOLDER.name) if given.pseudonyms else {}
+    labels = _pseudonyms(images, results / pseudonyms.FOLDER.name) if given.pseudonyms else {}
     wishes = dataset.Wishes(
         given.name or name,
         given.variant,
@@ -118,7 +119,7 @@ def run(given: argparse.Namespace) -> int:
     for line in told(given, written, left_out, bool(numbered), verdict):
         print(line)
     if labels:
-        print(_write_who(labels, given.results / pseudonyms.FOLDER.name, given.to))
+        print(_write_who(labels, results / pseudonyms.FOLDER.name, given.to))
     return common.BAD if left_out else common.GOOD
 
 
@@ -194,14 +195,13 @@ def told(
     return lines
 
 
-def _verdict(given: argparse.Namespace, name: str) -> tuple[str, str]:
-    """Return the page's verdict on the variant, and why."""
+def _verdict(results: Path, variant: str, name: str, config: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the page's verdict on a variant, and why."""
     known = {result.name for result in catalogue.everything()}
     tables = {
         path.stem: catalogue.read(path)
-        for path in sorted((given.results / "tables" / name).glob("*.tsv"))
+        for path in sorted((results / "tables" / name).glob("*.tsv"))
         if path.stem in known
     }
-    config = configuration.read_yaml(given.configfile) if given.configfile else {}
     rule = decisions.Rule.from_config(config)
-    return decisions.verdict(findings.finding(tables, given.variant), rule)
+    return decisions.verdict(findings.finding(tables, variant), rule)

@@ -79,7 +79,12 @@ def about(name: str, method: Method) -> Iterator[str]:
     yield from _wrapped("", f"{name}: {method.title_of(method.defaults)} [{engine}]")
     for option_name, option in method.options.items():
         yield from _wrapped(f"    {option_name} = {shown(option)}: ", option.meaning)
-    for label, text in (("sources", "; ".join(method.sources)), ("licence", method.licence)):
+    weights = f"{method.weights}'s released ones" if method.weights else ""
+    for label, text in (
+        ("sources", "; ".join(method.sources)),
+        ("licence", method.licence),
+        ("weights", weights),
+    ):
         if text:
             yield from _wrapped(f"  {label}: ", text)
 

@@ -26,7 +26,8 @@ saw: a failure that the eye misses is in no number here.
 
 IMAGES MADE AGAIN. A rating is of one image. If the scan was defaced again since, the rating is
 left out and the scan counts as not looked at. That is known from the list of scans beside the
-page, results/qc/DATASET/scans.tsv, which is read where it is found; --scans names another place.
+page, results/qc/DATASET/scans.tsv, which is read where it is found. --configfile names the run's
+config, if that has a folder of its own (`results`); --scans names any other place.
 
 NAMES. Scans are named as on the page. Where that was made with pseudonyms, the file
 results/pseudonyms/mapping.tsv says who is meant."""
@@ -48,6 +49,7 @@ def add(commands) -> None:
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="saved by the page (JSON or TSV)")
     parser.add_argument("--scans", metavar="FILE", help="the list of scans beside the page")
+    common.add_run(parser)
     parser.add_argument("--out", metavar="DIR", help="a folder to write tables to")
     parser.add_argument(
         "--level", type=float, default=95.0, metavar="PERCENT", help="of intervals and bounds (95)"
@@ -68,7 +70,7 @@ def run(given: argparse.Namespace) -> int:
     datasets = sorted(rated["dataset"].unique())
     if len(datasets) > 1:
         raise common.Refused(f"the files are of several data sets: {', '.join(datasets)}")
-    scans = _scans(given.scans, datasets[0])
+    scans = _scans(given.scans, datasets[0], common.run_of(given)[0])
     people: dict[str, str] = {}
     if scans is not None:
         people = dict(zip(scans["scan"], scans["participant"], strict=True))
@@ -94,9 +96,9 @@ def run(given: argparse.Namespace) -> int:
     return common.GOOD
 
 
-def _scans(path: str | None, dataset: str) -> pd.DataFrame | None:
+def _scans(path: str | None, dataset: str, results: Path) -> pd.DataFrame | None:
     """Read the list of scans; none where it is not named and not in its place."""
-    usual = Path("results/qc") / dataset / "scans.tsv"
+    usual = results / "qc" / dataset / "scans.tsv"
     if path is None and (Path(dataset).name != dataset or not usual.is_file()):
         return None
     try:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from refacebench import bids
+from refacebench import bids, reasons
 from refacebench.contracts import Option
 from refacebench.datasets import _layout
 from refacebench.files import mend_link
@@ -83,9 +83,7 @@ def folder(options: Mapping[str, Any], what: str) -> Path:
     """
     given = options["path"]
     if not given or not os.path.isdir(given):
-        raise FileNotFoundError(
-            f"no folder '{given}' (key 'path' of the dataset): it should hold {what}"
-        )
+        raise FileNotFoundError(f"{reasons.NO_FOLDER.format(given)}, which should hold {what}")
     return Path(given)
 
 

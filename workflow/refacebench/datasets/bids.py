@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from refacebench import bids
+from refacebench import bids, reasons
 from refacebench.contracts import Dataset, Option
 from refacebench.datasets import _choice, _layout, _records
 from refacebench.datasets._layout import Image
@@ -87,7 +87,7 @@ def index(options: dict, seed: int) -> pd.DataFrame:
     wish = _Wish.of(options)
     root = str(options["path"] or "")
     if not root or not os.path.isdir(root):
-        raise FileNotFoundError(f"no folder '{options['path']}' (key 'path' of the dataset)")
+        raise FileNotFoundError(reasons.NO_FOLDER.format(options["path"]))
     subjects, loose, troubles = _layout.subjects(root)
     if not subjects and not troubles:
         raise FileNotFoundError(f"{root} holds no sub-* folder, so it is not a BIDS folder")

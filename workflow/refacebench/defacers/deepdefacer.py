@@ -266,4 +266,5 @@ METHOD = Defacer(
     preload=("torch",),
     sources=("https://pypi.org/project/deepdefacer/2.1.2/",),
     licence="weights: unclear (setup.py says MIT, the metadata unknown); not shipped",
+    weights="deepdefacer",
 )

@@ -37,4 +37,5 @@ METHOD = Defacer(
     run=deface,
     sources=("https://doi.org/10.1016/j.compbiomed.2024.108845",),
     licence="deepbet and its weights: MIT",
+    weights="deepbet",
 )

@@ -43,6 +43,10 @@ def draw(curves: pd.DataFrame, title: str = ""):
     groups = {prefix: columns for prefix, columns in groups.items() if columns}
     if curves.empty or not groups:
         return message_figure("No training curve was recorded.")
+    single = [p for p, columns in groups.items() if curves[columns].notna().sum().max() < 2]
+    once = "; ".join(_once(curves, prefix, groups.pop(prefix)) for prefix in single)
+    if not groups:
+        return message_figure(f"{title}: {once}." if title else f"{once}.")
     figure = new_figure(height=2.9)
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     picked = curves.loc[is_true(curves["picked"]), "epoch"] if "picked" in curves else []
@@ -61,6 +65,22 @@ def draw(curves: pd.DataFrame, title: str = ""):
         panel.set_ylabel("loss")
         panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
         panel.xaxis.get_major_locator().set_params(integer=True)
-        # On paper: the line of the picked epoch runs behind it.
-        panel.legend(loc="upper right", frameon=True, framealpha=1.0, edgecolor="none")
+        # Below the panel, where it can cover no line.
+        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), frameon=False,
+                     ncols=2, fontsize=8)  # fmt: skip
+    if once:
+        figure.text(0.01, 0.0, f"Not drawn: {once}.", fontsize=8, color=INK, va="top")
     return figure
+
+
+def _once(curves: pd.DataFrame, prefix: str, columns: list[str]) -> str:
+    """Return in words what is known of one epoch alone, which is no curve."""
+    known = curves.dropna(subset=columns, how="all").iloc[0]
+    losses = ", ".join(
+        f"{NAMES.get(c, c.removeprefix(prefix))} {known[c]:.3g}"
+        for c in columns
+        if known[c] == known[c]
+    )
+    return (
+        f"{TITLES[prefix].lower()}: losses are known of epoch {known['epoch']:g} alone ({losses})"
+    )

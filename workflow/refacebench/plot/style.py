@@ -294,6 +294,16 @@ def message_figure(message: str):
     return figure
 
 
+def message_of(path: str | Path) -> str:
+    """Return the sentence of a PNG that holds nothing else; empty for any other figure."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        if image.info.get("Description", "") != MESSAGE_ONLY:
+            return ""
+        return str(image.info.get("Title", ""))
+
+
 def settle(figure) -> None:
     """Lay out a figure for good, and pin its legends where they are.
 
@@ -368,7 +378,8 @@ def save(figure, stem: str | Path, note: str = "") -> list[Path]:
     ----------
     figure : matplotlib.figure.Figure
         Its label, if it has one (whether faces are shown, for example),
-        travels inside both files as ``Description``.
+        travels inside both files as ``Description``; the sentence of one that holds nothing else
+        as ``Title`` (:func:`message_of`).
     stem : str or Path
         Path without suffix.
     note : str
@@ -380,6 +391,8 @@ def save(figure, stem: str | Path, note: str = "") -> list[Path]:
         The PNG and the SVG.
     """
     label = {"Description": figure.get_label()} if figure.get_label() else {}
+    if figure.get_label() == MESSAGE_ONLY:
+        label["Title"] = figure.axes[0].texts[0].get_text()
     # No date, no program name, no version of the program.
     metadata = {
         ".png": {"Software": None, **label},

@@ -26,6 +26,7 @@ error does, which stands beside it in the curves.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
 import warnings
@@ -38,7 +39,7 @@ from refacebench import lazy
 from refacebench.contracts import Option, Refacer, TrainingFailed, choices
 from refacebench.head import hull as privacy_transform
 from refacebench.training import options as shared
-from refacebench.training import pairs
+from refacebench.training import pairs, spill
 from refacebench.training.seeds import keyed_seed
 from refacebench.training.whole_heads import BYTES, WholeHead, prepare, restore
 
@@ -122,6 +123,8 @@ BOUND = (
     "percentile",
     "headroom",
 )
+#: Validation heads of a training whose data lie in files: all are looked at together.
+VALIDATED = 40
 #: What a model's card says of the method.
 IDENTITY = {
     "method": "cpgan3d",
@@ -132,7 +135,15 @@ IDENTITY = {
 
 
 def memory_mb(options: dict, scans: int) -> int:
-    """Return the memory that a training on so many scans asks of a scheduler, in megabytes."""
+    """Return the memory that a training on so many scans asks of a scheduler, in megabytes.
+
+    No more than :data:`refacebench.training.spill.BOUND_MB`: the rest lies in files.
+    """
+    return min(spill.BOUND_MB, whole_mb(options, scans))
+
+
+def whole_mb(options: dict, scans: int) -> int:
+    """Return the megabytes that a training takes with everything in memory."""
     return round(12000 + 2 * scans * options["size"] ** 3 * BYTES / 1e6)
 
 
@@ -162,9 +173,14 @@ def train(train, validation, out, options: dict, seed: int) -> None:
     _check(train, validation, options)
     out = Path(out)
     began = time.monotonic()
+    in_files = spill.is_large(whole_mb(options, len(train) + len(validation)))
+    if in_files:
+        validation = pairs.spread(validation, VALIDATED)
     device = devices.choose_device(options["device"])
     precision = devices.choose_precision(options["precision"], device)
-    ready, kept, lost = pairs.read_splits(train, validation, lambda p: read_pairs(p, options))
+    ready, kept, lost = pairs.read_splits(
+        train, validation, lambda p: read_pairs(p, options, in_files)
+    )
     data = pairs.data_of(train, ready, kept, lost, ("hull", "brain", "tissue", "target"))
     heads, held = list(ready.values()), list(kept.values())
     data["hull_covered_min"] = min(h.covered for h in (*heads, *held))
@@ -174,7 +190,7 @@ def train(train, validation, out, options: dict, seed: int) -> None:
     _warn_if_cropped(data["hull_covered_min"], options)
     prepared = time.monotonic() - began
     with devices.reproducible(device, options["deterministic"]):
-        stacks = [head_stack.HeadStack(h, device) for h in (heads, held)]
+        stacks = [head_stack.HeadStack(h, device, in_files) for h in (heads, held)]
         card["validation_baselines"] = cpgan.baselines(heads, stacks[1])
         work = cpgan.CPGAN(*stacks, options, seed, device, precision, identity["criterion"])
         items = len(heads)
@@ -200,9 +216,20 @@ def _check(train, validation, options: dict) -> None:
     cpgan_networks.scales(options["size"])
 
 
-def read_pairs(scans, options: dict) -> tuple[dict[str, WholeHead], dict[str, str]]:
-    """Bring the scans of a split to the working grid (:func:`refacebench.training.pairs.read`)."""
-    return pairs.read(scans, lambda d, c, o: prepare(d, c, o, options), ("tissue", "target"))
+def read_pairs(
+    scans, options: dict, in_files: bool = False
+) -> tuple[dict[str, WholeHead], dict[str, str]]:
+    """Bring the scans of a split to the working grid (:func:`refacebench.training.pairs.read`).
+
+    With ``in_files`` they are not held in memory (:mod:`refacebench.training.spill`).
+    """
+    hold = spill.Store() if in_files else np.asarray
+
+    def one(defaced, changed, original) -> WholeHead:
+        head = prepare(defaced, changed, original, options)
+        return dataclasses.replace(head, hull=hold(head.hull), brain=hold(head.brain))
+
+    return pairs.read(scans, one, ("tissue", "target"), hold)
 
 
 def _warn_if_cropped(share: float, options: dict) -> None:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ import numpy as np
 
 from refacebench import __version__, files
 from refacebench.contracts import Option, Refacer
-from refacebench.training import gaussian, head_prior, pairs
+from refacebench.training import gaussian, head_prior, pairs, spill
 from refacebench.training.gaussian import Gaussian
 from refacebench.training.head_prior import COARSE_MM, Seen
 
@@ -40,6 +40,9 @@ NAME = "prior3d"
 
 #: Variances of a known displacement's noise (coarse voxels, squared) among which validation picks.
 NOISES = (3.0, 30.0, 300.0, 1000.0, 3000.0, 30000.0)
+
+#: Validation scans of a training that cannot take all.
+VALIDATED = 40
 
 OPTIONS = {
     "voxel_mm": Option(2.0, "Voxel size of the mean head.", unit="mm", least=0.5, most=4),
@@ -76,10 +79,15 @@ def train(train, validation, out, options: dict, seed: int) -> None:
     """
     pairs.check(train, validation, options, {})
     began = time.monotonic()
+    everyone = len(train), len(validation)
+    train, validation = fitting(train, validation, options)
     ready, held, lost = pairs.read_splits(
         train, validation, lambda some: pairs.read(some, _prepared(options), ())
     )
     data = pairs.data_of(train, ready, held, lost, ("data", "changed", "original"))
+    if everyone != (len(train), len(validation)):
+        taken = f"{len(train)} of {everyone[0]} training and {len(validation)} of {everyone[1]}"
+        data["taken"] = f"{taken} validation scans, as many as memory holds"
     prepared = time.monotonic()
     model, rows = learn(list(ready.values()), list(held.values()), options)
     facts = {
@@ -269,8 +277,29 @@ def reface(model: Model, volume, changed: np.ndarray, options: dict) -> np.ndarr
     return head_prior.paint(seen, blank, changed, model.head, moved, model.voxel_mm)
 
 
+def fitting(train: Sequence, validation: Sequence, options: Mapping) -> tuple[list, list]:
+    """Return as many scans as memory may be asked for, from the first to the last.
+
+    Hundreds of people say all that a few components can hold.
+    """
+    if not spill.is_large(whole_mb(options, len(train) + len(validation))):
+        return list(train), list(validation)
+    held = pairs.spread(validation, VALIDATED)
+    each = whole_mb(options, 1001) - whole_mb(options, 1)
+    room = 1000 * (spill.BOUND_MB - whole_mb(options, 0)) // each
+    return pairs.spread(train, max(2, room - len(held))), held
+
+
 def memory_mb(options: Mapping, scans: int) -> int:
-    """Return the memory that a training on so many scans asks of a scheduler, in megabytes."""
+    """Return the memory that a training on so many scans asks of a scheduler, in megabytes.
+
+    No more than :data:`refacebench.training.spill.BOUND_MB`: of more scans some are taken.
+    """
+    return min(spill.BOUND_MB, whole_mb(options, scans))
+
+
+def whole_mb(options: Mapping, scans: int) -> int:
+    """Return the megabytes that a training takes with all scans in memory."""
     voxels = np.prod(head_prior.BOX_MM) / float(options["voxel_mm"]) ** 3
     shapes = 3 * np.prod(head_prior.BOX_MM) / COARSE_MM**3
     # As read (two images, a mask), in the box (image, mask), twice where mirrored; displacements.

@@ -14,6 +14,7 @@ import pandas as pd
 
 from refacebench import bids, manifest, reasons
 from refacebench.files import read_json
+from refacebench.run import dropped
 from refacebench.vocabulary import OK, ORIGINAL
 
 #: Verdicts of the checks with which an image is given away unless the user says otherwise.
@@ -166,6 +167,11 @@ def against(row: Mapping[str, Any], verdict: str, accept: Collection[str]) -> st
 
 def _not_as_recorded(row: Mapping[str, Any]) -> str:
     made = Path(row["path"])
+    if dropped.find(made):
+        return (
+            "the image was deleted after it was measured (`keep` in the config); snakemake "
+            f"with --config remake={row['variant']} added makes it again"
+        )
     if not made.is_file():
         return "the image is gone; run snakemake again"
     sidecar = read_json(bids.sidecar_path(made)) or {}

@@ -33,7 +33,8 @@ class Picture:
     """A figure as the page shows it: an embedded PNG with its caption and alternative text.
 
     ``vector`` is the relative address of the same figure as SVG, empty where there is none;
-    ``title`` a few words for a list; ``secondary`` says whether it is folded away.
+    ``title`` a few words for a list; ``secondary`` says whether it is folded away.  ``message``
+    stands in place of a picture where there is nothing to draw.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Picture:
     vector: str = ""
     title: str = ""
     secondary: bool = False
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Section:
     def more(self) -> str:
         """What is folded away, in a few words; empty where nothing is."""
         pictures, tables = self.of(secondary=True)
+        pictures = [picture for picture in pictures if not picture.message]
         many = [f"{n} {noun}{'' if n == 1 else 's'}" for n, noun in
                 ((len(pictures), "figure"), (len(tables), "table")) if n]  # fmt: skip
         titles = [picture.title for picture in pictures if picture.title]

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from refacebench.plot.numbers import NO_VALUE, chance, number, percent
+from refacebench.plot.numbers import NO_VALUE, chance, number, p_value, percent
+from refacebench.plot.privacy_utility import CORRECTED
 from refacebench.plot.volumes import region_label
 from refacebench.report.blocks import Table
 from refacebench.results import decisions, findings, sentences
@@ -86,13 +87,14 @@ def attacks(view: View, variant: str) -> Table | None:
                     SETTING_WORDS.get(row["setting"], str(row["setting"])),
                     f"{percent(rate)} % [{percent(low)}, {percent(high)}]",
                     f"{chance(by_chance)} %",
-                    "yes" if beats else "not shown",
+                    f"{'yes' if beats else 'not shown'} ({_p(row['p_holm'])})",
                 ]
             )
     columns = ["Attacker", "On what", "Compared with", "Right", "Chance", "Better than chance"]
     caption = (
         "Attacks: how often each is right, by itself (two-sided intervals). Better than chance: "
-        "exact test, corrected for the number of attacks."
+        "exact test, its p corrected for the number of attacks (Holm). The verdict's rate of the "
+        f"strongest attack is {CORRECTED} as well."
     )
     if any(reached.get((who, how, SAME_SCAN), 1.0) < r for (who, how, _), r in reached.items()):
         caption += (
@@ -100,6 +102,11 @@ def attacks(view: View, variant: str) -> Table | None:
             "chance, as here."
         )
     return Table(caption, columns, rows) if rows else None
+
+
+def _p(value: float) -> str:
+    text = p_value(value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def _routes(variant: str, table: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -135,7 +142,10 @@ def volumes(view: View, variant: str) -> Table | None:
     caption = (
         f"The {len(rows)} volumes of {len(table)} that change most: median change (two-sided "
         "interval), the margin of equivalence, and what the tests show. These intervals are for "
-        "one volume alone; 'shown' allows for the number of tests and is stricter."
+        "one volume alone; 'shown' allows for the number of tests and is stricter. The figure of "
+        "attacks and volumes has wider intervals for the same changes, since there the largest of "
+        "all volumes was picked. Undecided: shown neither to stay within the margin nor to leave "
+        "it."
     )
     return Table(caption, ["Volume", "Change", "Margin", "Shown"], rows) if rows else None
 
@@ -147,7 +157,7 @@ def _shown(row: pd.Series, alpha: float) -> str:
         return "changed by more than the margin"
     if row["equivalent"] == 1:
         return "within the margin" + (", though changed" if changed else "")
-    return "changed, by how much is open" if changed else "nothing"
+    return "changed, by how much is undecided" if changed else "undecided"
 
 
 def failures(view: View, variant: str) -> Table | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench import manifest, pseudonyms
-from refacebench.faces import may_show
+from refacebench.faces import SAMPLES, may_show
 from refacebench.head import matrices, rendering, values
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
@@ -18,6 +18,7 @@ from refacebench.metrics import similarity
 from refacebench.plot import curves, samples, sheet, slices, style
 from refacebench.results import catalogue, privacy_map
 from refacebench.results.result import View
+from refacebench.run import dropped
 from refacebench.statistics import comparisons
 from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import OK
@@ -127,7 +128,7 @@ def of_example(paths: Iterable[str], variants: Sequence[str], faces: str, title:
     title : str
         Above the figure.
     """
-    table = manifest.read_many(paths)
+    table = _to_show(paths)
     scan = example(table)
     if not scan:
         return style.message_figure("no scan came through: nothing to show")
@@ -168,7 +169,7 @@ def of_sheets(paths: Iterable[str], refaced: Iterable[str], faces: str, title: s
     dict of str to matplotlib.figure.Figure
         By variant; a figure that says so where there is nothing to show.
     """
-    table = manifest.read_many(paths)
+    table = _to_show(paths)
     scan, drawn = example(table), {}
     rows = table[(table["scan"] == scan) & (table["status"] == OK)]
     rows = rows.drop_duplicates("variant").set_index("variant")
@@ -208,6 +209,12 @@ def _pictures(volumes: Mapping[str, Volume], matrix: np.ndarray) -> dict[str, np
     return found
 
 
+def _to_show(paths: Iterable[str]) -> pd.DataFrame:
+    """Read manifests without the rows whose images were deleted when they had been measured."""
+    table = manifest.read_many(paths)
+    return table[[dropped.find(path) is None for path in table["path"].fillna("")]]
+
+
 def example(table: pd.DataFrame) -> str:
     """Return the first scan that every variant has; else the one that most have."""
     counts = table[table["status"] == OK].groupby("scan")["variant"].nunique()
@@ -229,10 +236,13 @@ def of_training(card: str | Path, faces: str) -> list:
     facts, name = json.loads(card.read_text()), card.parent.name
     if facts.get("status", OK) != OK:
         return [style.message_figure(f"{name}: {facts['reason']}") for _ in range(2)]
-    files = sorted((card.parent / "samples").glob("[!.]*.npy"))
+    files = sorted((card.parent / SAMPLES).glob("[!.]*.npy"))
     shown = {path.stem: np.load(path, allow_pickle=False) for path in files}
     drawn = curves.draw(pd.read_csv(card.with_name("curves.tsv"), sep="\t"), name)
     if not shown:
-        why = f"{name}: the sample slices were deleted (keep_faces: false)"
-        return [drawn, style.message_figure(why)]
+        # A training that keeps slices makes their folder, which stays when they are deleted.
+        kept = (card.parent / SAMPLES).is_dir()
+        why = "its sample slices were deleted (keep_faces: false)"
+        why = why if kept else "this method keeps no slices of its training"
+        return [drawn, style.message_figure(f"{name}: {why}.")]
     return [drawn, samples.draw(shown, facts["picked"]["epoch"], faces, name)]

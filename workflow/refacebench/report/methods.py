@@ -39,6 +39,7 @@ def taking_part(
                     "reason": program.get("reason", ""),
                     "settings": settings(chosen),
                     "licence": _licence(chosen),
+                    "weights": chosen.method.weights,
                     "sources": _sources(chosen),
                 }
             )

@@ -6,6 +6,7 @@ bibliography that comes with it.  Pure: values in, text out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from refacebench.results import flow, words
 from refacebench.results.decisions import Rule
 from refacebench.results.words import listed, plural
 from refacebench.statistics.attack_tables import attackers as attacked_by
+from refacebench.statistics.attack_tables import is_control
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
 from refacebench.vocabulary import SKULL_STRIP
@@ -27,6 +29,7 @@ ALWAYS = (
 )
 #: Kinds of methods in the order in which they work, with the sentence before their list.
 KINDS = {
+    "control": "Controls, which stand for no method, were made of the same scans:",
     "defacer": "Faces were removed or replaced by these methods:",
     "refacer": "Faces were put back by these models, trained on other participants:",
     "segmenter": "Every variant was segmented from scratch by:",
@@ -111,7 +114,7 @@ def _data(dataset: Mapping[str, Any]) -> str:
 def _methods(methods: Sequence[Mapping[str, Any]], cited: dict[str, citations.Entry]) -> list[str]:
     parts = []
     for kind, begin in KINDS.items():
-        named = [_method(m, cited) for m in methods if m["kind"] == kind]
+        named = [_method(m, cited) for m in methods if kind_of(m) == kind]
         if named:
             parts.append("\n".join([begin, "", *(f"- {line}" for line in named)]))
     return parts
@@ -119,11 +122,8 @@ def _methods(methods: Sequence[Mapping[str, Any]], cited: dict[str, citations.En
 
 def _method(method: Mapping[str, Any], cited: dict[str, citations.Entry]) -> str:
     """Return what ran under a name: what it is, whose code it is, its version, its options."""
-    # What names no work is no re-implementation of one: a control, or a method of the user's.
-    invented = "own model" in str(method.get("title") or "")
-    own = "a model of our own" if invented else _NATIVE if method.get("sources") else "own code"
-    engine = {"native": own, "official": "the released program"}
-    title = str(method.get("title") or "")
+    engine = {"native": _own(method), "official": "the released program"}
+    title = plain_title(method)
     about = [
         # No brackets within brackets, and no name twice.
         title.replace(" (", ", ").replace(")", "").removeprefix(f"{method['name']}, ")
@@ -137,6 +137,42 @@ def _method(method: Mapping[str, Any], cited: dict[str, citations.Entry]) -> str
     said = f"{method['name']} ({'; '.join(filter(None, about))}"
     said += f"; {options})" if options else ")"
     return f"{said} {cites}".rstrip()
+
+
+def kind_of(method: Mapping[str, Any]) -> str:
+    """Return what kind a method is of; a control is none that a reader could choose."""
+    if method["kind"] == "defacer" and is_control(method["name"]):
+        return "control"
+    return str(method["kind"])
+
+
+#: What the title of a model of ours says of itself, beside what it is.
+_OURS = re.compile(r"\s*\((?:native, )?own model(?:; )?([^)]*)\)")
+
+
+def plain_title(method: Mapping[str, Any]) -> str:
+    """Return what a method is, without whose code it is: that stands beside it.
+
+    >>> plain_title({"title": "inpainting (native, own model; network of MONAI)"})
+    'inpainting (network of MONAI)'
+    """
+    title = str(method.get("title") or "")
+    return _OURS.sub(lambda found: f" ({found[1]})" if found[1] else "", title)
+
+
+def is_ours(method: Mapping[str, Any]) -> bool:
+    """Tell whether a method follows no publication, but is a model of our own."""
+    return bool(_OURS.search(str(method.get("title") or "")))
+
+
+def _own(method: Mapping[str, Any]) -> str:
+    """Return what it means that our own code ran."""
+    if is_ours(method):
+        return "a model of our own"
+    if method.get("weights"):
+        return f"our own code with {method['weights']}'s released weights"
+    # What names no work is no re-implementation of one: a control, or a method of the user's.
+    return _NATIVE if method.get("sources") else "own code"
 
 
 def _attacks(
@@ -154,10 +190,11 @@ def _attacks(
     matched = f", matched on {listed(protocol.match)} as far as possible" if protocol.match else ""
     return (
         f"The primary measure of attacks was {measure}{matched}. Each attack was also made on the "
-        "untouched originals, which it has to recognise, or it proves nothing, and on black "
-        f"pictures, which it must not recognise. Skull-stripped scans ({SKULL_STRIP}) show what "
-        "the brain alone gives away. Per variant the strongest attack was reported, with an "
-        "interval that allows for having picked it. An attack less than "
+        "untouched originals, which it has to recognise, or it proves nothing, on blurred "
+        "pictures, which show what little more than the outline of the head gives away, and on "
+        f"black pictures, which it must not recognise. Skull-stripped scans ({SKULL_STRIP}) "
+        "show what the brain alone gives away. Per variant the strongest attack was reported, with "
+        "an interval that allows for having picked it. An attack less than "
         f"{protocol.margin_points:g} percentage points above chance counted as no better than "
         "chance."
     )  # fmt: skip

@@ -23,7 +23,7 @@ SIZES = {
     "blocks": "blocks",
     "epochs": "epochs",
     "decay_epochs": "further epochs",
-    "steps_per_epoch": "steps an epoch",
+    "steps_per_epoch": "steps per epoch",
 }
 #: A model that was trained for less than this share of the default's epochs, or whose image or
 #: channels are less than this share, is called a toy.

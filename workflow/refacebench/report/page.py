@@ -17,9 +17,10 @@ from refacebench.plot.numbers import NO_VALUE
 from refacebench.report import details, elsewhere, given, glossary, models, provenance, split
 from refacebench.report.blocks import Link, Section, Table
 from refacebench.report.limits import limitations
+from refacebench.report.methods_text import is_ours, kind_of, plain_title
 from refacebench.report.pictures import shown
 from refacebench.report.summary import no_picture
-from refacebench.results import catalogue, costs, decisions, flow, flow_counts, words
+from refacebench.results import catalogue, costs, decisions, flow, flow_counts, headline, words
 from refacebench.results.catalogue import name_of
 from refacebench.results.privacy_warnings import warning_lines
 from refacebench.results.result import Result, View
@@ -193,7 +194,7 @@ def _dataset(dataset: Mapping, number: int) -> dict:
         "warnings": warning_lines(tables),
         "decision": _decision(dataset, view),
         "control": decisions.control_line(view, criteria.alpha),
-        "answer": decisions.lines(tables, decisions.judged(view), _rule(dataset), criteria.alpha),
+        "answer": headline.lines(tables, decisions.judged(view), _rule(dataset), criteria.alpha),
         "details": [details.of(view, name, _known(dataset)) for name in decisions.judged(view)],
         "notes": [*warning_lines(tables, loud=False), *filter(None, [no_picture(tables)])],
         "summary": [
@@ -206,6 +207,7 @@ def _dataset(dataset: Mapping, number: int) -> dict:
         "sections": [s for s in _sections(dataset, view) if s.pictures or s.tables],
         "costs": _costs(dataset.get("costs")),
         "files": _links(dataset, [r.name for r in catalogue.everything()]),
+        "empty": _empty(dataset),
         "limits": limitations(tables, criteria, statement, view.look, bool(dataset.get("brought"))),
         "parameters": _parameters(criteria, config),
     }
@@ -228,14 +230,15 @@ def _rule(dataset: Mapping) -> decisions.Rule:
 
 
 def _texts(dataset: Mapping) -> dict[str, str]:
-    """Return the tables as they stand in their files."""
+    """Return the tables as they stand in their files, without those that have no rows."""
     texts = dataset.get("texts")
-    if texts is not None:
-        return dict(texts)
-    return {
-        name: table.to_csv(sep="\t", index=False, lineterminator="\n")
-        for name, table in dataset["tables"].items()
-    }
+    if texts is None:
+        texts = {
+            name: table.to_csv(sep="\t", index=False, lineterminator="\n")
+            for name, table in dataset["tables"].items()
+        }
+    empty = {name for name, table in dataset["tables"].items() if table.empty}
+    return {name: text for name, text in texts.items() if name not in empty}
 
 
 # sections -----------------------------------------------------------------------------------
@@ -271,13 +274,23 @@ def _links(dataset: Mapping, names: Sequence[str]) -> list[Link]:
     return [
         Link(name, _link(dataset, name), _first_sentence(catalogue.find(name).about))
         for name in names
-        if name in dataset["tables"] and not _is_idle(dataset, name)
+        if name in dataset["tables"] and not dataset["tables"][name].empty
     ]
 
 
-def _is_idle(dataset: Mapping, name: str) -> bool:
-    """Tell whether a table is empty since nobody measured anything of it: of brought measures."""
-    return bool(dataset.get("brought")) and dataset["tables"][name].empty
+def _empty(dataset: Mapping) -> str:
+    """Return which tables have no rows, and why: they are not listed as if they held anything.
+
+    Nothing where the measures were made elsewhere: most tables are of images then, and empty.
+    """
+    if dataset.get("brought"):
+        return ""
+    why: dict[str, list[str]] = {}
+    for result in catalogue.everything():
+        table = dataset["tables"].get(result.name)
+        if table is not None and table.empty:
+            why.setdefault(result.empty, []).append(result.name)
+    return "; ".join(f"{words.listed(names)} ({reason})" for reason, names in why.items())
 
 
 def _first_sentence(about: str) -> str:
@@ -366,7 +379,7 @@ def recorded(dataset: Mapping) -> dict[tuple[str, str], str]:
 
 def _methods(methods: Sequence[Mapping], made_by: Mapping[tuple[str, str], str]) -> Table:
     rows = [
-        [m["name"], m["kind"], m.get("title") or "", _engine(m.get("engine"), m.get("reason")),
+        [m["name"], kind_of(m), plain_title(m), _engine(m),
          _version(m, made_by), _plain(m.get("settings") or {}) or "none"]
         for m in methods
     ]  # fmt: skip
@@ -390,9 +403,13 @@ def _version(method: Mapping, made_by: Mapping[tuple[str, str], str]) -> str:
     return made or now or NO_VALUE
 
 
-def _engine(engine, reason=None) -> str:
-    names = {"native": "native (our own code)", "official": "official program"}
-    name = names.get(engine, str(engine or NO_VALUE))
+def _engine(method: Mapping) -> str:
+    own = "a model of our own" if is_ours(method) else "our own code"
+    if method.get("weights"):
+        own += f" with {method['weights']}'s released weights"
+    names = {"native": f"native ({own})", "official": "official program"}
+    engine, reason = method.get("engine"), method.get("reason")
+    name = names.get(str(engine), str(engine or NO_VALUE))
     return f"{name}: {reason}" if reason else name
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refacebench.faces import check_figure
+from refacebench.plot import style
 from refacebench.plot.html import embed
 from refacebench.report.blocks import Picture
 from refacebench.results.catalogue import name_of
@@ -25,7 +26,9 @@ class Captioned:
     secondary: bool = False
 
     def embedded(self, dataset: str) -> Picture:
-        """Return the figure as the page holds it."""
+        """Return the figure as the page holds it; its sentence alone where it is nothing else."""
+        if message := style.message_of(self.path):
+            return Picture(self.name, "", "", self.alt, "", self.title, self.secondary, message)
         vector = f"figures/{dataset}/{self.name}.svg"
         there = self.path.with_suffix(".svg").is_file()
         return Picture(

@@ -23,7 +23,7 @@ def view(given: Studied, made: Mapping[str, pd.DataFrame], asked: Any) -> View:
     made : mapping of str to pandas.DataFrame
         The tables of the study.
     asked
-        ``defacers``, in the config's order, and ``config`` with ``thresholds``.
+        ``variants``, in the config's order, and ``config`` with ``thresholds``.
     """
     tables = {**given.tables, **made}
     return View(
@@ -31,7 +31,7 @@ def view(given: Studied, made: Mapping[str, pd.DataFrame], asked: Any) -> View:
         given.criteria,
         thresholds=asked.config.get("thresholds") or {},
         decision=asked.config.get("decision") or {},
-        look=style.look_of(tables, asked.defacers),
+        look=style.look_of(tables, asked.variants),
         measures=pseudonyms.active().table(given.measurements),
     )
 

@@ -178,8 +178,9 @@ def front_words(table: pd.DataFrame, look: Look) -> list[str]:
     return [
         *(
             [
-                f"Best trade-off so far: {', '.join(others)} (no other is shown to be better in "
-                "attacks and volumes together)."
+                "In attacks and volumes together no other method is shown to be better than "
+                f"{words.listed(others)}; that does not make {'it' if len(others) == 1 else 'any'} "
+                "the best."
             ]
             if others
             else []

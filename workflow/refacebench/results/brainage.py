@@ -322,6 +322,7 @@ HEADING = Heading(
 RESULT = Result(
     "brainage",
     about=__doc__,
+    empty="brain age was not predicted",
     job=STATISTICS,
     reads="vol_*",
     columns="""

@@ -233,6 +233,7 @@ def _cells(row: pd.Series) -> list[str]:
 RESULT = Result(
     "brainage_accuracy",
     about=__doc__,
+    empty="brain age was not predicted",
     job=STATISTICS,
     reads="vol_*",
     columns="""

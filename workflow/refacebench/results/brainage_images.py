@@ -62,6 +62,7 @@ def printed(view: View) -> Printed:
 RESULT = Result(
     "brainage_images",
     about=__doc__,
+    empty="no age model that sees images was configured",
     job=STATISTICS,
     columns=("model", *brainage.RESULT.columns),
     texts="model",

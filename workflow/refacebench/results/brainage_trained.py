@@ -1,4 +1,4 @@
-"""How well brain age is predicted by who has a variant alone, to train on and to predict from.
+"""How well brain age is predicted by someone who has nothing but the variant.
 
 ``mae``, ``r2``, ``r`` and ``slope`` are those of models trained on the variant's
 compared scans, each scan predicted by a model that saw no scan of its participant;
@@ -126,6 +126,7 @@ def printed(view: View) -> Printed:
 RESULT = Result(
     "brainage_trained",
     about=__doc__,
+    empty="too few scans to train on each variant",
     job=STATISTICS,
     reads="vol_*",
     columns="""

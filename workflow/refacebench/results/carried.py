@@ -108,6 +108,7 @@ def printed(view: View) -> Printed:
 RESULT = Result(
     "carried",
     about=__doc__,
+    empty="no other images were carried along with the scans",
     job=STATISTICS,
     columns="""
         variant contrast n n_ok n_absent n_excluded n_failed n_unchanged

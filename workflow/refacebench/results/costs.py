@@ -75,19 +75,20 @@ def _all(values: pd.Series) -> float:
 def caption(view: View) -> str:
     """Return the caption of the costs."""
     return (
-        "What each stage cost in this run. cpu s: seconds of one processor core, of all "
-        "processes of its jobs together; overhead pct: the share of them that went into starting "
-        "Python and loading packages and networks, not into scans (for stages that work scan by "
-        "scan); total s and longest job s: wall-clock time, which grows when other programs run "
-        "beside; peak mb: memory of the largest process. Jobs that were skipped because their "
-        "results were there cost nothing here."
+        "What each stage cost in this run. CPU seconds: of one processor core, all processes of "
+        "its jobs together; start-up: the share of them that went into starting Python and loading "
+        "packages and networks, not into scans (for stages that work scan by scan); elapsed "
+        "seconds: wall-clock time, which grows when other programs run beside; memory: of the "
+        "largest process. Jobs that were skipped because their results were there cost nothing "
+        "here."
     )
 
 
 #: What the columns are called on the page.
 HEADS = {
-    "stage": "Stage", "jobs": "Jobs", "total_s": "Seconds, all jobs",
-    "longest_job_s": "Seconds, longest job", "peak_mb": "Memory (MB), most",
+    "stage": "Stage", "dataset": "Data set", "jobs": "Jobs", "cpu_s": "CPU seconds",
+    "overhead_pct": "of these start-up (%)", "total_s": "Elapsed seconds, all jobs",
+    "longest_job_s": "longest job", "peak_mb": "Memory (MB), most",
 }  # fmt: skip
 
 
@@ -95,7 +96,7 @@ def printed(view: View) -> Printed:
     """Return the table as it is: numbers with one decimal, counts without."""
     table = view.rows("costs")
     rows = [[_cell(value) for value in row] for _, row in table.iterrows()]
-    return [HEADS.get(str(c), str(c)) for c in table.columns], rows
+    return [HEADS[str(c)] for c in table.columns], rows
 
 
 def _cell(value: Any) -> str:

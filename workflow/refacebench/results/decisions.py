@@ -20,22 +20,22 @@ Pure functions: what the tables hold in, text out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from refacebench.plot.numbers import NO_VALUE, chance, number, of, percent
+from refacebench.plot.privacy_utility import CORRECTED
 from refacebench.plot.volumes import region_label
-from refacebench.results import findings
+from refacebench.results import findings, sentences
 from refacebench.results.findings import MethodFinding, Tables
 from refacebench.results.result import Printed, View
-from refacebench.results.words import listed
 from refacebench.statistics import planning
 from refacebench.statistics.attack_tables import is_control, is_landmark
 from refacebench.statistics.intervals import clopper_pearson
-from refacebench.vocabulary import NULL, TOTAL, split_variant
+from refacebench.vocabulary import NULL, TOTAL
 
 GO, REGISTERED, NO = "go", "registered access only", "do not share"
 UNKNOWN = "not enough data to say"
@@ -43,7 +43,7 @@ UNKNOWN = "not enough data to say"
 VERDICTS = {
     GO: "by everything measured here, fit to be shared",
     REGISTERED: "an attack recognises people: only for users who are bound by an agreement",
-    UNKNOWN: "nothing speaks against it, but too little was measured to say so",
+    UNKNOWN: "neither fit nor unfit is shown: too few people, or too little was measured",
     NO: "faces are left, brains are cut, or an attack recognises people far too often",
 }
 #: The colours in which the page and the figures show them.
@@ -122,9 +122,8 @@ def _right(worst: findings.Attack) -> str:
     """Return what an attack reaches, at least, and how far that is above chance."""
     points = 100 * (worst.low - worst.chance)
     return (
-        f"an attack does better than chance: {percent(worst.corrected)} %; at least "
-        f"{percent(worst.low)} %: "
-        f"{points:.0f} points above chance"
+        f"an attack does better than chance: right in {percent(worst.rate)} % as observed and in "
+        f"at least {percent(worst.low)} %: {points:.0f} points above chance"
     )
 
 
@@ -140,8 +139,8 @@ def _attacked(found: MethodFinding, rule: Rule) -> list[str]:
         easier = found.easier
         return [
             "an attack that has the very same scan does better than chance: "
-            f"{percent(easier.corrected)} %; at least {percent(easier.low)} %, "
-            f"chance {chance(easier.chance)} %"
+            f"right in {percent(easier.rate)} % as observed and in at least "
+            f"{percent(easier.low)} % (chance {chance(easier.chance)} %)"
         ]
     return []
 
@@ -158,7 +157,8 @@ def _missing(found: MethodFinding, rule: Rule) -> list[str]:
     elif worst.within != 1:
         if np.isfinite(worst.above):
             reasons.append(
-                f"up to {_above(worst)} points above chance are possible ({_where(found)}one-sided)"
+                "no attack is shown to do better than chance, but up to "
+                f"{_above(worst)} points above chance are possible ({_where(found)}one-sided)"
             )
         else:
             reasons.append("how far above chance attacks may be is not known")
@@ -257,7 +257,7 @@ def control_line(view: View, alpha: float = 0.05) -> str:
     removed, faces = found.face
     parts = [f"its face was left in {of(faces - removed, faces)} scans"] if faces else []
     if found.attack is not None:
-        parts.append(f"the strongest attack is right in {percent(found.attack.corrected)} %")
+        parts.append(f"the strongest attack is right in {found.attack.interval}")
     if found.volumes is not None:
         v = found.volumes
         largest = f"{number(v.change, 1, True)} % ({region_label(v.largest)})"
@@ -273,21 +273,27 @@ def control_line(view: View, alpha: float = 0.05) -> str:
 
 
 def _brain(found: MethodFinding) -> str:
-    """Return in how many outputs the brain mask is as it was, and what true labels say."""
+    """Return in how many outputs the brain mask is as it was, and what true labels say.
+
+    Where the method spares the mask that judges it, the count would say nothing.
+    """
     if not found.brain[1]:
         return NO_VALUE
     truth = found.checks.get("failure_2")
-    lost = of(truth.found + truth.missed, truth.n) if truth and truth.missed else ""
-    blind = " (the check cannot fail)" if found.spared else ""
-    return of(*found.brain) + blind + (f"; by the true labels brain lost in {lost}" if lost else "")
+    said = findings.NOT_TESTABLE if found.spared else of(*found.brain)
+    if truth and (truth.missed or found.spared):
+        said += f"; by the true labels brain lost in {of(truth.found + truth.missed, truth.n)}"
+    return said
 
 
 def _attack(found: MethodFinding) -> str:
     worst = found.attack
     if worst is None or found.failed:
         return "not measured"
-    said = f"{worst.cell}, chance {chance(worst.chance)}\u00a0%"
-    return said + (f"; same scan: {found.same.cell}" if found.same else "")
+    said = [f"{worst.short}, chance {chance(worst.chance)}\u00a0%"]
+    said += [f"same scan: {percent(found.same.rate)}\u00a0%"] if found.same else []
+    said += [text] if (text := sentences.same_attack(found)) else []
+    return "; ".join(said)
 
 
 def _needed(found: MethodFinding, level: float) -> str:
@@ -308,9 +314,9 @@ def _volumes(found: MethodFinding) -> str:
     v = found.volumes
     if v is None:
         return NO_VALUE
-    same = f"{v.equivalent} of {v.tested} equivalent"
-    beyond = f", {v.beyond} not" if v.beyond else ""
-    return f"{number(v.change, 1, True)} % ({region_label(v.largest)}); {same}{beyond}"
+    counts = f"{v.equivalent} within, {v.beyond} beyond, {v.open} open"
+    most = f"{number(v.change, 1, True)} % ({region_label(v.largest)})"
+    return f"{most}; of {v.tested}: {counts}"
 
 
 def _age(found: MethodFinding) -> str:
@@ -346,68 +352,19 @@ def caption(rule: Rule) -> str:
     """Return the caption of the table."""
     return (
         f"One row per method. {rule.words} Brain mask untouched: outputs in which not one voxel of "
-        "the brain mask was removed or changed; where the method itself spares that mask, this "
-        "check cannot fail, and brain loss cannot be measured on real data. Strongest attack: how "
-        "often it picks the right person, corrected for picking the strongest attack (interval "
-        "over all attacks). Same scan: the same where the attacker has the very scan, which "
-        "is easier, though with few people it may come out lower by chance. People to "
+        "the brain mask was removed or changed. Not testable: the method itself spares that mask, "
+        "so that the check could not fail; brain that the mask misses may be lost, which only true "
+        "labels can tell. Strongest attack: how often it picks the right person, as observed and "
+        f"{CORRECTED}, since the strongest of several attacks looks good by chance too (interval "
+        "of the corrected rate). An attacker may first put a face back, or take off one that was "
+        "put there. Same scan: as observed where the attacker has the very scan, "
+        "which is easier, though with few people it may come out lower by chance. People to "
         "show chance (in what a row opens): how many people are needed to show that every one of "
         "so many attacks on the method stays within the margin, if all of them are at chance "
         f"(power {100 * POWER:.0f} %). Volumes: the largest median "
-        "change of any volume; how many are shown to stay within their margin of equivalence, and "
-        "to leave it. A verdict holds for the attacks tried here and for data like these. "
+        "change of any volume; how many are shown to stay within their margin of equivalence, to "
+        "leave it (beyond), or neither (open). A verdict holds for the attacks tried here "
+        "and for data like these. "
         "Intervals, in brackets, are two-sided; bounds of what is possible are one-sided (both "
         "95 %)."
     )
-
-
-def lines(tables: Tables, variants: Iterable[str], rule: Rule, alpha: float = 0.05) -> list[str]:
-    """Return the answer in one line; nothing where nothing was judged."""
-    if "quality" not in tables or tables["quality"].empty:
-        return []
-    found = [findings.finding(tables, v, alpha) for v in variants if not is_landmark(v)]
-    return [answer(found, rule)] if found else []
-
-
-def answer(found: Iterable[MethodFinding], rule: Rule) -> str:
-    """Return the verdicts on all methods as sentences that answer what may be shared."""
-    named: dict[str, list[MethodFinding]] = {said: [] for said in VERDICTS}
-    for method in found:
-        named[verdict(method, rule)[0]].append(method)
-    few = [method for method in named[UNKNOWN] if _is_tried(method)]
-    open_to_all, bound, never, tried = (
-        _names(group) for group in (named[GO], named[REGISTERED], named[NO], few)
-    )
-    rest = _names(method for method in named[UNKNOWN] if method not in few)
-    people = max((method.attack.people for method in few if method.attack), default=0)
-    first = f"{open_to_all}: fit for open sharing" if open_to_all else (
-        "no method here is fit for open sharing")  # fmt: skip
-    parts = [
-        f"By the rule in the config, {first}",
-        tried
-        and f"Nothing speaks against {tried}, but {people or 'so few'} people are too few to say",
-        rest and f"{rest}: too little was measured to say",
-        bound and f"{bound}: only under an agreement",
-        never and f"{never}: do not share",
-    ]
-    return " ".join(f"{part}." for part in parts if part)
-
-
-def _is_tried(found: MethodFinding) -> bool:
-    """Tell whether all was measured that the rule asks for, so that only people are missing."""
-    bounded = found.attack is not None and np.isfinite(found.attack.above)
-    return found.available and bounded and not found.weak and found.face[1] > 0
-
-
-def _names(methods: Iterable[MethodFinding]) -> str:
-    """Return the names of methods, those with and without a new face as one; empty for none."""
-    left = [method.variant for method in methods]
-    parts = []
-    for name in left:
-        defacer, refacer = split_variant(name)
-        kin = [other for other in left if split_variant(other)[0] == defacer]
-        if defacer in left and refacer:
-            continue
-        also = " (with or without a new face)" if not refacer and len(kin) > 1 else ""
-        parts.append(f"{name}{also}{' (a control)' if is_control(name) else ''}")
-    return listed(parts)

@@ -25,6 +25,7 @@ import pandas as pd
 
 from refacebench.plot.numbers import NO_VALUE, chance, percent
 from refacebench.plot.privacy_utility import CORRECTED
+from refacebench.results import privacy_galleries
 from refacebench.results.volumes_found import Volumes, volumes_of
 from refacebench.statistics.attack_tables import (
     DIRECT,
@@ -40,6 +41,8 @@ Tables = Mapping[str, pd.DataFrame]
 HANDED_THE_MASK = ("quickshear",)
 #: Said wherever no attack was made, or none on this method.
 NOT_MEASURED = "whether people can be recognised was not measured"
+#: In place of a count by a check of the brain that a method cannot fail.
+NOT_TESTABLE = "not testable"
 
 
 @dataclass(frozen=True)
@@ -100,16 +103,12 @@ class Attack:
 
     @property
     def short(self) -> str:
-        """The same for a cell of a table: the rate to report with its interval comes first."""
+        """The same for a cell: as observed, then corrected with the interval of that."""
         ends = f"[{percent(self.low)}, {percent(self.high)}]"
         if percent(self.corrected) == percent(self.rate):
             return f"{percent(self.rate)}\u00a0% {ends}"
-        return f"{percent(self.corrected)}\u00a0% {ends}, observed {percent(self.rate)}\u00a0%"
-
-    @property
-    def cell(self) -> str:
-        """The rate to report with its interval, and nothing else."""
-        return f"{percent(self.corrected)}\u00a0% [{percent(self.low)}, {percent(self.high)}]"
+        corrected = f"{percent(self.corrected)}\u00a0% {ends}"
+        return f"{percent(self.rate)}\u00a0% observed; {corrected} corrected"
 
     @property
     def does(self) -> str:
@@ -178,6 +177,12 @@ class MethodFinding:
         That on the very same scan, where it beats the method and the one that counts does not.
     same : Attack or None
         The worst one on the very same scan, where that is not the setting that counts.
+    shared : tuple of str
+        Variants of the same defacer on which the worst attack is the same one: it may first put a
+        face back, or take one off that was put there.
+    alone : (str, float)
+        What is known of people without a picture ("site, sex and age"), and how often that alone
+        picks the right person, by the measure of the worst attack; not a number if not known.
     volumes : Volumes or None
         By the first segmenter.
     age_shift : tuple of float or None
@@ -202,6 +207,8 @@ class MethodFinding:
     volumes: Volumes | None = None
     age_shift: tuple[float, float, float] | None = None
     same: Attack | None = None
+    shared: tuple[str, ...] = ()
+    alone: tuple[str, float] = ("", np.nan)
 
     @property
     def failed(self) -> bool:
@@ -239,6 +246,25 @@ def finding(tables: Tables, variant: str, alpha: float = 0.05) -> MethodFinding:
         volumes=volumes_of(_of_first_segmenter(tables, "volumes", variant), alpha),
         age_shift=_age_shift(tables, variant),
         same=same,
+        shared=_shared(attacks, variant),
+        alone=privacy_galleries.alone(
+            tables.get("privacy_galleries"), worst.measure if worst else "choice"
+        ),
+    )
+
+
+def _shared(attacks: Mapping[str, Attack], variant: str) -> tuple[str, ...]:
+    """Return the other variants of a defacer on which the worst attack reaches the same."""
+    mine = attacks.get(variant)
+    if mine is None:
+        return ()
+    reached = (mine.attacker, mine.rate, mine.corrected, mine.low, mine.high)
+    return tuple(
+        name
+        for name, other in attacks.items()
+        if name != variant
+        and split_variant(name)[0] == split_variant(variant)[0]
+        and (other.attacker, other.rate, other.corrected, other.low, other.high) == reached
     )
 
 
@@ -367,19 +393,27 @@ def cells(found: MethodFinding) -> list[str]:
     if not found.available:
         return ["unavailable", *[NO_VALUE] * 3]
     face = "{}/{}".format(*found.face)
-    brain = "{}/{}".format(*found.brain) + (" (no alarm possible)" if found.spared else "")
+    brain = NOT_TESTABLE if found.spared else "{}/{}".format(*found.brain)
     return [face, brain, _labels_cell(found), _attack_cell(found)]
 
 
 def _labels_cell(found: MethodFinding) -> str:
+    """Return on how many scans true labels agree with the checks.
+
+    A check that cannot fail has nothing to agree with: there stands what the labels say.
+    """
     known = {"face": found.checks["failure_1"], "brain": found.checks["failure_2"]}
     # No-break spaces: the column is narrow.
-    parts = [
-        f"{name}\u00a0{check.right}/{check.n}"
-        + (f" ({check.unjudged}\u00a0not judged)" if check.unjudged else "")
-        for name, check in known.items()
-        if check
-    ]
+    parts = []
+    for name, check in known.items():
+        if check is None:
+            continue
+        if name == "brain" and found.spared:
+            parts.append(f"brain lost in\u00a0{check.found + check.missed}/{check.n}")
+            continue
+        part = f"check of {name} right in\u00a0{check.right}/{check.n}"
+        part += f" ({check.unjudged}\u00a0not judged)" if check.unjudged else ""
+        parts.append(part)
     return ", ".join(parts) if parts else "not checked"
 
 

@@ -129,7 +129,33 @@ def _index(manifests: Iterable[StageManifest]) -> tuple[_Found, list[str]]:
         scans = found.setdefault((item.stage, "" if shared else item.variant), {})
         for row in item.table.to_dict("records"):
             scans.setdefault(row["scan"], []).append(row)
+    _add_prepared(found)
     return found, list(tagged)
+
+
+def _add_prepared(found: _Found) -> None:
+    """Add to the rows of the preparation every scan that a later stage of images tells of.
+
+    All variants share it, and of itself it hands nothing to this table: without that, a scan that
+    only one variant needs would count as prepared there alone.
+    """
+    prepared = found.setdefault(("prepare", ""), {})
+    begin = MEASURING.index("prepare")
+    for (stage, _), scans in list(found.items()):
+        if stage not in MEASURING or stage == "measure" or MEASURING.index(stage) <= begin:
+            continue
+        for scan, rows in scans.items():
+            went_on = [r for r in rows if r["status"] == OK or _later(r, begin)]
+            if went_on and scan not in prepared:
+                prepared[scan] = [{**went_on[0], "status": OK, "stage": "prepare"}]
+    if not prepared:
+        del found["prepare", ""]
+
+
+def _later(row: dict[str, Any], begin: int) -> bool:
+    """Tell whether a scan stopped at a stage of the measuring way after a given one."""
+    own = row.get("stage")
+    return own in MEASURING and MEASURING.index(own) > begin
 
 
 def _chain(variant: str, found: _Found) -> list[tuple[str, _Rows]]:

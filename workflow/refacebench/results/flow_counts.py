@@ -101,8 +101,9 @@ def page_caption(view: View) -> str:
     """Return the caption of the numbers on the page, where there is less room."""
     attacked = set(view.rows("flow_counts")["stage"]) & set(ATTACKING)
     return words.join(
-        "Scans that came out of each stage, of those that went in. Training and validation scans "
-        "and later sessions leave the flow on purpose.",
+        "Scans that came out of each stage, of those that went in. All methods share the "
+        "preparation; after it training and validation scans and later sessions leave on purpose, "
+        "where a method has no use for them.",
         "Rendering, enrolment and attack begin with a variant's image again, beside segmentation "
         "and measures; a scan counts as lost there if any attacker lost it."
         if attacked

@@ -282,6 +282,7 @@ def _counts(mine: pd.DataFrame, variant: str, column: str) -> str:
 RESULT = Result(
     "method_pairs",
     about=__doc__,
+    empty="there are no two methods to compare",
     job=STATISTICS,
     reads="vol_* dice_*",
     columns="""

@@ -105,6 +105,7 @@ def _problems(table: pd.DataFrame) -> str:
 RESULT = Result(
     "mixed_models",
     about=__doc__,
+    empty="too few participants or sites for such a model",
     job=STATISTICS,
     reads="vol_* dice_*",
     columns="""

@@ -156,7 +156,7 @@ def draw(table: pd.DataFrame, look: Look, *, alpha: float = 0.05) -> Any:
     """Draw the bias of each measure in standard deviations, one panel a variant."""
     shown = largest(table, SHOWN) if len(table) else []
     if not shown:
-        return message_figure("No other measure was brought.")
+        return message_figure("No measures of other software were given.")
     variants = look.sort(table["variant"])
     across = min(len(variants), 4)
     down = -(-len(variants) // across)
@@ -233,6 +233,7 @@ def numbers(view: View) -> str:
 RESULT = Result(
     "other_measures",
     about=__doc__,
+    empty="no measures of other software were given",
     job=STATISTICS,
     reads=f"{PREFIX}*",
     columns="""
@@ -257,7 +258,7 @@ RESULT = Result(
     figures=[
         Figure(
             "other_measures",
-            "Dots with intervals: bias of each measure in standard deviations, one panel a "
+            "Dots with intervals: bias of each measure in standard deviations, one panel per "
             "variant.",
             lambda view: draw(view.rows("other_measures"), view.look, alpha=view.criteria.alpha),
             by_segmenter=True,

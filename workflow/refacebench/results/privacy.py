@@ -82,8 +82,9 @@ def caption(view: View) -> str:
         f"Upper panels: picked from {options} (chance {100 / options:.0f} %), over all "
         f"sets of other people{_matching(table)}. Lower panels: named first among all (chance "
         f"{_chances(table)}).",
-        "Marks and tests are of the participants who could be compared; a crash is no privacy. "
-        "Where no face was found the scan is compared all the same.",
+        "Marks and tests are of the participants who could be compared; a scan that a "
+        "method failed on is not counted as protected. Where no face was found the scan is "
+        "compared all the same.",
         words.missing_people(table),
         _tests(table, view.criteria),
         _resplits(table),
@@ -244,12 +245,21 @@ def _all(view: View) -> str:
     )
 
 
+#: What the pictures of controls are for.
+CONTROLS = (
+    "Blurred and black pictures are controls: the first show what little more than the outline of "
+    "the head gives away, so that a method which keeps the outline can hardly do better; on the "
+    "second no attack may do better than chance, or the test leaks."
+)
+
+
 def _numbers(view: View) -> str:
     """Return the caption of the page's table below the figure."""
     return (
         f"The numbers in the figure, in percent. {words.brackets(view)}. n: participants; in round "
         "brackets those whom an attacker could not compare, who are in none of its rates."
-        f"{_all(view)} 'No face': scans on which the attacker found none. *: more often than "
+        f"{_all(view)} {CONTROLS} 'No face': scans on which the attacker found none. "
+        "*: more often than "
         "chance (exact test of the primary measure, corrected over all attacks on methods, of "
         f"controls over those on controls: Holm p < {view.criteria.alpha:g}). 'Same scan' "
         "is named only where nothing but the easier comparison with the very same scan does better "
@@ -308,7 +318,7 @@ RESULT = Result(
     figures=[
         Figure(
             "privacy",
-            "Dots with intervals: share of participants identified by each attacker, one row a "
+            "Dots with intervals: share of participants identified by each attacker, one row per "
             "variant, chance as a line.",
             lambda view: draw(view.rows("privacy"), view.look, alpha=view.criteria.alpha),
             title="People identified",

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from refacebench.attackers import surface
 from refacebench.plot.privacy_utility import CHANCE
 from refacebench.plot.recognised import NOTHING
 from refacebench.plot.style import (
@@ -63,7 +64,22 @@ def caption_roc(view: View) -> str:
         "Of scans that could be compared.",
         _bands(view, ""),
         words.resampled(view.criteria),
+        *_coarse(view),
     )
+
+
+def _coarse(view: View) -> list[str]:
+    """Return what is to be said of distances in large galleries, where there is one."""
+    table = view.tables.get("privacy")
+    most = surface.OPTIONS["all_up_to"].default
+    if table is None or not (table["n_gallery"][table["attacker"] == "surface"] > most).any():
+        return []
+    return [
+        f"In a gallery of more than {most:,} scans, unless its option all_up_to says otherwise, "
+        "the attack surface compares two faces exactly only where it may decide who is among the "
+        "nearest 50, and coarsely elsewhere: its ROC curve is an approximation, its rates up to "
+        "rank 50 are not."
+    ]
 
 
 def _bands(view: View, how: str) -> str:

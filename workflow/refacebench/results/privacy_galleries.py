@@ -104,7 +104,8 @@ def caption(view: View) -> str:
         line(table),
         "People like them: the others of the same site, sex and age band where there are enough, "
         "else of the same site and sex, else of the same site, else anybody; those who are alike "
-        "always take part. What is not known of a person is not asked of the others.",
+        "always take part. Where something is not known of a person, the others are not matched on "
+        "it.",
         _matched(table),
         _higher(table),
         f"Intervals: {100 * view.criteria.level:g} %, small-sample bounds over the people, for "
@@ -123,13 +124,14 @@ def line(table: pd.DataFrame) -> str:
             else ""
         )
     most = known.iloc[-1]
+    several = round(1 / most["choice_chance"])
     fewer = known[(known["knows"] == _LESS) & (known["knows"] != most["knows"])]
     above = round(most["choice"], 2) > round(most["choice_chance"], 2)
     text = (
         f"{_alone(most['knows']).capitalize()} alone, without any image, "
-        f"{'already identify' if above else 'identify'} {percent(most['choice'])} % here "
-        f"({percent(most['choice_unmatched'])} % among everybody; chance "
-        f"{chance(most['choice_chance'])} %)"
+        f"{'already pick' if above else 'pick'} the right one of {several} people in "
+        f"{percent(most['choice'])} % here ({percent(most['choice_unmatched'])} % among everybody; "
+        f"chance {chance(most['choice_chance'])} %)"
     )
     if len(fewer):
         row = fewer.iloc[-1]
@@ -137,9 +139,31 @@ def line(table: pd.DataFrame) -> str:
             f"; {_alone(row['knows'])} alone {percent(row['choice'])} % "
             f"({percent(row['choice_unmatched'])} %)"
         )
-    if above:
-        text += ". Rates up to that say nothing about faces"
-    return f"{text}."
+    return f"{text}. {COUNTED}" if above else f"{text}."
+
+
+#: What follows for an attack where people can be told apart without a picture.
+COUNTED = (
+    "An attack that is right no more often than that may go by these and not by the face. The "
+    "verdicts count it all the same, for it identifies people; and a table of participants with "
+    "these, shared beside the scans, gives as much away, whatever the defacer."
+)
+
+
+def alone(table: pd.DataFrame | None, measure: str) -> tuple[str, float]:
+    """Return all that is known of people without a picture, and the rate that this alone reaches.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame or None
+        This result's.
+    measure : str
+        ``choice`` or ``rank1``.
+    """
+    known = table[table["choice_unmatched"].notna()] if table is not None and len(table) else None
+    if known is None or known.empty:
+        return "", np.nan
+    return _alone(known["knows"].iloc[-1]), float(known[measure].iloc[-1])
 
 
 def _alone(knows: str) -> str:
@@ -168,7 +192,7 @@ def _matched(table: pd.DataFrame) -> str:
     texts = table.get("matched_on", pd.Series(dtype=str)).dropna()
     if texts.empty:
         return ""
-    return f"What the others have in common with how many people: {texts.iloc[0]}."
+    return f"Here the others are {words.matched(texts.iloc[0])}."
 
 
 def _higher(table: pd.DataFrame) -> str:
@@ -187,7 +211,7 @@ def printed(view: View) -> Printed:
     table = view.rows("privacy_galleries")
     table = table[table["choice_unmatched"].notna() | table["rank1"].notna()]
     several = int(table["n_options"].iloc[0]) if len(table) else 0
-    columns = ["It knows", "n", f"picked from {several} among everybody (%)",
+    columns = ["Known of people", "n", f"picked from {several} among everybody (%)",
                f"picked from {several} like them (%)", "named first among all (%)"]  # fmt: skip
     rows = [
         [

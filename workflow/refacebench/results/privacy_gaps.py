@@ -200,6 +200,7 @@ def printed(view: View) -> Printed:
 RESULT = Result(
     "privacy_gaps",
     about=__doc__,
+    empty="no two methods were attacked on the same people",
     job=ATTACKS,
     columns="""
         setting attacker variant other measure n rate other_rate above_chance other_above_chance

@@ -135,7 +135,7 @@ RESULT = Result(
         Figure(
             "privacy_reverse",
             "Dots with lines: share of originals for which the right de-identified scan was "
-            "picked, one row a variant, one panel an attacker.",
+            "picked, one row per variant, one panel per attacker.",
             lambda view: draw(view.rows("privacy_reverse"), view.look),
             title="The right one of several de-identified scans",
         )

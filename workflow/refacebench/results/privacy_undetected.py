@@ -77,6 +77,7 @@ def draw(table: pd.DataFrame, look: Look) -> Any:
 
 RESULT = Result(
     "privacy_undetected",
+    empty="no attacker looks for a face first",
     job=ATTACKS,
     caption=caption,
     source="privacy",

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from refacebench.results import words
 from refacebench.results.privacy import HEADING
 from refacebench.results.result import ATTACKS, Result, View
-from refacebench.statistics import paired
+from refacebench.statistics import galleries, paired
 from refacebench.statistics.attack_tests import CHANCES
 from refacebench.statistics.attacks import Evaluation
 from refacebench.statistics.criteria import Criteria
@@ -59,7 +60,8 @@ def compute(results: Sequence[Evaluation], protocol: Protocol, criteria: Criteri
         rows += _not_run(attacker, mine)
         rows += _sessions_warning(attacker, mine)
         rows += _gallery_warning(attacker, mine, protocol)
-    rows += _leaks(results, criteria) + _landmarks(results) + _unmatched(results)
+    rows += _leaks(results, criteria) + _landmarks(results)
+    rows += _unmatched(results, protocol)
     order = (LEAK, WEAK, BLIND, NOT_RUN, MISSING, SMALL, UNMATCHED, EASY, NO_LANDMARK)
     place = {kind: i for i, kind in enumerate(order)}
     return RESULT.frame(sorted(rows, key=lambda row: place[row["kind"]]))
@@ -85,7 +87,7 @@ def _landmarks(results: Sequence[Evaluation]) -> list[dict[str, Any]]:
     ]
 
 
-def _unmatched(results: Sequence[Evaluation]) -> list[dict[str, Any]]:
+def _unmatched(results: Sequence[Evaluation], protocol: Protocol) -> list[dict[str, Any]]:
     """Say of the setting that counts where too few people could be compared with people like them.
 
     Every attacker has the same people, so that one warning says it of all.
@@ -105,10 +107,11 @@ def _unmatched(results: Sequence[Evaluation]) -> list[dict[str, Any]]:
             "participants.tsv the columns site and sex"
         )
     else:
+        wanted = words.listed([galleries.WORDS[name] for name in protocol.match])
         message = (
-            f"only {row['n_matched']} of {n} originals could be compared with pictures of people "
-            "who are all of the same site, sex or age band, since there are too few of them: an "
-            "attack may be right because it sees the scanner, the sex or the age, and no face"
+            "there are too few people to compare everybody with others of the same "
+            f"{wanted}. Here the others are {words.matched(row['matched_on'])}: where they differ, "
+            "an attack may be right because it sees the scanner, the sex or the age, and no face"
         )
     return [_warning(UNMATCHED, "", ORIGINAL, row["setting"], {}, message + ".")]
 
@@ -256,6 +259,7 @@ def warning_lines(tables: Mapping[str, pd.DataFrame], loud: bool = True) -> list
 RESULT = Result(
     "privacy_warnings",
     about=__doc__,
+    empty="the controls of the attacks gave no cause for one",
     job=ATTACKS,
     columns="kind attacker control setting n measure rate chance p_holm message",
     compute=lambda given, _: compute(given.evaluations, given.protocol, given.criteria),

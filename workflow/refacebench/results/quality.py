@@ -161,9 +161,10 @@ def caption(view: View) -> str:
         f"{100 * limit['untouched']:g} % of the face surface or more is as it was. No face: the "
         "scan came without one. A scan without a usable output is a crash ('no output'). Neither "
         "failure (class 'success'): no more than that; it does not say that nobody can be "
-        "recognised. Its share is of the scans that came with a face, crashes among them. 'Cannot "
-        "fail': the method spares the very brain mask by which it is judged, so that only true "
-        "labels could show a loss. Hatched: such a loss is known, or sure to be missed.",
+        "recognised. Its share is of the scans that came with a face, crashes among them. Not "
+        "testable: the method spares the very brain mask by which it is judged, so that only true "
+        "labels could show a loss; of such a method 'neither failure' speaks of the face alone. "
+        "Hatched: such a loss is known, or sure to be missed.",
         words.shares(view.criteria),
         _worst(view.tables),
     )
@@ -341,7 +342,7 @@ def printed(view: View) -> Printed:
     """
     table, look = view.rows("quality"), view.look
     classes = {name: title for name, title in FAULTS.items() if (table[name] > 0).any()}
-    columns = ["Variant", "Face surface removed", "Brain mask unchanged", "Labels agree on",
+    columns = ["Variant", "Face surface removed", "Brain mask unchanged", "By true labels",
                "Worst attack", "Neither failure", *classes.values(), "Face left (median)",
                "Brain voxels removed (most)"]  # fmt: skip
     rows = []
@@ -357,6 +358,8 @@ def printed(view: View) -> Printed:
         removed = number(row["brain_removed_max"], 0)
         if pd.notna(row["brain_removed_max_pct"]) and row["brain_removed_max"] > 0:
             removed += f" ({row['brain_removed_max_pct']:.2g} %)"
+        if found.spared:
+            neither, removed = f"{neither} (face alone)", findings.NOT_TESTABLE
         left = left if left == NO_VALUE else f"{left} %"
         rows.append([label, *findings.cells(found), neither, *counts, left, removed])
     return columns, rows
@@ -388,7 +391,7 @@ RESULT = Result(
     figures=[
         Figure(
             "quality",
-            "Stacked bars: share of scans in each class of the automatic checks, one bar a "
+            "Stacked bars: share of scans in each class of the automatic checks, one bar per "
             "variant.",
             lambda view: draw(
                 view.rows("quality"),

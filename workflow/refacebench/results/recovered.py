@@ -108,7 +108,7 @@ def caption_recovered(view: View) -> str:
     """Return the caption of the scans that defacing changed."""
     return words.join(
         "The scans that defacing changed beyond the threshold: largest change of any of the four "
-        "volumes, before and after refacing, a line a scan.",
+        "volumes, before and after refacing, a line per scan.",
         "Selected by what defacing did: some of the way back is regression to the mean.",
     )
 

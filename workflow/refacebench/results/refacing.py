@@ -297,6 +297,7 @@ def _signed(by: pd.DataFrame, name: str, digits: int) -> str:
 RESULT = Result(
     "refacing",
     about=__doc__,
+    empty="nothing was refaced",
     job=STATISTICS,
     reads="vol_* dice_*",
     columns="""

@@ -126,8 +126,8 @@ def printed(view: View) -> Printed:
     table, volumes = view.rows("repeatability"), view.rows("volumes")
     truth = table["noise_share"].notna().any()
     columns = ["Volume", "Two scans differ by (%)"]
-    columns += ["by true labels (%)", "segmenter's noise (%)"] if truth else []
-    columns += ["Margin (%)", "from", "Variants shown equivalent", "at the fixed margin"]
+    columns += ["... by true labels (%)", "Segmenter's noise (%)"] if truth else []
+    columns += ["Margin (%)", "Margin from", "Variants shown equivalent", "... at the fixed margin"]
     rows = []
     for _, row in table.iterrows():
         cells = [
@@ -157,6 +157,7 @@ _VERDICTS = ("equivalent", "equivalent_fixed")
 RESULT = Result(
     "repeatability",
     about=__doc__,
+    empty="nobody has a declared rescan",
     job=STATISTICS,
     reads="vol_*",
     columns="""

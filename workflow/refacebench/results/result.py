@@ -195,6 +195,8 @@ class Result:
     figures : tuple of Figure
     secondary : bool
         Whether the page folds its table and all its figures away.
+    empty : str
+        Why the table may have no rows, in a few words.
     """
 
     name: str
@@ -215,6 +217,7 @@ class Result:
     numbers: Callable[[View], str] | None = None
     figures: Sequence[Figure] = ()
     secondary: bool = False
+    empty: str = "there was nothing to compute it from"
 
     def __post_init__(self) -> None:
         """Take the names apart."""

@@ -104,7 +104,7 @@ def caption(view: View) -> str:
         "need. Times depend on the machine and on what else ran there.",
         "Means are over the compared scans that went through all steps. The steps' means add up "
         "to that of 'total'; medians and maxima do not. Shared preparation (prepare: brain mask, "
-        "head mask, registration) is done once a scan in this run, whatever the number of "
+        "head mask, registration) is done once per scan in this run, whatever the number of "
         "methods; it is counted in full for each, as whoever uses one method alone needs it. A "
         "released program that brings its own registration needs less. Memory of the total: that "
         "of the step that needs most. Training of refacing models is not in it (table costs).",
@@ -291,7 +291,7 @@ RESULT = Result(
     figures=[
         Figure(
             "runtime",
-            "Stacked bars: mean seconds a scan of preparation, defacing and refacing; dots with "
+            "Stacked bars: mean seconds per scan of preparation, defacing and refacing; dots with "
             "lines: median and largest memory; one row per variant.",
             lambda view: draw(view.rows("runtime"), view.look),
             title="Time and memory",

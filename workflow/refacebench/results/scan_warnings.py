@@ -95,6 +95,7 @@ def printed(view: View) -> Printed:
 RESULT = Result(
     "scan_warnings",
     about=__doc__,
+    empty="no scan that was used came with a warning",
     job=FLOW,
     columns="warning n_scans scans consequence",
     texts="warning scans consequence",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from refacebench.plot.numbers import number, of
+from refacebench.plot.numbers import number, of, percent
 from refacebench.plot.style import CONTROL_LABELS
 from refacebench.plot.volumes import region_label
 from refacebench.results.findings import (
@@ -24,8 +24,9 @@ from refacebench.results.findings import (
 )
 from refacebench.results.verdict_agreement import ALL
 from refacebench.results.volumes_found import Volumes
-from refacebench.results.words import plural
+from refacebench.results.words import listed, plural
 from refacebench.statistics.attack_tables import SETTING_WORDS, main_setting
+from refacebench.vocabulary import split_variant
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,17 @@ def _known(found: MethodFinding) -> list[str]:
     parts = [*_overlooked(found), *_odd(found)]
     worst = found.attack
     if worst is not None and worst.beats:
-        parts.append(attack(found))
+        parts += [attack(found), *_without_a_face(found)]
     if found.easier is not None:
         easier = found.easier
         parts.append(
             "an attack beats it in the easier comparison with the very same scan: attacker "
             f"{easier.attacker} {easier.does} in {easier.interval}, {easier.way}"
         )
-    parts += [face] if _untrue(found) else [face, brain]
+    if found.spared:
+        parts += [face, *_true_brain(found)]
+    else:
+        parts += [face] if _untrue(found) else [face, brain]
     if found.crashed:
         counted = ", which no attack could be made on" if worst else ""
         parts.append(f"no usable output in {of(found.crashed, found.n)} scans{counted}")
@@ -104,10 +108,44 @@ def _known(found: MethodFinding) -> list[str]:
     return [*parts, *_science(found)]
 
 
+def _without_a_face(found: MethodFinding) -> list[str]:
+    """Return that an attack may go by something else than the face, where that would reach more.
+
+    It identifies people all the same, which is what the verdict is about.
+    """
+    knows, rate = found.alone
+    if found.attack is None or not rate >= found.attack.rate:
+        return []
+    return [
+        f"{knows} alone, without any image, reach {percent(rate)} %, so this attack may go by them "
+        "and not by the face; it identifies people all the same"
+    ]
+
+
+def same_attack(found: MethodFinding) -> str:
+    """Return why rows of one defacer have the same worst attack; empty where they have not."""
+    if not found.shared or found.attack is None:
+        return ""
+    how = "take the new face off again" if split_variant(found.variant)[1] else "put a face back"
+    return f"same attack as on {listed(found.shared)}, since an attacker may first {how}"
+
+
 def _untrue(found: MethodFinding) -> bool:
     """Tell whether brain was lost that the check's mask misses: its praise would mislead."""
     truth = found.checks.get("failure_2")
     return bool(truth and truth.missed and found.brain[0] == found.brain[1])
+
+
+def _true_brain(found: MethodFinding) -> list[str]:
+    """Return that no brain was lost by the true labels, where there are any: they alone can tell.
+
+    A loss stands first among all that is known (:func:`_overlooked`).
+    """
+    truth = found.checks.get("failure_2")
+    if truth is None or truth.found or truth.missed:
+        return []
+    whole = of(truth.cleared + truth.accused, truth.n)
+    return [f"by the true labels no brain was lost in {whole} scans"]
 
 
 def _science(found: MethodFinding) -> list[str]:
@@ -115,7 +153,7 @@ def _science(found: MethodFinding) -> list[str]:
     parts = []
     v = found.volumes
     if v is not None:
-        parts.append(_changed(v))
+        parts += [_changed(v), _within(v)]
     if found.age_shift is not None:
         shift, low, high = (number(value, 1, True) for value in found.age_shift)
         parts.append(f"predicted age moved by {shift} years on average ({low} to {high})")
@@ -123,35 +161,43 @@ def _science(found: MethodFinding) -> list[str]:
 
 
 def _changed(v: Volumes) -> str:
-    """Return how many volumes are shown to change, which one most, and whether that matters."""
+    """Return how many volumes are shown to change at all, and which one most."""
     of_all = f"of {plural(v.tested, 'volume')}"
     if not v.differ:
         change = f"{region_label(v.largest)} {number(v.change, 1, True)} %"
         return f"0 {of_all} are shown to change (the largest median change of any: {change})"
     most = "most: " if v.differ > 1 else ""
     change = f"{most}{region_label(v.most_changed)}, {number(v.its_change, 1, True)} %"
-    text = f"{v.differ} {of_all} changed ({change})"
-    if v.beyond:
-        text += f", {v.beyond} by more than the margin of equivalence"
-    if v.open:
-        some = f"for {v.open} of these it is open whether by less than the margin"
-        text += f"; {some if v.open < v.differ else 'whether by less than the margin is open'}"
-    return text
+    return f"{v.differ} {of_all} {_are(v.differ)} shown to change ({change})"
+
+
+def _within(v: Volumes) -> str:
+    """Return how many volumes stay within their margin, leave it, or neither: they add up."""
+    return (
+        f"of {plural(v.tested, 'volume')} {v.equivalent} {_are(v.equivalent)} shown to stay within "
+        f"the margin of equivalence, {v.beyond} to change by more than it; {v.open} "
+        f"{_are(v.open)} open"
+    )
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _sure(found: MethodFinding) -> list[str]:
     """Return how far the checks of face and brain can be trusted on this method."""
     spared = [
-        "the automatic check of the brain can never raise an alarm: the method spares the very "
-        "mask that judges it"
+        "whether brain was cut is not testable by the automatic check: the method spares the very "
+        "mask that judges it, so only true labels could tell"
     ]
     parts = spared if found.spared else []
     if not any(found.checks.values()):
         return [*parts, "neither check was held against true labels"]
+    checks = {"face": "failure_1"} | ({} if found.spared else {"brain": "failure_2"})
     return [
         *(
             f"on the {what} {_agreement(found.checks[failure], failure)}"
-            for what, failure in (("face", "failure_1"), ("brain", "failure_2"))
+            for what, failure in checks.items()
         ),
         *parts,
     ]
@@ -167,15 +213,13 @@ def _unknown(found: MethodFinding) -> list[str]:
         parts.append(f"whether attacks can recognise people: {attack(found)}")
     else:
         parts.append("what a stronger attack would reach")
-    # A volume that is shown to change is known to: it is counted there, and not again here.
-    undecided = max(0, v.tested - v.equivalent - v.beyond - v.open) if v is not None else 0
-    if v is not None and undecided:
+    if v is not None and v.open:
         low, high = (number(margin, 1) for margin in v.margins)
         margin = f" of {low} %" if low == high else f" of {low} to {high} %"
         few = f"{v.people} people are" if v.people else "the people are"
         parts.append(
-            f"for {undecided} of {plural(v.tested, 'volume')} {few} too few to tell whether "
-            f"{'it stays' if undecided == 1 else 'they stay'} within the margin"
+            f"for {v.open} of {plural(v.tested, 'volume')} {few} too few to tell whether "
+            f"{'it stays' if v.open == 1 else 'they stay'} within the margin"
             f"{margin if np.isfinite(v.margins).all() else ''}"
         )
     return parts
@@ -185,9 +229,10 @@ def _overlooked(found: MethodFinding) -> list[str]:
     """Return what true labels say went wrong without a check's notice: that comes first."""
     words = {"failure_1": "part of the face was kept", "failure_2": "brain was lost"}
     return [
-        f"by the true labels {words[name]} in {of(check.found + check.missed, check.n)} scans, "
-        f"which the automatic check saw in {check.found}"
+        f"by the true labels {words[name]} in {of(check.found + check.missed, check.n)} scans"
+        + ("" if blind else f", which the automatic check saw in {check.found}")
         for name, check in found.checks.items()
+        for blind in [found.spared and name == "failure_2"]
         if check and check.missed
     ]
 
@@ -298,7 +343,11 @@ def checks_line(tables: Tables) -> str:
         )
         if c is not None
     ]
-    return f"How far the checks can be trusted (true labels, all variants): {'; '.join(parts)}."
+    blind = (
+        " No alarm is possible on methods that spare the mask that judges them." if brain else ""
+    )
+    told = "; ".join(parts)
+    return f"How far the checks can be trusted (true labels, all variants): {told}.{blind}"
 
 
 def _made_by(tables: Tables, failure: str) -> str:

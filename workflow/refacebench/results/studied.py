@@ -278,6 +278,15 @@ def names() -> list[str]:
     return list(dict.fromkeys([*tables, *(f.name for r in everything for f in r.figures)]))
 
 
+def faults(config: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with a config's study, if it has one and the schema takes it."""
+    study = config.get("study")
+    if not isinstance(study, Mapping) or "items" not in study:
+        return []
+    whole = all("item" in item for item in study["items"])
+    return mistakes(study, config["datasets"]) if whole else []
+
+
 def mistakes(study: Mapping[str, Any], datasets: Iterable[str]) -> list[str]:
     """Return a sentence for each mistake in a study's declaration that the schema cannot see."""
     known, datasets = names(), list(datasets)

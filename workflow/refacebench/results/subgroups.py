@@ -192,6 +192,7 @@ def _smallest(tests: pd.DataFrame, alpha: float) -> str:
 RESULT = Result(
     "subgroups",
     about=__doc__,
+    empty="no group of participants is known",
     job=STATISTICS,
     reads="vol_* dice_*",
     columns="""

@@ -243,8 +243,8 @@ def caption(view: View) -> str:
         "person, hollow ones where it has the very same scan, which is easier. It is good if the "
         "whole interval lies near the dashed line of chance. 'Beats chance': a test shows it. A "
         "method without these words is not shown to be safe: read how far right the interval "
-        f"reaches. Middle: the change of the volume that changes most{view.by}. Right: "
-        "the verdict.",
+        f"reaches. Middle: the change of the volume that changes most{view.by}, with an interval "
+        "that allows for having picked it. Right: the verdict.",
         f"The strongest attack has two rates: as observed, and {CORRECTED}, since of several "
         "attacks that only guess one always looks good. For the corrected rate the attack is "
         "picked on some participants and judged on the others. With few participants it may be "
@@ -264,7 +264,8 @@ def caption(view: View) -> str:
         _floor(table),
         words.missing_people(table),
         f"Intervals ({level:g} %) allow for the number of attacks on a variant and for the number "
-        "of volumes, not for the number of variants.",
+        "of volumes, not for the number of variants. So they are wider than those of single "
+        "volumes, which other tables and figures have.",
     )
 
 

@@ -65,6 +65,7 @@ def caption(view: View) -> str:
 RESULT = Result(
     "truth",
     about=__doc__,
+    empty="the scans have no true labels",
     job=STATISTICS,
     columns="variant segmenter structure n n_scans n_failed mean sd low high",
     compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),

@@ -123,7 +123,9 @@ def caption(view: View) -> str:
         "variant taken as one independent trial: variants of one person are not, so they are too "
         f"narrow; {words.EACH}.",
         "Not judged: scans without a verdict or without the truth for it (a nose that is out of "
-        "view). Cells without a number: no such scan in this run.",
+        "view). Cells without a number: no such scan in this run. Where a method spares the mask "
+        "that judges it, the check of the brain can raise no alarm: there a specificity of 1 says "
+        "nothing.",
     )
 
 
@@ -151,6 +153,7 @@ def printed(view: View) -> Printed:
 RESULT = Result(
     "verdict_agreement",
     about=__doc__,
+    empty="the scans have no true labels",
     job=STATISTICS,
     columns="""
         made_by failure n n_not_judged

@@ -147,8 +147,8 @@ def printed(view: View) -> Printed:
     shown = ("tiv", "gm", "wm", "csf")
     counts = significant_regions(table, criteria.alpha)
     columns = ["Variant", "n (failed)", f"Regions of {len(REGIONS)}: differ (Holm)",
-               "differ (Benjamini-Hochberg)", "equivalent", "equivalent at the fixed margin",
-               "Largest regional change",
+               "... differ (Benjamini-Hochberg)", "... equivalent",
+               "... equivalent at the fixed margin", "Largest regional change",
                *[f"{region_label(r)} (%)" for r in shown]]  # fmt: skip
     rows = []
     for label, mine in by_variant(table[table["variant"] != "original"], look):

@@ -13,11 +13,11 @@ class Volumes:
     """What the tests of a variant's volumes found, of the table ``volumes``.
 
     ``tested``, ``differ``, ``equivalent`` and ``beyond`` count volumes: those tested, those shown
-    to change at all, to stay within their margin, to change by more than it; ``open`` those of
-    the changed ones that are in neither of the last two.  ``margins``: the
-    smallest and the largest of these.  ``largest`` is the volume with the largest median change,
-    ``change`` that change in percent, with its interval; ``most_changed`` and ``its_change`` are
-    the same of those that are shown to change.  ``people``: the most that any test compared.
+    to change at all, to stay within their margin, to change by more than it.  The last two and
+    ``open`` make up all that were tested.  ``margins``: the smallest and the largest of these.
+    ``largest`` is the volume with the largest median change, ``change`` that change in percent,
+    with its interval; ``most_changed`` and ``its_change`` are the same of those that are shown to
+    change.  ``people``: the most that any test compared.
     """
 
     tested: int
@@ -29,10 +29,14 @@ class Volumes:
     change: float
     low: float
     high: float
-    open: int = 0
     most_changed: str = ""
     its_change: float = np.nan
     people: int = 0
+
+    @property
+    def open(self) -> int:
+        """How many are shown neither to stay within their margin nor to leave it."""
+        return self.tested - self.equivalent - self.beyond
 
 
 def volumes_of(rows: pd.DataFrame, alpha: float) -> Volumes | None:
@@ -56,8 +60,8 @@ def volumes_of(rows: pd.DataFrame, alpha: float) -> Volumes | None:
         for c in ("low_joint", "high_joint", "margin_pct")
     )
     changed = rows["p_holm"] < alpha
-    same = pd.to_numeric(rows["equivalent"], errors="coerce") == 1
     beyond = (low > margin) | (high < -margin)
+    same = (pd.to_numeric(rows["equivalent"], errors="coerce") == 1) & ~beyond
     change, lower, upper = (
         float(most.get(name, np.nan)) for name in ("median_change_pct", "low", "high")
     )
@@ -71,7 +75,6 @@ def volumes_of(rows: pd.DataFrame, alpha: float) -> Volumes | None:
         change,
         lower,
         upper,
-        int((changed & ~same & ~beyond).sum()),
         *_most_changed(rows[changed]),
         int(rows["n"].max()) if "n" in rows and rows["n"].notna().any() else 0,
     )

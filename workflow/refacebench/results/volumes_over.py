@@ -73,6 +73,7 @@ def caption(view: View) -> str:
 RESULT = Result(
     "volumes_over",
     about=__doc__,
+    empty="nothing was refaced",
     job=STATISTICS,
     reads="vol_gm vol_wm vol_csf vol_tiv",
     columns="selected_by " + COLUMNS,

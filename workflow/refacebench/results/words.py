@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from refacebench.results.result import View, of_segmenter
+from refacebench.statistics import galleries
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.unavailable import present
 
@@ -40,7 +41,7 @@ def cohort(table: pd.DataFrame) -> str:
     text = f"Up to {plural(int(table['n'].max()), 'participant')}"
     if "n_scans" in table:
         text += f" ({plural(int(table['n_scans'].max()), 'scan')})"
-    text += " a row"
+    text += " per row"
     failed = int(table["n_failed"].max()) if "n_failed" in table else 0
     if failed:
         text += f", at most {failed} failed"
@@ -78,6 +79,22 @@ def alone(view: View) -> str:
     version stands behind each defacer.
     """
     return join(left_out(view), engines(view.tables.get("quality")))
+
+
+def matched(told: str) -> str:
+    """Return what people who are compared have in common, from a cell of ``matched_on``.
+
+    >>> matched("site, sex: 2; some alike: 8; nothing: 1")
+    'all of the same site and sex for 2 people, only in part alike for 8 and not alike for 1'
+    """
+    parts: list[str] = []
+    for part in filter(None, told.split("; ")):
+        what, count = part.rsplit(": ", 1)
+        like = {galleries.SOME: "only in part alike", galleries.NOTHING: "not alike"}
+        known = like.get(what) or f"all of the same {listed(what.split(', '))}"
+        people = "" if parts else " person" if count == "1" else " people"
+        parts.append(f"{known} for {count}{people}")
+    return listed(parts)
 
 
 #: Said of every interval that holds for itself alone.

@@ -4,7 +4,8 @@
 for each scan of a batch in a process of its own, so that a scan that fails,
 hangs or takes the process down becomes a row with a reason and nothing else.
 A finished scan leaves a record beside the manifest; a rerun skips it when the
-record's key still matches and its files are there in full.  A scan that a method
+record's key still matches and its files are there in full, or were until they had been
+measured (:mod:`refacebench.run.dropped`).  A scan that a method
 failed on leaves one, too.  Not so a failure that may pass by itself, of memory or of
 a full disk: such a scan is tried again.  Failed scans are listed in a small file of
 their own (:func:`refacebench.manifest.note_failures`), from which the next run learns that there is
@@ -26,9 +27,10 @@ import pandas as pd
 
 from refacebench import manifest, reasons
 from refacebench.contracts import ScanInterrupted
-from refacebench.files import checksum, key_of, read_json, write_text
+from refacebench.files import checksum, key_of, write_text
 from refacebench.programs import process
 from refacebench.reasons import WORDS, one_line
+from refacebench.run import dropped, records
 from refacebench.run.sandbox import AGAIN, STARVED, Work, in_child, in_process
 from refacebench.run.stage import Stage
 from refacebench.vocabulary import FAILED, NOT_WRITTEN, OK
@@ -37,6 +39,11 @@ from refacebench.vocabulary import FAILED, NOT_WRITTEN, OK
 Inputs = Callable[[dict[str, Any]], list[Any]]
 #: The reason of a scan whose file is no longer the one that was checked.
 CHANGED = "the file changed after it was checked; run again to start over with the new one"
+#: The reason of a scan that needs a file which was deleted, as the config's ``keep`` says.
+DROPPED = (
+    "an image that this needs was deleted after it was measured (`keep` in the config); "
+    "run the same command again, which says how to make it again"
+)
 
 
 class MoreMemoryNeeded(Exception):
@@ -103,8 +110,7 @@ def run_batch(
     for package in preload:
         importlib.import_module(package)
     out = Path(out)
-    records = out.with_suffix("")
-    records.mkdir(parents=True, exist_ok=True)
+    out.with_suffix("").mkdir(parents=True, exist_ok=True)
     parts: dict[str, Any] = {
         "stage": stage.name,
         "method": method,
@@ -124,7 +130,7 @@ def run_batch(
     for number, row in enumerate(todo, start=1):
         if row["status"] == OK:
             source = row
-            row, again = _one_scan(row, checked, records, parts, inputs, timeout, isolate)
+            row, again = _one_scan(row, checked, out, parts, inputs, timeout, isolate)
             starved += bool(row.pop(STARVED, False))
             row["reason"] = row["reason"] and reasons.clean(row["reason"], source)
             failed = row["status"] in (FAILED, NOT_WRITTEN) and row["stage"] == stage.name
@@ -155,7 +161,7 @@ def run_batch(
 def _one_scan(
     row: dict[str, Any],
     work: Work,
-    records: Path,
+    out: Path,
     parts: Mapping[str, Any],
     inputs: Inputs,
     timeout: float,
@@ -165,27 +171,38 @@ def _one_scan(
 
     And whether to try it again at the next run, if it failed.
     """
-    record_path = records / f"{row['scan']}.json"
     base = {k: parts[k] for k in ("stage", "method", "version", "engine")}
     try:
         given = [str(path) for path in inputs(row)]
         before = _state(given)
-        checksums = [checksum(path) for path in given]
+        checksums = [dropped.checksum(path) for path in given]
     except OSError as error:
         return _failed(row, base, f"input cannot be read: {error}", 0.0), True
     original = dict(zip(given, checksums, strict=True)).get(str(row.get("original_path")))
     if original and is_another(row.get("checksum"), original):
         return _failed(row, base, CHANGED, 0.0), True
     key = key_of({**parts, "scan": row["scan"]}, checksums)
-    record = read_json(record_path)
+    record = records.read(out, row["scan"])
     # Earlier releases wrote keys without the letter.
+    lost: list[str] = []
+    kept: dict[str, Any] = {}
     if record is not None and record["key"] in (key, key[1:]) and _files_are_whole(record):
         result, key = record["result"], record["key"]
-        return {**row, **base, **result, "key": key, **_stage_columns(base, result)}, False
+        kept = {**row, **base, **result, "key": key, **_stage_columns(base, result)}
+        if row["scan"] in dropped.wanted(out):
+            lost = [path for path in dropped.of_columns(result) if not os.path.exists(path)]
+        if not lost:
+            return kept, False
+    gone = [note for note in map(dropped.find, given) if note]
+    if gone and not kept:
+        reason = next((note.reason for note in gone if note.reason), "")
+        return _failed(row, base, reason or DROPPED, 0.0), not reason
     row = {**row, "key": key}
     start = time.monotonic()
     runner = in_child if isolate else in_process
     result, peak_mb = runner(work, row, timeout, parts["stage"])
+    if lost and _is_made_again(out, lost, result):
+        return kept, False
     if result.get("status", OK) == OK and _state(given) != before:
         result = {"status": FAILED, "reason": CHANGED, AGAIN: True}
     seconds = round(time.monotonic() - start, 3)
@@ -196,9 +213,24 @@ def _one_scan(
         result.pop(AGAIN, None)
         result.pop(STARVED, None)
         document = {"key": key, **parts, "inputs": given, "result": result}
-        result = _recorded(document, record_path)
+        result = _recorded(document, records.place(out, row["scan"]))
     again = result.pop(AGAIN, False)
     return {**row, **base, **result, "key": key, **_stage_columns(base, result)}, again
+
+
+def _is_made_again(out: Path, lost: list[str], result: Mapping[str, Any]) -> bool:
+    """Tell whether a record holds on, as its deleted files are the same again or cannot be had.
+
+    Other files than before, of a program that never does the same twice, are another result.
+    """
+    if result.get("status", OK) != OK:
+        why = f"an image that was deleted could not be made again: {result.get('reason', '')}"
+        dropped.could_not(out, lost, one_line(why, WORDS))
+        return True
+    notes = dropped.read(out)
+    same = all(os.path.exists(p) and checksum(p) == notes[p].sha256 for p in lost if p in notes)
+    dropped.forget(out, lost)
+    return same
 
 
 def _recorded(document: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -207,7 +239,8 @@ def _recorded(document: dict[str, Any], path: Path) -> dict[str, Any]:
     Read back, so that a fresh row and a resumed one are the same numbers.
     """
     result = document["result"]
-    document["sizes"] = {p: os.path.getsize(p) for p in _files(result) if os.path.exists(p)}
+    named = dropped.of_columns(result)
+    document["sizes"] = {p: os.path.getsize(p) for p in named if os.path.exists(p)}
     try:
         write_text(json.dumps(document, indent=1, sort_keys=True, default=float), path)
         return json.loads(path.read_text())["result"]
@@ -269,15 +302,17 @@ def _failed(
     return {**row, **base, **status, "key": ""}
 
 
-def _files(result: Mapping[str, Any]) -> list[str]:
-    """Return the files that a row names."""
-    return [v for k, v in result.items() if (k == "path" or k.endswith("_path")) and v]
-
-
 def _files_are_whole(record: Mapping[str, Any]) -> bool:
-    """Tell whether the files of a finished scan are there, none of them cut short."""
+    """Tell whether the files of a finished scan are there, or noted as deleted, none cut short."""
     sizes = record.get("sizes", {})
-    return all(
-        os.path.exists(path) and sizes.get(path, os.path.getsize(path)) == os.path.getsize(path)
-        for path in _files(record["result"])
-    )
+
+    def whole(path: str) -> bool:
+        if os.path.exists(path):
+            size = os.path.getsize(path)
+        elif note := dropped.find(path):
+            size = note.size
+        else:
+            return False
+        return bool(sizes.get(path, size) == size)
+
+    return all(map(whole, dropped.of_columns(record["result"])))

@@ -14,7 +14,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from refacebench.run.configuration import ConfigError
+from refacebench.run.mistakes import ConfigError
 
 #: Where Slurm says that it notes jobs nowhere, so that ``sacct`` knows none.
 _ACCOUNTS = "AccountingStorageType"

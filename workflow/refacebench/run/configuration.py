@@ -6,7 +6,7 @@ Runs whenever the Snakefile is parsed: opens no image and writes nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from refacebench.head import checks, rendering
 from refacebench.kit import questions
 from refacebench.metrics.verdict import thresholds
 from refacebench.run import methods
+from refacebench.run.mistakes import ConfigError, Gathered
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
 from refacebench.vocabulary import (
@@ -30,10 +31,6 @@ from refacebench.vocabulary import (
 BRAIN_AGE = "ridge"
 
 
-class ConfigError(Exception):
-    """The config cannot be carried out; the message is one sentence for the user."""
-
-
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML file."""
     import yaml
@@ -41,133 +38,78 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return yaml.safe_load(Path(path).read_text())
 
 
-def check_keys(paths: Iterable[str | Path]) -> None:
-    """Check that no key stands twice at one place of a YAML file: YAML keeps the last in silence.
+def check(config: Mapping[str, Any], doubtful: Collection[str] = ()) -> None:
+    """Check what a JSON schema cannot: methods, their options, names.
+
+    Parameters
+    ----------
+    doubtful : collection of str
+        Keys of the config of which something is missing here, as it was wrong: nothing is
+        concluded from what they do not hold.
 
     Raises
     ------
     ConfigError
-        Names file, line and key.
+        With one sentence for each mistake, which names the key and what to do.
     """
-    import yaml
-
-    complaints: list[str] = []
-    for path in paths:
-        try:
-            tree = yaml.compose(Path(path).read_text(), Loader=yaml.SafeLoader)
-        except (OSError, yaml.YAMLError, UnicodeDecodeError):
-            continue  # whoever reads the file says what is wrong with it
-        complaints += [
-            f"{path}, line {line}: the key '{key}' stands twice" for line, key in _twice(tree)
-        ]
-    refuse(complaints)
+    found = Gathered()
+    for kind, entries in entries_of(config).items():
+        for name, entry in entries.items():
+            found.complaints += faults(kind, name, entry)
+    for keys, checked in _CHECKS:
+        if not set(keys) & set(doubtful):
+            with found.more():
+                checked(config)
+    found.refuse()
 
 
-def _twice(node: Any) -> Iterable[tuple[int, str]]:
-    """Yield line and name of the keys that a YAML mapping, or what is nested in it, has twice."""
-    import yaml
-
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            name = str(key.value)
-            if name in seen:
-                yield key.start_mark.line + 1, name
-            seen.add(name)
-            yield from _twice(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for part in node.value:
-            yield from _twice(part)
-
-
-def validate(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
-    """Check a config against the JSON schema.
-
-    Raises
-    ------
-    ConfigError
-        With all of the schema's complaints, one sentence each.
-    """
-    import jsonschema
-
-    errors = sorted(
-        jsonschema.Draft202012Validator(schema).iter_errors(config),
-        key=lambda error: [str(part) for part in error.absolute_path],
-    )
-    refuse([complaint for error in errors for complaint in _complaints(error)])
-
-
-def refuse(complaints: Sequence[str]) -> None:
-    """Raise an error that names all mistakes, if there are any.
-
-    Raises
-    ------
-    ConfigError
-        One sentence, or a numbered list.
-    """
-    if len(complaints) == 1:
-        raise ConfigError(complaints[0])
-    if complaints:
-        numbered = [f"  {number}. {said}" for number, said in enumerate(complaints, 1)]
-        raise ConfigError("\n".join([f"the config has {len(complaints)} mistakes:", *numbered]))
-
-
-def _complaints(error: Any) -> list[str]:
-    """Return what the schema has against one place of a config, in plain words."""
-    import jsonschema
-
-    error = jsonschema.exceptions.best_match([error])
-    place = ".".join(str(part) for part in error.absolute_path) or "top level"
-    if error.validator != "additionalProperties" or "properties" not in error.schema:
-        return [f"config, {place}: {error.message}"]
-    known = error.schema["properties"]
-    return [
-        f"config, {place}: unknown key '{key}'{reasons.meant(str(key), known)}"
-        for key in error.instance
-        if key not in known
-    ]
-
-
-def check(config: Mapping[str, Any]) -> None:
-    """Check what a JSON schema cannot: methods, their options, names, folders.
-
-    Raises
-    ------
-    ConfigError
-        With one sentence that names the key and what to do.
-    """
+def entries_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the entries of all kinds of methods; refacers filled up where that can be done."""
     plain = ("datasets", "defacers", "segmenters", "attackers", "age_models")
-    kinds = {k: config.get(k) or {} for k in plain}
-    kinds["refacers"] = refacers(config)
-    found = [_fault(kind, n, e) for kind, entries in kinds.items() for n, e in entries.items()]
-    refuse([fault for fault in found if fault])
-    _check_settings(config)
-    _check_splits(config)
-    if "original" in config["defacers"]:
-        raise ConfigError("defacers: 'original' is always measured and cannot be listed")
-    _check_rendering(config)
-    for name, entry in kinds["refacers"].items():
-        unknown = set((entry or {}).get("defacers") or []) - set(config["defacers"])
-        if unknown:
-            raise ConfigError(
-                f"refacers.{name}.defacers: {', '.join(sorted(unknown))} is not among the defacers"
-            )
-    _check_shared_models(config)
+    kinds = {k: dict(config.get(k) or {}) for k in plain}
+    try:
+        kinds["refacers"] = dict(refacers(config))
+    except ConfigError:  # said where entries are compared
+        kinds["refacers"] = {
+            k: v for k, v in config["refacers"].items() if "model" not in (v or {})
+        }
+    return kinds
 
 
-def _fault(kind: str, name: Any, entry: Any) -> str:
-    """Return what is wrong with one method's entry, or nothing."""
+def faults(kind: str, name: Any, entry: Any) -> list[str]:
+    """Return what is wrong with one method's entry."""
     if name is None:
-        return f'{kind}: a bare null is not a name in YAML; write "null" in quotes'
+        return [f'{kind}: a bare null is not a name in YAML; write "null" in quotes']
     if "+" in name or not name.replace("_", "").replace("-", "").isalnum():
-        return f"{kind}: the name '{name}' may hold letters, digits, _ and -"
+        return [f"{kind}: the name '{name}' may hold letters, digits, _ and -"]
     try:
         methods.choose(kind, name, entry)
-    except methods.OptionsRefused as error:
-        return str(error)
     except methods.MethodError as error:
-        return f"config: {error}"
-    return ""
+        own = f"{kind}.{name}: "
+        plain = (said.removeprefix(own).removeprefix(f"{kind}: ") for said in error.complaints)
+        return [f"{own}{said}" for said in plain]
+    return []
+
+
+def _check_names(config: Mapping[str, Any]) -> None:
+    """Check that no defacer has the name of an original or of a control."""
+    if "original" in config["defacers"]:
+        raise ConfigError("defacers: 'original' is always measured and cannot be listed")
+    taken = sorted(set(PICTURE_CONTROLS) & set(config["defacers"]))
+    if taken:
+        raise ConfigError(f"defacers: '{taken[0]}' is the name of a control; choose another one")
+
+
+def _check_refaced(config: Mapping[str, Any]) -> None:
+    """Check that what refacers are set on is there."""
+    found = Gathered()
+    for name, entry in refacers(config).items():
+        unknown = set((entry or {}).get("defacers") or []) - set(config["defacers"])
+        if unknown:
+            found.complaints.append(
+                f"refacers.{name}.defacers: {', '.join(sorted(unknown))} is not among the defacers"
+            )
+    found.refuse()
 
 
 def _check_splits(config: Mapping[str, Any]) -> None:
@@ -186,14 +128,8 @@ def _check_splits(config: Mapping[str, Any]) -> None:
 
 
 def _check_rendering(config: Mapping[str, Any]) -> None:
-    """Check how heads are rendered, and that no defacer has the name of a control."""
-    try:
-        rendering.check_options(config.get("rendering"))
-    except ValueError as error:
-        raise ConfigError(f"config: {error}") from None
-    taken = sorted(set(PICTURE_CONTROLS) & set(config["defacers"]))
-    if taken:
-        raise ConfigError(f"defacers: '{taken[0]}' is the name of a control; choose another one")
+    """Check how heads are rendered."""
+    rendering.check_options(config.get("rendering"))
 
 
 def refacers(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -261,7 +197,10 @@ def _check_shared_models(config: Mapping[str, Any]) -> None:
     for name, entry in found.items():
         if "model" not in entry:
             continue
-        applied = methods.declared("refacers", name, entry).applied
+        try:
+            applied = methods.declared("refacers", name, entry).applied
+        except methods.MethodError:
+            continue  # said of the entry itself
         free = {"model", "method", "file", "defacers", *applied}
         base = found[entry["model"]]
         fixed = sorted(k for k, v in entry.items() if k not in free and base.get(k) != v)
@@ -321,7 +260,7 @@ def programs(
         # Whoever starts the run is told the whole path, tables are not.
         found[name]["reason"] = reasons.clean(found[name]["reason"])
     if stopping:
-        raise ConfigError(f"{'; '.join(stopping)}; or set on_missing: skip there")
+        raise ConfigError(*(f"{said}; or set on_missing: skip there" for said in stopping))
     return found
 
 
@@ -386,21 +325,28 @@ def unavailable(names: Iterable[str], found: Mapping[str, dict[str, Any]]) -> di
     return {name: reason for name, reason in reasons.items() if reason}
 
 
-def _check_settings(config: Mapping[str, Any]) -> None:
-    """Check the keys whose names live in the modules that use them."""
-    try:
-        methods.choose("brainage", BRAIN_AGE, config.get("brain_age"))
-        thresholds(quality_thresholds(config))
-        Criteria.from_config(config)
-        Protocol.from_config(config)
-        questions.asked(config, variants(config))
-    except (methods.MethodError, TypeError, ValueError) as error:
-        raise ConfigError(f"config: {error}") from None
+def _settled(settle: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[str, Any]], None]:
+    """Return a check by a module that uses some keys and knows their names and bounds."""
+
+    def checked(config: Mapping[str, Any]) -> None:
+        try:
+            settle(config)
+        except (methods.MethodError, TypeError, ValueError) as error:
+            raise ConfigError(f"config: {error}") from None
+
+    return checked
+
+
+def _check_checks(config: Mapping[str, Any]) -> None:
     unknown = sorted(set(config.get("checks") or {}) - set(checks.LIMITS))
     if unknown:
         raise ConfigError(
             f"checks: unknown {', '.join(unknown)} (known: {', '.join(checks.LIMITS)})"
         )
+
+
+def _brain_age(config: Mapping[str, Any]) -> None:
+    methods.choose("brainage", BRAIN_AGE, config.get("brain_age"))
 
 
 def quality_thresholds(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -441,3 +387,22 @@ def statement(dataset: str, entry: Mapping[str, Any]) -> str:
 def is_synthetic(config: Mapping[str, Any], dataset: str) -> bool:
     """Tell whether a dataset's scans are grown at run time."""
     return methods.declared("datasets", dataset, config["datasets"][dataset]).synthetic
+
+
+#: Checks, each with the keys of the config that it draws conclusions from.
+_CHECKS: tuple[tuple[tuple[str, ...], Callable[[Mapping[str, Any]], None]], ...] = (
+    (("brain_age",), _settled(_brain_age)),
+    (("thresholds",), _settled(lambda c: thresholds(quality_thresholds(c)))),
+    (("statistics", "thresholds", "seed"), _settled(Criteria.from_config)),
+    (("privacy",), _settled(Protocol.from_config)),
+    (
+        ("privacy", "defacers", "refacers"),
+        _settled(lambda c: questions.asked(c, variants(c))),
+    ),
+    (("checks",), _check_checks),
+    (("splits", "refacers", "age_models"), _check_splits),
+    (("defacers",), _check_names),
+    (("rendering",), _settled(_check_rendering)),
+    (("defacers", "refacers"), _check_refaced),
+    (("defacers", "refacers"), _check_shared_models),
+)

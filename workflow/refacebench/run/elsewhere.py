@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from refacebench.run import methods
-from refacebench.run.configuration import ConfigError
+from refacebench.run.mistakes import ConfigError
 
 #: What is run on images, so that a dataset that brings measures has no use for it.
 _ON_IMAGES = ("defacers", "refacers", "segmenters", "attackers", "age_models")

@@ -75,6 +75,18 @@ SYNTHETIC_MVOX, TYPICAL_MVOX = 12.5, 12.0
 HEADERS = 9
 
 
+#: The share of a variant's files that stays, by the config's ``keep`` and the stage that made
+#: them; all of what is not named (docs/cluster.md has the bytes).
+STAYING = {
+    "all": {},
+    "segmentations": {"deface": 0.02, "reface": 0.0},
+    "measures": {"deface": 0.0, "reface": 0.0, "segment": 0.0, "render": 0.0},
+}
+#: Megabytes of a scan and variant: the pictures for quality control, which are made before images
+#: are deleted; its records and rows in tables.
+PICTURES_MB, RECORDS_MB = 0.1, 0.012
+
+
 @dataclass(frozen=True)
 class Work:
     """The jobs of one stage with one method on one data set."""
@@ -85,6 +97,8 @@ class Work:
     scans: int
     mvox: float
     largest_job: int = 0
+    #: Share of the files that are not deleted in the end.
+    staying: float = 1.0
 
     @property
     def seconds(self) -> float:
@@ -104,7 +118,7 @@ class Work:
     @property
     def disk_mb(self) -> float:
         """Megabytes that stay on the disk."""
-        return self.scans * self.cost.disk_per_mvox * self.mvox
+        return self.staying * self.scans * self.cost.disk_per_mvox * self.mvox
 
     @property
     def _of_one(self) -> float:
@@ -127,6 +141,8 @@ class Estimate:
         Of one core, by stage.
     left_out : list of str
         What is not counted.
+    keep : str
+        What stays on the disk.
     """
 
     hours: float
@@ -137,9 +153,12 @@ class Estimate:
     variants: int
     stage_hours: Mapping[str, float] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    keep: str = "all"
 
 
-def estimate(run: Run, cores: int, left: Mapping[str, float] | None = None) -> Estimate:
+def estimate(
+    run: Run, cores: int, left: Mapping[str, float] | None = None, keep: str = "all"
+) -> Estimate:
     """Return what a run takes.
 
     Parameters
@@ -149,10 +168,12 @@ def estimate(run: Run, cores: int, left: Mapping[str, float] | None = None) -> E
         Jobs at a time.
     left : mapping of str to float, optional
         The share of each rule's jobs that is still to be done; all where it is left out.
+    keep : str
+        The config's: what stays on the disk.
     """
     groups: dict[str, list[Work]] = {}
     for dataset in run.datasets:
-        for part in work(run, dataset):
+        for part in work(run, dataset, keep):
             groups.setdefault(part.stage, []).append(part)
     seconds, mb, disk = 0.0, 0.0, 0.0
     by_stage: dict[str, float] = {}
@@ -167,6 +188,9 @@ def estimate(run: Run, cores: int, left: Mapping[str, float] | None = None) -> E
         mb = max(mb, min(cores, jobs) * max(part.mb for part in parts))
         disk += share * sum(part.disk_mb for part in parts)
         by_stage[stage] = total / 3600
+    if keep != "all":
+        compared = sum(_count(run, d, "test", MEASURED) for d in run.datasets)
+        disk += (PICTURES_MB + RECORDS_MB) * compared * len(run.variants)
     seconds += len(run.datasets) * (END_S + END_PER_VARIANT_S * len(run.variants)) / min(cores, 2)
     return Estimate(
         seconds / 3600,
@@ -177,6 +201,7 @@ def estimate(run: Run, cores: int, left: Mapping[str, float] | None = None) -> E
         len(run.variants),
         by_stage,
         list(_not_counted(run)),
+        keep,
     )
 
 
@@ -188,9 +213,10 @@ def told(found: Estimate, remaining: bool = False) -> str:
     """  # noqa: E501
     what = "What is left of this run" if remaining else "This run"
     cores = f"{found.cores} core{'s' if found.cores != 1 else ''}"
+    kept = f" with keep: {found.keep}, more while it runs" if found.keep != "all" else ""
     text = (
         f"{what} will take about {duration(found.hours)} on {cores}, {_size(found.memory_gb)} of "
-        f"memory and {_size(found.disk_gb)} of disk ({found.scans} scans compared in "
+        f"memory and {_size(found.disk_gb)} of disk{kept} ({found.scans} scans compared in "
         f"{found.variants} variants; on a typical server)."
     )
     if found.left_out:
@@ -219,7 +245,7 @@ def _size(gb: float) -> str:
 # the work -----------------------------------------------------------------------------------
 
 
-def work(run: Run, dataset: str) -> Iterator[Work]:
+def work(run: Run, dataset: str, keep: str = "all") -> Iterator[Work]:
     """Yield the work on a data set, stage by stage, in the order of the run."""
     if dataset in run.brought or dataset in run.to_fetch:
         return  # seconds; and nothing is known of what is yet to be downloaded
@@ -228,8 +254,15 @@ def work(run: Run, dataset: str) -> Iterator[Work]:
     measured = [b for b in every if f"-{MEASURED}-" in b]
     test = run.batches(dataset, "test", MEASURED)
 
-    def part(stage: str, batches: list[str], times: float = 1, cost: Cost | None = None) -> Work:
+    def part(
+        stage: str,
+        batches: list[str],
+        times: float = 1,
+        cost: Cost | None = None,
+        of_originals: float = 1.0,
+    ) -> Work:
         counts = [run.lists[dataset].count([batch]) for batch in batches]
+        share = STAYING[keep].get(stage, 1.0)
         return Work(
             stage,
             cost or COSTS[stage],
@@ -237,6 +270,7 @@ def work(run: Run, dataset: str) -> Iterator[Work]:
             round(times * sum(counts)),
             mvox,
             max(counts, default=0),
+            of_originals + (1 - of_originals) * share,
         )
 
     if configuration.is_synthetic(run.config, dataset):
@@ -246,18 +280,18 @@ def work(run: Run, dataset: str) -> Iterator[Work]:
     for defacer in run.config["defacers"]:
         if defacer in run.variants:
             trained = any(v.startswith(f"{defacer}+") for v in run.trainings)
-            yield part("deface", measured if trained else test, 1, _defacing(run, defacer))
+            yield part("deface", measured if trained else test, 1, _defacing(run, defacer), 0.0)
     refaced = sum("+" in variant for variant in run.variants)
-    yield part("reface", test, refaced)
+    yield part("reface", test, refaced, None, 0.0)
     originals = run.batches(dataset, "test", RESCAN) + run.batches(dataset, "train", MEASURED)
     for segmenter in run.segmenters:
         cost = PROGRAM if _is_program(run.config["segmenters"][segmenter]) else None
-        yield part("segment", test, len(run.variants), cost)
+        yield part("segment", test, len(run.variants), cost, 1 / len(run.variants))
         yield part("segment", originals, 1, cost)
         yield part("measure", test, len(run.variants))
     if run.attackers:
         later = [b for r in (RESCAN, FOLLOWUP) for b in run.batches(dataset, "test", r)]
-        yield part("render", test, len(run.variants))
+        yield part("render", test, len(run.variants), None, 1 / len(run.variants))
         yield part("render", later)
     for attacker in run.attackers:
         yield from _attacks(run, attacker, run.lists[dataset].count(test), mvox)
@@ -314,6 +348,13 @@ def megavoxels(run: Run, dataset: str) -> float:
     chosen = paths[:: max(1, len(paths) // HEADERS)][:HEADERS]
     sizes = [size for size in map(_voxels, chosen) if size]
     return float(np.median(sizes)) / 1e6 if sizes else TYPICAL_MVOX
+
+
+def largest_mvox(run: Run, dataset: str, batch: str) -> float:
+    """Return the voxels of a batch's largest scan, in millions, from some of the headers."""
+    paths = _paths(run, dataset, batch)
+    sizes = map(_voxels, paths[:: max(1, len(paths) // HEADERS)][:HEADERS])
+    return max(sizes, default=0) / 1e6 or TYPICAL_MVOX
 
 
 def _paths(run: Run, dataset: str, batch: str) -> list[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from refacebench import manifest
+from refacebench.run import dropped, records
 from refacebench.vocabulary import OK
 
 #: With more scans x variants than this, output files are looked for only when all failed scans
@@ -50,6 +51,7 @@ class Attempts:
         self.counts = dict(saved)
         self._to_forget: list[str] = []
         self._decided: dict[str, int] = {}
+        self._asked: frozenset[str] = frozenset()
         self._look, self._retry, self._files = look, retry, files
         self._exists = functools.lru_cache(None)(os.path.exists)
         self._listed = functools.lru_cache(None)(listed)
@@ -64,8 +66,12 @@ class Attempts:
             self._decided[out] = number
         return f"attempt {self._decided[out] + 1}"
 
+    def ask(self, outputs: Iterable[str]) -> None:
+        """Have outputs made once more, whatever came of them."""
+        self._asked = frozenset(outputs)
+
     def _again(self, out: str) -> bool:
-        return self._failed(out) or self._interrupted(out)
+        return out in self._asked or self._failed(out) or self._interrupted(out)
 
     def _interrupted(self, out: str) -> bool:
         """Tell whether a job began and left no output, as it was killed or stopped.
@@ -91,14 +97,14 @@ class Attempts:
     def forget(self) -> None:
         """Delete the records of failed scans where all are to be tried again."""
         for out in self._to_forget:
-            manifest.forget_failures(out)
+            records.forget_failures(out)
 
     def _lost_files(self, out: str) -> bool:
-        """Tell whether a file that a manifest names is gone."""
+        """Tell whether a file that a manifest names is gone, and nobody deleted it on purpose."""
         if not out.endswith(".tsv") or not os.path.isfile(out):
             return False
         return any(
-            not self._exists(path)
+            not self._exists(path) and dropped.find(path) is None
             for row in rows(out)
             if row.get("status") == OK
             for column, path in row.items()
@@ -243,7 +249,7 @@ def _passed(path: str) -> int:
         return 0
     if not os.path.isfile(path):
         # Deleted with the faces that it named; each scan has left its record.
-        return len(listed(path.removesuffix(".tsv")))
+        return len(records.scans(path))
     return sum(row.get("status") == OK for row in rows(path))
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from refacebench import faces, files
 from refacebench.run import failures
-from refacebench.run.configuration import ConfigError
 from refacebench.run.graph import Run
+from refacebench.run.mistakes import ConfigError
 
 
 def delete_faces(run: Run, results: str | Path = "results") -> int:
@@ -35,6 +35,8 @@ def delete_faces(run: Run, results: str | Path = "results") -> int:
         if attacks and all((results.parent / path).is_file() for path in attacks):
             gone += _delete(results.glob(f"render/{dataset}/*/*.tsv"))
             gone += _delete(results.glob(f"render/{dataset}/*/views/*"))
+            # Notes on views that went before: these are missing now like all others.
+            _delete(results.glob(f"render/{dataset}/*/*.dropped.json"))
             gone += _delete(results.glob(f"enrol/{dataset}/*.npz"))
         for variant in run.trainings:
             if (results / "figures" / dataset / f"samples-{variant}.png").is_file():

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from refacebench import manifest
 from refacebench.faces import may_show
-from refacebench.run import configuration, plan, training_sets
+from refacebench.run import configuration, mistakes, plan, training_sets
 from refacebench.run.scope import Scope
 from refacebench.vocabulary import (
     MEASURED,
@@ -104,7 +104,7 @@ class Run(Scope):
             stage = "measure"
         return [
             path
-            for segmenter in self.segmenters
+            for segmenter in self.segmenters_of(dataset)
             for variant in variants
             for path in self.manifests(stage, dataset, f"{segmenter}/{variant}", split, role)
         ]
@@ -290,7 +290,7 @@ class Run(Scope):
         if private:
             print(f"kit: left out {', '.join(private)}: faces are not public", file=sys.stderr)
         if not public:
-            raise configuration.ConfigError(
+            raise mistakes.ConfigError(
                 "kit: raters would see faces, but no dataset of this config has `faces: public`"
             )
         return [f"results/kit/{name}/page/index.html" for name in public]
@@ -347,6 +347,10 @@ class Run(Scope):
     def unused_digests(self, dataset: str) -> list[str]:
         """Return what changes with the lists of the scans that nothing uses."""
         return [self.digest(dataset, batch) for batch in self.unused_batches(dataset)]
+
+    def compared_lists(self, dataset: str) -> list[str]:
+        """Return the lists of the scans whose variants are compared."""
+        return [f"results/plan/{dataset}/{b}.tsv" for b in self.batches(dataset, "test", MEASURED)]
 
     def checked_scans(self, dataset: str) -> list[str]:
         """Return the inventory of all scans that something uses."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from refacebench import manifest
-from refacebench.run.configuration import ConfigError
+from refacebench.run.mistakes import ConfigError
 from refacebench.vocabulary import SPLITS
 
 #: The file in a dataset's folder of lists.

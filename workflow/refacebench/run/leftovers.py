@@ -26,6 +26,8 @@ LAYOUT = {
     **dict.fromkeys(("derivatives", "train", "curves"), ("dataset", "variant")),
     "attack": ("dataset", "attacker", "target"),
     "enrol": ("dataset", "attacker"),
+    "tidy": ("dataset", "variant", "batch"),
+    "tidy_views": ("dataset", "variant"),
     "train_age": ("dataset", "age_model"),
     "age": ("dataset", "age_model", "variant", "batch"),
     "tables": ("dataset", "table"),

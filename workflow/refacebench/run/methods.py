@@ -29,7 +29,17 @@ PLACE = ("method", "file")
 
 
 class MethodError(Exception):
-    """A method that the config names cannot be used; the message says why."""
+    """A method that the config names cannot be used; the message says why.
+
+    Parameters
+    ----------
+    *complaints : str
+        One sentence for each mistake.
+    """
+
+    def __init__(self, *complaints: str):
+        self.complaints = complaints
+        super().__init__("; ".join(complaints))
 
 
 class OptionsRefused(MethodError):
@@ -239,21 +249,23 @@ def _options(
     steering = (*PLACE, *method.STEERING)
     given = {k: v for k, v in (entry or {}).items() if k not in steering}
     unknown = sorted(str(key) for key in set(given) - set(method.options))
-    if unknown:
-        known = ", ".join(sorted({*method.options, *method.STEERING})) or "none"
-        near = reasons.meant(unknown[0], {*method.options, *method.STEERING})
-        raise MethodError(
-            f"{kind}.{name}: unknown option {', '.join(unknown)} (known: {known}){near}"
-        )
-    read_ = {key: method.options[key].read(value) for key, value in given.items()}
+    known = {*method.options, *method.STEERING}
+    said = [
+        f"{kind}.{name}: unknown option {key} (known: {', '.join(sorted(known)) or 'none'})"
+        f"{reasons.meant(key, known)}"
+        for key in unknown
+    ]
+    read_ = {k: method.options[k].read(v) for k, v in given.items() if k in method.options}
     options = {**method.defaults, **read_}
-    wrong = {key: method.options[key].fault(value) for key, value in read_.items()}
-    wrong = {key: fault for key, fault in wrong.items() if fault}
-    said = _refusal(kind, name, method, options, wrong)
+    faults = ((key, method.options[key].fault(value)) for key, value in read_.items())
+    wrong = {key: fault for key, fault in faults if fault}
+    # An unknown option may be meant for one that the check would miss.
+    refused = "" if unknown else _refusal(kind, name, method, options, wrong)
+    said += [f"{kind}.{name}: {refused}"] if refused else []
+    # The check says of one of them more than the bounds do.
+    said += [f"{kind}.{name}: {k}: {fault}" for k, fault in wrong.items() if k not in refused]
     if said:
-        raise OptionsRefused(f"{kind}.{name}: {said}")
-    for key, fault in wrong.items():
-        raise MethodError(f"{kind}.{name}: {key}: {fault}")
+        raise (OptionsRefused if refused else MethodError)(*said)
     return options
 
 

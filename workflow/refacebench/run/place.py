@@ -8,8 +8,11 @@ Reads which of them exist; remembers the start in the environment, which jobs in
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +28,35 @@ def start() -> Path:
 
 
 def of(folder: str) -> str:
-    """Return the folder that the config names, from where the run was started."""
-    return str(start() / folder)
+    """Return the folder that the config names, from where the run was started.
+
+    Snakemake makes it as soon as it knows of it, and its own folder in it.  If nothing else comes
+    to lie there, as in a dry run, both are taken away again when this process ends.
+    """
+    found = start() / folder
+    made = [place for place in (found, *found.parents) if not place.exists()]
+    if made:
+        atexit.register(_take_away, made)
+    return str(found)
+
+
+def _take_away(folders: Sequence[Path]) -> None:
+    """Delete folders, the innermost first, up to one that holds something."""
+    with contextlib.suppress(OSError):
+        own = folders[0] / ".snakemake"
+        # What Snakemake remembers of the times of files; anything else was made by jobs.
+        if all(p.parent.name == "iocache" for p in own.rglob("*") if not p.is_dir()):
+            shutil.rmtree(own, ignore_errors=True)
+        for folder in folders:
+            folder.rmdir()
+
+
+def overruled(folder: str, directory: str | Path) -> str:
+    """Return what is said where the command line names another folder than the config."""
+    return (
+        f"`--directory {directory}` takes the place of `results: {folder}` in the config: "
+        f"everything is written below {Path(directory) / 'results'}."
+    )
 
 
 def from_start(value: Any, key: str = "") -> Any:

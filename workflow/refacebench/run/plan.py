@@ -7,12 +7,13 @@ below ``results/plan`` (:meth:`Lists.write`, :func:`write_json`).
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from refacebench import files, manifest, reasons, vocabulary
 from refacebench.bids import in_order
 from refacebench.manifest import LEFT_OUT
 from refacebench.run import kept, methods, people, spares, splits, stamps, wanted
-from refacebench.run.configuration import ConfigError
+from refacebench.run.mistakes import ConfigError, Gathered
 from refacebench.vocabulary import FOLLOWUP, MEASURED, RESCAN
 
 
@@ -52,15 +53,12 @@ def scans(
     """
     entry = config["datasets"][dataset]
     chosen = methods.choose("datasets", dataset, entry)
-    try:
+    with _said_of(dataset):
         table = chosen.method.index(chosen.options, config["seed"])
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"datasets.{dataset}: {error}") from None
     _check_index(table, dataset)
-    try:
+    found = Gathered()
+    with found.more(), _said_of(dataset):
         table = wanted.taken(table, entry.get("only_participants"), entry.get("limit"))
-    except ValueError as error:
-        raise ConfigError(f"datasets.{dataset}: {error}") from None
     table["dataset"] = dataset
     # Thousands of rows may have one reason.
     table["reason"] = table["reason"].map({r: reasons.clean(r) for r in table["reason"].unique()})
@@ -74,10 +72,9 @@ def scans(
         raise ConfigError(f"config: {error}") from None
     table["split"] = table["participant"].map(split).fillna("")
     measured = entry.get("sessions_measured", "all")
-    try:
+    with found.more(), _said_of(dataset):
         declared = rescans(table, entry.get("rescan_sessions") or (), entry.get("rescan_max_days"))
-    except ValueError as error:
-        raise ConfigError(f"datasets.{dataset}: {error}") from None
+    found.refuse()
     if entry.get("rescan_max_days") is not None and not _dated(usable):
         print(
             f"WARNING: datasets.{dataset}: rescan_max_days finds no rescan, as no table gives the "
@@ -89,6 +86,15 @@ def scans(
     table = _with_rescan_ages(table)
     table["batch"] = batches(table, config["batch_size"], before.batches)
     return table
+
+
+@contextlib.contextmanager
+def _said_of(dataset: str) -> Iterator[None]:
+    """Turn what is wrong with a data set into a complaint about it."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"datasets.{dataset}: {error}") from None
 
 
 def _check_index(table: pd.DataFrame, dataset: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from refacebench import reasons
-from refacebench.run.configuration import ConfigError
+from refacebench.run.mistakes import ConfigError
 
 #: The scale of a config as it stands.
 FULL = "full"

@@ -10,7 +10,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from refacebench.run import configuration, elsewhere, failures, methods, plan, training_sets
+from refacebench.run import (
+    configuration,
+    elsewhere,
+    failures,
+    methods,
+    mistakes,
+    plan,
+    training_sets,
+)
 from refacebench.vocabulary import MEASURED, SYNTHETIC_NOTE
 
 #: Where it is written down how often each output is to be made.
@@ -106,10 +114,14 @@ class Scope:
         Raises
         ------
         ConfigError
-            If a dataset or a program is not as the config says.
+            If datasets or programs are not as the config says; all that is wrong at once.
         """
-        programs = configuration.programs(config, look)
-        tools = configuration.programs(config, look, kind="segmenters")
+        found, kinds = mistakes.Gathered(), configuration.PROGRAM_FILES
+        behind: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in kinds}
+        for kind in kinds:
+            with found.more():
+                behind[kind] = configuration.programs(config, look, kind=kind)
+        programs, tools = behind["defacers"], behind["segmenters"]
         for name, told in tools.items():
             if look and told["reason"]:
                 print(f"WARNING: segmenters.{name} is left out: {told['reason']}", file=sys.stderr)
@@ -117,10 +129,13 @@ class Scope:
         if look and lacking:
             said = "; ".join(f"{name} ({what})" for name, what in lacking.items())
             print(f"To be downloaded first: {said}", file=sys.stderr)
-        lists = {
-            name: plan.nothing(name) if name in lacking else plan.load(config, name, look)
-            for name in config["datasets"]
-        }
+        lists = {}
+        for name in config["datasets"]:
+            with found.more():
+                lists[name] = (
+                    plan.nothing(name) if name in lacking else plan.load(config, name, look)
+                )
+        found.refuse()
         attempts = failures.Attempts(failures.saved(ATTEMPTS), look=False)
         run = cls(config, programs, lists, attempts, tools)
         run.to_fetch = lacking
@@ -219,6 +234,15 @@ class Scope:
         lists = [self.lists[name] for name in ([dataset] if dataset else self.brought)]
         found = [name for each in lists for name in each.first(what).split()]
         return list(dict.fromkeys(found))
+
+    def segmenters_of(self, dataset: str) -> list[str]:
+        """Return the segmenters of a dataset, in the run's order.
+
+        Of one that brings measures, the programs that made them: another data set of the run may
+        have other ones.
+        """
+        own = self.named("segmenters", dataset) if dataset in self.brought else self.segmenters
+        return [name for name in self.segmenters if name in own]
 
     # what is said of a dataset ------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from refacebench.files import read_json
-from refacebench.run.configuration import ConfigError
+from refacebench.run.mistakes import ConfigError
 from refacebench.run.plan import Lists
 from refacebench.vocabulary import FAILED, MEASURED
 

@@ -163,4 +163,5 @@ METHOD = Segmenter(
         "https://doi.org/10.1016/j.neuroimage.2006.01.021",
     ),
     licence="deepbet and its weights: MIT",
+    weights="deepbet",
 )

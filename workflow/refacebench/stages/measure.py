@@ -23,7 +23,7 @@ from refacebench.metrics.face import EARS, face_left
 from refacebench.metrics.hidden import odd_voxels
 from refacebench.metrics.overlap import STRUCTURES
 from refacebench.metrics.verdict import THRESHOLDS, already_defaced, classify, is_usable, thresholds
-from refacebench.run import batch
+from refacebench.run import batch, dropped
 from refacebench.run.stage import Stage
 from refacebench.vocabulary import OK, ORIGINAL
 
@@ -158,7 +158,7 @@ def rows_of(rows: pd.DataFrame, originals: pd.DataFrame) -> pd.DataFrame:
     columns = usable[["scan", *_OF_ORIGINAL]].rename(columns=_OF_ORIGINAL)
     nothing = dict.fromkeys(_OF_ORIGINAL.values(), "")
     rows = rows.merge(columns, on="scan", how="left").fillna(nothing)
-    image = rows["path"].fillna("").map(lambda path: bool(path) and Path(path).is_file())
+    image = rows["path"].fillna("").map(lambda path: bool(path) and dropped.there(path))
     lost = (rows["stage"] == "segment") & (rows["status"] != OK) & image
     lost &= rows["variant"] != ORIGINAL
     rows = rows.assign(segment_status=rows["status"].where(lost, ""))

@@ -10,9 +10,11 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from refacebench import manifest
-from refacebench.contracts import Pair, TrainingFailed
-from refacebench.run import batch, training
+from refacebench.contracts import Pair, ScanInterrupted, TrainingFailed
+from refacebench.run import batch, dropped, training
 from refacebench.run.methods import Chosen
 from refacebench.run.stage import Stage
 from refacebench.vocabulary import FAILED, OK
@@ -43,6 +45,7 @@ def pairs(paths: Iterable[str | Path], sites: Collection[Any] = ()) -> list[Pair
     if sites:
         rows = rows[rows["site"].astype(str).isin([str(site) for site in sites])]
     batch.check_originals(rows.to_dict("records"))
+    rows = _there(rows)
     return [
         Pair(
             row["scan"],
@@ -54,6 +57,24 @@ def pairs(paths: Iterable[str | Path], sites: Collection[Any] = ()) -> list[Pair
         )
         for row in rows.to_dict("records")
     ]
+
+
+def _there(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose files are there, or cannot be had any more.
+
+    Raises
+    ------
+    ScanInterrupted
+        If one was deleted, see :mod:`refacebench.run.dropped`, and nobody has tried to make it
+        again.
+    """
+    notes = [
+        next(filter(None, map(dropped.find, (row["path"], row["changed_path"]))), None)
+        for row in rows.to_dict("records")
+    ]
+    if any(note and not note.reason for note in notes):
+        raise ScanInterrupted(batch.DROPPED)
+    return rows[[note is None for note in notes]]
 
 
 def run(

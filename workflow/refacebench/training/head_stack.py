@@ -1,13 +1,15 @@
 """Many whole heads in memory, on the device where they fit, and their augmentation.
 
-Touches no file.
+Touches no file but those of :mod:`refacebench.training.spill`.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
+from refacebench.training import spill
 from refacebench.training.devices import home, send
 from refacebench.training.whole_heads import BYTES, WholeHead
 
@@ -20,14 +22,19 @@ class HeadStack:
     heads : list of WholeHead
         All with a target, or none.
     device : torch.device
+    in_files : bool
+        Hold them in files (:mod:`refacebench.training.spill`), not on the device.
     """
 
-    def __init__(self, heads: list[WholeHead], device):
+    def __init__(self, heads: list[WholeHead], device, in_files: bool = False):
 
         self.device = torch.device(device)
-        place = home(BYTES * sum(h.hull.size for h in heads), self.device)
+        size = BYTES * sum(h.hull.size for h in heads)
+        place = torch.device("cpu") if in_files else home(size, self.device)
 
         def join(name, dtype):
+            if in_files:
+                return torch.from_numpy(_written([getattr(h, name) for h in heads], dtype))
             volumes = [torch.from_numpy(getattr(h, name))[None].to(dtype) for h in heads]
             return torch.stack(volumes).to(place)
 
@@ -45,6 +52,15 @@ class HeadStack:
         items = send(items, self.hull.device)
         parts = (self.hull, self.brain, self.tissue, self.target)
         return [None if p is None else send(p[items], self.device).float() for p in parts]
+
+
+def _written(volumes: list[np.ndarray], dtype: torch.dtype) -> np.ndarray:
+    """Return volumes as one array in a file, with an axis for channels, one at a time."""
+    kind = torch.empty(0, dtype=dtype).numpy().dtype
+    joined = spill.empty((len(volumes), 1, *volumes[0].shape), kind)
+    for place, volume in zip(joined, volumes, strict=True):
+        place[0] = volume
+    return joined
 
 
 def move(parts, strength: float, mirror: bool, generator):

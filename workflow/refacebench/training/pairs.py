@@ -10,7 +10,7 @@ import hashlib
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,16 @@ def check(train, validation, options: Mapping, choices: Mapping[str, tuple]) -> 
     for name, known in choices.items():
         if options[name] not in known:
             raise ValueError(f"{name} '{options[name]}': use one of {', '.join(map(str, known))}")
+
+
+def spread(scans: Sequence, most: int) -> list:
+    """Return no more than so many scans, from the first to the last.
+
+    >>> spread(list("abcdefg"), 3), spread(list("ab"), 3)
+    (['a', 'c', 'e'], ['a', 'b'])
+    """
+    most = min(most, len(scans))
+    return [scans[n * len(scans) // most] for n in range(most)]
 
 
 def read(

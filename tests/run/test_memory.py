@@ -1,0 +1,81 @@
+"""What memory jobs ask for."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+import yaml
+
+from refacebench import files
+from refacebench.run import configuration, estimate, memory, settings
+from refacebench.run.graph import Run
+from refacebench.run.memory import Asking
+from running import ROOT, bids
+
+BATCH = "test-measured-000"
+
+
+SCHEMA = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Return the run of a config: four people with one scan of a million voxels each."""
+    monkeypatch.chdir(tmp_path)
+    folder = bids(tmp_path / "bids", participants=4)
+    small = nib.Nifti1Image(np.zeros((100, 100, 100), np.uint8), np.eye(4))
+    for path in (tmp_path / "bids").rglob("*.nii.gz"):
+        nib.save(small, path)
+
+    def make(**changes):
+        config = {
+            "datasets": {"mine": folder},
+            "splits": {"train": 0, "validation": 0, "test": 1},
+            "defacers": {"quickshear": {}},
+            **changes,
+        }
+        path = tmp_path / "mine.yaml"
+        path.write_text(yaml.safe_dump(config))
+        return Run.load(settings.load(path, SCHEMA), look=True)
+
+    return make
+
+
+@pytest.fixture
+def peaks(monkeypatch):
+    """Round peaks: 1000 MB and 100 MB for each million voxels."""
+    peak = estimate.Cost(0, 0, 1000, 100)
+    for stage in list(estimate.COSTS):
+        monkeypatch.setitem(estimate.COSTS, stage, peak)
+
+
+def test_memory_follows_the_voxels_of_the_largest_scan(run, peaks, tmp_path):
+    asked = Asking(run())
+    # 1.5 times the peak of a scan of one million voxels, in steps of 100 MB.
+    assert asked.mb("segment", "mine", BATCH, "deepbet_atlas") == 1700
+    large = nib.Nifti1Image(np.zeros((200, 200, 200), np.uint8), np.eye(4))
+    nib.save(large, next((tmp_path / "bids").rglob("*.nii.gz")))
+    asked = Asking(run())
+    assert asked.mb("segment", "mine", BATCH, "deepbet_atlas") == 2700
+
+
+def test_the_inventory_knows_the_voxels_of_all_scans(run, peaks):
+    table = "scan\tshape\nsub-1\t100x100x100\nsub-2\t\nsub-3\t100x200x300\n"
+    files.write_text(table, f"results/inventory/mine/{BATCH}.tsv")
+    assert Asking(run()).mb("measure", "mine", BATCH) == 1.5 * 1600
+
+
+def test_methods_that_nobody_has_measured_ask_for_a_fixed_amount(run, peaks, tmp_path):
+    segmenters = {"deepbet_atlas": {}, "own": {"command": ["cp", "{input}", "{output}"],
+                                               "labels": {"like": "freesurfer"}}}  # fmt: skip
+    asked = Asking(run(segmenters=segmenters))
+    assert asked.mb("segment", "mine", BATCH, "own") == memory.FIXED_MB["segment"]
+    assert asked.mb("segment", "mine", BATCH, "deepbet_atlas") == 1700
+    defacers = {"mine": {"method": "quickshear"}, "cpgan_hull": {}}
+    asked = Asking(run(defacers=defacers))
+    assert asked.mb("deface", "mine", BATCH, "mine") == 1700
+    assert asked.mb("deface", "mine", BATCH, "cpgan_hull") == memory.FIXED_MB["deface"]
+
+
+def test_little_is_asked_for_but_never_less_than_python_needs(run, monkeypatch):
+    monkeypatch.setitem(estimate.COSTS, "render", estimate.Cost(0, 0, 10, 0))
+    assert Asking(run()).mb("render", "mine", BATCH) == memory.FLOOR_MB

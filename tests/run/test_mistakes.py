@@ -1,0 +1,152 @@
+"""All that is wrong with a config is said at once, with the file and line of each key."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+import yaml
+
+from refacebench import __main__ as program
+from refacebench.cli import common
+from refacebench.run import configuration, mistakes, settings
+from running import ROOT, bids
+
+SCHEMA = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+WRONG = """seed: one
+datasets:
+  here: {type: bids, path: bids, limit: many, only_participants: [77], rescan_sessions: [9]}
+  gone:
+    type: bids
+    path: nowhere
+  both: {type: bids, path: lost, carry: [T 2]}
+defacers:
+  pydefac: {}
+  quickshear: {bufer: 3, buffer_mm: wide}
+  tool: {program: mideface}
+refacers:
+  m: {method: pix2pix25d, defacers: [mask_face]}
+attackers:
+  face_recognition: {views: -1}
+statistics: {alpha: 2}
+"""
+#: By line of the file, what is said of it.
+SAID = {
+    1: ["seed: 'one' is not of type 'integer'"],
+    3: ["limit: 'many' is not", "there is no scan of sub-77", "no scan has the session 'ses-9'"],
+    6: ["there is no folder 'nowhere'; change this to the folder of your data"],
+    7: ["carry: ['T 2'] is not a list", "there is no folder 'lost'"],
+    9: ["no method 'pydefac'"],
+    10: ["unknown option bufer", "buffer_mm: 'wide' is not a number"],
+    11: ["mideface cannot run here"],
+    13: ["mask_face is not among the defacers"],
+    15: ["views: -1 is below 0"],
+    16: ["alpha: 2 is greater"],
+}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    bids(tmp_path / "bids", 3)
+    return tmp_path
+
+
+def refused(path, text):
+    """Return the lines about a config's mistakes, without their numbers."""
+    path.write_text(text)
+    given = settings.read(path)
+    with pytest.raises(mistakes.ConfigError) as error:
+        settings.settle(given, SCHEMA, [path])
+    first, *lines = mistakes.told(error.value, [path], given).splitlines()
+    assert not lines or first == f"the config has {len(lines)} mistakes:"
+    return [line.split(". ", 1)[1] for line in lines] or [first]
+
+
+def test_every_kind_of_mistake_is_in_one_list_with_its_line(here):
+    lines = refused(here / "c.yaml", WRONG)
+    wanted = [(number, said) for number, all_ in SAID.items() for said in all_]
+    assert len(lines) == len(wanted)
+    for number, said in wanted:
+        (line,) = [line for line in lines if said in line]
+        assert line.endswith(f" ({here}/c.yaml, line {number})"), line
+
+
+def test_nothing_is_concluded_from_what_may_have_been_meant_otherwise(here):
+    """A misspelled section is no empty one, and a list in place of it says nothing of names."""
+    refacers = {"m": {"method": "pix2pix25d", "defacers": ["quickshear"]}}
+    base = {"datasets": {"a": {"type": "bids", "path": "bids"}}, "refacers": refacers}
+    for wrong in ({"defacerz": {"quickshear": {}}}, {"defacers": ["quickshear"]}):
+        (line,) = refused(here / "c.yaml", yaml.safe_dump({**base, **wrong}))
+        assert "defacer" in line
+        assert "not among" not in line
+    untyped = {"datasets": {"a": {"type": 3}}, "defacers": {"quickshear": {}}}
+    (line,) = refused(here / "c.yaml", yaml.safe_dump({**base, **untyped}))
+    assert "datasets.a.type: 3 is not of type 'string'" in line
+    (line,) = refused(here / "c.yaml", "defacers: {quickshear: {}}\n")
+    assert "'datasets' is a required property" in line
+
+
+def test_a_key_of_the_command_line_has_no_line_in_a_file(here):
+    path = here / "c.yaml"
+    path.write_text("seed: 1\nsplits: {test: 1}\n")
+    error = mistakes.ConfigError("config, seed: 'x' is not of type 'integer'", "splits: none")
+    assert mistakes.told(error, [path], {"seed": "x", "splits": {"test": 1}}).splitlines()[1:] == [
+        "  1. config, seed: 'x' is not of type 'integer'",
+        f"  2. splits: none ({path}, line 2)",
+    ]
+
+
+def test_a_key_of_a_scale_is_found_there(here):
+    path = here / "c.yaml"
+    path.write_text("seed: 1\nscales:\n  demo:\n    seed: x\n")
+    given = {"seed": "x", "scale": "demo"}
+    error = mistakes.ConfigError("config, seed: 'x' is not of type 'integer'")
+    assert mistakes.told(error, [path], given).endswith(f"({path}, line 4)")
+
+
+def test_the_shipped_config_says_which_key_to_change(here, capsys):
+    path = ROOT / "config/bids.yaml"
+    number = path.read_text().split("path: data/mine")[0].count("\n") + 1
+    assert program.main(["estimate", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert "datasets.mine: path: there is no folder 'data/mine'; change this" in said
+    assert said.strip().endswith(f"({path}, line {number})")
+
+
+def test_an_estimate_looks_into_the_folder_of_its_own_config(here, capsys):
+    """A list of splits that belongs to another run of the folder says nothing of this one."""
+    config = {
+        "results": "runs/mine",
+        "datasets": {"a": {"type": "bids", "path": "bids"}},
+        "defacers": {"quickshear": {}},
+        "splits": {"train": 0, "validation": 0, "test": 1},
+    }
+    path = here / "c.yaml"
+    path.write_text(yaml.safe_dump(config))
+    for folder, split in (("results", "train"), ("runs/mine/results", "")):
+        plan = here / folder / "plan/a"
+        plan.mkdir(parents=True)
+        kept = f"participant\tsplit\nsub-00\t{split}\n" if split else "participant\tsplit\n"
+        (plan / "splits.tsv").write_text(kept)
+    assert program.main(["estimate", str(path), "--cores", "1"]) == 0
+    assert "(3 scans compared in 2 variants" in capsys.readouterr().out
+    assert not (here / "runs/mine/.snakemake").exists()
+
+
+def test_commands_after_a_run_look_into_its_own_folder(here):
+    def meant(*words):
+        parser = argparse.ArgumentParser()
+        common.add_run(parser)
+        return common.run_of(parser.parse_args(words))[0]
+
+    path = here / "c.yaml"
+    path.write_text("results: runs/a\nscales: {demo: {results: runs/b}}\n")
+    assert meant() == Path("results")
+    assert meant("--configfile", str(path)) == Path("runs/a/results")
+    assert meant("--configfile", str(path), "--scale", "demo") == Path("runs/b/results")
+    assert meant("--configfile", str(path), "--results", "x") == Path("x")
+    path.write_text("seed: 1\n")
+    assert meant("--configfile", str(path)) == Path("results")
+    with pytest.raises(common.Refused, match="no scale 'demo'"):
+        meant("--configfile", str(path), "--scale", "demo")

@@ -1,0 +1,142 @@
+"""The answer in two sentences: what may be shared, and what the data leave open.
+
+What is not decided is never called the best, nor without fault: beside it stands how often the
+strongest attack was right, and whether the data tell the methods apart.
+
+Pure functions: what the tables hold in, text out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from refacebench.plot.numbers import chance, percent
+from refacebench.results import findings
+from refacebench.results.decisions import GO, NO, REGISTERED, UNKNOWN, VERDICTS, Rule, verdict
+from refacebench.results.findings import MethodFinding, Tables
+from refacebench.results.privacy_gaps import shown_gaps
+from refacebench.results.words import listed
+from refacebench.statistics.attack_tables import is_control, is_landmark
+from refacebench.statistics.criteria import Criteria
+from refacebench.vocabulary import split_variant
+
+
+def lines(tables: Tables, variants: Iterable[str], rule: Rule, alpha: float = 0.05) -> list[str]:
+    """Return the answer, and what the data leave open; nothing where nothing was judged."""
+    if "quality" not in tables or tables["quality"].empty:
+        return []
+    found = [findings.finding(tables, v, alpha) for v in variants if not is_landmark(v)]
+    if not found:
+        return []
+    gaps = tables.get("privacy_gaps")
+    return [answer(found, rule), *open_line(undecided(found, rule), gaps, alpha)]
+
+
+def undecided(found: Iterable[MethodFinding], rule: Rule) -> list[MethodFinding]:
+    """Return the methods of which all was measured that the rule asks for, and yet nothing shown.
+
+    No attack on them is shown to do better than chance, nor are all shown to stay near it.
+    """
+    return [
+        method
+        for method in found
+        if verdict(method, rule)[0] == UNKNOWN
+        and method.attack is not None
+        and method.attack.within != 1
+        and _is_tried(method)
+    ]
+
+
+def answer(found: Iterable[MethodFinding], rule: Rule) -> str:
+    """Return the verdicts on all methods as sentences that answer what may be shared."""
+    found = list(found)
+    named: dict[str, list[MethodFinding]] = {said: [] for said in VERDICTS}
+    for method in found:
+        named[verdict(method, rule)[0]].append(method)
+    unclear = undecided(found, rule)
+    few = [m for m in named[UNKNOWN] if _is_tried(m) and m not in unclear]
+    rest = [m for m in named[UNKNOWN] if m not in unclear and m not in few]
+    open_to_all = _names(named[GO])
+    first = f"{open_to_all}: fit for open sharing" if open_to_all else (
+        "no method here is fit for open sharing")  # fmt: skip
+    people = max((m.attack.people for m in unclear if m.attack), default=0)
+    parts = [
+        f"By the rule in the config, {first}",
+        unclear
+        and f"{_names(unclear)}: not enough data to say ({people} people); no attack is "
+        "shown to do better than chance, nor is it shown that all stay near it",
+        few
+        and f"{_names(few)}: not enough data to say; attacks are shown to stay near chance, but so "
+        "few scans were checked that more failures than allowed cannot be ruled out",
+        rest and f"{_names(rest)}: too little was measured to say",
+        named[REGISTERED] and f"{_names(named[REGISTERED])}: only under an agreement",
+        named[NO] and f"{_names(named[NO])}: do not share",
+    ]
+    return " ".join(f"{part}." for part in parts if part)
+
+
+def open_line(
+    unclear: Sequence[MethodFinding], gaps: pd.DataFrame | None, alpha: float
+) -> list[str]:
+    """Return how often the strongest attack was right on the methods that are not decided.
+
+    Parameters
+    ----------
+    unclear : sequence of MethodFinding
+        Of :func:`undecided`.
+    gaps : pandas.DataFrame or None
+        The table ``privacy_gaps``: whether the data tell them apart.
+    alpha : float
+    """
+    found = [(method, method.attack) for method in unclear if method.attack is not None]
+    if not found:
+        return []
+    chances = {chance(attack.chance) for _, attack in found}
+    shared = f" (chance {chances.pop()} %)" if len(chances) == 1 else ""
+    rates: dict[str, list[MethodFinding]] = {}
+    for method, attack in found:
+        own = "" if shared else f" (chance {chance(attack.chance)} %)"
+        rates.setdefault(f"{percent(attack.rate)} %{own}", []).append(method)
+    # By method, in their order: a sorted list would look like a ranking.
+    told = listed([f"{rate} on {_names(methods)}" for rate, methods in rates.items()])
+    many = len({split_variant(method.variant)[0] for method in unclear}) > 1
+    apart = f" {_apart(unclear, gaps, alpha)}" if many else ""
+    return [f"The strongest attack was right, as observed, in {told}{shared}.{apart}"]
+
+
+def _apart(unclear: Sequence[MethodFinding], gaps: pd.DataFrame | None, alpha: float) -> str:
+    """Return which of the methods the data tell apart by their strongest attacks."""
+    if gaps is None or gaps.empty:
+        return "Whether that differs between them was not tested."
+    pairs = shown_gaps(gaps, Criteria(alpha=alpha))
+    names = {method.variant for method in unclear}
+    pairs = pairs[pairs["variant"].isin(names) & pairs["other"].isin(names)]
+    if pairs.empty:
+        return "Between these the data do not decide: no two are shown to differ in that."
+    told = listed(
+        [f"more people on {a} than on {b}" for a, b in pairs[["variant", "other"]].values]
+    )
+    return f"It is shown to identify {told}; between the others the data do not decide."
+
+
+def _is_tried(found: MethodFinding) -> bool:
+    """Tell whether all was measured that the rule asks for, so that only people are missing."""
+    bounded = found.attack is not None and np.isfinite(found.attack.above)
+    return found.available and bounded and not found.weak and found.face[1] > 0
+
+
+def _names(methods: Iterable[MethodFinding]) -> str:
+    """Return the names of methods, those with and without a new face as one; empty for none."""
+    left = [method.variant for method in methods]
+    parts = []
+    for name in left:
+        defacer, refacer = split_variant(name)
+        kin = [other for other in left if split_variant(other)[0] == defacer]
+        if defacer in left and refacer:
+            continue
+        also = " (with or without a new face)" if not refacer and len(kin) > 1 else ""
+        parts.append(f"{name}{also}{' (a control)' if is_control(name) else ''}")
+    return listed(parts)

@@ -1,0 +1,255 @@
+"""All that is wrong with a config, said at once, each mistake with the file and line of its key.
+
+A complaint is one sentence that begins with the key that it is about, ``datasets.mine.limit: ...``.
+Checks raise :class:`ConfigError`; :class:`Gathered` collects what several of them say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from refacebench import reasons
+
+#: How a complaint begins, with the key that it is about and, after it, one of its options.
+_KEY = re.compile(
+    r"(?:config[,:] )?(top level|[\w+-]+(?:\.[\w+-]+)*)(?:: (?:unknown key '([^']+)'|(\w+): )?| )"
+)
+
+
+class ConfigError(Exception):
+    """The config cannot be carried out.
+
+    Parameters
+    ----------
+    *complaints : str
+        One sentence for the user about each mistake.
+    """
+
+    def __init__(self, *complaints: str):
+        self.complaints = complaints
+        super().__init__(_listed(complaints))
+
+
+def _listed(complaints: Sequence[str]) -> str:
+    """Return one complaint as it is, several as a numbered list."""
+    if len(complaints) == 1:
+        return complaints[0]
+    numbered = [f"  {number}. {said}" for number, said in enumerate(complaints, 1)]
+    return "\n".join([f"the config has {len(complaints)} mistakes:", *numbered])
+
+
+class Gathered:
+    """What several checks have against a config."""
+
+    def __init__(self, complaints: Iterable[str] = ()):
+        self.complaints = list(complaints)
+
+    @contextlib.contextmanager
+    def more(self) -> Iterator[None]:
+        """Go on after a check that raises a :class:`ConfigError`, and keep what it says."""
+        try:
+            yield
+        except ConfigError as error:
+            self.complaints += error.complaints
+
+    def refuse(self) -> None:
+        """Raise an error that names all mistakes, if there are any.
+
+        Raises
+        ------
+        ConfigError
+            One sentence, or a numbered list.
+        """
+        if self.complaints:
+            raise ConfigError(*dict.fromkeys(self.complaints))
+
+
+def refuse(complaints: Iterable[str]) -> None:
+    """Raise a :class:`ConfigError` with all complaints, if there are any."""
+    Gathered(complaints).refuse()
+
+
+# the schema ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """What the schema has against one place of a config.
+
+    Attributes
+    ----------
+    path : tuple
+        Keys and numbers that lead there.
+    said : tuple of str
+        One sentence for each complaint.
+    unknown : tuple of str
+        Keys that are not known there; empty if the value itself is wrong.
+    """
+
+    path: tuple[Any, ...]
+    said: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+
+
+def against(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Wrong]:
+    """Return all that the schema has against a config."""
+    import jsonschema
+
+    errors = sorted(
+        jsonschema.Draft202012Validator(schema).iter_errors(config),
+        key=lambda error: [str(part) for part in error.absolute_path],
+    )
+    return [_wrong(error) for error in errors]
+
+
+def _wrong(error: Any) -> Wrong:
+    """Return in plain words what the schema has against one place of a config."""
+    import jsonschema
+
+    whole = tuple(error.absolute_path)
+    error = jsonschema.exceptions.best_match([error])
+    place = ".".join(str(part) for part in error.absolute_path) or "top level"
+    if error.validator != "additionalProperties" or "properties" not in error.schema:
+        return Wrong(whole, (f"config, {place}: {error.message}",))
+    known = error.schema["properties"]
+    unknown = tuple(str(key) for key in error.instance if key not in known)
+    said = (f"config, {place}: unknown key '{key}'{reasons.meant(key, known)}" for key in unknown)
+    return Wrong(tuple(error.absolute_path), tuple(said), unknown)
+
+
+def sound(config: Mapping[str, Any], wrong: Iterable[Wrong]) -> dict[str, Any]:
+    """Return what is left of a config without the values and keys that the schema refuses.
+
+    >>> sound({"a": {"x": 1, "y": "?"}, "b": 2}, [Wrong(("a", "y"), ("config, a.y: ...",))])
+    {'a': {'x': 1}, 'b': 2}
+    """
+    found = copy.deepcopy(dict(config))
+    for one in wrong:
+        paths = [(*one.path, key) for key in one.unknown] or [one.path]
+        for *folders, last in filter(None, paths):
+            place: Any = found
+            for key in folders:
+                place = place.get(key) if isinstance(place, Mapping) else None
+            if isinstance(place, dict):
+                place.pop(last, None)
+    return found
+
+
+# where it stands ----------------------------------------------------------------------------
+
+
+def twice(paths: Iterable[str | Path]) -> list[str]:
+    """Return a complaint for each key that stands twice at one place of a YAML file.
+
+    YAML keeps the last one in silence.
+    """
+    return [
+        f"{path}, line {line}: the key '{key}' stands twice"
+        for path, tree in _trees(paths)
+        for line, key in _twice(tree)
+    ]
+
+
+def _trees(paths: Iterable[str | Path]) -> Iterator[tuple[str | Path, Any]]:
+    """Yield what YAML files hold, with lines; whoever reads another one says what is wrong."""
+    import yaml
+
+    for path in paths:
+        try:
+            yield path, yaml.compose(Path(path).read_text(), Loader=yaml.SafeLoader)
+        except (OSError, yaml.YAMLError, UnicodeDecodeError):
+            continue
+
+
+def _twice(node: Any) -> Iterator[tuple[int, str]]:
+    """Yield line and name of the keys that a YAML mapping, or what is nested in it, has twice."""
+    import yaml
+
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            name = str(key.value)
+            if name in seen:
+                yield key.start_mark.line + 1, name
+            seen.add(name)
+            yield from _twice(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            yield from _twice(part)
+
+
+def told(
+    error: Exception, files: Iterable[str | Path], given: Mapping[str, Any] | None = None
+) -> str:
+    """Return what an error says, each complaint with the file and line of the key it is about.
+
+    Parameters
+    ----------
+    error : Exception
+        A :class:`ConfigError`; of any other the text as it is.
+    files : iterable of str or Path
+        The files that the config comes from.
+    given : mapping, optional
+        The config as it was put together from them: a key that has another value there stands
+        elsewhere, on the command line for example, and no line is named.
+    """
+    if not isinstance(error, ConfigError):
+        return str(error)
+    trees = list(_trees(files))
+    return _listed([said + _place(said, trees, given) for said in error.complaints])
+
+
+def _place(said: str, trees: Sequence[tuple[str | Path, Any]], given: Any) -> str:
+    """Return ``(file, line number)`` of the key that a complaint begins with, if there is one."""
+    found = _KEY.match(said)
+    if not found:
+        return ""
+    key, *inner = found.groups()
+    path = [] if key == "top level" else key.split(".")
+    wanted = [[*path, name] for name in inner if name] + [path]
+    for names in filter(None, wanted):
+        for file, tree in reversed(trees):
+            for scale in ([], ["scales", str((given or {}).get("scale", ""))]):
+                line = _line(tree, [*scale, *names])
+                if line and _same(tree, scale, names, given):
+                    return f" ({file}, line {line})"
+    return ""
+
+
+def _line(node: Any, names: Sequence[str]) -> int:
+    """Return the line of a key in a YAML tree; 0 if it is not there."""
+    key, _ = _find(node, names)
+    return key.start_mark.line + 1 if key is not None else 0
+
+
+def _find(node: Any, names: Sequence[str]) -> tuple[Any, Any]:
+    """Return the nodes of a key and of its value."""
+    import yaml
+
+    key = None
+    for name in names:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        key, node = next(((k, v) for k, v in pairs if str(k.value) == name), (None, None))
+    return key, node
+
+
+def _same(tree: Any, scale: Sequence[str], names: Sequence[str], given: Any) -> bool:
+    """Tell whether a file's key has the value that the config has."""
+    import yaml
+
+    if given is None:
+        return True
+    value = given
+    for name in names:
+        if not isinstance(value, Mapping) or name not in map(str, value):
+            return False
+        value = next(inner for key, inner in value.items() if str(key) == name)
+    _, node = _find(tree, [*scale, *names])
+    # A part of the config may have been changed at one of its keys, and still stands there.
+    return isinstance(value, Mapping) or yaml.safe_load(yaml.serialize(node)) == value
