@@ -106,7 +106,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
         shell.with_data((shell.data != 0).astype(np.float32)), scan.volume, matrix
     )
     values = np.zeros(scan.volume.shape, np.float32)
-    changed = np.zeros(scan.volume.shape, bool)
+    changed = np.zeros_like(scan.volume.data, bool)
     changed[where] = share > 0.5
     if options["mode"] != "deface":
         part = geometry.crop(scan.volume, where)

@@ -55,7 +55,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     check(options)
     region.require_face("fsl_deface", scan.volume, scan.to_template, scan.head)
     regions = region.face(options["upper"]) + (region.ears() if options["ears"] else ())
-    changed = np.zeros(scan.volume.shape, bool)
+    changed = np.zeros_like(scan.volume.data, bool)
     for body in regions:
         where = region.box(scan.volume, scan.to_template, [body], TOUCH_MM + 1.0)
         part = geometry.crop(scan.volume, where)

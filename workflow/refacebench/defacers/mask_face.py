@@ -75,8 +75,8 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     """
     check(options)
     region.require_face("mask_face", scan.volume, scan.to_template, scan.head)
-    values = scan.volume.data.copy()
-    changed = np.zeros(scan.volume.shape, bool)
+    values = scan.volume.data.copy("K")
+    changed = np.zeros_like(scan.volume.data, bool)
     wide = float(options["filter_mm"])
     bodies = [(FACE, 0.0, wide)]
     if options["ears"]:  # a wide mean of so small a part would swell the head's side
@@ -97,7 +97,7 @@ def _filtered(scan: PreparedScan, box, body, wider, width, options):
     blend = max(float(options["blend_mm"]), 1e-3)
     below = _below_reference(head, part.spacing, float(options["opening_mm"]))
     core = scan.brain[box] | (below > float(options["depth_mm"]))
-    near = morphology.depth_mm(~head, part.spacing) <= width / 2
+    near = geometry.grow(head, part.spacing, width / 2)
     inside = wider - region.distance(part, scan.to_template, [body])
     layer = (inside > 0) & ~core & near
     filtered = _FILTER[options["filter"]](part, below, core, layer & head, width)
@@ -106,10 +106,10 @@ def _filtered(scan: PreparedScan, box, body, wider, width, options):
 
 def _below_reference(head: np.ndarray, spacing: np.ndarray, opening: float) -> np.ndarray:
     """Return the depth in mm under the surface of the head opened by a ball; 0 above it."""
-    eroded = morphology.depth_mm(head, spacing) > opening
+    eroded = head & ~geometry.grow(~head, spacing, opening)
     if not eroded.any():
         return np.zeros(head.shape, np.float32)
-    opened = morphology.depth_mm(~eroded, spacing) <= opening
+    opened = geometry.grow(eroded, spacing, opening)
     return morphology.depth_mm(opened, spacing)
 
 

@@ -95,8 +95,8 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     if options["ears"]:
         regions += [((ear,), region.EAR_WIDER_MM, EAR_IN_MAX_MM) for ear in region.ears()]
     rng = np.random.default_rng(scan.seed)
-    values = scan.volume.data.copy()
-    changed = np.zeros(scan.volume.shape, bool)
+    values = scan.volume.data.copy("K")
+    changed = np.zeros_like(scan.volume.data, bool)
     levels = None
     for bodies, wider, deepest in regions:
         box = region.box(scan.volume, scan.to_template, bodies, wider)

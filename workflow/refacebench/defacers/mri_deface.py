@@ -86,7 +86,7 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     region.require_face("mri_deface", scan.volume, scan.to_template, scan.head)
     prior = face_prior(options["upper"], options["ears"])
     where, chance = region.place(prior, scan.volume, scan.to_template)
-    changed = np.zeros(scan.volume.shape, bool)
+    changed = np.zeros_like(scan.volume.data, bool)
     changed[where] = chance > float(options["prior"])
     inner = float(options["brain_mm"])
     distance = brain_distance(scan.brain, changed, scan.volume.spacing, inner + options["ring_mm"])
@@ -154,7 +154,7 @@ def face_prior(upper: str, ears: bool) -> Volume:
     from scipy.ndimage import gaussian_filter
 
     head, solid = region.average()
-    layer = solid & (morphology.depth_mm(solid, head.spacing) <= LAYER_MM)
+    layer = solid & geometry.grow(~solid, head.spacing, LAYER_MM)
     # The mean head ends at the lower lip: below it any place before the neck may be a chin.
     layer |= space.template_axis(head, np.eye(4), 2) < NO_AVERAGE_MM
 

@@ -101,8 +101,8 @@ def deface(scan: PreparedScan, options: dict) -> Defaced:
     look = _look(scan, bodies, field)
     rng = np.random.default_rng(scan.seed)
     air, noise = _air(scan), look.noise if options["noise"] else 0.0
-    values = scan.volume.data.copy()
-    changed = np.zeros(scan.volume.shape, bool)
+    values = scan.volume.data.copy("K")
+    changed = np.zeros_like(scan.volume.data, bool)
     for regions, wider, blend in bodies:
         box = region.box(scan.volume, scan.to_template, regions, wider)
         if any(s.start >= s.stop for s in box) or not scan.head[box].any():
@@ -138,7 +138,7 @@ def _air(scan: PreparedScan) -> np.ndarray:
     step = np.maximum(1, np.round(2.0 / scan.volume.spacing)).astype(int)
     every = tuple(slice(None, None, s) for s in step)
     head = scan.head[every]
-    far = ~head & (morphology.depth_mm(~head, scan.volume.spacing * step) > 4.0)
+    far = ~geometry.grow(head, scan.volume.spacing * step, 4.0)
     if not far.any():
         return np.zeros(1, np.float32)
     air = scan.volume.data[every][far]
@@ -254,7 +254,7 @@ def wrapped_signal(scan: PreparedScan) -> np.ndarray:
     """
     from scipy import ndimage
 
-    volume, found = scan.volume, np.zeros(scan.volume.shape, bool)
+    volume, found = scan.volume, np.zeros_like(scan.volume.data, bool)
     row = (scan.to_template @ volume.affine)[1, :3] / volume.spacing
     axis = int(np.argmax(np.abs(row)))
     last = 0 if row[axis] > 0 else volume.shape[axis] - 1
@@ -268,13 +268,13 @@ def wrapped_signal(scan: PreparedScan) -> np.ndarray:
     edge = last - box[axis].start
     if not 0 <= edge < bright.shape[axis] or not bright.take(edge, axis=axis).any():
         return found
-    away = morphology.depth_mm(~scan.head[box], volume.spacing) > WRAP_OFF_MM
+    away = ~geometry.grow(scan.head[box], volume.spacing, WRAP_OFF_MM)
     labels, _ = ndimage.label(bright & away)
     sizes = np.bincount(labels.ravel()) * volume.voxel_ml
     touching = np.unique(labels.take(edge, axis=axis))
     kept = [n for n in touching if n and sizes[n] >= WRAP_ML]
     if kept:
-        near = morphology.depth_mm(~np.isin(labels, kept), volume.spacing) <= WRAP_MARGIN_MM
+        near = geometry.grow(np.isin(labels, kept), volume.spacing, WRAP_MARGIN_MM)
         found[box] = near & (away | (smooth > limit)) & ~scan.head[box] & ~scan.brain[box]
     return found
 

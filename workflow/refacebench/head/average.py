@@ -96,8 +96,8 @@ def clean_mask(head: Volume) -> np.ndarray:
     filled = masks.head_mask(head)
     inside = morphology.depth_mm(filled, head.spacing)
     solid = filled & ((head.data > SURFACE) | (inside > 12.0))
-    core = morphology.depth_mm(solid, head.spacing) > GHOST_MM
-    opened = morphology.depth_mm(~core, head.spacing) <= GHOST_MM
+    core = solid & ~geometry.grow(~solid, head.spacing, GHOST_MM)
+    opened = geometry.grow(core, head.spacing, GHOST_MM)
     return morphology.fill_holes(morphology.largest_component(opened & solid))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from refacebench.image import separable
 from refacebench.image.geometry import at_resolution
 from refacebench.image.nifti import Volume
 
@@ -18,13 +19,11 @@ LOCAL_WINDOW_MM, LOCAL_WEIGHT = 4.0, 0.3
 
 def channels(intensities: Volume, csf: Volume, mask: np.ndarray) -> list[Volume]:
     """Return the images that are matched: share of CSF, locally normalised T1w."""
-    from scipy import ndimage
-
     sigma = LOCAL_WINDOW_MM / intensities.spacing
     inside = mask.astype(np.float32)
 
     def average(image):
-        return ndimage.gaussian_filter((image * inside).astype(np.float32), sigma, truncate=3)
+        return separable.smooth(image * inside, sigma, truncate=3)
 
     weight = average(np.ones_like(inside)) + 1e-3
     mean = average(intensities.data) / weight

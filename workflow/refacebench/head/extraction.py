@@ -16,6 +16,7 @@ import numpy as np
 from refacebench import files
 from refacebench.head import pose
 from refacebench.head.framing import NO_BRAIN, head_window
+from refacebench.image import nifti
 from refacebench.image.morphology import fill_holes, largest_component
 from refacebench.image.nifti import Volume, reorient, reorient_like
 
@@ -118,7 +119,7 @@ def brain_mask(volume: Volume, size: int = 192) -> np.ndarray:
     release 1.0.2; window and pose are ours.
     """
     canonical = reorient(volume, "RAS")
-    data = np.nan_to_num(np.asarray(canonical.data, dtype=np.float32), posinf=0.0, neginf=0.0)
+    data = nifti.finite(canonical.data)
     canonical = canonical.with_data(data)
     window, air = head_window(canonical)
     shifted = canonical.with_data(data - np.float32(air))  # what lies outside is air

@@ -12,8 +12,7 @@ import numpy as np
 
 from refacebench.head.space import bounding_box, inside_box
 from refacebench.head.template import mean_head, mean_head_mask
-from refacebench.image.geometry import coarse, crop
-from refacebench.image.morphology import depth_mm
+from refacebench.image.geometry import coarse, crop, grow
 from refacebench.image.nifti import Volume
 
 #: Labels of :func:`face_region`.
@@ -71,7 +70,7 @@ def face_region(volume: Volume, head: np.ndarray, matrix: np.ndarray) -> np.ndar
         region = bounding_box(volume, matrix, [box for box, _ in boxes], FACE_DEPTH_MM + 5.0)
         if any(s.start >= s.stop for s in region):
             continue
-        layer = head[region] & (depth_mm(head[region], volume.spacing) <= FACE_DEPTH_MM)
+        layer = head[region] & grow(~head[region], volume.spacing, FACE_DEPTH_MM)
         part, own = crop(volume, region), labels[region]
         for box, label in boxes:
             own[layer & (own == 0) & inside_box(part, matrix, box)] = label

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from refacebench.head.masks import air_threshold
+from refacebench.image import nifti
 from refacebench.image.geometry import block_mean
 from refacebench.image.morphology import largest_component
 from refacebench.image.nifti import Volume
@@ -97,7 +98,7 @@ def common_field(volume: Volume) -> tuple[slice, ...]:
     if (np.array(volume.shape) * volume.spacing <= FIELD_MM + 1).all():
         i, j, k = volume.shape
         return slice(0, i), slice(0, j), slice(0, k)
-    finite = volume.with_data(np.nan_to_num(volume.data, posinf=0.0, neginf=0.0))
+    finite = volume.with_data(nifti.finite(volume.data))
     window, _ = head_window(finite, (FIELD_MM,) * 3)
     to_voxel = np.linalg.inv(volume.affine) @ window.affine
     box = []

@@ -127,8 +127,6 @@ def sample_labels(atlas: Atlas, place: Located, like: Volume, mask: np.ndarray):
         Shape (samples, voxels of the mask in C order): the values of
         ``Atlas.regions`` and ``Atlas.csf`` at points about 1 mm apart.
     """
-    from scipy import ndimage
-
     steps = np.maximum(1, np.round(like.spacing / SAMPLE_MM)).astype(int)
     offsets = product(*[(np.arange(n) + 0.5) / n - 0.5 for n in steps])
     voxels = np.argwhere(mask).T.astype(np.float32)
@@ -136,9 +134,19 @@ def sample_labels(atlas: Atlas, place: Located, like: Volume, mask: np.ndarray):
     for offset in offsets:
         shifted = voxels + np.asarray(offset, np.float32)[:, None]
         where = points(place, like, shifted, atlas.intensities.affine)
-        regions.append(ndimage.map_coordinates(atlas.regions, where, order=0))
-        csf.append(ndimage.map_coordinates(atlas.csf, where, order=0))
+        index, inside = _nearest(atlas.regions.shape, where)
+        regions.append(atlas.regions.take(index) * inside)
+        csf.append(atlas.csf.take(index) * inside)
     return np.stack(regions), np.stack(csf)
+
+
+def _nearest(shape, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the flat index of the voxel next to each point, and whether that is in the array."""
+    size = np.array(shape)[:, None]
+    voxel = np.floor(where + np.float32(0.5)).astype(np.int32)
+    inside = np.asarray(((voxel >= 0) & (voxel < size)).all(axis=0))
+    voxel *= inside
+    return (voxel[0] * shape[1] + voxel[1]) * shape[2] + voxel[2], inside
 
 
 def points(place: Located, like: Volume, voxels: np.ndarray, affine: np.ndarray) -> np.ndarray:
@@ -153,12 +161,8 @@ def points(place: Located, like: Volume, voxels: np.ndarray, affine: np.ndarray)
     affine : numpy.ndarray
         4 x 4 of the template's grid, for the coordinates that are returned.
     """
-    from scipy import ndimage
-
     at = _apply(np.linalg.inv(place.grid.affine) @ like.affine, voxels)
-    moved = at + np.stack(
-        [ndimage.map_coordinates(f, at, order=1, mode="nearest") for f in place.flow]
-    )
+    moved = at + registration.sample(place.flow, at[:, :, None, None])[:, :, 0, 0]
     return _apply(np.linalg.inv(affine) @ place.affine @ place.grid.affine, moved)
 
 

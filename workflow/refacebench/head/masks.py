@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from refacebench.image import nifti
 from refacebench.image.geometry import block_mean
 from refacebench.image.morphology import fill_holes, largest_component, within
 from refacebench.image.nifti import Volume
@@ -38,7 +39,7 @@ def head_mask(volume: Volume) -> np.ndarray:
     ValueError
         If the image is constant.
     """
-    data = np.nan_to_num(np.asarray(volume.data, dtype=np.float32), posinf=0.0, neginf=0.0)
+    data = nifti.finite(volume.data)
     factors = np.maximum(1, np.round(HEAD_VOXEL_MM / volume.spacing)).astype(int)
     coarse = block_mean(data, factors)
     threshold = air_threshold(coarse)

@@ -89,7 +89,7 @@ def surface_field(
     from scipy import ndimage
 
     step = float(voxel_mm)
-    data = np.nan_to_num(np.asarray(volume.data, np.float32), posinf=0.0, neginf=0.0)
+    data = nifti.finite(volume.data)
     volume = volume.with_data(data)
     # The air around what a defacer zeroed says nothing of the noise: coarse voxels have little.
     level = masks.air_threshold(geometry.coarse(volume, 2 * masks.HEAD_VOXEL_MM).data, threshold)

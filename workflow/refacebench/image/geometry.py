@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from refacebench.image.nifti import Volume, grid, resample
+from refacebench.image import separable
+from refacebench.image.nifti import Volume, grid
 
 
 def box_around(mask: np.ndarray, margin=(0, 0, 0)) -> Any:
@@ -41,15 +42,52 @@ def box_within(mask: np.ndarray, spacing: np.ndarray, margin_mm: float) -> tuple
 
 
 def grow(mask: np.ndarray, spacing: np.ndarray, margin_mm: float) -> np.ndarray:
-    """Return the voxels no further than ``margin_mm`` from a mask (Euclidean)."""
+    """Return the voxels no further than ``margin_mm`` from a mask (Euclidean).
+
+    >>> grow(np.array([[[True, False, False, False]]]), np.ones(3), 2.0).ravel()
+    array([ True,  True,  True, False])
+    """
     if margin_mm <= 0 or not mask.any():
         return mask.astype(bool)
-    from scipy.ndimage import distance_transform_edt
-
-    box = box_around(mask, np.ceil(margin_mm / np.asarray(spacing)).astype(int) + 1)
-    grown = np.zeros(mask.shape, bool)
-    grown[box] = distance_transform_edt(~mask[box], sampling=spacing) <= margin_mm + 1e-6
+    spacing = np.asarray(spacing, float)
+    box = box_around(mask, np.ceil(margin_mm / spacing).astype(int) + 1)
+    grown = np.zeros_like(mask, bool)
+    if mask.flags.f_contiguous:  # as files are read: eight neighbours in memory go into a byte
+        grown[box] = _grown(mask[box].T, spacing[::-1], margin_mm + 1e-6).T
+    else:
+        grown[box] = _grown(mask[box], spacing, margin_mm + 1e-6)
     return grown
+
+
+def _grown(mask: np.ndarray, spacing: np.ndarray, reach: float) -> np.ndarray:
+    """Grow by a ball: rows along the last axis, eight voxels a byte, shifted along the others.
+
+    Exact, and for the few voxels of a margin many times as fast as a map of all distances.
+    """
+    x, y, z = (np.arange(int(reach / s) + 1) * s for s in spacing)
+    square = x[:, None, None] ** 2 + y[:, None] ** 2 + z**2
+    steps = (np.sqrt(square) <= reach).sum(axis=2) - 1  # so far a row reaches at (x, y); -1 nowhere
+    row = np.packbits(mask, axis=2)
+    grown = np.zeros_like(row)
+    for step in range(int(steps.max()) + 1):
+        if step:
+            before = row
+            row = np.asarray(before | (before >> 1) | (before << 1), np.uint8)
+            row[..., 1:] |= before[..., :-1] << 7
+            row[..., :-1] |= before[..., 1:] >> 7
+        for i, j in np.argwhere(steps == step).tolist():
+            for x_to, x_from in _shifts(i, len(row)):
+                for y_to, y_from in _shifts(j, row.shape[1]):
+                    grown[x_to, y_to] |= row[x_from, y_from]
+    return np.unpackbits(grown, axis=2, count=mask.shape[2]).view(bool)
+
+
+def _shifts(step: int, size: int) -> list[tuple[slice, slice]]:
+    """Return where the planes of an axis go that is shifted by a step to either side."""
+    if step >= size:
+        return []
+    on, back = slice(step, None), slice(0, size - step)
+    return [(on, back), (back, on)] if step else [(on, on)]
 
 
 def block_mean(data: np.ndarray, factors) -> np.ndarray:
@@ -100,8 +138,14 @@ def crop(volume: Volume, box: tuple) -> Volume:
 
 def at_resolution(volume: Volume, voxel_mm: float, blur_mm: float) -> Volume:
     """Smooth to a resolution and resample on an isotropic grid that covers the same box."""
-    from scipy import ndimage
-
     sigma_mm = 0.5 * np.sqrt(np.maximum(0.0, blur_mm**2 - volume.spacing**2))
-    smooth = ndimage.gaussian_filter(volume.data.astype(np.float32), sigma_mm / volume.spacing)
-    return resample(volume.with_data(smooth), grid(volume.shape, volume.affine, voxel_mm))
+    new = grid(volume.shape, volume.affine, voxel_mm)
+    to_voxel = np.linalg.inv(volume.affine) @ new.affine  # without a turn
+    matrices = [
+        separable.linear(n, m, round(float(to_voxel[a, a]), 9), round(float(to_voxel[a, 3]), 9))
+        @ separable.gaussian(n, float(sigma), "reflect")
+        for a, (n, m, sigma) in enumerate(
+            zip(volume.shape, new.shape, sigma_mm / volume.spacing, strict=True)
+        )
+    ]
+    return new.with_data(separable.along_axes(volume.data, matrices))

@@ -25,7 +25,7 @@ def clipped(volume: Volume) -> Volume:
     ValueError
         If no intensity is positive.
     """
-    data = np.nan_to_num(volume.data, posinf=0.0, neginf=0.0)
+    data = nifti.finite(volume.data)
     positive = data[data > 0]
     if positive.size == 0:
         raise ValueError("the scan has no positive intensity, so there is no head in it")

@@ -141,11 +141,34 @@ def write(volume: Volume, path: str | Path, dtype=None) -> None:
         data = data.astype(np.uint8)
     if dtype is not None:
         data = cast(data, np.dtype(dtype))
-    image = nib.Nifti1Image(data, volume.affine)
+    image = nib.Nifti1Image(in_file_order(data), volume.affine)
     image.set_sform(volume.affine, code=1)
     image.set_qform(volume.affine, code=1)
     image.header.set_xyzt_units("mm")
     _save(image, path)
+
+
+def finite(data: np.ndarray) -> np.ndarray:
+    """Return numbers as float32, with zero for NaN and infinity; not a copy where nothing is."""
+    data = np.asarray(data, dtype=np.float32)
+    if np.isfinite(data).all():
+        return data
+    return np.nan_to_num(data, posinf=0.0, neginf=0.0)
+
+
+def in_file_order(data: np.ndarray) -> np.ndarray:
+    """Return an array with its first axis fastest in memory, as a file has it.
+
+    Part by part: a part of both orders fits into the processor's cache.
+    """
+    if data.flags.f_contiguous:
+        return data
+    ordered = np.empty(data.shape, data.dtype, order="F")
+    step = 16
+    for i in range(0, data.shape[0], step):
+        for k in range(0, data.shape[-1], step):
+            ordered[i : i + step, ..., k : k + step] = data[i : i + step, ..., k : k + step]
+    return ordered
 
 
 def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -197,9 +220,11 @@ def write_changed(
     image: Any = nib.load(source)
     slope, inter = scaling(image)
     before = stored(source) if before is None else before
-    after = before.copy()
-    fresh = (np.asarray(values)[changed].astype(np.float64) + offset - inter) / slope
-    after[changed] = cast(fresh, before.dtype)
+    # Arrays of a file have the first axis fastest: so voxels are gone through.
+    after, where = before.T.copy(), in_file_order(changed).T
+    fresh = (np.asarray(values).T[where].astype(np.float64) + offset - inter) / slope
+    after[where] = cast(fresh, before.dtype)
+    after = after.T
     _save_stored(after.reshape(image.shape), clean_header(image.header), slope, inter, path)
     return after != before
 
@@ -286,10 +311,10 @@ def reorient_like(volume: Volume, reference: Volume) -> Volume:
     ValueError
         If the two do not lie on the same grid.
     """
-    back = reorient(volume, axis_codes(reference.affine))
+    back = oriented(volume, axis_codes(reference.affine))
     if back.shape != reference.shape or not np.allclose(back.affine, reference.affine, atol=1e-3):
         raise ValueError("the two volumes are not on the same grid")
-    return Volume(back.data, reference.affine)
+    return Volume(in_file_order(back.data), reference.affine)
 
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from refacebench.image import separable
+
 
 def affine(
     fixed: np.ndarray,
@@ -157,9 +159,7 @@ def _level(fixed, moving, flow, iterations, fluid, elastic, seen) -> np.ndarray:
 
 
 def _smooth(image: np.ndarray, sigma: float) -> np.ndarray:
-    from scipy import ndimage
-
-    return np.stack([ndimage.gaussian_filter(c, sigma, mode="nearest", truncate=3) for c in image])
+    return separable.smooth(image, sigma, truncate=3)
 
 
 def gradient(image: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from refacebench.image.geometry import box_around
+from refacebench.image.geometry import box_around, grow
 from refacebench.metrics.verdict import thresholds
 
 
@@ -41,9 +41,11 @@ def matched(original: np.ndarray, variant: np.ndarray, brain: np.ndarray) -> np.
     brain : numpy.ndarray of bool
         Brain mask of the original.
     """
-    x, y = (values.astype(np.float64) for values in _inside(brain, variant, original))
-    if x.size == 0 or np.count_nonzero(x != y) <= x.size / 2:
+    box = box_around(brain) or (slice(0, 0),) * 3
+    differing = np.count_nonzero((variant[box] != original[box]) & brain[box])
+    if differing <= np.count_nonzero(brain[box]) / 2:
         return variant
+    x, y = (values.astype(np.float64) for values in _inside(brain, variant, original))
     keep = np.ones(x.size, dtype=bool)
     for _ in range(2):
         if x[keep].std() == 0 or y[keep].std() == 0:
@@ -156,11 +158,7 @@ def brain_integrity(
 
 def _core(brain: np.ndarray, spacing: np.ndarray, rim_mm: float) -> np.ndarray:
     """Return a mask without what lies no deeper than ``rim_mm``; the array's edge is no surface."""
-    from scipy.ndimage import distance_transform_edt
-
-    pad = [(1, 1)] * 3
-    depth = distance_transform_edt(np.pad(brain, pad, mode="edge"), sampling=spacing)
-    return depth[1:-1, 1:-1, 1:-1] > rim_mm
+    return brain & ~grow(~brain, spacing, rim_mm)
 
 
 def stripped(data: np.ndarray, brain: np.ndarray, head: np.ndarray) -> bool:
@@ -175,6 +173,8 @@ def stripped(data: np.ndarray, brain: np.ndarray, head: np.ndarray) -> bool:
     brain, head : numpy.ndarray of bool
         Those of the original, on the same grid.
     """
+    # In the order of the memory, whichever that is.
+    data, brain, head = (a.T if data.flags.f_contiguous else a for a in (data, brain, head))
     around = data[head & ~brain]
     # Where nearly all voxels have one value, that is their median: cheaper than that of the air.
     if head.all() or not around.size or np.mean(around != np.median(around)) >= 0.1:

@@ -60,6 +60,9 @@ def odd_voxels(
     from scipy.ndimage import uniform_filter
 
     limits = thresholds(limits)
+    if original.flags.f_contiguous:  # in the order of the memory: no side is different here
+        original, variant, head = original.T, variant.T, head.T
+        spacing = np.asarray(spacing)[::-1]
     changed = variant != original
     written = changed & (variant != 0)
     if not written.any() or not head.any():

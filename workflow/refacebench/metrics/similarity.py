@@ -74,7 +74,7 @@ def slice_similarity(
     """
     if original.shape != variant.shape:
         raise ValueError(f"original is {original.shape}, variant is {variant.shape}")
-    white = float(np.percentile(original.data, WHITE_PERCENTILE))
+    white = float(np.percentile(original.data.ravel("K"), WHITE_PERCENTILE))
     if not white > 0:
         raise ValueError(f"the original's {WHITE_PERCENTILE} percentile is {white:g}, not positive")
     first, second = (_ras(v.data, v.affine) for v in (original, variant))

@@ -57,7 +57,7 @@ COSTS = {
     "deface/mri_reface": Cost(5.0, 1.2, 2900, 15, 1.3, start=20),
     "deface/skull_strip": Cost(0.1, 0.18, 300, 55, 0.3),
     "reface": Cost(4.0, 0.5, 850, 30, 1.3, start=6),
-    "segment": Cost(7.5, 0.85, 2200, 50, 0.3, start=10),
+    "segment": Cost(5.6, 0.34, 2200, 50, 0.3, start=7),
     "measure": Cost(0.5, 0.45, 330, 75),
     "render": Cost(0.5, 0.16, 320, 22, 0.1),
     # Of an attacker that looks at the heads' surface, for each scan.

@@ -54,7 +54,7 @@ from refacebench.image.nifti import Volume, reorient
 from refacebench.image.tissue import correct_bias, tissue_fractions
 from refacebench.segmenters._structures import put_back, scaled, segmentation
 
-VERSION = "1.2"
+VERSION = "1.3"
 OPTIONS = {
     "network_size": Option(
         192,

@@ -51,13 +51,13 @@ from refacebench.head import whole_head
 from refacebench.head.atlas import load_atlas
 from refacebench.head.locating import Located, points
 from refacebench.head.masks import head_mask
-from refacebench.image import geometry, mixture, registration
+from refacebench.image import geometry, mixture, nifti, registration
 from refacebench.image.morphology import fill_holes, largest_component
 from refacebench.image.nifti import Volume, grid, reorient, resample
 from refacebench.image.tissue import correct_bias, tissue_fractions
 from refacebench.segmenters._structures import put_back, scaled, segmentation
 
-VERSION = "2"
+VERSION = "2.1"
 OPTIONS = {
     "template": Option(
         "mni305",
@@ -119,7 +119,7 @@ def segment(volume: Volume, options: dict, source=None) -> Segmentation:
     """
     options = {**defaults(OPTIONS), **options}
     whole = reorient(volume, "RAS")
-    whole = whole.with_data(np.nan_to_num(whole.data, posinf=0.0, neginf=0.0))
+    whole = whole.with_data(nifti.finite(whole.data))
     affine = whole_head.register(whole, options["template"])
     head = head_mask(whole)
     corrected = correct_bias(whole, head)

@@ -230,9 +230,9 @@ def apply(
         scan = replace(scan, volume=values.usable(scan.volume).volume)
     engine = method.engine_of(dict(options))
     result = _checked(method.run(scan, dict(options)), scan)
-    changed = result.changed.astype(bool, copy=False)
+    changed = nifti.in_file_order(result.changed.astype(bool, copy=False))
     before = nifti.stored(scan.path)
-    protected = np.zeros(scan.brain.shape, bool)
+    protected = np.zeros_like(scan.brain)
     if engine == "native":
         protected = protect(scan, float(options.get("protect_margin_mm", 0.0)))
     wanted = changed & ~protected
@@ -263,9 +263,9 @@ def apply(
     rounded = wanted & ~differs & scan.brain
     return {
         "engine": engine,
-        "brain_voxels": int(scan.brain.sum()),
-        "changed_voxels": int(differs.sum()),
-        "brain_changed": int((differs & scan.brain).sum()),
+        "brain_voxels": int(np.count_nonzero(scan.brain)),
+        "changed_voxels": int(np.count_nonzero(differs)),
+        "brain_changed": int(np.count_nonzero(differs & scan.brain)),
         "brain_removed": _removed(scan, result.values, differs),
         "brain_rounded": int((result.values[rounded] != scan.volume.data[rounded]).sum()),
     }
@@ -282,7 +282,8 @@ def _removed(scan: PreparedScan, values: np.ndarray, differs: np.ndarray) -> int
 
 
 def _fits(scan: PreparedScan, values: np.ndarray, wanted: np.ndarray) -> bool:
-    return fits(scan.path, values.astype(np.float64) + scan.offset, wanted & (values != 0))
+    in_file = values.astype(np.float64) + scan.offset if scan.offset else values
+    return fits(scan.path, in_file, wanted & (values != 0))
 
 
 def fits(path: str | Path, values: np.ndarray, changed: np.ndarray) -> bool:
@@ -341,6 +342,5 @@ def stored_difference(
         )
     # Bits, not values: a NaN equals itself here and -0.0 is not 0.0.
     bits = f"u{before.dtype.itemsize}"
-    return before.astype(before.dtype.newbyteorder("=")).view(bits) != after.astype(
-        after.dtype.newbyteorder("=")
-    ).view(bits)
+    one, other = (a.astype(a.dtype.newbyteorder("="), copy=False) for a in (before, after))
+    return one.view(bits) != other.view(bits)

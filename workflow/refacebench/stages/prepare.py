@@ -35,7 +35,7 @@ from refacebench.run.stage import Stage
 from refacebench.vocabulary import ORIGINAL
 
 #: Raise it when the stage's output changes.
-VERSION = "4"
+VERSION = "5"
 
 STAGE = Stage(
     "prepare",
