@@ -83,9 +83,12 @@ def test_a_study_of_data_that_are_not_there_says_what_it_takes(home, tmp_path):
     refused = study(tmp_path, "provins2025", "-n")
     assert refused.returncode != 0
     lines = (refused.stdout + refused.stderr).splitlines()
-    said = [line for line in lines if "S2_Data.csv" in line]
-    assert len(said) == 1
-    assert "is missing. Save S1_Data.tsv, S2_Data.csv and S7_Data.tsv of TheAxonLab/" in said[0]
+    said = [line for line in lines if "is missing. Save" in line]
+    # Each of the two data sets names its own file, and where to get it.
+    for dataset, file in (("metrics", "S2_Data.csv"), ("ratings", "S1_Data.tsv")):
+        (mine,) = (line for line in said if f"datasets.{dataset}: files:" in line)
+        assert f"{file} is missing. Save S1_Data.tsv, S2_Data.csv and S7_Data.tsv of TheA" in mine
+    assert len(said) == 2
 
 
 @pytest.mark.pipeline
