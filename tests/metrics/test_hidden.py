@@ -61,6 +61,16 @@ def test_a_block_and_a_copy_of_the_face(scan, head):
     assert count(scan, copied, head) == 7 * 10 * 10
 
 
+def test_a_nose_that_is_far_too_long_is_no_mark_and_what_lies_beside_it_is(scan, head):
+    long, beside, endless = scan.copy(), scan.copy(), scan.copy()
+    long[13:25, 20:30, 20:30] = LEVEL  # 24 mm in front of the head, and one with it
+    assert count(scan, long, head) == 0
+    beside[13:16, 20:30, 20:30] = LEVEL  # the same tip, by itself: two voxels of it are far
+    assert count(scan, beside, head) == 2 * 10 * 10
+    endless[1:25, 25, 20] = LEVEL  # a thread to the edge of the image: beyond 40 mm it counts
+    assert count(scan, endless, head) == 4
+
+
 def test_what_is_not_far_is_not_searched(scan, head):
     near, far = scan.copy(), scan.copy()
     near[15, 25, 20] = far[14, 25, 20] = LEVEL  # 20 mm and 22 mm from the head

@@ -24,6 +24,9 @@ CUBE = 7
 #: ... no more than so many changed, or the method wrote no more than so many in all the air.
 #: Noise and zeros change most voxels of what they fill.
 MOST_TOGETHER = 27
+#: A new face that is too long is no mark: it hangs together with the head, ends within so many
+#: times ``far_mm``, and is seen by whoever looks at the head's surface.
+ATTACHED = 2.0
 
 
 def odd_voxels(
@@ -55,7 +58,8 @@ def odd_voxels(
         Voxels more than ``far_mm`` from the head that changed, and not to zero, and are either as
         bright as tissue (and far above the air's noise), or alone in air that is as it was, or
         the only ones that the method wrote so far out beside zeros (:data:`CUBE`,
-        :data:`MOST_TOGETHER`).  None where a method fills the air with noise or zeros.
+        :data:`MOST_TOGETHER`).  What has grown out of the head (:data:`ATTACHED`) is not counted,
+        and none where a method fills the air with noise or zeros.
     """
     from scipy.ndimage import uniform_filter
 
@@ -73,6 +77,7 @@ def odd_voxels(
         return 0
     # Twice what noise reaches in the original: new noise of the same kind never does.
     dark = max(limits["air"] * level, 2 * float(np.quantile(original[far], 0.999)))
+    written &= ~_outgrown(variant > dark, head, spacing, limits["far_mm"])
     rose = variant > original
     bright = rose & (variant > dark)
     together = uniform_filter(changed.astype(np.float32), CUBE, mode="constant") * CUBE**3
@@ -83,3 +88,11 @@ def odd_voxels(
         if np.count_nonzero(those) <= MOST_TOGETHER:
             odd |= those
     return int(np.count_nonzero(written & odd))
+
+
+def _outgrown(bright: np.ndarray, head: np.ndarray, spacing, far_mm: float) -> np.ndarray:
+    """Return what hangs together with the head, no further out than a far too long nose."""
+    from scipy.ndimage import binary_propagation
+
+    around = grow(head, spacing, ATTACHED * far_mm)
+    return binary_propagation(head & bright, mask=bright & around)

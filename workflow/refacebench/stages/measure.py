@@ -28,7 +28,7 @@ from refacebench.run.stage import Stage
 from refacebench.vocabulary import OK, ORIGINAL
 
 #: Raise it when a measure changes; it is part of every key.
-VERSION = "3"
+VERSION = "4"
 
 #: Set beside the thresholds where the similarity of each slice is to be kept.
 KEEP_SLICES = "keep_slices"
