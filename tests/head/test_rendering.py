@@ -215,4 +215,4 @@ def test_wrong_options_are_named(options, word):
 
 def test_a_defacer_cannot_have_the_name_of_a_control():
     with pytest.raises(configuration.ConfigError, match="'black' is the name of a control"):
-        configuration._check_rendering({"defacers": {"quickshear": {}, "black": {}}})
+        configuration._check_names({"defacers": {"quickshear": {}, "black": {}}})

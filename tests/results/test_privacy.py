@@ -28,7 +28,13 @@ from refacebench.plot import privacy_utility, style
 from refacebench.report.limits import limitations
 from refacebench.report.page import build
 from refacebench.report.summary import REMINDER, reminder, summary_lines
-from refacebench.results import catalogue, privacy_gaps, privacy_map, sample_size
+from refacebench.results import (
+    catalogue,
+    privacy_contrasts,
+    privacy_gaps,
+    privacy_map,
+    sample_size,
+)
 from refacebench.results import privacy as pictures
 from refacebench.results.privacy import MEASURED
 from refacebench.results.privacy_curves import compute as privacy_curves_table
@@ -118,6 +124,7 @@ def cohort():
         "tradeoff": tradeoff_table(results, tables["volumes"], PROTOCOL, SETTINGS),
         "privacy_gaps": privacy_gaps.compute(results, PROTOCOL, SETTINGS),
         "sample_size": sample_size.compute(results, PROTOCOL, SETTINGS),
+        "privacy_contrasts": privacy_contrasts.compute([], NOBODY, NOBODY),
     }
 
 

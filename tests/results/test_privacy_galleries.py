@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from snakemake.iocontainers import Namedlist
 
 from attacks import PROTOCOL, SETTINGS, by_rank, controlled
 from refacebench import manifest
@@ -180,12 +181,12 @@ def test_attacks_made_before_know_their_people_from_the_manifests(tmp_path):
     manifest.write(people.without(gallery).assign(variant="a"), tmp_path / "attacked.tsv")
     volumes = pd.DataFrame({"variant": [], "segmenter": [], "region": []})
     manifest.write(volumes, tmp_path / "volumes.tsv")
-    given = SimpleNamespace(
+    given = Namedlist(fromdict=dict(
         attacks=[write(one, tmp_path) for one in found],
         enrolled=[tmp_path / "enrolled.tsv"],
         attacked=[tmp_path / "attacked.tsv"],
         volumes=tmp_path / "volumes.tsv",
-    )
+    ))  # fmt: skip
     asked = SimpleNamespace(config={"privacy": {"options": 5}, "statistics": {"bootstrap": 50}},
                             floors=(), people=tmp_path / "people.tsv")  # fmt: skip
     read = inputs.read_attacked(given, asked)
