@@ -1,6 +1,7 @@
 """What is deleted of a variant, when, and what is asked for when it is needed again."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from refacebench.run import configuration, dropped, keeping
 from refacebench.run.graph import Run
 from refacebench.run.keeping import Job, Keeping
 from refacebench.run.mistakes import ConfigError
-from running import bids
+from running import ROOT, bids
 
 BATCH = "test-measured-000"
 
@@ -140,7 +141,7 @@ def test_a_run_stops_and_asks_and_with_remake_makes_just_that_again(run):
     defaced = f"results/deface/mine/null/{BATCH}.tsv"
     deleted(defaced)
     new = f"results/render/mine/null/{BATCH}.tsv"
-    due = [job("render", new, variant="null")]
+    due = [job("render", new, shown="null")]
     with pytest.raises(ConfigError, match="of null .*deface 2.*--config remake=true"):
         Keeping(run(), "measures", True).check(due)
     assert dropped.wanted(defaced) == {"sub-1", "sub-2"}
@@ -155,6 +156,20 @@ def test_a_run_stops_and_asks_and_with_remake_makes_just_that_again(run):
     kept.end()
     assert dropped.wanted(defaced) == frozenset()
     assert Keeping(run(), "measures", True).remade(True) == []
+
+
+def test_the_jobs_are_asked_by_the_wildcards_that_their_rules_have(run):
+    """An image that a job opens is found whatever the rule calls the variant."""
+    kept = Keeping(run(), "segmentations", True)
+    defaced = f"results/deface/mine/null/{BATCH}.tsv"
+    deleted(defaced)
+    rules = {"segment": "segment", "render": "render", "qc_pictures": "qc", "carry": "carry"}
+    for rule, file in rules.items():
+        text = (ROOT / f"workflow/rules/{file}.smk").read_text()
+        outputs = text.split(f"rule {rule}:")[1].split("output:")[1].split("log:")[0]
+        (called,) = {"variant", "shown", "defacer"} & set(re.findall(r"{+(\w+)}+", outputs))
+        due = job(rule, f"results/{file}/mine/new/{BATCH}.tsv", **{called: "null"})
+        assert kept.wanted([due]) == {defaced: ["sub-1", "sub-2"]}, rule
 
 
 def test_a_variant_can_be_made_again_by_its_name(run):

@@ -265,7 +265,7 @@ class Keeping:
         """Return the manifests whose files a job opens."""
         w, run = job.wildcards, self.run
         d, batch = w.get("dataset", ""), w.get("batch", "")
-        variant = w.get("variant") or w.get("defacer", "")
+        variant = w.get("variant") or w.get("shown") or w.get("defacer", "")
         if job.rule in ("segment", "render", "qc_pictures", "carry", "reface"):
             return [run.variant_manifest(d, variant, batch)]
         if job.rule in ("measure", "age"):
