@@ -77,9 +77,10 @@ def odd_voxels(
         return 0
     # Twice what noise reaches in the original: new noise of the same kind never does.
     dark = max(limits["air"] * level, 2 * float(np.quantile(original[far], 0.999)))
-    written &= ~_outgrown(variant > dark, head, spacing, limits["far_mm"])
-    rose = variant > original
-    bright = rose & (variant > dark)
+    rose, bright = variant > original, variant > dark
+    if (written & bright).any():
+        written &= ~_outgrown(bright, head, spacing, limits["far_mm"])
+    bright &= rose
     together = uniform_filter(changed.astype(np.float32), CUBE, mode="constant") * CUBE**3
     alone = together <= MOST_TOGETHER + 0.5
     odd = bright | alone
