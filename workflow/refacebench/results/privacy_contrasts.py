@@ -20,13 +20,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from refacebench.plot.numbers import percent
-from refacebench.results import words
+from refacebench.results import privacy, words
 from refacebench.results.carried import HEADING
 from refacebench.results.cells import by_variant
 from refacebench.results.result import ATTACKS, Printed, Result, View
 from refacebench.statistics.attack_tables import SETTING_WORDS
 from refacebench.statistics.attacks import Evaluation
-from refacebench.statistics.losses import explained
 from refacebench.vocabulary import split_contrast
 
 
@@ -44,7 +43,7 @@ def compute(
     """
     if not evaluations:
         return RESULT.frame([])
-    table = explained(pd.DataFrame([one.row for one in evaluations]), gallery, queries)
+    table = privacy.compute(evaluations, gallery, queries)
     names = [split_contrast(name) for name in table["variant"]]
     table = table.assign(variant=[v for v, _ in names], contrast=[c for _, c in names])
     mine = table.reindex(columns=list(RESULT.columns))
