@@ -2,17 +2,14 @@
 
 import re
 
-import nibabel as nib
-import numpy as np
 import pytest
 import yaml
 
+from planning import SCHEMA, planned, scans
 from refacebench import __main__ as program
 from refacebench.run import configuration, estimate, settings
 from refacebench.run.graph import Run
 from running import ROOT, bids
-
-SCHEMA = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
 
 
 @pytest.fixture
@@ -21,18 +18,8 @@ def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def make(people=4, edge=100, **changes):
-        folder = bids(tmp_path / f"bids{people}", participants=people)
-        for path in (tmp_path / f"bids{people}").rglob("*.nii.gz"):
-            nib.save(nib.Nifti1Image(np.zeros((edge, edge, edge), np.uint8), np.eye(4)), path)
-        config = {
-            "datasets": {"mine": folder},
-            "splits": {"train": 0, "validation": 0, "test": 1},
-            "defacers": {"quickshear": {}, "mask_face": {}},
-            **changes,
-        }
-        path = tmp_path / "mine.yaml"
-        path.write_text(yaml.safe_dump(config))
-        return Run.load(settings.load(path, SCHEMA), look=True)
+        defacers = {"defacers": {"quickshear": {}, "mask_face": {}}}
+        return planned(tmp_path, scans(tmp_path, people, edge), **{**defacers, **changes})
 
     return make
 

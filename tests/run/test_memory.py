@@ -1,43 +1,24 @@
 """What memory jobs ask for."""
 
+import functools
+
 import nibabel as nib
 import numpy as np
 import pytest
-import yaml
 
+from planning import planned, scans
 from refacebench import files
-from refacebench.run import configuration, estimate, memory, settings
-from refacebench.run.graph import Run
+from refacebench.run import estimate, memory
 from refacebench.run.memory import Asking
-from running import ROOT, bids
 
 BATCH = "test-measured-000"
-
-
-SCHEMA = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Return the run of a config: four people with one scan of a million voxels each."""
     monkeypatch.chdir(tmp_path)
-    folder = bids(tmp_path / "bids", participants=4)
-    small = nib.Nifti1Image(np.zeros((100, 100, 100), np.uint8), np.eye(4))
-    for path in (tmp_path / "bids").rglob("*.nii.gz"):
-        nib.save(small, path)
-
-    def make(**changes):
-        config = {
-            "datasets": {"mine": folder},
-            "splits": {"train": 0, "validation": 0, "test": 1},
-            "defacers": {"quickshear": {}},
-            **changes,
-        }
-        path = tmp_path / "mine.yaml"
-        path.write_text(yaml.safe_dump(config))
-        return Run.load(settings.load(path, SCHEMA), look=True)
-
-    return make
+    return functools.partial(planned, tmp_path, scans(tmp_path))
 
 
 @pytest.fixture
@@ -53,7 +34,7 @@ def test_memory_follows_the_voxels_of_the_largest_scan(run, peaks, tmp_path):
     # 1.5 times the peak of a scan of one million voxels, in steps of 100 MB.
     assert asked.mb("segment", "mine", BATCH, "deepbet_atlas") == 1700
     large = nib.Nifti1Image(np.zeros((200, 200, 200), np.uint8), np.eye(4))
-    nib.save(large, next((tmp_path / "bids").rglob("*.nii.gz")))
+    nib.save(large, next((tmp_path / "bids4").rglob("*.nii.gz")))
     asked = Asking(run())
     assert asked.mb("segment", "mine", BATCH, "deepbet_atlas") == 2700
 
