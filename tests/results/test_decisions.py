@@ -31,6 +31,8 @@ GOOD = MethodFinding(
         ({"face": (95, 100)}, UNKNOWN, "faces left in up to"),
         ({"cut": 6}, NO, "brain cut in 6 of 100"),
         ({"checks": {"failure_2": Check(0, 100, 0, 0)}}, NO, "brain lost in 100 of 100"),
+        ({"checks": {"failure_1": Check(0, 6, 94, 0)}}, NO, "part of the face kept in 6 of 100"),
+        ({"checks": {"failure_1": Check(0, 5, 95, 0)}}, GO, ""),
         ({"odd": 1}, NO, "far from the head in 1 of 100"),
         ({"crashed": 100}, NO, "no usable output"),
         (
@@ -132,9 +134,10 @@ def test_the_answer_says_of_each_method_what_may_be_done_with_it():
         replace(GOOD, variant="skull_strip", face=(0, 100)),
     ]
     assert headline.answer(found, Rule()) == (
-        "By the rule in the config, no method here is fit for open sharing. q and r: not enough "
-        "data to say (13 people); no attack is shown to do better than chance, nor is it shown "
-        "that all stay near it. u: too little was measured to say. d (with or without a new face) "
+        "By the rule in the config, no method here is shown to be fit for open sharing. q and r: "
+        "not enough data to say (13 people); no attack is shown to do better than chance, "
+        "nor is it shown that all stay near it. u: too little was measured to say. d (with or "
+        "without a new face) "
         "and e+m: only under an agreement. skull_strip (a control): do not share."
     )
     said = headline.answer([replace(GOOD, variant="g"), *found[3:4]], Rule())

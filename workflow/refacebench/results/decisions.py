@@ -3,9 +3,10 @@
 The rule has two numbers, keys of the config's ``decision``, and is printed with the verdicts:
 
 do not share
-    More than ``failures_pct`` percent of the scans kept their face or lost brain; something was
-    written far from the head; or an attack recognises people by more than
-    ``far_above_chance_points`` percentage points above chance, even at the low end of its interval.
+    More than ``failures_pct`` percent of the scans kept their face or lost brain, by a check or by
+    true labels where the check missed it; something was written far from the head; or an attack
+    recognises people by more than ``far_above_chance_points`` percentage points above chance, even
+    at the low end of its interval.
 registered access only
     An attack does better than chance, be it with the very same scan to compare with.
 not enough data to say
@@ -44,7 +45,10 @@ VERDICTS = {
     GO: "by everything measured here, fit to be shared",
     REGISTERED: "an attack recognises people: only for users who are bound by an agreement",
     UNKNOWN: "neither fit nor unfit is shown: too few people, or too little was measured",
-    NO: "faces are left, brains are cut, or an attack recognises people far too often",
+    NO: (
+        "faces are left, brains are cut, something was written far from the head, or an attack "
+        "recognises people far too often"
+    ),
 }
 #: The colours in which the page and the figures show them.
 COLOURS = {GO: "#1a7f37", REGISTERED: "#b35900", UNKNOWN: "#767676", NO: "#b00020"}
@@ -106,16 +110,24 @@ def _against(found: MethodFinding, rule: Rule) -> list[str]:
         reasons.append(f"face left in {of(kept, faces)} scans")
     if found.brain[1] and found.cut / found.brain[1] > most:
         reasons.append(f"brain cut in {of(found.cut, found.brain[1])}")
-    truth = found.checks.get("failure_2")
-    if truth and truth.missed / truth.n > most:
-        lost = of(truth.found + truth.missed, truth.n)
-        reasons.append(f"by the true labels brain lost in {lost}")
+    for failure in _TRULY:
+        truth = found.checks.get(failure)
+        if truth and truth.missed / truth.n > most:
+            reasons.append(_true(truth, failure))
     if found.odd:
         reasons.append(f"written far from the head in {of(found.odd, found.n)}")
     worst = found.attack
     if worst and worst.beats and worst.low - worst.chance > rule.far_above_chance_points / 100:
         reasons.append(f"{_right(worst)}, more than {rule.far_above_chance_points:g}")
     return reasons
+
+
+#: What true labels say of a scan that a check of the face or of the brain missed.
+_TRULY = {"failure_1": "part of the face kept", "failure_2": "brain lost"}
+
+
+def _true(truth: findings.Check, failure: str) -> str:
+    return f"by the true labels {_TRULY[failure]} in {of(truth.found + truth.missed, truth.n)}"
 
 
 def _right(worst: findings.Attack) -> str:
@@ -220,7 +232,7 @@ def _row(view: View, variant: str, rule: Rule, alpha: float) -> list[str]:
         view.look.label(variant) + (", a control" if is_control(variant) else ""),
         said,
         why,
-        of(*found.face) if found.face[1] else NO_VALUE,
+        _face(found),
         _brain(found),
         _attack(found),
         _volumes(found),
@@ -272,6 +284,15 @@ def control_line(view: View, alpha: float = 0.05) -> str:
     )
 
 
+def _face(found: MethodFinding) -> str:
+    """Return in how many scans the face's surface was removed, and what true labels say."""
+    if not found.face[1]:
+        return NO_VALUE
+    truth = found.checks.get("failure_1")
+    missed = f"; {_true(truth, 'failure_1')}" if truth and truth.missed else ""
+    return of(*found.face) + missed
+
+
 def _brain(found: MethodFinding) -> str:
     """Return in how many outputs the brain mask is as it was, and what true labels say.
 
@@ -282,7 +303,7 @@ def _brain(found: MethodFinding) -> str:
     truth = found.checks.get("failure_2")
     said = findings.NOT_TESTABLE if found.spared else of(*found.brain)
     if truth and (truth.missed or found.spared):
-        said += f"; by the true labels brain lost in {of(truth.found + truth.missed, truth.n)}"
+        said += f"; {_true(truth, 'failure_2')}"
     return said
 
 

@@ -61,7 +61,7 @@ def answer(found: Iterable[MethodFinding], rule: Rule) -> str:
     rest = [m for m in named[UNKNOWN] if m not in unclear and m not in few]
     open_to_all = _names(named[GO])
     first = f"{open_to_all}: fit for open sharing" if open_to_all else (
-        "no method here is fit for open sharing")  # fmt: skip
+        "no method here is shown to be fit for open sharing")  # fmt: skip
     people = max((m.attack.people for m in unclear if m.attack), default=0)
     parts = [
         f"By the rule in the config, {first}",
