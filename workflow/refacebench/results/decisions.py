@@ -45,10 +45,7 @@ VERDICTS = {
     GO: "by everything measured here, fit to be shared",
     REGISTERED: "an attack recognises people: only for users who are bound by an agreement",
     UNKNOWN: "neither fit nor unfit is shown: too few people, or too little was measured",
-    NO: (
-        "faces are left, brains are cut, something was written far from the head, or an attack "
-        "recognises people far too often"
-    ),
+    NO: "faces left, brain lost, marks far from the head, or an attack far above chance",
 }
 #: The colours in which the page and the figures show them.
 COLOURS = {GO: "#1a7f37", REGISTERED: "#b35900", UNKNOWN: "#767676", NO: "#b00020"}
