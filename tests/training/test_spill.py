@@ -102,7 +102,7 @@ def test_people_of_a_large_cohort_are_taken_evenly_and_of_a_small_one_all():
     few, held = prior3d.fitting(range(60), range(20), options)
     assert (few, held) == (list(range(60)), list(range(20)))
     many, held = prior3d.fitting(range(3000), range(500), options)
-    assert len(held) == prior3d.VALIDATED
+    assert len(held) == spill.VALIDATED
     assert prior3d.whole_mb(options, len(many) + len(held)) <= spill.BOUND_MB
     assert prior3d.whole_mb(options, len(many) + len(held) + 2) > spill.BOUND_MB
     steps = np.diff(many)

@@ -123,8 +123,6 @@ BOUND = (
     "percentile",
     "headroom",
 )
-#: Validation heads of a training whose data lie in files: all are looked at together.
-VALIDATED = 40
 #: What a model's card says of the method.
 IDENTITY = {
     "method": "cpgan3d",
@@ -175,7 +173,7 @@ def train(train, validation, out, options: dict, seed: int) -> None:
     began = time.monotonic()
     in_files = spill.is_large(whole_mb(options, len(train) + len(validation)))
     if in_files:
-        validation = pairs.spread(validation, VALIDATED)
+        validation = pairs.spread(validation, spill.VALIDATED)
     device = devices.choose_device(options["device"])
     precision = devices.choose_precision(options["precision"], device)
     ready, kept, lost = pairs.read_splits(

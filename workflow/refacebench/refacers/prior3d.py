@@ -50,9 +50,6 @@ SMOOTH, FINE, SHORT, NOISE = 10.0, 2.0, 10.0, 1.0
 #: Most training people who are left out, and places at which a left out one's shape is known.
 LEFT_OUT, FEW = 24, 500
 
-#: Validation scans of a training that cannot take all.
-VALIDATED = 40
-
 OPTIONS = {
     "voxel_mm": Option(2.0, "Voxel size of the mean head.", unit="mm", least=0.5, most=4),
     "rounds": Option(
@@ -259,12 +256,11 @@ def _law(seen: Mapping[int, Observed], shapes: list, mirrored: list, small: np.n
 
 def _seen(train: list[Seen], small: np.ndarray) -> dict[int, Observed]:
     """Return what is seen of some training people, spread over all, when they are defaced."""
-    some = np.unique(np.linspace(0, len(train) - 1, LEFT_OUT).round().astype(int))
     found = {}
-    for number in some:
+    for number in pairs.spread(range(len(train)), LEFT_OUT):
         whole = np.ones(train[number].data.shape, bool)
         kept, own = head_prior.observed(train[number], small)
-        found[int(number)] = Observed(kept, head_prior.there(train[number], whole, COARSE_MM), own)
+        found[number] = Observed(kept, head_prior.there(train[number], whole, COARSE_MM), own)
     return found
 
 
@@ -353,7 +349,7 @@ def fitting(train: Sequence, validation: Sequence, options: Mapping) -> tuple[li
     """
     if not spill.is_large(whole_mb(options, len(train) + len(validation))):
         return list(train), list(validation)
-    held = pairs.spread(validation, VALIDATED)
+    held = pairs.spread(validation, spill.VALIDATED)
     each = whole_mb(options, 1001) - whole_mb(options, 1)
     room = 1000 * (spill.BOUND_MB - whole_mb(options, 0)) // each
     return pairs.spread(train, max(2, room - len(held))), held

@@ -20,7 +20,12 @@ from refacebench.results import decisions, findings, sentences
 from refacebench.results.flow import LOST
 from refacebench.results.result import View
 from refacebench.results.words import plural
-from refacebench.statistics.attack_tables import SETTING_WORDS, TAKEN_OFF, with_contrasts
+from refacebench.statistics.attack_tables import (
+    SETTING_WORDS,
+    TAKEN_OFF,
+    attacked_by,
+    with_contrasts,
+)
 from refacebench.vocabulary import SAME_SCAN, split_contrast, split_variant
 
 #: Volumes and reasons of a method that are shown; all are in the tables of the page.
@@ -115,7 +120,7 @@ def _routes(variant: str, table: pd.DataFrame) -> Iterator[tuple[str, str]]:
     defacer, refacer = split_variant(variant)
     yield "the image as it is", variant
     if refacer:
-        yield "after the new face was taken off", findings.attacked_by(variant, TAKEN_OFF)
+        yield "after the new face was taken off", attacked_by(variant, TAKEN_OFF)
     for name in dict.fromkeys(table["variant"]):
         shown, contrast = split_contrast(name)
         if contrast and shown == defacer:
@@ -123,7 +128,7 @@ def _routes(variant: str, table: pd.DataFrame) -> Iterator[tuple[str, str]]:
             continue
         own, model = split_variant(name)
         if model and own == defacer and name != variant:
-            yield f"after {model} put a face back", findings.attacked_by(variant, model)
+            yield f"after {model} put a face back", attacked_by(variant, model)
 
 
 def volumes(view: View, variant: str) -> Table | None:

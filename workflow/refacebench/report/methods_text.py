@@ -165,12 +165,24 @@ def is_ours(method: Mapping[str, Any]) -> bool:
     return bool(_OURS.search(str(method.get("title") or "")))
 
 
-def _own(method: Mapping[str, Any]) -> str:
-    """Return what it means that our own code ran."""
+#: What is neither a model of our own nor runs weights of others.
+_OUR_CODE = "our own code"
+
+
+def our_code(method: Mapping[str, Any]) -> str:
+    """Return what of a native method is ours: the model, or the code alone."""
     if is_ours(method):
         return "a model of our own"
     if method.get("weights"):
-        return f"our own code with {method['weights']}'s released weights"
+        return f"{_OUR_CODE} with {method['weights']}'s released weights"
+    return _OUR_CODE
+
+
+def _own(method: Mapping[str, Any]) -> str:
+    """Return what it means that our own code ran."""
+    own = our_code(method)
+    if own != _OUR_CODE:
+        return own
     # What names no work is no re-implementation of one: a control, or a method of the user's.
     return _NATIVE if method.get("sources") else "own code"
 

@@ -17,7 +17,7 @@ from refacebench.plot.numbers import NO_VALUE
 from refacebench.report import details, elsewhere, given, glossary, models, provenance, split
 from refacebench.report.blocks import Link, Section, Table
 from refacebench.report.limits import limitations
-from refacebench.report.methods_text import is_ours, kind_of, plain_title
+from refacebench.report.methods_text import kind_of, our_code, plain_title
 from refacebench.report.pictures import shown
 from refacebench.report.summary import no_picture
 from refacebench.results import catalogue, costs, decisions, flow, flow_counts, headline, words
@@ -404,10 +404,7 @@ def _version(method: Mapping, made_by: Mapping[tuple[str, str], str]) -> str:
 
 
 def _engine(method: Mapping) -> str:
-    own = "a model of our own" if is_ours(method) else "our own code"
-    if method.get("weights"):
-        own += f" with {method['weights']}'s released weights"
-    names = {"native": f"native ({own})", "official": "official program"}
+    names = {"native": f"native ({our_code(method)})", "official": "official program"}
     engine, reason = method.get("engine"), method.get("reason")
     name = names.get(str(engine), str(engine or NO_VALUE))
     return f"{name}: {reason}" if reason else name

@@ -30,6 +30,7 @@ from refacebench.results.volumes_found import Volumes, volumes_of
 from refacebench.statistics.attack_tables import (
     DIRECT,
     TAKEN_OFF,
+    attacked_by,
     main_rows,
     main_setting,
     with_contrasts,
@@ -367,20 +368,6 @@ def _unseen(row: pd.Series, tables: Tables) -> tuple[int, int]:
     if mine.empty:
         return 0, 0
     return _count(mine.iloc[0], "n_undetected"), _count(mine.iloc[0], "n_queries")
-
-
-def attacked_by(variant: str, route: str) -> str:
-    """Return what is attacked where a route leads to a variant.
-
-    >>> [attacked_by("a+m", route) for route in ("direct", "k", "taken_off", "@T2w")]
-    ['a+m', 'a+k', 'a', 'a@T2w']
-    """
-    if route == DIRECT:
-        return variant
-    defacer = split_variant(variant)[0]
-    if route.startswith(CONTRAST):
-        return f"{defacer}{route}"
-    return defacer if route == TAKEN_OFF else f"{defacer}+{route}"
 
 
 def _on_the_same_scan(tables: Tables, variant: str) -> Attack | None:

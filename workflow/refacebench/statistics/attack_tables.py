@@ -62,6 +62,20 @@ def with_contrasts(privacy: pd.DataFrame, contrasts: pd.DataFrame | None) -> pd.
     return pd.concat([privacy, contrasts.assign(variant=names)], ignore_index=True)
 
 
+def attacked_by(variant: str, route: str) -> str:
+    """Return what is attacked where a route leads to a variant.
+
+    >>> [attacked_by("a+m", route) for route in ("direct", "k", "taken_off", "@T2w")]
+    ['a+m', 'a+k', 'a', 'a@T2w']
+    """
+    if route == DIRECT:
+        return variant
+    defacer = split_variant(variant)[0]
+    if route.startswith(CONTRAST):
+        return f"{defacer}{route}"
+    return defacer if route == TAKEN_OFF else f"{defacer}+{route}"
+
+
 def is_beaten(row) -> bool:
     """Tell whether an attack on a method is shown to do better than chance."""
     return not is_landmark(row["variant"]) and row["beaten"] == 1

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from refacebench.statistics.attack_tables import DIRECT, TAKEN_OFF
-from refacebench.vocabulary import CONTRAST, OK, OTHER_SESSION, UNAVAILABLE, split_variant
+from refacebench.statistics.attack_tables import attacked_by
+from refacebench.vocabulary import OK, OTHER_SESSION, UNAVAILABLE
 
 #: What became of a scan at each stage.
 _VERBS = {
@@ -165,17 +165,13 @@ def passed_on(tradeoff: pd.DataFrame, privacy: pd.DataFrame) -> pd.DataFrame:
     """Return the table ``tradeoff`` with the shortfall of the attack that each row rests on."""
     known = privacy.set_index(["attacker", "variant", "setting"])[["n_expected", "shortfall"]]
     keys = [
-        (row["worst_attacker"], _attacked(row), row["setting"])
+        (
+            row["worst_attacker"],
+            attacked_by(row["variant"], str(row["worst_route"])),
+            row["setting"],
+        )
         for row in tradeoff.to_dict("records")
     ]
     rows = known.reindex(pd.MultiIndex.from_tuples(keys, names=known.index.names))
     added = {name: rows[name].to_numpy() for name in known} if keys else {}
     return tradeoff.assign(**added)
-
-
-def _attacked(row: Mapping) -> str:
-    """Return which variant the worst route of a row of ``tradeoff`` was an attack on."""
-    route, defacer = row["worst_route"], split_variant(row["variant"])[0]
-    if route in (DIRECT, TAKEN_OFF):
-        return row["variant"] if route == DIRECT else defacer
-    return f"{defacer}{route}" if str(route).startswith(CONTRAST) else f"{defacer}+{route}"

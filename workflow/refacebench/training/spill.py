@@ -17,6 +17,8 @@ import numpy as np
 
 #: Memory that a training asks for at most, in megabytes.
 BOUND_MB = 16_000
+#: Validation scans of a training that cannot hold all in memory.
+VALIDATED = 40
 
 
 def is_large(megabytes: float) -> bool:
