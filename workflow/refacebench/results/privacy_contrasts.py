@@ -19,10 +19,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from refacebench.plot.numbers import percent
+from refacebench.plot.numbers import NO_VALUE, percent
 from refacebench.results import privacy, words
 from refacebench.results.carried import HEADING
-from refacebench.results.cells import by_variant
+from refacebench.results.cells import by_variant, with_interval
 from refacebench.results.result import ATTACKS, Printed, Result, View
 from refacebench.statistics.attack_tables import SETTING_WORDS
 from refacebench.statistics.attacks import Evaluation
@@ -101,9 +101,9 @@ _COMPARED = {"other_session": "T1w of another session", "same_scan": "T1w of the
 
 def _rate(row: pd.Series, measure: str) -> str:
     name = f"{measure}_completers"
-    if name not in row or pd.isna(row[name]):
-        return "not measured"
-    return f"{percent(row[name])} [{percent(row[f'{name}_low'])}, {percent(row[f'{name}_high'])}]"
+    if name not in row:
+        return NO_VALUE
+    return with_interval(row, name, f"{name}_low", f"{name}_high", 0, scale=100)
 
 
 RESULT = Result(

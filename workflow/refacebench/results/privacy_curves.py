@@ -71,14 +71,14 @@ def caption_roc(view: View) -> str:
 def _coarse(view: View) -> list[str]:
     """Return what is to be said of distances in large galleries, where there is one."""
     table = view.tables.get("privacy")
-    most = surface.OPTIONS["all_up_to"].default
+    most, exact = (surface.OPTIONS[name].default for name in ("all_up_to", "best"))
     if table is None or not (table["n_gallery"][table["attacker"] == "surface"] > most).any():
         return []
     return [
         f"In a gallery of more than {most:,} scans, unless its option all_up_to says otherwise, "
         "the attack surface compares two faces exactly only where it may decide who is among the "
-        "nearest 50, and coarsely elsewhere: its ROC curve is an approximation, its rates up to "
-        "rank 50 are not."
+        f"nearest {exact}, and coarsely elsewhere: its ROC curve is an approximation, its "
+        f"rates up to rank {exact} are not."
     ]
 
 
