@@ -65,13 +65,17 @@ class Home:
         self.folder, self.user, self.starts = folder, user, 0
         folder.mkdir(parents=True)
         (folder / "blocks.py").write_text(BLOCKS)
-        own = {"segmenters": {"blocks": {"file": str(folder / "blocks.py")}}}
-        (folder / "config.yaml").write_text(yaml.safe_dump({**CONFIG, **own}))
+        self.configure(CONFIG)
         if cohort:
             # Not grown anew each time: of all stages that one takes the longest.
             for name in ("results/cohort", "results/grow", "results/plan", ".snakemake/metadata"):
                 shutil.copytree(cohort / name, folder / name, symlinks=True)
         self.own()
+
+    def configure(self, config: dict) -> None:
+        """Write the config of all further starts; the segmenter is always the quick one."""
+        own = {"segmenters": {"blocks": {"file": str(self.folder / "blocks.py")}}}
+        (self.folder / "config.yaml").write_text(yaml.safe_dump({**config, **own}))
 
     def own(self) -> None:
         """Hand the folder to the user whose run it is."""

@@ -10,6 +10,8 @@ byte (measured times aside):
 ``zoo``         no run: every odd scan and table of ``tests/zoo``, the slow ones too
 ``kills``       SIGKILL at random moments, in turn to the driver alone, to the whole group, to a
                 worker (a job's process) and to the process of one scan
+``dropped``     the same kills where ``keep: measures`` deletes images as the run goes; then two
+                more people, with some kills too
 ``term``        SIGTERM to the driver
 ``disk``        a file system that is full half-way (a tmpfs; needs root on Linux)
 ``quota``       no file may grow beyond a limit (RLIMIT_FSIZE), as with a quota
@@ -29,15 +31,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from running import ROOT
-from tiny import Home, below, processes
+from tiny import CONFIG, Home, below, processes
 
 NOBODY = 65534
+#: What a config gets when its cohort grows: two more people, to be compared.
+GROWN = {
+    "splits": {**CONFIG["splits"], "test": 4},
+    "datasets": {"tiny": {**CONFIG["datasets"]["tiny"], "participants": 6}},
+}
 
 
 class Row(NamedTuple):
@@ -115,26 +123,68 @@ def zoo(trial: Trial) -> Row:
     return Row("zoo", "odd scans and tables", 1, time.monotonic() - start, fault)
 
 
+def killed(home: Home, trial: Trial, hits: int, again: Callable[[], str]) -> tuple[int, str]:
+    """Kill a run until so many kills have hit; return the hits, and what is wrong at the end.
+
+    ``again`` is called where the run ended before: it says what is wrong, or undoes the run.
+    """
+    hit, kinds = 0, ("driver", "group", "worker", "scan")
+    for number in range(4 * hits):
+        if hit == hits:
+            break
+        if (home.folder / "results/finished.txt").exists():
+            fault = again()
+            if fault:
+                return hit, fault
+        hit += kill(home, kinds[number % 4], trial.rng)
+    home.starts = 0
+    fault = home.end()
+    return hit, fault or ("" if hit == hits else f"only {hit} of {hits} kills hit anything")
+
+
 def kills(trial: Trial) -> Row:
     """Kill at random moments, run after run, until so many kills have hit."""
     start = time.monotonic()
     home = Home(trial.folder / "kills", trial.whole.folder)
-    hits, kinds = 0, ("driver", "group", "worker", "scan")
-    for number in range(4 * trial.kills):
-        if hits == trial.kills:
-            break
-        if (home.folder / "results/finished.txt").exists():
-            fault = home.differs(trial.truth)
-            if fault:
-                return Row("kills", f"{hits} kills", home.starts, time.monotonic() - start, fault)
+
+    def again() -> str:
+        fault = home.differs(trial.truth)
+        if not fault:
             shutil.rmtree(home.folder)
-            home = Home(trial.folder / "kills", trial.whole.folder)
-        hits += kill(home, kinds[number % 4], trial.rng)
-    home.starts = 0
-    fault = home.end() or home.differs(trial.truth)
-    if hits < trial.kills:
-        fault = fault or f"only {hits} of {trial.kills} kills hit anything"
+            Home(home.folder, trial.whole.folder)
+        return fault
+
+    hits, fault = killed(home, trial, trial.kills, again)
+    fault = fault or home.differs(trial.truth)
     return Row("kills", f"{hits} kills", home.starts, time.monotonic() - start, fault)
+
+
+def dropped(trial: Trial) -> Row:
+    """Kill a run that deletes its images, and once more when its cohort grows."""
+    start = time.monotonic()
+    home = Home(trial.folder / "dropped", trial.whole.folder)
+    home.configure({**CONFIG, "keep": "measures"})
+
+    def again() -> str:
+        fault = home.differs(trial.truth)
+        shutil.rmtree(home.folder / "results/tables")
+        (home.folder / "results/finished.txt").unlink()
+        return fault
+
+    first, fault = killed(home, trial, max(1, trial.kills // 2), again)
+    fault = fault or home.differs(trial.truth)
+    if not fault:
+        grown = {**CONFIG, **GROWN}
+        other = Home(trial.folder / "grown", trial.whole.folder)
+        other.end()
+        other.configure(grown)
+        home.configure({**grown, "keep": "measures"})
+        (home.folder / "results/finished.txt").unlink()
+        fault = other.end()
+        second, told = killed(home, trial, max(1, trial.kills // 4), lambda: "")
+        fault = fault or told or home.differs(other.tables())
+        first += second
+    return Row("dropped", f"{first} kills, 2 people", home.starts, time.monotonic() - start, fault)
 
 
 def term(trial: Trial) -> Row:
@@ -208,7 +258,7 @@ def unreadable(trial: Trial) -> Row:
     return Row("unreadable", harm, home.starts, time.monotonic() - start, fault)
 
 
-CHECKS = {check.__name__: check for check in (zoo, kills, term, disk, quota, unreadable)}
+CHECKS = {check.__name__: check for check in (zoo, kills, dropped, term, disk, quota, unreadable)}
 
 
 def main() -> int:
