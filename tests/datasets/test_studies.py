@@ -318,6 +318,13 @@ def test_kirby_scans_of_one_person_are_sessions(kirby_folder):
     assert "whose scan" in reason(table, "sub-KKI41")
 
 
+def test_a_row_that_stands_twice_is_one_kirby_scan(kirby_folder):
+    path = kirby_folder / "KKI2009-ALL.csv"
+    path.write_text(path.read_text() + "679,3,40,M\n")
+    table = listed(kirby21, kirby_folder)
+    assert [scan for scan in table.index if "679" in scan] == ["sub-679_ses-1"]
+
+
 def test_kirby_scans_are_rescans_in_a_plan(kirby_folder):
     config = {
         "seed": 1,

@@ -4,8 +4,12 @@ import pandas as pd
 import pytest
 
 import factories
-from refacebench.results.flow import StageManifest, follow
+from refacebench.report.summary import summary_lines
+from refacebench.results import catalogue
+from refacebench.results.flow import StageManifest, follow, scan_numbers
 from refacebench.results.flow import summary as flow_summary
+from refacebench.results.inputs import Followed
+from refacebench.results.result import FLOW
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +129,38 @@ def test_what_one_variant_shows_to_be_prepared_is_so_for_all():
         "none": ("inventory", "not_used"),
     }
     assert tuple(flow.loc[("d", "fails"), ["stage", "status"]]) == ("prepare", "failed")
+
+
+def test_a_lost_image_of_another_contrast_is_a_row_and_no_scan():
+    """Of five T2w one cannot be read, one is not there, and one is lost by an attacker."""
+    table = factories.measurements(5, ("original", "d"), n_train=0, n_rescans=0)
+    scans = table[table["variant"] == "original"].reset_index(drop=True)
+    names = list(scans["scan"])
+    carried = scans.assign(t1w=names, contrast="T2w", made_by="d", path="x", stage="carry")
+    carried["scan"] = [f"{name}_acq-x_T2w" for name in names]
+    ends = ["status", "stage", "reason"]
+    carried.loc[1, ends] = "excluded", "align", "cannot be read"
+    carried.loc[2, [*ends, "path"]] = "excluded", "align", "no T2w image in the session", ""
+    looked_at = carried.drop(index=2).assign(
+        scan=lambda t: t["t1w"], variant="d@T2w", stage="attack"
+    )
+    looked_at.loc[1, "stage"] = "align"
+    looked_at.loc[3, ends] = "failed", "render", "no surface"
+    ledgers = pd.concat([looked_at.assign(method=name) for name in ("a", "b")])
+    stages = [StageManifest("measure", variant, rows) for variant, rows in table.groupby("variant")]
+    inventory = scans.assign(stage="inventory")
+    given = Followed(inventory, stages, carried=carried, contrasts=ledgers)
+    flow = catalogue.compute(FLOW, given)["flow"]
+    lost = flow[flow["contrast"] != ""].sort_values("scan")
+    assert lost[["scan", "variant", *ends]].values.tolist() == [
+        [f"{names[1]}_acq-x_T2w", "d", "excluded", "align", "cannot be read"],
+        [f"{names[3]}_acq-x_T2w", "d", "failed", "render", "no surface"],
+    ]
+    assert set(lost["participant"]) == {scans["participant"][1], scans["participant"][3]}
+    # The scans' own numbers know nothing of it.
+    whole = catalogue.compute(FLOW, Followed(inventory, stages))["flow"]
+    assert scan_numbers(flow) == scan_numbers(whole)
+    said = "2 images of other contrasts lost in at least one variant"
+    assert flow_summary(flow) == flow_summary(whole).rstrip(".") + f"; {said}."
+    (line,) = (line for line in summary_lines({"flow": flow}) if line.startswith("Scans"))
+    assert line.endswith(f"; {said}.")

@@ -54,6 +54,24 @@ def test_nobody_right_still_has_a_wide_interval(key):
     assert (table["above_chance"] == 0).all()
 
 
+def test_raters_spread_is_that_of_their_own_rates(key):
+    mine = key[key["variant"] == "a"].head(4)
+    # Two questions of four right, one, and of two answers both.
+    right = {"r1": [1, 1, 0, 0], "r2": [1, 0, 0, 0], "r3": [1, 1]}
+    answers = pd.DataFrame(
+        [
+            (rater, row["question"], row["right"] if hit else row["right"] % 5 + 1)
+            for rater, hits in right.items()
+            for row, hit in zip(mine.to_dict("records"), hits, strict=False)
+        ],
+        columns=["rater", "question", "choice"],
+    )
+    table = raters_table(answers, key, SETTINGS).set_index("variant")
+    assert table.loc["a", "sd"] == pytest.approx(np.std([0.5, 0.25, 1.0], ddof=1))
+    one_alone = raters_table(answers[answers["rater"] == "r1"], key, SETTINGS)
+    assert one_alone["sd"].isna().all()
+
+
 def test_raters_who_know_are_above_chance_and_guessers_are_not(key):
     truth = {"original": 0.95, "a": 0.0, "a+m": 0.7}
     table = raters_table(answered(key, truth), key, SETTINGS).set_index("variant")

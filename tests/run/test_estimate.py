@@ -91,6 +91,38 @@ def test_an_external_program_and_an_attack_cost_something(run, tmp_path):
     assert other["deface"] > plain["deface"]
 
 
+def test_images_of_other_contrasts_are_counted_as_often_as_they_are_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = {**scans(tmp_path, people=4), "carry": ["T2w", "FLAIR"]}
+    folders = sorted((tmp_path / "bids4").glob("sub-*/anat"))
+    for folder, contrasts in zip(folders, (["T2w"], ["T2w", "FLAIR"], ["FLAIR"], []), strict=True):
+        for contrast in contrasts:
+            (folder / f"{folder.parent.name}_{contrast}.nii.gz").write_bytes(b"not opened")
+    asked = {
+        "defacers": {"null": {}, "quickshear": {}, "skull_strip": {}},
+        # Brains are looked for in T1w scans alone: head_shape is asked about no other contrast.
+        "attackers": {"surface": {}, "head_shape": {}},
+        "batch_size": 3,
+    }
+    run = planned(tmp_path, data, **asked)
+    done = {}
+    for part in estimate.work(run, "mine"):
+        jobs, images = done.get(part.stage, (0, 0))
+        done[part.stage] = jobs + part.jobs, images + part.scans
+    # Four images of two batches; two defacers carry their masks, and the control carries none.
+    assert done["align"] == (2, 4)
+    assert done["carry"] == (4, 8)
+    without = {}
+    for part in estimate.work(planned(tmp_path, {**data, "carry": []}, **asked), "mine"):
+        jobs, images = without.get(part.stage, (0, 0))
+        without[part.stage] = jobs + part.jobs, images + part.scans
+    assert not {"align", "carry"} & set(without)
+    # Of each contrast the two defacers' images and those that have their face.
+    assert done["render"] == (without["render"][0] + 2 * 3 * 2, without["render"][1] + 3 * 4)
+    assert done["attack"] == (without["attack"][0] + 2 * 3, without["attack"][1] + 3 * 4)
+    assert estimate.estimate(run, 1).left_out == []
+
+
 def test_the_command_prints_it_and_writes_nothing(run, tmp_path, capsys):
     run()
     before = sorted(tmp_path.rglob("*"))

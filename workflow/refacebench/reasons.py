@@ -24,6 +24,8 @@ from refacebench import environment
 #: What stands for a folder, and for a header's text, that a reason names.
 FOLDER = "[folder]"
 HEADER_TEXT = "[text of the header]"
+#: Of a session without an image of another contrast, which is nobody's failure.
+NO_CONTRAST = "no {} image in the session"
 
 #: A path in quotes ends where they do, whatever is in it.
 _QUOTED = re.compile(r"([\"'])((?:~|\.{0,2}/)(?:(?!\1).)*)\1")

@@ -94,6 +94,8 @@ rule flow:
         refacing=lambda w: RUN.refacing_manifests(w.dataset),
         enrolled=lambda w: RUN.enrol_manifests(w.dataset),
         attacked=lambda w: RUN.attack_manifests(w.dataset),
+        carried=lambda w: RUN.carry_manifests(w.dataset),
+        contrasts_attacked=lambda w: RUN.contrast_manifests(w.dataset),
         pseudonyms=PSEUDONYMS,
     output:
         expand("results/tables/{{dataset}}/{table}.tsv", table=catalogue.tables(FLOW)),
@@ -113,6 +115,7 @@ rule flow:
         people="results/plan/{dataset}/people.tsv",
         known=lambda w: RUN.people_digest(w.dataset),
         variants=RUN.listed,
+        carried_by=lambda w: RUN.carried_by(w.dataset),
         config=of_config("orientation"),
         unavailable=RUN.unavailable,
         version=RESULTS_VERSION,

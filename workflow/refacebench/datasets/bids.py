@@ -346,7 +346,7 @@ def companions_of(
             found.append({"contrast": contrast, "name": name, "path": path, "reason": reason})
         if not mine and contrast != _SUFFIX and lead is not None:
             name = f"{_layout.name_of(lead, _SUFFIX)}_{contrast}"
-            reason = f"no {contrast} image in the session"
+            reason = reasons.NO_CONTRAST.format(contrast)
             found.append({"contrast": contrast, "name": name, "path": "", "reason": reason})
     return found
 

@@ -92,8 +92,10 @@ def _scan_table(root: Path, given: str | None) -> dict[int, dict[str, Any]]:
     for who, scans in people.items():
         age, note = _study.ages([row for _, _, row in scans], "age")
         sex = _study.sex(_study.agreed([row for _, _, row in scans], "sex", "gender"))
-        for place, (_, number, _) in enumerate(sorted(scans, key=lambda s: s[:2]), start=1):
-            facts = {"age": age, "age_note": note, "sex": sex}
+        facts = {"age": age, "age_note": note, "sex": sex}
+        # A row that stands twice in the table is one scan all the same.
+        numbers = dict.fromkeys(number for _, number, _ in sorted(scans, key=lambda s: s[:2]))
+        for place, number in enumerate(numbers, start=1):
             found[number] = {"participant": who, "session": f"ses-{place}", "facts": facts}
     if not found:
         raise ValueError(

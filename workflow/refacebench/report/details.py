@@ -26,6 +26,7 @@ from refacebench.statistics.attack_tables import (
     attacked_by,
     with_contrasts,
 )
+from refacebench.statistics.losses import of_scans
 from refacebench.vocabulary import SAME_SCAN, split_contrast, split_variant
 
 #: Volumes and reasons of a method that are shown; all are in the tables of the page.
@@ -188,5 +189,6 @@ def failures(view: View, variant: str) -> Table | None:
     left = len(counts) - len(rows)
     more = f" {plural(left, 'more reason')} in the table flow." if left else ""
     n = lost["scan"].nunique()
-    caption = f"{plural(n, 'scan')} {'was' if n == 1 else 'were'} lost, by stage and reason.{more}"
-    return Table(caption, ["Stage", "Status", "Scans", "Reason"], rows)
+    what = "scan" if len(of_scans(lost)) == len(lost) else "image"
+    caption = f"{plural(n, what)} {'was' if n == 1 else 'were'} lost, by stage and reason.{more}"
+    return Table(caption, ["Stage", "Status", f"{what.capitalize()}s", "Reason"], rows)

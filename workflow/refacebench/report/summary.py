@@ -11,7 +11,7 @@ from refacebench.plot.numbers import number
 from refacebench.plot.style import Look, look_of
 from refacebench.plot.volumes import region_label
 from refacebench.results import findings, privacy_galleries, sentences, words
-from refacebench.results.flow import other_words, scan_numbers
+from refacebench.results.flow import lost_contrasts, other_words, scan_numbers
 from refacebench.results.privacy import MEASURED, is_measured
 from refacebench.results.result import of_segmenter
 from refacebench.results.volume_tests import out_of_reach
@@ -131,8 +131,9 @@ def _scans_line(tables) -> str:
         text += f", {n['unused']} {unused}" if n["unused"] else ""
     if n["incomplete"]:
         text += f"; at least one method failed on {n['incomplete']} of those compared"
+    contrasts, flow = lost_contrasts(flow), losses.of_scans(flow)
     lost = losses.on_the_way(flow[flow["stage"].isin(ATTACKING)], flow)
-    return text + (f"; {lost}." if lost else ".")
+    return "; ".join(filter(None, [text, lost, contrasts])) + "."
 
 
 def _recognition_lines(tables, criteria: Criteria, look: Look) -> list[str]:

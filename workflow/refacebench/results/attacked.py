@@ -17,7 +17,15 @@ import pandas as pd
 from refacebench.reasons import one_line
 from refacebench.results import flow
 from refacebench.results.flow import IDENTITY
-from refacebench.vocabulary import ATTACKING, FAILED, MISSING, NOT_USED, OK, UNAVAILABLE
+from refacebench.vocabulary import (
+    ATTACKING,
+    FAILED,
+    MISSING,
+    NOT_USED,
+    OK,
+    UNAVAILABLE,
+    split_contrast,
+)
 
 _MEASURED = ("", "measured")
 _FIT = ("train", "validation")
@@ -70,6 +78,8 @@ def attacked(
 def _expected(scan: dict[str, Any], variant: str) -> bool:
     """Tell whether a scan must be in every attacker's manifest of a variant."""
     if scan.get("status", OK) != OK or scan.get("split", "") in _FIT:
+        return False
+    if split_contrast(variant)[1]:  # not every session has an image of that contrast
         return False
     return variant == "original" or scan.get("role", "") in _MEASURED
 

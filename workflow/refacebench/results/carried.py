@@ -13,6 +13,7 @@ import pandas as pd
 
 from refacebench.plot.numbers import number
 from refacebench.reasons import one_line
+from refacebench.results import companions
 from refacebench.results.cells import by_variant
 from refacebench.results.result import STATISTICS, Heading, Printed, Result, View
 from refacebench.vocabulary import EXCLUDED, FAILED, OK
@@ -39,7 +40,7 @@ def compute(rows: pd.DataFrame | None, variants: Sequence[str]) -> pd.DataFrame:
 
 def _carried_row(table: pd.DataFrame) -> dict[str, Any]:
     done = table[table["status"] == OK]
-    missing = (table["status"] == EXCLUDED) & (table["path"].fillna("") == "")
+    missing = companions.is_absent(table)
 
     def numbers(name: str) -> pd.Series:
         values = done[name] if name in done else pd.Series(np.nan, index=done.index)

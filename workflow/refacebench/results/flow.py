@@ -8,6 +8,9 @@ end in inventory ... measure.  Beside them stand rows of scans that were
 lost elsewhere, whose measures may be whole: stage brainage (no age), and
 render, enrol and attack (lost on the way to the attacks, in a variant, a
 control, or as an original of another session; ``reason`` names the attacker).
+Images of other contrasts that were lost have a row too: ``contrast`` says which (T2w), ``scan``
+is the image's own name, and the stages align and carry are theirs; one that the session does not
+have was not lost.
 ``warnings`` names what is odd about the scan's file (table ``scan_warnings``).
 
 Two ways lead from a variant's image: it is segmented and measured (here), and rendered,
@@ -25,6 +28,7 @@ from refacebench.reasons import one_line
 from refacebench.results import words
 from refacebench.results.result import FLOW, Printed, Result, Tables, View
 from refacebench.statistics import losses
+from refacebench.statistics.losses import of_scans
 from refacebench.vocabulary import (
     ATTACKING,
     EXCLUDED,
@@ -106,7 +110,8 @@ def follow(
         chain = _chain(variant, found)
         for scan in scans:
             end = _follow(scan, chain, variant, MEASURING[final])
-            rows.append({**{k: scan.get(k, "") for k in IDENTITY}, "variant": variant, **end})
+            identity = {k: scan.get(k, "") for k in IDENTITY}
+            rows.append({**identity, "variant": variant, "contrast": "", **end})
     return RESULT.frame(rows)
 
 
@@ -254,8 +259,8 @@ def summary(table: pd.DataFrame) -> str:
     """Return one line: how many scans there are and how many were left out, and why."""
     if table.empty:
         return "no scans"
-    everything = table
-    table = table[table["stage"].isin(MEASURING)]
+    contrasts, everything = lost_contrasts(table), of_scans(table)
+    table = everything[everything["stage"].isin(MEASURING)]
     without = list(pd.unique(table.loc[table["status"] == UNAVAILABLE, "variant"]))
     table = table[~table["variant"].isin(without)]
     scans = table.drop_duplicates("scan")
@@ -274,9 +279,18 @@ def summary(table: pd.DataFrame) -> str:
     lost = losses.on_the_way(everything[everything["stage"].isin(ATTACKING)], everything)
     if lost:
         parts.append(lost)
+    if contrasts:
+        parts.append(contrasts)
     if without:
         parts.append(f"not counted, as their programs were unavailable: {', '.join(without)}")
     return "; ".join(parts) + "."
+
+
+def lost_contrasts(flow: pd.DataFrame) -> str:
+    """Return how many images of other contrasts were lost; empty for none."""
+    count = flow.drop(of_scans(flow).index)["scan"].nunique()
+    images = f"{count} image{'' if count == 1 else 's'} of other contrasts"
+    return f"{images} lost in at least one variant" if count else ""
 
 
 def scan_numbers(flow: pd.DataFrame) -> dict[str, int]:
@@ -292,6 +306,7 @@ def scan_numbers(flow: pd.DataFrame) -> dict[str, int]:
         least one variant; ``not_attacked`` were lost on the way to the attacks
         in at least one variant, whether they were measured or not.
     """
+    flow = of_scans(flow)
     attacks = flow["stage"].isin(ATTACKING)
     not_attacked = flow.loc[attacks & flow["status"].isin(LOST), "scan"].nunique()
     flow = flow[~attacks]
@@ -356,7 +371,8 @@ RESULT = Result(
     "flow",
     about=__doc__,
     job=FLOW,
-    columns="dataset scan participant session split role variant stage status reason warnings",
+    columns="dataset scan participant session split role variant contrast "
+    "stage status reason warnings",
     compute=lambda given, _: given.flow,
     caption=caption,
     order=10,

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from refacebench import brainage, manifest
-from refacebench.results import catalogue
+from refacebench.results import catalogue, companions
 from refacebench.results.attacked import attacked
 from refacebench.results.flow import LOST, StageManifest, absent_manifests, follow, without_age
 from refacebench.results.scan_warnings import of_scan
@@ -109,6 +109,10 @@ class Followed:
         The manifests of enrolment and attack; none where no attacker is configured.
     absent : mapping of str to str
         Why variants are unavailable, by variant.
+    carried : pandas.DataFrame, optional
+        The manifests of the carry stage, with ``made_by``, the defacer.
+    contrasts : pandas.DataFrame, optional
+        The manifests of attacks on other contrasts.
     orientation : str
         One of :data:`refacebench.statistics.sides.POLICIES`.
     """
@@ -119,6 +123,8 @@ class Followed:
     attacks: pd.DataFrame | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
     orientation: str = sides.EXCLUDE
+    carried: pd.DataFrame | None = None
+    contrasts: pd.DataFrame | None = None
 
     @cached_property
     def measured(self) -> pd.DataFrame:
@@ -140,10 +146,11 @@ class Followed:
 
     @property
     def flow(self) -> pd.DataFrame:
-        """Both, of the second way the lost scans alone, and scans without an age."""
+        """Both, of the second way the lost scans alone; scans without an age; lost companions."""
         parts = [self.measured, without_age(self.inventory, self.measured)]
         if self.branch is not None:
             parts.append(self.branch[self.branch["status"].isin(LOST)])
+        parts.append(companions.lost(self.inventory, self.carried, self.contrasts))
         flow = pd.concat(parts, ignore_index=True)
         warnings = {row["scan"]: of_scan(row) for row in self.inventory.to_dict("records")}
         said = ["; ".join(warnings.get(scan, [])) for scan in flow["scan"]]
@@ -255,23 +262,28 @@ def read_measured(given: Any, asked: Any) -> Measured:
     trained = brainage.trained_on_variants(
         table, chosen.method, chosen.options, asked.config["seed"], criteria.splits
     )
-    companions = [
-        manifest.read(path).assign(made_by=defacer)
-        for path, defacer in zip(given.get("carried", []), asked.carried_by, strict=True)
-    ]
     table = sides.held(table, asked.config.get("orientation", sides.EXCLUDE))
     return Measured(
         pd.concat([table, added], ignore_index=True),
         criteria,
         asked.variants,
         models,
-        pd.concat(companions, ignore_index=True) if companions else None,
+        _read_carried(given, asked),
         plan.read_all(given.inventory, asked.unused, asked.people),
         trained,
         _image_ages(given, asked, table),
         asked.config.get("thresholds") or {},
         passed_over=("brainage", "brainage_accuracy") if no_age else (),
     )
+
+
+def _read_carried(given: Any, asked: Any) -> pd.DataFrame | None:
+    """Return the manifests of the carry stage, with the defacer of each; None without any."""
+    tables = [
+        manifest.read(path).assign(made_by=defacer)
+        for path, defacer in zip(given.get("carried", []), asked.carried_by, strict=True)
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else None
 
 
 def _image_ages(given: Any, asked: Any, table: pd.DataFrame) -> dict[str, Any]:
@@ -301,10 +313,10 @@ def read_followed(given: Any, asked: Any) -> Followed:
     ----------
     given
         Paths: ``measured``, ``rescans``, ``training``, ``refacing``, ``inventory``, ``enrolled``
-        and ``attacked``.
+        and ``attacked``; where there are companions ``carried`` and ``contrasts_attacked``.
     asked
-        ``variants``, ``unavailable``, ``unused`` and ``people`` as for :func:`read_measured`;
-        ``config`` with ``orientation``.
+        ``variants``, ``unavailable``, ``unused``, ``carried_by`` and ``people`` as for
+        :func:`read_measured`; ``config`` with ``orientation``.
     """
     about = people.read(asked.people)
     made = {"measure": given.measured, "segment": [*given.rescans, *given.training]}
@@ -327,6 +339,7 @@ def read_followed(given: Any, asked: Any) -> Followed:
     ledgers = [
         people.known(manifest.read(path), about) for path in [*given.enrolled, *given.attacked]
     ]
+    contrasts = given.get("contrasts_attacked", [])
     return Followed(
         plan.read_all(given.inventory, asked.unused, asked.people),
         [*stages, *absent_manifests(added)],
@@ -334,6 +347,8 @@ def read_followed(given: Any, asked: Any) -> Followed:
         pd.concat(ledgers, ignore_index=True) if ledgers else None,
         unavailable.reasons_of(added),
         asked.config.get("orientation", sides.EXCLUDE),
+        _read_carried(given, asked),
+        manifest.read_many(contrasts) if contrasts else None,
     )
 
 

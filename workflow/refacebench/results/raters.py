@@ -1,4 +1,7 @@
-"""How often human raters picked the right one of several pictures, by variant and setting."""
+"""How often human raters picked the right one of several pictures, by variant and setting.
+
+``sd`` is the standard deviation of the raters' own rates; missing for a single rater.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,7 @@ def compute(answers: pd.DataFrame, key: pd.DataFrame, criteria: Criteria) -> pd.
                 "n_answers": len(mine),
                 "n_right": int(mine["hit"].sum()),
                 "rate": float(mine["hit"].mean()) if len(mine) else np.nan,
+                "sd": mine.groupby("rater")["hit"].mean().std(ddof=1),
                 "low": low,
                 "high": high,
                 "chance": chance,
@@ -89,7 +93,8 @@ def caption(view: View) -> str:
         "How often human raters picked the right one of several pictures of a variant, shown one "
         f"original. Intervals: {100 * view.criteria.level:g} %, bootstrap over raters and "
         f"participants at once ({view.criteria.n_boot} resamples, "
-        f"seed {view.criteria.seed}), widened to Clopper-Pearson's over participants; {words.EACH}."
+        f"seed {view.criteria.seed}), widened to Clopper-Pearson's over participants; "
+        f"{words.EACH}. sd: standard deviation between raters."
     )
 
 
@@ -99,7 +104,7 @@ RESULT = Result(
     job=RATERS,
     columns="""
         variant setting n_asked n_raters n_questions n_participants n_answers n_right
-        rate low high chance above_chance
+        rate sd low high chance above_chance
     """,
     compute=lambda given, _: compute(given.answers, given.key, given.criteria),
     caption=caption,

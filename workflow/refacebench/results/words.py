@@ -13,6 +13,7 @@ import pandas as pd
 from refacebench.results.result import View, of_segmenter
 from refacebench.statistics import galleries
 from refacebench.statistics.criteria import Criteria
+from refacebench.statistics.losses import of_scans
 from refacebench.statistics.unavailable import present
 
 
@@ -59,6 +60,7 @@ def left_out(view: View) -> str:
     if everything is None or changed is None or everything.empty or changed.empty:
         return ""
     changed = present(of_segmenter(changed, view.segmenter))
+    everything = of_scans(everything)
     total, people = everything["scan"].nunique(), everything["participant"].nunique()
     left = total - (changed["n_scans"] + changed["n_failed"])
     if left.empty:

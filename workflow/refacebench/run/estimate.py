@@ -12,16 +12,17 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from refacebench import manifest
 from refacebench.image import nifti
 from refacebench.run import configuration
 from refacebench.run.graph import Run
-from refacebench.vocabulary import FOLLOWUP, MEASURED, RESCAN
+from refacebench.vocabulary import FOLLOWUP, MEASURED, RESCAN, split_contrast
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,9 @@ COSTS = {
     "segment": Cost(5.6, 0.34, 2200, 50, 0.3, start=7),
     "measure": Cost(0.5, 0.45, 330, 75),
     "render": Cost(0.5, 0.16, 320, 22, 0.1),
+    # Of an image of another contrast; the voxels are those of the scan it belongs to.
+    "align": Cost(2.0, 0.5, 450, 60),
+    "carry": Cost(1.0, 0.5, 330, 75, 1.0),
     # Of an attacker that looks at the heads' surface, for each scan.
     "attack": Cost(0.2, 0.1, 200, 0),
 }
@@ -260,8 +264,9 @@ def work(run: Run, dataset: str, keep: str = "all") -> Iterator[Work]:
         times: float = 1,
         cost: Cost | None = None,
         of_originals: float = 1.0,
+        contrasts: Sequence[str] | None = None,
     ) -> Work:
-        counts = [run.lists[dataset].count([batch]) for batch in batches]
+        counts = [_images(run, dataset, batch, contrasts) for batch in batches]
         share = STAYING[keep].get(stage, 1.0)
         return Work(
             stage,
@@ -281,6 +286,9 @@ def work(run: Run, dataset: str, keep: str = "all") -> Iterator[Work]:
         if defacer in run.variants:
             trained = any(v.startswith(f"{defacer}+") for v in run.trainings)
             yield part("deface", measured if trained else test, 1, _defacing(run, defacer), 0.0)
+    if others := run.contrasts(dataset):
+        yield part("align", test, contrasts=others)
+        yield part("carry", test, len(run.carrying), contrasts=others)
     refaced = sum("+" in variant for variant in run.variants)
     yield part("reface", test, refaced, None, 0.0)
     originals = run.batches(dataset, "test", RESCAN) + run.batches(dataset, "train", MEASURED)
@@ -293,11 +301,26 @@ def work(run: Run, dataset: str, keep: str = "all") -> Iterator[Work]:
         later = [b for r in (RESCAN, FOLLOWUP) for b in run.batches(dataset, "test", r)]
         yield part("render", test, len(run.variants), None, 1 / len(run.variants))
         yield part("render", later)
+    for shown in run.other_contrasts(dataset):
+        yield part("render", test, contrasts=[split_contrast(shown)[1]])
     for attacker in run.attackers:
-        yield from _attacks(run, attacker, run.lists[dataset].count(test), mvox)
+        yield from _attacks(run, dataset, attacker, mvox)
 
 
-def _attacks(run: Run, attacker: str, scans: int, mvox: float) -> Iterator[Work]:
+def _images(run: Run, dataset: str, batch: str, contrasts: Sequence[str] | None = None) -> int:
+    """Return how many scans a batch has, or images of other contrasts beside them."""
+    if contrasts is None:
+        return run.lists[dataset].count([batch])
+    if configuration.is_synthetic(run.config, dataset):
+        return len(contrasts) * run.lists[dataset].count([batch])
+    return sum(
+        found["contrast"] in contrasts and bool(found["path"])
+        for row in _rows(run, dataset, batch)
+        for found in manifest.companions(row)
+    )
+
+
+def _attacks(run: Run, dataset: str, attacker: str, mvox: float) -> Iterator[Work]:
     """Yield what an attacker does: jobs of one variant or control each, whatever the batches."""
     chosen = run.chosen("attackers", attacker)
     method = (run.config["attackers"][attacker] or {}).get("method", attacker)
@@ -306,9 +329,15 @@ def _attacks(run: Run, attacker: str, scans: int, mvox: float) -> Iterator[Work]
     cost = COSTS["attack"]
     if method in PICTURE_S:
         cost = replace(cost, seconds=views * rendered["lights"] * PICTURE_S[method])
+    test = run.batches(dataset, "test", MEASURED)
+    scans = run.lists[dataset].count(test)
     targets = len(run.attacked(attacker))
     yield Work("enrol", cost, 1, scans, mvox, scans)
     yield Work("attack", cost, targets, targets * scans, mvox, scans)
+    if attacker in run.contrast_attackers:
+        for shown in run.other_contrasts(dataset):
+            images = sum(_images(run, dataset, b, [split_contrast(shown)[1]]) for b in test)
+            yield Work("attack", cost, 1, images, mvox, images)
 
 
 def _defacing(run: Run, defacer: str) -> Cost:
@@ -329,8 +358,6 @@ def _not_counted(run: Run) -> Iterator[str]:
         yield f"the download of {', '.join(run.to_fetch)} and all that follows it"
     if run.age_models:
         yield f"the age models {', '.join(run.age_models)}"
-    if any(entry.get("carry") for entry in run.config["datasets"].values()):
-        yield "other contrasts (carry)"
 
 
 def _count(run: Run, dataset: str, split: str, role: str) -> int:
@@ -358,8 +385,11 @@ def largest_mvox(run: Run, dataset: str, batch: str) -> float:
 
 
 def _paths(run: Run, dataset: str, batch: str) -> list[str]:
-    rows = csv.DictReader(io.StringIO(run.lists[dataset].text(batch)), delimiter="\t")
-    return [row["path"] for row in rows if row["path"]]
+    return [row["path"] for row in _rows(run, dataset, batch) if row["path"]]
+
+
+def _rows(run: Run, dataset: str, batch: str) -> Iterator[dict[str, str]]:
+    return csv.DictReader(io.StringIO(run.lists[dataset].text(batch)), delimiter="\t")
 
 
 def _voxels(path: str) -> int:

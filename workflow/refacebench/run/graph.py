@@ -214,12 +214,12 @@ class Run(Scope):
             return []
         return [
             (defacer, path)
-            for defacer in self._carrying
+            for defacer in self.carrying
             for path in self.manifests("carry", dataset, defacer, "test", MEASURED)
         ]
 
     @property
-    def _carrying(self) -> list[str]:
+    def carrying(self) -> list[str]:
         """The defacers whose masks are carried over to companions."""
         return [d for d in self.config["defacers"] if d != NULL and d in self.variants]
 
@@ -228,9 +228,16 @@ class Run(Scope):
 
         Each is a name for :func:`refacebench.vocabulary.split_contrast`.
         """
-        contrasts = dict.fromkeys(self.config["datasets"][dataset].get("carry") or ())
-        shown = [ORIGINAL, *self._carrying] if self.contrast_attackers else []
-        return [f"{variant}{CONTRAST}{contrast}" for contrast in contrasts for variant in shown]
+        shown = [ORIGINAL, *self.carrying] if self.contrast_attackers else []
+        return [
+            f"{variant}{CONTRAST}{contrast}"
+            for contrast in self.contrasts(dataset)
+            for variant in shown
+        ]
+
+    def contrasts(self, dataset: str) -> list[str]:
+        """Return the other contrasts that lose the face along with a data set's scans."""
+        return list(dict.fromkeys(self.config["datasets"][dataset].get("carry") or ()))
 
     @property
     def contrast_attackers(self) -> list[str]:

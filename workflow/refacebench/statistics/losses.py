@@ -74,6 +74,11 @@ def _session_words(scans: pd.DataFrame) -> dict[str, str]:
     return dict(zip(table["scan"], ordinal.where(total > 1, "scan"), strict=True))
 
 
+def of_scans(flow: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of scans, without those of images of other contrasts."""
+    return flow[flow["contrast"].fillna("") == ""] if "contrast" in flow else flow
+
+
 def on_the_way(lost: pd.DataFrame, scans: pd.DataFrame) -> str:
     """Return how many scans the attacks lost in at least one variant; empty for none."""
     if lost.empty:
