@@ -15,6 +15,7 @@ import numpy as np
 
 from refacebench import files
 from refacebench.head import pose
+from refacebench.head.brain_network import Network
 from refacebench.head.framing import NO_BRAIN, head_window
 from refacebench.image import nifti
 from refacebench.image.morphology import fill_holes, largest_component
@@ -37,7 +38,7 @@ def load_brain_extractor() -> tuple:
 
     Returns
     -------
-    tuple of torch.jit.ScriptModule
+    tuple of Network
         The locator (whole image, 128^3) and the extractor (brain's box).
 
     Raises
@@ -58,9 +59,8 @@ def load_brain_extractor() -> tuple:
     contents = (
         files.read_expected(_weights(name), sha256, REINSTALL) for name, sha256 in NETWORKS.items()
     )
-    networks = (torch.jit.load(io.BytesIO(c), map_location="cpu").eval() for c in contents)
-    # The locator takes half of the time then; answers differ by rounding (2e-4 at most).
-    return tuple(torch.jit.optimize_for_inference(network) for network in networks)
+    saved = (torch.jit.load(io.BytesIO(c), map_location="cpu") for c in contents)
+    return tuple(Network({n: w.detach() for n, w in s.named_parameters()}) for s in saved)
 
 
 def _weights(name: str) -> Path:
@@ -157,7 +157,7 @@ def locate(volume: Volume, window: Volume) -> tuple[Volume | None, tuple[float, 
         low, high = np.percentile(seen.numpy(), [0.5, 99.5]).tolist()
         if not high > low:
             return None, (low, high)
-        found = locator(_normalise(seen, low, high))[0, 1].numpy() > 0.5
+        found = locator(_normalise(seen, low, high)).numpy() > 0.5
     found = largest_component(found)
     return (window.with_data(found) if found.any() else None), (low, high)
 
@@ -170,7 +170,7 @@ def _extract(volume: Volume, found: Volume, fitted, levels, size: int):
     box = pose.upright_box(found, fitted, size)
     with torch.inference_mode():
         inside = sample_grid(volume, box.affine, box.shape)
-        answer = extractor(_normalise(inside, *levels))[0, 1].numpy()
+        answer = extractor(_normalise(inside, *levels)).numpy()
     answer = box.with_data(answer)
     corners = np.array(np.meshgrid(*[(0, size - 1)] * 3)).reshape(3, -1)
     to_voxel = np.linalg.inv(volume.affine) @ box.affine
