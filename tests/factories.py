@@ -51,7 +51,7 @@ _REGION_ML = dict.fromkeys(REGIONS, 5.0) | {
     "occipital": 120.0,
 }
 STRUCTURES = ("brain", "vcsf", "wm", "gm")
-_PARTS = ("nose", "eyes", "mouth", "ears")
+_PARTS = ("nose", "eyes", "mouth", "chin", "ears")
 #: What is left of a part of the face, and of the ears, by kind of variant.
 _PART_LEFT = {
     "original": (1.0, 1.0),
@@ -196,6 +196,7 @@ def _measures(variant, true, rng) -> dict:
         "changed_voxels": 60000 if changed else 0,
         "face_left": {"original": 1.0, "null": 1.0, "refaced": 0.0}.get(kind(variant), 0.02),
         **{f"face_left_{part}": _PART_LEFT[kind(variant)][part == "ears"] for part in _PARTS},
+        **{f"face_shown_{part}": 0.9 if refacer else np.nan for part in _PARTS if part != "ears"},
         "truth_failure_1": float(kind(variant) in ("original", "null")),
         "truth_failure_2": float(removed > 0),
         "truth_quality": "failure_2" if removed else "success",

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from phantoms import ORIENTATIONS, TYPES, make_scan, oriented, phantom, run
 from refacebench.contracts import Defaced, Defacer, Option, PreparedScan, ScanExcluded
 from refacebench.defacers import mask_face, mri_reface, null, pydeface, quickshear, skull_strip
-from refacebench.head import face_parts, matrices, registration, space, template
+from refacebench.head import average, face_parts, matrices, registration, space, template
 from refacebench.image import geometry, linear, morphology, nifti
 from refacebench.image.nifti import Volume
 from refacebench.stages import prepare
@@ -347,7 +347,7 @@ def test_itk_matrix_by_hand():
 def test_face_region_is_where_the_phantom_has_its_face():
     volume, _, head = phantom()
     labels = face_parts.face_region(volume, head, np.eye(4))
-    assert set(np.unique(labels)) == {0, 1, 2, 3, face_parts.EAR_LABEL}
+    assert set(np.unique(labels)) == {0, 1, 2, 3, face_parts.EAR_LABEL}, "no chin in view"
     assert not labels[~head].any()
     tip = np.rint(np.linalg.inv(volume.affine) @ [0, 110, -60, 1]).astype(int)[:3]
     assert labels[tuple(tip)] == face_parts.FACE_LABELS["nose"]
@@ -411,8 +411,25 @@ def test_face_present_tells_a_whole_face_from_a_cut_one():
     whole = face_parts.face_present(head, mask, np.eye(4))
     cut = mask & (space.template_axis(head, np.eye(4), 1) < 55)
     gone = face_parts.face_present(head, cut, np.eye(4))
-    assert min(whole.values()) > 0.7
+    assert min(whole[part] for part in ("nose", "eyes", "mouth")) > 0.7
     assert max(gone.values()) < 0.05
+
+
+@needs_template
+@pytest.mark.parametrize("codes", ["RAS", "LIA"])
+def test_face_present_misses_a_chin_that_was_cut_and_nothing_else(codes):
+    solid = average.extended_mean_head()[1]
+    front, height = (space.template_axis(solid, np.eye(4), axis) for axis in (1, 2))
+    whole, chin = solid.data > 0.5, (front > 65) & (height < -112)
+
+    def present(head):
+        turned = oriented(solid.with_data(head), codes)
+        return face_parts.face_present(turned, turned.data, np.eye(4))
+
+    before, after = present(whole), present(whole & ~chin)
+    assert before["chin"] > 0.95
+    assert after["chin"] < 0.05
+    assert all(after[part] == before[part] > 0.7 for part in ("nose", "eyes", "mouth"))
 
 
 # ---------------------------------------------------------------- methods with a template

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binomtest
 
 from factories import measurements
-from refacebench.head import face_parts, space
+from refacebench.head import face_parts, matrices, space
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.metrics import truth
@@ -16,13 +16,14 @@ from refacebench.metrics.brain import brain_integrity
 from refacebench.metrics.face import face_left
 from refacebench.metrics.verdict import classify
 from refacebench.results.face_parts import compute as face_parts_table
+from refacebench.results.face_shown import compute as face_shown_table
 from refacebench.results.quality import compute as quality_table
 from refacebench.results.verdict_agreement import compute as verdict_agreement_table
 from refacebench.stages import measure
 from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import REGIONS, TRUTH
 
-PARTS = ("nose", "eyes", "mouth")
+PARTS = ("nose", "eyes", "mouth", "chin")
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
 
@@ -155,12 +156,22 @@ def test_a_face_that_was_taken_out_is_gone(painted, fill):
     assert found["truth_quality"] == "success"
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_a_part_that_stays_is_found(painted, part):
-    found = painted.judge(painted.without(*(p for p in PARTS if p != part)))
-    assert found[f"truth_face_left_{part}"] > 0.8
-    assert max(found[f"truth_face_left_{p}"] for p in PARTS if p != part) < 0.25
-    assert found["truth_quality"] == "failure_1"
+@pytest.mark.parametrize(
+    ("stays", "verdict"),
+    [
+        (("nose",), "failure_1"),
+        (("eyes",), "failure_1"),
+        (("mouth", "chin"), "failure_1"),
+        # Half of the lower face, which counts as one part.
+        (("mouth",), "success"),
+        (("chin",), "success"),
+    ],
+)
+def test_a_part_that_stays_is_found(painted, stays, verdict):
+    found = painted.judge(painted.without(*(p for p in PARTS if p not in stays)))
+    assert min(found[f"truth_face_left_{p}"] for p in stays) > 0.8
+    assert max(found[f"truth_face_left_{p}"] for p in PARTS if p not in stays) < 0.25
+    assert found["truth_quality"] == verdict
 
 
 def test_ears_count_only_if_they_are_asked_to(painted):
@@ -290,7 +301,7 @@ def row(painted, tmp_path):
     for name, data in files.items():
         found[name] = str(tmp_path / f"{name}.nii.gz")
         nifti.write(painted.labels.with_data(data), found[name])
-    present = {"present_nose": 1.0, "present_eyes": 1.0, "present_mouth": 1.0}
+    present = {f"present_{part}": 1.0 for part in PARTS}
     return {**found, **present, "path": found["original_path"]}
 
 
@@ -303,6 +314,24 @@ def test_measure_brings_both_verdicts(row, painted, tmp_path):
     assert set(truth.COLUMNS) <= set(found)
     without = {k: v for k, v in row.items() if k != "truth_path"}
     assert not any(name.startswith("truth") for name in measure.judge(without))
+
+
+def test_a_refaced_head_is_asked_which_parts_it_shows(row, painted, tmp_path):
+    matrices.write_matrix(np.eye(4), tmp_path / "matrix.json")
+    row = {**row, "variant": "pydeface+mine", "template_path": str(tmp_path / "matrix.json")}
+    whole = measure.judge(row)
+    path = tmp_path / "chinless.nii.gz"
+    chinless = painted.data.copy()
+    chinless[painted.boxes(["chin"])] = 0
+    nifti.write(painted.labels.with_data(chinless), path)
+    cut = measure.judge({**row, "path": str(path)})
+    assert whole["face_shown_chin"] > 0.6 > 0.2 > cut["face_shown_chin"]
+    for part in ("nose", "eyes"):
+        assert cut[f"face_shown_{part}"] == pytest.approx(whole[f"face_shown_{part}"], abs=0.02)
+    # Where the original has no chin in view there is nothing to ask for.
+    assert np.isnan(measure.judge({**row, "present_chin": 0.1})["face_shown_chin"])
+    defaced = measure.judge({**row, "variant": "pydeface"})
+    assert not any(name.startswith("face_shown") for name in defaced)
 
 
 def test_only_images_that_the_segmenter_failed_on_are_judged_again(row, tmp_path):
@@ -367,11 +396,26 @@ def test_face_parts_by_hand():
     assert (row["n"], row["n_without"], row["n_left"]) == (3, 1, 1)
     assert row["left_share"] == pytest.approx(1 / 3)
     assert row["median_left"] == 0.25
-    assert list(made["part"]) == ["nose", "eyes", "mouth", "ears"]
+    assert list(made["part"]) == ["nose", "eyes", "mouth", "chin", "ears"]
     strict = face_parts_table(table, Criteria(part_left=0.1), ["original", "pydeface"])
     assert strict["n_left"].iloc[0] == 2
     config = {"thresholds": {"face_left": 0.1}}
     assert Criteria.from_config(config).part_left == 0.1
+
+
+def test_parts_that_are_shown_by_hand():
+    table = once(4)
+    mine = table["variant"] == "pydeface+pix2pix25d"
+    table.loc[mine, "face_shown_chin"] = [0.9, 0.41, 0.4, np.nan]
+    variants = ["original", "pydeface", "pydeface+pix2pix25d"]
+    made = face_shown_table(table, Criteria(), variants, {})
+    assert set(made["variant"]) == {"pydeface+pix2pix25d"}
+    row = made[made["part"] == "chin"].iloc[0]
+    assert (row["n"], row["n_without"], row["n_shown"]) == (3, 1, 2)
+    assert row["median_shown"] == 0.41
+    assert (made[made["part"] == "nose"]["n"] == 0).all()
+    strict = face_shown_table(table, Criteria(), variants, {"face_present": 0.5})
+    assert strict.set_index("part").loc["chin", "n_shown"] == 1
 
 
 def test_agreement_by_hand():

@@ -10,15 +10,18 @@ import functools
 
 import numpy as np
 
+from refacebench.head.average import extended_mean_head
 from refacebench.head.space import bounding_box, inside_box
 from refacebench.head.template import mean_head, mean_head_mask
 from refacebench.image.geometry import coarse, crop, grow
 from refacebench.image.nifti import Volume
 
 #: Labels of :func:`face_region`.
-FACE_LABELS = {"nose": 1, "eyes": 2, "mouth": 3}
+FACE_LABELS = {"nose": 1, "eyes": 2, "mouth": 3, "chin": 5}
 #: Label of the ears in :func:`face_region`: a part of its own, not one of the face.
 EAR_LABEL = 4
+#: Parts that count as one, the lower face, where parts are averaged: many scans end between them.
+LOWER_FACE = ("mouth", "chin")
 #: Boxes (x, y, z from-to in template mm) of the parts of the face, placed by hand on the
 #: mean head: x to the right, y forwards, z upwards.  Later boxes do not overwrite earlier ones.
 FACE_BOXES = {
@@ -27,7 +30,9 @@ FACE_BOXES = {
         ((-56.0, -12.0), (66.0, 150.0), (-54.0, -22.0)),
         ((12.0, 53.0), (66.0, 150.0), (-54.0, -22.0)),
     ],
-    "mouth": [((-40.0, 40.0), (72.0, 150.0), (-165.0, -84.0))],
+    # The groove under the lower lip lies between mouth and chin.
+    "mouth": [((-40.0, 40.0), (72.0, 150.0), (-112.0, -84.0))],
+    "chin": [((-40.0, 40.0), (72.0, 150.0), (-165.0, -112.0))],
 }
 #: Boxes of the outer ears, as :data:`FACE_BOXES`, with a few millimetres of the skin behind them;
 #: left is the person's own left (negative x).  The mean head's midline lies at x = -4 there.
@@ -60,7 +65,7 @@ def face_region(volume: Volume, head: np.ndarray, matrix: np.ndarray) -> np.ndar
     -------
     numpy.ndarray of uint8
         0 elsewhere, 1 nose, 2 eyes (lids, eyeballs' front, orbital rims),
-        3 mouth and chin, 4 ears (:data:`EAR_BOXES`).  A part outside the field of
+        3 mouth, 5 chin, 4 ears (:data:`EAR_BOXES`).  A part outside the field of
         view has no voxels.
     """
     labels = np.zeros(volume.shape, np.uint8)
@@ -79,20 +84,31 @@ def face_region(volume: Volume, head: np.ndarray, matrix: np.ndarray) -> np.ndar
 
 def load() -> None:
     """Read what all scans share, once a process and before it forks."""
-    _mean_face()
+    _average_face()
 
 
 @functools.cache
-def _mean_face() -> Volume:
-    """Return the face region of the mean head itself, on 2 mm voxels."""
-    head = coarse(mean_head().with_data(mean_head_mask().astype(np.float32)), 2.0)
-    return head.with_data(face_region(head, head.data > 0.5, np.eye(4)))
+def _average_face() -> tuple[np.ndarray, np.ndarray]:
+    """Return points of an average face, (n, 3) in template mm, about 2 mm apart; their labels.
+
+    They are the mean head's, but for the chin: that lies below the mean head's field of view and
+    is the extended mean head's.
+    """
+    mean = coarse(mean_head().with_data(mean_head_mask().astype(np.float32)), 2.0)
+    chin = FACE_LABELS["chin"]
+    points, labels = [], []
+    for head, below in ((mean, False), (extended_mean_head()[1], True)):
+        face = face_region(head, head.data > 0.5, np.eye(4))
+        wanted = np.argwhere((face == chin) if below else (face > 0) & (face != chin))
+        points.append(wanted @ head.affine[:3, :3].T + head.affine[:3, 3])
+        labels.append(face[tuple(wanted.T)])
+    return np.concatenate(points), np.concatenate(labels)
 
 
 def face_present(volume: Volume, head: np.ndarray, matrix: np.ndarray) -> dict[str, float]:
     """Return, per part, how much of an average face the scan's head fills.
 
-    The mean head's face region is laid on the scan; the share of it inside the
+    The average face is laid on the scan; the share of it inside the
     scan's head mask is near 1 for a complete face, and far lower where the
     scan had been defaced before or the face lies outside the field of view.
 
@@ -101,10 +117,8 @@ def face_present(volume: Volume, head: np.ndarray, matrix: np.ndarray) -> dict[s
     dict of str to float
         For each of :data:`FACE_LABELS`, a share in 0..1.
     """
-    face = _mean_face()
-    points = np.argwhere(face.data > 0)
-    kinds = face.data[tuple(points.T)]
-    to_scan = np.linalg.inv(matrix @ volume.affine) @ face.affine
+    points, kinds = _average_face()
+    to_scan = np.linalg.inv(matrix @ volume.affine)
     voxels = np.rint(points @ to_scan[:3, :3].T + to_scan[:3, 3]).astype(int)
     inside = ((voxels >= 0) & (voxels < np.array(volume.shape))).all(axis=1)
     hit = np.zeros(len(points), bool)

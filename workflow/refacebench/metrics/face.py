@@ -20,6 +20,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from refacebench.head.face_parts import LOWER_FACE
 from refacebench.image.geometry import box_around
 from refacebench.metrics.verdict import thresholds
 
@@ -80,7 +81,7 @@ def face_left(
     dict
         ``face_left``, the mean over the parts that the scan has, without the
         ears, each counted equally so that the field of view's lower end does
-        not weigh;
+        not weigh; mouth and chin count as one part;
         ``face_left_<part>``, the share of that part's surface points that are
         left (see the module's text); ``face_tissue_left``, the share of all
         tissue voxels of the face region, deep ones too and without the ears,
@@ -103,8 +104,10 @@ def face_left(
     left = _neighbourhood_share(same, spacing) > limits["neighbourhood_same"] - 1e-4
     surface = face_surface(head, face)
     shares = {name: _share(left, surface == label) for name, label in parts.items()}
+    lower = _share(left, np.isin(surface, [parts[name] for name in LOWER_FACE if name in parts]))
     tissue = (face > 0) & (face != parts.get(EARS, 0)) & (original > limits["air"] * level)
-    known = [s for name, s in shares.items() if name != EARS and np.isfinite(s)]
+    counted = [*(s for name, s in shares.items() if name not in (EARS, *LOWER_FACE)), lower]
+    known = [share for share in counted if np.isfinite(share)]
     return {
         "face_left": float(np.mean(known)) if known else np.nan,
         **{f"face_left_{name}": share for name, share in shares.items()},

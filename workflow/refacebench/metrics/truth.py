@@ -18,8 +18,8 @@ mask, no registration to the template.
 - *Place of the parts*: a similarity transform from two landmarks of the labels
   (centre of the brain in the midsagittal plane, tip of the nose) and the axis
   between left and right deep grey structures.  In that frame the parts are the
-  boxes of :data:`refacebench.head.face_parts.FACE_BOXES`: what counts as nose, eyes and
-  mouth is one definition, where they are is found independently.
+  boxes of :data:`refacebench.head.face_parts.FACE_BOXES`: what counts as nose, eyes, mouth
+  and chin is one definition, where they are is found independently.
 - *Left*: the step from air to skin still stands at its true place, with at
   least half of its height, and in front of it there still is air; and so it
   does in most of the surface around (automatic: nearly all voxels of a
@@ -226,8 +226,8 @@ def face_left(
     Returns
     -------
     dict
-        ``face_left``, the mean over nose, eyes and mouth as far as they are in
-        view, and ``face_left_<part>``, ears too; NaN where there is nothing.
+        ``face_left``, the mean over nose, eyes and the lower face (mouth and chin) as far as
+        they are in view, and ``face_left_<part>``, ears too; NaN where there is nothing.
     """
     head = labels.data > 0
     front = _standing(head, labels, original, variant, matrix, 1, True, face_parts.FACE_BOXES)
@@ -237,7 +237,9 @@ def face_left(
         boxes = {"ears": [face_parts.EAR_BOXES[box]]}
         found = _standing(head, labels, original, variant, matrix, 0, from_end, boxes)
         sides.append(found["ears"])
-    known = [share for share in shares.values() if np.isfinite(share)]
+    lower = _share(np.concatenate([front[name] for name in face_parts.LOWER_FACE]))
+    counted = [*(s for name, s in shares.items() if name not in face_parts.LOWER_FACE), lower]
+    known = [share for share in counted if np.isfinite(share)]
     return {
         "face_left": float(np.mean(known)) if known else np.nan,
         **{f"face_left_{name}": share for name, share in shares.items()},
@@ -363,7 +365,8 @@ def judge(
         variant = np.nan_to_num(variant, posinf=0.0, neginf=0.0)
     variant = matched(original, variant, brain)
     lost = brain_lost(original, variant, brain)
-    left = dict.fromkeys([name.removeprefix("truth_") for name in COLUMNS[:5]], np.nan)
+    names = [name.removeprefix("truth_") for name in COLUMNS]
+    left = dict.fromkeys([name for name in names if name.startswith("face_left")], np.nan)
     upright, first, second = (
         nifti.reorient(labels.with_data(data)) for data in (labels.data, original, variant)
     )

@@ -339,7 +339,7 @@
   for (const button of document.querySelectorAll("[data-part]")) { button.addEventListener("click", () => { button.blur(); part(button.dataset.part); }); }
   const keys = {
     "1": () => rate("ok"), "2": () => rate("face left"), "3": () => rate("brain cut"), "4": () => rate("redo"),
-    "n": () => part("nose"), "y": () => part("eyes"), "m": () => part("mouth"), "e": () => part("ears"),
+    "n": () => part("nose"), "y": () => part("eyes"), "m": () => part("mouth"), "c": () => part("chin"), "e": () => part("ears"),
     " ": flip, "b": outline, "v": view, "s": save, "Enter": () => step(1), "ArrowRight": () => step(1), "ArrowLeft": () => step(-1), "Backspace": clear
   };
   document.addEventListener("keydown", (event) => {

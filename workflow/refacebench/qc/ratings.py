@@ -21,7 +21,7 @@ from refacebench.tables import Unusable, numbered_rows
 
 FORMAT, FORMAT_VERSION = "refacebench-ratings", 1
 OK, FACE, BRAIN, REDO = RATINGS = ("ok", "face left", "brain cut", "redo")
-PARTS = ("nose", "eyes", "mouth", "ears")
+PARTS = ("nose", "eyes", "mouth", "chin", "ears")
 #: How a scan came to be rated: it stood in the list, or it was drawn at random.
 LISTED, DRAWN = HOW = ("list", "sample")
 COLUMNS = [

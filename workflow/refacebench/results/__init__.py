@@ -18,7 +18,7 @@ segmentation); ``truth_dice_<s>`` and the columns of
 ``corr_front``, ``corr_full``, ``ssim_front``, ``ssim_full``;
 ``brain_voxels``, ``brain_removed``, ``brain_changed``, ``changed_voxels``;
 ``face_left`` (share of the face region that is still there) and
-``face_left_<part>``; ``quality``
+``face_left_<part>``; ``face_shown_<part>`` of refaced variants; ``quality``
 (success, failure_1, failure_2, failure_1+2, untouched, no_face, crash);
 ``defacer_engine``, ``defacer_version``; ``<step>_seconds`` and ``<step>_peak_mb`` of
 prepare, deface and reface.

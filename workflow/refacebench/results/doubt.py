@@ -46,7 +46,7 @@ PARTS = ("face", "ears", "brain", "volume", "attack", "air", "header", "stage", 
 CLOSE_FROM = 0.5
 _LOST, _STAGE, _HEADER, _FURTHER_ATTACKER = 10.0, 3.0, 0.5, 0.5
 _VOLUMES = {"gm": "grey matter", "wm": "white matter", "csf": "CSF", "tiv": "TIV"}
-_FACE = ("nose", "eyes", "mouth")
+_FACE = ("nose", "eyes", "mouth", "chin")
 _WARNINGS = {
     "orientation_unknown": "The header does not say which side is left.",
     "sides_disagree": "The header contradicts itself on which side is left.",

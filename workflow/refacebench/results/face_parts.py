@@ -1,4 +1,4 @@
-"""In how many scans nose, eyes, mouth or ears are left, by variant."""
+"""In how many scans nose, eyes, mouth, chin or ears are left, by variant."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from refacebench.statistics.intervals import share
 from refacebench.vocabulary import UNDEFACED
 
 #: Parts of the face in the order of the table, the ears apart.
-PARTS = ("nose", "eyes", "mouth", "ears")
+PARTS = ("nose", "eyes", "mouth", "chin", "ears")
 
 
 def compute(once: pd.DataFrame, criteria: Criteria, variants: Sequence[str]) -> pd.DataFrame:
@@ -44,24 +44,32 @@ def compute(once: pd.DataFrame, criteria: Criteria, variants: Sequence[str]) -> 
             continue
         table = pairs(once, "any", variant, criteria)
         for part in PARTS:
-            values = measure(table, f"face_left_{part}")
-            known = values.dropna()
-            left = known > criteria.part_left
-            value, low, high = share(left, table.loc[known.index, "participant"], criteria.level)
-            rows.append(
-                {
-                    "variant": variant,
-                    "part": part,
-                    "n": len(known),
-                    "n_without": int(values.isna().sum()),
-                    "n_left": int(left.sum()),
-                    "left_share": value,
-                    "low": low,
-                    "high": high,
-                    "median_left": float(known.median()) if len(known) else np.nan,
-                }
-            )
+            found = counted(table, f"face_left_{part}", criteria.part_left, criteria.level)
+            rows.append({"variant": variant, "part": part, **named(found, "left")})
     return RESULT.frame(rows)
+
+
+def counted(table: pd.DataFrame, column: str, limit: float, level: float) -> dict[str, Any]:
+    """Return in how many scans a measure exceeds a limit, with an interval, and its median."""
+    values = measure(table, column)
+    known = values.dropna()
+    over = known > limit
+    value, low, high = share(over, table.loc[known.index, "participant"], level)
+    return {
+        "n": len(known),
+        "n_without": int(values.isna().sum()),
+        "n_over": int(over.sum()),
+        "over_share": value,
+        "low": low,
+        "high": high,
+        "median": float(known.median()) if len(known) else np.nan,
+    }
+
+
+def named(found: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Return what :func:`counted` found under the names of one measure."""
+    own = {"n_over": f"n_{what}", "over_share": f"{what}_share", "median": f"median_{what}"}
+    return {own.get(name, name): value for name, value in found.items()}
 
 
 def caption(view: View) -> str:
@@ -83,7 +91,7 @@ def _ears_note(limit: Mapping[str, Any]) -> str:
 
 
 #: The parts in the order of the panels, with their names.
-TITLES = {"nose": "Nose left", "eyes": "Eyes left", "mouth": "Mouth left", "ears": "Ears left"}
+TITLES = {part: f"{part.capitalize()} left" for part in PARTS}
 
 
 @styled
@@ -152,8 +160,8 @@ RESULT = Result(
     figures=[
         Figure(
             "face_parts",
-            "Dots with intervals: share of scans in which nose, eyes, mouth and ears are "
-            "left, one row per variant.",
+            "Dots with intervals: share of scans in which nose, eyes, mouth, chin and ears "
+            "are left, one row per variant.",
             lambda view: draw(view.rows("face_parts"), view.look),
             title="Parts of the face that are left",
         )

@@ -48,7 +48,8 @@ RESULT = Result(
     job=STATISTICS,
     columns="""
         variant scan participant session doubt kind why outcome stage
-        quality face_left face_left_nose face_left_eyes face_left_mouth face_left_ears
+        quality face_left face_left_nose face_left_eyes face_left_mouth face_left_chin
+        face_left_ears
         brain_voxels brain_changed brain_removed brain_replaced brain_core_lost odd_voxels
         worst_volume worst_segmenter worst_change_pct
     """,

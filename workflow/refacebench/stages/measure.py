@@ -5,7 +5,7 @@ Writes none.  The numbers come from :mod:`refacebench.metrics`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.contracts import ScanExcluded
-from refacebench.head import face_parts, matrices, values
+from refacebench.head import face_parts, masks, matrices, values
 from refacebench.head.values import Usable
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
@@ -25,10 +25,10 @@ from refacebench.metrics.overlap import STRUCTURES
 from refacebench.metrics.verdict import THRESHOLDS, already_defaced, classify, is_usable, thresholds
 from refacebench.run import batch, dropped
 from refacebench.run.stage import Stage
-from refacebench.vocabulary import OK, ORIGINAL
+from refacebench.vocabulary import OK, ORIGINAL, split_variant
 
 #: Raise it when a measure changes; it is part of every key.
-VERSION = "4"
+VERSION = "5"
 
 #: Set beside the thresholds where the similarity of each slice is to be kept.
 KEEP_SLICES = "keep_slices"
@@ -77,6 +77,11 @@ STAGE = Stage(
         "quality": "the verdict, see metrics.verdict.CLASSES; empty for a whole original",
     },
     may_add={
+        **{
+            f"face_shown_{part}": f"share of an average face's {part} that a refaced head fills; "
+            "NaN where the original shows none"
+            for part in face_parts.FACE_LABELS
+        },
         "slices_x_mm": "where each slice lies, in mm from the middle, where slices are kept",
         **{
             f"slices_{name}": f"{name} of each of these slices, between blanks"
@@ -196,7 +201,8 @@ def measure(row: Mapping[str, Any], limits: Mapping[str, Any] | None = None) -> 
         ``brain_core_lost``; ``changed_voxels`` (any difference, whole image);
         ``odd_voxels`` (:func:`.hidden.odd_voxels`);
         ``face_left``, ``face_left_<part>``, ``face_tissue_left`` (NaN for a
-        scan without a face); ``quality``.  For the original itself
+        scan without a face); for refaced variants ``face_shown_<part>``
+        (:func:`refacebench.head.face_parts.face_present`); ``quality``.  For the original itself
         correlation and SSIM are 1, ``face_left`` is 1, and ``quality`` is
         empty, or ``no_face`` if the scan came without one.  For an unusable
         output (constant, NaN) ``quality`` is ``crash`` and the similarity and
@@ -244,6 +250,8 @@ def judge(
         found = _of_variant(original, variant, brain, head, face, has_face, limits)
         if keep_slices and found["quality"] != "crash":
             found |= similarity.written(similarity.slice_similarity(original, variant, head))
+        if split_variant(row["variant"])[1]:
+            found |= _shown(row, original, variant, head, limits)
     return found | _by_truth(row, original, variant, limits)
 
 
@@ -353,13 +361,40 @@ def _of_variant(
 def _came_defaced(
     row: Mapping[str, Any], original: Volume, head: np.ndarray, limits: Mapping[str, Any]
 ) -> bool:
-    names = {part: f"present_{part}" for part in ("nose", "eyes")}
-    if all(row.get(name, "") not in ("", None) for name in names.values()):
-        present = {part: float(row[name]) for part, name in names.items()}
-    else:
-        matrix = matrices.read_matrix(row["template_path"])
-        present = face_parts.face_present(original, head, matrix)
+    present = _present(row, original, head, ("nose", "eyes"))
     return already_defaced(present, limits)[0]
+
+
+def _present(
+    row: Mapping[str, Any], original: Volume, head: np.ndarray, parts: Collection[str]
+) -> dict[str, float]:
+    """Return how much of an average face the original fills, from its row where it stands there."""
+    names = {part: f"present_{part}" for part in parts}
+    if all(row.get(name, "") not in ("", None) for name in names.values()):
+        return {part: float(row[name]) for part, name in names.items()}
+    matrix = matrices.read_matrix(row["template_path"])
+    return face_parts.face_present(original, head, matrix)
+
+
+def _shown(
+    row: Mapping[str, Any],
+    original: Volume,
+    variant: Volume,
+    head: np.ndarray,
+    limits: Mapping[str, Any],
+) -> dict[str, float]:
+    """Return how much of an average face a refaced head fills."""
+    before = _present(row, original, head, face_parts.FACE_LABELS)
+    try:
+        found = face_parts.face_present(
+            variant, masks.head_mask(variant), matrices.read_matrix(row["template_path"])
+        )
+    except ValueError:  # constant: no head, so no face
+        found = dict.fromkeys(before, 0.0)
+    return {
+        f"face_shown_{part}": found[part] if share > limits["face_present"] else np.nan
+        for part, share in before.items()
+    }
 
 
 def _of_original(brain: np.ndarray, face: np.ndarray, has_face: bool) -> dict[str, Any]:

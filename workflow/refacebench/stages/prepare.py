@@ -35,7 +35,7 @@ from refacebench.run.stage import Stage
 from refacebench.vocabulary import ORIGINAL
 
 #: Raise it when the stage's output changes.
-VERSION = "5"
+VERSION = "6"
 
 STAGE = Stage(
     "prepare",
