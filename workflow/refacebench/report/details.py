@@ -16,7 +16,7 @@ from refacebench.plot.numbers import NO_VALUE, chance, number, p_value, percent
 from refacebench.plot.privacy_utility import CORRECTED
 from refacebench.plot.volumes import region_label
 from refacebench.report.blocks import Table
-from refacebench.results import decisions, findings, sentences
+from refacebench.results import decisions, findings, sentences, words
 from refacebench.results.flow import LOST
 from refacebench.results.result import View
 from refacebench.results.words import plural
@@ -99,8 +99,9 @@ def attacks(view: View, variant: str) -> Table | None:
     columns = ["Attacker", "On what", "Compared with", "Right", "Chance", "Better than chance"]
     caption = (
         "Attacks: how often each is right, by itself (two-sided intervals). Better than chance: "
-        "exact test, its p corrected for the number of attacks (Holm). The verdict's rate of the "
-        f"strongest attack is {CORRECTED} as well."
+        f"exact test, its p {words.ATTACKS_CORRECTED}. Where an interval and the test disagree, "
+        "the test decides. The verdict's rate of the strongest attack is "
+        f"{CORRECTED} as well."
     )
     if any(reached.get((who, how, SAME_SCAN), 1.0) < r for (who, how, _), r in reached.items()):
         caption += (

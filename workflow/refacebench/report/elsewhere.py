@@ -9,7 +9,7 @@ import pandas as pd
 
 from refacebench.plot.style import look_of
 from refacebench.report import summary
-from refacebench.results import other_measures
+from refacebench.results import decisions, other_measures
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.unavailable import present
 
@@ -56,5 +56,8 @@ def lines(
 
 def summary_lines(dataset: Mapping[str, Any], **more: Any) -> list[str]:
     """Return the few lines that say what a dataset's tables show, brought or not."""
-    say = lines if dataset.get("brought") else summary.summary_lines
-    return say(dataset["tables"], dataset["criteria"], **more)
+    tables, criteria = dataset["tables"], dataset["criteria"]
+    if dataset.get("brought"):
+        return lines(tables, criteria, **more)
+    rule = decisions.Rule.from_config(dataset.get("config") or {})
+    return summary.summary_lines(tables, criteria, rule=rule, **more)

@@ -10,7 +10,7 @@ import pandas as pd
 from refacebench.plot.numbers import number
 from refacebench.plot.style import Look, look_of
 from refacebench.plot.volumes import region_label
-from refacebench.results import findings, privacy_galleries, sentences, words
+from refacebench.results import decisions, findings, privacy_galleries, sentences, words
 from refacebench.results.flow import other_words, scan_numbers
 from refacebench.results.privacy import MEASURED, is_measured
 from refacebench.results.result import of_segmenter
@@ -41,6 +41,7 @@ def summary_lines(
     segmenter: str | None = None,
     look: Look | None = None,
     on_page: bool = False,
+    rule: decisions.Rule | None = None,
 ) -> list[str]:
     """Return few lines that say what the tables show, and no more: one a method at most.
 
@@ -57,6 +58,8 @@ def summary_lines(
     on_page : bool
         Whether the lines stand on the page, which has a row with what is known of each method, and
         says beside the lines what was not measured.
+    rule : Rule, optional
+        Of the verdicts, one of which stands beside the variant that is first in utility.
 
     Returns
     -------
@@ -78,7 +81,10 @@ def summary_lines(
         *_recognition_lines(tables, criteria, look),
         _overlap_line(tables, segmenter, look),
         f"{_volumes_line(tables, criteria, segmenter, look)} {_age_line(tables, segmenter, look)}",
-        words.join(_utility_line(tables, segmenter, look), "" if on_page else reminder(tables)),
+        words.join(
+            _utility_line(tables, segmenter, rule or decisions.Rule(), criteria.alpha),
+            "" if on_page else reminder(tables),
+        ),
     ]
 
 
@@ -359,7 +365,7 @@ def utility_ranking(tables: Mapping[str, pd.DataFrame], segmenter: str | None) -
     return table.sort_values(["mean_rank", "dice"], ascending=[True, False], kind="stable")
 
 
-def _utility_line(tables, segmenter, look: Look) -> str:
+def _utility_line(tables, segmenter, rule: decisions.Rule, alpha: float) -> str:
     table = utility_ranking(tables, segmenter)
     if table.empty:
         return "Utility: not measured for all variants, so none is named first."
@@ -368,9 +374,9 @@ def _utility_line(tables, segmenter, look: Look) -> str:
     best = table.iloc[0]
     names = list(table.index[table["mean_rank"] == best["mean_rank"]])
     text = (
-        "Utility, whatever the attacks: first by mean rank over "
+        "Utility alone, which is no recommendation: first by mean rank over "
         f"{plural(int(best['measures']), 'measure')} (Dice, volumes, brain age) of {len(table)} "
-        f"variants: {' and '.join(_with_caution(tables, name) for name in names)}"
+        f"variants: {' and '.join(_with_caution(tables, name, rule, alpha) for name in names)}"
     )
     pairs = _get(tables, "method_pairs", segmenter)
     return " ".join([f"{text}.", *(_tested(pairs, name, len(names) > 1) for name in names)])
@@ -418,8 +424,9 @@ def _tested(pairs: pd.DataFrame, variant: str, named: bool = False) -> str:
     )
 
 
-def _with_caution(tables, variant: str) -> str:
-    """Name a variant with what was found of face and attack: utility alone decides nothing."""
+def _with_caution(tables, variant: str, rule: decisions.Rule, alpha: float) -> str:
+    """Name a variant with its verdict and what was found of face and attack: these decide."""
     if _get(tables, "quality").empty:
         return variant
-    return f"{variant} ({sentences.short(findings.finding(tables, variant))})"
+    found = findings.finding(tables, variant, alpha)
+    return f"{variant} (verdict: {decisions.verdict(found, rule)[0]}; {sentences.short(found)})"

@@ -140,8 +140,10 @@ def _attacked(found: MethodFinding, rule: Rule) -> list[str]:
     worst = found.attack
     if worst is not None and found.beaten:
         if worst.low <= worst.chance:
-            return ["an attack does better than chance by the exact test, though its interval "
-                    "holds chance"]  # fmt: skip
+            return [
+                f"an attack does better than chance ({percent(worst.rate)} % as observed): the "
+                f"exact test shows it, and it decides, although {worst.disagreement}"
+            ]
         needed = f"more than {rule.far_above_chance_points:g} are needed for '{NO}'"
         return [f"{_right(worst)}, {needed}"]
     if found.easier is not None:
@@ -309,8 +311,9 @@ def _attack(found: MethodFinding) -> str:
     if worst is None or found.failed:
         return "not measured"
     said = [f"{worst.short}, chance {chance(worst.chance)}\u00a0%"]
-    said += [f"same scan: {percent(found.same.rate)}\u00a0%"] if found.same else []
-    said += [text] if (text := sentences.same_attack(found)) else []
+    number_of = f"strongest of {worst.attacks} attacks" if worst.attacks > 1 else "one attack"
+    said.append(", ".join(filter(None, [number_of, sentences.same_attack(found)])))
+    said += [f"with the same scan: {percent(found.same.rate)}\u00a0%"] if found.same else []
     return "; ".join(said)
 
 

@@ -144,9 +144,9 @@ def line(table: pd.DataFrame) -> str:
 
 #: What follows for an attack where people can be told apart without a picture.
 COUNTED = (
-    "An attack that is right no more often than that may go by these and not by the face. The "
-    "verdicts count it all the same, for it identifies people; and a table of participants with "
-    "these, shared beside the scans, gives as much away, whatever the defacer."
+    "An attack that is right no more often than that may rest on these and not on the face. The "
+    "verdicts count it all the same, because people are identified. A table of participants with "
+    "these columns, shared beside the scans, gives away as much, whatever the defacer."
 )
 
 
