@@ -252,7 +252,7 @@ def caption(view: View) -> str:
         "picked on some participants and judged on the others. With few participants it may be "
         "too low: read its interval, which holds the true rate of the strongest attack.",
         sentences.unequal_attacks(view.tables, main_rows(table)["variant"].unique()),
-        f"'Beats chance' is by an exact test (p < {alpha:g}, {words.ATTACKS_CORRECTED}). Where an "
+        f"'Beats chance' is by an exact test at p < {alpha:g}, {words.ATTACKS_CORRECTED}. Where an "
         "interval and the test disagree, the test decides.",
         "Attacks include those that put a face back first, and those on images of other contrasts "
         "that are shared along with a scan. A refaced scan counts as no safer than "

@@ -99,8 +99,8 @@ def matched(told: str) -> str:
 
 #: What the tests of attacks are corrected for, wherever a star or a verdict is printed.
 ATTACKS_CORRECTED = (
-    "Holm-corrected over all attacks on all methods together; attacks on controls, and those that "
-    "have the same scan to compare with, are corrected apart"
+    "Holm-corrected over all attacks on all methods together (apart: attacks on controls, and "
+    "attacks that have the very same scan)"
 )
 #: Said of every interval that holds for itself alone.
 EACH = "each on its own, not adjusted for multiple comparisons"
