@@ -26,7 +26,7 @@ from refacebench.statistics.attack_tables import (
     attacked_by,
     with_contrasts,
 )
-from refacebench.vocabulary import SAME_SCAN, split_contrast, split_variant
+from refacebench.vocabulary import SAME_SCAN, SKULL_STRIP, split_contrast, split_variant
 
 #: Volumes and reasons of a method that are shown; all are in the tables of the page.
 MOST = 6
@@ -158,7 +158,24 @@ def volumes(view: View, variant: str) -> Table | None:
         "all volumes was picked. Undecided: shown neither to stay within the margin nor to leave "
         "it."
     )
+    caption = words.join(caption, _larger_though_lost(view, variant, table))
     return Table(caption, ["Volume", "Change", "Margin", "Shown"], rows) if rows else None
+
+
+def _larger_though_lost(view: View, variant: str, table: pd.DataFrame) -> str:
+    """Return why tissue can be measured as larger where brain was lost; empty where it is not."""
+    truth = findings.check_of(view.tables, variant, "failure_2")
+    lost = truth is not None and truth.found + truth.missed > 0
+    tissue = table[table["region"].isin(("brain", "gm", "wm"))]
+    grown = tissue.loc[tissue["low"] > 0, "region"]
+    if grown.empty or not (lost or split_variant(variant)[0] == SKULL_STRIP):
+        return ""
+    named = words.listed([region_label(str(region)) for region in grown])
+    return (
+        f"That {named} came out larger does not mean that no brain was lost: the segmenter is made "
+        "for whole heads, and where skull and fluid around the brain are gone it takes other "
+        "voxels for tissue. The changes say how far a later user's measurements would be off."
+    )
 
 
 def _shown(row: pd.Series, alpha: float) -> str:
