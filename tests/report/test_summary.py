@@ -158,9 +158,8 @@ def test_summary_by_hand():
         "volumes, brain age) of 3 variants: b (verdict: not enough data to say; face surface "
         "removed in 15 of 15 scans; whether "
         "people can be recognised was not measured). Whether it is ahead by more than chance was "
-        "not tested. Whether people can be recognised was not "
-        "measured: this report shows what became of the face's surface, the brain mask and the "
-        "measures of science.",
+        "not tested. Whether people can be recognised was not measured. This report shows what "
+        "became of the surface of the face, of the brain mask, and of volumes and predicted age.",
     ]
 
 

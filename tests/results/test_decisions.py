@@ -173,8 +173,7 @@ def test_what_is_open_stands_with_its_observed_rates_and_nothing_is_called_best(
     (line,) = headline.open_line(unclear, gaps, 0.05)
     assert line == (
         "The strongest attack was right, as observed, in 51 % on a (with or without a new face) "
-        "and 22 % on b (chance 20 %). Between these the data do not decide: no two are shown to "
-        "differ in that."
+        "and 22 % on b (chance 20 %). The data do not tell these apart: no two are shown to differ."
     )
     # True for any data: a pair that is shown to differ is named, and not called undecided.
     (line,) = headline.open_line(unclear, gaps.assign(p_holm=0.01), 0.05)

@@ -154,8 +154,8 @@ def volumes(view: View, variant: str) -> Table | None:
         f"The {len(rows)} volumes of {len(table)} that change most: median change (two-sided "
         "interval), the margin of equivalence, and what the tests show. These intervals are for "
         "one volume alone; 'shown' allows for the number of tests and is stricter. The figure of "
-        "attacks and volumes has wider intervals for the same changes, since there the largest of "
-        "all volumes was picked. Undecided: shown neither to stay within the margin nor to leave "
+        "attacks and volumes has wider intervals for the same changes, because it picks the "
+        "largest of all volumes. Undecided: shown neither to stay within the margin nor to leave "
         "it."
     )
     caption = words.join(caption, _larger_though_lost(view, variant, table))

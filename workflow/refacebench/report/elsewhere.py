@@ -14,8 +14,8 @@ from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.unavailable import present
 
 REMINDER = (
-    "Whether people can be recognised, and what is left of faces, was not measured: this report "
-    "shows only what became of measures that other software made."
+    "Whether people can be recognised, and what is left of their faces, was not measured. This "
+    "report shows only how measures that other software made have changed."
 )
 
 

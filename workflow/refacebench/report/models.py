@@ -86,10 +86,10 @@ def table(dataset: Mapping) -> Table | None:
         for name, card in cards.items()
     ]
     caption = (
-        "Trained models, all trained by this run, with our own code. A toy is far "
-        "smaller than the method's own default, or was trained for far less: it shows that the "
-        "pipeline works, and says nothing about the published method. Learnt: the weights of a "
-        "network; of a statistical model the numbers of its mean head and shapes."
+        "Trained models, all trained by this run, with our own code. A toy is far smaller than "
+        "the method's own default, or was trained for far less: it shows that the pipeline runs, "
+        "and says nothing about the published method. Learnt: the weights of a network; of a "
+        "statistical model the numbers of its mean head and shapes."
     )
     columns = ["Model", "Scans: training, validation", "Numbers learnt (millions)", "Training",
                "Picked (on validation scans)", "Smaller than the default in"]  # fmt: skip

@@ -24,8 +24,8 @@ from refacebench.statistics.unavailable import present
 from refacebench.vocabulary import ATTACKING, GLOBALS, REGIONS, UNDEFACED, split_variant
 
 REMINDER = (
-    "Whether people can be recognised was not measured: this report shows what became of the "
-    "face's surface, the brain mask and the measures of science."
+    "Whether people can be recognised was not measured. This report shows what became of the "
+    "surface of the face, of the brain mask, and of volumes and predicted age."
 )
 
 
@@ -175,8 +175,8 @@ def front_words(table: pd.DataFrame, look: Look) -> list[str]:
     """Return sentences on the Pareto front of one segmenter, ``table`` by variant."""
     if is_unranked(table):
         return [
-            "Weighed against the change in volumes, no method is shown to be better than another "
-            "with so few participants."
+            "Attacks and changes in volumes taken together, no method is shown to be better than "
+            "another with so few participants."
         ]
     others = look.sort(v for v in table.index if table.loc[v, "pareto"] == 1)
     first = look.sort(v for v in table.index if table.loc[v, "rank"] == 1)
@@ -185,16 +185,16 @@ def front_words(table: pd.DataFrame, look: Look) -> list[str]:
         *(
             [
                 "In attacks and volumes together no other method is shown to be better than "
-                f"{words.listed(others)}; that does not make {'it' if len(others) == 1 else 'any'} "
-                "the best."
+                f"{words.listed(others)}. That does not make "
+                f"{'it' if len(others) == 1 else 'them'} the best."
             ]
             if others
             else []
         ),
         *(
             [
-                f"An attack beats {', '.join(beaten)}; that no other method is shown to be better "
-                "says only that there are too few participants."
+                f"An attack beats {words.listed(beaten)}. That no other method is shown to be "
+                "better only means that there are too few participants."
             ]
             if beaten
             else []

@@ -146,11 +146,11 @@ def _apart(unclear: Sequence[MethodFinding], gaps: pd.DataFrame | None, alpha: f
     names = {method.variant for method in unclear}
     pairs = pairs[pairs["variant"].isin(names) & pairs["other"].isin(names)]
     if pairs.empty:
-        return "Between these the data do not decide: no two are shown to differ in that."
+        return "The data do not tell these apart: no two are shown to differ."
     told = listed(
         [f"more people on {a} than on {b}" for a, b in pairs[["variant", "other"]].values]
     )
-    return f"It is shown to identify {told}; between the others the data do not decide."
+    return f"It is shown to identify {told}; the data do not tell the others apart."
 
 
 def _is_tried(found: MethodFinding) -> bool:

@@ -240,7 +240,7 @@ def caption(view: View) -> str:
     measure = "picked from several" if (table["measure"] == "choice").all() else "named first"
     alpha, level = view.criteria.alpha, 100 * view.criteria.level
     return words.folded(
-        f"Which method protects people, and what does it cost? Left: how often the strongest "
+        "Which method protects people, and what does it cost? Left: how often the strongest "
         f"attack identifies people ({measure}); filled marks where it has another session of the "
         "person, hollow ones where it has the very same scan, which is easier. It is good if the "
         "whole interval lies near the dashed line of chance. 'Beats chance': a test shows it. A "
@@ -290,7 +290,7 @@ def _floor(table: pd.DataFrame) -> str:
         return ""
     return (
         f"Floor: {', '.join(names)}, from skull and brain alone, never taken for the strongest "
-        "attack; no defacing that keeps them goes under it."
+        "attack; a defacer that keeps these cannot get below it."
     )
 
 
