@@ -18,7 +18,7 @@ import yaml
 
 import refacebench.stages
 from refacebench import manifest
-from refacebench.cli.listing import shown
+from refacebench.cli.listing import TITLES, shown
 from refacebench.contracts import Method
 from refacebench.head.checks import LIMITS
 from refacebench.metrics.verdict import THRESHOLDS
@@ -29,18 +29,6 @@ from refacebench.run.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
-
-TITLES = {
-    "datasets": "Dataset types",
-    "defacers": "Defacers",
-    "refacers": "Refacing models",
-    "segmenters": "Segmenters",
-    "attackers": "Attackers",
-    "brainage": "Brain age from volumes",
-    "age_models": "Age from the image",
-}
-#: In the order in which a reader meets them.
-ORDER = ("defacers", "refacers", "segmenters", "attackers", "brainage", "age_models", "datasets")
 
 
 def pages() -> dict[str, str]:
@@ -141,10 +129,10 @@ def methods_page() -> str:
         "publication; *official* means that the released program or networks themselves run. "
         "Every table and the report say which one it was.",
         "",
-        "`refacebench methods` prints the same list for your checkout.",
+        "`refacebench methods --all` prints the same list for your checkout.",
         "",
     ]
-    for kind in ORDER:
+    for kind in TITLES:
         lines += [f"## {TITLES[kind]}", ""]
         for name in methods.available(kind):
             lines += _method(kind, name)

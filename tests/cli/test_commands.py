@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import yaml
 
 from refacebench import __main__ as program
 from refacebench import faces
-from refacebench.cli import attempt, common, starting
+from refacebench.cli import attempt, common, listing, starting
 from refacebench.contracts import KINDS
 from refacebench.run import configuration, methods, mistakes
 from running import ROOT
@@ -135,14 +136,27 @@ def test_check_says_pass_or_fail_line_by_line(own, tmp_path):
 # methods ---------------------------------------------------------------------------------------
 
 
-def test_methods_lists_all_with_their_options(capsys):
+def test_methods_lists_each_in_a_line_and_nothing_else(capsys):
     assert program.main(["methods"]) == 0
+    text = capsys.readouterr().out
+    assert len(text.splitlines()) < 100
+    assert set(listing.TITLES) == set(KINDS)
+    for kind, title in listing.TITLES.items():
+        mine = text.split(f"{title} (in a config: `{kind}`)")[1].split("(in a config")[0]
+        for name in methods.available(kind):
+            assert len(re.findall(rf"^  {name}: ", mine, re.MULTILINE)) == 1
+    assert "  mideface: " in text.split("Released programs")[1]
+    assert "depth_mm" not in text
+    assert "refacebench methods NAME" in text.splitlines()[-1]
+
+
+def test_methods_lists_all_with_their_options(capsys):
+    assert program.main(["methods", "--all"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for kind in KINDS:
-        assert kind.upper() in text
         for name in methods.available(kind):
             method = methods.declared(kind, name)
-            assert f"{name}: {method.title_of(method.defaults)} [" in text
+            assert f"{name}: {method.title_of(method.defaults)}" in text
             for option in method.options.values():
                 assert " ".join(option.meaning.split()) in text
     assert "depth_mm = 8.0 mm (0 or more): Thickness of the surface layer" in text
@@ -154,9 +168,12 @@ def test_methods_lists_one_kind_or_some_names(capsys):
     program.main(["methods", "--kind", "attackers"])
     text = capsys.readouterr().out
     assert "surface: " in text
-    assert "DEFACERS" not in text
+    assert "Defacers" not in text
     program.main(["methods", "quickshear"])
-    assert [line for line in capsys.readouterr().out.splitlines() if line.isupper()] == ["DEFACERS"]
+    text = capsys.readouterr().out
+    assert text.startswith("Defacers (in a config: `defacers`)")
+    assert text.count("in a config") == 1
+    assert "buffer_mm" in text
 
 
 def test_a_reader_who_has_seen_enough_is_no_error():

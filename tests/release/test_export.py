@@ -366,6 +366,32 @@ def test_what_must_not_be_shared_is_refused_unless_the_user_insists(made, capsys
     assert "Verdict on masked: do not share" in capsys.readouterr().out
 
 
+def test_the_rule_is_that_of_the_run_whatever_became_of_the_config(made, tmp_path, capsys):
+    """With two of four faces left, the verdict turns on the number of failures that are allowed."""
+    tables = made.results / "tables" / "mine"
+    tables.mkdir(parents=True)
+    counts = {"variant": "masked", "n": 4, "n_face": 4, "face_removed": 2, "n_brain": 4}
+    pd.DataFrame([counts | {"brain_unchanged": 4}]).to_csv(
+        tables / "quality.tsv", sep="\t", index=False
+    )
+    lenient, strict = ({"decision": {"failures_pct": pct}} for pct in (60, 5))
+    assert made.export()[0] == 2
+    card = made.results / "run.json"
+    card.write_text(json.dumps({"config": lenient}))
+    assert made.export()[0] == 0
+    assert "Verdict on masked: not enough data to say" in capsys.readouterr().out
+    # A file that was changed after the run does not change what the page says.
+    shutil.rmtree(made.results.parent / "out")
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(json.dumps(strict))
+    assert made.export("--configfile", str(changed))[0] == 0
+    # Without a card the file is all that is known.
+    shutil.rmtree(made.results.parent / "out")
+    card.unlink()
+    changed.write_text(json.dumps(lenient))
+    assert made.export("--configfile", str(changed))[0] == 0
+
+
 def test_scans_that_were_never_defaced_are_counted(made, capsys):
     rows = [dict.fromkeys(manifest.COLUMNS, "") | {"scan": f"sub-9{n}"} for n in range(7)]
     rows = [row | {"role": "rescan", "split": "test"} for row in rows]

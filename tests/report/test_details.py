@@ -43,6 +43,22 @@ def test_volumes_stand_by_their_change_each_in_one_group():
     assert details.volumes(view(volumes=VOLUMES), "other") is None
 
 
+def test_tissue_that_grows_where_brain_was_lost_is_explained():
+    """Of m the brain grows (its interval lies above 0), the grey and white matter do not."""
+    counts = {"made_by": "m", "failure": "failure_2", "n": 5, "n_not_judged": 0,
+              "true_positive": 0, "true_negative": 0, "false_positive": 0}  # fmt: skip
+    for lost in (5, 0):
+        truth = pd.DataFrame([counts | {"false_negative": lost, "true_negative": 5 - lost}])
+        given = view(volumes=VOLUMES, verdict_agreement=truth)
+        caption = details.volumes(given, "m").caption
+        assert ("That brain came out larger does not mean that no brain was lost" in caption) == (
+            lost > 0
+        )
+    assert "came out larger" not in details.volumes(view(volumes=VOLUMES), "m").caption
+    stripped = VOLUMES.assign(variant="skull_strip")
+    assert "came out larger" in details.volumes(view(volumes=stripped), "skull_strip").caption
+
+
 def test_attacks_that_first_put_a_face_back_count_for_the_defacer():
     rates = {"a": 0.3, "a+m": 0.6, "a+n": 0.5, "b": 0.9}
     privacy = pd.DataFrame(

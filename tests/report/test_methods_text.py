@@ -3,6 +3,8 @@
 import re
 
 import bibtexparser
+import numpy as np
+import pandas as pd
 import pytest
 
 from reading import SETTINGS, context
@@ -10,6 +12,7 @@ from refacebench.contracts import KINDS
 from refacebench.programs import catalogue, labelling
 from refacebench.report import citations, methods, methods_text
 from refacebench.run import methods as found_methods
+from refacebench.statistics.protocol import Protocol
 
 EVERY = [(kind, name) for kind in KINDS for name in found_methods.available(kind)]
 
@@ -112,6 +115,41 @@ def test_numbers_are_those_of_the_criteria(tables):
     assert f"{SETTINGS.n_boot} bootstrap samples of participants, seed {SETTINGS.seed}" in text
     n = tables["flow"]["scan"].nunique()
     assert f"{n} T1-weighted scans" in text
+
+
+def test_splits_rescans_and_the_model_of_brain_age_are_counted(tables):
+    """By hand: 12 people are compared, six of them with a rescan; 20 train the model of age."""
+    text, _ = _told(tables)
+    assert "assigned to the splits: 20 to training and 12 to test." in text
+    assert "Of the participants compared 6 also have a declared rescan, which shows" in text
+    assert "Brain age" not in text, "no age was predicted"
+    alone = tables["flow"][lambda t: t["split"] == "test"]
+    assert "assigned to the splits" not in _told({**tables, "flow": alone})[0]
+    ages = tables["brainage"].assign(mae=8.0, n_train=20, mae_train_cv=8.25, correction="cole")
+    text, bibtex = _told({**tables, "brainage": ages}, config=CONFIG)
+    assert "deepbet_gmm (20 participants, cross-validated error 8.2 years)" in text
+    assert "each divided by total intracranial volume" in text
+    assert {"hoerl1970", "cole2018"} <= set(parsed(bibtex))
+    raw = {**CONFIG, "brain_age": {"divide_by_tiv": False, "correction": "none"}}
+    plain = _told({**tables, "brainage": ages.assign(correction="none")}, config=raw)
+    assert "intracranial" not in plain[0]
+    assert "cole2018" not in plain[1]
+
+
+def test_what_people_to_choose_from_have_in_common_is_counted(tables):
+    """That they were matched says little where few people are alike."""
+    known = pd.DataFrame(
+        [{"knows": "site, sex, age band", "choice": 0.92, "choice_unmatched": 0.97, "rank1": 0.9,
+          "matched_on": "site, sex: 5; some alike: 8"}]
+    )  # fmt: skip
+    protocol = Protocol(match=("site", "sex"))
+    said = methods_text._matched({"privacy_galleries": known}, protocol)
+    assert "here they are all of the same site and sex for 5 people and only in part alike" in said
+    assert said.endswith("So site, sex and age alone, without any image, pick the right person in "
+                         "92 %.")  # fmt: skip
+    nobody = known.assign(matched_on=np.nan)
+    assert "here it was of nobody" in methods_text._matched({"privacy_galleries": nobody}, protocol)
+    assert "matched on nothing" in methods_text._matched({}, Protocol(match=()))
 
 
 def test_controls_weights_of_others_and_models_of_ours_are_each_said_once(tables):

@@ -166,12 +166,12 @@ def test_what_a_run_noted_is_read_and_missing_notes_are_said_to_be(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bids").mkdir()
     (tmp_path / "bids/CHANGES").write_text("2.0.0 2030-01-01\n")
-    assert provenance.read_start() == {}
-    empty = provenance.card(provenance.read_start(), [], [])
+    assert provenance.read() == {}
+    empty = provenance.card(provenance.read(), [], [])
     assert ["Run started", "not recorded"] in provenance.rows(empty)
     started = ({"seed": 1}, ["snakemake", "-c", "2"], ROOT)
     provenance.note_start(*started, {"mine": "bids"}, {"mine": "3", "grown": "4"})
-    found = provenance.read_start()
+    found = provenance.read()
     assert found["command"] == "snakemake -c 2"
     assert found["config"] == {"seed": 1}
     assert found["data"] == {"mine": {"method": "3", "version": "2.0.0"}, "grown": {"method": "4"}}

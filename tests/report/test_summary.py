@@ -154,12 +154,12 @@ def test_summary_by_hand():
         "a 11, 0 after m; b 0. Brain age: largest mean shift -0.90 years (a+m, interval -1.60 to "
         "-0.20); "
         "mean absolute shift up to 1.10, between two scans of one person 1.50.",
-        "Utility, whatever the attacks: first by mean rank over 3 measures (Dice, "
-        "volumes, brain age) of 3 variants: b (face surface removed in 15 of 15 scans; whether "
+        "Utility alone, which is no recommendation: first by mean rank over 3 measures (Dice, "
+        "volumes, brain age) of 3 variants: b (verdict: not enough data to say; face surface "
+        "removed in 15 of 15 scans; whether "
         "people can be recognised was not measured). Whether it is ahead by more than chance was "
-        "not tested. Whether people can be recognised was not "
-        "measured: this report shows what became of the face's surface, the brain mask and the "
-        "measures of science.",
+        "not tested. Whether people can be recognised was not measured. This report shows what "
+        "became of the surface of the face, of the brain mask, and of volumes and predicted age.",
     ]
 
 

@@ -50,7 +50,11 @@ GOOD = MethodFinding(
             UNKNOWN,
             "no attack is shown to do better than chance, but up to 30 points",
         ),
-        ({"attack": replace(NEAR, beaten=1, low=0.2)}, REGISTERED, "its interval holds chance"),
+        (
+            {"attack": replace(NEAR, beaten=1, low=0.2)},
+            REGISTERED,
+            "the corrected interval (20 to 24 %) includes chance",
+        ),
         ({"easier": replace(NEAR, beaten=1)}, REGISTERED, "the very same scan"),
         # Which setting a bound is of, and that of the easier one.
         (
@@ -169,8 +173,7 @@ def test_what_is_open_stands_with_its_observed_rates_and_nothing_is_called_best(
     (line,) = headline.open_line(unclear, gaps, 0.05)
     assert line == (
         "The strongest attack was right, as observed, in 51 % on a (with or without a new face) "
-        "and 22 % on b (chance 20 %). Between these the data do not decide: no two are shown to "
-        "differ in that."
+        "and 22 % on b (chance 20 %). The data do not tell these apart: no two are shown to differ."
     )
     # True for any data: a pair that is shown to differ is named, and not called undecided.
     (line,) = headline.open_line(unclear, gaps.assign(p_holm=0.01), 0.05)
@@ -182,6 +185,17 @@ def test_what_is_open_stands_with_its_observed_rates_and_nothing_is_called_best(
     (line,) = headline.open_line(unclear[:2], gaps, 0.05)
     assert line.endswith("in 51 % on a (with or without a new face) (chance 20 %).")
     assert headline.open_line([], gaps, 0.05) == []
+    # The easier setting has rates of its own, here the other way round.
+    easier = {"a": 0.26, "a+m": 0.26, "b": 0.36}
+    both = [replace(m, same=replace(near, rate=easier[m.variant])) for m in unclear]
+    (line,) = headline.open_line(both, gaps, 0.05)
+    assert line.startswith("The strongest attack that has another session of the person was right")
+    assert line.endswith(
+        "The strongest that has the very same scan was right in 26 % on a (with or without a new "
+        "face) and 36 % on b; the order of the methods changes, so neither is a ranking."
+    )
+    alike = [replace(m, same=m.attack) for m in unclear]
+    assert headline.open_line(alike, gaps, 0.05)[0].endswith("a new face) and 22 % on b.")
     text = " ".join([headline.answer(found, Rule()), line, *VERDICTS.values()]).lower()
     assert not re.search(r"\bbest\b|nothing speaks|safe", text)
 
@@ -204,17 +218,26 @@ def test_a_cell_has_the_observed_rate_the_corrected_one_and_what_the_same_scan_g
         same=replace(NEAR, rate=0.5, corrected=0.5, low=0.23, high=0.82),
     )
     said = decisions._attack(found).replace("\u00a0", " ")
-    assert said == "36 % observed; 22 % [9, 64] corrected, chance 20 %; same scan: 50 %"
+    assert said == (
+        "36 % observed; 22 % [9, 64] corrected, chance 20 %; one attack; with the same scan: 50 %"
+    )
 
 
 def test_rows_with_the_same_attack_say_why():
-    attacked = replace(GOOD, attack=replace(NEAR, rate=0.5, corrected=0.5))
+    attacked = replace(GOOD, attack=replace(NEAR, rate=0.5, corrected=0.5, attacks=4))
     bare = decisions._attack(replace(attacked, variant="a", shared=("a+m",)))
-    assert bare.endswith("same attack as on a+m, since an attacker may first put a face back")
+    assert bare.endswith(
+        "strongest of 4 attacks, the same one as on a+m, since an attacker may first put a face "
+        "back"
+    )
     faced = decisions._attack(replace(attacked, variant="a+m", shared=("a",)))
-    assert faced.endswith("same attack as on a, since an attacker may first take the new face off "
-                          "again")  # fmt: skip
-    assert "same attack" not in decisions._attack(attacked)
+    assert faced.endswith(
+        "the same one as on a, since an attacker may first take the new face off again"
+    )
+    assert "same one" not in decisions._attack(attacked)
+    # Of the easier comparison it says nothing: that stands behind it.
+    easier = decisions._attack(replace(attacked, variant="a", shared=("a+m",), same=NEAR))
+    assert easier.endswith("put a face back; with the same scan: 20\u00a0%")
 
 
 def test_an_attack_that_site_sex_and_age_could_explain_still_counts():
@@ -223,10 +246,10 @@ def test_an_attack_that_site_sex_and_age_could_explain_still_counts():
     )
     assert verdict(beaten, Rule())[0] == REGISTERED
     text = sentences.line(beaten)
-    assert "site, sex and age alone, without any image, reach 92 %, so this attack may go by" in (
+    assert "site, sex and age alone, without any image, reach 92 %, so this attack may rest on" in (
         text.lower()
     )
-    assert "it identifies people all the same" in text
+    assert "it counts all the same, because people are identified" in text
     assert "alone, without" not in sentences.line(replace(beaten, alone=("site", 0.5))).lower()
 
 

@@ -114,9 +114,10 @@ def test_an_attack_that_beats_a_method_comes_first_with_rate_interval_chance_and
         "(chance 20 %; corrected for picking the strongest attack: 66 %, 56 to 89 %), after m put "
         "a face back. "
         "Original face surface removed in 13 of 13 scans. By the true labels no brain was lost in "
-        "13 of 13 scans. How sure: on the face true labels agree in 12 of 12 scans; whether brain "
-        "was cut is not testable by the automatic check: the method spares the very mask that "
-        "judges it, so only true labels could tell. Not known: what a stronger attack would reach."
+        "13 of 13 scans. How sure: the check of the face agrees with the true labels in 12 of 12 "
+        "scans; whether brain was cut is not testable by the automatic check, because the method "
+        "spares the very mask by which the check judges; the true labels can tell (above). Not "
+        "known: what a stronger attack would reach."
     )
     assert "after the new face was taken off" in line("beaten+m")
 
@@ -124,14 +125,13 @@ def test_an_attack_that_beats_a_method_comes_first_with_rate_interval_chance_and
 def test_a_blind_spot_stands_beside_its_verdict():
     assert line("blind") == (
         "blind: by the true labels brain was lost in 13 of 13 scans. Original face surface removed "
-        "in 13 of 13 scans. How sure: on the face true labels agree in 12 of 12 scans; whether "
-        "brain was cut is not testable by the automatic check: the method spares the very mask "
-        "that judges it, so only true labels could tell. Not known: whether attacks can "
-        "recognise people: no attack is shown to do better than chance, but up "
-        "to 28 points above it cannot be ruled out (one-sided bound; less than 5 is asked for); "
-        "the worst: attacker "
-        "faces picks the right one of 5 people in 29 % (chance 20 %; corrected for picking the "
-        "strongest attack: 26 %, 17 to 48 %), on the image as it is."
+        "in 13 of 13 scans. How sure: the check of the face agrees with the true labels in 12 of "
+        "12 scans; whether brain was cut is not testable by the automatic check, because the "
+        "method spares the very mask by which the check judges; the true labels can tell (above). "
+        "Not known: whether attacks can recognise people: no attack is shown to do better than "
+        "chance, but up to 28 points above it cannot be ruled out (one-sided bound; less than 5 is "
+        "asked for); the worst: attacker faces picks the right one of 5 people in 29 % (chance 20 "
+        "%; corrected for picking the strongest attack: 26 %, 17 to 48 %), on the image as it is."
     )
     found = sentences.checks_line(tables())
     assert (
@@ -144,8 +144,8 @@ def test_only_a_method_that_spares_the_judges_mask_cannot_fail():
     for name in ("plain", "cutter"):
         assert "not testable" not in line(name)
     assert "changed in 4 of 13, too many (Failure II) in 3 of 13." in line("cutter")
-    assert "on the brain true labels agree in 12 of 13" in line("cutter")
-    assert "the check raised a false alarm in 1" in line("cutter")
+    assert "the check of the brain agrees with the true labels in 12 of 13" in line("cutter")
+    assert "it raised a false alarm in 1" in line("cutter")
     # A native model whose whole output was taken: the counts show that it touched the mask.
     whole = quality().set_index("variant", drop=False)
     whole.loc["beaten+m", "brain_unchanged"] = 0
@@ -174,11 +174,31 @@ def test_a_verdict_follows_the_exact_test_and_says_where_the_interval_differs():
     assert "no attack is shown to do better than chance" in line("plain").lower()
     assert cell(tables()).startswith("not shown above chance")
     beaten = changed(beaten=1.0)
-    assert "though the interval of the worst holds chance" in line("plain", beaten)
+    assert "it decides, although the corrected interval (20 to 50 %) includes chance" in line(
+        "plain", beaten
+    )
     assert cell(beaten).startswith("beats it")
     close = changed(low=0.25)
     assert "no attack is shown" in line("plain", close).lower()
-    assert "the worst, whose own interval lies above chance" in line("plain", close)
+    assert "the corrected interval (25 to 50 %) lies above chance, but the exact test decides" in (
+        line("plain", close)
+    )
+    assert "decides" not in line("plain")
+
+
+def test_where_two_intervals_differ_both_are_named_with_the_test_that_decides():
+    """Of the attack by itself the interval excludes chance; allowing for the choice it does not."""
+    single = pd.DataFrame(
+        [{"variant": "plain", "attacker": "faces", "setting": "other_session", "measure": "choice",
+          "choice_completers_low": 0.24, "choice_completers_high": 0.78, "n_undetected": 0,
+          "n_queries": 13}]
+    )  # fmt: skip
+    both = "its own interval (24 to 78 %) lies above chance and the corrected interval (20 to 50 %)"
+    given = {**changed(beaten=1.0), "privacy": single}
+    assert f"it decides, although {both} includes chance" in line("plain", given)
+    told = line("plain", {**changed(beaten=0.0), "privacy": single})
+    assert f"{both} includes chance, but the exact test decides" in told
+    assert "decides" not in line("plain", {**changed(beaten=1.0, low=0.3), "privacy": single})
 
 
 def test_what_is_not_above_chance_is_told_from_what_is_shown_to_be_within_the_margin():
@@ -306,7 +326,7 @@ def test_page_says_the_same_of_a_method_in_headline_and_tables(full):
         assert (brain is None) == ("not testable" in headline) == untested
         if brain:
             assert f"{brain[1]}/{brain[2]}" == row[where["Brain mask unchanged"]]
-        agreed = re.findall(r"true labels agree in (\d+) of (\d+)", headline)
+        agreed = re.findall(r"agrees with the true labels in (\d+) of (\d+)", headline)
         labels = row[where["By true labels"]].replace("\u00a0", " ")
         assert labels.startswith("check of face right in {}/{}, ".format(*agreed[0]))
         if untested:
@@ -357,7 +377,7 @@ def test_first_in_utility_is_told_from_unrecognised(full):
     first = ranked.index[0]
     made = tradeoff().assign(variant=first).iloc[[1]]
     text = summary_lines(full | {"tradeoff": made})[-1]
-    assert f"{first} (an attack beats it: 73 % (chance 20 %; corrected" in text
+    assert f"{first} (verdict: do not share; an attack beats it: 73 % (chance 20 %; corr" in text
 
 
 # the table behind it ------------------------------------------------------------------------
@@ -509,10 +529,14 @@ def test_scans_that_could_not_be_judged_are_counted():
     mine = (counted["made_by"] == "plain") & (counted["failure"] == "failure_1")
     counted.loc[mine, "n_not_judged"] = 1.0
     given = tables(verdict_agreement=counted)
-    assert "on the face true labels agree in 12 of 13 scans: 1 not judged" in line("plain", given)
+    assert (
+        "the check of the face agrees with the true labels in 12 of 13 scans: 1 could not be "
+        "compared, as the check or the labels gave no answer" in line("plain", given)
+    )
     cells = findings.cells(findings.finding(given, "plain"))
     assert cells[2] == (
-        "check of face right in\u00a012/13 (1\u00a0not judged), check of brain right in\u00a013/13"
+        "check of face right in\u00a012/13 (1\u00a0not compared), "
+        "check of brain right in\u00a013/13"
     )
     everything = counted["made_by"] == "all"
     counted.loc[everything & (counted["failure"] == "failure_1"), "n_not_judged"] = 7.0

@@ -25,7 +25,7 @@ def test_controls_in_order_warn_of_nothing():
 def test_an_original_that_is_not_recognised_is_a_weak_attack():
     table = kinds(controlled(original=range(1, 14)))
     assert list(table["kind"]) == ["weak_attack"]
-    assert "this attack is weak: its numbers protect nobody" in table["message"].iloc[0]
+    assert "this attack is weak: that it fails protects nobody" in table["message"].iloc[0]
 
 
 @pytest.mark.parametrize("black", [[1] * 6 + [9] * 7, [3] * 13])

@@ -222,8 +222,8 @@ def test_companions_are_attacked_by_all_who_look_at_surfaces(tmp_path, monkeypat
     assert leftovers.Names.of(run).has("shown", "mine", "quickshear@T2w")
     assert leftovers.Names.of(run).has("target", "mine", "quickshear@T2w.npz")
     # By three attackers (head_shape looks at no face), on other contrasts where all have them.
-    assert reach.attacks_on_a_method(run) == 3
+    assert reach.attacks_on_methods(run) == [3]
     del config["datasets"]["other"]
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
     alone = Run.load(settings.load("c.yaml", schema), look=True)
-    assert reach.attacks_on_a_method(alone) == 3 + 3 * 2
+    assert reach.attacks_on_methods(alone) == [3 + 3 * 2]

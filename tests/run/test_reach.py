@@ -73,7 +73,10 @@ def said(tmp_path, monkeypatch):
 
 def test_a_few_people_are_told_and_enough_are_not(said):
     (few,) = said(3)
-    assert few.startswith('With 3 people no method can get the verdict "go": about 463 are needed')
+    assert few.startswith(
+        'With 3 people no method can get the verdict "go": it takes 463 for a method that meets 1 '
+        "attack (if no attack does better than chance, power 80 %"
+    )
     lenient = {"decision": {"failures_pct": 100}, "privacy": {"margin_points": 78}}
     assert said(6, **lenient) == []
     (some,) = said(6, decision={"failures_pct": 100}, privacy={"margin_points": 30})
@@ -82,9 +85,21 @@ def test_a_few_people_are_told_and_enough_are_not(said):
 
 def test_every_attacker_on_faces_counts_and_none_is_not_enough(said):
     (two,) = said(3, attackers={"surface": {}, "face_recognition": {}, "head_shape": {}})
-    assert "about 634 are needed" in two
+    assert "it takes 634 for a method that meets 2 attacks (" in two
     (none,) = said(3, attackers={})
     assert none.startswith('No method can get the verdict "go": the config has no attackers')
+
+
+def test_methods_that_meet_different_numbers_of_attacks_are_told_apart(said):
+    """On quickshear a model puts a face back, on mask_face none does."""
+    (both,) = said(
+        3,
+        defacers={"null": {}, "quickshear": {}, "mask_face": {}},
+        refacers={"prior3d": {"defacers": ["quickshear"]}},
+        attackers={"surface": {}, "face_recognition": {}},
+        splits={"train": 1, "validation": 1, "test": 1},
+    )
+    assert "634 for a method that meets 2 attacks and 786 for a method that meets 4 attacks" in both
 
 
 def test_the_command_says_it(said, capsys):

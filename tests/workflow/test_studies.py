@@ -87,7 +87,8 @@ def test_a_study_of_data_that_are_not_there_says_what_it_takes(home, tmp_path):
     # Each of the two data sets names its own file, and where to get it.
     for dataset, file in (("metrics", "S2_Data.csv"), ("ratings", "S1_Data.tsv")):
         (mine,) = (line for line in said if f"datasets.{dataset}: files:" in line)
-        assert f"{file} is missing. Save S1_Data.tsv, S2_Data.csv and S7_Data.tsv of TheA" in mine
+        assert f"{file} is missing. Save S1_Data.tsv, S2_Data.csv and S7_Data.tsv of the" in mine
+        assert "https://github.com/TheAxonLab/defacing-and-qc-analysis" in mine
     assert len(said) == 2
 
 

@@ -16,7 +16,7 @@ def main(snakemake):
     datasets = given.read(snakemake.input, p)
     title, version = "Refacing benchmark", refacebench.__version__
     names = leftovers.Names(**p.names)
-    card = provenance.card(provenance.read_start(), datasets, p.methods, leftovers.find(names))
+    card = provenance.card(provenance.read(), datasets, p.methods, leftovers.find(names))
     text, bibtex = methods_text.text(datasets)
     context = {"title": title, "version": version, "datasets": datasets}
     context |= {"card": card, "text": (text, bibtex)}

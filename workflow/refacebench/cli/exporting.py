@@ -10,14 +10,15 @@ from typing import Any
 from refacebench import faces, files, pseudonyms
 from refacebench.cli import common
 from refacebench.release import dataset, scans
+from refacebench.report import provenance
 from refacebench.results import catalogue, decisions, findings
 
 DESCRIPTION = """Write the scans of one variant as a raw BIDS data set, under their own names.
 
 Comes after a run: it takes the images that snakemake made below results/, and only those on which
 the checks found neither a face left nor a brain cut. A method with the verdict "do not share" is
-refused. Images that lost their faces with the T1w scan
-(dataset option `carry`) come along.
+refused; the rule of the verdicts is that of the run, as results/run.json has it. Images that lost
+their faces with the T1w scan (dataset option `carry`) come along.
 
 Sidecars stay as they are but for names, dates, comments and archive numbers, and say how the face
 was taken (DeidentificationMethod). participants.tsv and *_sessions.tsv keep numbers and a few short
@@ -60,7 +61,7 @@ def add(commands) -> None:
         "--others", choices=dataset.OTHERS, default="leave",
         help="images of other kinds (func, dwi...), from which nobody took a face (leave)",
     )  # fmt: skip
-    common.add_run(parser, ", and its rule of verdicts (`decision`)")
+    common.add_run(parser)
     parser.add_argument(
         "--anyway", action="store_true", help="also where the verdict is against it"
     )
@@ -79,7 +80,7 @@ def run(given: argparse.Namespace) -> int:
         raise common.Refused(f"{given.to} is there already and not empty; name a new folder")
     results, config = common.run_of(given)
     name = given.dataset or _only_dataset(results)
-    verdict = _verdict(results, given.variant, name, config)
+    verdict = _verdict(results, given.variant, name, _config_of_the_run(results, config))
     if verdict[0] == decisions.NO and not given.anyway:
         raise common.Refused(
             f"{given.variant}: {verdict[0]} ({verdict[1]}); see report.html. --anyway writes the "
@@ -193,6 +194,14 @@ def told(
         "look at the images, and run the bids-validator on it."
     )
     return lines
+
+
+def _config_of_the_run(results: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the config that the results were made with, which has the rule of the page's verdicts.
+
+    A file may have been changed since: it counts only where the run has left no card.
+    """
+    return provenance.read(results / provenance.CARD).get("config") or config
 
 
 def _verdict(results: Path, variant: str, name: str, config: Mapping[str, Any]) -> tuple[str, str]:

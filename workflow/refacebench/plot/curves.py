@@ -23,7 +23,7 @@ TITLES = {"train_": "Training split", "val_": "Validation split"}
 
 
 @styled
-def draw(curves: pd.DataFrame, title: str = ""):
+def draw(curves: pd.DataFrame, title: str = "", turn: str = "epoch"):
     """Draw every ``train_*`` and ``val_*`` column of ``curves.tsv`` against the epoch.
 
     Parameters
@@ -32,6 +32,8 @@ def draw(curves: pd.DataFrame, title: str = ""):
         One row per epoch; ``picked`` marks the one whose weights were kept.
     title : str
         Defacer and refacer, for example.
+    turn : str
+        What an epoch is called where it is none of a network's.
 
     Returns
     -------
@@ -45,7 +47,7 @@ def draw(curves: pd.DataFrame, title: str = ""):
     if curves.empty or not groups:
         return message_figure("No training curve was recorded.")
     single = [p for p, columns in groups.items() if curves[columns].notna().sum().max() < 2]
-    once = "; ".join(_once(curves, prefix, groups.pop(prefix)) for prefix in single)
+    once = "; ".join(_once(curves, prefix, groups.pop(prefix), turn) for prefix in single)
     if not groups:
         return message_figure(f"{title}: {once}." if title else f"{once}.")
     figure = new_figure(height=2.9)
@@ -59,10 +61,10 @@ def draw(curves: pd.DataFrame, title: str = ""):
                        label=NAMES.get(column, column.removeprefix(prefix)))  # fmt: skip
         for epoch in picked:
             panel.axvline(epoch, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=0,
-                          label=f"picked: epoch {epoch:g}")  # fmt: skip
+                          label=f"picked: {turn} {epoch:g}")  # fmt: skip
         panel.set_title(f"{title}: {TITLES[prefix].lower()}" if title else TITLES[prefix],
                         loc="left")  # fmt: skip
-        panel.set_xlabel("epoch")
+        panel.set_xlabel(turn)
         panel.set_ylabel("loss")
         panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
         panel.xaxis.get_major_locator().set_params(integer=True)
@@ -74,7 +76,7 @@ def draw(curves: pd.DataFrame, title: str = ""):
     return figure
 
 
-def _once(curves: pd.DataFrame, prefix: str, columns: list[str]) -> str:
+def _once(curves: pd.DataFrame, prefix: str, columns: list[str], turn: str) -> str:
     """Return in words what is known of one epoch alone, which is no curve."""
     known = curves.dropna(subset=columns, how="all").iloc[0]
     losses = ", ".join(
@@ -83,5 +85,5 @@ def _once(curves: pd.DataFrame, prefix: str, columns: list[str]) -> str:
         if known[c] == known[c]
     )
     return (
-        f"{TITLES[prefix].lower()}: losses are known of epoch {known['epoch']:g} alone ({losses})"
+        f"{TITLES[prefix].lower()}: losses are known of {turn} {known['epoch']:g} alone ({losses})"
     )

@@ -16,7 +16,7 @@ from refacebench.plot.numbers import NO_VALUE, chance, number, p_value, percent
 from refacebench.plot.privacy_utility import CORRECTED
 from refacebench.plot.volumes import region_label
 from refacebench.report.blocks import Table
-from refacebench.results import decisions, findings, sentences
+from refacebench.results import decisions, findings, sentences, words
 from refacebench.results.flow import LOST
 from refacebench.results.result import View
 from refacebench.results.words import plural
@@ -27,7 +27,7 @@ from refacebench.statistics.attack_tables import (
     with_contrasts,
 )
 from refacebench.statistics.losses import of_scans
-from refacebench.vocabulary import SAME_SCAN, split_contrast, split_variant
+from refacebench.vocabulary import SAME_SCAN, SKULL_STRIP, split_contrast, split_variant
 
 #: Volumes and reasons of a method that are shown; all are in the tables of the page.
 MOST = 6
@@ -100,8 +100,9 @@ def attacks(view: View, variant: str) -> Table | None:
     columns = ["Attacker", "On what", "Compared with", "Right", "Chance", "Better than chance"]
     caption = (
         "Attacks: how often each is right, by itself (two-sided intervals). Better than chance: "
-        "exact test, its p corrected for the number of attacks (Holm). The verdict's rate of the "
-        f"strongest attack is {CORRECTED} as well."
+        f"exact test, its p {words.ATTACKS_CORRECTED}. Where an interval and the test disagree, "
+        "the test decides. The verdict's rate of the strongest attack is "
+        f"{CORRECTED} as well."
     )
     if any(reached.get((who, how, SAME_SCAN), 1.0) < r for (who, how, _), r in reached.items()):
         caption += (
@@ -154,11 +155,28 @@ def volumes(view: View, variant: str) -> Table | None:
         f"The {len(rows)} volumes of {len(table)} that change most: median change (two-sided "
         "interval), the margin of equivalence, and what the tests show. These intervals are for "
         "one volume alone; 'shown' allows for the number of tests and is stricter. The figure of "
-        "attacks and volumes has wider intervals for the same changes, since there the largest of "
-        "all volumes was picked. Undecided: shown neither to stay within the margin nor to leave "
+        "attacks and volumes has wider intervals for the same changes, because it picks the "
+        "largest of all volumes. Undecided: shown neither to stay within the margin nor to leave "
         "it."
     )
+    caption = words.join(caption, _larger_though_lost(view, variant, table))
     return Table(caption, ["Volume", "Change", "Margin", "Shown"], rows) if rows else None
+
+
+def _larger_though_lost(view: View, variant: str, table: pd.DataFrame) -> str:
+    """Return why tissue can be measured as larger where brain was lost; empty where it is not."""
+    truth = findings.check_of(view.tables, variant, "failure_2")
+    lost = truth is not None and truth.found + truth.missed > 0
+    tissue = table[table["region"].isin(("brain", "gm", "wm"))]
+    grown = tissue.loc[tissue["low"] > 0, "region"]
+    if grown.empty or not (lost or split_variant(variant)[0] == SKULL_STRIP):
+        return ""
+    named = words.listed([region_label(str(region)) for region in grown])
+    return (
+        f"That {named} came out larger does not mean that no brain was lost: the segmenter is made "
+        "for whole heads, and where skull and fluid around the brain are gone it takes other "
+        "voxels for tissue. The changes say how far a later user's measurements would be off."
+    )
 
 
 def _shown(row: pd.Series, alpha: float) -> str:

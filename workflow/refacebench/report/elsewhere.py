@@ -9,13 +9,13 @@ import pandas as pd
 
 from refacebench.plot.style import look_of
 from refacebench.report import summary
-from refacebench.results import other_measures
+from refacebench.results import decisions, other_measures
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.unavailable import present
 
 REMINDER = (
-    "Whether people can be recognised, and what is left of faces, was not measured: this report "
-    "shows only what became of measures that other software made."
+    "Whether people can be recognised, and what is left of their faces, was not measured. This "
+    "report shows only how measures that other software made have changed."
 )
 
 
@@ -56,5 +56,8 @@ def lines(
 
 def summary_lines(dataset: Mapping[str, Any], **more: Any) -> list[str]:
     """Return the few lines that say what a dataset's tables show, brought or not."""
-    say = lines if dataset.get("brought") else summary.summary_lines
-    return say(dataset["tables"], dataset["criteria"], **more)
+    tables, criteria = dataset["tables"], dataset["criteria"]
+    if dataset.get("brought"):
+        return lines(tables, criteria, **more)
+    rule = decisions.Rule.from_config(dataset.get("config") or {})
+    return summary.summary_lines(tables, criteria, rule=rule, **more)

@@ -16,6 +16,7 @@ from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.metrics import similarity
 from refacebench.plot import curves, samples, sheet, slices, style
+from refacebench.report import models
 from refacebench.results import catalogue, privacy_map
 from refacebench.results.result import View
 from refacebench.run import dropped
@@ -238,7 +239,8 @@ def of_training(card: str | Path, faces: str) -> list:
         return [style.message_figure(f"{name}: {facts['reason']}") for _ in range(2)]
     files = sorted((card.parent / SAMPLES).glob("[!.]*.npy"))
     shown = {path.stem: np.load(path, allow_pickle=False) for path in files}
-    drawn = curves.draw(pd.read_csv(card.with_name("curves.tsv"), sep="\t"), name)
+    losses = pd.read_csv(card.with_name("curves.tsv"), sep="\t")
+    drawn = curves.draw(losses, name, models.turn(facts["options"]))
     if not shown:
         # A training that keeps slices makes their folder, which stays when they are deleted.
         kept = (card.parent / SAMPLES).is_dir()

@@ -9,16 +9,16 @@ from refacebench.statistics.criteria import Criteria
 
 #: What a page does not show whose measures were made elsewhere.
 BROUGHT = [
-    "No image was opened: whether people can be recognised, what is left of their faces and "
-    "whether the brain was touched is not known here. Not one number is evidence of privacy.",
-    "Measures are taken as the tables have them. That originals and variants went through the same "
-    "version of a program with the same settings, and that rows of one name are of one person's "
-    "scan, cannot be checked here.",
+    "No image was opened, so it is not known whether people can be recognised, what is left of "
+    "their faces, or whether the brain was touched. No number here is evidence of privacy.",
+    "Measures are taken as they stand in the tables. It cannot be checked here that originals and "
+    "variants were processed by the same version of a program with the same settings, or that "
+    "rows of one name belong to one person's scan.",
 ]
 #: What no page shows whose variants were checked and segmented.
 _OF_IMAGES = [
     "The checks of face and brain follow thresholds on the face's surface and on an estimated "
-    "brain mask, not the eye of a rater. Brain that the mask misses is not looked at.",
+    "brain mask, not the eye of a rater. Brain outside that mask is not checked.",
     "A native method is our own code. Where it follows a publication, its results are not those of "
     "the released program of that name.",
     "Segmentation serves as the measure of utility; lesions, cortical thickness, other "
@@ -53,10 +53,9 @@ def limitations(
 def _privacy_limits(tables) -> list[str]:
     if not is_measured(tables):
         return [
-            "Recognisability. Measuring it takes "
-            "an attack (face recognition on renderings, reconstruction first), which this run did "
-            "not make (the config has no attackers, or none could be scored). Not one number here "
-            "is evidence of privacy.",
+            "Recognisability. Only an attack can measure it (face recognition on renderings, "
+            "reconstruction first), and this run made none (the config has no attackers, or none "
+            "could be scored). No number here is evidence of privacy.",
             "A face that is visibly gone may still be inferred from what is left; a refaced scan "
             "shows a face that looks real, whose likeness to the person is not measured here.",
         ]

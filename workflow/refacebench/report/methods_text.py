@@ -10,16 +10,22 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from refacebench import __version__
+from refacebench.plot.numbers import percent
 from refacebench.report import citations
-from refacebench.results import flow, words
+from refacebench.results import flow, privacy_galleries, sentences, words
 from refacebench.results.decisions import Rule
 from refacebench.results.words import listed, plural
+from refacebench.run import methods
+from refacebench.run.configuration import BRAIN_AGE
 from refacebench.statistics.attack_tables import attackers as attacked_by
 from refacebench.statistics.attack_tables import is_control
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-from refacebench.vocabulary import SKULL_STRIP
+from refacebench.vocabulary import FOLLOWUP, RESCAN, SKULL_STRIP
 
 #: What every run rests on, whatever the config asks for.
 ALWAYS = (
@@ -56,7 +62,8 @@ def text(datasets: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
         _software(cited, bool(first.get("brought"))),
         *(_data(dataset) for dataset in datasets),
         *_methods(first["methods"], cited),
-        _attacks(first, config, cited),
+        *(_brain_age(dataset, config, cited) for dataset in datasets),
+        *(_attacks(dataset, config, len(datasets) > 1) for dataset in datasets),
         _statistics(datasets, criteria, cited),
         ""
         if first.get("brought")  # no variant was judged
@@ -103,12 +110,49 @@ def _data(dataset: Mapping[str, Any]) -> str:
         f"Data set {name}: {plural(n['scans'], 'T1-weighted scan')} of "
         f"{plural(n['participants'], 'participant')}. "
         f"{n['left_out'] or 'None'} of the scans {'was' if n['left_out'] == 1 else 'were'} left "
-        f"out, and {n['compared']} were compared. Participants, never scans, were assigned to "
-        "training, validation and test."
+        f"out, and {n['compared']} were compared."
     )
-    if n["compared"] == n["scans"] - n["left_out"]:
-        said = said.partition(" Participants, never")[0]  # there was one split alone
+    said = words.join(said, _splits(table), _later(table))
     return f"{said} {dataset['statement']}" if dataset.get("statement") else said
+
+
+_SPLITS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def _splits(table: pd.DataFrame) -> str:
+    """Return how many participants each split has; empty where there is one split alone."""
+    people = _originals(table).drop_duplicates("participant")["split"].value_counts()
+    sizes = [f"{people[name]} to {said}" for name, said in _SPLITS.items() if people.get(name, 0)]
+    if len(sizes) < 2:
+        return ""
+    return f"Participants, never scans, were assigned to the splits: {listed(sizes)}."
+
+
+#: What later scans of compared participants are for.
+_LATER = {
+    RESCAN: "a declared rescan, which shows how much two scans of a person differ by themselves",
+    FOLLOWUP: "a later session",
+}
+
+
+def _later(table: pd.DataFrame) -> str:
+    """Return how many compared participants have later scans, and what these are for."""
+    rows = _originals(table)
+    rows = rows[rows["split"] == "test"]
+    counts = {role: rows.loc[rows["role"] == role, "participant"].nunique() for role in _LATER}
+    return words.join(
+        *(
+            f"Of the participants compared {n} also {'has' if n == 1 else 'have'} {_LATER[role]}."
+            for role, n in counts.items()
+            if n
+        )
+    )
+
+
+def _originals(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per original that was not left out."""
+    rows = table[(table["variant"] == "original") & ~table["status"].isin(flow.LOST)]
+    return rows.drop_duplicates("scan").reindex(columns=["participant", "scan", "split", "role"])
 
 
 def _methods(methods: Sequence[Mapping[str, Any]], cited: dict[str, citations.Entry]) -> list[str]:
@@ -187,29 +231,89 @@ def _own(method: Mapping[str, Any]) -> str:
     return _NATIVE if method.get("sources") else "own code"
 
 
-def _attacks(
+#: The works behind the corrections of the age bias.
+_CORRECTIONS = {"beheshti": "beheshti2019", "cole": "cole2018", "de_lange": "delange2019"}
+
+
+def _brain_age(
     dataset: Mapping[str, Any], config: Mapping[str, Any], cited: dict[str, citations.Entry]
 ) -> str:
-    table = dataset["tables"].get("privacy")
+    """Return how age was predicted from volumes; empty where it was not."""
+    table = dataset["tables"].get("brainage")
+    if table is None or table.empty or table["mae"].isna().all():
+        return ""
+    models = table[table["n_train"] > 0].drop_duplicates("segmenter")
+    if models.empty:
+        return ""
+    options = methods.choose("brainage", BRAIN_AGE, config.get("brain_age")).options
+    kinds = [k for k in dict.fromkeys(models["correction"].fillna("")) if k in _CORRECTIONS]
+    by = [
+        f"{row.segmenter} ({plural(int(row.n_train), 'participant')}, cross-validated error "
+        f"{row.mae_train_cv:.1f} years)"
+        for row in models.itertuples()
+    ]
+    divided = ", each divided by total intracranial volume" if options["divide_by_tiv"] else ""
+    return words.join(
+        f"Brain age in data set {dataset['name']} was predicted by ridge regression "
+        f"{_known('hoerl1970', cited)} on whole-brain and regional volumes{divided}, with a model "
+        f"for each segmenter that was trained on originals of other participants: {listed(by)}. "
+        "The penalty was picked by cross-validation, with all scans of a participant in one fold. "
+        "A method's shift is the prediction on its output less that on the original, both as the "
+        "model made them.",
+        "The correction of the age bias follows "
+        f"{' and '.join(_known(_CORRECTIONS[kind], cited) for kind in kinds)}."
+        if kinds
+        else "",
+    )
+
+
+def _attacks(dataset: Mapping[str, Any], config: Mapping[str, Any], named: bool) -> str:
+    tables = dataset["tables"]
+    table = tables.get("privacy")
+    of_which = f"In data set {dataset['name']}: " if named else ""
     if table is None or table.empty or not attacked_by(table):
-        return "No attack was made: whether people can be recognised was not measured."
+        return f"{of_which}No attack was made: whether people can be recognised was not measured."
     protocol = Protocol.from_config(config)
     measure = (
         f"the choice of the right person among {protocol.options} pictures"
         if protocol.measure == "choice"
         else "rank-1 identification in the whole gallery"
     )
-    matched = f", matched on {listed(protocol.match)} as far as possible" if protocol.match else ""
-    return (
-        f"The primary measure of attacks was {measure}{matched}. Each attack was also made on the "
+    return words.join(
+        f"{of_which}The primary measure of attacks was {measure}. {_matched(tables, protocol)}",
+        "Attackers knew each person by one original, from another session where there was one; the "
+        "easier comparison with the very same scan is reported beside it.",
+        "Whether an attack did better than chance was tested exactly, by exchanging the identities "
+        f"of participants, {words.ATTACKS_CORRECTED}. Each attack was also made on the "
         "untouched originals, which it has to recognise, or it proves nothing, on blurred "
         "pictures, which show what little more than the outline of the head gives away, and on "
         f"black pictures, which it must not recognise. Skull-stripped scans ({SKULL_STRIP}) "
         "show what the brain alone gives away. Per variant the strongest attack was reported, with "
         "an interval that allows for having picked it. An attack less than "
         f"{protocol.margin_points:g} percentage points above chance counted as no better than "
-        "chance."
+        "chance.",
+        sentences.unequal_attacks(tables, dict.fromkeys(table["variant"])),
     )  # fmt: skip
+
+
+def _matched(tables: Mapping[str, pd.DataFrame], protocol: Protocol) -> str:
+    """Return what the people to choose from have in common, and what that leaves to see."""
+    if not protocol.match:
+        return "The other people to choose from were matched on nothing."
+    asked = f"The other people to choose from were matched on {listed(protocol.match)}"
+    known = tables.get("privacy_galleries")
+    told = [] if known is None or known.empty else list(known["matched_on"].dropna().unique())
+    if not told:
+        return f"{asked} where that was known of anybody; here it was of nobody."
+    knows, rate = privacy_galleries.alone(known, protocol.measure)
+    reached = (
+        f" So {knows} alone, without any image, pick the right person in {percent(rate)} %."
+        if np.isfinite(rate)
+        else ""
+    )
+    return (
+        f"{asked} where there were enough alike; here they are {words.matched(told[0])}.{reached}"
+    )
 
 
 def _statistics(

@@ -60,6 +60,15 @@ def epochs(options: Mapping[str, Any]) -> int:
     return int(options.get("epochs", 0)) + int(options.get("decay_epochs", 0))
 
 
+def turn(options: Mapping[str, Any]) -> str:
+    """Return what a pass of a training over its scans is called: a statistical model has rounds.
+
+    >>> turn({"epochs": 20}), turn({"rounds": 3})
+    ('epoch', 'round')
+    """
+    return "round" if "rounds" in options and "epochs" not in options else "epoch"
+
+
 def table(dataset: Mapping) -> Table | None:
     """Return the page's table of trained models; none without any.
 
@@ -77,11 +86,12 @@ def table(dataset: Mapping) -> Table | None:
         for name, card in cards.items()
     ]
     caption = (
-        "Trained models, all trained by this run, with our own code. A toy is far "
-        "smaller than the method's own default, or was trained for far less: it shows that the "
-        "pipeline works, and says nothing about the published method."
+        "Trained models, all trained by this run, with our own code. A toy is far smaller than "
+        "the method's own default, or was trained for far less: it shows that the pipeline runs, "
+        "and says nothing about the published method. Learnt: the weights of a network; of a "
+        "statistical model the numbers of its mean head and shapes."
     )
-    columns = ["Model", "Scans: training, validation", "Weights (millions)", "Training",
+    columns = ["Model", "Scans: training, validation", "Numbers learnt (millions)", "Training",
                "Picked (on validation scans)", "Smaller than the default in"]  # fmt: skip
     return Table(caption, columns, rows)
 
@@ -104,7 +114,7 @@ def _row(name: str, card: Mapping, defaults: Mapping) -> list[str]:
         scans,
         f"{weights:.1f}" if weights else NO_VALUE,
         training(card),
-        f"epoch {picked['epoch']}" if "epoch" in picked else NO_VALUE,
+        f"{turn(options)} {picked['epoch']}" if "epoch" in picked else NO_VALUE,
         "; ".join(words) or "nothing",
     ]
 
@@ -117,7 +127,9 @@ def training(card: Mapping) -> str:
     """Return how long a model was trained, in words."""
     done = card.get("picked", {}).get("epochs_trained") or epochs(card["options"])
     per_epoch = card["options"].get("steps_per_epoch") or 0
-    return plural(int(done), "epoch") + (f" of {per_epoch} steps" if per_epoch else "")
+    return plural(int(done), turn(card["options"])) + (
+        f" of {per_epoch} steps" if per_epoch else ""
+    )
 
 
 def lines(dataset: Mapping) -> list[str]:

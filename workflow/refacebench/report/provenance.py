@@ -30,6 +30,8 @@ from refacebench.run import configuration, methods
 
 #: What the main process notes before the first job starts; only the job of the page reads it.
 STARTED = "results/plan/run.json"
+#: The run card, in the folder of the results.
+CARD = "run.json"
 #: What the run card holds.
 FIELDS = {
     "format": "number of this list of entries; it grows when an entry changes its meaning",
@@ -100,8 +102,8 @@ def note_start(
     files.write_text(json.dumps(started, indent=1), STARTED)
 
 
-def read_start(path: str | Path = STARTED) -> dict[str, Any]:
-    """Return what :func:`note_start` wrote; empty where no run has."""
+def read(path: str | Path = STARTED) -> dict[str, Any]:
+    """Return what :func:`note_start` or :func:`written` made; empty where no run has."""
     try:
         return json.loads(Path(path).read_text())
     except (OSError, ValueError):
@@ -284,7 +286,7 @@ def card(
     Parameters
     ----------
     started : mapping
-        As :func:`read_start` returns it; what is missing in it is null in the card.
+        As :func:`read` returns it; what is missing in it is null in the card.
     datasets : sequence of mapping
         As for :func:`refacebench.report.page.build`.
     taking_part : iterable of mapping

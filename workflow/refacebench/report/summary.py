@@ -10,7 +10,7 @@ import pandas as pd
 from refacebench.plot.numbers import number
 from refacebench.plot.style import Look, look_of
 from refacebench.plot.volumes import region_label
-from refacebench.results import findings, privacy_galleries, sentences, words
+from refacebench.results import decisions, findings, privacy_galleries, sentences, words
 from refacebench.results.flow import lost_contrasts, other_words, scan_numbers
 from refacebench.results.privacy import MEASURED, is_measured
 from refacebench.results.result import of_segmenter
@@ -24,8 +24,8 @@ from refacebench.statistics.unavailable import present
 from refacebench.vocabulary import ATTACKING, GLOBALS, REGIONS, UNDEFACED, split_variant
 
 REMINDER = (
-    "Whether people can be recognised was not measured: this report shows what became of the "
-    "face's surface, the brain mask and the measures of science."
+    "Whether people can be recognised was not measured. This report shows what became of the "
+    "surface of the face, of the brain mask, and of volumes and predicted age."
 )
 
 
@@ -41,6 +41,7 @@ def summary_lines(
     segmenter: str | None = None,
     look: Look | None = None,
     on_page: bool = False,
+    rule: decisions.Rule | None = None,
 ) -> list[str]:
     """Return few lines that say what the tables show, and no more: one a method at most.
 
@@ -57,6 +58,8 @@ def summary_lines(
     on_page : bool
         Whether the lines stand on the page, which has a row with what is known of each method, and
         says beside the lines what was not measured.
+    rule : Rule, optional
+        Of the verdicts, one of which stands beside the variant that is first in utility.
 
     Returns
     -------
@@ -78,7 +81,10 @@ def summary_lines(
         *_recognition_lines(tables, criteria, look),
         _overlap_line(tables, segmenter, look),
         f"{_volumes_line(tables, criteria, segmenter, look)} {_age_line(tables, segmenter, look)}",
-        words.join(_utility_line(tables, segmenter, look), "" if on_page else reminder(tables)),
+        words.join(
+            _utility_line(tables, segmenter, rule or decisions.Rule(), criteria.alpha),
+            "" if on_page else reminder(tables),
+        ),
     ]
 
 
@@ -170,8 +176,8 @@ def front_words(table: pd.DataFrame, look: Look) -> list[str]:
     """Return sentences on the Pareto front of one segmenter, ``table`` by variant."""
     if is_unranked(table):
         return [
-            "Weighed against the change in volumes, no method is shown to be better than another "
-            "with so few participants."
+            "Attacks and changes in volumes taken together, no method is shown to be better than "
+            "another with so few participants."
         ]
     others = look.sort(v for v in table.index if table.loc[v, "pareto"] == 1)
     first = look.sort(v for v in table.index if table.loc[v, "rank"] == 1)
@@ -180,16 +186,16 @@ def front_words(table: pd.DataFrame, look: Look) -> list[str]:
         *(
             [
                 "In attacks and volumes together no other method is shown to be better than "
-                f"{words.listed(others)}; that does not make {'it' if len(others) == 1 else 'any'} "
-                "the best."
+                f"{words.listed(others)}. That does not make "
+                f"{'it' if len(others) == 1 else 'them'} the best."
             ]
             if others
             else []
         ),
         *(
             [
-                f"An attack beats {', '.join(beaten)}; that no other method is shown to be better "
-                "says only that there are too few participants."
+                f"An attack beats {words.listed(beaten)}. That no other method is shown to be "
+                "better only means that there are too few participants."
             ]
             if beaten
             else []
@@ -360,7 +366,7 @@ def utility_ranking(tables: Mapping[str, pd.DataFrame], segmenter: str | None) -
     return table.sort_values(["mean_rank", "dice"], ascending=[True, False], kind="stable")
 
 
-def _utility_line(tables, segmenter, look: Look) -> str:
+def _utility_line(tables, segmenter, rule: decisions.Rule, alpha: float) -> str:
     table = utility_ranking(tables, segmenter)
     if table.empty:
         return "Utility: not measured for all variants, so none is named first."
@@ -369,9 +375,9 @@ def _utility_line(tables, segmenter, look: Look) -> str:
     best = table.iloc[0]
     names = list(table.index[table["mean_rank"] == best["mean_rank"]])
     text = (
-        "Utility, whatever the attacks: first by mean rank over "
+        "Utility alone, which is no recommendation: first by mean rank over "
         f"{plural(int(best['measures']), 'measure')} (Dice, volumes, brain age) of {len(table)} "
-        f"variants: {' and '.join(_with_caution(tables, name) for name in names)}"
+        f"variants: {' and '.join(_with_caution(tables, name, rule, alpha) for name in names)}"
     )
     pairs = _get(tables, "method_pairs", segmenter)
     return " ".join([f"{text}.", *(_tested(pairs, name, len(names) > 1) for name in names)])
@@ -419,8 +425,9 @@ def _tested(pairs: pd.DataFrame, variant: str, named: bool = False) -> str:
     )
 
 
-def _with_caution(tables, variant: str) -> str:
-    """Name a variant with what was found of face and attack: utility alone decides nothing."""
+def _with_caution(tables, variant: str, rule: decisions.Rule, alpha: float) -> str:
+    """Name a variant with its verdict and what was found of face and attack: these decide."""
     if _get(tables, "quality").empty:
         return variant
-    return f"{variant} ({sentences.short(findings.finding(tables, variant))})"
+    found = findings.finding(tables, variant, alpha)
+    return f"{variant} (verdict: {decisions.verdict(found, rule)[0]}; {sentences.short(found)})"

@@ -173,7 +173,7 @@ def caption(view: View) -> str:
     table = view.rows("brainage")
     return words.folded(
         f"Predicted brain age of each variant{view.by}. Left and middle: how far the prediction "
-        "moves from that on the original, with and without its sign. Grey: how far it moves "
+        "moves from that on the original, with its sign and without. Grey: how far it moves "
         "between two scans of a person, where there is a declared rescan. Right: the error "
         "against chronological age; the dashed line is the original's.",
         "All before any age-bias correction. An arrow points to a value "
@@ -183,7 +183,7 @@ def caption(view: View) -> str:
         words.cohort(table),
         detectable.missed(table["shift_mde"], "a mean shift", "years", view.criteria),
         words.intervals(view.criteria, table),
-        "That of the error: by leaving out one participant after the other (jackknife).",
+        "That of the error: jackknife, which leaves out one participant at a time.",
     )
 
 

@@ -159,9 +159,9 @@ def caption(view: View) -> str:
         "are those before the age-bias correction; a slope below 1 pulls towards the mean age. "
         "Change of slope: against the original on the same scans; below 0 the variant flattens "
         "the prediction. Bias: mean of prediction minus age, without and with the correction, "
-        "which was fitted on the cross-validated predictions and so makes their own bias 0. "
-        "Gain over mean age: what the error is smaller by than that of guessing everybody's age "
-        "as the mean.",
+        "which was fitted on the cross-validated predictions and so makes their own bias 0. Gain "
+        "over mean age: by how much the error is smaller than if everybody's age were guessed as "
+        "the mean.",
         _faces(view),
         intervals(view.criteria),
         "p: one-sided, that predictions without knowledge of age follow it so closely (ages "

@@ -29,10 +29,10 @@ def compute(given: Any) -> pd.DataFrame:
 def caption(view: View) -> str:
     """Return the caption of the table of ages that models see in images."""
     return words.join(
-        f"Age that models see in the image of each variant{view.by}, as the models say it. Shift: "
-        "prediction on the variant minus prediction on the original. p: Wilcoxon signed-rank "
-        "tests of the shift, Holm-corrected over the variants of a model. Masks of the brain are "
-        "the first segmenter's, found in each image.",
+        f"Age that models see in the image of each variant{view.by}, as the models give it, "
+        "without a correction. Shift: prediction on the variant minus prediction on the original. "
+        "p: Wilcoxon signed-rank tests of the shift, Holm-corrected over the variants of a model. "
+        "Masks of the brain are the first segmenter's, found in each image.",
         *[f"{model}: {note}" for model, note in _notes(view)],
         words.intervals(view.criteria),
     )

@@ -87,9 +87,9 @@ def caption(view: View) -> str:
     """Return the caption of the table of models trained on variants."""
     notes = dict.fromkeys(view.rows("brainage_trained").get("note", pd.Series(dtype=str)).dropna())
     return words.join(
-        f"Brain-age models trained on a variant and used on the same variant{view.by}, as by "
-        "someone who has nothing else, beside models trained and used on the originals of the "
-        "same scans. Each scan is predicted by a model that saw no scan of that participant; the "
+        f"Brain-age models trained on a variant and used on the same variant{view.by}, as someone "
+        "would who has nothing else, beside models trained and used on the originals of the same "
+        "scans. Each scan is predicted by a model that saw no scan of that participant; the "
         "models are of volumes, on the compared scans, with the same folds for both, and nothing "
         "is corrected for age bias. p: Wilcoxon signed-rank test of the participants' errors, "
         "Holm-corrected over the variants of a segmenter.",

@@ -76,11 +76,11 @@ def caption(view: View) -> str:
     """Return the caption of the costs."""
     return (
         "What each stage cost in this run. CPU seconds: of one processor core, all processes of "
-        "its jobs together; start-up: the share of them that went into starting Python and loading "
-        "packages and networks, not into scans (for stages that work scan by scan); elapsed "
-        "seconds: wall-clock time, which grows when other programs run beside; memory: of the "
-        "largest process. Jobs that were skipped because their results were there cost nothing "
-        "here."
+        "its jobs together; start-up: the share of them that went into starting Python and "
+        "loading packages and networks, not into scans (for stages that work scan by scan); "
+        "elapsed seconds: wall-clock time, which grows when other programs run at the same time; "
+        "memory: of the largest process. Jobs that were skipped because their results were there "
+        "cost nothing here."
     )
 
 

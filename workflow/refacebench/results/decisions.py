@@ -44,7 +44,7 @@ UNKNOWN = "not enough data to say"
 VERDICTS = {
     GO: "by everything measured here, fit to be shared",
     REGISTERED: "an attack recognises people: only for users who are bound by an agreement",
-    UNKNOWN: "neither fit nor unfit is shown: too few people, or too little was measured",
+    UNKNOWN: "not shown to be fit, nor to be unfit: too few people, or too little was measured",
     NO: "faces left, brain lost, marks far from the head, or an attack far above chance",
 }
 #: The colours in which the page and the figures show them.
@@ -94,7 +94,10 @@ def verdict(found: MethodFinding, rule: Rule) -> tuple[str, str]:
     ):
         if reasons:
             return said, "; ".join(reasons)
-    return GO, "every attack is shown to stay near chance, and faces and brains are as they should"
+    return (
+        GO,
+        "every attack is shown to stay near chance, and faces and brains are as they should be",
+    )
 
 
 def _against(found: MethodFinding, rule: Rule) -> list[str]:
@@ -140,8 +143,10 @@ def _attacked(found: MethodFinding, rule: Rule) -> list[str]:
     worst = found.attack
     if worst is not None and found.beaten:
         if worst.low <= worst.chance:
-            return ["an attack does better than chance by the exact test, though its interval "
-                    "holds chance"]  # fmt: skip
+            return [
+                f"an attack does better than chance ({percent(worst.rate)} % as observed): the "
+                f"exact test shows it, and it decides, although {worst.disagreement}"
+            ]
         needed = f"more than {rule.far_above_chance_points:g} are needed for '{NO}'"
         return [f"{_right(worst)}, {needed}"]
     if found.easier is not None:
@@ -275,7 +280,7 @@ def control_line(view: View, alpha: float = 0.05) -> str:
         parts.append(f"predicted age moves by {number(found.age_shift[0], 1, True)} years")
     shown = f" Here {', '.join(parts)}." if parts else ""
     return (
-        "The null control has no row, since it is no method: it is the original with invisible "
+        "The null control has no row, because it is no method but the original with invisible "
         "noise outside the brain. A method that does nothing would look like it, and no attack "
         f"should fail on it.{shown}"
     )
@@ -309,8 +314,9 @@ def _attack(found: MethodFinding) -> str:
     if worst is None or found.failed:
         return "not measured"
     said = [f"{worst.short}, chance {chance(worst.chance)}\u00a0%"]
-    said += [f"same scan: {percent(found.same.rate)}\u00a0%"] if found.same else []
-    said += [text] if (text := sentences.same_attack(found)) else []
+    number_of = f"strongest of {worst.attacks} attacks" if worst.attacks > 1 else "one attack"
+    said.append(", ".join(filter(None, [number_of, sentences.same_attack(found)])))
+    said += [f"with the same scan: {percent(found.same.rate)}\u00a0%"] if found.same else []
     return "; ".join(said)
 
 
@@ -371,18 +377,19 @@ def caption(rule: Rule) -> str:
     return (
         f"One row per method. {rule.words} Brain mask untouched: outputs in which not one voxel of "
         "the brain mask was removed or changed. Not testable: the method itself spares that mask, "
-        "so that the check could not fail; brain that the mask misses may be lost, which only true "
+        "so the check could not fail; brain that the mask misses may be lost, which only true "
         "labels can tell. Strongest attack: how often it picks the right person, as observed and "
-        f"{CORRECTED}, since the strongest of several attacks looks good by chance too (interval "
-        "of the corrected rate). An attacker may first put a face back, or take off one that was "
-        "put there. Same scan: as observed where the attacker has the very scan, "
-        "which is easier, though with few people it may come out lower by chance. People to "
-        "show chance (in what a row opens): how many people are needed to show that every one of "
-        "so many attacks on the method stays within the margin, if all of them are at chance "
-        f"(power {100 * POWER:.0f} %). Volumes: the largest median "
-        "change of any volume; how many are shown to stay within their margin of equivalence, to "
-        "leave it (beyond), or neither (open). A verdict holds for the attacks tried here "
-        "and for data like these. "
-        "Intervals, in brackets, are two-sided; bounds of what is possible are one-sided (both "
-        "95 %)."
+        f"{CORRECTED}, since the strongest of several attacks looks good by chance too (the "
+        "interval is of the corrected rate). Where an interval and the exact test disagree, the "
+        "test decides. An attacker may first put a face back, where the run has a model for that, "
+        "or take off one that was put there: the cell says of how many attacks this one is the "
+        "strongest, and more attacks find more. With the same scan: the observed rate where the "
+        "attacker has the very same scan, which is easier, though with few people it may come out "
+        "lower by chance. People to show chance (when a row is opened): how many people it takes "
+        "to show that each of so many attacks on the method stays within the margin, if all of "
+        f"them are at chance (power {100 * POWER:.0f} %). Volumes: the largest median change of "
+        "any volume; how many are shown to stay within their margin of equivalence, to leave it "
+        "(beyond), or neither (open). A verdict holds for the attacks tried here and for data like "
+        "these. Intervals, in brackets, are two-sided; bounds of what is possible are one-sided "
+        "(both 95 %)."
     )

@@ -104,8 +104,8 @@ def caption(view: View) -> str:
         f"Scans left out of the tests below, because {_listed([_WORDS[k] for k in asked])}."
         if asked
         else "No scan is left out of the tests below.",
-        "Scans are left out for what the defacer did to them, so that the tests speak only of "
-        "scans that went well. All other tables keep every scan.",
+        "Scans are left out for what the defacer did to them, so these tests are only of scans "
+        "that went well. All other tables keep every scan.",
     )
 
 

@@ -54,6 +54,7 @@ class Attack:
     ``rate`` is what it was observed to reach, as in the table ``privacy``; ``corrected`` allows
     for its having been picked as the worst of several, and ``low`` to ``high`` is the interval
     of that.  ``unseen``: scans in which the attacker found no face, of those that it compared.
+    ``own``: the interval of ``rate`` by itself, as the table ``privacy`` has it.
     ``setting``: what it had to compare with; ``attacks``: so many were tried on the variant, of
     which it is the worst, on ``people``.
     """
@@ -71,6 +72,7 @@ class Attack:
     margin: float
     within: float
     unseen: tuple[int, int] = (0, 0)
+    own: tuple[float, float] = (np.nan, np.nan)
     setting: str = ""
     attacks: int = 1
     people: int = 0
@@ -79,6 +81,19 @@ class Attack:
     def beats(self) -> bool:
         """Whether it does better than chance, by the exact test."""
         return self.beaten == 1
+
+    @property
+    def disagreement(self) -> str:
+        """What its two intervals say where one of them is at odds with the test; else empty."""
+        both = {"its own interval": self.own, "the corrected interval": (self.low, self.high)}
+        above = {name: low > self.chance for name, (low, _) in both.items() if np.isfinite(low)}
+        if all(higher == self.beats for higher in above.values()):
+            return ""
+        return " and ".join(
+            f"{name} ({percent(both[name][0])} to {percent(both[name][1])} %) "
+            f"{'lies above' if higher else 'includes'} chance"
+            for name, higher in above.items()
+        )
 
     @property
     def other_side(self) -> str:
@@ -343,22 +358,25 @@ def _attacks(table: pd.DataFrame, tables: Tables) -> dict[str, Attack]:
                "low", "high", "chance")  # fmt: skip
     verdicts = ("beaten", "above_chance_at_most", "margin_points", "within_margin")
     return {
-        row["variant"]: replace(
-            Attack(*(row[c] for c in (*columns, *verdicts))),
-            unseen=_unseen(row, tables),
-            setting=str(row["setting"]),
-            attacks=max(1, _count(row, "n_routes")),
-            people=_count(row, "n_completers"),
+        row["variant"]: _by_itself(
+            replace(
+                Attack(*(row[c] for c in (*columns, *verdicts))),
+                setting=str(row["setting"]),
+                attacks=max(1, _count(row, "n_routes")),
+                people=_count(row, "n_completers"),
+            ),
+            row,
+            tables,
         )
         for _, row in table.iterrows()
     }
 
 
-def _unseen(row: pd.Series, tables: Tables) -> tuple[int, int]:
-    """Return in how many scans the worst attacker found no face, and of how many."""
+def _by_itself(attack: Attack, row: pd.Series, tables: Tables) -> Attack:
+    """Return an attack with what the table of single attacks has of it: interval, unseen faces."""
     privacy = tables.get("privacy")
     if privacy is None or privacy.empty or "n_undetected" not in privacy:
-        return 0, 0
+        return attack
     privacy = with_contrasts(privacy, tables.get("privacy_contrasts"))
     attacked = attacked_by(row["variant"], row["worst_route"])
     mine = privacy[
@@ -366,8 +384,16 @@ def _unseen(row: pd.Series, tables: Tables) -> tuple[int, int]:
     ]
     mine = mine[mine["setting"] == row["setting"]]
     if mine.empty:
-        return 0, 0
-    return _count(mine.iloc[0], "n_undetected"), _count(mine.iloc[0], "n_queries")
+        return attack
+    single = mine.iloc[0]
+    low, high = (
+        single.get(f"{attack.measure}_completers_{end}", np.nan) for end in ("low", "high")
+    )
+    return replace(
+        attack,
+        unseen=(_count(single, "n_undetected"), _count(single, "n_queries")),
+        own=(float(low), float(high)),
+    )
 
 
 def _on_the_same_scan(tables: Tables, variant: str) -> Attack | None:
@@ -405,7 +431,7 @@ def _labels_cell(found: MethodFinding) -> str:
             parts.append(f"brain lost in\u00a0{check.found + check.missed}/{check.n}")
             continue
         part = f"check of {name} right in\u00a0{check.right}/{check.n}"
-        part += f" ({check.unjudged}\u00a0not judged)" if check.unjudged else ""
+        part += f" ({check.unjudged}\u00a0not compared)" if check.unjudged else ""
         parts.append(part)
     return ", ".join(parts) if parts else "not checked"
 

@@ -102,8 +102,8 @@ def page_caption(view: View) -> str:
     attacked = set(view.rows("flow_counts")["stage"]) & set(ATTACKING)
     return words.join(
         "Scans that came out of each stage, of those that went in. All methods share the "
-        "preparation; after it training and validation scans and later sessions leave on purpose, "
-        "where a method has no use for them.",
+        "preparation; after it, training and validation scans and later sessions drop out on "
+        "purpose where a method has no use for them.",
         "Rendering, enrolment and attack begin with a variant's image again, beside segmentation "
         "and measures; a scan counts as lost there if any attacker lost it."
         if attacked

@@ -9,14 +9,15 @@ Pure functions: what the tables hold in, text out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from refacebench.plot.numbers import chance, percent
-from refacebench.results import findings
+from refacebench.results import findings, sentences
 from refacebench.results.decisions import GO, NO, REGISTERED, UNKNOWN, VERDICTS, Rule, verdict
-from refacebench.results.findings import MethodFinding, Tables
+from refacebench.results.findings import Attack, MethodFinding, Tables
 from refacebench.results.privacy_gaps import shown_gaps
 from refacebench.results.words import listed
 from refacebench.statistics.attack_tables import is_control, is_landmark
@@ -32,7 +33,12 @@ def lines(tables: Tables, variants: Iterable[str], rule: Rule, alpha: float = 0.
     if not found:
         return []
     gaps = tables.get("privacy_gaps")
-    return [answer(found, rule), *open_line(undecided(found, rule), gaps, alpha)]
+    unequal = sentences.unequal_attacks(tables, [method.variant for method in found])
+    return [
+        answer(found, rule),
+        *open_line(undecided(found, rule), gaps, alpha),
+        *filter(None, [unequal]),
+    ]
 
 
 def undecided(found: Iterable[MethodFinding], rule: Rule) -> list[MethodFinding]:
@@ -96,15 +102,40 @@ def open_line(
         return []
     chances = {chance(attack.chance) for _, attack in found}
     shared = f" (chance {chances.pop()} %)" if len(chances) == 1 else ""
-    rates: dict[str, list[MethodFinding]] = {}
-    for method, attack in found:
-        own = "" if shared else f" (chance {chance(attack.chance)} %)"
-        rates.setdefault(f"{percent(attack.rate)} %{own}", []).append(method)
-    # By method, in their order: a sorted list would look like a ranking.
-    told = listed([f"{rate} on {_names(methods)}" for rate, methods in rates.items()])
+    same = [(method, method.same) for method in unclear if method.same is not None]
+    begin = (
+        "The strongest attack that has another session of the person was right, as observed, in"
+        if same
+        else "The strongest attack was right, as observed, in"
+    )
+    told = _rates(found, each_chance=not shared)
     many = len({split_variant(method.variant)[0] for method in unclear}) > 1
     apart = f" {_apart(unclear, gaps, alpha)}" if many else ""
-    return [f"The strongest attack was right, as observed, in {told}{shared}.{apart}"]
+    easier = f" {_with_the_same_scan(found, same)}" if same else ""
+    return [f"{begin} {told}{shared}.{apart}{easier}"]
+
+
+def _rates(found: Iterable[tuple[MethodFinding, Attack]], each_chance: bool = False) -> str:
+    """Return the observed rates, methods with the same one together.
+
+    By method, in their order: a sorted list would look like a ranking.
+    """
+    rates: dict[str, list[MethodFinding]] = {}
+    for method, attack in found:
+        own = f" (chance {chance(attack.chance)} %)" if each_chance else ""
+        rates.setdefault(f"{percent(attack.rate)} %{own}", []).append(method)
+    return listed([f"{rate} on {_names(methods)}" for rate, methods in rates.items()])
+
+
+def _with_the_same_scan(
+    found: Sequence[tuple[MethodFinding, Attack]], same: Sequence[tuple[MethodFinding, Attack]]
+) -> str:
+    """Return the rates of the easier setting, and that they stand the other way round if so."""
+    easier = {method.variant: attack.rate for method, attack in same}
+    rates = [(a.rate, easier[m.variant]) for m, a in found if m.variant in easier]
+    turned = any((a - b) * (x - y) < 0 for (a, x), (b, y) in combinations(rates, 2))
+    order = "; the order of the methods changes, so neither is a ranking" if turned else ""
+    return f"The strongest that has the very same scan was right in {_rates(same)}{order}."
 
 
 def _apart(unclear: Sequence[MethodFinding], gaps: pd.DataFrame | None, alpha: float) -> str:
@@ -115,11 +146,11 @@ def _apart(unclear: Sequence[MethodFinding], gaps: pd.DataFrame | None, alpha: f
     names = {method.variant for method in unclear}
     pairs = pairs[pairs["variant"].isin(names) & pairs["other"].isin(names)]
     if pairs.empty:
-        return "Between these the data do not decide: no two are shown to differ in that."
+        return "The data do not tell these apart: no two are shown to differ."
     told = listed(
         [f"more people on {a} than on {b}" for a, b in pairs[["variant", "other"]].values]
     )
-    return f"It is shown to identify {told}; between the others the data do not decide."
+    return f"It is shown to identify {told}; the data do not tell the others apart."
 
 
 def _is_tried(found: MethodFinding) -> bool:

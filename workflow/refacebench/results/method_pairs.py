@@ -165,11 +165,10 @@ def caption(view: View) -> str:
         "methods this one is shown to be better or worse than. Not shown to differ is not the same "
         "as equal.",
         _controls(view),
-        "Paired signed-rank tests on the same participants, "
-        f"Holm-corrected over all pairs of methods of a measure ({_sizes(table)}) at p < "
-        f"{criteria.alpha:g}; the measures are not corrected for each other. "
-        "Participants whom both methods went through; 'all': a failure is worse than "
-        "any value.",
+        "Paired signed-rank tests on the same participants, Holm-corrected over all pairs of "
+        f"methods of a measure ({_sizes(table)}) at p < {criteria.alpha:g}; the measures are not "
+        "corrected for each other. Only participants count on whose scans both methods worked; "
+        "'all': a failure counts as worse than any value.",
         _omnibus(table),
         _excluded(table),
         _detectable(table, criteria),

@@ -133,9 +133,9 @@ def caption(view: View) -> str:
         "In the table also in the measure's own unit, with the limits between which 95 % of "
         "participants' differences would lie. Filled marks: Holm-corrected p < "
         f"{view.criteria.alpha:g} (paired Wilcoxon signed-rank tests, {_size(table)}); hollow "
-        "marks: not shown to differ, which is not the same as equal. A measure that defacing must "
-        "change, as one of the image's background, is no harm by itself: what it means is for the "
-        "reader to say.",
+        "marks: not shown to differ, which is not the same as equal. Some measures must change "
+        "with defacing, such as those of the image's background. That is no harm by itself; what "
+        "it means is for the reader to judge.",
         words.cohort(table),
     )
 

@@ -58,7 +58,7 @@ def caption(view: View) -> str:
         "Dice of each variant's segmentation with that of the original scan, both made from "
         f"scratch{view.by}: 1 is the same brain. Large marks are means over participants, small "
         "points scans. The dashed line is the mean of the null control: what the measurement does "
-        "by itself. What lies left of it is the method's doing.",
+        "by itself. What lies left of it is due to the method.",
         "IoU: intersection over union, the same comparison on another scale. 'All': a failed scan "
         "counts as zero; the other columns are of completers.",
         words.cohort(table),

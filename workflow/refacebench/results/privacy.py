@@ -117,8 +117,8 @@ def _tests(table: pd.DataFrame, criteria: Criteria) -> str:
     first = table.loc[table["measure"].notna()].iloc[0]
     return (
         f"Tests, stars and verdicts are of {MEASURES[first['measure']]} alone: an exact test of "
-        f"more than chance (people swap identities{_within(table)}), Holm-corrected over all "
-        "attacks on methods, and apart over those on controls. Not shown to be above chance is "
+        f"more than chance (people swap identities{_within(table)}), {words.ATTACKS_CORRECTED}. "
+        "Not shown to be above chance is "
         "not safe: the last column of the table below says how far above it the rate may be "
         f"({100 * criteria.level:g} %, one-sided; {first['margin_points']:g} points are asked for)."
     )
@@ -260,8 +260,8 @@ def _numbers(view: View) -> str:
         "brackets those whom an attacker could not compare, who are in none of its rates."
         f"{_all(view)} {CONTROLS} 'No face': scans on which the attacker found none. "
         "*: more often than "
-        "chance (exact test of the primary measure, corrected over all attacks on methods, of "
-        f"controls over those on controls: Holm p < {view.criteria.alpha:g}). 'Same scan' "
+        f"chance by an exact test of the primary measure at p < {view.criteria.alpha:g}, "
+        f"{words.ATTACKS_CORRECTED}. 'Same scan' "
         "is named only where nothing but the easier comparison with the very same scan does better "
         "than chance. "
         "No star does not mean safe: the last column says how far above chance the strongest "

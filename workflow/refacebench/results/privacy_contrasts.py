@@ -66,8 +66,8 @@ def caption(view: View) -> str:
         "*: more often than chance (exact test of the primary measure, corrected over these and "
         f"all other attacks; Holm p < {view.criteria.alpha:g}). Where the originals are not "
         "recognised, the attack says nothing of a method.",
-        "People are as safe as in the weakest image of them: the strongest attack on a method, and "
-        "its verdict, include these.",
+        "People are only as safe as in the weakest image of them: the strongest attack on a "
+        "method, and its verdict, include these.",
         words.missing_people(table),
     )
 

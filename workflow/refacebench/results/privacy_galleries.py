@@ -99,13 +99,13 @@ def caption(view: View) -> str:
     """Return the caption: what the control does, in a sentence, and how people are matched."""
     table = view.tables["privacy_galleries"]
     return words.join(
-        "What site, sex and age give away without any picture: a control, never taken for "
-        "the strongest attack and part of no family of tests.",
+        "What site, sex and age give away without any picture: a control, which is never taken "
+        "for the strongest attack and belongs to no family of tests.",
         line(table),
         "People like them: the others of the same site, sex and age band where there are enough, "
         "else of the same site and sex, else of the same site, else anybody; those who are alike "
-        "always take part. Where something is not known of a person, the others are not matched on "
-        "it.",
+        "are always among the choices. Where something is not known of a person, the others are "
+        "not matched on it.",
         _matched(table),
         _higher(table),
         f"Intervals: {100 * view.criteria.level:g} %, small-sample bounds over the people, for "
@@ -144,9 +144,9 @@ def line(table: pd.DataFrame) -> str:
 
 #: What follows for an attack where people can be told apart without a picture.
 COUNTED = (
-    "An attack that is right no more often than that may go by these and not by the face. The "
-    "verdicts count it all the same, for it identifies people; and a table of participants with "
-    "these, shared beside the scans, gives as much away, whatever the defacer."
+    "An attack that is right no more often than that may rest on these and not on the face. The "
+    "verdicts count it all the same, because people are identified. A table of participants with "
+    "these columns, shared beside the scans, gives away as much, whatever the defacer."
 )
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.plot.numbers import number, p_value
-from refacebench.results import words
+from refacebench.results import sentences, words
 from refacebench.results.privacy import HEADING, MEASURES
 from refacebench.results.result import ATTACKS, Printed, Result, View
 from refacebench.statistics import paired
@@ -138,6 +138,7 @@ def caption(view: View) -> str:
         "How many percentage points more people are identified behind one method than behind the "
         "other, by the strongest attack on each. In these data "
         f"{count}.{_no_difference(_main(table), shown, view)}",
+        sentences.unequal_attacks(view.tables, _main(table)[["variant", "other"]].stack().unique()),
         f"Measure: {measure}, the same participants behind both. Shown to differ: paired test of "
         "the strongest attack, Holm "
         f"p < {view.criteria.alpha:g} over all pairs, no controls among them.",

@@ -72,8 +72,8 @@ def caption(view: View) -> str:
     options = int(table["n_options"].iloc[0]) if len(table) else 5
     return words.join(
         f"Share of originals for which an attacker picks the right one of {options} de-identified "
-        "scans. The others are drawn from everybody, whatever their site, sex and age, so that who "
-        "sees only these picks better than chance.",
+        "scans. The others are drawn from everybody, whatever their site, sex and age, so that an "
+        "attacker which sees only these does better than chance.",
         "Lines: standard deviation over resplits of an attacker that is trained, else the "
         f"{100 * view.criteria.level:g} % interval over participants; dashes: chance.",
     )

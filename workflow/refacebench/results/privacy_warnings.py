@@ -179,7 +179,7 @@ def _original_warnings(row: Mapping[str, Any], criteria: Criteria) -> list[dict[
     in_words = setting.replace("_", " ")
     if not row.get("p_holm", np.nan) < criteria.alpha:
         message = (
-            f"this attack is weak: its numbers protect nobody. {attacker} ({in_words}) "
+            f"this attack is weak: that it fails protects nobody. {attacker} ({in_words}) "
             f"{_recognises(row, 'their ORIGINAL scans')}, which is not shown to be above chance"
         )
         if not np.isfinite(row.get("critical", np.nan)):

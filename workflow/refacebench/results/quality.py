@@ -19,7 +19,7 @@ from refacebench.metrics.verdict import CLASSES, THRESHOLDS
 from refacebench.plot import dots
 from refacebench.plot.numbers import NO_VALUE, number, percent
 from refacebench.plot.style import INK, Look, message_figure, styled
-from refacebench.results import findings, words
+from refacebench.results import findings, sentences, words
 from refacebench.results.cells import by_variant, with_interval
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, Tables, View
 from refacebench.statistics.cohort import each, measure
@@ -163,7 +163,7 @@ def caption(view: View) -> str:
         "failure (class 'success'): no more than that; it does not say that nobody can be "
         "recognised. Its share is of the scans that came with a face, crashes among them. Not "
         "testable: the method spares the very brain mask by which it is judged, so that only true "
-        "labels could show a loss; of such a method 'neither failure' speaks of the face alone. "
+        "labels can show a loss; of such a method 'neither failure' speaks of the face alone. "
         "Hatched: such a loss is known, or sure to be missed.",
         words.shares(view.criteria),
         _worst(view.tables),
@@ -360,6 +360,12 @@ def printed(view: View) -> Printed:
             removed += f" ({row['brain_removed_max_pct']:.2g} %)"
         if found.spared:
             neither, removed = f"{neither} (face alone)", findings.NOT_TESTABLE
+        if untrue := sentences.overlooked(found):
+            # A share that the true labels contradict is printed as a count, beside what they say.
+            neither = (
+                f"{int(row['success'])}/{int(row['n_with_face'])} by the checks alone; "
+                f"{'; '.join(untrue)}"
+            )
         left = left if left == NO_VALUE else f"{left} %"
         rows.append([label, *findings.cells(found), neither, *counts, left, removed])
     return columns, rows

@@ -211,13 +211,13 @@ def caption(view: View) -> str:
     sizes = table.groupby("family")["family_size"].max() if len(table) else pd.Series(dtype=float)
     tests = f" ({int(sizes['regions'])} tests)" if sizes.get("regions", 0) > 0 else ""
     return words.join(
-        f"Each refaced variant against its own defacer{view.by}, on the same participants. Volumes "
-        "by the size of their change from the original: nearer means a smaller one, by paired "
-        "signed-rank tests, Holm-corrected over 17 regions and TIV x refaced variants"
-        f"{tests}. Regions that differ from the original are those of the table "
-        f"volumes. Changed: {CHANGED} by more than {criteria.threshold_pct:g} % in a participant's "
-        "first scan that both went through; p: McNemar's exact test, Holm-corrected over the "
-        "refaced variants; in the table also with failed scans as changed.",
+        f"Each refaced variant against its own defacer{view.by}, on the same participants. "
+        "Volumes by the size of their change from the original: nearer means a smaller one, by "
+        "paired signed-rank tests, Holm-corrected over 17 regions and TIV x refaced "
+        f"variants{tests}. Regions that differ from the original are those of the table volumes. "
+        f"Changed: {CHANGED} by more than {criteria.threshold_pct:g} % in a participant's first "
+        "scan on which both worked; p: McNemar's exact test, Holm-corrected over the refaced "
+        "variants; in the table also with failed scans as changed.",
         words.cohort(table),
         _detectable(table, criteria),
         f"Differences are Hodges-Lehmann shifts with exact {100 * criteria.level:g} % intervals, "

@@ -104,7 +104,8 @@ def caption(view: View) -> str:
         "One pick for each person is assumed. The pipeline averages over all sets of distractors, "
         "which is steadier, so that the numbers are on the safe side. "
         "All of it holds for one attack; where all of several must be within the margin, more "
-        "people are needed (`refacebench sample-size --attacks`).",
+        "people are needed: the row of a method in the table of verdicts opens to its own number "
+        "(or see `refacebench sample-size --attacks`).",
     )
 
 

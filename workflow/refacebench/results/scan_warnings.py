@@ -78,7 +78,8 @@ def caption(view: View) -> str:
         return "No scan that was used came with a warning."
     return (
         "Scans that were used although something about their files is odd. Front and back, top "
-        "and bottom are checked by the anatomy; left and right cannot be, they hang on the header."
+        "and bottom are checked by the anatomy; left and right cannot be, they depend on the "
+        "header."
     )
 
 

@@ -6,6 +6,7 @@ stand in :mod:`~refacebench.results.findings`.  Values in, text out.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +26,7 @@ from refacebench.results.findings import (
 from refacebench.results.verdict_agreement import ALL
 from refacebench.results.volumes_found import Volumes
 from refacebench.results.words import listed, plural
-from refacebench.statistics.attack_tables import SETTING_WORDS, main_setting
+from refacebench.statistics.attack_tables import SETTING_WORDS, is_control, main_setting
 from refacebench.vocabulary import split_variant
 
 
@@ -80,11 +81,13 @@ def line(found: MethodFinding) -> str:
 def _known(found: MethodFinding) -> list[str]:
     """Return what was measured, the worst first."""
     face = f"original face surface removed in {of(*found.face)} scans"
+    if _missed(found, "failure_1"):
+        face = f"the automatic check alone took the face for removed in {of(*found.face)} scans"
     brain = f"no voxel of the brain mask removed or changed in {of(*found.brain)}"
     brain += " outputs" if found.brain[1] < found.n else ""
     if found.brain[0] < found.brain[1]:
         brain += f", too many (Failure II) in {of(found.cut, found.brain[1])}"
-    parts = [*_overlooked(found), *_odd(found)]
+    parts = [*overlooked(found), *_odd(found)]
     worst = found.attack
     if worst is not None and worst.beats:
         parts += [attack(found), *_without_a_face(found)]
@@ -102,23 +105,23 @@ def _known(found: MethodFinding) -> list[str]:
         counted = ", which no attack could be made on" if worst else ""
         parts.append(f"no usable output in {of(found.crashed, found.n)} scans{counted}")
     if found.unrated:
-        parts.append(f"{of(found.unrated, found.n)} scans were not judged")
+        parts.append(f"the automatic checks could not judge {of(found.unrated, found.n)} scans")
     if worst is not None and not worst.beats and worst.within == 1 and not found.weak:
         parts.append(attack(found))
     return [*parts, *_science(found)]
 
 
 def _without_a_face(found: MethodFinding) -> list[str]:
-    """Return that an attack may go by something else than the face, where that would reach more.
+    """Return that an attack may rest on something other than the face, where that reaches more.
 
-    It identifies people all the same, which is what the verdict is about.
+    People are identified all the same, which is what the verdict is about.
     """
     knows, rate = found.alone
     if found.attack is None or not rate >= found.attack.rate:
         return []
     return [
-        f"{knows} alone, without any image, reach {percent(rate)} %, so this attack may go by them "
-        "and not by the face; it identifies people all the same"
+        f"{knows} alone, without any image, reach {percent(rate)} %, so this attack may rest on "
+        "them and not on the face; it counts all the same, because people are identified"
     ]
 
 
@@ -127,19 +130,24 @@ def same_attack(found: MethodFinding) -> str:
     if not found.shared or found.attack is None:
         return ""
     how = "take the new face off again" if split_variant(found.variant)[1] else "put a face back"
-    return f"same attack as on {listed(found.shared)}, since an attacker may first {how}"
+    return f"the same one as on {listed(found.shared)}, since an attacker may first {how}"
+
+
+def _missed(found: MethodFinding, failure: str) -> int:
+    """Return in how many scans true labels show a failure that the automatic check missed."""
+    truth = found.checks.get(failure)
+    return truth.missed if truth else 0
 
 
 def _untrue(found: MethodFinding) -> bool:
     """Tell whether brain was lost that the check's mask misses: its praise would mislead."""
-    truth = found.checks.get("failure_2")
-    return bool(truth and truth.missed and found.brain[0] == found.brain[1])
+    return bool(_missed(found, "failure_2") and found.brain[0] == found.brain[1])
 
 
 def _true_brain(found: MethodFinding) -> list[str]:
     """Return that no brain was lost by the true labels, where there are any: they alone can tell.
 
-    A loss stands first among all that is known (:func:`_overlooked`).
+    A loss stands first among all that is known (:func:`overlooked`).
     """
     truth = found.checks.get("failure_2")
     if truth is None or truth.found or truth.missed:
@@ -186,21 +194,27 @@ def _are(number: int) -> str:
 
 def _sure(found: MethodFinding) -> list[str]:
     """Return how far the checks of face and brain can be trusted on this method."""
-    spared = [
-        "whether brain was cut is not testable by the automatic check: the method spares the very "
-        "mask that judges it, so only true labels could tell"
-    ]
-    parts = spared if found.spared else []
+    parts = [_blind(found)] if found.spared else []
     if not any(found.checks.values()):
         return [*parts, "neither check was held against true labels"]
     checks = {"face": "failure_1"} | ({} if found.spared else {"brain": "failure_2"})
     return [
         *(
-            f"on the {what} {_agreement(found.checks[failure], failure)}"
+            f"the check of the {what} {_agreement(found.checks[failure], failure)}"
             for what, failure in checks.items()
         ),
         *parts,
     ]
+
+
+def _blind(found: MethodFinding) -> str:
+    """Return that the check of the brain cannot fail on a method, and what can tell."""
+    told = "the true labels can tell (above)"
+    return (
+        "whether brain was cut is not testable by the automatic check, because the method spares "
+        "the very mask by which the check judges; "
+        f"{told if found.checks.get('failure_2') else 'only true labels can tell'}"
+    )
 
 
 def _unknown(found: MethodFinding) -> list[str]:
@@ -225,7 +239,7 @@ def _unknown(found: MethodFinding) -> list[str]:
     return parts
 
 
-def _overlooked(found: MethodFinding) -> list[str]:
+def overlooked(found: MethodFinding) -> list[str]:
     """Return what true labels say went wrong without a check's notice: that comes first."""
     words = {"failure_1": "part of the face was kept", "failure_2": "brain was lost"}
     return [
@@ -258,16 +272,18 @@ _FAILED = {"failure_1": "kept a face", "failure_2": "lost brain"}
 def _agreement(check: Check | None, failure: str) -> str:
     """Return how often true labels agree with a check, and what it got wrong."""
     if check is None:
-        return "not checked against true labels"
-    text = f"true labels agree in {of(check.right, check.n)} scans"
+        return "was not held against true labels"
+    text = f"agrees with the true labels in {of(check.right, check.n)} scans"
     wrong = []
     if check.missed:
         failed = check.found + check.missed
-        wrong.append(f"{failed} {_FAILED[failure]}, of which the check found {check.found}")
+        wrong.append(f"{failed} {_FAILED[failure]}, of which it found {check.found}")
     if check.accused:
-        wrong.append(f"the check raised a false alarm in {check.accused}")
+        wrong.append(f"it raised a false alarm in {check.accused}")
     if check.unjudged:
-        wrong.append(f"{check.unjudged} not judged")
+        wrong.append(
+            f"{check.unjudged} could not be compared, as the check or the labels gave no answer"
+        )
     return f"{text}: {', '.join(wrong)}" if wrong else text
 
 
@@ -281,12 +297,10 @@ def attack(found: MethodFinding) -> str:
     who = (
         f"attacker {worst.attacker} {worst.does} in {worst.interval}, {worst.way}{_blindly(worst)}"
     )
+    doubt = worst.disagreement
     if worst.beats:
-        cautious = worst.low <= worst.chance
-        doubt = (
-            " by the exact test, though the interval of the worst holds chance" if cautious else ""
-        )
-        return f"an attack beats it{doubt}: {who}"
+        decides = f"; the exact test shows that, and it decides, although {doubt}" if doubt else ""
+        return f"an attack beats it: {who}{decides}"
     if found.weak:
         return f"the attacks do not recognise even the originals, so they say nothing of it: {who}"
     # With the very same scan one is: the line has said so.
@@ -294,9 +308,13 @@ def attack(found: MethodFinding) -> str:
     shown = ", ".join(
         text for text in (f"{which} is shown to do better than chance", worst.other_side) if text
     )
-    # The test is corrected over all attacks on all methods, the interval is not: say so.
-    close = ", whose own interval lies above chance" if worst.low > worst.chance else ""
-    return f"{shown}; the worst{close}: {who}"
+    # The test is corrected over all attacks on all methods, the intervals are not: say so.
+    decides = (
+        f"; {doubt}, but the exact test decides, which is corrected for all attacks on methods"
+        if doubt
+        else ""
+    )
+    return f"{shown}; the worst: {who}{decides}"
 
 
 def _blindly(worst: Attack) -> str:
@@ -315,13 +333,34 @@ def short(found: MethodFinding) -> str:
         return "unavailable"
     if found.failed:
         return "no usable output"
-    face = f"face surface removed in {of(*found.face)} scans"
+    face = "; ".join(overlooked(found)) or f"face surface removed in {of(*found.face)} scans"
     worst = found.attack
     if worst is None:
         return f"{face}; {attack(found)}"
     if worst.beats:
         return f"an attack beats it: {worst.interval}; {face}"
     return f"{face}; the strongest attack: {worst.interval}"
+
+
+def unequal_attacks(tables: Tables, variants: Iterable[str]) -> str:
+    """Return that methods met different numbers of attacks; empty where all met as many.
+
+    A sentence for every place that sets methods side by side by their strongest attack.
+    """
+    met: dict[int, list[str]] = {}
+    worst = worst_attacks(tables)
+    for name in variants:
+        if name in worst and not is_control(name):
+            met.setdefault(worst[name].attacks, []).append(name)
+    if len(met) < 2:
+        return ""
+    told = listed([f"{plural(n, 'attack')} on {listed(met[n])}" for n in sorted(met, reverse=True)])
+    return (
+        f"The methods did not all meet the same attacks: {told}. Where a model can put a face back "
+        "or other images are shared along with a scan, there are more ways to attack. More attacks "
+        "find more, so a method that met fewer may come out ahead only because less was tried on "
+        "it."
+    )
 
 
 def checks_line(tables: Tables) -> str:
@@ -336,7 +375,7 @@ def checks_line(tables: Tables) -> str:
         f"the check of the {what} found {c.found} of {c.found + c.missed} {kind}"
         f"{_made_by(tables, name)} and raised a false alarm in {c.accused} of "
         f"{c.cleared + c.accused} others"
-        + (f" ({c.unjudged} could not be judged)" if c.unjudged else "")
+        + (f" ({c.unjudged} could not be compared)" if c.unjudged else "")
         for what, kind, name, c in (
             ("face", "scans with a face left in", "failure_1", face),
             ("brain", "scans that lost brain", "failure_2", brain),

@@ -34,7 +34,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.plot.privacy_utility import CORRECTED, draw
-from refacebench.results import decisions, words
+from refacebench.results import decisions, sentences, words
 from refacebench.results.privacy import HEADING
 from refacebench.results.result import ATTACKS, Figure, Result, View
 from refacebench.results.volume_tests import FAMILIES
@@ -240,7 +240,7 @@ def caption(view: View) -> str:
     measure = "picked from several" if (table["measure"] == "choice").all() else "named first"
     alpha, level = view.criteria.alpha, 100 * view.criteria.level
     return words.folded(
-        f"Which method protects people, and what does it cost? Left: how often the strongest "
+        "Which method protects people, and what does it cost? Left: how often the strongest "
         f"attack identifies people ({measure}); filled marks where it has another session of the "
         "person, hollow ones where it has the very same scan, which is easier. It is good if the "
         "whole interval lies near the dashed line of chance. 'Beats chance': a test shows it. A "
@@ -251,8 +251,9 @@ def caption(view: View) -> str:
         "attacks that only guess one always looks good. For the corrected rate the attack is "
         "picked on some participants and judged on the others. With few participants it may be "
         "too low: read its interval, which holds the true rate of the strongest attack.",
-        f"'Beats chance' is by an exact test (p < {alpha:g}, Holm-corrected over all attacks on "
-        "methods; controls apart).",
+        sentences.unequal_attacks(view.tables, main_rows(table)["variant"].unique()),
+        f"'Beats chance' is by an exact test at p < {alpha:g}, {words.ATTACKS_CORRECTED}. Where an "
+        "interval and the test disagree, the test decides.",
         "Attacks include those that put a face back first, and those on images of other contrasts "
         "that are shared along with a scan. A refaced scan counts as no safer than "
         "its defaced one, since a new face can be taken off again (where the defacer blurs, that "
@@ -289,7 +290,7 @@ def _floor(table: pd.DataFrame) -> str:
         return ""
     return (
         f"Floor: {', '.join(names)}, from skull and brain alone, never taken for the strongest "
-        "attack; no defacing that keeps them goes under it."
+        "attack; a defacer that keeps these cannot get below it."
     )
 
 

@@ -9,8 +9,9 @@ def caption_curves(view: View, name: str) -> str:
     """Return the caption of training curves."""
     which = f" of {name}" if name else ""
     return (
-        f"Training{which}: losses by epoch. The epoch was picked on the validation split; no scan "
-        "of the test split took part."
+        f"Training{which}: losses after each epoch of a network, or each round of a statistical "
+        "model. The one that is used was picked on the validation split; no scan of the test split "
+        "took part."
     )
 
 
@@ -31,16 +32,16 @@ RESULT = Result(
     figures=[
         Figure(
             "curves",
-            "Training and validation losses by epoch.",
+            "Training and validation losses by epoch or round.",
             caption=caption_curves,
-            title="Losses by epoch",
+            title="Losses during training",
         ),
         Figure(
             "samples",
             "Validation slices: defaced, refaced at a few epochs, original.",
             caption=caption_samples,
             heads=True,
-            title="Slices by epoch",
+            title="Slices during training",
         ),
     ],
 )

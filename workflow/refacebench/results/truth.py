@@ -56,7 +56,8 @@ def caption(view: View) -> str:
         "well the segmenter agrees with them on untouched scans: what lies left of it was lost by "
         "the method. Large marks are means over participants, small points scans.",
         "Where the labels come from a segmenter themselves (see what is said of the data set), "
-        "what is missing to 1 is not its error. Failed scans have no part in the means.",
+        "the difference from 1 is not that segmenter's own error. Failed scans have no part in "
+        "the means.",
         words.cohort(table),
         words.intervals(view.criteria, table),
     )

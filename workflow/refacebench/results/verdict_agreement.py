@@ -122,10 +122,10 @@ def caption(view: View) -> str:
         f"Intervals: {100 * view.criteria.level:g} %, exact (Clopper-Pearson), every scan of every "
         "variant taken as one independent trial: variants of one person are not, so they are too "
         f"narrow; {words.EACH}.",
-        "Not judged: scans without a verdict or without the truth for it (a nose that is out of "
-        "view). Cells without a number: no such scan in this run. Where a method spares the mask "
-        "that judges it, the check of the brain can raise no alarm: there a specificity of 1 says "
-        "nothing.",
+        "Not compared: scans to which the check gave no verdict or the labels no answer (as where "
+        "the nose is out of view). Cells without a number: no such scan in this run. Where a "
+        "method spares the mask that judges it, the check of the brain can raise no alarm: there a "
+        "specificity of 1 says nothing.",
     )
 
 
@@ -134,7 +134,7 @@ def printed(view: View) -> Printed:
     table, look = view.rows("verdict_agreement"), view.look
     names = {"failure_1": "I: part of the face kept", "failure_2": "II: brain removed"}
     columns = ["Failure", "Made by", "Truly failed: found, missed",
-               "Truly right: cleared, accused", "Not judged", "Sensitivity",
+               "Truly right: cleared, accused", "Not compared", "Sensitivity",
                "Specificity"]  # fmt: skip
     counts = (("true_positive", "false_negative"), ("true_negative", "false_positive"))
     rows = []

@@ -99,6 +99,11 @@ def matched(told: str) -> str:
     return listed(parts)
 
 
+#: What the tests of attacks are corrected for, wherever a star or a verdict is printed.
+ATTACKS_CORRECTED = (
+    "Holm-corrected over all attacks on all methods together (apart: attacks on controls, and "
+    "attacks that have the very same scan)"
+)
 #: Said of every interval that holds for itself alone.
 EACH = "each on its own, not adjusted for multiple comparisons"
 #: Participants below which the interval of a mean may miss what is rare.

@@ -14,6 +14,7 @@ import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -204,7 +205,7 @@ def estimate(
         sum(_count(run, d, "test", MEASURED) for d in run.datasets),
         len(run.variants),
         by_stage,
-        list(_not_counted(run)),
+        list(_not_counted(run, left)),
         keep,
     )
 
@@ -351,13 +352,19 @@ def _is_program(entry: Mapping[str, Any] | None) -> bool:
     return bool({"program", "command"} & set(entry or {}))
 
 
-def _not_counted(run: Run) -> Iterator[str]:
-    if run.trainings:
-        yield f"the training of {', '.join(run.trainings)}"
+def _not_counted(run: Run, left: Mapping[str, float] | None) -> Iterator[str]:
+    due = [v for v in run.trainings if (left.get("train") if left else not _is_trained(run, v))]
+    if due:
+        yield f"the training of {', '.join(due)}"
     if run.to_fetch:
         yield f"the download of {', '.join(run.to_fetch)} and all that follows it"
-    if run.age_models:
+    if run.age_models and (left is None or left.get("train_age") or left.get("age")):
         yield f"the age models {', '.join(run.age_models)}"
+
+
+def _is_trained(run: Run, variant: str) -> bool:
+    """Tell whether a model lies there for every data set."""
+    return all(Path(card).is_file() for card in run.cards() if Path(card).parent.name == variant)
 
 
 def _count(run: Run, dataset: str, split: str, role: str) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from refacebench.run.graph import Run
@@ -113,46 +113,50 @@ def notes(run: Run) -> Iterator[str]:
 
 def _note(run: Run, dataset: str) -> str:
     people, scans = _compared(run, dataset)
-    attacks = attacks_on_a_method(run)
-    if not people or not _methods(run):
+    numbers = attacks_on_methods(run)
+    if not people or not numbers:
         return ""
-    if not attacks:
+    if not numbers[0]:
         return (
             'No method can get the verdict "go": the config has no attackers that look at faces '
             "(`attackers`)."
         )
     level = Criteria.from_config(run.config).level
+    protocol, failures_pct = (
+        Protocol.from_config(run.config),
+        run.config["decision"]["failures_pct"],
+    )
     try:
-        reach = go(
-            people,
-            attacks,
-            Protocol.from_config(run.config),
-            run.config["decision"]["failures_pct"],
-            level,
-        )
+        found = {n: go(people, n, protocol, failures_pct, level) for n in numbers}
     except ValueError as error:
         return f'No method can get the verdict "go": {error}.'
-    return _said(reach, people, scans, attacks)
+    return _said(found, people, scans)
 
 
-def _said(reach: Reach, people: int, scans: int, attacks: int) -> str:
-    """Return the sentence; empty where there are enough."""
+def _said(found: Mapping[int, Reach], people: int, scans: int) -> str:
+    """Return the sentence, by the number of attacks on a method; empty where there are enough."""
     # Failures are counted by scan, and attacks by person.
-    if people >= reach.needed and scans >= reach.scans:
+    if all(people >= reach.needed and scans >= reach.scans for reach in found.values()):
         return ""
     with_them = f"With {people} {'person' if people == 1 else 'people'}"
-    how_many = (
-        f"about {max(reach.needed, reach.scans)} are needed (for {attacks} "
-        f"attack{'s that do' if attacks > 1 else ' that does'} no better than chance, power "
-        f"{100 * POWER:g} %; see `refacebench sample-size`)."
+    needed = " and ".join(
+        f"{max(reach.needed, reach.scans)} for a method that meets "
+        f"{attacks} attack{'s' if attacks > 1 else ''}"
+        for attacks, reach in found.items()
     )
+    how_many = (
+        f"it takes {needed} (if no attack does better than chance, power {100 * POWER:g} %; see "
+        "`refacebench sample-size`)."
+    )
+    # That does not depend on the number of attacks.
+    reach = next(iter(found.values()))
     if scans < reach.scans or people < reach.people:
         return f'{with_them} no method can get the verdict "go": {how_many}'
     return f'{with_them} a method may miss the verdict "go" that it deserves: {how_many}'
 
 
-def attacks_on_a_method(run: Run) -> int:
-    """Return how many attacks are made on the method that has the fewest.
+def attacks_on_methods(run: Run) -> list[int]:
+    """Return how many attacks are made on a method: each number once, the smallest first.
 
     By each attacker that looks at faces, on the method's images and on all that are made from
     the same defaced ones; by some of them on images of other contrasts.
@@ -163,7 +167,7 @@ def attacks_on_a_method(run: Run) -> int:
         len({split_contrast(name)[1] for name in run.other_contrasts(d)}) for d in run.datasets
     ]
     others = len(run.contrast_attackers) * min(contrasts, default=0)
-    return attackers * min(routes.values(), default=0) + (others if routes else 0)
+    return sorted({attackers * n + others for n in routes.values()})
 
 
 def _methods(run: Run) -> list[str]:
