@@ -12,6 +12,9 @@ import numpy as np
 
 from refacebench.image import separable
 
+#: Most rows of all planes of a volume one above the other, see :func:`sample`.
+TALL = 8192
+
 
 def affine(
     fixed: np.ndarray,
@@ -172,20 +175,42 @@ def gradient(image: np.ndarray) -> np.ndarray:
 
 
 def sample(image: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Interpolate linearly at voxel coordinates; the edge goes on outside."""
+    """Interpolate linearly at voxel coordinates; the edge goes on outside.
+
+    Between two planes, each seen as a part of one tall picture of all planes: torch takes eight
+    points of a picture at a time and one of a volume.  Coordinates of tall pictures are rounded,
+    to 0.0005 voxels at :data:`TALL` rows; volumes with more are taken as volumes.
+    """
     import torch
+
+    planes, rows, size = image.shape[1:]
+    volume = torch.from_numpy(np.ascontiguousarray(image))[None]
+    place = torch.from_numpy(np.ascontiguousarray(where, dtype=np.float32))
+    if min(planes, rows, size) < 2 or planes * rows > TALL:
+        unit = [2 * place[axis] / (n - 1) - 1 for axis, n in ((2, size), (1, rows), (0, planes))]
+        return _picked(volume, torch.stack(unit, -1)[None])[0].numpy()
+    depth = place[0].clamp(0, planes - 1)
+    plane = depth.floor().clamp_(max=planes - 2)
+    row = place[1].clamp(0, rows - 1).add_(plane, alpha=rows)
+    unit = torch.empty((*place.shape[1:], 2))
+    unit[..., 0] = 2 * place[2] / (size - 1) - 1
+    unit = unit.flatten(0, 1)[None]
+    picture = volume.flatten(2, 3)
+    found = []
+    for y in (row, row + rows):
+        unit[0, ..., 1] = (2 * y / (planes * rows - 1) - 1).flatten(0, 1)
+        found.append(_picked(picture, unit))
+    share = (depth - plane).flatten(0, 1)
+    return found[0].lerp_(found[1], share).reshape(len(image), *place.shape[1:]).numpy()
+
+
+def _picked(image, unit):
+    """Interpolate at places that are counted from -1 to 1, the last axis first."""
     import torch.nn.functional as functional
 
-    size = np.asarray(image.shape[1:], np.float32)[:, None, None, None]
-    unit = np.ascontiguousarray((2 * where / (size - 1) - 1)[::-1].transpose(1, 2, 3, 0))
-    result = functional.grid_sample(
-        torch.from_numpy(np.ascontiguousarray(image))[None],
-        torch.from_numpy(unit)[None],
-        mode="bilinear",
-        padding_mode="border",
-        align_corners=True,
+    return functional.grid_sample(
+        image, unit, mode="bilinear", padding_mode="border", align_corners=True
     )
-    return result[0].numpy()
 
 
 def _shrink(image: np.ndarray, shape, share: float) -> np.ndarray:
