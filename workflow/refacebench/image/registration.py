@@ -183,25 +183,32 @@ def sample(image: np.ndarray, where: np.ndarray) -> np.ndarray:
     """
     import torch
 
-    planes, rows, size = image.shape[1:]
     volume = torch.from_numpy(np.ascontiguousarray(image))[None]
     place = torch.from_numpy(np.ascontiguousarray(where, dtype=np.float32))
-    if min(planes, rows, size) < 2 or planes * rows > TALL:
-        unit = [2 * place[axis] / (n - 1) - 1 for axis, n in ((2, size), (1, rows), (0, planes))]
-        return _picked(volume, torch.stack(unit, -1)[None])[0].numpy()
+    planes, rows, size = image.shape[1:]
+    if min(planes, rows, size) >= 2 and planes * rows <= TALL:
+        return _between_planes(volume, place).numpy()
+    unit = [2 * place[axis] / (n - 1) - 1 for axis, n in ((2, size), (1, rows), (0, planes))]
+    return _picked(volume, torch.stack(unit, -1)[None])[0].numpy()
+
+
+def _between_planes(volume, place):
+    import torch
+
+    channels, planes, rows, size = volume.shape[1:]
     depth = place[0].clamp(0, planes - 1)
     plane = depth.floor().clamp_(max=planes - 2)
     row = place[1].clamp(0, rows - 1).add_(plane, alpha=rows)
-    unit = torch.empty((*place.shape[1:], 2))
-    unit[..., 0] = 2 * place[2] / (size - 1) - 1
-    unit = unit.flatten(0, 1)[None]
+    one = 2 / (planes * rows - 1)  # a row, counted from -1 to 1
+    unit = torch.empty((1, *place[0].flatten(0, 1).shape, 2))
+    unit[..., 0] = (2 / (size - 1) * place[2]).sub_(1).flatten(0, 1)
+    unit[..., 1] = row.mul_(one).sub_(1).flatten(0, 1)
     picture = volume.flatten(2, 3)
-    found = []
-    for y in (row, row + rows):
-        unit[0, ..., 1] = (2 * y / (planes * rows - 1) - 1).flatten(0, 1)
-        found.append(_picked(picture, unit))
+    near = _picked(picture, unit)
+    unit[..., 1] += rows * one
+    far = _picked(picture, unit)
     share = (depth - plane).flatten(0, 1)
-    return found[0].lerp_(found[1], share).reshape(len(image), *place.shape[1:]).numpy()
+    return near.lerp_(far, share).reshape(channels, *place.shape[1:])
 
 
 def _picked(image, unit):
