@@ -14,6 +14,8 @@ from refacebench.image import separable
 
 #: Most rows of all planes of a volume one above the other, see :func:`sample`.
 TALL = 8192
+#: So many voxels, as much as is rounded off, a picture's rows are left alone at both ends.
+EDGE = 1e-3
 
 
 def affine(
@@ -179,7 +181,7 @@ def sample(image: np.ndarray, where: np.ndarray) -> np.ndarray:
 
     Between two planes, each seen as a part of one tall picture of all planes: torch takes eight
     points of a picture at a time and one of a volume.  Coordinates of tall pictures are rounded,
-    to 0.0005 voxels at :data:`TALL` rows; volumes with more are taken as volumes.
+    to 0.001 voxels at :data:`TALL` rows; volumes with more are taken as volumes.
     """
     import torch
 
@@ -198,7 +200,8 @@ def _between_planes(volume, place):
     channels, planes, rows, size = volume.shape[1:]
     depth = place[0].clamp(0, planes - 1)
     plane = depth.floor().clamp_(max=planes - 2)
-    row = place[1].clamp(0, rows - 1).add_(plane, alpha=rows)
+    # Not quite from edge to edge: rounded, a place there would lie between two planes' rows.
+    row = place[1].clamp(EDGE, rows - 1 - EDGE).add_(plane, alpha=rows)
     one = 2 / (planes * rows - 1)  # a row, counted from -1 to 1
     unit = torch.empty((1, *place[0].flatten(0, 1).shape, 2))
     unit[..., 0] = (2 / (size - 1) * place[2]).sub_(1).flatten(0, 1)
