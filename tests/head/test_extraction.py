@@ -211,6 +211,22 @@ def test_air_axes_and_pose_do_not_move_a_real_mask(tool):
 
 
 @needs_network
+@pytest.mark.parametrize("name", extraction.NETWORKS)
+def test_the_networks_answer_as_they_were_released(name):
+    torch = pytest.importorskip("torch")
+    released = torch.jit.load(str(extraction._weights(name)), map_location="cpu").eval()
+    own = extraction.load_brain_extractor()[list(extraction.NETWORKS).index(name)]
+    image = torch.randn((1, 1, 64, 96, 64), generator=torch.Generator().manual_seed(1))
+    image = torch.nn.functional.avg_pool3d(image, 9, stride=1, padding=4) * 10
+    with torch.inference_mode():
+        expected, found = released(image)[0, 1], own(image)
+    assert found.shape == image.shape[2:]
+    assert float(expected.std()) > 1e-3
+    # On noise, single precision alone moves the answers by 2e-4; on heads by 2e-5.
+    assert float((found - expected).abs().max()) < 1e-3
+
+
+@needs_network
 def test_air_axes_and_pose_do_not_move_a_painted_mask(tool, shared):
     maps = shared("data/labelmaps")
     head, true = tool.painted(maps / "training_seg_06.nii.gz", maps / "labels_classes_priors")

@@ -3,7 +3,7 @@
 TorchScript runs the network one layer after the other as it was saved: half of its time goes into
 changes of layout, pooling before it need be and a compilation anew in every process.  Here
 channels lie next to one another in memory from the first layer to the last, a brain's share is
-read off one difference instead of two classes, and the answers are the same within 2e-5.
+read off one difference instead of two classes, and the answers on heads are the same within 2e-5.
 """
 
 from __future__ import annotations

@@ -265,7 +265,6 @@ def _standing(head, labels, original, variant, matrix, axis, from_end, boxes) ->
     visible = step > LEAST_STEP * np.median(step) if len(step) else np.zeros(0, bool)
     stands = (now[0] - now[1] >= HALF * step) & (now[1] <= before[1] + HALF * step)
     points = surface @ labels.affine[:3, :3].T + labels.affine[:3, 3]
-    stands = _mostly(stands, visible, points)
     placed = points @ matrix[:3, :3].T + matrix[:3, 3]
     result, taken = {}, np.zeros(len(surface), bool)
     for name, parts in boxes.items():
@@ -275,20 +274,23 @@ def _standing(head, labels, original, variant, matrix, axis, from_end, boxes) ->
             mine |= ((placed >= low) & (placed <= high)).all(axis=1)
         mine &= visible & ~taken
         taken |= mine
-        result[name] = stands[mine]
+        result[name] = _mostly(stands, visible, points, mine)
     return result
 
 
-def _mostly(stands: np.ndarray, visible: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return for each point whether most of the visible surface around it stands."""
+def _mostly(
+    stands: np.ndarray, visible: np.ndarray, points: np.ndarray, asked: np.ndarray
+) -> np.ndarray:
+    """Return for each point asked for whether most of the visible surface around it stands."""
     from scipy.spatial import cKDTree
 
-    if not visible.any():
-        return stands
-    tree = cKDTree(points[visible])
-    near = tree.query_ball_point(points, AROUND_MM)
-    flags = stands[visible]
-    return np.array([len(own) > 0 and flags[own].mean() > HALF for own in near], bool)
+    if not asked.any():
+        return np.zeros(0, bool)
+    near = cKDTree(points[visible]).query_ball_point(points[asked], AROUND_MM)
+    counts = np.array([len(own) for own in near])
+    standing = stands[visible][np.concatenate(near).astype(int)]
+    sums = np.bincount(np.repeat(np.arange(len(near)), counts), standing, len(near))
+    return np.asarray(sums > HALF * counts)
 
 
 def _sides(values, surface, axis, outward, deep) -> tuple[np.ndarray, np.ndarray]:

@@ -156,7 +156,7 @@ METHOD = Segmenter(
     options=OPTIONS,
     run=segment,
     prepare=prepare,
-    preload=("refacebench.image.itk", "scipy.ndimage", "skimage.filters", "torch.nn.functional"),
+    preload=("scipy.ndimage", "skimage.filters", "torch.nn.functional"),
     sources=(
         "https://doi.org/10.1016/j.compbiomed.2024.108845",
         "https://doi.org/10.1016/j.neuroimage.2010.07.033",
