@@ -13,7 +13,7 @@ from refacebench.contracts import Pair, TrainingFailed  # noqa: E402
 from refacebench.image import nifti  # noqa: E402
 from refacebench.image.nifti import Volume  # noqa: E402
 from refacebench.refacers import prior3d  # noqa: E402
-from refacebench.training import head_prior  # noqa: E402
+from refacebench.training import head_prior, spill  # noqa: E402
 
 SMALL = {**prior3d.METHOD.defaults, "voxel_mm": 4.0, "rounds": 1}
 
@@ -99,6 +99,14 @@ def test_the_same_people_give_the_same_bytes_whoever_validates(people, trained, 
     assert card["data"]["train"] == [p.scan for p in people[:2]]
 
 
+def test_heads_in_files_give_the_same_model(people, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(spill, "BOUND_MB", prior3d.whole_mb(SMALL, 3) - 1)
+    assert prior3d.in_files(SMALL, 3)
+    prior3d.METHOD.train(people[:2], people[2:3], tmp_path, SMALL, seed=1)
+    for name in ("model.safetensors", "card.json"):
+        assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
+
+
 def test_a_model_of_another_voxel_size_is_refused(trained):
     with pytest.raises(ValueError, match="other options"):
         prior3d.METHOD.load(trained, {**SMALL, "voxel_mm": 2.0})
@@ -130,8 +138,13 @@ def test_examples_count_where_they_tell_and_smoothness_reaches_where_nothing_els
     pattern = rng.normal(size=(3, *small.shape)).astype(np.float32)
     found = picked([np.float32(amount) * pattern for amount in (-3, 2, 4, -2)])
     assert found.examples == max(prior3d.EXAMPLES)
-    places = np.indices(small.shape).reshape(3, -1) / 30.0 - 1
-    smooth = [(rng.normal(size=(3, 3)) @ places).reshape(pattern.shape) for _ in range(4)]
-    found = picked([shape.astype(np.float32) for shape in smooth])
-    assert found.reach == max(prior3d.REACHES)
+    places = np.indices(small.shape).reshape(3, -1) / 15.0  # 4 mm voxels: waves of 60 mm a radian
+
+    def waves():
+        parts = [(rng.normal(size=(3, 3)), rng.uniform(0, 2 * np.pi, (3, 1))) for _ in range(2)]
+        shape = sum(2 * np.sin(turn @ places + phase) for turn, phase in parts)
+        return shape.reshape(pattern.shape).astype(np.float32)
+
+    found = picked([waves() for _ in range(4)])
+    assert min(prior3d.REACHES) < found.reach < max(prior3d.REACHES)
     assert found.examples < max(prior3d.EXAMPLES)

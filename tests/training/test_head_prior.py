@@ -92,6 +92,30 @@ def test_values_fade_into_a_hole_from_its_border():
     assert line[-1] == 0
 
 
+def test_a_sharpened_head_has_steeper_edges_and_the_same_plateaus():
+    head = np.zeros((9, 9, 60), np.float32)
+    head[..., 20:40] = 1
+    head = gaussian_filter(head, 1.0)
+    found = head_prior.sharpened(head, 2.0)
+    slopes = [np.diff(image[4, 4]).max() for image in (head, found)]
+    assert slopes[1] > 1.1 * slopes[0]
+    np.testing.assert_allclose(found[4, 4, [5, 30, 55]], [0, 1, 0], atol=1e-4)
+    assert found.min() >= 0
+
+
+def test_what_is_painted_is_looked_up_in_the_hole_and_a_voxel_around_it():
+    data = np.ones((52, 68, 66), np.float32)
+    changed = np.zeros(data.shape, bool)
+    changed[20:30, 40:60, 10:30] = True
+    place = head_prior.box(head_prior.COARSE_MM).affine
+    seen = head_prior.Seen(data, changed, np.zeros(0), place, np.eye(4), 0.0, 1.0)
+    found = head_prior.hole(seen)
+    expected = changed.copy()
+    for axis in range(3):
+        expected |= np.roll(changed, 1, axis) | np.roll(changed, -1, axis)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_a_gain_is_that_of_the_tissue_that_was_kept():
     head = np.full(head_prior.box(4.0).shape, 0.8, np.float32)
     kept = np.ones(head.shape, bool)

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from refacebench.refacers import cpgan3d, pix2pix25d, prior3d  # noqa: E402
-from refacebench.training import cpgan, spill  # noqa: E402
+from refacebench.training import cpgan, head_prior, spill  # noqa: E402
 from refacebench.training.head_stack import HeadStack  # noqa: E402
 from refacebench.training.slice_stack import SliceStack  # noqa: E402
 from refacebench.training.slices import Slices  # noqa: E402
@@ -103,8 +103,10 @@ def test_people_of_a_large_cohort_are_taken_evenly_and_of_a_small_one_all():
     assert (few, held) == (list(range(60)), list(range(20)))
     many, held = prior3d.fitting(range(3000), range(500), options)
     assert len(held) == spill.VALIDATED
-    assert prior3d.whole_mb(options, len(many) + len(held)) <= spill.BOUND_MB
-    assert prior3d.whole_mb(options, len(many) + len(held) + 2) > spill.BOUND_MB
+    assert len(many) > 1000
+    shape_mb = 4 * 4 * 3 * np.prod(head_prior.box(head_prior.COARSE_MM).shape) / 1e6
+    held_mb = prior3d.BASE_MB + shape_mb * np.array([len(many), len(many) + 1])
+    assert held_mb[0] <= spill.BOUND_MB < held_mb[1]
     steps = np.diff(many)
     assert many[0] == 0
     assert steps.max() - steps.min() <= 1

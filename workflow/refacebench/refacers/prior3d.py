@@ -23,9 +23,10 @@ people than those of the training split is in the model.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ from refacebench.training import gaussian, head_prior, pairs, spill
 from refacebench.training.gaussian import Law
 from refacebench.training.head_prior import COARSE_MM, Seen
 
-VERSION = "2"
+VERSION = "3"
 NAME = "prior3d"
 
 #: What the examples may count, and how far, mm, smoothness may reach: leaving out picks.
@@ -47,6 +48,8 @@ EXAMPLES, REACHES = (0.0, 0.1, 0.3, 1.0), (30.0, 45.0, 60.0, 90.0)
 #: and shapes in threes, were missed by 3.5 mm (reach 90 mm, short 12 mm), or 3.7 (reach 60 mm);
 #: without the second kernel by 4.1 (reach 60 mm).  Mirrored examples made no difference.
 SMOOTH, FINE, SHORT, NOISE = 10.0, 2.0, 10.0, 1.0
+#: Megabytes that a training takes beside its scans.
+BASE_MB = 4000
 #: Most training people who are left out, and places at which a left out one's shape is known.
 LEFT_OUT, FEW = 24, 500
 
@@ -96,9 +99,10 @@ def train(train, validation, out, options: dict, seed: int) -> None:
     pairs.check(train, validation, options, {})
     began = time.monotonic()
     everyone = len(train), len(validation)
+    hold = spill.Store() if in_files(options, len(train) + len(validation)) else np.asarray
     train, validation = fitting(train, validation, options)
     ready, held, lost = pairs.read_splits(
-        train, validation, lambda some: pairs.read(some, _prepared(options), ())
+        train, validation, lambda some: pairs.read(some, _prepared(options, hold), ())
     )
     data = pairs.data_of(train, ready, held, lost, ("data", "changed", "original"))
     if everyone != (len(train), len(validation)):
@@ -129,9 +133,11 @@ def train(train, validation, out, options: dict, seed: int) -> None:
     _write(Path(out), model, rows, facts, timing)
 
 
-def _prepared(options: Mapping):
+def _prepared(options: Mapping, hold: Callable):
     def one(defaced, changed, original):
-        return head_prior.prepare(defaced, changed, original, options["voxel_mm"])
+        seen = head_prior.prepare(defaced, changed, original, options["voxel_mm"])
+        held = {name: hold(getattr(seen, name)) for name in ("data", "changed", "original")}
+        return dataclasses.replace(seen, **held)
 
     return one
 
@@ -164,21 +170,22 @@ def learn(train: list[Seen], held: list[Seen], options: Mapping) -> tuple[Model,
     """Return the model, and one row a round for the curves."""
     mm = float(options["voxel_mm"])
     even = head_prior.symmetric if options["mirror"] else np.asarray
-    head = even(head_prior.mean([_whole(seen, mm) for seen in train]))
+    head = even(head_prior.mean(_whole(seen, mm) for seen in train))
     for _ in range(2):  # lay all on their mean, twice, for the first mean is a blur
         small = head_prior.coarse(head, mm)
         train = [head_prior.lay(seen, small) for seen in train]
-        head = even(head_prior.mean([_whole(seen, mm) for seen in train]))
+        head = even(head_prior.mean(_whole(seen, mm) for seen in train))
     rows = []
     for number in range(1, options["rounds"] + 1):
-        images = [_whole(seen, mm) for seen in train]
         small = head_prior.coarse(head, mm)
-        moved = [_shape(seen_image, small, mm) for seen_image in images]
-        misses = [_miss(image, small, m, mm) for image, m in zip(images, moved, strict=True)]
-        head = even(head_prior.mean([_onto(i, m, mm) for i, m in zip(images, moved, strict=True)]))
+        head, moved, misses = _round(train, small, mm)
+        head = even(head)
         row = {"epoch": number, "step": number, "train_l1": float(np.mean(misses))}
         rows.append({**row, "picked": int(number == options["rounds"])})
-    shapes = [m * np.float32(COARSE_MM) for m in moved]
+    head = head_prior.sharpened(head, mm)
+    shapes = moved
+    for shape in shapes:
+        shape *= np.float32(COARSE_MM)
     # The mean head is its own mirror image: so are the displacements of a person's mirror image.
     mirrored = [head_prior.mirrored(shape) for shape in shapes] if options["mirror"] else []
     small = head_prior.coarse(head, mm)
@@ -190,6 +197,22 @@ def learn(train: list[Seen], held: list[Seen], options: Mapping) -> tuple[Model,
     model = Model(head, loadings, law, mm)
     rows[-1]["val_l1_changed"] = float(np.mean([_missed(model, seen) for seen in held]))
     return model, rows
+
+
+def _round(
+    train: list[Seen], small: np.ndarray, mm: float
+) -> tuple[np.ndarray, list[np.ndarray], list[float]]:
+    """Lay all on the mean head; return the mean anew, displacements, and what still differs."""
+    moved, misses = [], []
+
+    def laid() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for seen in train:  # one at a time: the images of all are most of what there is to hold
+            image = _whole(seen, mm)
+            moved.append(_shape(image, small, mm))
+            misses.append(_miss(image, small, moved[-1], mm))
+            yield _onto(image, moved[-1], mm)
+
+    return head_prior.mean(laid()), moved, misses
 
 
 def _whole(seen: Seen, mm: float) -> tuple[np.ndarray, np.ndarray]:
@@ -279,24 +302,27 @@ def _missed(model: Model, seen: Seen) -> float:
     small = head_prior.coarse(model.head, model.voxel_mm)
     seen = head_prior.lay(seen, small)
     kept, own = head_prior.observed(seen, small)
-    filled = head_prior.bent(small, _completed(model, small, own, kept))
+    filled = head_prior.bent(small, _completed(model, small, seen, own, kept))
     gain = head_prior.gains(head_prior.in_box(seen, seen.data, COARSE_MM), filled, kept)
     truth = head_prior.in_box(seen, seen.original, COARSE_MM)
     hole = ~kept & head_prior.there(seen, np.ones(seen.data.shape, bool), COARSE_MM)
     return float(np.abs(filled * gain - truth)[hole].mean()) if hole.any() else 0.0
 
 
-def _completed(model: Model, small: np.ndarray, own: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Return a displacement that is the scan's own where it was kept, and expected elsewhere."""
-    near, gone = _near(small, own, kept, head_prior.PLACES), np.argwhere(~kept)
+def _completed(
+    model: Model, small: np.ndarray, seen: Seen, own: np.ndarray, kept: np.ndarray
+) -> np.ndarray:
+    """Return a displacement that is the scan's own where it was kept, and expected in the hole."""
+    missing = head_prior.hole(seen) & ~kept
+    near, gone = _near(small, own, kept, head_prior.PLACES), np.argwhere(missing)
     found = gaussian.expected(
         model.law,
         (COARSE_MM * near, COARSE_MM * _at(own, near), _at(model.loadings, near)),
         (COARSE_MM * gone, _at(model.loadings, gone)),
     )
     guess = own.copy()
-    guess[:, ~kept] = found / COARSE_MM
-    return head_prior.settled(guess, own, kept)
+    guess[:, missing] = found / COARSE_MM
+    return guess
 
 
 def load(folder, options: dict) -> Model:
@@ -338,21 +364,25 @@ def reface(model: Model, volume, changed: np.ndarray, options: dict) -> np.ndarr
     small = head_prior.coarse(model.head, model.voxel_mm)
     seen = head_prior.lay(seen, small)
     kept, own = head_prior.observed(seen, small)
-    moved = _completed(model, small, own, kept)
+    moved = _completed(model, small, seen, own, kept)
     return head_prior.paint(seen, blank, changed, model.head, moved, model.voxel_mm)
 
 
 def fitting(train: Sequence, validation: Sequence, options: Mapping) -> tuple[list, list]:
     """Return as many scans as memory may be asked for, from the first to the last.
 
-    Hundreds of people say all that a few components can hold.
+    Where their images lie in files, displacements are what is held: about a thousand people, who
+    say all that a few components can hold.
     """
-    if not spill.is_large(whole_mb(options, len(train) + len(validation))):
+    if not in_files(options, len(train) + len(validation)):
         return list(train), list(validation)
-    held = pairs.spread(validation, spill.VALIDATED)
-    each = whole_mb(options, 1001) - whole_mb(options, 1)
-    room = 1000 * (spill.BOUND_MB - whole_mb(options, 0)) // each
-    return pairs.spread(train, max(2, room - len(held))), held
+    room = 1e6 * (spill.BOUND_MB - BASE_MB) // _shape_bytes()
+    return pairs.spread(train, max(2, int(room))), pairs.spread(validation, spill.VALIDATED)
+
+
+def in_files(options: Mapping, scans: int) -> bool:
+    """Return whether the images of so many scans lie in files (:mod:`.spill`)."""
+    return spill.is_large(whole_mb(options, scans))
 
 
 def memory_mb(options: Mapping, scans: int) -> int:
@@ -366,9 +396,13 @@ def memory_mb(options: Mapping, scans: int) -> int:
 def whole_mb(options: Mapping, scans: int) -> int:
     """Return the megabytes that a training takes with all scans in memory."""
     voxels = np.prod(head_prior.BOX_MM) / float(options["voxel_mm"]) ** 3
-    shapes = 3 * np.prod(head_prior.BOX_MM) / COARSE_MM**3
-    # As read (two images, a mask), in the box (image, mask), laid on the head; displacements.
-    return round(4000 + scans * (voxels * (9 + 4 * 5) + 4 * shapes * 4) / 1e6)
+    # As read: two images, a mask.
+    return round(BASE_MB + scans * (voxels * 9 + _shape_bytes()) / 1e6)
+
+
+def _shape_bytes() -> float:
+    """Return the bytes of a person's displacements: own, mirrored, and both as examples."""
+    return 4 * 4 * 3 * float(np.prod(head_prior.BOX_MM)) / COARSE_MM**3
 
 
 METHOD = Refacer(
