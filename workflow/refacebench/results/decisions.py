@@ -144,8 +144,8 @@ def _attacked(found: MethodFinding, rule: Rule) -> list[str]:
     if worst is not None and found.beaten:
         if worst.low <= worst.chance:
             return [
-                f"an attack does better than chance ({percent(worst.rate)} % as observed): the "
-                f"exact test shows it, and it decides, although {worst.disagreement}"
+                f"an attack does better than chance ({percent(worst.rate)} % as observed) by the "
+                f"exact test, which decides, although {worst.disagreement}"
             ]
         needed = f"more than {rule.far_above_chance_points:g} are needed for '{NO}'"
         return [f"{_right(worst)}, {needed}"]

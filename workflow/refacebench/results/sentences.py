@@ -299,7 +299,7 @@ def attack(found: MethodFinding) -> str:
     )
     doubt = worst.disagreement
     if worst.beats:
-        decides = f"; the exact test shows that, and it decides, although {doubt}" if doubt else ""
+        decides = f". That is by the exact test, which decides, although {doubt}" if doubt else ""
         return f"an attack beats it: {who}{decides}"
     if found.weak:
         return f"the attacks do not recognise even the originals, so they say nothing of it: {who}"
@@ -310,7 +310,7 @@ def attack(found: MethodFinding) -> str:
     )
     # The test is corrected over all attacks on all methods, the intervals are not: say so.
     decides = (
-        f"; {doubt}, but the exact test decides, which is corrected for all attacks on methods"
+        f". The exact test decides, which is corrected for all attacks on methods, although {doubt}"
         if doubt
         else ""
     )
