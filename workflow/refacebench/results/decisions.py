@@ -151,6 +151,12 @@ def _attacked(found: MethodFinding, rule: Rule) -> list[str]:
         return [f"{_right(worst)}, {needed}"]
     if found.easier is not None:
         easier = found.easier
+        if easier.low <= easier.chance:
+            return [
+                f"an attack that has the very same scan does better than chance "
+                f"({percent(easier.rate)} % as observed) by the exact test, which decides, "
+                f"although {easier.disagreement}"
+            ]
         return [
             "an attack that has the very same scan does better than chance: "
             f"right in {percent(easier.rate)} % as observed and in at least "
