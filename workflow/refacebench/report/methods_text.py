@@ -142,7 +142,7 @@ def _later(table: pd.DataFrame) -> str:
     counts = {role: rows.loc[rows["role"] == role, "participant"].nunique() for role in _LATER}
     return words.join(
         *(
-            f"Of the participants compared {n} also {'has' if n == 1 else 'have'} {_LATER[role]}."
+            f"Of the participants compared, {n} also {'has' if n == 1 else 'have'} {_LATER[role]}."
             for role, n in counts.items()
             if n
         )

@@ -245,7 +245,7 @@ def overlooked(found: MethodFinding) -> list[str]:
     words = {"failure_1": "part of the face was kept", "failure_2": "brain was lost"}
     return [
         f"by the true labels {words[name]} in {of(check.found + check.missed, check.n)} scans"
-        + ("" if blind else f", which the automatic check saw in {check.found}")
+        + ("" if blind else f", {check.found or 'none'} of which the automatic check found")
         for name, check in found.checks.items()
         for blind in [found.spared and name == "failure_2"]
         if check and check.missed
