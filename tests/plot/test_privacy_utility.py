@@ -20,7 +20,7 @@ def plane(count, *, far=0.0, name="method", failed=False, seed=0):
         change = {"original": 0.0, "null": 0.05}.get(variant, rng.uniform(0.15, 0.6))
         rows.append(
             {"variant": variant, "setting": "other_session", "segmenter": "s", "n": 13,
-             "n_failed": 0, "measure": "choice", "margin_points": 5.0,
+             "n_failed": 0, "n_routes": 2, "measure": "choice", "margin_points": 5.0,
              "chance": 0.2, "worst_attacker": "surface",
              "worst_route": "direct", "identification": rate, "worst_rate": min(rate + 0.08, 1.0),
              "low": max(rate - 0.2, 0), "high": min(rate + 0.25, 1), "worst_volume": "csf",
@@ -91,6 +91,20 @@ def test_every_method_has_its_verdict_and_controls_are_called_so():
     assert rows[said["do not share"]] == "method_0"
     assert rows[said["go"]] == "method_1"
     assert [t.get_text() for t in axes[2].texts].count("control") == 2
+
+
+def test_rows_say_how_many_attacks_they_met_where_methods_met_different_numbers():
+    table = plane(3).assign(n_routes=2.0)
+    assert "attacks" not in " ".join(t.get_text() for t in drawn(table).axes[0].get_yticklabels())
+    more = table["variant"] == "method_0"
+    names = [
+        t.get_text()
+        for t in drawn(table.assign(n_routes=table["n_routes"].mask(more, 4.0)))
+        .axes[0]
+        .get_yticklabels()
+    ]
+    assert "method_0\n(4 attacks)" in names
+    assert "method_1\n(2 attacks)" in names
 
 
 def test_the_legend_names_what_is_there_and_nothing_else():

@@ -121,7 +121,7 @@ def test_splits_rescans_and_the_model_of_brain_age_are_counted(tables):
     """By hand: 12 people are compared, six of them with a rescan; 20 train the model of age."""
     text, _ = _told(tables)
     assert "assigned to the splits: 20 to training and 12 to test." in text
-    assert "Of the participants compared 6 also have a declared rescan, which shows" in text
+    assert "Of the participants compared, 6 also have a declared rescan, which shows" in text
     assert "Brain age" not in text, "no age was predicted"
     alone = tables["flow"][lambda t: t["split"] == "test"]
     assert "assigned to the splits" not in _told({**tables, "flow": alone})[0]

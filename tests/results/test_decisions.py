@@ -55,7 +55,17 @@ GOOD = MethodFinding(
             REGISTERED,
             "the corrected interval (20 to 24 %) includes chance",
         ),
-        ({"easier": replace(NEAR, beaten=1)}, REGISTERED, "the very same scan"),
+        (
+            {"easier": replace(NEAR, beaten=1, low=0.3)},
+            REGISTERED,
+            "an attack that has the very same scan does better than chance: right in 20 %",
+        ),
+        # "In at least 10 %" would be no better than the chance of 20 %.
+        (
+            {"easier": replace(NEAR, beaten=1)},
+            REGISTERED,
+            "by the exact test, which decides, although the corrected interval (10 to 24 %) incl",
+        ),
         # Which setting a bound is of, and that of the easier one.
         (
             {

@@ -174,15 +174,14 @@ def test_a_verdict_follows_the_exact_test_and_says_where_the_interval_differs():
     assert "no attack is shown to do better than chance" in line("plain").lower()
     assert cell(tables()).startswith("not shown above chance")
     beaten = changed(beaten=1.0)
-    assert "it decides, although the corrected interval (20 to 50 %) includes chance" in line(
-        "plain", beaten
+    assert (
+        "by the exact test, which decides, although the corrected interval (20 to 50 %) includes "
+        "chance." in line("plain", beaten)
     )
     assert cell(beaten).startswith("beats it")
     close = changed(low=0.25)
     assert "no attack is shown" in line("plain", close).lower()
-    assert "the corrected interval (25 to 50 %) lies above chance, but the exact test decides" in (
-        line("plain", close)
-    )
+    assert "although the corrected interval (25 to 50 %) lies above chance" in line("plain", close)
     assert "decides" not in line("plain")
 
 
@@ -193,11 +192,13 @@ def test_where_two_intervals_differ_both_are_named_with_the_test_that_decides():
           "choice_completers_low": 0.24, "choice_completers_high": 0.78, "n_undetected": 0,
           "n_queries": 13}]
     )  # fmt: skip
-    both = "its own interval (24 to 78 %) lies above chance and the corrected interval (20 to 50 %)"
-    given = {**changed(beaten=1.0), "privacy": single}
-    assert f"it decides, although {both} includes chance" in line("plain", given)
+    own = "its own interval (24 to 78 %) lies above chance"
+    corrected = "the corrected interval (20 to 50 %) includes chance"
+    told = line("plain", {**changed(beaten=1.0), "privacy": single})
+    assert f"by the exact test, which decides, although {corrected}, while {own}." in told
     told = line("plain", {**changed(beaten=0.0), "privacy": single})
-    assert f"{both} includes chance, but the exact test decides" in told
+    assert "The exact test decides, which is corrected for all attacks on methods" in told
+    assert f"although {own}, while {corrected}" in told
     assert "decides" not in line("plain", {**changed(beaten=1.0, low=0.3), "privacy": single})
 
 
@@ -540,7 +541,7 @@ def test_scans_that_could_not_be_judged_are_counted():
     )
     everything = counted["made_by"] == "all"
     counted.loc[everything & (counted["failure"] == "failure_1"), "n_not_judged"] = 7.0
-    assert "others (7 could not be judged);" in sentences.checks_line(given)
+    assert "others (7 could not be compared);" in sentences.checks_line(given)
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ the checks found neither a face left nor a brain cut. A method with the verdict 
 refused; the rule of the verdicts is that of the run, as results/run.json has it. Images that lost
 their faces with the T1w scan (dataset option `carry`) come along.
 
-Sidecars stay as they are but for names, dates, comments and archive numbers, and say how the face
-was taken (DeidentificationMethod). participants.tsv and *_sessions.tsv keep numbers and a few short
+Sidecars are kept except for names, dates, comments and archive numbers, and say how the face was
+removed (DeidentificationMethod). participants.tsv and *_sessions.tsv keep numbers and a few short
 words; ages above 89 become 89; dates, remarks, free text and whatever is named like an identifier
 are left out (--keep and --drop overrule that). The README of the new folder lists it all.
 
@@ -59,7 +59,7 @@ def add(commands) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--others", choices=dataset.OTHERS, default="leave",
-        help="images of other kinds (func, dwi...), from which nobody took a face (leave)",
+        help="images of other kinds (func, dwi...), which still show faces (leave)",
     )  # fmt: skip
     common.add_run(parser)
     parser.add_argument(
@@ -139,7 +139,7 @@ def _write_who(labels: Mapping[str, str], folder: Path, out: Path) -> str:
     lines = ["participant\tparticipant_id", *("\t".join(pair) for pair in labels.items())]
     files.write_text("\n".join(lines) + "\n", place)
     place.chmod(0o600)
-    return f"Participants have pseudonyms; who is who stands in {place}. Never share that folder."
+    return f"Participants have pseudonyms; {place} says who is who. Never share that folder."
 
 
 def _lower(names: list[str]) -> set[str]:
@@ -183,12 +183,12 @@ def told(
     if written.alone:
         lines.append(
             f"{written.alone} participants are the only ones of their age, sex and site (as far as "
-            "the tables have these): whoever knows that much of a person finds the row. Consider "
+            "the tables have these): whoever knows that much of a person finds their row. Consider "
             "--drop."
         )
     lines.append(f"Verdict on {given.variant}: {verdict[0]} ({verdict[1]}).")
     if written.other_files:
-        lines.append(f"{written.other_files} files of other kinds still show what they showed.")
+        lines.append(f"{written.other_files} files of other kinds are as they were, faces and all.")
     lines.append(
         "Read README, CHANGES and dataset_description.json for names before you share the folder, "
         "look at the images, and run the bids-validator on it."

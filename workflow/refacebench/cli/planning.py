@@ -13,10 +13,10 @@ NOT ABOVE CHANCE. "No attack does better than chance" cannot be shown, only "not
 chance by more than a margin": the one-sided upper bound of the rate lies below chance plus margin.
 The numbers are for an attack that truly guesses.
 
-ABOVE CHANCE. How many it takes to show that an attack of a given true rate (--rate) does better
-than chance, and the fewest identified with which so many would show it.
+ABOVE CHANCE. How many people it takes to show that an attack with a given true rate (--rate)
+does better than chance, and how many of them it has to identify for that.
 
-Exact binomial, one pick a participant: each is identified or not. The pipeline averages a choice
+Exact binomial, one pick per participant: each is identified or not. The pipeline averages a choice
 over all sets of distractors, which is steadier, so that fewer are enough for a choice.
 
 With --attacks N every one of N attacks must be shown to be within the margin: no correction is

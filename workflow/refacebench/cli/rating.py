@@ -14,17 +14,16 @@ from refacebench.qc import ratings
 
 DESCRIPTION = """Read the files that raters saved on the page for quality control (`snakemake qc`).
 
-Prints how well the raters agree (Cohen's kappa), a work list of the scans that not everybody found
-ok, and how many of the scans that nobody looked at may still fail. With --out the same is written
-as tables: ratings.tsv, agreement.tsv, worklist.tsv and unseen.tsv.
+Prints how well the raters agree (Cohen's kappa), a work list of the scans that at least one rater
+did not find ok, and how many of the scans that nobody looked at may still fail. With --out the same
+is written as tables: ratings.tsv, agreement.tsv, worklist.tsv and unseen.tsv.
 
-WHAT NOBODY LOOKED AT. Who looks at the most doubtful scans learns nothing of the others. Who also
-looks at a random sample (the page's order "random sample") does: the largest number of failures
-among the unseen that is not at odds with the sample (exact, hypergeometric, one-sided, for each
-line by itself). It holds if the size of the sample was fixed before, and it counts what raters
-saw: a failure that the eye misses is in no number here.
+WHAT NOBODY LOOKED AT. The most doubtful scans say nothing about the others. A random sample does
+(the page's order "random sample"): it bounds how many of the unseen scans may fail (exact,
+hypergeometric, one-sided, for each line by itself). The bound holds if the size of the sample was
+fixed beforehand, and it counts what raters saw: a failure that the eye misses is in no number here.
 
-IMAGES MADE AGAIN. A rating is of one image. If the scan was defaced again since, the rating is
+IMAGES MADE AGAIN. A rating belongs to one image. If the scan was defaced again since, the rating is
 left out and the scan counts as not looked at. That is known from the list of scans beside the
 page, results/qc/DATASET/scans.tsv, which is read where it is found. --configfile names the run's
 config, if that has a folder of its own (`results`); --scans names any other place.

@@ -31,6 +31,7 @@ from refacebench.plot.volumes import region_label
 from refacebench.statistics.attack_tables import (
     SETTING_WORDS,
     is_beaten,
+    is_control,
     is_landmark,
     is_unranked,
     main_rows,
@@ -117,7 +118,7 @@ def _parts(places: Mapping[str, float], look: Look, main: pd.DataFrame) -> tuple
         axes.spines["left"].set_visible(False)
         for y in places.values() if axes is not parts[2] else ():
             axes.axhline(y, color="#efefef", linewidth=0.8, zorder=0)
-    parts[0].set_yticks(list(places.values()), look.row_labels(list(places)))
+    parts[0].set_yticks(list(places.values()), _labels(places, look, main))
     for label, variant in zip(parts[0].get_yticklabels(), places, strict=True):
         label.set_fontweight("bold" if main.loc[variant, "pareto"] == 1 else "normal")
     parts[0].set_ylim(bottom + 0.8, -0.8)
@@ -129,6 +130,17 @@ def _parts(places: Mapping[str, float], look: Look, main: pd.DataFrame) -> tuple
     if is_unranked(main.reset_index()):
         figure.suptitle(UNRANKED, fontsize=9, x=0.01, ha="left")
     return figure, parts
+
+
+def _labels(places: Mapping[str, float], look: Look, main: pd.DataFrame) -> list[str]:
+    """Return the names of the rows, with the number of attacks where methods met different ones."""
+    labels, numbers = look.row_labels(list(places)), main["n_routes"].reindex(list(places))
+    if numbers[[v for v in places if not is_control(v)]].nunique() < 2:
+        return labels
+    return [
+        f"{label}\n({number:.0f} attacks)" if number > 0 else label
+        for label, number in zip(labels, numbers, strict=True)
+    ]
 
 
 def _yardsticks(privacy: Any, utility: Any, main: pd.DataFrame) -> None:

@@ -362,7 +362,7 @@ def _describe(
     document["GeneratedBy"] = [*kept, made]
     files.write_text(_json(document), out / "dataset_description.json")
     today = date.today().isoformat()
-    entry = f"1.0.0 {today}\n  - Faces taken from all images of anat/ with {wishes.variant}.\n"
+    entry = f"1.0.0 {today}\n  - Faces removed from all images of anat/ with {wishes.variant}.\n"
     files.write_text(entry + _text(root / "CHANGES", "\n"), out / "CHANGES")
     files.write_text(readme(wishes, written, len(left_out)), out / "README")
     ignored = root / ".bidsignore"
@@ -385,11 +385,11 @@ def readme(wishes: Wishes, written: Written, left_out: int) -> str:
         f"# {wishes.name}, faces removed",
         "",
         f"{written.images} images of {written.participants} participants. The faces in all images "
-        f"of anat/ were taken with {wishes.variant} (refacebench {__version__}); each image's JSON "
-        "file says how (DeidentificationMethod).",
+        f"of anat/ were removed with {wishes.variant} (refacebench {__version__}); each image's "
+        "JSON file says how (DeidentificationMethod).",
         "",
         f"{left_out} further images of the original data set are not here: they could not be used, "
-        "did not pass the check of face or brain, or were not worked on.",
+        "did not pass the check of face or brain, or were not processed.",
         "",
         "What was changed besides:",
         "",
@@ -402,8 +402,8 @@ def readme(wishes: Wishes, written: Written, left_out: int) -> str:
     lines += [f"- Left out: {name}: {why}." for name, why in written.columns_left_out.items()]
     if wishes.others != "leave":
         lines.append(
-            f"- {written.other_files} files of other kinds than anat are as they were: nobody took "
-            "a face from them."
+            f"- {written.other_files} files of other kinds than anat are as they were: no face was "
+            "removed from them."
         )
     lines += [
         "",

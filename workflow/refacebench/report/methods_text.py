@@ -35,7 +35,7 @@ ALWAYS = (
 )
 #: Kinds of methods in the order in which they work, with the sentence before their list.
 KINDS = {
-    "control": "Controls, which stand for no method, were made of the same scans:",
+    "control": "Controls, which are not methods to choose from, were made from the same scans:",
     "defacer": "Faces were removed or replaced by these methods:",
     "refacer": "Faces were put back by these models, trained on other participants:",
     "segmenter": "Every variant was segmented from scratch by:",
@@ -142,7 +142,7 @@ def _later(table: pd.DataFrame) -> str:
     counts = {role: rows.loc[rows["role"] == role, "participant"].nunique() for role in _LATER}
     return words.join(
         *(
-            f"Of the participants compared {n} also {'has' if n == 1 else 'have'} {_LATER[role]}."
+            f"Of the participants compared, {n} also {'has' if n == 1 else 'have'} {_LATER[role]}."
             for role, n in counts.items()
             if n
         )
@@ -260,7 +260,8 @@ def _brain_age(
         "The penalty was picked by cross-validation, with all scans of a participant in one fold. "
         "A method's shift is the prediction on its output less that on the original, both as the "
         "model made them.",
-        "The correction of the age bias follows "
+        "The mean gap between predicted and true age is also given after a correction of the age "
+        "bias "
         f"{' and '.join(_known(_CORRECTIONS[kind], cited) for kind in kinds)}."
         if kinds
         else "",
@@ -285,13 +286,12 @@ def _attacks(dataset: Mapping[str, Any], config: Mapping[str, Any], named: bool)
         "easier comparison with the very same scan is reported beside it.",
         "Whether an attack did better than chance was tested exactly, by exchanging the identities "
         f"of participants, {words.ATTACKS_CORRECTED}. Each attack was also made on the "
-        "untouched originals, which it has to recognise, or it proves nothing, on blurred "
-        "pictures, which show what little more than the outline of the head gives away, and on "
-        f"black pictures, which it must not recognise. Skull-stripped scans ({SKULL_STRIP}) "
-        "show what the brain alone gives away. Per variant the strongest attack was reported, with "
-        "an interval that allows for having picked it. An attack less than "
-        f"{protocol.margin_points:g} percentage points above chance counted as no better than "
-        "chance.",
+        "untouched originals (an attack that does not recognise these proves nothing), on blurred "
+        "pictures (which show little more than the outline of the head) and on black pictures "
+        f"(which it must not recognise). Skull-stripped scans ({SKULL_STRIP}) show what the brain "
+        "alone gives away. Per variant the strongest attack was reported, with an interval that "
+        "allows for having picked it. An attack counted as near chance where it was shown to be "
+        f"less than {protocol.margin_points:g} percentage points above it.",
         sentences.unequal_attacks(tables, dict.fromkeys(table["variant"])),
     )  # fmt: skip
 
@@ -300,7 +300,9 @@ def _matched(tables: Mapping[str, pd.DataFrame], protocol: Protocol) -> str:
     """Return what the people to choose from have in common, and what that leaves to see."""
     if not protocol.match:
         return "The other people to choose from were matched on nothing."
-    asked = f"The other people to choose from were matched on {listed(protocol.match)}"
+    band = {"age": f"age (in bands of {protocol.age_band_years:g} years)"}
+    names = [band.get(name, name) for name in protocol.match]
+    asked = f"The other people to choose from were matched on {listed(names)}"
     known = tables.get("privacy_galleries")
     told = [] if known is None or known.empty else list(known["matched_on"].dropna().unique())
     if not told:

@@ -18,7 +18,7 @@ from refacebench.results.volume_tests import out_of_reach
 from refacebench.results.volumes import significant_regions
 from refacebench.results.words import plural
 from refacebench.statistics import losses
-from refacebench.statistics.attack_tables import is_beaten, is_control, is_unranked, main_rows
+from refacebench.statistics.attack_tables import is_control, is_unranked, main_rows
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.unavailable import present
 from refacebench.vocabulary import ATTACKING, GLOBALS, REGIONS, UNDEFACED, split_variant
@@ -181,7 +181,7 @@ def front_words(table: pd.DataFrame, look: Look) -> list[str]:
         ]
     others = look.sort(v for v in table.index if table.loc[v, "pareto"] == 1)
     first = look.sort(v for v in table.index if table.loc[v, "rank"] == 1)
-    beaten = [v for v in first if is_beaten(table.loc[v].to_dict() | {"variant": v})]
+    beaten = [v for v in first if table.loc[v, "pareto"] == 0]  # with whatever to compare with
     return [
         *(
             [

@@ -30,7 +30,7 @@ import numpy as np
 from refacebench.plot.numbers import NO_VALUE, chance, number, of, percent
 from refacebench.plot.privacy_utility import CORRECTED
 from refacebench.plot.volumes import region_label
-from refacebench.results import findings, sentences
+from refacebench.results import findings, sentences, words
 from refacebench.results.findings import MethodFinding, Tables
 from refacebench.results.result import Printed, View
 from refacebench.statistics import planning
@@ -144,13 +144,19 @@ def _attacked(found: MethodFinding, rule: Rule) -> list[str]:
     if worst is not None and found.beaten:
         if worst.low <= worst.chance:
             return [
-                f"an attack does better than chance ({percent(worst.rate)} % as observed): the "
-                f"exact test shows it, and it decides, although {worst.disagreement}"
+                f"an attack does better than chance ({percent(worst.rate)} % as observed) by the "
+                f"exact test, which decides, although {worst.disagreement}"
             ]
         needed = f"more than {rule.far_above_chance_points:g} are needed for '{NO}'"
         return [f"{_right(worst)}, {needed}"]
     if found.easier is not None:
         easier = found.easier
+        if easier.low <= easier.chance:
+            return [
+                f"an attack that has the very same scan does better than chance "
+                f"({percent(easier.rate)} % as observed) by the exact test, which decides, "
+                f"although {easier.disagreement}"
+            ]
         return [
             "an attack that has the very same scan does better than chance: "
             f"right in {percent(easier.rate)} % as observed and in at least "
@@ -278,7 +284,7 @@ def control_line(view: View, alpha: float = 0.05) -> str:
         parts.append(f"the largest median change of any volume is {largest}")
     if found.age_shift is not None:
         parts.append(f"predicted age moves by {number(found.age_shift[0], 1, True)} years")
-    shown = f" Here {', '.join(parts)}." if parts else ""
+    shown = f" Here {words.listed(parts)}." if parts else ""
     return (
         "The null control has no row, because it is no method but the original with invisible "
         "noise outside the brain. A method that does nothing would look like it, and no attack "

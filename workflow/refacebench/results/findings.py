@@ -84,16 +84,19 @@ class Attack:
 
     @property
     def disagreement(self) -> str:
-        """What its two intervals say where one of them is at odds with the test; else empty."""
+        """Which of its two intervals is at odds with the test, and the other one; empty if none."""
         both = {"its own interval": self.own, "the corrected interval": (self.low, self.high)}
-        above = {name: low > self.chance for name, (low, _) in both.items() if np.isfinite(low)}
-        if all(higher == self.beats for higher in above.values()):
+        told: dict[bool, list[str]] = {True: [], False: []}
+        for name, (low, high) in both.items():
+            if np.isfinite(low):
+                above = low > self.chance
+                where = "lies above" if above else "includes"
+                ends = f"{name} ({percent(low)} to {percent(high)} %)"
+                told[above == self.beats].append(f"{ends} {where} chance")
+        if not told[False]:
             return ""
-        return " and ".join(
-            f"{name} ({percent(both[name][0])} to {percent(both[name][1])} %) "
-            f"{'lies above' if higher else 'includes'} chance"
-            for name, higher in above.items()
-        )
+        agreeing = f", while {told[True][0]}" if told[True] else ""
+        return f"{' and '.join(told[False])}{agreeing}"
 
     @property
     def other_side(self) -> str:

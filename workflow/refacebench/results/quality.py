@@ -150,7 +150,7 @@ def caption(view: View) -> str:
     return words.folded(
         f"What automatic checks found on {words.plural(n, 'scan')} per variant: is the original's "
         "face surface gone, and is the brain mask whole? Each bar is all scans of a variant, in "
-        "parts by what was found. Neither failure does not mean that nobody can be recognised.",
+        "parts by what was found. 'Neither failure' does not mean that nobody can be recognised.",
         "Classes after Gao et al. 2023. Failure I: more than "
         f"{100 * limit['face_left']:g} % of the original's own face surface is left (another face "
         "in its place does not count as left)"

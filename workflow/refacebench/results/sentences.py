@@ -96,6 +96,7 @@ def _known(found: MethodFinding) -> list[str]:
         parts.append(
             "an attack beats it in the easier comparison with the very same scan: attacker "
             f"{easier.attacker} {easier.does} in {easier.interval}, {easier.way}"
+            f"{_by_the_test(easier)}"
         )
     if found.spared:
         parts += [face, *_true_brain(found)]
@@ -244,7 +245,7 @@ def overlooked(found: MethodFinding) -> list[str]:
     words = {"failure_1": "part of the face was kept", "failure_2": "brain was lost"}
     return [
         f"by the true labels {words[name]} in {of(check.found + check.missed, check.n)} scans"
-        + ("" if blind else f", which the automatic check saw in {check.found}")
+        + ("" if blind else f", {check.found or 'none'} of which the automatic check found")
         for name, check in found.checks.items()
         for blind in [found.spared and name == "failure_2"]
         if check and check.missed
@@ -297,10 +298,8 @@ def attack(found: MethodFinding) -> str:
     who = (
         f"attacker {worst.attacker} {worst.does} in {worst.interval}, {worst.way}{_blindly(worst)}"
     )
-    doubt = worst.disagreement
     if worst.beats:
-        decides = f"; the exact test shows that, and it decides, although {doubt}" if doubt else ""
-        return f"an attack beats it: {who}{decides}"
+        return f"an attack beats it: {who}{_by_the_test(worst)}"
     if found.weak:
         return f"the attacks do not recognise even the originals, so they say nothing of it: {who}"
     # With the very same scan one is: the line has said so.
@@ -309,12 +308,19 @@ def attack(found: MethodFinding) -> str:
         text for text in (f"{which} is shown to do better than chance", worst.other_side) if text
     )
     # The test is corrected over all attacks on all methods, the intervals are not: say so.
+    doubt = worst.disagreement
     decides = (
-        f"; {doubt}, but the exact test decides, which is corrected for all attacks on methods"
+        f". The exact test decides, which is corrected for all attacks on methods, although {doubt}"
         if doubt
         else ""
     )
     return f"{shown}; the worst: {who}{decides}"
+
+
+def _by_the_test(attack: Attack) -> str:
+    """Return that the test decides where an interval of an attack that beats a method doubts it."""
+    doubt = attack.disagreement
+    return f". That is by the exact test, which decides, although {doubt}" if doubt else ""
 
 
 def _blindly(worst: Attack) -> str:
@@ -339,6 +345,8 @@ def short(found: MethodFinding) -> str:
         return f"{face}; {attack(found)}"
     if worst.beats:
         return f"an attack beats it: {worst.interval}; {face}"
+    if found.easier is not None:
+        return f"an attack that has the very same scan beats it: {found.easier.interval}; {face}"
     return f"{face}; the strongest attack: {worst.interval}"
 
 

@@ -147,8 +147,7 @@ def run_batch(
         results.append(row)
     if starved and process.may_get_more_memory():
         raise MoreMemoryNeeded(
-            f"{starved} of {len(todo)} scans ended for want of memory; "
-            "the job is started again with more"
+            f"{starved} of {len(todo)} scans ran out of memory; the job is started again with more"
         )
     table = pd.DataFrame(results, columns=None if results else rows.columns)
     first = [name for name in manifest.COLUMNS if name in table]

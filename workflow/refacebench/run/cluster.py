@@ -26,8 +26,8 @@ _LIMIT_S = 30
 _RETRIES = "REFACEBENCH_RETRIES"
 #: Told once, where the executor would ask in vain.
 ASKS_SQUEUE = (
-    "This cluster keeps no accounts (slurmdbd is off), so the states of jobs are asked of squeue, "
-    "not of sacct."
+    "This cluster keeps no accounts (slurmdbd is off), so the states of jobs come from squeue, "
+    "not from sacct."
 )
 
 

@@ -269,8 +269,8 @@ def summary(found: Sequence[Failed]) -> str:
     lines = ["Some scans failed:", *(f"  {item.line()}" for item in found)]
     if again:
         lines.append(
-            f"What made {again} of them fail may have passed (memory, disk, time limit, a file "
-            "that changed): run the same command again, and only these are tried again."
+            f"{again} of them may have failed for a passing reason (memory, disk, time limit, a "
+            "file that changed): run the same command again, and only these are tried again."
         )
     if final:
         lines.append(

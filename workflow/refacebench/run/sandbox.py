@@ -130,7 +130,7 @@ def _ended(status: int, timeout: float) -> dict[str, Any]:
     if number:
         known: dict[int, str] = {
             signal.SIGALRM: OUT_OF_TIME.format(timeout),
-            signal.SIGKILL: "killed, perhaps for want of memory (mem_mb of the job)",
+            signal.SIGKILL: "killed, perhaps because memory ran out (mem_mb of the job)",
         }
         reason = known.get(number, f"the process died of signal {number}")
     else:
