@@ -63,8 +63,8 @@ COSTS = {
     "measure": Cost(0.5, 0.45, 330, 75),
     "render": Cost(0.5, 0.16, 320, 22, 0.1),
     # Of an image of another contrast; the voxels are those of the scan it belongs to.
-    "align": Cost(2.0, 0.5, 450, 60),
-    "carry": Cost(1.0, 0.5, 330, 75, 1.0),
+    "align": Cost(9.0, 0.4, 300, 30, start=6),
+    "carry": Cost(0.8, 0.5, 300, 30, 0.7),
     # Of an attacker that looks at the heads' surface, for each scan.
     "attack": Cost(0.2, 0.1, 200, 0),
 }
