@@ -91,7 +91,8 @@ def draw(table: pd.DataFrame, look: Look) -> Any:
     for panel, name in zip(axes, names, strict=True):
         mine = table[table["attacker"] == name].set_index("variant")
         for variant, row in mine.iterrows():
-            spread = (row["choice"] - row["sd"], row["choice"] + row["sd"])
+            # A rate ends at 0 and 1, however far it is to its standard deviation.
+            spread = np.clip([row["choice"] - row["sd"], row["choice"] + row["sd"]], 0, 1)
             low, high = spread if np.isfinite(row["sd"]) else (row["low"], row["high"])
             values = [100 * v for v in (row["choice"], low, high)]
             dots.interval(panel, places[variant], look, variant, *values)

@@ -95,7 +95,7 @@ def draw(table: pd.DataFrame, look: Look, place: str) -> Any:
     # Controls and defacers that nothing refaces are no part of the comparison, if others are.
     refaced = {split_variant(v)[0] for v in variants if "+" in v}
     defacers = [v for v in variants if "+" not in v and (v in refaced or not refaced)]
-    figure = new_figure(WIDTH, 0.6 + 2.2 * len(defacers))
+    figure = new_figure(WIDTH, 0.6 + 2.7 * len(defacers))
     panels = figure.subplots(len(defacers), 2, sharex=True, squeeze=False)
     for line, defacer in zip(panels, defacers, strict=True):
         mine = [v for v in variants if split_variant(v)[0] == defacer]
@@ -105,8 +105,12 @@ def draw(table: pd.DataFrame, look: Look, place: str) -> Any:
                 _points(panel, rows, f"{measure}_{place}", number, look.label(variant))
             _sites(panel, table)
             panel.set_ylabel(NAMES[measure])
-            panel.set_title(f"{look.label(defacer)}: {NAMES[measure]}", loc="left")
-        line[1].legend(loc="lower right", markerscale=2.5)
+            # Above the names of the sites.
+            panel.set_title(f"{look.label(defacer)}: {NAMES[measure]}", loc="left", pad=14)
+            # Room below the points for the legend.
+            low, high = panel.get_ylim()
+            panel.set_ylim(low - 0.16 * len(mine) * (high - low), high)
+            panel.legend(loc="lower right", markerscale=2.5)
     for panel in panels[-1]:
         panel.set_xlabel("test slice")
     return figure
