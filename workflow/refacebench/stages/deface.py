@@ -88,7 +88,7 @@ def run(
     mask = bids.derivative(out_folder, row["scan"], "mask", "changed")
     version = version or method.program_version(options) or chosen.version
     scan = prepared(row, seed)
-    facts = apply(scan, method, options, image, mask)
+    facts, written = _applied(scan, method, options, image, mask)
     bids.write_sidecar(
         image,
         [row["original_path"]],
@@ -97,7 +97,7 @@ def run(
         parameters=method.public(options),
         key=row.get("key", ""),
         Engine=chosen.engine,
-        SkullStripped=stripped(nifti.stored(image), scan.brain, scan.head),
+        SkullStripped=stripped(written, scan.brain, scan.head),
     )
     paths = {"path": str(image), "changed_path": str(mask)}
     return {"variant": chosen.name, **paths, "version": version, **facts}
@@ -224,6 +224,13 @@ def apply(
         that of a native method differs from the scan in a protected
         voxel, or in a voxel outside the method's mask; the file is deleted.
     """
+    return _applied(scan, method, options, out_image, out_mask)[0]
+
+
+def _applied(
+    scan: PreparedScan, method: Defacer, options: Mapping[str, Any], out_image: Path, out_mask: Path
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Return what :func:`apply` does, and the numbers that stand in the file."""
     out_image, out_mask = Path(out_image), Path(out_mask)
     # A scan that came from elsewhere than :func:`prepared`; the file keeps what it has.
     if not np.isfinite(scan.volume.data).all():
@@ -243,11 +250,13 @@ def apply(
             written = np.where(wanted, new, old).astype(np.float32)
             nifti.write_values(scan.path, written, out_image)
             differs = wanted & (written != old)
+            stored = nifti.stored(out_image)
         else:
             nifti.write_changed(
                 scan.path, result.values, wanted, out_image, offset=scan.offset, before=before
             )
-            differs = stored_difference(scan.path, out_image, before)
+            stored = nifti.stored(out_image)
+            differs = stored_difference(scan.path, out_image, before, stored)
     except OSError:
         raise
     except Exception as error:
@@ -261,7 +270,7 @@ def apply(
     # already the difference would draw the outline of the face that was there.
     nifti.write(scan.volume.with_data(wanted), out_mask)
     rounded = wanted & ~differs & scan.brain
-    return {
+    facts = {
         "engine": engine,
         "brain_voxels": int(np.count_nonzero(scan.brain)),
         "changed_voxels": int(np.count_nonzero(differs)),
@@ -269,14 +278,17 @@ def apply(
         "brain_removed": _removed(scan, result.values, differs),
         "brain_rounded": int((result.values[rounded] != scan.volume.data[rounded]).sum()),
     }
+    return facts, stored
 
 
 def _removed(scan: PreparedScan, values: np.ndarray, differs: np.ndarray) -> int:
     # Nothing outside the brain's box has a part in it.
     box = box_around(scan.brain, (1, 1, 1)) or (slice(0, 0),) * 3
     before, brain = scan.volume.data[box], scan.brain[box]
-    now = np.where(differs[box], values[box], before)
     level = brain_level(before, brain)
+    if not (differs[box] & brain).any():
+        return 0
+    now = np.where(differs[box], values[box], before)
     rescaled = matched(before, now, brain)
     return brain_integrity(before, now, brain, level, rescaled=rescaled)["brain_removed"]
 
@@ -319,14 +331,17 @@ def protect(scan: PreparedScan, margin_mm: float) -> np.ndarray:
 
 
 def stored_difference(
-    source: str | Path, written: str | Path, before: np.ndarray | None = None
+    source: str | Path,
+    written: str | Path,
+    before: np.ndarray | None = None,
+    after: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the voxels whose stored bits differ between two files of one data type.
 
     Parameters
     ----------
-    before : numpy.ndarray, optional
-        The numbers of ``source``, if they were read before.
+    before, after : numpy.ndarray, optional
+        The numbers of the two files, if they were read before.
 
     Raises
     ------
@@ -334,7 +349,7 @@ def stored_difference(
         If data type or shape differ.
     """
     before = nifti.stored(source) if before is None else before
-    after = nifti.stored(written)
+    after = nifti.stored(written) if after is None else after
     if before.dtype != after.dtype or before.shape != after.shape:
         raise RuntimeError(
             f"{written}: {after.dtype} {after.shape} where {source} has "
