@@ -232,7 +232,7 @@ def test_captions_say_how_much_of_the_margin_is_noise(tables):
 def test_limits_name_what_is_missing(tables):
     look = look_of(tables)
     found = " ".join(limitations(tables, SETTINGS, "", look))
-    assert "takes an attack" in found
+    assert "Only an attack can measure it" in found
     assert "null control" not in found
     bare = look_of({"quality": tables["quality"][tables["quality"]["variant"] != "null"]})
     assert "No null control" in " ".join(limitations({}, SETTINGS, "", bare))

@@ -185,6 +185,18 @@ def test_a_verdict_follows_the_exact_test_and_says_where_the_interval_differs():
     assert "decides" not in line("plain")
 
 
+def test_methods_that_met_different_numbers_of_attacks_are_named_with_them():
+    routes = {"beaten": 4, "beaten+m": 4, "blind": 2, "plain": 2, "skull_strip": 6}
+    rows = tradeoff().replace({"variant": {"cutter": "skull_strip"}})
+    given = {"tradeoff": rows.assign(n_routes=rows["variant"].map(routes))}
+    said = sentences.unequal_attacks(given, routes)
+    assert "4 attacks on beaten and beaten+m and 2 attacks on blind and plain." in said
+    assert "More attacks find more" in said
+    assert "skull_strip" not in said, "a control is no method"
+    assert sentences.unequal_attacks(given, ["blind", "plain", "skull_strip"]) == ""
+    assert sentences.unequal_attacks({}, routes) == ""
+
+
 def test_where_two_intervals_differ_both_are_named_with_the_test_that_decides():
     """Of the attack by itself the interval excludes chance; allowing for the choice it does not."""
     single = pd.DataFrame(

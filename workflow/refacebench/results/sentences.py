@@ -26,7 +26,12 @@ from refacebench.results.findings import (
 from refacebench.results.verdict_agreement import ALL
 from refacebench.results.volumes_found import Volumes
 from refacebench.results.words import listed, plural
-from refacebench.statistics.attack_tables import SETTING_WORDS, is_control, main_setting
+from refacebench.statistics.attack_tables import (
+    SETTING_WORDS,
+    is_control,
+    main_rows,
+    main_setting,
+)
 from refacebench.vocabulary import split_variant
 
 
@@ -355,11 +360,14 @@ def unequal_attacks(tables: Tables, variants: Iterable[str]) -> str:
 
     A sentence for every place that sets methods side by side by their strongest attack.
     """
+    table = tables.get("tradeoff")
+    if table is None or table.empty or "n_routes" not in table:
+        return ""
+    numbers = main_rows(table).drop_duplicates("variant").set_index("variant")["n_routes"]
     met: dict[int, list[str]] = {}
-    worst = worst_attacks(tables)
     for name in variants:
-        if name in worst and not is_control(name):
-            met.setdefault(worst[name].attacks, []).append(name)
+        if numbers.get(name, 0) > 0 and not is_control(name):
+            met.setdefault(int(numbers[name]), []).append(name)
     if len(met) < 2:
         return ""
     told = listed([f"{plural(n, 'attack')} on {listed(met[n])}" for n in sorted(met, reverse=True)])
