@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from refacebench.contracts import Pair, TrainingFailed  # noqa: E402
 from refacebench.image import nifti  # noqa: E402
 from refacebench.image.nifti import Volume  # noqa: E402
 from refacebench.refacers import prior3d  # noqa: E402
-from refacebench.training import head_prior, spill  # noqa: E402
+from refacebench.training import head_prior, pairs, spill  # noqa: E402
 
 SMALL = {**prior3d.METHOD.defaults, "voxel_mm": 4.0, "rounds": 1}
 
@@ -105,6 +106,18 @@ def test_heads_in_files_give_the_same_model(people, trained, tmp_path, monkeypat
     prior3d.METHOD.train(people[:2], people[2:3], tmp_path, SMALL, seed=1)
     for name in ("model.safetensors", "card.json"):
         assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
+
+
+def test_a_person_more_takes_no_more_memory_than_is_asked_for(people, monkeypatch):
+    monkeypatch.setattr(prior3d, "LEFT_OUT", 1)
+    read = pairs.read(people, prior3d._prepared(SMALL, np.asarray), ())[0]
+    heads_read, peaks = list(read.values()), []
+    for count in (2, 4):
+        tracemalloc.start()
+        prior3d.learn(heads_read[:count], heads_read[:1], {**SMALL, "components": 2})
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / 2 <= 1.05 * prior3d._shape_bytes()
 
 
 def test_a_model_of_another_voxel_size_is_refused(trained):
