@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from refacebench.plot.style import Look
 from refacebench.results import (
     catalogue,
     exclusions,
@@ -314,6 +315,12 @@ def test_the_other_way_round_each_original_chooses_among_deidentified_scans():
     row = found[found["setting"] == "same_scan"].iloc[0]
     assert row["choice"] == pytest.approx(2 / 3)
     assert row["sd"] == pytest.approx(np.std([1 / 3, 1], ddof=1))
+    # The spread reaches beyond 100 %, its line does not: from 67 - 47 to 100.
+    (panel,) = privacy_reverse.draw(found, Look(("original", "v"))).axes
+    ends = [line.get_xdata() for line in panel.lines if len(line.get_xdata()) == 2]
+    whole = 100 * (2 / 3 - row["sd"])
+    assert any(np.allclose(sorted(x), [whole, 100]) for x in ends)
+    assert max(np.max(line.get_xdata()) for line in panel.lines) <= 103
 
 
 def ratings(table, names, variants=(("original", 0), ("v", 1))):

@@ -100,10 +100,10 @@ def caption(view: View) -> str:
     if table.empty:
         return "No scan was judged."
     asked = table["excluded_for"].fillna("").iloc[0].split()
+    if not asked:
+        return "Scans that could be left out of the tests below; the config leaves out none."
     return words.join(
-        f"Scans left out of the tests below, because {_listed([_WORDS[k] for k in asked])}."
-        if asked
-        else "No scan is left out of the tests below.",
+        f"Scans left out of the tests below, because {_listed([_WORDS[k] for k in asked])}.",
         "Scans are left out for what the defacer did to them, so these tests are only of scans "
         "that went well. All other tables keep every scan.",
     )
