@@ -15,7 +15,7 @@ import pandas as pd
 
 from refacebench.head.face_parts import FACE_LABELS
 from refacebench.metrics.verdict import THRESHOLDS
-from refacebench.plot.numbers import number
+from refacebench.plot.numbers import NO_VALUE, number
 from refacebench.results import words
 from refacebench.results.cells import by_variant
 from refacebench.results.face_parts import counted, named
@@ -76,8 +76,11 @@ def printed(view: View) -> Printed:
                *[f"{part.capitalize()}: median filled (%)" for part in FACE_LABELS]]  # fmt: skip
     rows = []
     for label, mine in by_variant(table, view.look):
-        by = mine.set_index("part").loc[list(FACE_LABELS)]
-        counts = [f"{int(row.n_shown)}/{int(row.n)}" for row in by.itertuples()]
+        by = mine.set_index("part").reindex(list(FACE_LABELS))
+        counts = [
+            f"{int(row.n_shown)}/{int(row.n)}" if pd.notna(row.n) else NO_VALUE  # was not run
+            for row in by.itertuples()
+        ]
         rows.append([label, *counts, *[number(100 * m, 0) for m in by["median_shown"]]])
     return (columns, rows) if rows else ([], [])
 
