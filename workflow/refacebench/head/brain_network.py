@@ -16,7 +16,7 @@ torch = lazy.load("torch")
 EPSILON = 1e-5
 
 
-class Network:
+class BrainNetwork:
     """A LinkNet (Chaurasia and Culurciello 2017) in three dimensions, as deepbet has it.
 
     Parameters

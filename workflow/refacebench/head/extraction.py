@@ -15,7 +15,7 @@ import numpy as np
 
 from refacebench import files
 from refacebench.head import pose
-from refacebench.head.brain_network import Network
+from refacebench.head.brain_network import BrainNetwork
 from refacebench.head.framing import NO_BRAIN, head_window
 from refacebench.image import nifti
 from refacebench.image.morphology import fill_holes, largest_component
@@ -38,7 +38,7 @@ def load_brain_extractor() -> tuple:
 
     Returns
     -------
-    tuple of Network
+    tuple of BrainNetwork
         The locator (whole image, 128^3) and the extractor (brain's box).
 
     Raises
@@ -60,7 +60,7 @@ def load_brain_extractor() -> tuple:
         files.read_expected(_weights(name), sha256, REINSTALL) for name, sha256 in NETWORKS.items()
     )
     saved = (torch.jit.load(io.BytesIO(c), map_location="cpu") for c in contents)
-    return tuple(Network({n: w.detach() for n, w in s.named_parameters()}) for s in saved)
+    return tuple(BrainNetwork({n: w.detach() for n, w in s.named_parameters()}) for s in saved)
 
 
 def _weights(name: str) -> Path:
