@@ -240,7 +240,7 @@ def of_training(card: str | Path, faces: str) -> list:
     files = sorted((card.parent / SAMPLES).glob("[!.]*.npy"))
     shown = {path.stem: np.load(path, allow_pickle=False) for path in files}
     losses = pd.read_csv(card.with_name("curves.tsv"), sep="\t")
-    drawn = curves.draw(losses, name, models.turn(facts["options"]))
+    drawn = curves.draw(losses, name, models.turn(facts.get("options", {})))
     if not shown:
         # A training that keeps slices makes their folder, which stays when they are deleted.
         kept = (card.parent / SAMPLES).is_dir()

@@ -78,8 +78,8 @@ STAGE = Stage(
     },
     may_add={
         **{
-            f"face_shown_{part}": f"share of an average face's {part} that a refaced head fills; "
-            "NaN where the original shows none"
+            f"face_shown_{part}": f"share of an average face's {part} that a refaced head fills, "
+            "if the original does"
             for part in face_parts.FACE_LABELS
         },
         "slices_x_mm": "where each slice lies, in mm from the middle, where slices are kept",
