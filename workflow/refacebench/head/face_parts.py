@@ -7,6 +7,7 @@ arrays out.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -80,6 +81,24 @@ def face_region(volume: Volume, head: np.ndarray, matrix: np.ndarray) -> np.ndar
         for box, label in boxes:
             own[layer & (own == 0) & inside_box(part, matrix, box)] = label
     return labels
+
+
+def mean_share(shares: Mapping[str, float], lower: float) -> float:
+    """Return the mean over the parts of a face that are in view, the lower face as one.
+
+    Parameters
+    ----------
+    shares : mapping of str to float
+        By part, in 0..1; NaN for one that is not in view.  Only parts of the face itself.
+    lower : float
+        The share of the lower face (:data:`LOWER_FACE`).
+
+    >>> round(mean_share({"nose": 0.1, "eyes": np.nan, "mouth": 0.9, "chin": 0.0}, 0.5), 3)
+    0.3
+    """
+    counted = [*(share for name, share in shares.items() if name not in LOWER_FACE), lower]
+    known = [share for share in counted if np.isfinite(share)]
+    return float(np.mean(known)) if known else np.nan
 
 
 def load() -> None:

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from refacebench.head.face_parts import LOWER_FACE
+from refacebench.head.face_parts import LOWER_FACE, mean_share
 from refacebench.image.geometry import box_around
 from refacebench.metrics.verdict import thresholds
 
@@ -106,10 +106,9 @@ def face_left(
     shares = {name: _share(left, surface == label) for name, label in parts.items()}
     lower = _share(left, np.isin(surface, [parts[name] for name in LOWER_FACE if name in parts]))
     tissue = (face > 0) & (face != parts.get(EARS, 0)) & (original > limits["air"] * level)
-    counted = [*(s for name, s in shares.items() if name not in (EARS, *LOWER_FACE)), lower]
-    known = [share for share in counted if np.isfinite(share)]
+    of_face = {name: share for name, share in shares.items() if name != EARS}
     return {
-        "face_left": float(np.mean(known)) if known else np.nan,
+        "face_left": mean_share(of_face, lower),
         **{f"face_left_{name}": share for name, share in shares.items()},
         "face_tissue_left": _share(same, tissue),
     }

@@ -238,10 +238,8 @@ def face_left(
         found = _standing(head, labels, original, variant, matrix, 0, from_end, boxes)
         sides.append(found["ears"])
     lower = _share(np.concatenate([front[name] for name in face_parts.LOWER_FACE]))
-    counted = [*(s for name, s in shares.items() if name not in face_parts.LOWER_FACE), lower]
-    known = [share for share in counted if np.isfinite(share)]
     return {
-        "face_left": float(np.mean(known)) if known else np.nan,
+        "face_left": face_parts.mean_share(shares, lower),
         **{f"face_left_{name}": share for name, share in shares.items()},
         "face_left_ears": _share(np.concatenate(sides)),
     }

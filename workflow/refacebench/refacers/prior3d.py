@@ -180,13 +180,12 @@ def learn(train: list[Seen], held: list[Seen], options: Mapping) -> tuple[Model,
     rows = []
     for number in range(1, options["rounds"] + 1):
         small = head_prior.coarse(head, mm)
-        head, moved, misses = _round(train, small, mm)
+        head, shapes, misses = _round(train, small, mm)
         head = even(head)
         row = {"epoch": number, "step": number, "train_l1": float(np.mean(misses))}
         rows.append({**row, "picked": int(number == options["rounds"])})
     head = head_prior.sharpened(head, mm)
-    shapes = moved
-    for shape in shapes:
+    for shape in shapes:  # in mm, and in place: there may be a thousand of them
         shape *= np.float32(COARSE_MM)
     # The mean head is its own mirror image: so are the displacements of a person's mirror image.
     mirrored = [head_prior.mirrored(shape) for shape in shapes] if options["mirror"] else []

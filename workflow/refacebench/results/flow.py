@@ -289,8 +289,8 @@ def summary(table: pd.DataFrame) -> str:
 def lost_contrasts(flow: pd.DataFrame) -> str:
     """Return how many images of other contrasts were lost; empty for none."""
     count = flow.drop(of_scans(flow).index)["scan"].nunique()
-    images = f"{count} image{'' if count == 1 else 's'} of other contrasts"
-    return f"{images} lost in at least one variant" if count else ""
+    images = words.plural(count, "image")
+    return f"{images} of other contrasts lost in at least one variant" if count else ""
 
 
 def scan_numbers(flow: pd.DataFrame) -> dict[str, int]:
