@@ -151,7 +151,7 @@ def test_examples_count_where_they_tell_and_smoothness_reaches_where_nothing_els
     pattern = rng.normal(size=(3, *small.shape)).astype(np.float32)
     found = picked([np.float32(amount) * pattern for amount in (-3, 2, 4, -2)])
     assert found.examples == max(prior3d.EXAMPLES)
-    places = np.indices(small.shape).reshape(3, -1) / 15.0  # 4 mm voxels: waves of 60 mm a radian
+    places = np.indices(small.shape).reshape(3, -1) / 10.0  # 4 mm voxels: waves of 40 mm a radian
 
     def waves():
         parts = [(rng.normal(size=(3, 3)), rng.uniform(0, 2 * np.pi, (3, 1))) for _ in range(2)]
