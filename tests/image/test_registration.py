@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from scipy import ndimage
 
 from balls import solid
@@ -41,9 +40,9 @@ def test_demons_recover_a_known_shift_field():
     assert after < 0.25 * before
 
 
-@pytest.mark.parametrize("shape", [(9, 7, 8), (4, 3000, 2)])
-def test_a_volume_is_sampled_as_scipy_does(shape):
-    """In and outside of it, also where it is too tall for a picture."""
+def test_a_volume_is_sampled_as_scipy_does():
+    """In and outside of it."""
+    shape = (9, 7, 8)
     rng = np.random.default_rng(1)
     image = rng.normal(size=(2, *shape)).astype(np.float32)
     where = np.stack([rng.uniform(-2, n + 1, (6, 5, 4)) for n in shape]).astype(np.float32)
@@ -51,14 +50,4 @@ def test_a_volume_is_sampled_as_scipy_does(shape):
     assert found.shape == (2, 6, 5, 4)
     for values, expected in zip(found, image, strict=True):
         expected = ndimage.map_coordinates(expected, where, order=1, mode="nearest")
-        assert np.abs(values - expected).max() < 5e-3
-
-
-def test_a_tall_volume_is_sampled_to_thousandths_of_a_voxel():
-    rows = registration.TALL // 64
-    image = np.arange(rows, dtype=np.float32)[None, None, :, None] + np.zeros((1, 64, 1, 2))
-    where = np.zeros((3, 64, 50, 1), np.float32)
-    where[0] = np.arange(64)[:, None, None] * 0.97
-    where[1] = np.linspace(0, rows - 1, 50)[:, None]
-    found = registration.sample(image.astype(np.float32), where)
-    assert np.abs(found[0] - where[1]).max() < 2e-3
+        assert np.abs(values - expected).max() < 1e-5

@@ -12,11 +12,6 @@ import numpy as np
 
 from refacebench.image import separable
 
-#: Most rows of all planes of a volume one above the other, see :func:`sample`.
-TALL = 8192
-#: So many voxels, as much as is rounded off, a picture's rows are left alone at both ends.
-EDGE = 1e-3
-
 
 def affine(
     fixed: np.ndarray,
@@ -177,50 +172,20 @@ def gradient(image: np.ndarray) -> np.ndarray:
 
 
 def sample(image: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Interpolate linearly at voxel coordinates; the edge goes on outside.
-
-    Between two planes, each seen as a part of one tall picture of all planes: torch takes eight
-    points of a picture at a time and one of a volume.  Coordinates of tall pictures are rounded,
-    to 0.001 voxels at :data:`TALL` rows; volumes with more are taken as volumes.
-    """
+    """Interpolate linearly at voxel coordinates; the edge goes on outside."""
     import torch
-
-    volume = torch.from_numpy(np.ascontiguousarray(image))[None]
-    place = torch.from_numpy(np.ascontiguousarray(where, dtype=np.float32))
-    planes, rows, size = image.shape[1:]
-    if min(planes, rows, size) >= 2 and planes * rows <= TALL:
-        return _between_planes(volume, place).numpy()
-    unit = [2 * place[axis] / (n - 1) - 1 for axis, n in ((2, size), (1, rows), (0, planes))]
-    return _picked(volume, torch.stack(unit, -1)[None])[0].numpy()
-
-
-def _between_planes(volume, place):
-    import torch
-
-    channels, planes, rows, size = volume.shape[1:]
-    depth = place[0].clamp(0, planes - 1)
-    plane = depth.floor().clamp_(max=planes - 2)
-    # Not quite from edge to edge: rounded, a place there would lie between two planes' rows.
-    row = place[1].clamp(EDGE, rows - 1 - EDGE).add_(plane, alpha=rows)
-    one = 2 / (planes * rows - 1)  # a row, counted from -1 to 1
-    unit = torch.empty((1, *place[0].flatten(0, 1).shape, 2))
-    unit[..., 0] = (2 / (size - 1) * place[2]).sub_(1).flatten(0, 1)
-    unit[..., 1] = row.mul_(one).sub_(1).flatten(0, 1)
-    picture = volume.flatten(2, 3)
-    near = _picked(picture, unit)
-    unit[..., 1] += rows * one
-    far = _picked(picture, unit)
-    share = (depth - plane).flatten(0, 1)
-    return near.lerp_(far, share).reshape(channels, *place.shape[1:])
-
-
-def _picked(image, unit):
-    """Interpolate at places that are counted from -1 to 1, the last axis first."""
     import torch.nn.functional as functional
 
-    return functional.grid_sample(
-        image, unit, mode="bilinear", padding_mode="border", align_corners=True
+    size = np.asarray(image.shape[1:], np.float32)[:, None, None, None]
+    unit = np.ascontiguousarray((2 * where / (size - 1) - 1)[::-1].transpose(1, 2, 3, 0))
+    result = functional.grid_sample(
+        torch.from_numpy(np.ascontiguousarray(image))[None],
+        torch.from_numpy(unit)[None],
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=True,
     )
+    return result[0].numpy()
 
 
 def _shrink(image: np.ndarray, shape, share: float) -> np.ndarray:
