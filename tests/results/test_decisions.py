@@ -14,6 +14,7 @@ from refacebench.results.decisions import GO, NO, REGISTERED, UNKNOWN, VERDICTS,
 from refacebench.results.findings import Attack, Check, MethodFinding
 from refacebench.results.privacy_gaps import WORST
 from refacebench.results.result import View
+from refacebench.results.volumes_found import Volumes
 
 NEAR = Attack("surface", "direct", "choice", 0.2, 0.2, 0.1, 0.24, 0.2, 0, 0.03, 5.0, 1)
 #: 100 scans without a fault, attacked at chance and shown to be within the margin.
@@ -21,6 +22,7 @@ GOOD = MethodFinding(
     "m", True, 100, 0, 0, (100, 100), (100, 100), 0, 0, False,
     {"failure_1": Check(0, 0, 100, 0), "failure_2": Check(0, 0, 100, 0)}, True, NEAR, False,
 )  # fmt: skip
+VOLUMES = Volumes(23, 3, 10, 0, (0.1, 2.0), "gm", -0.4, -0.6, -0.2)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,32 @@ GOOD = MethodFinding(
         ({"cut": 6}, NO, "brain cut in 6 of 100"),
         ({"checks": {"failure_2": Check(0, 100, 0, 0)}}, NO, "brain lost in 100 of 100"),
         ({"checks": {"failure_1": Check(0, 6, 94, 0)}}, NO, "part of the face kept in 6 of 100"),
-        ({"checks": {"failure_1": Check(0, 5, 95, 0)}}, GO, ""),
+        # A few that the labels show are within the rule, but more are possible.
+        ({"checks": {"failure_1": Check(0, 5, 95, 0)}}, UNKNOWN, "faces left in up to 10 %"),
+        # Of the scans that the labels could judge, 1 of 20 failed; of all, 1 of 21.
+        (
+            {"variant": "d+m", "checks": {"failure_1": Check(0, 2, 18, 0, 40)}},
+            NO,
+            "part of the face kept, or put back just as it was in 2 of 20 (40 more could not be",
+        ),
+        # So few outputs whose brain was looked at: up to 1 - .05 ** (1 / 20).
+        ({"brain": (20, 20)}, UNKNOWN, "brain lost in up to 14 % of scans are possible"),
+        # No check can see a loss of brain: volumes decide, and the verdict says so.
+        (
+            {"spared": True, "checks": {}, "volumes": VOLUMES},
+            GO,
+            "whether brain was lost was not testable, but no volume is shown to change by more",
+        ),
+        (
+            {"spared": True, "checks": {}, "volumes": replace(VOLUMES, beyond=7)},
+            UNKNOWN,
+            "not testable, and 7 of 23 volumes change by more than the margin",
+        ),
+        ({"spared": True, "checks": {}}, UNKNOWN, "and no volumes were compared"),
+        # Where the labels saw that it is whole, nothing is left open.
+        ({"spared": True}, GO, "kept their face or lost brain"),
+        # The same scan is not held to the margin, and the verdict does not say that it is.
+        ({"same": replace(NEAR, above=0.3, within=0)}, GO, "that has another session of the pers"),
         ({"odd": 1}, NO, "far from the head in 1 of 100"),
         ({"crashed": 100}, NO, "no usable output"),
         (
@@ -150,16 +177,17 @@ def test_the_answer_says_of_each_method_what_may_be_done_with_it():
     assert headline.answer(found, Rule()) == (
         "By the rule in the config, no method here is shown to be fit for open sharing. q and r: "
         "not enough data to say (13 people); no attack is shown to do better than chance, "
-        "nor is it shown that all stay near it. u: too little was measured to say. d (with or "
-        "without a new face) "
-        "and e+m: only under an agreement. skull_strip (a control): do not share."
+        "nor is it shown that all stay near it; if they do, it takes about 463 people to show it. "
+        "u: too little was measured to say. d (with or without a new face) and e+m: registered "
+        "access only, because an attack does better than chance. skull_strip (a control): do not "
+        "share, because faces were left."
     )
     said = headline.answer([replace(GOOD, variant="g"), *found[3:4]], Rule())
     assert said.startswith("By the rule in the config, g: fit for open sharing. q: not enough")
     # With and without a new face they differ: each is named by itself.
     apart = headline.answer([found[0], replace(found[3], variant="d+m")], Rule())
     assert "d+m: not enough data" in apart
-    assert "d: only under an agreement" in apart
+    assert "d: registered access only, because an attack does" in apart
     # Near chance, but too few scans looked at: that no attack is near it would be false.
     few = headline.answer([replace(GOOD, variant="f", face=(13, 13))], Rule())
     assert "f: not enough data to say; attacks are shown to stay near chance, but so few" in few
@@ -228,26 +256,31 @@ def test_a_cell_has_the_observed_rate_the_corrected_one_and_what_the_same_scan_g
         same=replace(NEAR, rate=0.5, corrected=0.5, low=0.23, high=0.82),
     )
     said = decisions._attack(found).replace("\u00a0", " ")
-    assert said == (
-        "36 % observed; 22 % [9, 64] corrected, chance 20 %; one attack; with the same scan: 50 %"
-    )
+    assert said == "36 % observed; 22 % [9, 64] corrected; chance 20 %; the only attack"
+    assert decisions._same(found).replace("\u00a0", " ") == "50 % [23, 82]"
+    assert decisions._same(replace(found, same=None)) == "not measured"
 
 
-def test_rows_with_the_same_attack_say_why():
+@pytest.mark.parametrize(("same", "has"), [(None, False), (NEAR, True)])
+def test_the_same_scan_has_a_column_only_where_another_session_counts(same, has, monkeypatch):
+    found = replace(GOOD, same=same)
+    monkeypatch.setattr(decisions.findings, "finding", lambda *_: found)
+    tables = make_tables(measurements(), SETTINGS)
+    columns, rows = decisions.printed(View(tables, look=look_of(tables)), Rule())
+    assert (decisions.SAME in columns) == has
+    assert (decisions.SAME in dict(decisions.explained(columns))) == has
+    assert rows
+    assert all(len(row) == len(columns) for row in rows)
+
+
+def test_rows_with_the_same_attack_say_why_when_they_are_opened():
     attacked = replace(GOOD, attack=replace(NEAR, rate=0.5, corrected=0.5, attacks=4))
-    bare = decisions._attack(replace(attacked, variant="a", shared=("a+m",)))
-    assert bare.endswith(
-        "strongest of 4 attacks, the same one as on a+m, since an attacker may first put a face "
-        "back"
-    )
-    faced = decisions._attack(replace(attacked, variant="a+m", shared=("a",)))
-    assert faced.endswith(
-        "the same one as on a, since an attacker may first take the new face off again"
-    )
-    assert "same one" not in decisions._attack(attacked)
-    # Of the easier comparison it says nothing: that stands behind it.
-    easier = decisions._attack(replace(attacked, variant="a", shared=("a+m",), same=NEAR))
-    assert easier.endswith("put a face back; with the same scan: 20\u00a0%")
+    assert decisions._attack(attacked).endswith("strongest of 4")
+    bare = sentences.same_attack(replace(attacked, variant="a", shared=("a+m",)))
+    assert bare == "the same one as on a+m, since an attacker may first put a face back"
+    faced = sentences.same_attack(replace(attacked, variant="a+m", shared=("a",)))
+    assert faced.endswith("on a, since an attacker may first take the new face off again")
+    assert not sentences.same_attack(attacked)
 
 
 def test_an_attack_that_site_sex_and_age_could_explain_still_counts():

@@ -543,12 +543,12 @@ def test_scans_that_could_not_be_judged_are_counted():
     counted.loc[mine, "n_not_judged"] = 1.0
     given = tables(verdict_agreement=counted)
     assert (
-        "the check of the face agrees with the true labels in 12 of 13 scans: 1 could not be "
-        "compared, as the check or the labels gave no answer" in line("plain", given)
+        "the check of the face agrees with the true labels in 12 of 12 scans: 1 more could not "
+        "be compared, as the check or the labels gave no answer" in line("plain", given)
     )
     cells = findings.cells(findings.finding(given, "plain"))
     assert cells[2] == (
-        "check of face right in\u00a012/13 (1\u00a0not compared), "
+        "check of face right in\u00a012/12 (1\u00a0more not compared), "
         "check of brain right in\u00a013/13"
     )
     everything = counted["made_by"] == "all"

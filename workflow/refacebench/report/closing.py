@@ -33,7 +33,7 @@ def closing(datasets: Sequence[Mapping], page: str | Path) -> str:
         # The order of the page: that of the config.
         look = given.look(dataset["tables"], config)
         order = look.sort(_methods(dataset["tables"]))
-        found += headline.lines(dataset["tables"], order, rule, dataset["criteria"].alpha)
+        found += headline.lines(dataset["tables"], order, rule, dataset["criteria"])
         found += elsewhere.summary_lines(dataset, look=look)
         found += models.lines(dataset)
     return "\n".join([*found, f"\nReport: {page}", ""])

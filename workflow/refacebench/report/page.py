@@ -193,8 +193,11 @@ def _dataset(dataset: Mapping, number: int) -> dict:
         "statement": statement,
         "warnings": warning_lines(tables),
         "decision": _decision(dataset, view),
+        "rule": _rule(dataset).points,
+        "rule_of": decisions.SETTING,
+        "explained": decisions.explained,
         "control": decisions.control_line(view, criteria.alpha),
-        "answer": headline.lines(tables, decisions.judged(view), _rule(dataset), criteria.alpha),
+        "answer": headline.lines(tables, decisions.judged(view), _rule(dataset), criteria),
         "details": [details.of(view, name, _known(dataset)) for name in decisions.judged(view)],
         "notes": [*warning_lines(tables, loud=False), *filter(None, [no_picture(tables)])],
         "summary": [
@@ -215,9 +218,8 @@ def _dataset(dataset: Mapping, number: int) -> dict:
 
 def _decision(dataset: Mapping, view: View) -> Table | None:
     """Return the table of verdicts; none where nothing was judged."""
-    rule = _rule(dataset)
-    columns, rows = decisions.printed(view, rule, view.criteria.alpha)
-    return Table(decisions.caption(rule), columns, rows) if rows else None
+    columns, rows = decisions.printed(view, _rule(dataset), view.criteria.alpha)
+    return Table(decisions.CLOSING, columns, rows) if rows else None
 
 
 def _known(dataset: Mapping) -> dict[str, Mapping]:

@@ -11,19 +11,23 @@ registered access only
     An attack does better than chance, be it with the very same scan to compare with.
 not enough data to say
     No attack was made; the attacks do not recognise even the originals; it is not shown that every
-    attack stays within the margin above chance; or so few scans were checked that more failures
-    than allowed cannot be ruled out (upper 95 % bound, exact).
+    attack stays within the margin above chance; so few scans were checked that more failures
+    than allowed cannot be ruled out (upper 95 % bound, exact); or no check could see a loss of
+    brain, and volumes change by more than their margin, or were not measured.
 go
     None of these.
+
+How far above chance an attack is counts for attacks that have another session of the person; where
+nobody has one, for those that have the very same scan.
 
 Pure functions: what the tables hold in, text out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +37,7 @@ from refacebench.plot.volumes import region_label
 from refacebench.results import findings, sentences, words
 from refacebench.results.findings import MethodFinding, Tables
 from refacebench.results.result import Printed, View
+from refacebench.results.words import plural
 from refacebench.statistics import planning
 from refacebench.statistics.attack_tables import is_control, is_landmark
 from refacebench.statistics.intervals import clopper_pearson
@@ -43,19 +48,26 @@ UNKNOWN = "not enough data to say"
 #: From the best to the worst, with what each means.
 VERDICTS = {
     GO: "by everything measured here, fit to be shared",
-    REGISTERED: "an attack recognises people: only for users who are bound by an agreement",
-    UNKNOWN: "not shown to be fit, nor to be unfit: too few people, or too little was measured",
+    REGISTERED: "an attack recognises people: only under an agreement that users sign",
+    UNKNOWN: "shown neither fit nor unfit: too few people, or too little was measured",
     NO: "faces left, brain lost, marks far from the head, or an attack far above chance",
 }
 #: The colours in which the page and the figures show them.
 COLOURS = {GO: "#1a7f37", REGISTERED: "#b35900", UNKNOWN: "#767676", NO: "#b00020"}
 #: With so much power a study should show that attacks at chance are near it.
 POWER = 0.8
+#: The column that a table has where the strongest attack has another session of the person.
+SAME = "With the same scan"
 #: What decides; everything else about a method stands in what its row opens (:func:`facts`).
 COLUMNS = [
     "Method", "Verdict", "Why", "Face surface removed", "Brain mask untouched", "Strongest attack",
-    "Volumes", "Predicted age",
+    SAME, "Volumes", "Predicted age",
 ]  # fmt: skip
+#: Which attacks are held to the numbers of the rule.
+SETTING = (
+    "How far above chance an attack is counts for attacks that have another session of the person; "
+    "where nobody has one, for those that have the very same scan."
+)
 
 
 @dataclass(frozen=True)
@@ -71,63 +83,109 @@ class Rule:
         return cls(**(config.get("decision") or {}))
 
     @property
+    def points(self) -> dict[str, str]:
+        """What leads to each verdict, in words, the first that holds."""
+        return {
+            NO: (
+                f"more than {self.failures_pct:g} % of the scans kept their face or lost brain, "
+                "something was written far from the head, or an attack is more than "
+                f"{self.far_above_chance_points:g} points above chance even at the low end of its "
+                "interval"
+            ),
+            REGISTERED: (
+                "an attack does better than chance, even if only with the very same scan to "
+                "compare with"
+            ),
+            UNKNOWN: (
+                "it is not shown that every attack stays within the margin above chance; so few "
+                "scans were checked that more failures than allowed cannot be ruled out; or no "
+                "check could see a loss of brain, and volumes change by more than their margin or "
+                "were not measured"
+            ),
+            GO: "none of these",
+        }
+
+    @property
     def words(self) -> str:
         """The rule in words."""
-        return (
-            f"The rule was fixed in the config before the run. Do not share: more than "
-            f"{self.failures_pct:g} % of the scans kept their face or lost brain, something was "
-            "written far from the head, or an attack is more than "
-            f"{self.far_above_chance_points:g} points above chance even at the low end of its "
-            "interval. Registered access only: an attack does better than chance. Not enough data "
-            "to say: it is not shown that every attack stays within the margin above chance, or "
-            "so few scans were checked that more failures than allowed cannot be ruled out. Go: "
-            "none of these."
-        )
+        points = [f"{said[:1].upper()}{said[1:]}: {when}." for said, when in self.points.items()]
+        return f"The rule was fixed in the config before the run. {' '.join(points)} {SETTING}"
+
+
+class Reason(NamedTuple):
+    """Why a method has its verdict: in a few words that methods may share, and with the numbers."""
+
+    short: str
+    full: str
 
 
 def verdict(found: MethodFinding, rule: Rule) -> tuple[str, str]:
     """Return the verdict on a method and the reason for it, in a few words."""
-    for said, reasons in (
-        (NO, _against(found, rule)),
-        (REGISTERED, _attacked(found, rule)),
-        (UNKNOWN, _missing(found, rule)),
-    ):
-        if reasons:
-            return said, "; ".join(reasons)
-    return (
-        GO,
-        "every attack is shown to stay near chance, and faces and brains are as they should be",
-    )
+    said, reasons = _reasons(found, rule)
+    return said, "; ".join(reason.full for reason in reasons)
 
 
-def _against(found: MethodFinding, rule: Rule) -> list[str]:
+def because(found: MethodFinding, rule: Rule) -> str:
+    """Return the reason for a method's verdict, without numbers."""
+    return " and ".join(dict.fromkeys(reason.short for reason in _reasons(found, rule)[1]))
+
+
+def _reasons(found: MethodFinding, rule: Rule) -> tuple[str, list[Reason]]:
+    if against := _against(found, rule):
+        return NO, against
+    if attacked := _attacked(found, rule):
+        return REGISTERED, [attacked]
+    if missing := _missing(found, rule):
+        return UNKNOWN, [Reason(text, text) for text in missing]
+    return GO, [Reason("", _good(found))]
+
+
+def _good(found: MethodFinding) -> str:
+    """Return what is shown of a method that nothing speaks against, and no more than that."""
+    which = "that has another session of the person " if found.same else ""
+    few = "no more scans than the rule allows"
+    brain = f"{few} kept their face or lost brain"
+    if _blind(found):
+        brain = (
+            f"{few} kept their face; whether brain was lost was not testable, but no volume is "
+            "shown to change by more than its margin"
+        )
+    return f"every attack {which}is shown to stay near chance, and {brain}"
+
+
+def _blind(found: MethodFinding) -> bool:
+    """Tell whether no loss of brain could be seen: a check that is spared, and no true labels."""
+    return found.spared and not found.checks.get("failure_2")
+
+
+def _against(found: MethodFinding, rule: Rule) -> list[Reason]:
     if found.failed:
-        return ["no usable output"]
+        return [Reason(*["there is no usable output"] * 2)]
     removed, faces = found.face
     kept, most = faces - removed, rule.failures_pct / 100
     reasons = []
     if faces and kept / faces > most:
-        reasons.append(f"face left in {of(kept, faces)} scans")
+        reasons.append(Reason("faces were left", f"face left in {of(kept, faces)} scans"))
     if found.brain[1] and found.cut / found.brain[1] > most:
-        reasons.append(f"brain cut in {of(found.cut, found.brain[1])}")
-    for failure in _TRULY:
-        truth = found.checks.get(failure)
-        if truth and truth.missed / truth.n > most:
-            reasons.append(_true(truth, failure))
+        reasons.append(Reason("brain was lost", f"brain cut in {of(found.cut, found.brain[1])}"))
+    for failure, truth in found.checks.items():
+        if truth and truth.missed and truth.failed / truth.judged > most:
+            short = findings.true_failure(found.variant, failure, "was kept", "was lost")
+            reasons.append(Reason(short, _true(found.variant, failure, truth)))
     if found.odd:
-        reasons.append(f"written far from the head in {of(found.odd, found.n)}")
+        odd = f"written far from the head in {of(found.odd, found.n)}"
+        reasons.append(Reason("something was written far from the head", odd))
     worst = found.attack
     if worst and worst.beats and worst.low - worst.chance > rule.far_above_chance_points / 100:
-        reasons.append(f"{_right(worst)}, more than {rule.far_above_chance_points:g}")
+        far = f"{_right(worst)}, more than {rule.far_above_chance_points:g}"
+        reasons.append(Reason("an attack is far above chance", far))
     return reasons
 
 
-#: What true labels say of a scan that a check of the face or of the brain missed.
-_TRULY = {"failure_1": "part of the face kept", "failure_2": "brain lost"}
-
-
-def _true(truth: findings.Check, failure: str) -> str:
-    return f"by the true labels {_TRULY[failure]} in {of(truth.found + truth.missed, truth.n)}"
+def _true(variant: str, failure: str, truth: findings.Check) -> str:
+    """Return in how many scans true labels show a failure, of those with a verdict by them."""
+    said = findings.true_failure(variant, failure)
+    return f"by the true labels {said} in {findings.of_judged(truth, truth.failed)}"
 
 
 def _right(worst: findings.Attack) -> str:
@@ -139,30 +197,31 @@ def _right(worst: findings.Attack) -> str:
     )
 
 
-def _attacked(found: MethodFinding, rule: Rule) -> list[str]:
-    worst = found.attack
+def _attacked(found: MethodFinding, rule: Rule) -> Reason | None:
+    """Return that an attack does better than chance, the one with another session first."""
+    worst, better = found.attack, "does better than chance"
     if worst is not None and found.beaten:
-        if worst.low <= worst.chance:
-            return [
-                f"an attack does better than chance ({percent(worst.rate)} % as observed) by the "
-                f"exact test, which decides, although {worst.disagreement}"
-            ]
         needed = f"more than {rule.far_above_chance_points:g} are needed for '{NO}'"
-        return [f"{_right(worst)}, {needed}"]
-    if found.easier is not None:
-        easier = found.easier
-        if easier.low <= easier.chance:
-            return [
-                f"an attack that has the very same scan does better than chance "
-                f"({percent(easier.rate)} % as observed) by the exact test, which decides, "
-                f"although {easier.disagreement}"
-            ]
-        return [
-            "an attack that has the very same scan does better than chance: "
-            f"right in {percent(easier.rate)} % as observed and in at least "
-            f"{percent(easier.low)} % (chance {chance(easier.chance)} %)"
-        ]
-    return []
+        full = _by_the_test(worst, f"an attack {better}") or f"{_right(worst)}, {needed}"
+        return Reason(f"an attack {better}", full)
+    if found.easier is None:
+        return None
+    easier, who = found.easier, f"an attack that has the very same scan {better}"
+    full = _by_the_test(easier, who) or (
+        f"{who}: right in {percent(easier.rate)} % as observed and in at least "
+        f"{percent(easier.low)} % (chance {chance(easier.chance)} %)"
+    )
+    return Reason(who, full)
+
+
+def _by_the_test(attack: findings.Attack, who: str) -> str:
+    """Return that the exact test decides, where an interval holds chance; empty where not."""
+    if attack.low > attack.chance:
+        return ""
+    return (
+        f"{who} ({percent(attack.rate)} % as observed) by the exact test, which decides, "
+        f"although {attack.disagreement}"
+    )
 
 
 def _missing(found: MethodFinding, rule: Rule) -> list[str]:
@@ -185,10 +244,44 @@ def _missing(found: MethodFinding, rule: Rule) -> list[str]:
     removed, faces = found.face
     if not faces:
         return [*reasons, "no face was judged"]
-    upper = clopper_pearson(faces - removed, faces, 0.9)[1]
-    if upper > rule.failures_pct / 100:
-        reasons.append(f"faces left in up to {percent(upper)} % of scans are possible (one-sided)")
-    return reasons
+    counts = {"failure_1": (faces - removed, faces)}
+    if not found.spared and found.brain[1]:
+        counts["failure_2"] = (found.cut, found.brain[1])
+    most = {
+        what: max(_possible(found, failure, counts.get(failure)))
+        for failure, what in {"failure_1": "faces left", "failure_2": "brain lost"}.items()
+    }
+    told = [
+        f"{what} in up to {percent(share)} %"
+        for what, share in most.items()
+        if share > rule.failures_pct / 100
+    ]
+    if told:
+        reasons.append(f"{' and '.join(told)} of scans are possible (one-sided)")
+    return [*reasons, *_unseen(found)]
+
+
+def _possible(found: MethodFinding, failure: str, counted: tuple[int, int] | None) -> list[float]:
+    """Return how many scans may have failed, as a share: by a check, and by true labels."""
+    truth = found.checks.get(failure)
+    told = [counted] if counted else []
+    told += [(truth.failed, truth.judged)] if truth else []
+    return [0.0, *(clopper_pearson(failed, scans, 0.9)[1] for failed, scans in told)]
+
+
+def _unseen(found: MethodFinding) -> list[str]:
+    """Return that brain may be lost, where no check could see it and volumes do not deny it."""
+    if not _blind(found):
+        return []
+    v = found.volumes
+    if v is None:
+        return ["whether brain was lost was not testable, and no volumes were compared"]
+    if v.beyond:
+        return [
+            "whether brain was lost was not testable, and "
+            f"{v.beyond} of {plural(v.tested, 'volume')} change by more than the margin"
+        ]
+    return []
 
 
 def _above(attack: findings.Attack) -> str:
@@ -212,7 +305,10 @@ def printed(view: View, rule: Rule, alpha: float = 0.05) -> Printed:
     view : View
         With ``look``, in whose order the methods stand.
     """
-    return COLUMNS, [_row(view, name, rule, alpha) for name in judged(view)]
+    found = [findings.finding(view.tables, name, alpha) for name in judged(view)]
+    both = any(method.same for method in found)
+    columns = [name for name in COLUMNS if both or name != SAME]
+    return columns, [_row(view, method, rule, both) for method in found]
 
 
 def verdicts(view: View) -> dict[str, tuple[str, str]]:
@@ -233,16 +329,16 @@ def judged(view: View) -> list[str]:
     return [v for v in view.look.sort(quality["variant"]) if not is_landmark(v)]
 
 
-def _row(view: View, variant: str, rule: Rule, alpha: float) -> list[str]:
-    found = findings.finding(view.tables, variant, alpha)
+def _row(view: View, found: MethodFinding, rule: Rule, both: bool) -> list[str]:
     said, why = verdict(found, rule)
     return [
-        view.look.label(variant) + (", a control" if is_control(variant) else ""),
+        view.look.label(found.variant) + (", a control" if is_control(found.variant) else ""),
         said,
         why,
         _face(found),
         _brain(found),
         _attack(found),
+        *([_same(found)] if both else []),
         _volumes(found),
         _age(found),
     ]
@@ -260,6 +356,7 @@ def facts(
     """
     found = findings.finding(view.tables, variant, alpha)
     told = [
+        ("Strongest attack", sentences.same_attack(found) or NO_VALUE),
         ("No usable output", f"{of(found.crashed, found.n)} scans" if found.n else NO_VALUE),
         ("People to show chance", _needed(found, view.criteria.level)),
         ("Time for one scan", _seconds(view.tables, variant)),
@@ -297,7 +394,7 @@ def _face(found: MethodFinding) -> str:
     if not found.face[1]:
         return NO_VALUE
     truth = found.checks.get("failure_1")
-    missed = f"; {_true(truth, 'failure_1')}" if truth and truth.missed else ""
+    missed = f"; {_true(found.variant, 'failure_1', truth)}" if truth and truth.missed else ""
     return of(*found.face) + missed
 
 
@@ -311,7 +408,7 @@ def _brain(found: MethodFinding) -> str:
     truth = found.checks.get("failure_2")
     said = findings.NOT_TESTABLE if found.spared else of(*found.brain)
     if truth and (truth.missed or found.spared):
-        said += f"; {_true(truth, 'failure_2')}"
+        said += f"; {_true(found.variant, 'failure_2', truth)}"
     return said
 
 
@@ -319,25 +416,37 @@ def _attack(found: MethodFinding) -> str:
     worst = found.attack
     if worst is None or found.failed:
         return "not measured"
-    said = [f"{worst.short}, chance {chance(worst.chance)}\u00a0%"]
-    number_of = f"strongest of {worst.attacks} attacks" if worst.attacks > 1 else "one attack"
-    said.append(", ".join(filter(None, [number_of, sentences.same_attack(found)])))
-    said += [f"with the same scan: {percent(found.same.rate)}\u00a0%"] if found.same else []
-    return "; ".join(said)
+    how_many = f"strongest of {worst.attacks}" if worst.attacks > 1 else "the only attack"
+    return f"{worst.short}; chance {chance(worst.chance)}\u00a0%; {how_many}"
+
+
+def _same(found: MethodFinding) -> str:
+    """Return what the strongest attack reaches that has the very same scan."""
+    return "not measured" if found.same is None or found.failed else found.same.short
 
 
 def _needed(found: MethodFinding, level: float) -> str:
-    """Return how many people show that all attacks on a method are near chance, if they are."""
+    """Return how many people show that all attacks on a method are near chance, in words."""
+    people = needed(found, level)
+    if not people or found.attack is None:
+        return NO_VALUE
+    attacks = found.attack.attacks
+    return f"{people} people" + (f" ({attacks} attacks)" if attacks > 1 else "")
+
+
+def needed(found: MethodFinding, level: float) -> int:
+    """Return how many people show that all attacks on a method are near chance, if they are.
+
+    0 where that is not known, or no number is enough.
+    """
     worst = found.attack
     if worst is None or found.failed or not np.isfinite(worst.margin):
-        return NO_VALUE
+        return 0
     power = planning.power_of_each(POWER, worst.attacks)
     try:
-        people = planning.people_within(float(worst.chance), worst.margin / 100, level, power)
+        return planning.people_within(float(worst.chance), worst.margin / 100, level, power)
     except ValueError:  # no number is enough
-        return NO_VALUE
-    many = f" ({worst.attacks} attacks)" if worst.attacks > 1 else ""
-    return f"{people} people{many}"
+        return 0
 
 
 def _volumes(found: MethodFinding) -> str:
@@ -378,24 +487,43 @@ def _of_methods(variant: str, methods: Mapping[str, Mapping[str, Any]], key: str
     return "; ".join(dict.fromkeys(filter(None, found))) or NO_VALUE
 
 
-def caption(rule: Rule) -> str:
-    """Return the caption of the table."""
-    return (
-        f"One row per method. {rule.words} Brain mask untouched: outputs in which not one voxel of "
-        "the brain mask was removed or changed. Not testable: the method itself spares that mask, "
-        "so the check could not fail; brain that the mask misses may be lost, which only true "
-        "labels can tell. Strongest attack: how often it picks the right person, as observed and "
+#: What the columns say, for those who open it.
+EXPLAINED = {
+    "Face surface removed": "scans whose original face surface is gone, of those that had a face.",
+    "Brain mask untouched": (
+        "outputs in which not one voxel of the brain mask was removed or changed. Not testable: "
+        "the method itself spares that mask, so the check could not fail; brain that the mask "
+        "misses may be lost, which only true labels can tell."
+    ),
+    "Strongest attack": (
+        "how often it picks the right person, as observed and "
         f"{CORRECTED}, since the strongest of several attacks looks good by chance too (the "
         "interval is of the corrected rate). Where an interval and the exact test disagree, the "
         "test decides. An attacker may first put a face back, where the run has a model for that, "
         "or take off one that was put there: the cell says of how many attacks this one is the "
-        "strongest, and more attacks find more. With the same scan: the observed rate where the "
-        "attacker has the very same scan, which is easier, though with few people it may come out "
-        "lower by chance. People to show chance (when a row is opened): how many people it takes "
-        "to show that each of so many attacks on the method stays within the margin, if all of "
-        f"them are at chance (power {100 * POWER:.0f} %). Volumes: the largest median change of "
-        "any volume; how many are shown to stay within their margin of equivalence, to leave it "
-        "(beyond), or neither (open). A verdict holds for the attacks tried here and for data like "
-        "these. Intervals, in brackets, are two-sided; bounds of what is possible are one-sided "
-        "(both 95 %)."
-    )
+        "strongest, and more attacks find more."
+    ),
+    "With the same scan": (
+        "the same where the attacker has the very same scan. That is easier, though with few "
+        "people it may come out lower by chance."
+    ),
+    "Volumes": (
+        "the largest median change of any volume; how many are shown to stay within their margin "
+        "of equivalence, to leave it (beyond), or neither (open)."
+    ),
+    "Predicted age": "the mean shift of the predicted age, in years.",
+    "People to show chance (when a row is opened)": (
+        "how many people it takes to show that each of so many attacks on the method stays within "
+        f"the margin, if all of them are at chance (power {100 * POWER:.0f} %)."
+    ),
+}
+#: Said below it.
+CLOSING = (
+    "A verdict holds for the attacks tried here and for data like these. Intervals, in brackets, "
+    "are two-sided; bounds of what is possible are one-sided (both 95 %)."
+)
+
+
+def explained(columns: Sequence[str]) -> list[tuple[str, str]]:
+    """Return what each of a table's columns says, and what is said of a row that is opened."""
+    return [(c, text) for c, text in EXPLAINED.items() if c in columns or c.startswith("People")]

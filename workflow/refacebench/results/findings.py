@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from refacebench.plot.numbers import NO_VALUE, chance, percent
+from refacebench.plot.numbers import NO_VALUE, chance, of, percent
 from refacebench.plot.privacy_utility import CORRECTED
 from refacebench.results import privacy_galleries
 from refacebench.results.volumes_found import Volumes, volumes_of
@@ -160,9 +160,19 @@ class Check:
     unjudged: int = 0
 
     @property
+    def judged(self) -> int:
+        """Scans with both verdicts."""
+        return self.found + self.missed + self.cleared + self.accused
+
+    @property
     def n(self) -> int:
         """All scans: those with both verdicts, and those that could not be judged."""
-        return self.found + self.missed + self.cleared + self.accused + self.unjudged
+        return self.judged + self.unjudged
+
+    @property
+    def failed(self) -> int:
+        """Scans that failed by their true labels."""
+        return self.found + self.missed
 
     @property
     def right(self) -> int:
@@ -343,7 +353,32 @@ def check_of(tables: Tables, variant: str, failure: str) -> Check | None:
         return None
     names = ("true_positive", "false_negative", "true_negative", "false_positive", "n_not_judged")
     check = Check(*(_count(rows.iloc[0], name) for name in names))
-    return check if check.n > check.unjudged else None
+    return check if check.judged else None
+
+
+def true_failure(variant: str, failure: str, kept: str = "kept", lost: str = "lost") -> str:
+    """Return what true labels show on a scan that failed.
+
+    By them a face is left where its surface stands in its true place: a new face that was put
+    exactly there is as good as the old one to an attacker.
+
+    >>> true_failure("d", "failure_1", "was kept"), true_failure("d+m", "failure_1")
+    ('part of the face was kept', 'part of the face kept, or put back just as it was')
+    """
+    if failure == "failure_2":
+        return f"brain {lost}"
+    back = ", or put back just as it was" if split_variant(variant)[1] else ""
+    return f"part of the face {kept}{back}"
+
+
+def of_judged(check: Check, scans: int) -> str:
+    """Return so many scans of those that could be held against true labels.
+
+    >>> of_judged(Check(1, 1, 10, 0, 1), 2)
+    '2 of 12 (1 more could not be judged)'
+    """
+    more = f" ({check.unjudged} more could not be judged)" if check.unjudged else ""
+    return f"{of(scans, check.judged)}{more}"
 
 
 def worst_attacks(tables: Tables) -> dict[str, Attack]:
@@ -431,10 +466,10 @@ def _labels_cell(found: MethodFinding) -> str:
         if check is None:
             continue
         if name == "brain" and found.spared:
-            parts.append(f"brain lost in\u00a0{check.found + check.missed}/{check.n}")
+            parts.append(f"brain lost in\u00a0{check.failed}/{check.judged}")
             continue
-        part = f"check of {name} right in\u00a0{check.right}/{check.n}"
-        part += f" ({check.unjudged}\u00a0not compared)" if check.unjudged else ""
+        part = f"check of {name} right in\u00a0{check.right}/{check.judged}"
+        part += f" ({check.unjudged}\u00a0more not compared)" if check.unjudged else ""
         parts.append(part)
     return ", ".join(parts) if parts else "not checked"
 

@@ -8,7 +8,7 @@ Pure functions: what the tables hold in, text out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -16,7 +16,17 @@ import pandas as pd
 
 from refacebench.plot.numbers import chance, percent
 from refacebench.results import findings, sentences
-from refacebench.results.decisions import GO, NO, REGISTERED, UNKNOWN, VERDICTS, Rule, verdict
+from refacebench.results.decisions import (
+    GO,
+    NO,
+    REGISTERED,
+    UNKNOWN,
+    VERDICTS,
+    Rule,
+    because,
+    needed,
+    verdict,
+)
 from refacebench.results.findings import Attack, MethodFinding, Tables
 from refacebench.results.privacy_gaps import shown_gaps
 from refacebench.results.words import listed
@@ -25,8 +35,12 @@ from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import split_variant
 
 
-def lines(tables: Tables, variants: Iterable[str], rule: Rule, alpha: float = 0.05) -> list[str]:
+def lines(
+    tables: Tables, variants: Iterable[str], rule: Rule, criteria: Criteria | None = None
+) -> list[str]:
     """Return the answer, and what the data leave open; nothing where nothing was judged."""
+    criteria = criteria or Criteria()
+    alpha = criteria.alpha
     if "quality" not in tables or tables["quality"].empty:
         return []
     found = [findings.finding(tables, v, alpha) for v in variants if not is_landmark(v)]
@@ -35,7 +49,7 @@ def lines(tables: Tables, variants: Iterable[str], rule: Rule, alpha: float = 0.
     gaps = tables.get("privacy_gaps")
     unequal = sentences.unequal_attacks(tables, [method.variant for method in found])
     return [
-        answer(found, rule),
+        answer(found, rule, criteria.level),
         *open_line(undecided(found, rule), gaps, alpha),
         *filter(None, [unequal]),
     ]
@@ -56,7 +70,7 @@ def undecided(found: Iterable[MethodFinding], rule: Rule) -> list[MethodFinding]
     ]
 
 
-def answer(found: Iterable[MethodFinding], rule: Rule) -> str:
+def answer(found: Iterable[MethodFinding], rule: Rule, level: float = 0.95) -> str:
     """Return the verdicts on all methods as sentences that answer what may be shared."""
     found = list(found)
     named: dict[str, list[MethodFinding]] = {said: [] for said in VERDICTS}
@@ -73,15 +87,34 @@ def answer(found: Iterable[MethodFinding], rule: Rule) -> str:
         f"By the rule in the config, {first}",
         unclear
         and f"{_names(unclear)}: not enough data to say ({people} people); no attack is "
-        "shown to do better than chance, nor is it shown that all stay near it",
+        "shown to do better than chance, nor is it shown that all stay near it"
+        f"{_to_show_it(unclear, level)}",
         few
         and f"{_names(few)}: not enough data to say; attacks are shown to stay near chance, but so "
         "few scans were checked that more failures than allowed cannot be ruled out",
         rest and f"{_names(rest)}: too little was measured to say",
-        named[REGISTERED] and f"{_names(named[REGISTERED])}: only under an agreement",
-        named[NO] and f"{_names(named[NO])}: do not share",
+        *_with_reasons(named, REGISTERED, rule),
+        *_with_reasons(named, NO, rule),
     ]
     return " ".join(f"{part}." for part in parts if part)
+
+
+def _with_reasons(named: Mapping[str, Sequence[MethodFinding]], said: str, rule: Rule) -> list[str]:
+    """Return a verdict on methods with what led to it, those with the same reason together."""
+    reasons: dict[str, list[MethodFinding]] = {}
+    for method in named[said]:
+        reasons.setdefault(because(method, rule), []).append(method)
+    return [f"{_names(methods)}: {said}, because {why}" for why, methods in reasons.items()]
+
+
+def _to_show_it(unclear: Iterable[MethodFinding], level: float) -> str:
+    """Return how many people could show that attacks stay near chance; empty if not known."""
+    people = {needed(method, level) for method in unclear} - {0}
+    if not people:
+        return ""
+    least, most = min(people), max(people)
+    many = f"{least}" if least == most else f"{least} to {most}"
+    return f"; if they do, it takes about {many} people to show it"
 
 
 def open_line(

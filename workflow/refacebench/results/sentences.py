@@ -21,6 +21,8 @@ from refacebench.results.findings import (
     MethodFinding,
     Tables,
     check_of,
+    of_judged,
+    true_failure,
     worst_attacks,
 )
 from refacebench.results.verdict_agreement import ALL
@@ -156,10 +158,9 @@ def _true_brain(found: MethodFinding) -> list[str]:
     A loss stands first among all that is known (:func:`overlooked`).
     """
     truth = found.checks.get("failure_2")
-    if truth is None or truth.found or truth.missed:
+    if truth is None or truth.failed:
         return []
-    whole = of(truth.cleared + truth.accused, truth.n)
-    return [f"by the true labels no brain was lost in {whole} scans"]
+    return [f"by the true labels no brain was lost in {of_judged(truth, truth.judged)} scans"]
 
 
 def _science(found: MethodFinding) -> list[str]:
@@ -206,7 +207,7 @@ def _sure(found: MethodFinding) -> list[str]:
     checks = {"face": "failure_1"} | ({} if found.spared else {"brain": "failure_2"})
     return [
         *(
-            f"the check of the {what} {_agreement(found.checks[failure], failure)}"
+            f"the check of the {what} {_agreement(found.checks[failure])}"
             for what, failure in checks.items()
         ),
         *parts,
@@ -247,9 +248,9 @@ def _unknown(found: MethodFinding) -> list[str]:
 
 def overlooked(found: MethodFinding) -> list[str]:
     """Return what true labels say went wrong without a check's notice: that comes first."""
-    words = {"failure_1": "part of the face was kept", "failure_2": "brain was lost"}
     return [
-        f"by the true labels {words[name]} in {of(check.found + check.missed, check.n)} scans"
+        f"by the true labels {true_failure(found.variant, name, 'was kept', 'was lost')} in "
+        f"{of_judged(check, check.failed)} scans"
         + ("" if blind else f", {check.found or 'none'} of which the automatic check found")
         for name, check in found.checks.items()
         for blind in [found.spared and name == "failure_2"]
@@ -271,24 +272,20 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-#: What a scan with such a failure did, by its true labels.
-_FAILED = {"failure_1": "kept a face", "failure_2": "lost brain"}
-
-
-def _agreement(check: Check | None, failure: str) -> str:
+def _agreement(check: Check | None) -> str:
     """Return how often true labels agree with a check, and what it got wrong."""
     if check is None:
         return "was not held against true labels"
-    text = f"agrees with the true labels in {of(check.right, check.n)} scans"
+    text = f"agrees with the true labels in {of(check.right, check.judged)} scans"
     wrong = []
     if check.missed:
-        failed = check.found + check.missed
-        wrong.append(f"{failed} {_FAILED[failure]}, of which it found {check.found}")
+        wrong.append(f"{check.failed} failed by the labels, of which it found {check.found}")
     if check.accused:
         wrong.append(f"it raised a false alarm in {check.accused}")
     if check.unjudged:
         wrong.append(
-            f"{check.unjudged} could not be compared, as the check or the labels gave no answer"
+            f"{check.unjudged} more could not be compared, as the check or the labels gave no "
+            "answer"
         )
     return f"{text}: {', '.join(wrong)}" if wrong else text
 
