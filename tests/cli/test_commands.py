@@ -89,7 +89,7 @@ def test_help_teaches_every_command():
             ["check", "mask_face", "--option", "depth_mm"],
             "depth_mm: write it as NAME=VALUE",
         ),
-        (["check", "mask_face", "--option", "deepness=1"], "unknown option deepness"),
+        (["check", "mask_face", "--option", "deepness=1"], "unknown option 'deepness'"),
         (["check", "mask_face", "--option", "depth_mm=-1"], "depth_mm: -1 is below 0"),
         (["methods", "pydefase"], "no method pydefase"),
         (["methods", "--kind", "defaecrs"], "invalid choice: 'defaecrs'"),

@@ -250,7 +250,7 @@ def test_any_change_of_a_value_changes_the_list_of_scans(tmp_path):
         ("participant,variant,x\n", {}, "holds no measures"),
         ("participant,variant,tiv\n1,original,1500000\n", {}, "which no head has.*unit"),
         ("participant,x\n1,2\n", {"columns": {"variant": "arm"}}, "no column 'arm'"),
-        ("participant,x\n1,2\n", {"columns": {"who": "arm"}}, "columns: 'who' is none of"),
+        ("participant,x\n1,2\n", {"columns": {"who": "arm"}}, "columns: unknown key 'who'"),
         ("participant,x\n1,2\n", {"files": {"a": "x"}}, "needed under the name 'original'"),
     ],
 )

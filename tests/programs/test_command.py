@@ -144,7 +144,7 @@ def test_an_own_file_of_options_and_what_overrides_it(tmp_path):
     assert (program.name, program.threads) == ("mine", 3)
     assert program.environment == {"X": "1", "Y": "2"}
     own.write_text(yaml.safe_dump({"comand": ["a"]}))
-    with pytest.raises(ValueError, match="unknown option comand"):
+    with pytest.raises(ValueError, match="unknown option 'comand'"):
         describe(program=str(own))
 
 
@@ -636,7 +636,7 @@ def test_jobs_use_what_the_main_process_found(tmp_path, monkeypatch):
         ({"program": "nosuch"}, "defacers.x: .*nosuch"),
         ({"command": "a {b} {output}"}, "unknown placeholder"),
         ({"command": "a {output}", "on_missing": "wait"}, "neither stop nor skip"),
-        ({"command": "a {output}", "bogus": 1}, "unknown option bogus"),
+        ({"command": "a {output}", "bogus": 1}, "unknown option 'bogus'"),
     ],
 )
 def test_a_wrong_entry_stops_the_plan(entry, message):

@@ -36,7 +36,7 @@ SAID = {
     6: ["there is no folder 'nowhere'; change this to the folder of your data"],
     7: ["carry: ['T 2'] is not a list", "there is no folder 'lost'"],
     9: ["no method 'pydefac'"],
-    10: ["unknown option bufer", "buffer_mm: 'wide' is not a number"],
+    10: ["unknown option 'bufer'", "buffer_mm: 'wide' is not a number"],
     11: ["mideface cannot run here"],
     13: ["mask_face is not among the defacers"],
     15: ["views: -1 is below 0"],
@@ -85,6 +85,81 @@ def test_nothing_is_concluded_from_what_may_have_been_meant_otherwise(here):
     assert "datasets.a.type: 3 is not of type 'string'" in line
     (line,) = refused(here / "c.yaml", "defacers: {quickshear: {}}\n")
     assert "'datasets' is a required property" in line
+
+
+#: Each misspelt key is the only one in its line and ends with two x.
+MISSPELT = """seed: 1
+datasets:
+  here:
+    type: bids
+    path: bids
+    limitxx: 20
+  grown:
+    type: demo
+    faces: public
+    sites:
+      - name: A
+      - name: B
+        noisexx: 3
+defacers:
+  quickshear:
+    buffer: 3
+    bufferxx: 3
+    buffer_mmxx: 3
+  tool:
+    command: [cp, "{input}", "{output}"]
+    filesxx: {}
+refacers:
+  m:
+    method: pix2pix25d
+    epochsxx: 3
+segmenters:
+  deepbet_atlas:
+    network_sizexx: 1
+attackers:
+  face_recognition:
+    lightsxx: 1
+age_models:
+  voxels:
+    inputxx: brain
+brain_age:
+  correctionxx: none
+thresholds:
+  face_leftxx: 1
+  ears_leftxx: 1
+checks:
+  fov_mmxx: 1
+  head_litresxx: 2
+rendering:
+  viewsxx: 3
+privacy:
+  kit:
+    answersxx: here
+study:
+  paper: x
+  title: y
+  items:
+    - {item: Table 1, shows: volumes}
+    - item: Table 2
+      shows: volumes
+      oursxx: []
+"""
+
+
+def test_an_unknown_key_is_told_with_its_own_line_at_any_depth(here):
+    lines = refused(here / "c.yaml", MISSPELT)
+    for number, line in enumerate(MISSPELT.splitlines(), 1):
+        key = line.strip(" -").split(":")[0]
+        if key.endswith("xx"):
+            (said,) = [said for said in lines if f" '{key}'" in said]
+            assert said.endswith(f" ({here}/c.yaml, line {number})"), said
+    (column,) = refused(
+        here / "c.yaml",
+        "datasets:\n  m:\n    type: measures\n    files: {original: x}\n    columns:\n"
+        "      unit: ml\n      personxx: sub\n",
+    )
+    assert "personxx" in column
+    assert column.endswith("line 7)")
 
 
 def test_a_key_of_the_command_line_has_no_line_in_a_file(here):

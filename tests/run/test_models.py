@@ -53,7 +53,7 @@ def test_a_model_is_trained_once_and_applied_twice():
         ({"model": "gan", "filters": 8}, "filters belong to the training of 'gan'"),
         ({"model": "gan", "sites": ["A"]}, "sites belong to the training"),
         ({"model": "gan", "defacers": ["mask_face"]}, "'gan' is not trained on mask_face"),
-        ({"model": "gan", "shape": 1}, "unknown option shape"),
+        ({"model": "gan", "shape": 1}, "unknown option 'shape'"),
     ],
 )
 def test_a_shared_model_cannot_differ_in_its_training(entry, message):

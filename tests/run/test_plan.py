@@ -185,7 +185,7 @@ def test_indexing_five_thousand_scans_takes_seconds(tmp_path):
     ("changes", "message"),
     [
         ({"defacers": {"nosuch": {}}}, "no method 'nosuch'"),
-        ({"defacers": {"quickshear": {"bufer": 3}}}, "unknown option bufer"),
+        ({"defacers": {"quickshear": {"bufer": 3}}}, "unknown option 'bufer'"),
         ({"defacers": {"a+b": {}}}, "may hold letters"),
         ({"defacers": {None: {}}}, "quotes"),
         ({"defacers": {"original": {"method": "quickshear"}}}, "always measured"),

@@ -170,7 +170,7 @@ def test_companions_are_aligned_once_and_carried_for_each_defacer(tmp_path):
         ({"sede": 3}, "sede"),
         ({"seed": "one"}, "seed"),
         ({"defacers": {"nosuch": {}}}, "no method 'nosuch'"),
-        ({"defacers": {"quickshear": {"bufer": 1}}}, "unknown option bufer"),
+        ({"defacers": {"quickshear": {"bufer": 1}}}, "unknown option 'bufer'"),
         ({"datasets": {"mine": {"type": "bids", "path": "/no/such"}}}, "/no/such"),
         ({"datasets": {}}, "datasets"),
     ],

@@ -105,8 +105,8 @@ def sites(options: Mapping) -> list[Site]:
         entry = {"name": entry} if isinstance(entry, str) else dict(entry)
         unknown = sorted(set(entry) - known)
         if unknown or "name" not in entry:
-            what = f"unknown property {', '.join(unknown)}" if unknown else "no name"
-            raise ValueError(f"sites: {what} (known: {', '.join(sorted(known))})")
+            what = f"unknown key '{unknown[0]}'" if unknown else "no name"
+            raise ValueError(f"sites.{number}: {what} (known: {', '.join(sorted(known))})")
         if "voxel" in entry:
             entry["voxel"] = tuple(float(v) for v in np.broadcast_to(entry["voxel"], 3))
         found.append(_checked(replace(SITES[number % len(SITES)], **entry)))

@@ -109,7 +109,7 @@ def check(options: Mapping[str, Any]) -> None:
     unknown = sorted(set(options["columns"]) - set(_readings.ALIASES))
     if unknown:
         known = ", ".join(_readings.ALIASES)
-        raise ValueError(f"columns: '{unknown[0]}' is none of {known}")
+        raise ValueError(f"columns: unknown key '{unknown[0]}' (known: {known})")
 
 
 def _sources(given: Any) -> Iterable[tuple[str, str]]:

@@ -13,9 +13,9 @@ from typing import Any
 from refacebench import files, reasons
 from refacebench.head import checks, rendering
 from refacebench.kit import questions
-from refacebench.metrics.verdict import thresholds
+from refacebench.metrics.verdict import THRESHOLDS
 from refacebench.run import methods
-from refacebench.run.mistakes import ConfigError, Gathered
+from refacebench.run.mistakes import ConfigError, Gathered, refuse
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
 from refacebench.vocabulary import (
@@ -337,16 +337,31 @@ def _settled(settle: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[st
     return checked
 
 
+def _check_known(place: str, given: Mapping[str, Any], known: Collection[str]) -> None:
+    """Check that a mapping of the config has no keys but the known ones."""
+    refuse(
+        f"{place}: unknown key '{key}' (known: {', '.join(known)}){reasons.meant(key, known)}"
+        for key in sorted(set(map(str, given)) - set(known))
+    )
+
+
 def _check_checks(config: Mapping[str, Any]) -> None:
-    unknown = sorted(set(config.get("checks") or {}) - set(checks.LIMITS))
-    if unknown:
-        raise ConfigError(
-            f"checks: unknown {', '.join(unknown)} (known: {', '.join(checks.LIMITS)})"
-        )
+    _check_known("checks", config.get("checks") or {}, checks.LIMITS)
+
+
+def _check_thresholds(config: Mapping[str, Any]) -> None:
+    _check_known("thresholds", quality_thresholds(config), THRESHOLDS)
 
 
 def _brain_age(config: Mapping[str, Any]) -> None:
-    methods.choose("brainage", BRAIN_AGE, config.get("brain_age"))
+    """Check the options of the brain-age model, whose entry has a name of its own."""
+    try:
+        methods.choose("brainage", BRAIN_AGE, config.get("brain_age"))
+    except methods.MethodError as error:
+        own = f"brainage.{BRAIN_AGE}: "
+        raise ConfigError(
+            *(f"brain_age: {said.removeprefix(own)}" for said in error.complaints)
+        ) from None
 
 
 def quality_thresholds(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -391,8 +406,8 @@ def is_synthetic(config: Mapping[str, Any], dataset: str) -> bool:
 
 #: Checks, each with the keys of the config that it draws conclusions from.
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Mapping[str, Any]], None]], ...] = (
-    (("brain_age",), _settled(_brain_age)),
-    (("thresholds",), _settled(lambda c: thresholds(quality_thresholds(c)))),
+    (("brain_age",), _brain_age),
+    (("thresholds",), _check_thresholds),
     (("statistics", "thresholds", "seed"), _settled(Criteria.from_config)),
     (("privacy",), _settled(Protocol.from_config)),
     (

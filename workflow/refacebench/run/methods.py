@@ -251,7 +251,7 @@ def _options(
     unknown = sorted(str(key) for key in set(given) - set(method.options))
     known = {*method.options, *method.STEERING}
     said = [
-        f"{kind}.{name}: unknown option {key} (known: {', '.join(sorted(known)) or 'none'})"
+        f"{kind}.{name}: unknown option '{key}' (known: {', '.join(sorted(known)) or 'none'})"
         f"{reasons.meant(key, known)}"
         for key in unknown
     ]

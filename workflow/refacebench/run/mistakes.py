@@ -16,9 +16,11 @@ from typing import Any
 
 from refacebench import reasons
 
-#: How a complaint begins, with the key that it is about and, after it, one of its options.
+#: How a complaint begins, with the key that it is about, one of its options and a key in it that
+#: nobody knows.
 _KEY = re.compile(
-    r"(?:config[,:] )?(top level|[\w+-]+(?:\.[\w+-]+)*)(?:: (?:unknown key '([^']+)'|(\w+): )?| )"
+    r"(?:config[,:] )?(top level|[\w+-]+(?:\.[\w+-]+)*)"
+    r"(?:: (?:(\w+(?:\.\w+)*): )?(?:unknown \w+ '([^']+)')?| )"
 )
 
 
@@ -210,10 +212,11 @@ def _place(said: str, trees: Sequence[tuple[str | Path, Any]], given: Any) -> st
     found = _KEY.match(said)
     if not found:
         return ""
-    key, *inner = found.groups()
+    key, option, unknown = found.groups()
     path = [] if key == "top level" else key.split(".")
-    wanted = [[*path, name] for name in inner if name] + [path]
-    for names in filter(None, wanted):
+    inner = [*path, *option.split(".")] if option else path
+    wanted = [[*inner, unknown]] if unknown else []
+    for names in filter(None, [*wanted, inner, path]):
         for file, tree in reversed(trees):
             for scale in ([], ["scales", str((given or {}).get("scale", ""))]):
                 line = _line(tree, [*scale, *names])
@@ -229,13 +232,18 @@ def _line(node: Any, names: Sequence[str]) -> int:
 
 
 def _find(node: Any, names: Sequence[str]) -> tuple[Any, Any]:
-    """Return the nodes of a key and of its value."""
+    """Return the nodes of a key and of its value; a place in a list is its own key."""
     import yaml
 
     key = None
     for name in names:
-        pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        key, node = next(((k, v) for k, v in pairs if str(k.value) == name), (None, None))
+        if isinstance(node, yaml.MappingNode):
+            pairs = [(k, v, str(k.value)) for k, v in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            pairs = [(v, v, str(number)) for number, v in enumerate(node.value)]
+        else:
+            pairs = []
+        key, node = next(((k, v) for k, v, said in pairs if said == name), (None, None))
     return key, node
 
 
@@ -247,6 +255,8 @@ def _same(tree: Any, scale: Sequence[str], names: Sequence[str], given: Any) -> 
         return True
     value = given
     for name in names:
+        if isinstance(value, list):
+            value = dict(enumerate(value))
         if not isinstance(value, Mapping) or name not in map(str, value):
             return False
         value = next(inner for key, inner in value.items() if str(key) == name)
