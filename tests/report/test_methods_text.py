@@ -1,5 +1,6 @@
 """The methods text cites what ran, and its BibTeX is read by a parser that is not ours."""
 
+import dataclasses
 import re
 
 import bibtexparser
@@ -122,6 +123,10 @@ def test_splits_rescans_and_the_model_of_brain_age_are_counted(tables):
     text, _ = _told(tables)
     assert "assigned to the splits: 20 to training and 12 to test." in text
     assert "Of the participants compared, 6 also have a declared rescan, which shows" in text
+    flow = tables["flow"]
+    once = flow["participant"].isin(set(flow.loc[flow["role"] == "rescan", "participant"]))
+    rescanned = {**tables, "flow": flow[once | (flow["split"] != "test")]}
+    assert "All 6 participants compared also have a declared rescan" in _told(rescanned)[0]
     assert "Brain age" not in text, "no age was predicted"
     alone = tables["flow"][lambda t: t["split"] == "test"]
     assert "assigned to the splits" not in _told({**tables, "flow": alone})[0]
@@ -134,6 +139,57 @@ def test_splits_rescans_and_the_model_of_brain_age_are_counted(tables):
     plain = _told({**tables, "brainage": ages.assign(correction="none")}, config=raw)
     assert "intracranial" not in plain[0]
     assert "cole2018" not in plain[1]
+
+
+def test_the_counts_of_scans_add_up(tables):
+    """No scan is left unexplained, whatever became of it."""
+    flow = tables["flow"]
+    compared = (flow["split"] == "test") & (flow["role"] != "rescan")
+    first = flow.loc[compared, "scan"].iloc[0]
+    excluded = flow.assign(status=flow["status"].mask(flow["scan"] == first, "excluded"))
+    for table, left_out in ((flow, "none was left out"), (excluded, "1 was left out")):
+        text, _ = _told({**tables, "flow": table})
+        (said,) = re.findall(r"Of the scans, ([^.]*)\.", text)
+        assert left_out in said
+        numbers = [int(n) for n in re.findall(r"\d+", said)]
+        assert sum(numbers) == table["scan"].nunique(), said
+
+
+def test_the_limits_of_the_checks_are_those_of_the_config(tables):
+    """The verdict rests on them; where a check cannot fail, that is said by name."""
+    text, _ = _told(tables, config=CONFIG)
+    assert "more than 25 % of the original face surface was left" in text
+    assert "(ears were measured and did not count)" in text
+    assert "more than 0.05 % of the brain mask's volume" in text
+    assert "below its outer 4 mm, or more than 1 % in all" in text
+    limits = {"face_left": 0.1, "ears_left": 0.2, "brain_rim_mm": 3, "brain_removed_share": 0.002}
+    text, _ = _told(tables, config={**CONFIG, "thresholds": {**limits, "volume_change_pct": 3}})
+    assert "more than 10 % of the original face surface was left" in text
+    assert "(or more than 20 % of the surface of the ears)" in text
+    assert "more than 0.2 % of the brain mask's volume" in text
+    assert "below its outer 3 mm" in text
+    quality = tables["quality"].assign(n_brain=12, brain_unchanged=12, engine="native")
+    spared, _ = _told({**tables, "quality": quality})
+    touched, _ = _told({**tables, "quality": quality.assign(brain_unchanged=11)})
+    (line,) = re.findall(r"Loss of brain is not testable by this check on ([^.]*)\.", spared)
+    for name in set(quality["variant"]) - {"null"}:
+        assert name in line
+    assert "not testable" not in touched
+    assert "checked automatically" not in _told({"flow": tables["flow"]})[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "difference, or within 2 % where that bound is larger; volumes with fewer than 5 "),
+        ({}, "declared rescan were tested within the fixed margin of 2 %."),
+        ({"equivalence_margin": "fixed", "equivalence_margin_pct": 1.5},
+         "within the fixed margin of 1.5 %, set before the run."),
+    ],
+)  # fmt: skip
+def test_the_margin_of_equivalence_is_that_of_the_criteria(tables, changes, said):
+    text, _ = _told(tables, criteria=dataclasses.replace(SETTINGS, **changes))
+    assert said in text
 
 
 def test_what_people_to_choose_from_have_in_common_is_counted(tables):
@@ -172,6 +228,7 @@ def test_controls_weights_of_others_and_models_of_ours_are_each_said_once(tables
     assert "null" not in removed
     assert "skull_strip" not in removed
     assert "our own code with deepbet's released weights" in controls
+    assert "null control; our own code; version 1" in controls
     assert "re-implementation" not in controls
     (line,) = [line for line in text.split("\n") if line.startswith("- prior3d (")]
     assert line.count("own") == 1, "said once"

@@ -14,13 +14,21 @@ import numpy as np
 import pandas as pd
 
 from refacebench import __version__
+from refacebench.metrics.verdict import thresholds
 from refacebench.plot.numbers import percent
 from refacebench.report import citations
-from refacebench.results import flow, privacy_galleries, sentences, words
+from refacebench.results import (
+    findings,
+    flow,
+    privacy_galleries,
+    sentences,
+    words,
+    yardstick,
+)
 from refacebench.results.decisions import Rule
 from refacebench.results.words import listed, plural
 from refacebench.run import methods
-from refacebench.run.configuration import BRAIN_AGE
+from refacebench.run.configuration import BRAIN_AGE, quality_thresholds
 from refacebench.statistics.attack_tables import attackers as attacked_by
 from refacebench.statistics.attack_tables import is_control
 from refacebench.statistics.criteria import Criteria
@@ -63,6 +71,7 @@ def text(datasets: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
         *(_data(dataset) for dataset in datasets),
         *_methods(first["methods"], cited),
         *(_brain_age(dataset, config, cited) for dataset in datasets),
+        _checks(datasets, config),
         *(_attacks(dataset, config, len(datasets) > 1) for dataset in datasets),
         _statistics(datasets, criteria, cited),
         ""
@@ -108,12 +117,27 @@ def _data(dataset: Mapping[str, Any]) -> str:
     n = flow.scan_numbers(table)
     said = (
         f"Data set {name}: {plural(n['scans'], 'T1-weighted scan')} of "
-        f"{plural(n['participants'], 'participant')}. "
-        f"{n['left_out'] or 'None'} of the scans {'was' if n['left_out'] == 1 else 'were'} left "
-        f"out, and {n['compared']} were compared."
+        f"{plural(n['participants'], 'participant')}."
     )
-    said = words.join(said, _splits(table), _later(table))
+    said = words.join(said, _uses(table, n), _splits(table), _later(table))
     return f"{said} {dataset['statement']}" if dataset.get("statement") else said
+
+
+def _uses(table: pd.DataFrame, n: Mapping[str, int]) -> str:
+    """Return what became of the scans: the counts add up to all of them."""
+    used, unused = flow.other_words(table)
+    counts = {
+        "compared": n["compared"],
+        used: n["other"] - n["unused"],
+        unused: n["unused"],
+        "left out": n["left_out"],
+    }
+    parts = [
+        f"{count or 'none'} {'were' if count > 1 else 'was'} {what}"
+        for what, count in counts.items()
+        if count or what in ("compared", "left out")
+    ]
+    return f"Of the scans, {listed(parts)}."
 
 
 _SPLITS = {"train": "training", "validation": "validation", "test": "test"}
@@ -139,14 +163,22 @@ def _later(table: pd.DataFrame) -> str:
     """Return how many compared participants have later scans, and what these are for."""
     rows = _originals(table)
     rows = rows[rows["split"] == "test"]
+    people = rows["participant"].nunique()
     counts = {role: rows.loc[rows["role"] == role, "participant"].nunique() for role in _LATER}
     return words.join(
         *(
-            f"Of the participants compared, {n} also {'has' if n == 1 else 'have'} {_LATER[role]}."
+            f"{_of_compared(n, people)} also {'has' if n == 1 else 'have'} {_LATER[role]}."
             for role, n in counts.items()
             if n
         )
     )
+
+
+def _of_compared(n: int, people: int) -> str:
+    """Return so many of the participants compared, as the subject of a sentence."""
+    if n < people:
+        return f"Of the participants compared, {n}"
+    return "The participant compared" if n == 1 else f"All {n} participants compared"
 
 
 def _originals(table: pd.DataFrame) -> pd.DataFrame:
@@ -190,7 +222,7 @@ def kind_of(method: Mapping[str, Any]) -> str:
     return str(method["kind"])
 
 
-#: What the title of a model of ours says of itself, beside what it is.
+#: What the title of our own model says of itself, beside what it is.
 _OURS = re.compile(r"\s*\((?:native, )?own model(?:; )?([^)]*)\)")
 
 
@@ -205,18 +237,18 @@ def plain_title(method: Mapping[str, Any]) -> str:
 
 
 def is_ours(method: Mapping[str, Any]) -> bool:
-    """Tell whether a method follows no publication, but is a model of our own."""
+    """Tell whether a method follows no publication, but is our own model."""
     return bool(_OURS.search(str(method.get("title") or "")))
 
 
-#: What is neither a model of our own nor runs weights of others.
+#: What is neither our own model nor runs weights of others.
 _OUR_CODE = "our own code"
 
 
 def our_code(method: Mapping[str, Any]) -> str:
     """Return what of a native method is ours: the model, or the code alone."""
     if is_ours(method):
-        return "a model of our own"
+        return "our own model"
     if method.get("weights"):
         return f"{_OUR_CODE} with {method['weights']}'s released weights"
     return _OUR_CODE
@@ -228,7 +260,7 @@ def _own(method: Mapping[str, Any]) -> str:
     if own != _OUR_CODE:
         return own
     # What names no work is no re-implementation of one: a control, or a method of the user's.
-    return _NATIVE if method.get("sources") else "own code"
+    return _NATIVE if method.get("sources") else own
 
 
 #: The works behind the corrections of the age bias.
@@ -268,6 +300,49 @@ def _brain_age(
     )
 
 
+def _checks(datasets: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> str:
+    """Return when a face counted as kept and a brain as lost, and where no check can tell."""
+    judged = [d for d in datasets if (t := d["tables"].get("quality")) is not None and len(t)]
+    if not judged:
+        return ""
+    limits = {
+        name: f"{100 * value:g} %" for name, value in thresholds(quality_thresholds(config)).items()
+    }
+    ears = "ears were measured and did not count"
+    if limits["ears_left"] != "100 %":
+        ears = f"or more than {limits['ears_left']} of the surface of the ears"
+    rim = thresholds(quality_thresholds(config))["brain_rim_mm"]
+    return words.join(
+        "Whether the face was removed and the brain kept was checked automatically. A scan kept "
+        f"its face (Failure I) where more than {limits['face_left']} of the original face surface "
+        f"was left, on average over nose, eyes and lower face ({ears}). Brain was lost (Failure "
+        f"II) where more than {limits['brain_removed_share']} of the brain mask's volume was "
+        f"removed or replaced below its outer {rim:g} mm, or more than "
+        f"{limits['brain_rim_share']} in all.",
+        *(_unseen(d, len(datasets) > 1) for d in judged),
+        "Where there are true labels, scans that failed by them count in the verdict too."
+        if any(len(d["tables"].get("verdict_agreement", ())) for d in judged)
+        else "",
+    )
+
+
+def _unseen(dataset: Mapping[str, Any], named: bool) -> str:
+    """Return on which methods the check of the brain cannot fail; empty for none."""
+    tables = dataset["tables"]
+    spared = [
+        name
+        for name in dict.fromkeys(tables["quality"]["variant"])
+        if not is_control(name) and findings.finding(tables, name).spared
+    ]
+    if not spared:
+        return ""
+    where = f" in data set {dataset['name']}" if named else ""
+    return (
+        f"Loss of brain is {findings.NOT_TESTABLE} by this check on {listed(spared)}{where}, which "
+        f"{'spares' if len(spared) == 1 else 'spare'} the very mask by which it judges."
+    )
+
+
 def _attacks(dataset: Mapping[str, Any], config: Mapping[str, Any], named: bool) -> str:
     tables = dataset["tables"]
     table = tables.get("privacy")
@@ -282,8 +357,9 @@ def _attacks(dataset: Mapping[str, Any], config: Mapping[str, Any], named: bool)
     )
     return words.join(
         f"{of_which}The primary measure of attacks was {measure}. {_matched(tables, protocol)}",
-        "Attackers knew each person by one original, from another session where there was one; the "
-        "easier comparison with the very same scan is reported beside it.",
+        "Attackers knew each person by one original, from another session where there was one. The "
+        "easier comparison with the very same scan stands beside it, and counts too: a method on "
+        "which it does better than chance gets no 'go'.",
         "Whether an attack did better than chance was tested exactly, by exchanging the identities "
         f"of participants, {words.ATTACKS_CORRECTED}. Each attack was also made on the "
         "untouched originals (an attack that does not recognise these proves nothing), on blurred "
@@ -341,8 +417,7 @@ def _statistics(
             f"p values were corrected over regions and variants by Holm's method "
             f"{_known('holm1979', cited)} at {criteria.alpha:g}; those of Benjamini and Hochberg "
             f"{_known('benjamini1995', cited)} stand beside them. Equivalence was tested by two "
-            f"one-sided tests {_known('schuirmann1987', cited)}; the margin was "
-            f"{_margin(criteria)}."
+            f"one-sided tests {_known('schuirmann1987', cited)} within {_margin(criteria)}."
         )
     if "other_measures" in made:
         parts.append(
@@ -358,15 +433,13 @@ def _statistics(
 
 
 def _margin(criteria: Criteria) -> str:
-    most = f"and at most {criteria.largest_acceptable_change_pct:g} %"
-    fixed = f"{criteria.equivalence_margin_pct:g} %"
-    if criteria.equivalence_margin_source:
-        fixed += f" ({criteria.equivalence_margin_source})"
     if criteria.equivalence_margin == "fixed":
-        return f"{fixed}, fixed beforehand, {most}"
+        return f"{yardstick.fixed(criteria)}, set before the run"
     return (
-        f"the lower confidence bound of each volume's scan-rescan difference where at least "
-        f"{criteria.min_rescans} participants had a declared rescan, otherwise {fixed}, {most}"
+        "the lower confidence bound of each volume's mean scan-rescan difference, or within "
+        f"{yardstick.cap(criteria)} where that bound is larger; volumes with fewer than "
+        f"{criteria.min_rescans} participants who have a declared rescan were tested within "
+        f"{yardstick.fixed(criteria)}"
     )
 
 
