@@ -16,7 +16,7 @@ from refacebench import __main__ as program
 from refacebench import manifest
 from refacebench.contracts import KINDS
 from refacebench.image import nifti
-from refacebench.results import catalogue
+from refacebench.results import catalogue, decisions
 from refacebench.run import methods
 
 ROOT = Path(__file__).parents[1]
@@ -221,6 +221,42 @@ def test_every_config_of_the_command_is_listed(page, start, capsys):
     rows = re.findall(r"^\| (`.*?) \|", text[text.index(start) :], re.M)
     named = [re.sub(r"\.yaml$", "", n) for row in rows for n in re.findall(r"`([\w.]+)`", row)]
     assert set(named) - {"config"} == listed  # config.yaml is the demo
+
+
+@pytest.mark.parametrize("name", [n for n in TEXTS if re.match(r"(docs/|config/)?[\w-]+\.md", n)])
+def test_a_page_says_how_to_activate_before_its_first_command(name):
+    """Whoever copies the first block of a page has no snakemake on the PATH."""
+    text = (ROOT / name).read_text()
+    block = re.search(r"^```\w*\n(?:(?!```).*\n)*?(?:snakemake|refacebench) ", text, re.M)
+    if block:
+        assert "venv/bin/activate" in text[: block.end()], name
+
+
+def test_what_the_demo_takes_is_the_same_everywhere():
+    told = {"README.md", "docs/quickstart.md", "config/README.md", "config/config.yaml"}
+    texts = {name: re.sub(r"\s+(# )?", " ", (ROOT / name).read_text()) for name in TEXTS}
+    minutes = {n: set(re.findall(r"\d+ to \d+ minutes on two cores", t)) for n, t in texts.items()}
+    assert {name for name, found in minutes.items() if found} == told
+    assert len(set.union(*minutes.values())) == 1
+    assert all("0.6 GB" in texts[name] for name in told)
+    assert all("2.4 GB" in texts[name] for name in ("README.md", "docs/quickstart.md"))
+
+
+def test_the_advice_names_what_to_do_with_every_verdict():
+    answer = (DOCS / "faq.md").read_text().split("**Which defacer should I take?**")[1]
+    answer = " ".join(answer.split("\n\n")[0].split())
+    for verdict in decisions.VERDICTS:
+        assert f'"{verdict}"' in answer
+    assert f'Never take one with "{decisions.NO}"' in answer
+
+
+def test_studies_are_named_with_the_years_of_their_configs():
+    configs = [yaml.safe_load(p.read_text()) for p in ROOT.glob("config/studies/*.yaml")]
+    titles = [re.sub(r"[()]", "", config["study"]["title"]) for config in configs]
+    assert len(titles) == 5
+    for name in ("README.md", "docs/studies.md"):
+        text = " ".join((ROOT / name).read_text().split())
+        assert all(title in text for title in titles), name
 
 
 # The tutorial ----------------------------------------------------------------------------------

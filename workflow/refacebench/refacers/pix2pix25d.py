@@ -153,7 +153,7 @@ SLICEWISE = slicewise.SliceMethod(
 
 METHOD = Refacer(
     version=VERSION,
-    title="2.5-D pix2pix (native, after Huelnhagen et al.)",
+    title="2.5-D pix2pix (native, after Huelnhagen et al. 2020)",
     options=OPTIONS,
     train=SLICEWISE.train,
     load=SLICEWISE.load,

@@ -60,7 +60,7 @@ def caption(view: View) -> str:
         "points scans. The dashed line is the mean of the null control: what the measurement does "
         "by itself. What lies left of it is due to the method.",
         "IoU: intersection over union, the same comparison on another scale. 'All': a failed scan "
-        "counts as zero; the other columns are of completers.",
+        "counts as zero; the other columns cover completers only.",
         words.cohort(table),
         words.intervals(view.criteria, table),
     )

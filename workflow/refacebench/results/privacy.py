@@ -82,7 +82,7 @@ def caption(view: View) -> str:
         f"Upper panels: picked from {options} (chance {100 / options:.0f} %), over all "
         f"sets of other people{_matching(table)}. Lower panels: named first among all (chance "
         f"{_chances(table)}).",
-        "Marks and tests are of the participants who could be compared; a scan that a "
+        "Marks and tests cover the participants who could be compared; a scan that a "
         "method failed on is not counted as protected. Where no face was found the scan is "
         "compared all the same.",
         words.missing_people(table),

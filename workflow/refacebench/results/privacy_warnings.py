@@ -78,7 +78,7 @@ def _landmarks(results: Sequence[Evaluation]) -> list[dict[str, Any]]:
     messages = {
         BLURRED: "no attacker was run on BLURRED pictures",
         SKULL_STRIP: f"no attacker was run on skull-stripped scans ({SKULL_STRIP}): what the "
-        "brain alone gives away, below which no defacer can go, is unknown",
+        "brain alone gives away, which every defacer leaves, is unknown",
     }
     return [
         _warning(NO_LANDMARK, "", name, "", {}, f"{message}.")

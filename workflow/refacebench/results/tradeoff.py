@@ -2,9 +2,9 @@
 
 The worst case over attackers and reconstructions (:mod:`~refacebench.statistics.routes`)
 against the largest change of a volume, with the Pareto front.  Attackers that look at no face
-are set apart: what they reach is a *floor* that no defacer goes under, and counting it would
-hide what defacing does achieve.  What "better beyond uncertainty" means:
-:mod:`~refacebench.statistics.front`.
+are set apart: what they reach is drawn as a *floor*, because removing a face leaves skull and
+brain as they are, and counting it would hide what defacing does achieve.  What "better beyond
+uncertainty" means: :mod:`~refacebench.statistics.front`.
 
 ``identification`` is how often the worst attack identifies ``n_completers``
 participants, picked on some and judged on others; ``low`` and ``high`` hold the true worst case,
@@ -260,7 +260,7 @@ def caption(view: View) -> str:
         "that are shared along with a scan. A refaced scan counts as no safer than "
         "its defaced one, since a new face can be taken off again (where the defacer blurs, that "
         "is an upper bound).",
-        "Rates are of participants who could be attacked. The others are counted beside the row, "
+        "Rates cover participants who could be attacked. The others are counted beside the row, "
         "and as identified where methods are compared; crossed out: half or more of them.",
         "Bold name: no attack beats the method, and no other is shown to be better in one and "
         "looks no worse in the other (Holm-corrected tests of the pairs, or intervals of the "

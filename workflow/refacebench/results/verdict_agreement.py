@@ -165,7 +165,7 @@ RESULT = Result(
     caption=caption,
     heading=Heading(
         "agreement",
-        "How right these checks are",
+        "How accurate these checks are",
         "Do the automatic checks of face and brain find what the true labels say?",
         order=300,
     ),

@@ -108,7 +108,7 @@ def caption(view: View) -> str:
     return words.folded(
         f"Median change of each volume in percent of the original{view.by}; red: larger, blue: "
         "smaller. Asterisk: shown to differ from the original. Frame: shown to be equal within "
-        "the margin. A cell with neither says that the data decide neither way.",
+        "the margin. In a cell with neither, the data leave it open.",
         tests(view.tables, table, view.criteria),
         "The asterisk is such a corrected p, the frame such an equivalence. Share over: scans "
         f"that changed by more than {view.criteria.threshold_pct:g} %, failed scans counted in.",

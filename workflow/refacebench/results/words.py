@@ -127,8 +127,8 @@ def intervals(criteria: Criteria, table: pd.DataFrame | None = None) -> str:
         Rows with their number of participants ``n``.
     """
     return join(
-        f"Intervals of means: {100 * criteria.level:g} %, {EACH} (Student's, made longer towards a "
-        "long tail).",
+        f"Intervals of means: {100 * criteria.level:g} %, {EACH} (Student's, made longer on "
+        "the side of a long tail).",
         _few(table),
     )
 
