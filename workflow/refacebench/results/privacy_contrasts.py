@@ -65,7 +65,7 @@ def caption(view: View) -> str:
         "look at the surface of the head are asked.",
         "*: more often than chance (exact test of the primary measure, corrected over these and "
         f"all other attacks; Holm p < {view.criteria.alpha:g}). Where the originals are not "
-        "recognised, the attack says nothing of a method.",
+        "recognised, the attack says nothing about a method.",
         "People are only as safe as in the weakest image of them: the strongest attack on a "
         "method, and its verdict, include these.",
         words.missing_people(table),

@@ -181,7 +181,7 @@ def _mostly_noise(rows: pd.DataFrame, criteria: Criteria) -> str:
         more = f" and {len(names) - few} more" if len(names) > few else ""
         where = f"In {len(names)} of {total} volumes ({', '.join(names[:few])}{more})"
     return (
-        f"{where} more than half of the scan-rescan difference is that noise. It says nothing of "
-        "what matters to an anatomist: claims of equivalence there rest on the largest acceptable "
-        f"change ({cap(criteria)})."
+        f"{where} more than half of the scan-rescan difference is that noise. It says nothing "
+        "about what matters to an anatomist: claims of equivalence there rest on the largest "
+        f"acceptable change ({cap(criteria)})."
     )
