@@ -44,6 +44,7 @@ TINY = {
     "defacers": {"null": {}, "quickshear": {}, "mask_face": {}},
     "refacers": {"pix2pix25d": {**TINY_REFACER, "epochs": 1}},
     "brain_age": {"min_train": 3},
+    "decision": {"failures_pct": 6, "far_above_chance_points": 21},
     **TINY_REST,
 }
 #: Of TINY; skull_strip is not listed there: with attackers it is run as a control.
@@ -65,6 +66,14 @@ def test_the_run_ends_with_a_report_and_a_summary(finished):
     assert "synthetic" in page.lower()
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "results/report.html" in run.stderr
+
+
+def test_the_page_judges_by_the_rule_of_the_config(finished):
+    results = finished[0] / "results"
+    for name in ("report.html", "methods.md"):
+        text = " ".join((results / name).read_text().split())
+        assert "more than 6 % of the scans kept" in text, name
+        assert "more than 21 points above chance" in text, name
 
 
 def faces_in(results):

@@ -158,7 +158,7 @@ rule page:
         runtime=30,
     params:
         config={
-            **of_attacks("seed", "splits", "thresholds", "statistics"),
+            **of_attacks("seed", "splits", "thresholds", "statistics", "decision"),
             "defacers": list(config["defacers"]),
             "segmenters": RUN.segmenters,
             "attackers": RUN.attackers,
