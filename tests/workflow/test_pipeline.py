@@ -71,7 +71,7 @@ def test_the_run_ends_with_a_report_and_a_summary(finished):
 def test_the_page_judges_by_the_rule_of_the_config(finished):
     results = finished[0] / "results"
     for name in ("report.html", "methods.md"):
-        text = " ".join((results / name).read_text().split())
+        text = " ".join(re.sub(r"<[^>]+>", "", (results / name).read_text()).split())
         assert "more than 6 % of the scans kept" in text, name
         assert "more than 21 points above chance" in text, name
 
