@@ -1,10 +1,12 @@
 """Rows of dots show what the table says."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from drawing import marks, row_labels
 from refacebench.plot import dots, overlap, volumes
+from refacebench.plot.style import Look
 from refacebench.results import brainage
 from refacebench.statistics.criteria import Criteria
 
@@ -21,6 +23,44 @@ def test_overlap_marks_stand_at_the_means_of_the_table(cohort, look):
         assert marks(axes, "o") == [rows[v] for v in ("null", "pydeface", "quickshear")]
         refaced = [v for v in look.order if "+" in v]
         assert marks(axes, "D") == [rows[v] for v in refaced]
+
+
+def overlaps(**means):
+    """Return a table of four structures, the means of three variants each."""
+    rows = [
+        {"variant": variant, "segmenter": "s", "structure": structure, "measure": "dice", "n": 9,
+         "mean": mean, "low": mean - 0.1 * (1 - mean), "high": mean + 0.1 * (1 - mean)}
+        for structure, three in means.items()
+        for variant, mean in zip(("null", "a", "b"), three, strict=True)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_panels_of_overlap_have_one_scale_and_few_level_ticks_where_that_can_be_read():
+    table = overlaps(
+        brain=(0.9998, 0.998, 0.987), vcsf=(0.9995, 0.996, 0.7), wm=(0.999, 0.995, 0.96),
+        gm=(0.999, 0.996, 0.9),
+    )  # fmt: skip
+    figure = overlap.draw(table, Look(("null", "a", "b")))
+    assert len({axes.get_xlim() for axes in figure.axes}) == 1
+    assert all("stretched near 1" in axes.get_xlabel() for axes in figure.axes)
+    figure.canvas.draw()
+    for axes in figure.axes:
+        labels = [label for label in axes.get_xticklabels() if label.get_text()]
+        boxes = [label.get_window_extent() for label in labels]
+        assert 3 <= len(boxes) <= 6
+        assert {label.get_rotation() for label in labels} == {0.0}
+        assert all(a.x1 < b.x0 for a, b in zip(boxes, boxes[1:], strict=False)), "none on another"
+
+
+def test_panels_of_overlap_that_one_scale_would_squeeze_have_their_own_and_say_so():
+    table = overlaps(
+        brain=(0.92, 0.921, 0.922), vcsf=(0.9, 0.7, 0.5), wm=(0.9, 0.8, 0.7), gm=(0.9, 0.8, 0.7)
+    )
+    figure = overlap.draw(table, Look(("null", "a", "b")))
+    brain, fluid = figure.axes[:2]
+    assert np.ptp(brain.get_xlim()) < 0.2 * np.ptp(fluid.get_xlim())
+    assert "own scale" in figure.legends[0].get_texts()[-1].get_text()
 
 
 def test_points_are_the_compared_scans_only(cohort, look):

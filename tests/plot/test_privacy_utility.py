@@ -80,6 +80,26 @@ def test_what_beats_chance_is_said_in_either_setting_and_of_no_control():
     assert sorted(places) == pytest.approx(expected)
 
 
+def test_both_settings_have_a_tick_at_the_observed_rate_and_the_axis_says_what_marks_are():
+    main = plane(2).assign(identification=0.1, worst_rate=[0.3, 0.3, 0.2, 0.1])
+    easy = main.assign(setting="same_scan", worst_rate=[0.1, 0.1, 0.4, 0.5])
+    axes = drawn(pd.concat([main, easy])).axes[0]
+    ticks = [line for line in axes.lines if line.get_marker() == "|"]
+    rim = [line for line in ticks if line.get_color() == "white"]
+    seen = [line for line in ticks if line.get_color() != "white"]
+    places = sorted((line.get_ydata()[0], round(line.get_xdata()[0])) for line in seen)
+    assert [x for _, x in places] == [30, 30, 20, 40, 50]
+    line = next(line for line in axes.lines if line.get_color() == privacy_utility.CHANCE)
+    assert all(tick.get_zorder() > line.get_zorder() for tick in ticks), "above the line of chance"
+    assert len(rim) == len(seen), "with a rim, to be seen on it"
+    assert min(t.get_markeredgewidth() for t in rim) > max(t.get_markeredgewidth() for t in seen)
+    assert privacy_utility.CORRECTED in axes.get_xlabel()
+    same = plane(2).assign(worst_rate=lambda table: table["identification"])
+    plain = drawn(same).axes
+    assert "corrected" not in plain[0].get_xlabel()
+    assert plain[1].get_xlabel().startswith("size of the median change"), "no sign is drawn"
+
+
 def test_every_method_has_its_verdict_and_controls_are_called_so():
     table = plane(3)
     verdicts = {"method_0": ("do not share", "#b00020"), "method_1": ("go", "#1a7f37")}

@@ -250,6 +250,29 @@ def test_on_a_narrow_screen_a_table_scrolls_and_breaks_no_word(page):
     assert [word for word, lines in words if lines > 1] == []
 
 
+def test_on_a_laptop_no_table_is_cut_and_no_cell_of_numbers_is_broken(page):
+    page.call(
+        "Emulation.setDeviceMetricsOverride", width=1200, height=900, deviceScaleFactor=1,
+        mobile=False,
+    )  # fmt: skip
+    page.run("document.querySelectorAll('details:not(.data)').forEach(d => d.open = true)")
+    page.run("document.querySelectorAll('button.open').forEach(b => b.click())")
+    tables = "[...document.querySelectorAll('.scroll:not(.whole)')].filter(s => s.clientWidth)"
+    wide = page.run(f"""{tables}.filter(s => s.scrollWidth > s.clientWidth)
+        .map(s => s.querySelector('thead').textContent)""")
+    assert wide == []
+    high = page.run(f"""{tables}.map(s => s.querySelector('table')).filter(t =>
+        t.tHead.offsetHeight > 6 * parseFloat(getComputedStyle(t).lineHeight))
+        .map(t => t.tHead.textContent)""")
+    assert high == []
+    broken = page.run(r"""[...document.querySelectorAll('.scroll td')].filter(c =>
+        /^[0-9/]+$/.test(c.textContent.trim())).filter(c => {
+            const r = document.createRange(); r.selectNodeContents(c);
+            return new Set([...r.getClientRects()].filter(b => b.width > 1)
+                .map(b => Math.round(b.top))).size > 1; }).map(c => c.textContent.trim())""")
+    assert broken == []
+
+
 def test_on_paper_all_sections_are_open_and_closed_again_afterwards(page):
     closed = "document.querySelectorAll('details.fold:not([open])').length"
     before = page.run(closed)

@@ -82,6 +82,25 @@ def test_abbreviations_of_the_page_are_explained(page):
     assert unknown == set()
 
 
+def test_an_attacker_is_explained_by_its_own_sentence_where_its_name_is_met(tables):
+    given = context(tables)
+    names_ = list(dict.fromkeys(tables["privacy"]["attacker"]))
+    about = "It compares <shapes>."
+    given["datasets"][0]["methods"] += [
+        {"kind": "attacker", "name": name, "title": name, "about": about, "engine": "native",
+         "version": "1"}
+        for name in (*names_, "absent")
+    ]  # fmt: skip
+    html = build(given)
+    shown = Page(html)
+    leading = {a["href"][1:] for tag, a in shown.tags if a.get("class") == "term"}
+    met = {name for name in names_ if f"word-attacker-{name}" in leading}
+    assert met, "the strongest attacker at least is named in a sentence"
+    # In the section on attacks, in the table of methods, and in the list of words where it is met.
+    assert html.count("It compares &lt;shapes&gt;.") == 2 * len(names_) + 1 + len(met)
+    assert "<b>absent</b>" not in html
+
+
 def test_words_lead_to_their_explanation_and_the_list_has_no_other(page):
     led = {a["href"][1:] for tag, a in page.tags if a.get("class") == "term"}
     listed = {a["id"] for tag, a in page.tags if a.get("id", "").startswith("word-")}

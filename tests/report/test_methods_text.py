@@ -200,12 +200,22 @@ def test_what_people_to_choose_from_have_in_common_is_counted(tables):
     )  # fmt: skip
     protocol = Protocol(match=("site", "sex"))
     said = methods_text._matched({"privacy_galleries": known}, protocol)
-    assert "here they are all of the same site and sex for 5 people and only in part alike" in said
-    assert said.endswith("So site, sex and age alone, without any image, pick the right person in "
-                         "92 %.")  # fmt: skip
+    assert "here, for 5 people all others are of the same site and sex and for 8 only some" in said
+    assert said.endswith("So who knows only site, sex and age, and has no image, picks the right "
+                         "person in 92 %.")  # fmt: skip
     nobody = known.assign(matched_on=np.nan)
     assert "here it was of nobody" in methods_text._matched({"privacy_galleries": nobody}, protocol)
     assert "matched on nothing" in methods_text._matched({}, Protocol(match=()))
+
+
+def test_only_controls_that_were_attacked_are_told():
+    told = methods_text._controls(["original", "black", "a"])
+    assert "untouched originals" in told
+    assert "black pictures" in told
+    assert "blurred" not in told
+    assert "Skull" not in told
+    assert "Skull-stripped scans" in methods_text._controls(["skull_strip"])
+    assert methods_text._controls(["a"]) == ""
 
 
 def test_controls_weights_of_others_and_models_of_ours_are_each_said_once(tables):

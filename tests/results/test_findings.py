@@ -580,3 +580,40 @@ def test_an_attack_that_found_no_face_and_is_the_worst_says_so(variant, route, a
     assert "(though it found no face in 13 of 13 scans; it then compares whatever" in text
     none = privacy.assign(n_undetected=0)
     assert "found no face" not in line(variant, tables(tradeoff=worst, privacy=none))
+
+
+def test_ears_that_are_left_are_told_where_the_face_is_said_to_be_removed():
+    parts = pd.DataFrame(
+        [("plain", "nose", 0, 13), ("plain", "ears", 12, 13), ("cutter", "ears", 0, 13)],
+        columns=["variant", "part", "n_left", "n"],
+    )
+    given = tables(face_parts=parts)
+    assert "face surface removed in 10 of 12 scans (ears left in 12 of 13)" in line("plain", given)
+    assert findings.cells(findings.finding(given, "plain"))[0].endswith("ears left in\u00a012/13")
+    assert "ears" not in line("cutter", given)
+    assert "ears" not in line("plain")
+
+
+@pytest.mark.parametrize(
+    ("p", "low", "said"),
+    [
+        (
+            0.01,
+            0.02,
+            "predicted age is shown to change (by +0.14 years on average, +0.02 to +0.30)",
+        ),
+        (0.2, 0.02, "is not shown to change (by +0.14 years on average, +0.02 to +0.30; the test"),
+        (
+            0.2,
+            -0.2,
+            "predicted age is not shown to change (by +0.1 years on average, -0.2 to +0.3)",
+        ),
+        (np.nan, -0.2, "predicted age moved by +0.1 years on average, -0.2 to +0.3"),
+    ],
+)
+def test_predicted_age_is_said_to_change_where_the_test_shows_it(p, low, said):
+    ages = pd.DataFrame(
+        [{"variant": "plain", "segmenter": "s", "shift": 0.14, "shift_low": low, "shift_high": 0.3,
+          "p_holm": p}]
+    )  # fmt: skip
+    assert said in line("plain", tables(brainage=ages)).replace("Predicted", "predicted")

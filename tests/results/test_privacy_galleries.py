@@ -61,14 +61,19 @@ def test_the_control_of_two_sites_by_hand():
 def test_the_sentence_says_both_rates_and_chance():
     told = line(compute(*2 * [enrolled("a" * 10 + "b" * 10, "fm" * 10)], PROTOCOL))
     assert told.startswith(
-        "Site and sex alone, without any image, pick the right one of 5 people in 20 % here ("
+        "Knowing only site and sex, and without any image, one picks the right person in 20 % when "
+        "the other 4 are as like the person as this cohort allows ("
     )
     both = (stats.hypergeom.pmf(np.arange(5), 19, 4, 4) / (1 + np.arange(5))).sum()
-    assert f"{100 * both:.0f} % among everybody" in told
+    assert f"{100 * both:.0f} % when they may be anybody" in told
     assert "chance 20 %" in told
     assert COUNTED not in told, "chance alone gives nobody away"
     only_sex = line(compute(*2 * [enrolled([""] * 20, "fm" * 10)], PROTOCOL))
-    assert only_sex.startswith("Sex alone, without any image, ")
+    assert only_sex.startswith("Knowing only sex, and without any image, ")
+    pairs = Protocol(match=("site", "sex"), options=2)
+    two = line(compute(*2 * [enrolled([""] * 20, "fm" * 10)], pairs))
+    assert "when the other is as like" in two
+    assert "when it may be anybody; chance 50 %" in two
 
 
 def few_people():
@@ -82,15 +87,15 @@ def test_the_sentence_is_of_all_that_is_known_and_says_what_it_takes_no_face_for
     assert row["choice"] == 1.0, "site, sex and age tell six people apart"
     told = line(table)
     assert told.startswith(
-        "Site, sex and age alone, without any image, already pick the right one of 5 people in "
-        "100 % here (100 % among everybody; chance 20 %); "
+        "Knowing only site, sex and age, and without any image, one picks the right person in "
+        "100 % when the other 4 are as like the person as this cohort allows (100 % when they may "
+        f"be anybody; chance 20 %). {COUNTED}"
     )
-    assert told.endswith(COUNTED)
     assert "verdicts count it all the same" in COUNTED
     assert alone(table, "choice") == ("site, sex and age", 1.0)
     assert alone(None, "choice")[0] == ""
     less = table.set_index("knows").loc["site, sex"]
-    assert f"site and sex alone {100 * less['choice']:.0f} % (" in told
+    assert f"Knowing only site and sex, it would be {100 * less['choice']:.0f} % (" in told
 
 
 def test_where_the_site_is_not_known_sex_and_age_together_have_a_row():
@@ -98,7 +103,7 @@ def test_where_the_site_is_not_known_sex_and_age_together_have_a_row():
     table = compute(*2 * [people], PROTOCOL).set_index("knows")
     assert table.index[-1] == "sex, age band"
     assert table.loc["sex, age band", "choice"] >= table.loc["age band", "choice"]
-    assert line(table.reset_index()).startswith("Sex and age alone, without any image, ")
+    assert line(table.reset_index()).startswith("Knowing only sex and age, and without any image, ")
 
 
 def test_a_rate_that_is_higher_among_people_alike_is_explained_and_all_have_intervals():

@@ -69,7 +69,8 @@ def known(site, sex):
         (
             known("aaaabbbbccccc", "fm" * 6 + "f"),
             "of the same site, sex and age band. "
-            "Here the others are all of the same site for 5 people and only in part alike for 8: ",
+            "Here, for 5 people all others are of the same site and for 8 only some others are "
+            "alike. Where others differ from a person, ",
         ),
         (known([""] * 13, [""] * 13), "neither site nor sex of anybody is known"),
     ],

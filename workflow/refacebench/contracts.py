@@ -782,6 +782,8 @@ class Attacker(Method):
         It can use several threads (:attr:`Context.threads`), with the same result as with one.
     controls : tuple of str
         Which of :data:`refacebench.vocabulary.PICTURE_CONTROLS` it can be given.
+    about : str
+        How it goes about it, in one plain sentence, for readers of the page who know only its name.
     """
 
     enrol: Callable[[Subject, Options], Mapping[str, Any]]
@@ -792,6 +794,7 @@ class Attacker(Method):
     floor: bool = False
     parallel: bool = False
     controls: tuple[str, ...] = PICTURE_CONTROLS
+    about: str = ""
 
     CALLS: ClassVar[dict[str, tuple[str, ...]]] = {
         "enrol": ("subject", "options"),
@@ -804,9 +807,10 @@ class Attacker(Method):
     def faults(self) -> list[str]:
         """Return what keeps this value from being an attacker, a sentence each."""
         unknown = [name for name in self.controls if name not in PICTURE_CONTROLS]
-        return super().faults() + [
-            f"controls: {name!r} is none of {_words(PICTURE_CONTROLS)}" for name in unknown
-        ]
+        found = [f"controls: {name!r} is none of {_words(PICTURE_CONTROLS)}" for name in unknown]
+        if not isinstance(self.about, str):
+            found.append(f"about must be one plain sentence, not {self.about!r}")
+        return super().faults() + found
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -41,7 +41,7 @@ JOINED_LATE = "joined after the models were trained, and no one trained them aga
 ORIGINAL, NULL = UNDEFACED = ("original", "null")
 #: Names of the two pictures that are made from the original's and stand for no method:
 #: a blurred one, and one on which there is nothing to see.
-PICTURE_CONTROLS = ("blurred", "black")
+BLURRED, BLACK = PICTURE_CONTROLS = ("blurred", "black")
 
 #: The defacer that is a control of the attacks: what is left without any face.
 SKULL_STRIP = "skull_strip"

@@ -150,6 +150,8 @@ def score(queries: Enrolled, gallery: Enrolled, options: Mapping, context: Conte
 METHOD = Attacker(
     version=VERSION,
     title="face recognition (dlib)",
+    about="It makes pictures of the heads, like photographs, and compares them with a network that "
+    "recognises faces in photographs.",
     options=OPTIONS,
     enrol=enrol,
     score=score,

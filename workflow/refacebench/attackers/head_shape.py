@@ -214,6 +214,7 @@ def outline_distance(asked: np.ndarray, known: np.ndarray, way: np.ndarray) -> n
 METHOD = Attacker(
     version=VERSION,
     title="head shape (skull and brain)",
+    about="It compares the outlines of skull and brain and looks at no face.",
     options=OPTIONS,
     enrol=enrol,
     score=score,

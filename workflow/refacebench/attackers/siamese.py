@@ -330,6 +330,8 @@ def _points(network, pictures: np.ndarray) -> np.ndarray:
 METHOD = Attacker(
     version=VERSION,
     title="siamese network (trained on the variant)",
+    about="It compares pictures of the heads by a network that learnt, from other people, which "
+    "originals belong to this method's outputs.",
     options=OPTIONS,
     enrol=enrol,
     score=score,

@@ -397,6 +397,8 @@ def _own(queries: Enrolled, gallery: Enrolled) -> np.ndarray:
 METHOD = Attacker(
     version=VERSION,
     title="surface distance",
+    about="It lays one face's surface on the other's and measures how many millimetres are between "
+    "them.",
     options=OPTIONS,
     enrol=enrol,
     score=score,

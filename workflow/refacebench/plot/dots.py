@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from refacebench.plot.numbers import number
+from refacebench.plot.numbers import number, with_ends
 from refacebench.plot.style import BAND, CONTROL_LABELS, FAINT, INK, WIDTH, Look, new_figure
 from refacebench.statistics.unavailable import present
 from refacebench.vocabulary import split_variant
@@ -118,15 +118,15 @@ def at_the_edge(axes, y: float, look: Look, variant: str, value, low, high, *,
                 signed: bool = True) -> None:  # fmt: skip
     """Write a value that lies beyond a panel, with its interval and an arrow towards it."""
     right = value > 0
-    ends = (
-        f" [{number(low, 1)}, {number(high, 1)}]" if np.isfinite(low) and np.isfinite(high) else ""
-    )
+    text = number(value, 1, signed)
+    if np.isfinite(low) and np.isfinite(high):
+        text = "{} [{}, {}]".format(*with_ends(value, low, high, 1, signed))
     place = axes.get_yaxis_transform()
     axes.plot([0.985 if right else 0.015], [y], marker=">" if right else "<", markersize=6.5,
               color=look.colour(variant), linestyle="none", transform=place, zorder=4,
               clip_on=False)  # fmt: skip
-    axes.text(0.955 if right else 0.045, y, number(value, 1, signed) + ends, fontsize=7, color=INK,
-              va="center", ha="right" if right else "left", transform=place, zorder=6,
+    axes.text(0.955 if right else 0.045, y, text, fontsize=7, color=INK, va="center",
+              ha="right" if right else "left", transform=place, zorder=6,
               bbox={"facecolor": "white", "linewidth": 0, "pad": 0.8})  # fmt: skip
 
 

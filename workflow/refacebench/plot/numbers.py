@@ -21,6 +21,30 @@ def number(value, digits: int = 2, signed: bool = False) -> str:
     return text if text.strip("+-0.") else text.lstrip("+-")
 
 
+#: An end of an interval is printed with so many digits at most.
+_MOST_DIGITS = 8
+
+
+def with_ends(value, low, high, digits: int = 2, signed: bool = False) -> tuple[str, str, str]:
+    """Return a value and the ends of its interval as text, all with the same number of digits.
+
+    An interval that excludes zero has as many digits as it takes to see that: an end that is
+    printed as zero would say the opposite.
+
+    >>> with_ends(0.143, 0.042, 0.279, 1, signed=True)
+    ('+0.14', '+0.04', '+0.28')
+    >>> with_ends(0.143, -0.042, 0.279, 1, signed=True)
+    ('+0.1', '0.0', '+0.3')
+    """
+    ends = [end for end in (low, high) if end is not None and not math.isnan(end)]
+    if len(ends) == 2 and min(ends) * max(ends) > 0:
+        nearest = min(map(abs, ends))
+        while digits < _MOST_DIGITS and float(f"{nearest:.{digits}f}") == 0:
+            digits += 1
+    found = (number(each, digits, signed) for each in (value, low, high))
+    return next(found), next(found), next(found)
+
+
 def p_value(p) -> str:
     """Return a p value with three digits; what is smaller is never printed as zero.
 

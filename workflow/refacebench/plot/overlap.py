@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -11,11 +13,16 @@ from refacebench.plot.style import Look, message_figure, ok_rows, pick_segmenter
 STRUCTURES = ("brain", "vcsf", "wm", "gm")
 TITLES = {"brain": "Brain", "vcsf": "Ventricular CSF", "wm": "White matter", "gm": "Grey matter"}
 MEASURES = {"dice": "Dice", "iou": "IoU"}
-#: Where one panel holds both good and very poor overlap, the axis is stretched near 1.
+#: Where both good and very poor overlap are drawn, the axis is stretched near 1.
 _STRETCH_BELOW, _STRETCH_ABOVE = 0.97, 0.97
 #: ... and where the poorest lies so many times as far from 1 as the median of the others.
 _STRETCH_RATIO = 8.0
 _NEAREST_TO_ONE = 2e-4
+#: All panels have one scale if the values of each fill at least so much of it.
+_LEAST_FILLED = 0.15
+#: Ticks of a stretched axis, and those of one that shows too little for three of them.
+_TICKS = (0.0, 0.5, 0.9, 0.99, 0.999)
+_CLOSER_TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
 
 @styled
@@ -66,8 +73,6 @@ def draw(
     for panel, structure in zip(axes, structures, strict=True):
         column = f"{prefix}{measure}_{structure}"
         rows = table[table["structure"] == structure]
-        stretched = _stretch(panel, rows["mean"])
-        panel.set_xlabel(MEASURES[measure] + (" (stretched near 1)" if stretched else ""))
         dots.reference(panel, dots.cell(rows[rows["variant"] == yardstick], "mean"))
         for variant, y in places.items():
             one = rows[rows["variant"] == variant]
@@ -76,14 +81,18 @@ def draw(
                 dots.scans(panel, y, values, look.colour(variant))
             value, low, high = (dots.cell(one, name) for name in ("mean", "low", "high"))
             dots.interval(panel, y, look, variant, value, low, high)
-        _ticks(panel, stretched)
+    means = [table.loc[table["structure"] == s, "mean"].dropna() for s in structures]
+    groups = _groups(axes, means)
+    for together in groups:
+        _scale([axes[i] for i in together], pd.concat([means[i] for i in together]),
+               MEASURES[measure])  # fmt: skip
     dots.counts(axes[-1], places, table)
     line = {"original": "mean of the originals", "null": "mean of the null control"}[yardstick]
-    _legend(figure, line if yardstick in places else "", len(points) > 0)
+    _legend(figure, line if yardstick in places else "", len(points) > 0, len(groups) > 1)
     return figure
 
 
-def _legend(figure, line: str, points: bool) -> None:
+def _legend(figure, line: str, points: bool, apart: bool) -> None:
     from matplotlib.lines import Line2D
 
     handles = [dots.sample("mean, with interval")]
@@ -92,46 +101,71 @@ def _legend(figure, line: str, points: bool) -> None:
     if line:
         handles.append(Line2D([], [], color=dots.CONTROL_LINE, linewidth=0.9,
                               linestyle=(0, (4, 2)), label=line))  # fmt: skip
+    if apart:
+        handles.append(Line2D([], [], linestyle="none", label="each panel has its own scale"))
     dots.legend(figure, handles)
 
 
-def _stretch(axes, means: pd.Series) -> bool:
-    """Give an axis room near 1 (logarithm of one minus the overlap) where that is needed."""
-    values = means.dropna()
-    if values.empty or values.max() < _STRETCH_ABOVE:
+def _groups(panels: Sequence, means: Sequence[pd.Series]) -> list[list[int]]:
+    """Return which panels have one scale: all of them if that can be read, else each its own."""
+    known = [n for n, panel in enumerate(panels) if np.isfinite(panel.dataLim.intervalx).all()]
+    apart = [[n] for n in range(len(panels))]
+    if not known:
+        return apart
+    place = _place if _is_stretched(pd.concat([means[n] for n in known])) else np.asarray
+    ends = np.array([place(panels[n].dataLim.intervalx) for n in known], dtype=float)
+    least = _LEAST_FILLED * (ends[:, 1].max() - ends[:, 0].min())
+    if (ends[:, 1] - ends[:, 0] < least).any():
+        return apart
+    return [known, *([n] for n in range(len(panels)) if n not in known)]
+
+
+def _place(overlap) -> np.ndarray:
+    """Return where an overlap lies on a stretched axis: minus the logarithm of what lacks to 1."""
+    return -np.log10(np.maximum(1.0 - np.asarray(overlap, dtype=float), _NEAREST_TO_ONE))
+
+
+def _is_stretched(means: pd.Series) -> bool:
+    """Tell whether an axis needs room near 1."""
+    if means.empty or means.max() < _STRETCH_ABOVE:
         return False
-    short = 1.0 - values
+    short = 1.0 - means
     apart = short.max() > _STRETCH_RATIO * max(short.median(), _NEAREST_TO_ONE)
-    if values.min() > _STRETCH_BELOW and not apart:
-        return False
+    return bool(means.min() <= _STRETCH_BELOW or apart)
+
+
+def _scale(panels: Sequence, means: pd.Series, name: str) -> None:
+    """Give panels one scale, stretched near 1 where that is needed."""
+    limits = np.array([panel.dataLim.intervalx for panel in panels])
+    low, high = limits.min(), limits.max()
+    stretched = _is_stretched(means) and bool(np.isfinite(limits).all())
+    for panel in panels:
+        panel.set_xlabel(name + (" (stretched near 1)" if stretched else ""))
+        if stretched:
+            _stretch(panel, low, high)
+        elif np.isfinite(limits).all():
+            room = max(0.04 * (high - low), 0.002)
+            panel.set_xlim(max(low - room, 0.0), min(high + room, 1.0 + room))
+            panel.locator_params(axis="x", nbins=4)
+        else:  # nothing was measured
+            panel.set_xlim(0.0, 1.0)
+
+
+def _stretch(axes, low: float, high: float) -> None:
+    """Give an axis room near 1, and few ticks."""
     axes.set_xscale(
         "function",
-        functions=(
-            lambda x: -np.log10(np.maximum(1.0 - np.asarray(x, dtype=float), _NEAREST_TO_ONE)),
-            lambda t: 1.0 - 10.0 ** -np.asarray(t, dtype=float),
-        ),
+        functions=(_place, lambda t: 1.0 - 10.0 ** -np.asarray(t, dtype=float)),
     )
-    return True
-
-
-def _ticks(axes, stretched: bool) -> None:
-    low, high = axes.dataLim.x0, axes.dataLim.x1
-    if not np.isfinite([low, high]).all():  # nothing was measured
-        axes.set_xlim(0.0, 1.0)
-        return
-    if stretched:
-        steps = np.array([0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999])
-        left = max([s for s in steps if s <= low], default=0.0)
-        beyond = 1.0 - max((1.0 - high) / 1.4, _NEAREST_TO_ONE)
-        right = min([s for s in steps if s >= high], default=beyond)
-        axes.set_xlim(left, right)
-        shown = [s for s in (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
-                 if left <= s <= right]  # fmt: skip
-        labels = [f"{s:g}" for s in shown]
-        if right >= 1.0 - 1.001 * _NEAREST_TO_ONE:
-            shown, labels = [*shown, right], [*labels, "1"]  # all that is nearer stands here too
-        axes.set_xticks(shown, labels, fontsize=7, rotation=45)
-        return
-    room = max(0.04 * (high - low), 0.002)
-    axes.set_xlim(max(low - room, 0.0), min(high + room, 1.0 + room))
-    axes.locator_params(axis="x", nbins=4)
+    steps = (*_CLOSER_TICKS[:-1], 0.998, 0.999)
+    left = max([s for s in steps if s <= low], default=0.0)
+    beyond = 1.0 - max((1.0 - high) / 1.4, _NEAREST_TO_ONE)
+    right = min([s for s in steps if s >= high], default=beyond)
+    shown = [s for s in _TICKS if left <= s <= right]
+    if len(shown) < 2:
+        shown = [s for s in _CLOSER_TICKS if left <= s <= right]
+    labels = [f"{s:g}" for s in shown]
+    if right >= 1.0 - 1.001 * _NEAREST_TO_ONE:
+        shown, labels = [*shown, right], [*labels, "1"]  # all that is nearer stands here too
+    axes.set_xlim(left, right)
+    axes.set_xticks(shown, labels, fontsize=7.5)

@@ -49,6 +49,8 @@ _ROW, _LANE = 0.42, 0.17
 #: Widths of the three parts.
 _PARTS = (5.2, 3.4, 1.6)
 _BEATS = "beats chance"
+#: Height of the tick that stands at an observed rate, in points.
+_TICK = 10.0
 
 
 @styled
@@ -88,6 +90,9 @@ def draw(
     easy = easy.drop_duplicates("variant").set_index("variant")
     places = dots.positions(look.sort(main.index))
     figure, (privacy, utility, said) = _parts(places, look, main)
+    ticked = pd.concat([main, easy]).apply(is_corrected, axis=1).any()
+    corrected = f" (%), {CORRECTED};\n" if ticked else " (%): "
+    privacy.set_xlabel(f"people identified{corrected}further left is safer")
     _yardsticks(privacy, utility, main)
     for variant, y in places.items():
         row = main.loc[variant]
@@ -98,7 +103,7 @@ def draw(
         _lost(privacy, y, row)
     edges = _changes(utility, places, look, main)
     _verdicts(said, places, verdicts or {})
-    _legend(figure, main, easy, edges)
+    _legend(figure, main, easy, edges, ticked)
     return figure
 
 
@@ -124,8 +129,7 @@ def _parts(places: Mapping[str, float], look: Look, main: pd.DataFrame) -> tuple
     parts[0].set_ylim(bottom + 0.8, -0.8)
     parts[0].set_xlim(-2, 121)  # room for words behind an interval that reaches 100
     parts[0].set_xticks(range(0, 101, 20))
-    parts[0].set_xlabel("people identified (%): further left is safer")
-    parts[1].set_xlabel("median change (%): further left is better")
+    parts[1].set_xlabel("size of the median change (%):\nfurther left is better")
     parts[2].set_axis_off()
     if is_unranked(main.reset_index()):
         figure.suptitle(UNRANKED, fontsize=9, x=0.01, ha="left")
@@ -170,9 +174,13 @@ def _attack(
     dots.interval(axes, y, look, variant, *values, filled=not easier, size=size, line=line)
     if not np.isfinite(values[0]):
         return
-    if not easier and is_corrected(row):
-        axes.plot([100 * row["worst_rate"]], [y], marker="|", markersize=8, markeredgewidth=1.6,
-                  color=look.colour(variant), linestyle="none", zorder=4)  # fmt: skip
+    if is_corrected(row):
+        # With a white rim: it may lie on the line of chance, or on the mark.
+        height = _TICK if not easier else 0.8 * _TICK
+        for colour, width, zorder in (("white", 4.4, 5), (look.colour(variant), 1.8, 6)):
+            axes.plot([100 * row["worst_rate"]], [y], marker="|", markersize=height,
+                      markeredgewidth=width, color=colour, linestyle="none",
+                      zorder=zorder)  # fmt: skip
     if row["comparable"] == 0:
         axes.plot([values[0]], [y], marker="x", markersize=11, color=CHANCE, markeredgewidth=1.4,
                   linestyle="none", zorder=6)  # fmt: skip
@@ -235,7 +243,7 @@ def _verdicts(
                   transform=axes.get_yaxis_transform())  # fmt: skip
 
 
-def _legend(figure: Any, main: pd.DataFrame, easy: pd.DataFrame, edges: bool) -> None:
+def _legend(figure: Any, main: pd.DataFrame, easy: pd.DataFrame, edges: bool, ticked: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -244,10 +252,10 @@ def _legend(figure: Any, main: pd.DataFrame, easy: pd.DataFrame, edges: bool) ->
     if easy["identification"].notna().any():
         other = SETTING_WORDS[easy["setting"].iloc[0]]
         handles.append(dots.sample(f"{other}, with interval", filled=False, size=4.5, line=1.0))
-    if main.apply(is_corrected, axis=1).any():
-        handles.append(Line2D([], [], marker="|", linestyle="none", color=FAINT, markersize=8,
-                              markeredgewidth=1.6,
-                              label=f"rate as observed; the mark is {CORRECTED}"))  # fmt: skip
+    if ticked:
+        handles.append(Line2D([], [], marker="|", linestyle="none", color=FAINT, markersize=_TICK,
+                              markeredgewidth=1.8,
+                              label="rate as observed, where it differs"))  # fmt: skip
     if main["margin_points"].notna().any():
         points = f"{main['margin_points'].median():g} points"
         handles.append(Patch(color=NEAR, label=f"up to {points} above chance: near enough"))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from refacebench.plot.numbers import NO_VALUE, chance, number, p_value, percent
+from refacebench.plot.numbers import NO_VALUE, chance, number, p_value, percent, with_ends
 from refacebench.plot.privacy_utility import CORRECTED
 from refacebench.plot.volumes import region_label
 from refacebench.report.blocks import Table
@@ -144,8 +144,9 @@ def volumes(view: View, variant: str) -> Table | None:
     rows = [
         [
             region_label(str(row["region"])),
-            f"{number(row['median_change_pct'], 2, True)} % "
-            f"[{number(row['low'], 2, True)}, {number(row['high'], 2, True)}]",
+            "{} % [{}, {}]".format(
+                *with_ends(row["median_change_pct"], row["low"], row["high"], 2, True)
+            ),
             f"{number(row['margin_pct'], 2)} %" if np.isfinite(row["margin_pct"]) else NO_VALUE,
             _shown(row, view.criteria.alpha),
         ]

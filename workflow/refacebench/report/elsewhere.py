@@ -47,7 +47,7 @@ def lines(
         said = [
             summary._volumes_line(tables, criteria, program, look),
             other_measures.line(others, look, criteria.alpha),
-            summary._age_line(tables, program, look),
+            summary._age_line(tables, criteria, program, look),
         ]
         said = [text for text in said if text and not text.endswith(": not measured.")]
         found.append(f"By {program}. {' '.join(said)}")

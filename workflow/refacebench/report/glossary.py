@@ -1,6 +1,7 @@
 """Explains the words that only insiders know: at their first use in a section, and in a list.
 
-The words stand in ``glossary.yaml`` alone.  Reads that file and nothing else.
+The words stand in ``glossary.yaml``, but for the names of attackers, which say themselves how they
+go about it.  Reads that file and nothing else.
 """
 
 from __future__ import annotations
@@ -46,12 +47,20 @@ def words() -> tuple[Word, ...]:
     return tuple(sorted(found, key=lambda word: word.name.lower()))
 
 
-@lru_cache(maxsize=1)
-def _finder() -> tuple[re.Pattern[str], dict[str, Word]]:
+def attacker(name: str, about: str) -> Word:
+    """Return the word for an attacker, with its own sentence on how it goes about it.
+
+    The bare name of one may be a common word (``surface``), so it is found behind "attacker".
+    """
+    return Word(f"attacker {name}", about, f"word-attacker-{name}", (f"attacker {name}",), True)
+
+
+@lru_cache(maxsize=8)
+def _finder(more: tuple[Word, ...] = ()) -> tuple[re.Pattern[str], dict[str, Word]]:
     """Return a pattern of all forms, the longest first, and the word of each form."""
     of: dict[str, Word] = {}
     parts = []
-    for word in words():
+    for word in (*words(), *more):
         for form in word.forms:
             of[form if word.exact else form.lower()] = word
             text = re.escape(form)
@@ -61,9 +70,9 @@ def _finder() -> tuple[re.Pattern[str], dict[str, Word]]:
     return re.compile(rf"(?<![\w/.+-])(?P<form>{listed})(?P<more>s?)(?![\w/+]|-\w)"), of
 
 
-def find(text: str) -> Iterable[tuple[int, int, Word]]:
-    """Yield begin, end and meaning of every known word in a text."""
-    pattern, of = _finder()
+def find(text: str, more: tuple[Word, ...] = ()) -> Iterable[tuple[int, int, Word]]:
+    """Yield begin, end and meaning of every known word in a text; ``more`` are known too."""
+    pattern, of = _finder(more)
     for hit in pattern.finditer(text):
         form = hit["form"]
         word = of.get(form) or of.get(form.lower())
@@ -74,13 +83,19 @@ def find(text: str) -> Iterable[tuple[int, int, Word]]:
 class Marker:
     """Marks words in the texts of a page: each once in every section.
 
+    Parameters
+    ----------
+    more : iterable of Word
+        Words of this page alone, each once by name.
+
     Attributes
     ----------
     used : set of str
         Names of the words that were marked anywhere; the list at the end has these.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, more: Iterable[Word] = ()) -> None:
+        self._more = tuple({word.name: word for word in more}.values())
         self.used: set[str] = set()
         self._here: set[str] = set()
 
@@ -96,7 +111,7 @@ class Marker:
         Markup('<a class="term" href="#word-dice">Dice</a> of the brain')
         """
         text, parts, end = str(text), [], 0
-        for begin, stop, word in find(text):
+        for begin, stop, word in find(text, self._more):
             if word.name in self._here:
                 continue
             self._here.add(word.name)
@@ -108,4 +123,5 @@ class Marker:
 
     def listed(self) -> list[Word]:
         """Return the words that were marked, in the order of the alphabet."""
-        return [word for word in words() if word.name in self.used]
+        known = sorted((*words(), *self._more), key=lambda word: word.name.lower())
+        return [word for word in known if word.name in self.used]

@@ -34,6 +34,7 @@ def taking_part(
                     "kind": kind.removesuffix("s").replace("_", " "),
                     "name": name,
                     "title": chosen.title,
+                    "about": getattr(chosen.method, "about", ""),
                     "engine": program.get("engine") or chosen.engine,
                     "version": program.get("version") or chosen.version,
                     "reason": program.get("reason", ""),

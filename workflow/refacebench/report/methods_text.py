@@ -7,7 +7,7 @@ bibliography that comes with it.  Pure: values in, text out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ from refacebench.statistics.attack_tables import attackers as attacked_by
 from refacebench.statistics.attack_tables import is_control
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-from refacebench.vocabulary import FOLLOWUP, RESCAN, SKULL_STRIP
+from refacebench.vocabulary import BLACK, BLURRED, FOLLOWUP, ORIGINAL, RESCAN, SKULL_STRIP
 
 #: What every run rests on, whatever the config asks for.
 ALWAYS = (
@@ -361,15 +361,32 @@ def _attacks(dataset: Mapping[str, Any], config: Mapping[str, Any], named: bool)
         "easier comparison with the very same scan stands beside it, and counts too: a method on "
         "which it does better than chance gets no 'go'.",
         "Whether an attack did better than chance was tested exactly, by exchanging the identities "
-        f"of participants, {words.ATTACKS_CORRECTED}. Each attack was also made on the "
-        "untouched originals (an attack that does not recognise these proves nothing), on blurred "
-        "pictures (which show little more than the outline of the head) and on black pictures "
-        f"(which it must not recognise). Skull-stripped scans ({SKULL_STRIP}) show what the brain "
-        "alone gives away. Per variant the strongest attack was reported, with an interval that "
+        f"of participants, {words.ATTACKS_CORRECTED}.",
+        _controls(set(table["variant"])),
+        "Per variant the strongest attack was reported, with an interval that "
         "allows for having picked it. An attack counted as near chance where it was shown to be "
         f"less than {protocol.margin_points:g} percentage points above it.",
         sentences.unequal_attacks(tables, dict.fromkeys(table["variant"])),
     )  # fmt: skip
+
+
+#: What an attack on each of these shows.
+_SHOWN = {
+    ORIGINAL: "the untouched originals (an attack that does not recognise these proves nothing)",
+    BLURRED: "blurred pictures (which show little more than the outline of the head)",
+    BLACK: "black pictures (which it must not recognise)",
+}
+
+
+def _controls(attacked: Collection[str]) -> str:
+    """Return what else was attacked, and what for."""
+    shown = [text for name, text in _SHOWN.items() if name in attacked]
+    return words.join(
+        f"Each attack was also made on {listed(shown)}." if shown else "",
+        f"Skull-stripped scans ({SKULL_STRIP}) show what the brain alone gives away."
+        if SKULL_STRIP in attacked
+        else "",
+    )
 
 
 def _matched(tables: Mapping[str, pd.DataFrame], protocol: Protocol) -> str:
@@ -385,13 +402,12 @@ def _matched(tables: Mapping[str, pd.DataFrame], protocol: Protocol) -> str:
         return f"{asked} where that was known of anybody; here it was of nobody."
     knows, rate = privacy_galleries.alone(known, protocol.measure)
     reached = (
-        f" So {knows} alone, without any image, pick the right person in {percent(rate)} %."
+        f" So who knows only {knows}, and has no image, picks the right person in "
+        f"{percent(rate)} %."
         if np.isfinite(rate)
         else ""
     )
-    return (
-        f"{asked} where there were enough alike; here they are {words.matched(told[0])}.{reached}"
-    )
+    return f"{asked} where there were enough alike; here, {words.matched(told[0])}.{reached}"
 
 
 def _statistics(

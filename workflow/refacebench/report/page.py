@@ -150,7 +150,7 @@ def render(
         version=context.get("version", ""),
         datasets=datasets,
         reminder=" ".join(dict.fromkeys(elsewhere.reminder(d) for d in context["datasets"])),
-        mark=glossary.Marker(),
+        mark=glossary.Marker(glossary.attacker(*told) for d in datasets for told in d["attackers"]),
         open=OPEN,
         meanings=decisions.VERDICTS,
         summary=not home,
@@ -206,6 +206,7 @@ def _dataset(dataset: Mapping, number: int) -> dict:
         ],
         "flow": _flow(dataset, view),
         "methods": _methods(dataset["methods"], recorded(dataset)),
+        "attackers": _attackers(dataset),
         "models": models.table(dataset),
         "sections": [s for s in _sections(dataset, view) if s.pictures or s.tables],
         "costs": _costs(dataset.get("costs")),
@@ -381,7 +382,7 @@ def recorded(dataset: Mapping) -> dict[tuple[str, str], str]:
 
 def _methods(methods: Sequence[Mapping], made_by: Mapping[tuple[str, str], str]) -> Table:
     rows = [
-        [m["name"], kind_of(m), plain_title(m), _engine(m),
+        [m["name"], kind_of(m), _what(m), _engine(m),
          _version(m, made_by), _plain(m.get("settings") or {}) or "none"]
         for m in methods
     ]  # fmt: skip
@@ -394,6 +395,22 @@ def _methods(methods: Sequence[Mapping], made_by: Mapping[tuple[str, str], str])
         caption = "Where the measures come from. Nothing was run on images here."
     columns = ["Name", "Kind", "What it does", "Engine", "Version", "Settings of its own"]
     return Table(caption, columns, rows)
+
+
+def _attackers(dataset: Mapping) -> list[tuple[str, str]]:
+    """Return the attackers that ran, each with its sentence on how it goes about it."""
+    table = dataset["tables"].get("privacy")
+    there = set() if table is None or table.empty else set(table["attacker"])
+    return [
+        (m["name"], m["about"])
+        for m in dataset["methods"]
+        if m["kind"] == "attacker" and m["name"] in there and m.get("about")
+    ]
+
+
+def _what(method: Mapping) -> str:
+    """Return what a method does, with the sentence on how where it has one."""
+    return ". ".join(filter(None, [plain_title(method), method.get("about")]))
 
 
 def _version(method: Mapping, made_by: Mapping[tuple[str, str], str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from refacebench.plot.numbers import number
+from refacebench.plot.numbers import number, with_ends
 from refacebench.plot.style import Look, look_of
 from refacebench.plot.volumes import region_label
 from refacebench.results import decisions, findings, privacy_galleries, sentences, words
@@ -80,7 +80,8 @@ def summary_lines(
         *_method_lines(everything, criteria, look, not on_page),
         *_recognition_lines(tables, criteria, look),
         _overlap_line(tables, segmenter, look),
-        f"{_volumes_line(tables, criteria, segmenter, look)} {_age_line(tables, segmenter, look)}",
+        f"{_volumes_line(tables, criteria, segmenter, look)} "
+        f"{_age_line(tables, criteria, segmenter, look)}",
         words.join(
             _utility_line(tables, segmenter, rule or decisions.Rule(), criteria.alpha),
             "" if on_page else reminder(tables),
@@ -195,7 +196,7 @@ def front_words(table: pd.DataFrame, look: Look) -> list[str]:
         *(
             [
                 f"An attack beats {words.listed(beaten)}. That no other method is shown to be "
-                "better only means that there are too few participants."
+                "better may only mean that there are too few participants."
             ]
             if beaten
             else []
@@ -301,27 +302,38 @@ def _globals_line(table: pd.DataFrame, criteria: Criteria, look: Look) -> str:
     return f" Whole-brain volumes that differ, of {tested} (largest change): {listed}."
 
 
-def _age_line(tables, segmenter, look: Look) -> str:
+def _age_line(tables, criteria: Criteria, segmenter, look: Look) -> str:
+    """Return which methods are shown to change predicted age, and the largest shift of any."""
     table = _get(tables, "brainage", segmenter)
     if len(table):
         table = table[~table["variant"].isin(UNDEFACED)]
         table = table[table["shift"].notna()]
     if table.empty:
         return "Brain age: not measured."
+    changed = table[table["p_holm"] < criteria.alpha].set_index("variant")
+    said = []
+    if len(changed):
+        parts = [f"{v} ({_shift(changed.loc[v])})" for v in look.sort(changed.index)]
+        said.append(f"shown to change after {words.listed(parts)}")
+    elif table["p_holm"].notna().any():
+        said.append("not shown to change after any method")
     worst = table.loc[table["shift"].abs().idxmax()]
-    text = (
-        f"Brain age: largest mean shift {number(worst['shift'], 2, True)} years "
-        f"({worst['variant']}, interval {number(worst['shift_low'], 2, True)} to "
-        f"{number(worst['shift_high'], 2, True)})"
-    )
+    if worst["variant"] not in changed.index:
+        said.append(f"largest mean shift after {worst['variant']} ({_shift(worst)})")
     rescan = table["rescan_shift_abs"].dropna()
     if len(rescan):
         largest = table["shift_abs"].max()
-        text += (
-            f"; mean absolute shift up to {largest:.2f}, between two scans of one person "
+        said.append(
+            f"mean absolute shift up to {largest:.2f}, between two scans of one person "
             f"{rescan.iloc[0]:.2f}"
         )
-    return text + "."
+    return f"Brain age: {'; '.join(said)}."
+
+
+def _shift(row: pd.Series) -> str:
+    """Return the mean shift of predicted age with its interval."""
+    mean, low, high = with_ends(row["shift"], row["shift_low"], row["shift_high"], 2, True)
+    return f"{mean} years, interval {low} to {high}"
 
 
 #: The measures of the table ``method_pairs`` that stand for those of utility, in words.

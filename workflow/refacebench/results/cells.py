@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from refacebench.plot.numbers import NO_VALUE, number
+from refacebench.plot.numbers import NO_VALUE, number, with_ends
 from refacebench.plot.style import Look
 
 
@@ -42,11 +42,12 @@ def with_interval(
     signed: bool = False,
     scale: float = 1.0,
 ) -> str:
-    """Return ``value [low, high]``."""
-    value, below, above = (
-        number(scale * row[c] if pd.notna(row[c]) else None, digits, signed)
-        for c in (name, low, high)
-    )
+    """Return ``value [low, high]``; whole percentages of a share are not made finer."""
+    given = [scale * row[c] if pd.notna(row[c]) else None for c in (name, low, high)]
+    if digits == 0:
+        value, below, above = (number(each, digits, signed) for each in given)
+    else:
+        value, below, above = with_ends(*given, digits=digits, signed=signed)
     if value == NO_VALUE:
         return NO_VALUE
     return value if below == NO_VALUE else f"{value} [{below}, {above}]"

@@ -79,7 +79,9 @@ def caption(view: View) -> str:
         f"Scans in which a part of the original's own face is left: more than "
         f"{100 * view.criteria.part_left:g} % of its surface. Scans that have the part in view and "
         f"were judged; ears are shown for information{_ears_note(limit)}.",
-        "Hollow: skull stripping, a control, which takes the whole head away.",
+        "Hollow: skull stripping, a control, which takes the whole head away."
+        if view.rows("face_parts")["variant"].map(is_control).any()
+        else "",
         words.shares(view.criteria),
     )
 

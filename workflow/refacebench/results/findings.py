@@ -219,6 +219,10 @@ class MethodFinding:
         By the first segmenter.
     age_shift : tuple of float or None
         Mean shift of predicted age in years with its interval, by the first segmenter.
+    age_changed : bool or None
+        Whether a test shows that predicted age changes; None where it was not tested.
+    ears : tuple of int
+        Scans in which ears are left, of those that have them in view and were judged.
     """
 
     variant: str
@@ -238,6 +242,8 @@ class MethodFinding:
     easier: Attack | None = None
     volumes: Volumes | None = None
     age_shift: tuple[float, float, float] | None = None
+    age_changed: bool | None = None
+    ears: tuple[int, int] = (0, 0)
     same: Attack | None = None
     shared: tuple[str, ...] = ()
     alone: tuple[str, float] = ("", np.nan)
@@ -277,6 +283,8 @@ def finding(tables: Tables, variant: str, alpha: float = 0.05) -> MethodFinding:
         easier=same if worst and not worst.beats and same and same.beats else None,
         volumes=volumes_of(_of_first_segmenter(tables, "volumes", variant), alpha),
         age_shift=_age_shift(tables, variant),
+        age_changed=_age_changed(tables, variant, alpha),
+        ears=_ears(tables, variant),
         same=same,
         shared=_shared(attacks, variant),
         alone=privacy_galleries.alone(
@@ -313,6 +321,19 @@ def _age_shift(tables: Tables, variant: str) -> tuple[float, float, float] | Non
         return None
     row = rows.iloc[0]
     return float(row["shift"]), float(row["shift_low"]), float(row["shift_high"])
+
+
+def _age_changed(tables: Tables, variant: str, alpha: float) -> bool | None:
+    rows = _of_first_segmenter(tables, "brainage", variant)
+    p = rows["p_holm"].iloc[0] if len(rows) and "p_holm" in rows else np.nan
+    return bool(p < alpha) if np.isfinite(p) else None
+
+
+def _ears(tables: Tables, variant: str) -> tuple[int, int]:
+    rows = _rows(tables, "face_parts", variant)
+    rows = rows[rows["part"] == "ears"] if len(rows) else rows
+    row = rows.iloc[0] if len(rows) else pd.Series(dtype=object)
+    return _count(row, "n_left"), _count(row, "n")
 
 
 def _rows(tables: Tables, name: str, variant: str, column: str = "variant") -> pd.DataFrame:
@@ -450,6 +471,8 @@ def cells(found: MethodFinding) -> list[str]:
     if not found.available:
         return ["unavailable", *[NO_VALUE] * 3]
     face = "{}/{}".format(*found.face)
+    if found.ears[0]:
+        face += "; ears left in\u00a0{}/{}".format(*found.ears)
     brain = NOT_TESTABLE if found.spared else "{}/{}".format(*found.brain)
     return [face, brain, _labels_cell(found), _attack_cell(found)]
 

@@ -34,6 +34,7 @@ from refacebench.statistics.attack_tables import main_rows, main_setting
 from refacebench.statistics.attacks import Evaluation
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.losses import explained
+from refacebench.vocabulary import BLACK, BLURRED
 
 #: What stands beside all that was measured of recognisability.
 MEASURED = (
@@ -240,26 +241,33 @@ def _all(view: View) -> str:
     if not is_matched(view.rows("privacy")):
         return ""
     return (
-        " The pictures to choose from are of people of the same site, sex and age band where there "
+        "The pictures to choose from are of people of the same site, sex and age band where there "
         "are enough; 'all': of anybody."
     )
 
 
-#: What the pictures of controls are for.
-CONTROLS = (
-    "Blurred and black pictures are controls: the first show what little more than the outline of "
-    "the head gives away, so that a method which keeps the outline can hardly do better; on the "
-    "second no attack may do better than chance, or the test leaks."
-)
+def _controls(table: pd.DataFrame) -> str:
+    """Return what the pictures of controls are for, of those that were attacked."""
+    there = set(table["variant"])
+    return words.join(
+        "Blurred pictures are a control: they show what little more than the outline of the head "
+        "gives away, so that a method which keeps the outline can hardly do better."
+        if BLURRED in there
+        else "",
+        "Black pictures are a control on which no attack may do better than chance, or the test "
+        "leaks."
+        if BLACK in there
+        else "",
+    )
 
 
 def _numbers(view: View) -> str:
     """Return the caption of the page's table below the figure."""
     return (
         f"The numbers in the figure, in percent. {words.brackets(view)}. n: participants; in round "
-        "brackets those whom an attacker could not compare, who are in none of its rates."
-        f"{_all(view)} {CONTROLS} 'No face': scans on which the attacker found none. "
-        "*: more often than "
+        "brackets those whom an attacker could not compare, who are in none of its rates. "
+        f"{words.join(_all(view), _controls(view.rows('privacy')))} 'No face': scans on which the "
+        "attacker found none. *: more often than "
         f"chance by an exact test of the primary measure at p < {view.criteria.alpha:g}, "
         f"{words.ATTACKS_CORRECTED}. 'Same scan' "
         "is named only where nothing but the easier comparison with the very same scan does better "

@@ -127,19 +127,19 @@ def line(table: pd.DataFrame) -> str:
     several = round(1 / most["choice_chance"])
     fewer = known[(known["knows"] == _LESS) & (known["knows"] != most["knows"])]
     above = round(most["choice"], 2) > round(most["choice_chance"], 2)
-    text = (
-        f"{_alone(most['knows']).capitalize()} alone, without any image, "
-        f"{'already pick' if above else 'pick'} the right one of {several} people in "
-        f"{percent(most['choice'])} % here ({percent(most['choice_unmatched'])} % among everybody; "
-        f"chance {chance(most['choice_chance'])} %)"
+    others, they = (f"other {several - 1} are", "they") if several > 2 else ("other is", "it")
+    row = fewer.iloc[-1] if len(fewer) else None
+    return words.join(
+        f"Knowing only {_alone(most['knows'])}, and without any image, one picks the right person "
+        f"in {percent(most['choice'])} % when the {others} as like the person as this cohort "
+        f"allows ({percent(most['choice_unmatched'])} % when {they} may be anybody; chance "
+        f"{chance(most['choice_chance'])} %).",
+        COUNTED if above else "",
+        ""
+        if row is None
+        else f"Knowing only {_alone(row['knows'])}, it would be {percent(row['choice'])} % "
+        f"({percent(row['choice_unmatched'])} % when {they} may be anybody).",
     )
-    if len(fewer):
-        row = fewer.iloc[-1]
-        text += (
-            f"; {_alone(row['knows'])} alone {percent(row['choice'])} % "
-            f"({percent(row['choice_unmatched'])} %)"
-        )
-    return f"{text}. {COUNTED}" if above else f"{text}."
 
 
 #: What follows for an attack where people can be told apart without a picture.
@@ -192,7 +192,7 @@ def _matched(table: pd.DataFrame) -> str:
     texts = table.get("matched_on", pd.Series(dtype=str)).dropna()
     if texts.empty:
         return ""
-    return f"Here the others are {words.matched(texts.iloc[0])}."
+    return f"Here, {words.matched(texts.iloc[0])}."
 
 
 def _higher(table: pd.DataFrame) -> str:

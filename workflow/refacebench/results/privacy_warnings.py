@@ -16,9 +16,8 @@ from refacebench.statistics.attack_tests import CHANCES
 from refacebench.statistics.attacks import Evaluation
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-from refacebench.vocabulary import ORIGINAL, OTHER_SESSION, PICTURE_CONTROLS, SKULL_STRIP
+from refacebench.vocabulary import BLACK, BLURRED, ORIGINAL, OTHER_SESSION, SKULL_STRIP
 
-BLURRED, BLACK = PICTURE_CONTROLS
 #: What a warning is about.
 LEAK, WEAK, BLIND, NOT_RUN, MISSING, SMALL, UNMATCHED, EASY, NO_LANDMARK = (
     "leak",
@@ -110,8 +109,9 @@ def _unmatched(results: Sequence[Evaluation], protocol: Protocol) -> list[dict[s
         wanted = words.listed([galleries.WORDS[name] for name in protocol.match])
         message = (
             "there are too few people to compare everybody with others of the same "
-            f"{wanted}. Here the others are {words.matched(row['matched_on'])}: where they differ, "
-            "an attack may be right because it sees the scanner, the sex or the age, and no face"
+            f"{wanted}. Here, {words.matched(row['matched_on'])}. Where others differ from a "
+            "person, an attack may be right because it sees the scanner, the sex or the age, and "
+            "no face"
         )
     return [_warning(UNMATCHED, "", ORIGINAL, row["setting"], {}, message + ".")]
 

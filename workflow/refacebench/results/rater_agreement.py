@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from refacebench.plot.numbers import with_ends
 from refacebench.plot.style import FAINT, INK, WIDTH, message_figure, new_figure, styled
 from refacebench.results import words
 from refacebench.results.other_measures import PREFIX
@@ -105,7 +106,7 @@ def printed(view: View) -> Printed:
     for _, row in view.rows("rater_agreement").iterrows():
         rows.append([
             view.look.label(row["variant"]), row["rater"], str(int(row["n"])),
-            f"{row['bias']:.3f} [{row['bias_low']:.3f}, {row['bias_high']:.3f}]",
+            "{} [{}, {}]".format(*with_ends(row["bias"], row["bias_low"], row["bias_high"], 3)),
             f"{row['lower']:.3f} to {row['upper']:.3f}",
             f"{row['icc']:.3f} [{row['icc_low']:.3f}, {row['icc_high']:.3f}]",
         ])  # fmt: skip

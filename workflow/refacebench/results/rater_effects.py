@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from refacebench.plot.numbers import NO_VALUE, number
+from refacebench.plot.numbers import NO_VALUE, number, with_ends
 from refacebench.results import words
 from refacebench.results.other_measures import PREFIX, names_of
 from refacebench.results.result import STUDY, Printed, Result, View
@@ -117,7 +117,7 @@ def printed(view: View) -> Printed:
         if not np.isfinite(row["effect"]):
             rows.append([view.look.label(row["variant"]), *sizes, row["fit"], NO_VALUE, NO_VALUE])
             continue
-        effect = f"{row['effect']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"
+        effect = "{} [{}, {}]".format(*with_ends(row["effect"], row["low"], row["high"], 4))
         rows.append([view.look.label(row["variant"]), *sizes, effect,
                      f"{row['chi2']:.4f} ({int(row['df'])})", number(row["p"], 4)])  # fmt: skip
     return columns, rows

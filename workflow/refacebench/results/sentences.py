@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from refacebench.plot.numbers import number, of, percent
+from refacebench.plot.numbers import number, of, percent, with_ends
 from refacebench.plot.style import CONTROL_LABELS
 from refacebench.plot.volumes import region_label
 from refacebench.results.findings import (
@@ -90,6 +90,7 @@ def _known(found: MethodFinding) -> list[str]:
     face = f"original face surface removed in {of(*found.face)} scans"
     if _missed(found, "failure_1"):
         face = f"the automatic check alone took the face for removed in {of(*found.face)} scans"
+    face += _ears(found)
     brain = f"no voxel of the brain mask removed or changed in {of(*found.brain)}"
     brain += " outputs" if found.brain[1] < found.n else ""
     if found.brain[0] < found.brain[1]:
@@ -141,6 +142,11 @@ def same_attack(found: MethodFinding) -> str:
     return f"the same one as on {listed(found.shared)}, since an attacker may first {how}"
 
 
+def _ears(found: MethodFinding) -> str:
+    """Return in how many scans ears are left: they may count for nothing in the check's verdict."""
+    return f" (ears left in {of(*found.ears)})" if found.ears[0] else ""
+
+
 def _missed(found: MethodFinding, failure: str) -> int:
     """Return in how many scans true labels show a failure that the automatic check missed."""
     truth = found.checks.get(failure)
@@ -170,9 +176,21 @@ def _science(found: MethodFinding) -> list[str]:
     if v is not None:
         parts += [_changed(v), _within(v)]
     if found.age_shift is not None:
-        shift, low, high = (number(value, 1, True) for value in found.age_shift)
-        parts.append(f"predicted age moved by {shift} years on average ({low} to {high})")
+        parts.append(_aged(found, found.age_shift))
     return parts
+
+
+def _aged(found: MethodFinding, moved: tuple[float, float, float]) -> str:
+    """Return whether predicted age is shown to change, and by how much it moved."""
+    shift, low, high = with_ends(*moved, 1, True)
+    by = f"by {shift} years on average, {low} to {high}"
+    if found.age_changed is None:
+        return f"predicted age moved {by}"
+    if found.age_changed:
+        return f"predicted age is shown to change ({by})"
+    apart = moved[1] * moved[2] > 0
+    decides = "; the test decides, which allows for the number of methods" if apart else ""
+    return f"predicted age is not shown to change ({by}{decides})"
 
 
 def _changed(v: Volumes) -> str:

@@ -46,7 +46,13 @@ from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.losses import passed_on
 from refacebench.statistics.protocol import Protocol
 from refacebench.statistics.routes import against, declared_measure, spread_of_chances, worst_case
-from refacebench.vocabulary import PICTURE_CONTROLS, SETTINGS, UNDEFACED, split_contrast
+from refacebench.vocabulary import (
+    PICTURE_CONTROLS,
+    SETTINGS,
+    UNDEFACED,
+    split_contrast,
+    split_variant,
+)
 
 #: The variants that are no candidates: they stand in the plane as landmarks.
 LANDMARKS = UNDEFACED
@@ -256,10 +262,7 @@ def caption(view: View) -> str:
         unequal,
         f"'Beats chance' is by an exact test at p < {alpha:g}, {words.ATTACKS_CORRECTED}. Where an "
         "interval and the test disagree, the test decides.",
-        "Attacks include those that put a face back first, and those on images of other contrasts "
-        "that are shared along with a scan. A refaced scan counts as no safer than "
-        "its defaced one, since a new face can be taken off again (where the defacer blurs, that "
-        "is an upper bound).",
+        *_included(view),
         "Rates cover participants who could be attacked. The others are counted beside the row, "
         "and as identified where methods are compared; crossed out: half or more of them.",
         "Bold name: no attack beats the method, and no other is shown to be better in one and "
@@ -273,6 +276,31 @@ def caption(view: View) -> str:
         "of volumes, not for the number of variants. So they are wider than those of single "
         "volumes, which other tables and figures have.",
     )
+
+
+def _included(view: View) -> list[str]:
+    """Return what counts as an attack beside those on the images as they are, where it was made."""
+    refaced = view.rows("tradeoff")["variant"].map(lambda name: bool(split_variant(name)[1])).any()
+    contrasts = len(view.rows("privacy_contrasts")) > 0
+    made = [
+        *(["those that put a face back first"] if refaced else []),
+        *(
+            ["those on images of other contrasts that are shared along with a scan"]
+            if contrasts
+            else []
+        ),
+    ]
+    return [
+        *([f"Attacks include {words.listed(made)}."] if made else []),
+        *(
+            [
+                "A refaced scan counts as no safer than its defaced one, since a new face can be "
+                "taken off again (where the defacer blurs, that is an upper bound)."
+            ]
+            if refaced
+            else []
+        ),
+    ]
 
 
 def unseparated(table: pd.DataFrame) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.plot import dots
-from refacebench.plot.numbers import NO_VALUE, number
+from refacebench.plot.numbers import NO_VALUE, number, with_ends
 from refacebench.plot.style import CONTROL_LABELS, FAINT, INK, Look, message_figure, styled
 from refacebench.plot.volumes import TITLES, region_label
 from refacebench.results import words
@@ -199,8 +199,9 @@ def _limits(by: pd.DataFrame, region: str) -> str:
     if region not in by.index or pd.isna(by.loc[region, "bias_pct"]):
         return NO_VALUE
     names = ("bias_pct", "lower_pct", "upper_pct")
-    bias, lower, upper = (number(by.loc[region, name], 2, True) for name in names)
-    return f"{bias} ({lower} to {upper})"
+    return "{} ({} to {})".format(
+        *with_ends(*(by.loc[region, name] for name in names), digits=2, signed=True)
+    )
 
 
 def _lowest(by: pd.DataFrame) -> str:

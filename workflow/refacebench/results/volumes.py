@@ -87,7 +87,7 @@ def significant_regions(volumes: pd.DataFrame, alpha: float) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Index variant; ``tested``, ``differ`` (Holm), ``differ_bh``, ``equivalent``.
+        Index variant; ``tested``, ``differ`` (Holm), ``equivalent``.
     """
     rows = volumes[volumes["region"].isin(REGIONS) & (volumes["variant"] != "original")]
     counts = pd.DataFrame(
@@ -95,7 +95,6 @@ def significant_regions(volumes: pd.DataFrame, alpha: float) -> pd.DataFrame:
             "variant": rows["variant"],
             "tested": rows["p"].notna(),
             "differ": rows["p_holm"] < alpha,
-            "differ_bh": rows["p_bh"] < alpha,
             "equivalent": is_true(rows["equivalent"]),
         }
     )
@@ -146,10 +145,8 @@ def printed(view: View) -> Printed:
     table, look, criteria = view.rows("volumes"), view.look, view.criteria
     shown = ("tiv", "gm", "wm", "csf")
     counts = significant_regions(table, criteria.alpha)
-    columns = ["Variant", "n (failed)", f"Regions of {len(REGIONS)}: differ (Holm)",
-               "... differ (Benjamini-Hochberg)", "... equivalent",
-               "... equivalent at the fixed margin", "Largest regional change",
-               *[f"{region_label(r)} (%)" for r in shown]]  # fmt: skip
+    columns = ["Variant", "n (failed)", f"Differ (of {len(REGIONS)})", "Equivalent",
+               "Largest regional change", *[f"{region_label(r)} (%)" for r in shown]]  # fmt: skip
     rows = []
     for label, mine in by_variant(table[table["variant"] != "original"], look):
         by = mine.set_index("region")
@@ -165,12 +162,28 @@ def printed(view: View) -> Printed:
             else NO_VALUE
             for r in shown
         ]
-        numbers = [str(tests[c]) for c in ("differ", "differ_bh", "equivalent")]
-        numbers.append(str(int(is_true(by["equivalent_fixed"])[by.index.isin(REGIONS)].sum())))
+        numbers = [str(tests[c]) for c in ("differ", "equivalent")]
         if not tests["tested"]:
             numbers = [NO_VALUE] * len(numbers)
         rows.append([label, count(mine.iloc[0]), *numbers, largest, *cells])
     return _with_changes(columns, rows, view.rows("changes"), look)
+
+
+def _numbers(view: View) -> str:
+    """Return the caption of the page's table below the figures."""
+    changes = view.rows("changes")
+    over = (
+        f" Scans over {changes['threshold_pct'].iloc[0]:g} %: those in which TIV, GM, WM or CSF "
+        "changed by more than that."
+        if len(changes)
+        else ""
+    )
+    return (
+        f"{words.numbers(view)} Differ, equivalent: how many of the {len(REGIONS)} regions are "
+        "shown to differ from the original and to be equal within the margin, both "
+        "Holm-corrected; the full table has the milder correction of Benjamini and Hochberg "
+        f"and the fixed margin too.{over}"
+    )
 
 
 def _with_changes(
@@ -180,7 +193,7 @@ def _with_changes(
     if changes.empty:
         return columns, rows
     threshold = changes["threshold_pct"].iloc[0]
-    columns = [*columns, f"Scans with > {threshold:g} % in TIV, GM, WM or CSF"]
+    columns = [*columns, f"Scans over {threshold:g} %"]
     cells = {}
     for label, mine in by_variant(changes, look):
         row = mine.iloc[0]
@@ -206,6 +219,7 @@ RESULT = Result(
     heading=HEADING,
     order=610,
     printed=printed,
+    numbers=_numbers,
     figures=[
         Figure(
             "volumes",

@@ -84,25 +84,28 @@ def alone(view: View) -> str:
 
 
 def matched(told: str) -> str:
-    """Return what people who are compared have in common, from a cell of ``matched_on``.
+    """Return what the others are like from whom a person is picked, from a cell of ``matched_on``.
 
-    >>> matched("site, sex: 2; some alike: 8; nothing: 1")
-    'all of the same site and sex for 2 people, only in part alike for 8 and not alike for 1'
+    >>> matched("site, sex: 2; some alike: 8")
+    'for 2 people all others are of the same site and sex and for 8 only some others are alike'
     """
     parts: list[str] = []
+    like = {
+        galleries.SOME: "only some others are alike",
+        galleries.NOTHING: "no others are alike",
+    }
     for part in filter(None, told.split("; ")):
         what, count = part.rsplit(": ", 1)
-        like = {galleries.SOME: "only in part alike", galleries.NOTHING: "not alike"}
-        known = like.get(what) or f"all of the same {listed(what.split(', '))}"
+        known = like.get(what) or f"all others are of the same {listed(what.split(', '))}"
         people = "" if parts else " person" if count == "1" else " people"
-        parts.append(f"{known} for {count}{people}")
+        parts.append(f"for {count}{people} {known}")
     return listed(parts)
 
 
 #: What the tests of attacks are corrected for, wherever a star or a verdict is printed.
 ATTACKS_CORRECTED = (
-    "Holm-corrected over all attacks on all methods together (apart: attacks on controls, and "
-    "attacks that have the very same scan)"
+    "Holm-corrected over all attacks on all methods together (attacks on controls, and attacks "
+    "that have the very same scan, are corrected separately)"
 )
 #: Said of every interval that holds for itself alone.
 EACH = "each on its own, not adjusted for multiple comparisons"
