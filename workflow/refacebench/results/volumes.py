@@ -193,7 +193,7 @@ def _with_changes(
     if changes.empty:
         return columns, rows
     threshold = changes["threshold_pct"].iloc[0]
-    columns = [*columns, f"Scans over {threshold:g} %"]
+    columns = [*columns, f"Scans over {threshold:g}\u00a0%"]
     cells = {}
     for label, mine in by_variant(changes, look):
         row = mine.iloc[0]
