@@ -531,7 +531,6 @@ def test_the_plane_draws_both_rates_of_the_worst_attack_that_the_summary_prints(
         if len(line.get_xdata()) == 1 and line.get_ydata()[0] == row
     }
     assert {("o", 26.1), ("|", 29.0)} <= marks
-    legend = " ".join(text.get_text() for text in figure.legends[0].get_texts())
     assert privacy_utility.CORRECTED in axes.get_xlabel()
     assert privacy_utility.CORRECTED in line("blind")
     assert privacy_utility.CORRECTED in caption("tradeoff", {"tradeoff": table}, SETTINGS)

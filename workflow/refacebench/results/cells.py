@@ -43,11 +43,11 @@ def with_interval(
     scale: float = 1.0,
 ) -> str:
     """Return ``value [low, high]``; whole percentages of a share are not made finer."""
-    given = [scale * row[c] if pd.notna(row[c]) else None for c in (name, low, high)]
+    mean, *ends = (scale * row[c] if pd.notna(row[c]) else None for c in (name, low, high))
     if digits == 0:
-        value, below, above = (number(each, digits, signed) for each in given)
+        value, below, above = (number(each, digits, signed) for each in (mean, *ends))
     else:
-        value, below, above = with_ends(*given, digits=digits, signed=signed)
+        value, below, above = with_ends(mean, ends[0], ends[1], digits, signed)
     if value == NO_VALUE:
         return NO_VALUE
     return value if below == NO_VALUE else f"{value} [{below}, {above}]"

@@ -194,18 +194,18 @@ def printed(view: View) -> Printed:
         return columns, []
     rows = rows.sort_values(["p", "gap"], ascending=[True, False], kind="stable")
     label = view.look.label
-    cells = [
-        [
-            label(row["variant"]),
-            label(row["other"]),
-            str(int(row["n"])),
-            "{} [{}, {}]".format(
-                *with_ends(*(100 * row[c] for c in ("gap", "low", "high")), digits=0)
-            ),
-            p_value(row["p_holm"]),
-        ]
-        for _, row in rows.head(MOST_PRINTED).iterrows()
-    ]
+    cells = []
+    for _, row in rows.head(MOST_PRINTED).iterrows():
+        gap, low, high = (100 * row[c] for c in ("gap", "low", "high"))
+        cells.append(
+            [
+                label(row["variant"]),
+                label(row["other"]),
+                str(int(row["n"])),
+                "{} [{}, {}]".format(*with_ends(gap, low, high, digits=0)),
+                p_value(row["p_holm"]),
+            ]
+        )
     left = len(rows) - len(cells)
     if left > 0:
         cells.append([f"{left} more in the full table", "", "", "", ""])

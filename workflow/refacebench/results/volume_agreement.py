@@ -199,9 +199,8 @@ def _limits(by: pd.DataFrame, region: str) -> str:
     if region not in by.index or pd.isna(by.loc[region, "bias_pct"]):
         return NO_VALUE
     names = ("bias_pct", "lower_pct", "upper_pct")
-    return "{} ({} to {})".format(
-        *with_ends(*(by.loc[region, name] for name in names), digits=2, signed=True)
-    )
+    bias, lower, upper = (by.loc[region, name] for name in names)
+    return "{} ({} to {})".format(*with_ends(bias, lower, upper, digits=2, signed=True))
 
 
 def _lowest(by: pd.DataFrame) -> str:
