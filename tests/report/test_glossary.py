@@ -2,12 +2,13 @@
 
 import re
 
+import pandas as pd
 import pytest
 import yaml
 
 from reading import Page, context
 from refacebench.report import glossary
-from refacebench.report.page import build
+from refacebench.report.page import _attackers, build
 
 #: Abbreviations that whoever has MRI data knows, and names of licences, places and packages.
 PLAIN = {
@@ -82,23 +83,18 @@ def test_abbreviations_of_the_page_are_explained(page):
     assert unknown == set()
 
 
-def test_an_attacker_is_explained_by_its_own_sentence_where_its_name_is_met(tables):
-    given = context(tables)
-    names_ = list(dict.fromkeys(tables["privacy"]["attacker"]))
-    about = "It compares <shapes>."
-    given["datasets"][0]["methods"] += [
-        {"kind": "attacker", "name": name, "title": name, "about": about, "engine": "native",
-         "version": "1"}
-        for name in (*names_, "absent")
-    ]  # fmt: skip
-    html = build(given)
-    shown = Page(html)
-    leading = {a["href"][1:] for tag, a in shown.tags if a.get("class") == "term"}
-    met = {name for name in names_ if f"word-attacker-{name}" in leading}
-    assert met, "the strongest attacker at least is named in a sentence"
-    # In the section on attacks, in the table of methods, and in the list of words where it is met.
-    assert html.count("It compares &lt;shapes&gt;.") == 2 * len(names_) + 1 + len(met)
-    assert "<b>absent</b>" not in html
+def test_an_attacker_that_ran_is_explained_by_its_own_sentence():
+    methods = [{"kind": "attacker", "name": name, "about": "It lays."} for name in ("surface", "x")]
+    ran = {"tables": {"privacy": pd.DataFrame({"attacker": ["surface"]})}, "methods": methods}
+    assert _attackers(ran) == [("surface", "It lays.")]
+    assert _attackers({"tables": {}, "methods": methods}) == []
+    mark = glossary.Marker(glossary.attacker(*told) for told in _attackers(ran))
+    told = mark("face surface; attacker surface picks")
+    assert '<a class="term" href="#word-attacker-surface">attacker surface</a> picks' in told
+    assert told.count("word-attacker") == 1, "the bare name is a common word"
+    assert [(word.name, word.meaning) for word in mark.listed()] == [
+        ("attacker surface", "It lays.")
+    ]
 
 
 def test_words_lead_to_their_explanation_and_the_list_has_no_other(page):
