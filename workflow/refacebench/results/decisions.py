@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refacebench.plot.numbers import NO_VALUE, chance, number, of, percent
+from refacebench.plot.numbers import NO_VALUE, chance, number, of, percent, with_ends
 from refacebench.plot.privacy_utility import CORRECTED
 from refacebench.plot.volumes import region_label
 from refacebench.results import findings, sentences, words
@@ -461,7 +461,7 @@ def _volumes(found: MethodFinding) -> str:
 def _age(found: MethodFinding) -> str:
     if found.age_shift is None:
         return NO_VALUE
-    shift, low, high = (number(value, 1, True) for value in found.age_shift)
+    shift, low, high = with_ends(*found.age_shift, 1, True)
     return f"{shift} y [{low}, {high}]"
 
 
