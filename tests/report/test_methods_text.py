@@ -11,7 +11,7 @@ import pytest
 from reading import SETTINGS, context
 from refacebench.contracts import KINDS
 from refacebench.programs import catalogue, labelling
-from refacebench.report import citations, methods, methods_text
+from refacebench.report import citations, methods, methods_protection, methods_text
 from refacebench.run import methods as found_methods
 from refacebench.statistics.protocol import Protocol
 
@@ -199,23 +199,25 @@ def test_what_people_to_choose_from_have_in_common_is_counted(tables):
           "matched_on": "site, sex: 5; some alike: 8"}]
     )  # fmt: skip
     protocol = Protocol(match=("site", "sex"))
-    said = methods_text._matched({"privacy_galleries": known}, protocol)
+    said = methods_protection._matched({"privacy_galleries": known}, protocol)
     assert "here, for 5 people all others are of the same site and sex and for 8 only some" in said
     assert said.endswith("So who knows only site, sex and age, and has no image, picks the right "
                          "person in 92 %.")  # fmt: skip
     nobody = known.assign(matched_on=np.nan)
-    assert "here it was of nobody" in methods_text._matched({"privacy_galleries": nobody}, protocol)
-    assert "matched on nothing" in methods_text._matched({}, Protocol(match=()))
+    assert "here it was of nobody" in methods_protection._matched(
+        {"privacy_galleries": nobody}, protocol
+    )
+    assert "matched on nothing" in methods_protection._matched({}, Protocol(match=()))
 
 
 def test_only_controls_that_were_attacked_are_told():
-    told = methods_text._controls(["original", "black", "a"])
+    told = methods_protection._controls(["original", "black", "a"])
     assert "untouched originals" in told
     assert "black pictures" in told
     assert "blurred" not in told
     assert "Skull" not in told
-    assert "Skull-stripped scans" in methods_text._controls(["skull_strip"])
-    assert methods_text._controls(["a"]) == ""
+    assert "Skull-stripped scans" in methods_protection._controls(["skull_strip"])
+    assert methods_protection._controls(["a"]) == ""
 
 
 def test_controls_weights_of_others_and_models_of_ours_are_each_said_once(tables):

@@ -9,9 +9,10 @@ import pytest
 from factories import make_tables, measurements
 from reading import SETTINGS
 from refacebench.plot.style import look_of
-from refacebench.results import decisions, headline, sentences
+from refacebench.results import decisions, headline, sentences, verdict_table
+from refacebench.results.attack_found import Attack
 from refacebench.results.decisions import GO, NO, REGISTERED, UNKNOWN, VERDICTS, Rule, verdict
-from refacebench.results.findings import Attack, Check, MethodFinding
+from refacebench.results.findings import Check, MethodFinding
 from refacebench.results.privacy_gaps import WORST
 from refacebench.results.result import View
 from refacebench.results.volumes_found import Volumes
@@ -135,7 +136,7 @@ def test_the_table_has_a_row_a_method_and_no_control():
     tables = make_tables(measurements(), SETTINGS)
     look = look_of(tables)
     view = View(tables, look=look)
-    columns, rows = decisions.printed(view, Rule())
+    columns, rows = verdict_table.printed(view, Rule())
     named = [row[0] for row in rows]
     variants = set(tables["quality"]["variant"])
     assert len(rows) == len(variants - {"null", "original", "black"})
@@ -145,7 +146,7 @@ def test_the_table_has_a_row_a_method_and_no_control():
 
 
 def test_no_table_where_nothing_was_judged():
-    assert decisions.printed(View({}, look=look_of({})), Rule())[1] == []
+    assert verdict_table.printed(View({}, look=look_of({})), Rule())[1] == []
     assert headline.lines({}, [], Rule()) == []
 
 
@@ -246,7 +247,7 @@ def test_people_to_show_chance_are_those_of_the_planning_command(attacks, people
     assert main(["sample-size", "--attacks", str(attacks)]) == 0
     assert f"power 80 %  {people} people" in " ".join(capsys.readouterr().out.split("\n"))
     found = replace(GOOD, attack=replace(NEAR, attacks=attacks))
-    assert decisions._needed(found, 0.95).split(" people")[0] == str(people)
+    assert verdict_table._needed(found, 0.95).split(" people")[0] == str(people)
 
 
 def test_a_cell_has_the_observed_rate_the_corrected_one_and_what_the_same_scan_gives():
@@ -255,27 +256,27 @@ def test_a_cell_has_the_observed_rate_the_corrected_one_and_what_the_same_scan_g
         attack=replace(NEAR, rate=0.36, corrected=0.22, low=0.09, high=0.64),
         same=replace(NEAR, rate=0.5, corrected=0.5, low=0.23, high=0.82),
     )
-    said = decisions._attack(found).replace("\u00a0", " ")
+    said = verdict_table._attack(found).replace("\u00a0", " ")
     assert said == "36 % observed; 22 % [9, 64] corrected; chance 20 %; the only attack"
-    assert decisions._same(found).replace("\u00a0", " ") == "50 % [23, 82]"
-    assert decisions._same(replace(found, same=None)) == "not measured"
+    assert verdict_table._same(found).replace("\u00a0", " ") == "50 % [23, 82]"
+    assert verdict_table._same(replace(found, same=None)) == "not measured"
 
 
 @pytest.mark.parametrize(("same", "has"), [(None, False), (NEAR, True)])
 def test_the_same_scan_has_a_column_only_where_another_session_counts(same, has, monkeypatch):
     found = replace(GOOD, same=same)
-    monkeypatch.setattr(decisions.findings, "finding", lambda *_: found)
+    monkeypatch.setattr(verdict_table.findings, "finding", lambda *_: found)
     tables = make_tables(measurements(), SETTINGS)
-    columns, rows = decisions.printed(View(tables, look=look_of(tables)), Rule())
-    assert (decisions.SAME in columns) == has
-    assert (decisions.SAME in dict(decisions.explained(columns))) == has
+    columns, rows = verdict_table.printed(View(tables, look=look_of(tables)), Rule())
+    assert (verdict_table.SAME in columns) == has
+    assert (verdict_table.SAME in dict(verdict_table.explained(columns))) == has
     assert rows
     assert all(len(row) == len(columns) for row in rows)
 
 
 def test_rows_with_the_same_attack_say_why_when_they_are_opened():
     attacked = replace(GOOD, attack=replace(NEAR, rate=0.5, corrected=0.5, attacks=4))
-    assert decisions._attack(attacked).endswith("strongest of 4")
+    assert verdict_table._attack(attacked).endswith("strongest of 4")
     bare = sentences.same_attack(replace(attacked, variant="a", shared=("a+m",)))
     assert bare == "the same one as on a+m, since an attacker may first put a face back"
     faced = sentences.same_attack(replace(attacked, variant="a+m", shared=("a",)))
@@ -303,13 +304,13 @@ def test_controls_and_checks_that_cannot_alarm_are_marked_in_the_table():
     name = {first: "skull_strip"}
     tables = {"quality": quality.replace({"variant": name})}
     tables["quality"]["brain_unchanged"] = tables["quality"]["n_brain"]
-    rows = decisions.printed(View(tables, look=look_of(tables)), Rule())[1]
+    rows = verdict_table.printed(View(tables, look=look_of(tables)), Rule())[1]
     marked = [row for row in rows if row[0].endswith(", a control")]
     assert [row[0].startswith("skull_strip") for row in marked] == [True]
-    brain = decisions.COLUMNS.index("Brain mask untouched")
+    brain = verdict_table.COLUMNS.index("Brain mask untouched")
     assert marked[0][brain] == "not testable", "no count that it could not have missed"
     tables["quality"]["brain_unchanged"] = 0
-    rows = decisions.printed(View(tables, look=look_of(tables)), Rule())[1]
+    rows = verdict_table.printed(View(tables, look=look_of(tables)), Rule())[1]
     assert not any("not testable" in row[brain] for row in rows)
 
 
@@ -318,24 +319,24 @@ def test_what_does_not_decide_stands_in_what_a_row_opens():
     view = View(tables, SETTINGS, look=look_of(tables))
     (name,) = [n for n in decisions.judged(view) if n == "pydeface"]
     methods = {"pydeface": {"engine": "native", "licence": "MIT"}}
-    found = dict(decisions.facts(view, name, methods))
+    found = dict(verdict_table.facts(view, name, methods))
     assert (found["Engine"], found["Licence"]) == ("native", "MIT")
-    assert not {"Engine", "Licence"} & set(decisions.COLUMNS)
+    assert not {"Engine", "Licence"} & set(verdict_table.COLUMNS)
     steps = tables["runtime"][tables["runtime"]["variant"] == name].set_index("step")
     shared, own = (steps.loc[step, "seconds_mean"] for step in ("prepare", "deface"))
     said = [float(n) for n in re.findall(r"\d+\.\d", found["Time for one scan"])]
     assert said == [round(own, 1), round(shared, 1)], "its own first, then what all share"
     assert "Time for one scan" not in dict(
-        decisions.facts(View({"quality": tables["quality"]}, look=view.look), name, {})
+        verdict_table.facts(View({"quality": tables["quality"]}, look=view.look), name, {})
     )
 
 
 def test_the_null_control_is_missed_with_a_reason_and_with_what_it_showed():
     tables = make_tables(measurements(), SETTINGS)
-    said = decisions.control_line(View(tables, look=look_of(tables)))
+    said = verdict_table.control_line(View(tables, look=look_of(tables)))
     row = tables["quality"].set_index("variant").loc["null"]
     left = int(row["n_face"] - row["face_removed"])
     assert f"face was left in {left} of {int(row['n_face'])} scans" in said
     assert "no method" in said
     without = {"quality": tables["quality"][tables["quality"]["variant"] != "null"]}
-    assert decisions.control_line(View(without, look=look_of(without))) == ""
+    assert verdict_table.control_line(View(without, look=look_of(without))) == ""

@@ -16,7 +16,7 @@ from refacebench.plot.numbers import NO_VALUE, chance, number, p_value, percent,
 from refacebench.plot.privacy_utility import CORRECTED
 from refacebench.plot.volumes import region_label
 from refacebench.report.blocks import Table
-from refacebench.results import decisions, findings, sentences, words
+from refacebench.results import findings, sentences, verdict_table, words
 from refacebench.results.flow import LOST
 from refacebench.results.result import View
 from refacebench.results.words import plural
@@ -64,7 +64,7 @@ def of(view: View, variant: str, methods: Mapping[str, Mapping[str, Any]]) -> De
     made = (attacks(view, variant), volumes(view, variant), failures(view, variant))
     return Details(
         sentences.told(found).groups,
-        decisions.facts(view, variant, methods, view.criteria.alpha),
+        verdict_table.facts(view, variant, methods, view.criteria.alpha),
         [table for table in made if table],
     )
 

@@ -13,19 +13,35 @@ from pathlib import Path
 import pandas as pd
 
 from refacebench.plot.html import fill
-from refacebench.plot.numbers import NO_VALUE
-from refacebench.report import details, elsewhere, given, glossary, models, provenance, split
+from refacebench.report import (
+    details,
+    elsewhere,
+    given,
+    glossary,
+    methods_table,
+    models,
+    provenance,
+    split,
+)
 from refacebench.report.blocks import Link, Section, Table
 from refacebench.report.limits import limitations
-from refacebench.report.methods_text import kind_of, our_code, plain_title
+from refacebench.report.methods_table import plain, recorded
 from refacebench.report.pictures import shown
 from refacebench.report.summary import no_picture
-from refacebench.results import catalogue, costs, decisions, flow, flow_counts, headline, words
+from refacebench.results import (
+    catalogue,
+    costs,
+    decisions,
+    flow,
+    flow_counts,
+    headline,
+    verdict_table,
+    words,
+)
 from refacebench.results.catalogue import name_of
 from refacebench.results.privacy_warnings import warning_lines
 from refacebench.results.result import Result, View
 from refacebench.statistics.criteria import Criteria
-from refacebench.vocabulary import BROUGHT, split_variant
 
 TEMPLATE = Path(__file__).with_name("page.html")
 #: A page must stay small enough to be mailed; the config's ``page_mb`` by default.
@@ -195,8 +211,8 @@ def _dataset(dataset: Mapping, number: int) -> dict:
         "decision": _decision(dataset, view),
         "rule": _rule(dataset).points,
         "rule_of": decisions.SETTING,
-        "explained": decisions.explained,
-        "control": decisions.control_line(view, criteria.alpha),
+        "explained": verdict_table.explained,
+        "control": verdict_table.control_line(view, criteria.alpha),
         "answer": headline.lines(tables, decisions.judged(view), _rule(dataset), criteria),
         "details": [details.of(view, name, _known(dataset)) for name in decisions.judged(view)],
         "notes": [*warning_lines(tables, loud=False), *filter(None, [no_picture(tables)])],
@@ -205,7 +221,7 @@ def _dataset(dataset: Mapping, number: int) -> dict:
             *models.lines(dataset),
         ],
         "flow": _flow(dataset, view),
-        "methods": _methods(dataset["methods"], recorded(dataset)),
+        "methods": methods_table.table(dataset["methods"], recorded(dataset)),
         "attackers": _attackers(dataset),
         "models": models.table(dataset),
         "sections": [s for s in _sections(dataset, view) if s.pictures or s.tables],
@@ -219,8 +235,8 @@ def _dataset(dataset: Mapping, number: int) -> dict:
 
 def _decision(dataset: Mapping, view: View) -> Table | None:
     """Return the table of verdicts; none where nothing was judged."""
-    columns, rows = decisions.printed(view, _rule(dataset), view.criteria.alpha)
-    return Table(decisions.CLOSING, columns, rows) if rows else None
+    columns, rows = verdict_table.printed(view, _rule(dataset), view.criteria.alpha)
+    return Table(verdict_table.CLOSING, columns, rows) if rows else None
 
 
 def _known(dataset: Mapping) -> dict[str, Mapping]:
@@ -359,44 +375,6 @@ def _flow(dataset: Mapping, view: View) -> dict:
 # methods, settings, costs --------------------------------------------------------------------
 
 
-def recorded(dataset: Mapping) -> dict[tuple[str, str], str]:
-    """Return the versions that stand with the results, by kind and name of the method.
-
-    Results may be older than the code; a method that no table tells of is not in it.
-    """
-    found: dict[tuple[str, str], str] = {}
-    for kind, table, name in (
-        ("defacer", "quality", "variant"),
-        ("attacker", "privacy", "attacker"),
-    ):
-        rows = dataset["tables"].get(table)
-        if rows is not None and len(rows) and "version" in rows:
-            texts = rows.dropna(subset=["version"]).groupby(name, sort=False)["version"].unique()
-            found |= {(kind, key): ", ".join(map(str, values)) for key, values in texts.items()}
-    for variant, card in (dataset.get("models") or {}).items():
-        version = (card.get("versions") or {}).get("method") or card.get("version")
-        if version:
-            found["refacer", str(split_variant(variant)[1])] = str(version)
-    return found
-
-
-def _methods(methods: Sequence[Mapping], made_by: Mapping[tuple[str, str], str]) -> Table:
-    rows = [
-        [m["name"], kind_of(m), _what(m), _engine(m),
-         _version(m, made_by), _plain(m.get("settings") or {}) or "none"]
-        for m in methods
-    ]  # fmt: skip
-    caption = (
-        "What was run. Native: our own code, after a publication or of our own making; official: "
-        "the released program itself. Version: of defacers, refacers and attackers, as recorded in "
-        "these results, else that of the code. Settings at their defaults are not listed."
-    )
-    if methods and all(m.get("engine") == BROUGHT for m in methods):
-        caption = "Where the measures come from. Nothing was run on images here."
-    columns = ["Name", "Kind", "What it does", "Engine", "Version", "Settings of its own"]
-    return Table(caption, columns, rows)
-
-
 def _attackers(dataset: Mapping) -> list[tuple[str, str]]:
     """Return the attackers that ran, each with its sentence on how it goes about it."""
     table = dataset["tables"].get("privacy")
@@ -408,43 +386,14 @@ def _attackers(dataset: Mapping) -> list[tuple[str, str]]:
     ]
 
 
-def _what(method: Mapping) -> str:
-    """Return what a method does, with the sentence on how where it has one."""
-    return ". ".join(filter(None, [plain_title(method), method.get("about")]))
-
-
-def _version(method: Mapping, made_by: Mapping[tuple[str, str], str]) -> str:
-    """Return the version that made the results, and that of the code where it is another one."""
-    now = str(method.get("version") or "")
-    made = made_by.get((method["kind"], method["name"]), "")
-    if made and now and made != now:
-        return f"{made} (the code is at {now}: these results are older)"
-    return made or now or NO_VALUE
-
-
-def _engine(method: Mapping) -> str:
-    names = {"native": f"native ({our_code(method)})", "official": "official program"}
-    engine, reason = method.get("engine"), method.get("reason")
-    name = names.get(str(engine), str(engine or NO_VALUE))
-    return f"{name}: {reason}" if reason else name
-
-
 def _parameters(criteria: Criteria, config: Mapping) -> Table:
-    rows = [[f"statistics: {key}", _plain(value)] for key, value in asdict(criteria).items()]
+    rows = [[f"statistics: {key}", plain(value)] for key, value in asdict(criteria).items()]
     for key in ("privacy", "thresholds", "decision", "splits", "seed"):
         if key in config and (key != "privacy" or config.get("attackers")):
-            rows.insert(0, [key, _plain(config[key])])
+            rows.insert(0, [key, plain(config[key])])
     rows = [[name, value or "none"] for name, value in rows]
     told = "Settings of this run, under their names in the config."
     return Table(told, ["Setting", "Value"], rows)
-
-
-def _plain(value) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{k} {_plain(v)}" for k, v in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(_plain(v) for v in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _costs(table: pd.DataFrame | None) -> Table | None:

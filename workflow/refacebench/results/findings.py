@@ -18,135 +18,30 @@ Pure functions: result tables in, values and text out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from refacebench.plot.numbers import NO_VALUE, chance, of, percent
-from refacebench.plot.privacy_utility import CORRECTED
+from refacebench.plot.numbers import NO_VALUE, of
 from refacebench.results import privacy_galleries
-from refacebench.results.volumes_found import Volumes, volumes_of
-from refacebench.statistics.attack_tables import (
-    DIRECT,
-    TAKEN_OFF,
-    attacked_by,
-    main_rows,
-    main_setting,
-    with_contrasts,
+from refacebench.results.attack_found import (
+    Attack,
+    Tables,
+    count,
+    on_the_same_scan,
+    worst_attacks,
 )
+from refacebench.results.volumes_found import Volumes, volumes_of
 from refacebench.statistics.unavailable import present
-from refacebench.vocabulary import CONTRAST, SAME_SCAN, split_variant
+from refacebench.vocabulary import split_variant
 
-Tables = Mapping[str, pd.DataFrame]
 #: Released programs that are handed the mask that judges them, and cut around it.
 HANDED_THE_MASK = ("quickshear",)
 #: Said wherever no attack was made, or none on this method.
 NOT_MEASURED = "whether people can be recognised was not measured"
 #: In place of a count by a check of the brain that a method cannot fail.
 NOT_TESTABLE = "not testable"
-
-
-@dataclass(frozen=True)
-class Attack:
-    """The worst attack on a variant, of the table ``tradeoff``.
-
-    ``rate`` is what it was observed to reach, as in the table ``privacy``; ``corrected`` allows
-    for its having been picked as the worst of several, and ``low`` to ``high`` is the interval
-    of that.  ``unseen``: scans in which the attacker found no face, of those that it compared.
-    ``own``: the interval of ``rate`` by itself, as the table ``privacy`` has it.
-    ``setting``: what it had to compare with; ``attacks``: so many were tried on the variant, of
-    which it is the worst, on ``people``.
-    """
-
-    attacker: str
-    route: str
-    measure: str
-    rate: float
-    corrected: float
-    low: float
-    high: float
-    chance: float
-    beaten: float
-    above: float
-    margin: float
-    within: float
-    unseen: tuple[int, int] = (0, 0)
-    own: tuple[float, float] = (np.nan, np.nan)
-    setting: str = ""
-    attacks: int = 1
-    people: int = 0
-
-    @property
-    def beats(self) -> bool:
-        """Whether it does better than chance, by the exact test."""
-        return self.beaten == 1
-
-    @property
-    def disagreement(self) -> str:
-        """Which of its two intervals is at odds with the test, and the other one; empty if none."""
-        both = {"its own interval": self.own, "the corrected interval": (self.low, self.high)}
-        told: dict[bool, list[str]] = {True: [], False: []}
-        for name, (low, high) in both.items():
-            if np.isfinite(low):
-                above = low > self.chance
-                where = "lies above" if above else "includes"
-                ends = f"{name} ({percent(low)} to {percent(high)} %)"
-                told[above == self.beats].append(f"{ends} {where} chance")
-        if not told[False]:
-            return ""
-        agreeing = f", while {told[True][0]}" if told[True] else ""
-        return f"{' and '.join(told[False])}{agreeing}"
-
-    @property
-    def other_side(self) -> str:
-        """How far above chance the worst attack may be; empty where that is not known."""
-        if not np.isfinite(self.above):
-            return ""
-        points = 100 * max(self.above, 0.0)
-        if self.within == 1:
-            return f"all are shown to be less than {self.margin:g} points above it"
-        return (
-            f"but up to {points:.0f} points above it cannot be ruled out (one-sided bound; less "
-            f"than {self.margin:g} is asked for)"
-        )
-
-    @property
-    def interval(self) -> str:
-        """The rate with its interval and chance; both rates where they differ as printed."""
-        ends = f"{percent(self.low)} to {percent(self.high)} %"
-        by_chance = f"chance {chance(self.chance)} %"
-        if percent(self.corrected) == percent(self.rate):
-            return f"{percent(self.rate)} % ({ends}, {by_chance})"
-        corrected = f"{CORRECTED}: {percent(self.corrected)} %"
-        return f"{percent(self.rate)} % ({by_chance}; {corrected}, {ends})"
-
-    @property
-    def short(self) -> str:
-        """The same for a cell: as observed, then corrected with the interval of that."""
-        ends = f"[{percent(self.low)}, {percent(self.high)}]"
-        if percent(self.corrected) == percent(self.rate):
-            return f"{percent(self.rate)}\u00a0% {ends}"
-        corrected = f"{percent(self.corrected)}\u00a0% {ends}"
-        return f"{percent(self.rate)}\u00a0% observed; {corrected} corrected"
-
-    @property
-    def does(self) -> str:
-        """What the rate counts."""
-        if self.measure == "rank1":
-            return "names the person"
-        return f"picks the right one of {round(1 / self.chance)} people"
-
-    @property
-    def way(self) -> str:
-        """How the attack came to the face."""
-        if self.route == DIRECT:
-            return "on the image as it is"
-        if self.route == TAKEN_OFF:
-            return "after the new face was taken off"
-        if self.route.startswith(CONTRAST):
-            return f"on the {self.route.removeprefix(CONTRAST)} image that is shared with it"
-        return f"after {self.route} put a face back"
 
 
 @dataclass(frozen=True)
@@ -264,17 +159,17 @@ def finding(tables: Tables, variant: str, alpha: float = 0.05) -> MethodFinding:
     quality = _rows(tables, "quality", variant)
     row = quality.iloc[0] if len(quality) else pd.Series(dtype=object)
     attacks = worst_attacks(tables)
-    worst, same = attacks.get(variant), _on_the_same_scan(tables, variant)
+    worst, same = attacks.get(variant), on_the_same_scan(tables, variant)
     return MethodFinding(
         variant,
         available=quality.empty or len(present(quality)) > 0,
-        n=_count(row, "n"),
-        crashed=_count(row, "crash"),
-        unrated=_count(row, "unrated"),
-        face=(_count(row, "face_removed"), _count(row, "n_face")),
-        brain=(_count(row, "brain_unchanged"), _count(row, "n_brain")),
-        cut=_count(row, "failure_2") + _count(row, "failure_1+2"),
-        odd=_count(row, "scans_with_odd_voxels"),
+        n=count(row, "n"),
+        crashed=count(row, "crash"),
+        unrated=count(row, "unrated"),
+        face=(count(row, "face_removed"), count(row, "n_face")),
+        brain=(count(row, "brain_unchanged"), count(row, "n_brain")),
+        cut=count(row, "failure_2") + count(row, "failure_1+2"),
+        odd=count(row, "scans_with_odd_voxels"),
         spared=_is_spared(tables, variant),
         checks={name: check_of(tables, variant, name) for name in ("failure_1", "failure_2")},
         attacked=bool(attacks),
@@ -333,7 +228,7 @@ def _ears(tables: Tables, variant: str) -> tuple[int, int]:
     rows = _rows(tables, "face_parts", variant)
     rows = rows[rows["part"] == "ears"] if len(rows) else rows
     row = rows.iloc[0] if len(rows) else pd.Series(dtype=object)
-    return _count(row, "n_left"), _count(row, "n")
+    return count(row, "n_left"), count(row, "n")
 
 
 def _rows(tables: Tables, name: str, variant: str, column: str = "variant") -> pd.DataFrame:
@@ -341,11 +236,6 @@ def _rows(tables: Tables, name: str, variant: str, column: str = "variant") -> p
     if table is None or table.empty:
         return pd.DataFrame()
     return table[table[column] == variant]
-
-
-def _count(row: pd.Series, name: str) -> int:
-    value = row.get(name, np.nan)
-    return int(value) if pd.notna(value) else 0
 
 
 def _is_spared(tables: Tables, variant: str) -> bool:
@@ -361,7 +251,7 @@ def _is_spared(tables: Tables, variant: str) -> bool:
         row = rows.iloc[0]
         if row.get("engine") != "native" and name not in HANDED_THE_MASK:
             return False
-        if not _count(row, "n_brain") or _count(row, "brain_unchanged") < _count(row, "n_brain"):
+        if not count(row, "n_brain") or count(row, "brain_unchanged") < count(row, "n_brain"):
             return False
     return True
 
@@ -373,7 +263,7 @@ def check_of(tables: Tables, variant: str, failure: str) -> Check | None:
     if rows.empty:
         return None
     names = ("true_positive", "false_negative", "true_negative", "false_positive", "n_not_judged")
-    check = Check(*(_count(rows.iloc[0], name) for name in names))
+    check = Check(*(count(rows.iloc[0], name) for name in names))
     return check if check.judged else None
 
 
@@ -400,67 +290,6 @@ def of_judged(check: Check, scans: int) -> str:
     """
     more = f" ({check.unjudged} more could not be judged)" if check.unjudged else ""
     return f"{of(scans, check.judged)}{more}"
-
-
-def worst_attacks(tables: Tables) -> dict[str, Attack]:
-    """Return the worst attack on each variant in the setting that counts."""
-    table = tables.get("tradeoff")
-    if table is None or table.empty:
-        return {}
-    return _attacks(main_rows(table), tables)
-
-
-def _attacks(table: pd.DataFrame, tables: Tables) -> dict[str, Attack]:
-    """Return the attacks of one setting's rows of the table ``tradeoff``, by variant."""
-    table = table.drop_duplicates("variant").dropna(subset=["identification"])
-    columns = ("worst_attacker", "worst_route", "measure", "worst_rate", "identification",
-               "low", "high", "chance")  # fmt: skip
-    verdicts = ("beaten", "above_chance_at_most", "margin_points", "within_margin")
-    return {
-        row["variant"]: _by_itself(
-            replace(
-                Attack(*(row[c] for c in (*columns, *verdicts))),
-                setting=str(row["setting"]),
-                attacks=max(1, _count(row, "n_routes")),
-                people=_count(row, "n_completers"),
-            ),
-            row,
-            tables,
-        )
-        for _, row in table.iterrows()
-    }
-
-
-def _by_itself(attack: Attack, row: pd.Series, tables: Tables) -> Attack:
-    """Return an attack with what the table of single attacks has of it: interval, unseen faces."""
-    privacy = tables.get("privacy")
-    if privacy is None or privacy.empty or "n_undetected" not in privacy:
-        return attack
-    privacy = with_contrasts(privacy, tables.get("privacy_contrasts"))
-    attacked = attacked_by(row["variant"], row["worst_route"])
-    mine = privacy[
-        (privacy["attacker"] == row["worst_attacker"]) & (privacy["variant"] == attacked)
-    ]
-    mine = mine[mine["setting"] == row["setting"]]
-    if mine.empty:
-        return attack
-    single = mine.iloc[0]
-    low, high = (
-        single.get(f"{attack.measure}_completers_{end}", np.nan) for end in ("low", "high")
-    )
-    return replace(
-        attack,
-        unseen=(_count(single, "n_undetected"), _count(single, "n_queries")),
-        own=(float(low), float(high)),
-    )
-
-
-def _on_the_same_scan(tables: Tables, variant: str) -> Attack | None:
-    """Return the worst attack on the very same scan, where another setting counts."""
-    table = tables.get("tradeoff")
-    if table is None or table.empty or main_setting(table) == SAME_SCAN:
-        return None
-    return _attacks(table[table["setting"] == SAME_SCAN], tables).get(variant)
 
 
 # cells --------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import pandas as pd
 
 from refacebench.plot.numbers import chance, percent
 from refacebench.results import findings, sentences
+from refacebench.results.attack_found import Attack, Tables
 from refacebench.results.decisions import (
     GO,
     NO,
@@ -27,7 +28,7 @@ from refacebench.results.decisions import (
     needed,
     verdict,
 )
-from refacebench.results.findings import Attack, MethodFinding, Tables
+from refacebench.results.findings import MethodFinding
 from refacebench.results.privacy_gaps import shown_gaps
 from refacebench.results.words import listed
 from refacebench.statistics.attack_tables import is_control, is_landmark

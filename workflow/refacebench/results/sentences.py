@@ -14,16 +14,14 @@ import numpy as np
 from refacebench.plot.numbers import number, of, percent, with_ends
 from refacebench.plot.style import CONTROL_LABELS
 from refacebench.plot.volumes import region_label
+from refacebench.results.attack_found import Attack, Tables, worst_attacks
 from refacebench.results.findings import (
     NOT_MEASURED,
-    Attack,
     Check,
     MethodFinding,
-    Tables,
     check_of,
     of_judged,
     true_failure,
-    worst_attacks,
 )
 from refacebench.results.verdict_agreement import ALL
 from refacebench.results.volumes_found import Volumes
