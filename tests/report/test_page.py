@@ -13,7 +13,7 @@ from reading import SETTINGS, Page, context
 from refacebench import manifest
 from refacebench.faces import HIDDEN, SHOWN
 from refacebench.plot import style
-from refacebench.report import page as page_module
+from refacebench.report import methods_table
 from refacebench.report.page import build
 from refacebench.report.summary import reminder, summary_lines
 from refacebench.results import catalogue, findings, flow, sentences
@@ -178,11 +178,11 @@ def test_methods_have_the_versions_that_made_the_results(tables):
         {"kind": "attacker", "name": "surface", "title": "t", "engine": "native", "version": "4"},
         {"kind": "refacer", "name": "pix", "title": "t", "engine": "native", "version": "2"},
     ]
-    found = page_module.recorded(
+    found = methods_table.recorded(
         {"tables": {"quality": quality, "privacy": privacy},
          "models": {"pydeface+pix": {"versions": {"method": "1"}}}}
     )  # fmt: skip
-    rows = {row[0]: row for row in page_module._methods(methods, found).rows}
+    rows = {row[0]: row for row in methods_table.table(methods, found).rows}
     assert rows["pydeface"][4] == "0.7 (the code is at 1: these results are older)"
     assert rows["quickshear"][4] == "1.2.0"
     assert rows["surface"][4].startswith("3 (the code is at 4")

@@ -175,7 +175,7 @@ def test_the_answer_says_of_each_method_what_may_be_done_with_it():
         replace(GOOD, variant="u", attack=None),
         replace(GOOD, variant="skull_strip", face=(0, 100)),
     ]
-    assert headline.answer(found, Rule()) == (
+    assert " ".join(headline.answer(found, Rule())) == (
         "By the rule in the config, no method here is shown to be fit for open sharing. q and r: "
         "not enough data to say (13 people); no attack is shown to do better than chance, "
         "nor is it shown that all stay near it; if they do, it takes about 463 people to show it. "
@@ -183,14 +183,14 @@ def test_the_answer_says_of_each_method_what_may_be_done_with_it():
         "access only, because an attack does better than chance. skull_strip (a control): do not "
         "share, because faces were left."
     )
-    said = headline.answer([replace(GOOD, variant="g"), *found[3:4]], Rule())
+    said = " ".join(headline.answer([replace(GOOD, variant="g"), *found[3:4]], Rule()))
     assert said.startswith("By the rule in the config, g: fit for open sharing. q: not enough")
     # With and without a new face they differ: each is named by itself.
-    apart = headline.answer([found[0], replace(found[3], variant="d+m")], Rule())
+    apart = " ".join(headline.answer([found[0], replace(found[3], variant="d+m")], Rule()))
     assert "d+m: not enough data" in apart
     assert "d: registered access only, because an attack does" in apart
     # Near chance, but too few scans looked at: that no attack is near it would be false.
-    few = headline.answer([replace(GOOD, variant="f", face=(13, 13))], Rule())
+    few = " ".join(headline.answer([replace(GOOD, variant="f", face=(13, 13))], Rule()))
     assert "f: not enough data to say; attacks are shown to stay near chance, but so few" in few
     assert "nor is it shown" not in few
 
@@ -235,7 +235,7 @@ def test_what_is_open_stands_with_its_observed_rates_and_nothing_is_called_best(
     )
     alike = [replace(m, same=m.attack) for m in unclear]
     assert headline.open_line(alike, gaps, 0.05)[0].endswith("a new face) and 22 % on b.")
-    text = " ".join([headline.answer(found, Rule()), line, *VERDICTS.values()]).lower()
+    text = " ".join([*headline.answer(found, Rule()), line, *VERDICTS.values()]).lower()
     assert not re.search(r"\bbest\b|nothing speaks|safe", text)
 
 

@@ -213,7 +213,7 @@ def _dataset(dataset: Mapping, number: int) -> dict:
         "rule_of": decisions.SETTING,
         "explained": verdict_table.explained,
         "control": verdict_table.control_line(view, criteria.alpha),
-        "answer": headline.lines(tables, decisions.judged(view), _rule(dataset), criteria),
+        "answer": headline.told(tables, decisions.judged(view), _rule(dataset), criteria),
         "details": [details.of(view, name, _known(dataset)) for name in decisions.judged(view)],
         "notes": [*warning_lines(tables, loud=False), *filter(None, [no_picture(tables)])],
         "summary": [

@@ -40,20 +40,24 @@ def lines(
     tables: Tables, variants: Iterable[str], rule: Rule, criteria: Criteria | None = None
 ) -> list[str]:
     """Return the answer, and what the data leave open; nothing where nothing was judged."""
+    parts, left_open = told(tables, variants, rule, criteria)
+    return [" ".join(parts), *left_open] if parts else []
+
+
+def told(
+    tables: Tables, variants: Iterable[str], rule: Rule, criteria: Criteria | None = None
+) -> tuple[list[str], list[str]]:
+    """Return the sentences of the answer, and what the data leave open; both may be empty."""
+    if "quality" not in tables or tables["quality"].empty:
+        return [], []
     criteria = criteria or Criteria()
     alpha = criteria.alpha
-    if "quality" not in tables or tables["quality"].empty:
-        return []
     found = [findings.finding(tables, v, alpha) for v in variants if not is_landmark(v)]
     if not found:
-        return []
-    gaps = tables.get("privacy_gaps")
+        return [], []
     unequal = sentences.unequal_attacks(tables, [method.variant for method in found])
-    return [
-        answer(found, rule, criteria.level),
-        *open_line(undecided(found, rule), gaps, alpha),
-        *filter(None, [unequal]),
-    ]
+    left_open = open_line(undecided(found, rule), tables.get("privacy_gaps"), alpha)
+    return answer(found, rule, criteria.level), [*left_open, *filter(None, [unequal])]
 
 
 def undecided(found: Iterable[MethodFinding], rule: Rule) -> list[MethodFinding]:
@@ -71,8 +75,8 @@ def undecided(found: Iterable[MethodFinding], rule: Rule) -> list[MethodFinding]
     ]
 
 
-def answer(found: Iterable[MethodFinding], rule: Rule, level: float = 0.95) -> str:
-    """Return the verdicts on all methods as sentences that answer what may be shared."""
+def answer(found: Iterable[MethodFinding], rule: Rule, level: float = 0.95) -> list[str]:
+    """Return sentences that answer what may be shared: in short, then method by method."""
     found = list(found)
     named: dict[str, list[MethodFinding]] = {said: [] for said in VERDICTS}
     for method in found:
@@ -97,7 +101,7 @@ def answer(found: Iterable[MethodFinding], rule: Rule, level: float = 0.95) -> s
         *_with_reasons(named, REGISTERED, rule),
         *_with_reasons(named, NO, rule),
     ]
-    return " ".join(f"{part}." for part in parts if part)
+    return [f"{part}." for part in parts if part]
 
 
 def _with_reasons(named: Mapping[str, Sequence[MethodFinding]], said: str, rule: Rule) -> list[str]:
