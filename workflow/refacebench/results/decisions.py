@@ -162,7 +162,9 @@ def _against(found: MethodFinding, rule: Rule) -> list[Reason]:
     for failure, truth in found.checks.items():
         if truth and truth.missed and truth.failed / truth.judged > most:
             short = findings.true_failure(found.variant, failure, "was kept", "was lost")
-            reasons.append(Reason(short, by_true_labels(found.variant, failure, truth)))
+            reasons.append(
+                Reason(f"by the true labels {short}", by_true_labels(found.variant, failure, truth))
+            )
     if found.odd:
         odd = f"written far from the head in {of(found.odd, found.n)}"
         reasons.append(Reason("something was written far from the head", odd))

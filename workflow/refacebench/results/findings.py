@@ -286,10 +286,10 @@ def of_judged(check: Check, scans: int) -> str:
     """Return so many scans of those that could be held against true labels.
 
     >>> of_judged(Check(1, 1, 10, 0, 1), 2)
-    '2 of 12 (1 more could not be judged)'
+    '2 of 12 scans (1 more could not be judged)'
     """
     more = f" ({check.unjudged} more could not be judged)" if check.unjudged else ""
-    return f"{of(scans, check.judged)}{more}"
+    return f"{of(scans, check.judged)} scans{more}"
 
 
 # cells --------------------------------------------------------------------------------------

@@ -164,7 +164,7 @@ def _true_brain(found: MethodFinding) -> list[str]:
     truth = found.checks.get("failure_2")
     if truth is None or truth.failed:
         return []
-    return [f"by the true labels no brain was lost in {of_judged(truth, truth.judged)} scans"]
+    return [f"by the true labels no brain was lost in {of_judged(truth, truth.judged)}"]
 
 
 def _science(found: MethodFinding) -> list[str]:
@@ -266,7 +266,7 @@ def overlooked(found: MethodFinding) -> list[str]:
     """Return what true labels say went wrong without a check's notice: that comes first."""
     return [
         f"by the true labels {true_failure(found.variant, name, 'was kept', 'was lost')} in "
-        f"{of_judged(check, check.failed)} scans"
+        f"{of_judged(check, check.failed)}"
         + ("" if blind else f", {check.found or 'none'} of which the automatic check found")
         for name, check in found.checks.items()
         for blind in [found.spared and name == "failure_2"]
