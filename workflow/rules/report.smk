@@ -158,7 +158,7 @@ rule page:
         runtime=30,
     params:
         config={
-            **of_attacks("seed", "splits", "thresholds", "statistics", "decision"),
+            **of_attacks("seed", "splits", "thresholds", "statistics", "decision", "brain_age"),
             "defacers": list(config["defacers"]),
             "segmenters": RUN.segmenters,
             "attackers": RUN.attackers,
