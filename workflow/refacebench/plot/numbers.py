@@ -41,8 +41,7 @@ def with_ends(value, low, high, digits: int = 2, signed: bool = False) -> tuple[
         nearest = min(map(abs, ends))
         while digits < _MOST_DIGITS and float(f"{nearest:.{digits}f}") == 0:
             digits += 1
-    found = (number(each, digits, signed) for each in (value, low, high))
-    return next(found), next(found), next(found)
+    return number(value, digits, signed), number(low, digits, signed), number(high, digits, signed)
 
 
 def p_value(p) -> str:

@@ -15,11 +15,7 @@ import pandas as pd
 from refacebench import __version__
 from refacebench.report import citations
 from refacebench.report.methods_protection import attacks, checks
-from refacebench.results import (
-    flow,
-    words,
-    yardstick,
-)
+from refacebench.results import flow, words, yardstick
 from refacebench.results.decisions import Rule
 from refacebench.results.words import listed, plural
 from refacebench.run import methods

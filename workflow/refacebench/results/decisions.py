@@ -151,7 +151,8 @@ def _blind(found: MethodFinding) -> bool:
 
 def _against(found: MethodFinding, rule: Rule) -> list[Reason]:
     if found.failed:
-        return [Reason(*["there is no usable output"] * 2)]
+        nothing = "there is no usable output"
+        return [Reason(nothing, nothing)]
     removed, faces = found.face
     kept, most = faces - removed, rule.failures_pct / 100
     reasons = []

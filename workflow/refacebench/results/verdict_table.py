@@ -227,4 +227,4 @@ CLOSING = (
 
 def explained(columns: Sequence[str]) -> list[tuple[str, str]]:
     """Return what each of a table's columns says, and what is said of a row that is opened."""
-    return [(c, text) for c, text in EXPLAINED.items() if c in columns or c.startswith("People")]
+    return [(c, text) for c, text in EXPLAINED.items() if c in columns or c not in COLUMNS]
