@@ -12,7 +12,9 @@ import pandas as pd
 from docutils.core import publish_parts
 
 from factories import tables
-from refacebench.report import pages
+from reading import context
+from refacebench.report import closing, methods_text, pages
+from refacebench.report.page import build
 from refacebench.results import catalogue
 from refacebench.results.result import View
 from refacebench.statistics.criteria import Criteria
@@ -92,3 +94,38 @@ def test_a_long_table_says_how_many_rows_are_left(monkeypatch):
     page = pages.table_page(dataset(tables={"overlap": table}), "overlap")
     assert "the first 2 rows are shown, 1 more are in the file" in page
     assert page.count("<td>") == 4
+
+
+class Remembering(dict):
+    """A config that remembers which of its keys were read, or looked for."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.read = set()
+
+    def get(self, key, default=None):
+        self.read.add(key)
+        return super().get(key, default)
+
+    def __getitem__(self, key):
+        self.read.add(key)
+        return super().__getitem__(key)
+
+    def __contains__(self, key):
+        self.read.add(key)
+        return super().__contains__(key)
+
+
+def test_the_page_is_given_every_key_of_the_config_that_it_reads():
+    """What is read and not handed over is taken for its default without a word."""
+    asked = {"attackers": ["embedding"], "seed": 7, "defacers": ["null"], "refacers": ["pix2pix"]}
+    config = Remembering(asked)
+    ages = made()["brainage"].assign(mae=8.0, n_train=20, mae_train_cv=8.25, correction="cole")
+    given = context({**made(), "brainage": ages}, config=config)
+    datasets = given["datasets"]
+    build(given)
+    methods_text.text(datasets)
+    closing.closing(datasets, "report.html")
+    pages.captions(datasets, ["deepbet_gmm"])
+    assert {"decision", "brain_age", "thresholds", "refacers"} <= config.read
+    assert config.read <= {*pages.WHOLE, *pages.NAMES}

@@ -158,8 +158,8 @@ rule page:
         runtime=30,
     params:
         config={
-            **of_attacks("seed", "splits", "thresholds", "statistics", "decision", "brain_age"),
-            "defacers": list(config["defacers"]),
+            **of_attacks(*pages.WHOLE),
+            **{kind: list(config.get(kind) or ()) for kind in pages.NAMES},
             "segmenters": RUN.segmenters,
             "attackers": RUN.attackers,
         },

@@ -19,6 +19,10 @@ from refacebench.results import catalogue
 from refacebench.results.result import STUDY, Figure, Result, View
 
 TEMPLATE = Path(__file__).with_name("table.html")
+#: The keys of the config that the page and all that is written with it read, whole...
+WHOLE = ("seed", "splits", "privacy", "thresholds", "statistics", "decision", "brain_age")
+#: ... and those of which they read the names alone, in their order.
+NAMES = ("defacers", "refacers", "segmenters", "attackers")
 #: Rows of a table that its page shows; all are in the download.
 MOST_ROWS = 1000
 #: Stands for which training a figure is of, until Snakemake knows.
