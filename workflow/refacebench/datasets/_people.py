@@ -105,7 +105,7 @@ def sites(options: Mapping) -> list[Site]:
         entry = {"name": entry} if isinstance(entry, str) else dict(entry)
         unknown = sorted(set(entry) - known)
         if unknown or "name" not in entry:
-            what = f"unknown key '{unknown[0]}'" if unknown else "no name"
+            what = f"unknown key {', '.join(map(repr, unknown))}" if unknown else "no name"
             raise ValueError(f"sites.{number}: {what} (known: {', '.join(sorted(known))})")
         if "voxel" in entry:
             entry["voxel"] = tuple(float(v) for v in np.broadcast_to(entry["voxel"], 3))

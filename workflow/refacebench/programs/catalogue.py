@@ -208,7 +208,7 @@ def describe(options: Mapping, folder: Path = CATALOGUE, besides: Collection[str
     given |= own
     unknown = sorted(set(given) - set(OPTIONS))
     if unknown:
-        raise ProgramError(f"program {name}: unknown option '{unknown[0]}'")
+        raise ProgramError(f"program {name}: unknown option {', '.join(map(repr, unknown))}")
     converted = {key: _converted(key, value) for key, value in given.items()}
     program = Program(**converted)
     label = path.stem if path and path.suffix in (".yaml", ".yml") else ""
