@@ -260,6 +260,24 @@ def test_another_seed_deals_other_people():
     assert not a["age"].equals(b["age"])
 
 
+def test_another_cohort_of_the_same_seed_has_people_of_its_own(tmp_path, ball):
+    """Two data sets of one run that grow the same people would be one, compared twice."""
+    blends = np.zeros((2, 3, *ball.frame.shape), np.float32)
+    _base.save(dataclasses.replace(ball, blends=blends), tmp_path / "base.npz")
+    made = []
+    for cohort in (1, 2, 3):
+        options = {**demo.METHOD.defaults, "participants": 2, "voxel_mm": 6.0, "cohort": cohort}
+        table = demo.index(options, 1)
+        scan = demo.grow(table.iloc[0].to_dict(), options, 1, tmp_path, tmp_path / str(cohort))
+        made.append((table, nifti.read(scan["path"]).data))
+    (a, first), (b, second), (c, _) = made
+    assert set(b["participant"]) == {"sub-c2d001", "sub-c2d002"}
+    for one, other in ((a, b), (a, c), (b, c)):
+        assert not set(one["participant"]) & set(other["participant"])
+        assert not one["age"].equals(other["age"])
+    assert first.shape != second.shape or not np.allclose(first, second)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -18,6 +18,7 @@ from refacebench.contracts import Option
 #: Options that all grown cohorts share.
 OPTIONS = {
     "sessions": Option(2, "Sessions a participant.", least=1),
+    "cohort": Option(1, "Number of the cohort: another number, other people.", least=1),
     "voxel_mm": Option(2.0, "Voxel size of the scans.", unit="mm", least=0.5, most=6),
     "sites": Option(
         ["siteA", "siteB", "siteC"],
@@ -175,8 +176,10 @@ def index(options: Mapping, seed: int, prefix: str, with_age: bool) -> pd.DataFr
         Whether people have an age; otherwise it is NaN.
     """
     check(options)
-    rng = random_of(seed, "index")
-    n = int(options["participants"])
+    cohort, n = int(options["cohort"]), int(options["participants"])
+    # People are drawn by their labels, of which those of the first cohort hold no number.
+    rng = random_of(seed, "index", *([str(cohort)] if cohort > 1 else []))
+    label = f"sub-c{cohort}{prefix}" if cohort > 1 else f"sub-{prefix}"
     low, high = options["age_range"]
     ages = low + (high - low) * (rng.permutation(n) + rng.random(n)) / n
     where = sites(options)
@@ -185,7 +188,7 @@ def index(options: Mapping, seed: int, prefix: str, with_age: bool) -> pd.DataFr
     width = max(3, len(str(n)))
     rows = []
     for i in range(n):
-        participant = f"sub-{prefix}{i + 1:0{width}d}"
+        participant = f"{label}{i + 1:0{width}d}"
         for session in range(1, int(options["sessions"]) + 1):
             rows.append(
                 {
