@@ -34,7 +34,7 @@ import numpy as np
 from refacebench.plot.numbers import chance, of, percent
 from refacebench.results import findings
 from refacebench.results.attack_found import Attack
-from refacebench.results.findings import MethodFinding
+from refacebench.results.findings import Check, MethodFinding
 from refacebench.results.result import View
 from refacebench.results.words import plural
 from refacebench.statistics import planning
@@ -219,31 +219,18 @@ def _by_the_test(attack: Attack, who: str) -> str:
 
 
 def _missing(found: MethodFinding, rule: Rule) -> list[str]:
+    """Return why the numbers cannot clear a method, although nothing is shown against it."""
     if not found.available:
         return ["not run on this machine"]
-    reasons = []
-    worst = found.attack
-    if worst is None:
-        reasons.append("no attack was made on it")
-    elif found.weak:
-        reasons.append("the attacks do not recognise even the originals")
-    elif worst.within != 1:
-        if np.isfinite(worst.above):
-            reasons.append(
-                "no attack is shown to do better than chance, but up to "
-                f"{_above(worst)} points above chance are possible ({_where(found)}one-sided)"
-            )
-        else:
-            reasons.append("how far above chance attacks may be is not known")
+    reasons = _attacks_missing(found)
     removed, faces = found.face
     if not faces:
         return [*reasons, "no face was judged"]
-    counts = {"failure_1": (faces - removed, faces)}
-    if not found.spared and found.brain[1]:
-        counts["failure_2"] = (found.cut, found.brain[1])
+    left = [(faces - removed, faces)]
+    lost = [] if found.spared or not found.brain[1] else [(found.cut, found.brain[1])]
     most = {
-        what: max(_possible(found, failure, counts.get(failure)))
-        for failure, what in {"failure_1": "faces left", "failure_2": "brain lost"}.items()
+        "faces left": _possible(left, found.checks.get("failure_1")),
+        "brain lost": _possible(lost, found.checks.get("failure_2")),
     }
     told = [
         f"{what} in up to {percent(share)} %"
@@ -255,12 +242,27 @@ def _missing(found: MethodFinding, rule: Rule) -> list[str]:
     return [*reasons, *_unseen(found)]
 
 
-def _possible(found: MethodFinding, failure: str, counted: tuple[int, int] | None) -> list[float]:
-    """Return how many scans may have failed, as a share: by a check, and by true labels."""
-    truth = found.checks.get(failure)
-    told = [counted] if counted else []
-    told += [(truth.failed, truth.judged)] if truth else []
-    return [0.0, *(clopper_pearson(failed, scans, 0.9)[1] for failed, scans in told)]
+def _attacks_missing(found: MethodFinding) -> list[str]:
+    """Return why attacks cannot clear a method."""
+    worst = found.attack
+    if worst is None:
+        return ["no attack was made on it"]
+    if found.weak:
+        return ["the attacks do not recognise even the originals"]
+    if worst.within == 1:
+        return []
+    if not np.isfinite(worst.above):
+        return ["how far above chance attacks may be is not known"]
+    return [
+        "no attack is shown to do better than chance, but up to "
+        f"{_above(worst)} points above chance are possible ({_where(found)}one-sided)"
+    ]
+
+
+def _possible(counted: list[tuple[int, int]], truth: Check | None) -> float:
+    """Return the share of scans that may have failed at most, by a check and by true labels."""
+    told = [*counted, *([(truth.failed, truth.judged)] if truth else [])]
+    return max((clopper_pearson(failed, scans, 0.9)[1] for failed, scans in told), default=0.0)
 
 
 def _unseen(found: MethodFinding) -> list[str]:

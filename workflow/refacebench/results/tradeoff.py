@@ -282,25 +282,16 @@ def _included(view: View) -> list[str]:
     """Return what counts as an attack beside those on the images as they are, where it was made."""
     refaced = view.rows("tradeoff")["variant"].map(lambda name: bool(split_variant(name)[1])).any()
     contrasts = len(view.rows("privacy_contrasts")) > 0
-    made = [
-        *(["those that put a face back first"] if refaced else []),
-        *(
-            ["those on images of other contrasts that are shared along with a scan"]
-            if contrasts
-            else []
-        ),
-    ]
-    return [
-        *([f"Attacks include {words.listed(made)}."] if made else []),
-        *(
-            [
-                "A refaced scan counts as no safer than its defaced one, since a new face can be "
-                "taken off again (where the defacer blurs, that is an upper bound)."
-            ]
-            if refaced
-            else []
-        ),
-    ]
+    made = ["those that put a face back first"] if refaced else []
+    if contrasts:
+        made.append("those on images of other contrasts that are shared along with a scan")
+    told = [f"Attacks include {words.listed(made)}."] if made else []
+    if refaced:
+        told.append(
+            "A refaced scan counts as no safer than its defaced one, since a new face can be "
+            "taken off again (where the defacer blurs, that is an upper bound)."
+        )
+    return told
 
 
 def unseparated(table: pd.DataFrame) -> str:
