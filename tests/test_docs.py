@@ -207,7 +207,20 @@ def test_commands_in_texts_can_be_given(name):
             arguments = [*arguments, "--help"]
         assert parsed(arguments) == 0, line
     for line in commands(text, "snakemake"):
-        get_argument_parser().parse_args(shlex.split(line)[1:])
+        words = shlex.split(line)[1:]
+        get_argument_parser().parse_args(words)
+        if len(words) > 1:  # else it is only named
+            # Without one of these Snakemake stops and says so.
+            assert {"--cores", "--profile", "-n", "--unlock"} & {*words}, line
+
+
+@pytest.mark.parametrize("target", ["qc", "kit"])
+def test_what_is_made_on_request_has_a_command_that_can_be_copied(target):
+    """Without the config Snakemake would take the demo's, and without cores it stops."""
+    lines = [line for name in TEXTS for line in commands((ROOT / name).read_text(), "snakemake")]
+    whole = [line for line in lines if line.startswith(f"snakemake {target} -")]
+    assert whole
+    assert all("--cores" in line and "--configfile" in line for line in whole)
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ def test_what_people_to_choose_from_have_in_common_is_counted(tables):
     said = methods_protection._matched({"privacy_galleries": known}, protocol)
     assert "here, for 5 people all others are of the same site and sex and for 8 only some" in said
     assert said.endswith("So who knows only site, sex and age, and has no image, picks the right "
-                         "person in 92 %.")  # fmt: skip
+                         "person for 92 % of people.")  # fmt: skip
     nobody = known.assign(matched_on=np.nan)
     assert "here it was of nobody" in methods_protection._matched(
         {"privacy_galleries": nobody}, protocol

@@ -157,9 +157,9 @@ def test_summary_by_hand():
         "a 11, 0 after m; b 0. Brain age: shown to change after a (+0.80 years, interval +0.02 to "
         "+1.40); largest mean shift after a+m (-0.90 years, interval -1.60 to -0.20); "
         "mean absolute shift up to 1.10, between two scans of one person 1.50.",
-        "Utility alone, which is no recommendation: first by mean rank over 3 measures (Dice, "
-        "volumes, brain age) of 3 variants: b (verdict: not enough data to say; face surface "
-        "removed in 15 of 15 scans; whether "
+        "Utility alone, which is no recommendation: by mean rank over 3 measures (Dice, "
+        "volumes, brain age) of 3 variants, the first is b (verdict: not enough data to "
+        "say; face surface removed in 15 of 15 scans; whether "
         "people can be recognised was not measured). Whether it is ahead by more than chance was "
         "not tested. Whether people can be recognised was not measured. This report shows what "
         "became of the surface of the face, of the brain mask, and of volumes and predicted age.",
@@ -206,7 +206,7 @@ def test_a_lead_says_what_the_tests_of_the_pairs_show():
 def test_summary_and_table_of_pairs_count_the_same(tables):
     """The counts are those of the page's table of pairs."""
     line = summary_lines(tables, SETTINGS)[-1]
-    first = line.split(" variants: ")[1].split(" (")[0]
+    first = line.split(" variants, the first is ")[1].split(" (")[0]
     view = View(tables, SETTINGS, look=look_of(tables))
     columns, rows = catalogue.find("method_pairs").printed(view)
     row = next(r for r in rows if r[0] == view.look.label(first))

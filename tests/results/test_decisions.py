@@ -54,7 +54,7 @@ VOLUMES = Volumes(23, 3, 10, 0, (0.1, 2.0), "gm", -0.4, -0.6, -0.2)
         (
             {"spared": True, "checks": {}, "volumes": replace(VOLUMES, beyond=7)},
             UNKNOWN,
-            "not testable, and 7 of 23 volumes change by more than the margin",
+            "not testable, and 7 of 23 volumes are shown to change by more than the margin",
         ),
         ({"spared": True, "checks": {}}, UNKNOWN, "and no volumes were compared"),
         # Where the labels saw that it is whole, nothing is left open.
@@ -66,12 +66,13 @@ VOLUMES = Volumes(23, 3, 10, 0, (0.1, 2.0), "gm", -0.4, -0.6, -0.2)
         (
             {"attack": replace(NEAR, beaten=1, low=0.41)},
             NO,
-            "at least 41 %: 21 points above chance, more than 20",
+            "for at least 41 %, 21 points above chance, more than 20",
         ),
         (
             {"attack": replace(NEAR, beaten=1, low=0.39)},
             REGISTERED,
-            "at least 39 %: 19 points above chance, more than 20 are needed for 'do not share'",
+            "for at least 39 %, 19 points above chance; at more than 20 points it would be 'do not "
+            "share'",
         ),
         (
             {"attack": replace(NEAR, within=0, above=0.3)},
@@ -86,7 +87,7 @@ VOLUMES = Volumes(23, 3, 10, 0, (0.1, 2.0), "gm", -0.4, -0.6, -0.2)
         (
             {"easier": replace(NEAR, beaten=1, low=0.3)},
             REGISTERED,
-            "an attack that has the very same scan does better than chance: right in 20 %",
+            "an attack that has the very same scan does better than chance: right for 20 %",
         ),
         # "In at least 10 %" would be no better than the chance of 20 %.
         (
@@ -178,10 +179,11 @@ def test_the_answer_says_of_each_method_what_may_be_done_with_it():
     assert " ".join(headline.answer(found, Rule())) == (
         "By the rule in the config, no method here is shown to be fit for open sharing. q and r: "
         "not enough data to say (13 people); no attack is shown to do better than chance, "
-        "nor is it shown that all stay near it; if they do, it takes about 463 people to show it. "
-        "u: too little was measured to say. d (with or without a new face) and e+m: registered "
-        "access only, because an attack does better than chance. skull_strip (a control): do not "
-        "share, because faces were left."
+        "nor is it shown that all stay near it; if all are at chance, it takes about 463 people to "
+        "show that (power 80 %). u: too little was measured to say. d (with or without a new face) "
+        "and e+m: registered access only, because an attack does better than chance (right for "
+        "20 % of people as observed). skull_strip (a control): do not share, because faces were "
+        "left."
     )
     said = " ".join(headline.answer([replace(GOOD, variant="g"), *found[3:4]], Rule()))
     assert said.startswith("By the rule in the config, g: fit for open sharing. q: not enough")
@@ -211,8 +213,9 @@ def test_what_is_open_stands_with_its_observed_rates_and_nothing_is_called_best(
     )  # fmt: skip
     (line,) = headline.open_line(unclear, gaps, 0.05)
     assert line == (
-        "The strongest attack was right, as observed, in 51 % on a (with or without a new face) "
-        "and 22 % on b (chance 20 %). The data do not tell these apart: no two are shown to differ."
+        "The strongest attack was right, as observed, for 51 % of people (10 to 24 %) on a (with "
+        "or without a new face) and 22 % (10 to 24 %) on b (chance 20 %; intervals: corrected for "
+        "the number of attacks). The data do not tell these apart: no two are shown to differ."
     )
     # True for any data: a pair that is shown to differ is named, and not called undecided.
     (line,) = headline.open_line(unclear, gaps.assign(p_holm=0.01), 0.05)
@@ -222,7 +225,10 @@ def test_what_is_open_stands_with_its_observed_rates_and_nothing_is_called_best(
     assert "was not tested" in line
     # One method alone has nobody to differ from.
     (line,) = headline.open_line(unclear[:2], gaps, 0.05)
-    assert line.endswith("in 51 % on a (with or without a new face) (chance 20 %).")
+    assert line.endswith(
+        "for 51 % of people (10 to 24 %) on a (with or without a new face) (chance 20 %; "
+        "intervals: corrected for the number of attacks)."
+    )
     assert headline.open_line([], gaps, 0.05) == []
     # The easier setting has rates of its own, here the other way round.
     easier = {"a": 0.26, "a+m": 0.26, "b": 0.36}
@@ -230,11 +236,14 @@ def test_what_is_open_stands_with_its_observed_rates_and_nothing_is_called_best(
     (line,) = headline.open_line(both, gaps, 0.05)
     assert line.startswith("The strongest attack that has another session of the person was right")
     assert line.endswith(
-        "The strongest that has the very same scan was right in 26 % on a (with or without a new "
-        "face) and 36 % on b; the order of the methods changes, so neither is a ranking."
+        "The strongest that has the very same scan was right for 26 % of people (10 to 24 %) on a "
+        "(with or without a new face) and 36 % (10 to 24 %) on b; the order of the methods "
+        "changes, so neither is a ranking."
     )
     alike = [replace(m, same=m.attack) for m in unclear]
-    assert headline.open_line(alike, gaps, 0.05)[0].endswith("a new face) and 22 % on b.")
+    assert headline.open_line(alike, gaps, 0.05)[0].endswith(
+        "a new face) and 22 % (10 to 24 %) on b."
+    )
     text = " ".join([*headline.answer(found, Rule()), line, *VERDICTS.values()]).lower()
     assert not re.search(r"\bbest\b|nothing speaks|safe", text)
 
@@ -295,6 +304,33 @@ def test_an_attack_that_site_sex_and_age_could_explain_still_counts():
     )
     assert "it counts all the same, because people are identified" in text
     assert "alone, without" not in sentences.line(replace(beaten, alone=("site", 0.5))).lower()
+
+
+def test_a_method_that_is_recognised_by_few_people_is_not_called_fit_for_an_agreement():
+    """13 people cannot rule out that the attack is far above chance; 100 may be able to."""
+    few = replace(NEAR, beaten=1, rate=0.68, low=0.34, above=0.67, people=13)
+    why = verdict(replace(GOOD, attack=few), Rule())[1]
+    assert "which 13 people are too few to rule out (up to 67 points are possible)" in why
+    many = verdict(replace(GOOD, attack=replace(few, above=0.12, people=100)), Rule())[1]
+    assert "would be 'do not share'" in many
+    assert "too few" not in many
+    assert "is not shown either" in VERDICTS[REGISTERED]
+
+
+def test_a_verdict_by_an_attack_that_puts_a_face_back_says_so():
+    """Other methods may never have met such an attack."""
+    easier = replace(NEAR, beaten=1, rate=0.6, low=0.25, route="prior3d")
+    found = replace(GOOD, variant="p", attack=replace(NEAR, within=0), easier=easier)
+    assert (
+        "better than chance, after prior3d put a face back: right for"
+        in (verdict(found, Rule())[1])
+    )
+    said = " ".join(headline.answer([found], Rule()))
+    assert "after prior3d put a face back (right for 60 % of people as observed)" in said
+    direct = replace(GOOD, variant="q", attack=replace(NEAR, beaten=1, rate=0.5, low=0.3))
+    other = replace(direct, variant="r", attack=replace(direct.attack, rate=0.4))
+    said = " ".join(headline.answer([direct, other], Rule()))
+    assert "does better than chance (right for 50 % of people on q and 40 % on r, as ob" in said
 
 
 def test_controls_and_checks_that_cannot_alarm_are_marked_in_the_table():

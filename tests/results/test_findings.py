@@ -13,7 +13,7 @@ from refacebench.plot import privacy_utility
 from refacebench.plot.style import look_of
 from refacebench.report.page import build
 from refacebench.report.summary import REMINDER, summary_lines, utility_ranking
-from refacebench.results import catalogue, findings, sentences
+from refacebench.results import catalogue, checks_trusted, findings, sentences
 from refacebench.results.quality import compute as quality_table
 from refacebench.statistics.criteria import Criteria
 
@@ -133,10 +133,10 @@ def test_a_blind_spot_stands_beside_its_verdict():
         "asked for); the worst: attacker faces picks the right one of 5 people in 29 % (chance 20 "
         "%; corrected for picking the strongest attack: 26 %, 17 to 48 %), on the image as it is."
     )
-    found = sentences.checks_line(tables())
+    found = checks_trusted.checks_line(tables())
     assert (
-        "the check of the brain found 2 of 15 scans that lost brain (of blind, cutter) and raised "
-        "a false alarm in 1 of " in found
+        "the check of the brain found 2 of 15 losses of brain (blind, cutter) and raised a false "
+        "alarm in 1 of " in found
     )
 
 
@@ -277,7 +277,7 @@ def test_without_truth_nobody_checked():
     bare = tables(verdict_agreement=catalogue.find("verdict_agreement").frame([]))
     assert "neither check was held against true labels." in line("blind", bare)
     assert "true labels agree" not in line("blind", bare)
-    assert "unknown" in sentences.checks_line(bare)
+    assert "unknown" in checks_trusted.checks_line(bare)
 
 
 def test_rank_one_is_not_called_a_choice():
@@ -552,7 +552,7 @@ def test_scans_that_could_not_be_judged_are_counted():
     )
     everything = counted["made_by"] == "all"
     counted.loc[everything & (counted["failure"] == "failure_1"), "n_not_judged"] = 7.0
-    assert "others (7 could not be compared);" in sentences.checks_line(given)
+    assert "other images (7 could not be compared);" in checks_trusted.checks_line(given)
 
 
 @pytest.mark.parametrize(
@@ -616,3 +616,28 @@ def test_predicted_age_is_said_to_change_where_the_test_shows_it(p, low, said):
           "p_holm": p}]
     )  # fmt: skip
     assert said in line("plain", tables(brainage=ages)).replace("Predicted", "predicted")
+
+
+def test_what_controls_lost_is_counted_apart_from_what_methods_lost():
+    """That the check sees an untouched face says nothing of a method that leaves part of one."""
+    given = tables()
+    counted = given["verdict_agreement"].copy()
+    face = counted[counted["failure"] == "failure_1"].copy()
+    hits = ["true_positive", "false_negative"]
+    face[hits] = 0.0
+    face.loc[face["made_by"] == "plain", hits] = [0.0, 2.0]
+    face.loc[face["made_by"] == "all", hits] = [0.0, 2.0]
+    alone = {**given, "verdict_agreement": face}
+    assert "found 0 of 2 faces left (plain) and" in checks_trusted.checks_line(alone)
+    null = face[face["made_by"] == "plain"].assign(made_by="null", variant="null")
+    null[hits] = [12.0, 0.0]
+    both = {**given, "verdict_agreement": pd.concat([null, face])}
+    assert "found 0 of 2 faces left by methods (plain) and 12 of 12 by controls (null control)" in (
+        checks_trusted.checks_line(both)
+    )
+    face[hits] = 0.0
+    face.loc[face["made_by"] == "all", hits] = [12.0, 0.0]
+    only = {**given, "verdict_agreement": pd.concat([null, face])}
+    assert "found 12 of 12 faces left, all by controls (null control)" in (
+        checks_trusted.checks_line(only)
+    )

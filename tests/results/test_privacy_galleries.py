@@ -61,9 +61,10 @@ def test_the_control_of_two_sites_by_hand():
 def test_the_sentence_says_both_rates_and_chance():
     told = line(compute(*2 * [enrolled("a" * 10 + "b" * 10, "fm" * 10)], PROTOCOL))
     assert told.startswith(
-        "Knowing only site and sex, and without any image, one picks the right person in 20 % when "
-        "the other 4 are as like the person as this cohort allows ("
+        "Knowing only site and sex, and without any image, one picks the right person for 20 % of "
+        "people ("
     )
+    assert "20 people) when the other 4 are as like the person as this cohort allows (for" in told
     both = (stats.hypergeom.pmf(np.arange(5), 19, 4, 4) / (1 + np.arange(5))).sum()
     assert f"{100 * both:.0f} % when they may be anybody" in told
     assert "chance 20 %" in told
@@ -87,10 +88,12 @@ def test_the_sentence_is_of_all_that_is_known_and_says_what_it_takes_no_face_for
     assert row["choice"] == 1.0, "site, sex and age tell six people apart"
     told = line(table)
     assert told.startswith(
-        "Knowing only site, sex and age, and without any image, one picks the right person in "
-        "100 % when the other 4 are as like the person as this cohort allows (100 % when they may "
-        f"be anybody; chance 20 %). {COUNTED}"
+        "Knowing only site, sex and age, and without any image, one picks the right person for "
+        f"100 % of people ({100 * row['choice_low']:.0f} to 100 %, 6 people) when the other 4 are "
+        "as like the person as this cohort allows (for 100 % when they may be anybody; chance "
+        f"20 %). {COUNTED}"
     )
+    assert row["choice_low"] < 1
     assert "verdicts count it all the same" in COUNTED
     assert alone(table, "choice") == ("site, sex and age", 1.0)
     assert alone(None, "choice")[0] == ""

@@ -6,6 +6,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from refacebench.statistics import planning
+from running import ROOT
 
 
 def test_nobody_identified_by_the_published_numbers():
@@ -80,3 +81,16 @@ def test_a_reachable_margin_is_the_smallest_that_the_people_suffice_for():
 def test_what_cannot_be_planned_is_an_error(function, given):
     with pytest.raises(ValueError, match="between 0 and 1|above chance|would be needed"):
         function(*given)
+
+
+def test_what_the_documentation_says_of_twenty_people():
+    """docs/privacy.md: two attacks with chance at 20 %, and faces left against a limit of 5 %."""
+    shown = [float(planning.power_above(20, 0.2, rate, 1 - 0.05 / 2)) for rate in (0.6, 0.5, 0.4)]
+    assert [round(100 * power) for power in shown] == [94, 75, 40]
+    exceeded = [stats.binom.sf(1, 20, share) for share in (0.2, 0.1)]  # 2 of 20 are more than 5 %
+    assert [round(100 * share) for share in exceeded] == [93, 61]
+    text = " ".join((ROOT / "docs" / "privacy.md").read_text().split())
+    assert (
+        "in 94 of 100 studies if it is right for 60 % of people, in 75 if for 50 %, in 40" in text
+    )
+    assert "the rule's 5 % in 93 of 100, one that leaves every tenth in 61" in text

@@ -125,8 +125,8 @@ def _matched(tables: Mapping[str, pd.DataFrame], protocol: Protocol) -> str:
         return f"{asked} where that was known of anybody; here it was of nobody."
     knows, rate = privacy_galleries.alone(known, protocol.measure)
     reached = (
-        f" So who knows only {knows}, and has no image, picks the right person in "
-        f"{percent(rate)} %."
+        f" So who knows only {knows}, and has no image, picks the right person for "
+        f"{percent(rate)} % of people."
         if np.isfinite(rate)
         else ""
     )

@@ -309,10 +309,12 @@ def _statistics(
             "Volumes were compared with those of the originals by paired Wilcoxon signed-rank "
             f"tests {_known('wilcoxon1945', cited)} ({words.zeros(criteria)}) with the "
             f"matched-pairs rank-biserial correlation {_known('kerby2014', cited)} as effect size. "
-            f"p values were corrected over regions and variants by Holm's method "
-            f"{_known('holm1979', cited)} at {criteria.alpha:g}; those of Benjamini and Hochberg "
-            f"{_known('benjamini1995', cited)} stand beside them. Equivalence was tested by two "
-            f"one-sided tests {_known('schuirmann1987', cited)} within {_margin(criteria)}."
+            f"p values were corrected by Holm's method {_known('holm1979', cited)} at "
+            f"{criteria.alpha:g} within each of two families: the regions with TIV, and the other "
+            "whole-brain volumes, each over all variants, controls included; those of Benjamini "
+            f"and Hochberg {_known('benjamini1995', cited)} stand beside them. Equivalence was "
+            f"tested by two one-sided tests {_known('schuirmann1987', cited)} within "
+            f"{_margin(criteria)}."
         )
     if "other_measures" in made:
         parts.append(

@@ -10,7 +10,14 @@ import pandas as pd
 from refacebench.plot.numbers import number, with_ends
 from refacebench.plot.style import Look, look_of
 from refacebench.plot.volumes import region_label
-from refacebench.results import decisions, findings, privacy_galleries, sentences, words
+from refacebench.results import (
+    checks_trusted,
+    decisions,
+    findings,
+    privacy_galleries,
+    sentences,
+    words,
+)
 from refacebench.results.flow import lost_contrasts, other_words, scan_numbers
 from refacebench.results.privacy import MEASURED, is_measured
 from refacebench.results.result import of_segmenter
@@ -98,7 +105,7 @@ def _method_lines(tables, criteria: Criteria, look: Look, each: bool) -> list[st
     methods = [v for v in look.order if v in judged]
     found = [findings.finding(tables, v, criteria.alpha) for v in methods] if each else []
     lines = [sentences.line(method) for method in found]
-    before = [sentences.checks_line(tables), first, no_picture(tables)]
+    before = [checks_trusted.checks_line(tables), first, no_picture(tables)]
     return [*(line for line in before if line), *lines]
 
 
@@ -187,8 +194,8 @@ def front_words(table: pd.DataFrame, look: Look) -> list[str]:
         *(
             [
                 "In attacks and volumes together no other method is shown to be better than "
-                f"{words.listed(others)}. That does not make "
-                f"{'it' if len(others) == 1 else 'them'} the best."
+                f"{words.listed(others)}: better in one of the two, and looking no worse in the "
+                f"other. That does not make {'it' if len(others) == 1 else 'them'} the best."
             ]
             if others
             else []
@@ -387,9 +394,10 @@ def _utility_line(tables, segmenter, rule: decisions.Rule, alpha: float) -> str:
     best = table.iloc[0]
     names = list(table.index[table["mean_rank"] == best["mean_rank"]])
     text = (
-        "Utility alone, which is no recommendation: first by mean rank over "
+        "Utility alone, which is no recommendation: by mean rank over "
         f"{plural(int(best['measures']), 'measure')} (Dice, volumes, brain age) of {len(table)} "
-        f"variants: {' and '.join(_with_caution(tables, name, rule, alpha) for name in names)}"
+        f"variants, the first {'is' if len(names) == 1 else 'are'} "
+        f"{' and '.join(_with_caution(tables, name, rule, alpha) for name in names)}"
     )
     pairs = _get(tables, "method_pairs", segmenter)
     return " ".join([f"{text}.", *(_tested(pairs, name, len(names) > 1) for name in names)])

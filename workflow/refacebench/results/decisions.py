@@ -8,12 +8,13 @@ do not share
     recognises people by more than ``far_above_chance_points`` percentage points above chance, even
     at the low end of its interval.
 registered access only
-    An attack does better than chance, be it with the very same scan to compare with.
+    An attack does better than chance, be it with the very same scan to compare with.  That speaks
+    against sharing with anybody; it does not show that sharing under an agreement is safe.
 not enough data to say
     No attack was made; the attacks do not recognise even the originals; it is not shown that every
     attack stays within the margin above chance; so few scans were checked that more failures
     than allowed cannot be ruled out (upper 95 % bound, exact); or no check could see a loss of
-    brain, and volumes change by more than their margin, or were not measured.
+    brain, and volumes are shown to change by more than their margin, or were not measured.
 go
     None of these.
 
@@ -38,16 +39,19 @@ from refacebench.results.findings import Check, MethodFinding
 from refacebench.results.result import View
 from refacebench.results.words import plural
 from refacebench.statistics import planning
-from refacebench.statistics.attack_tables import is_landmark
+from refacebench.statistics.attack_tables import DIRECT, is_landmark
 from refacebench.statistics.intervals import clopper_pearson
 
 GO, REGISTERED, NO = "go", "registered access only", "do not share"
 UNKNOWN = "not enough data to say"
-#: From the best to the worst, with what each means.
+#: What each means; the more is shown against a method, the further down.
 VERDICTS = {
     GO: "by everything measured here, fit to be shared",
-    REGISTERED: "an attack recognises people: only under an agreement that users sign",
     UNKNOWN: "shown neither fit nor unfit: too few people, or too little was measured",
+    REGISTERED: (
+        "an attack recognises people: not for open sharing; whether an agreement that users sign "
+        "is enough is not shown either"
+    ),
     NO: "faces left, brain lost, marks far from the head, or an attack far above chance",
 }
 #: The colours in which the page and the figures show them.
@@ -90,8 +94,8 @@ class Rule:
             UNKNOWN: (
                 "it is not shown that every attack stays within the margin above chance; so few "
                 "scans were checked that more failures than allowed cannot be ruled out; or no "
-                "check could see a loss of brain, and volumes change by more than their margin or "
-                "were not measured"
+                "check could see a loss of brain, and volumes are shown to change by more than "
+                "their margin or were not measured"
             ),
             GO: "none of these",
         }
@@ -186,26 +190,48 @@ def _right(worst: Attack) -> str:
     """Return what an attack reaches, at least, and how far that is above chance."""
     points = 100 * (worst.low - worst.chance)
     return (
-        f"an attack does better than chance: right in {percent(worst.rate)} % as observed and in "
-        f"at least {percent(worst.low)} %: {points:.0f} points above chance"
+        f"an attack does better than chance{_route(worst)}: right for {percent(worst.rate)} % of "
+        f"people as observed and for at least {percent(worst.low)} %, {points:.0f} points above "
+        "chance"
     )
+
+
+def _route(attack: Attack) -> str:
+    """Return how an attack came to the face, where that is not the image as it is."""
+    return "" if attack.route == DIRECT else f", {attack.way}"
 
 
 def _attacked(found: MethodFinding, rule: Rule) -> Reason | None:
     """Return that an attack does better than chance, the one with another session first."""
     worst, better = found.attack, "does better than chance"
     if worst is not None and found.beaten:
-        needed = f"more than {rule.far_above_chance_points:g} are needed for '{NO}'"
-        full = _by_the_test(worst, f"an attack {better}") or f"{_right(worst)}, {needed}"
-        return Reason(f"an attack {better}", full)
+        who = f"an attack {better}{_route(worst)}"
+        full = _by_the_test(worst, who) or _right(worst)
+        return Reason(who, f"{full}; {_how_far(worst, rule)}")
     if found.easier is None:
         return None
-    easier, who = found.easier, f"an attack that has the very same scan {better}"
+    easier = found.easier
+    who = f"an attack that has the very same scan {better}{_route(easier)}"
     full = _by_the_test(easier, who) or (
-        f"{who}: right in {percent(easier.rate)} % as observed and in at least "
+        f"{who}: right for {percent(easier.rate)} % of people as observed and for at least "
         f"{percent(easier.low)} % (chance {chance(easier.chance)} %)"
     )
     return Reason(who, full)
+
+
+def _how_far(worst: Attack, rule: Rule) -> str:
+    """Return what separates an attack from one that is far above chance, and who can tell."""
+    most = rule.far_above_chance_points
+    told = f"at more than {most:g} points it would be '{NO}'"
+    if np.isfinite(worst.above) and 100 * worst.above > most:
+        few = f"{worst.people} people are too few" if worst.people else "the people are too few"
+        told += f", which {few} to rule out (up to {_above(worst)} points are possible)"
+    return told
+
+
+def recognised(found: MethodFinding) -> Attack | None:
+    """Return the attack that is shown to do better than chance; the harder setting first."""
+    return found.attack if found.beaten else found.easier
 
 
 def _by_the_test(attack: Attack, who: str) -> str:
@@ -275,7 +301,8 @@ def _unseen(found: MethodFinding) -> list[str]:
     if v.beyond:
         return [
             "whether brain was lost was not testable, and "
-            f"{v.beyond} of {plural(v.tested, 'volume')} change by more than the margin"
+            f"{v.beyond} of {plural(v.tested, 'volume')} are shown to change by more than the "
+            "margin"
         ]
     return []
 

@@ -20,12 +20,14 @@ from refacebench.results.attack_found import Attack, Tables
 from refacebench.results.decisions import (
     GO,
     NO,
+    POWER,
     REGISTERED,
     UNKNOWN,
     VERDICTS,
     Rule,
     because,
     needed,
+    recognised,
     verdict,
 )
 from refacebench.results.findings import MethodFinding
@@ -109,7 +111,19 @@ def _with_reasons(named: Mapping[str, Sequence[MethodFinding]], said: str, rule:
     reasons: dict[str, list[MethodFinding]] = {}
     for method in named[said]:
         reasons.setdefault(because(method, rule), []).append(method)
-    return [f"{_names(methods)}: {said}, because {why}" for why, methods in reasons.items()]
+    return [
+        f"{_names(methods)}: {said}, because {why}{_reached(methods) if said == REGISTERED else ''}"
+        for why, methods in reasons.items()
+    ]
+
+
+def _reached(methods: Iterable[MethodFinding]) -> str:
+    """Return in brackets for how many people the attacks were right that recognise people."""
+    found = [(method, attack) for method in methods if (attack := recognised(method)) is not None]
+    alike = len({percent(attack.rate) for _, attack in found}) == 1
+    if alike:
+        return f" (right for {percent(found[0][1].rate)} % of people as observed)"
+    return f" (right for {_rates(found)}, as observed)" if found else ""
 
 
 def _to_show_it(unclear: Iterable[MethodFinding], level: float) -> str:
@@ -119,7 +133,8 @@ def _to_show_it(unclear: Iterable[MethodFinding], level: float) -> str:
         return ""
     least, most = min(people), max(people)
     many = f"{least}" if least == most else f"{least} to {most}"
-    return f"; if they do, it takes about {many} people to show it"
+    power = f"{100 * POWER:.0f} %"
+    return f"; if all are at chance, it takes about {many} people to show that (power {power})"
 
 
 def open_line(
@@ -139,30 +154,40 @@ def open_line(
     if not found:
         return []
     chances = {chance(attack.chance) for _, attack in found}
-    shared = f" (chance {chances.pop()} %)" if len(chances) == 1 else ""
+    by_chance = f"chance {chances.pop()} %; " if len(chances) == 1 else ""
+    shared = f" ({by_chance}intervals: corrected for the number of attacks)"
     same = [(method, method.same) for method in unclear if method.same is not None]
     begin = (
-        "The strongest attack that has another session of the person was right, as observed, in"
+        "The strongest attack that has another session of the person was right, as observed, for"
         if same
-        else "The strongest attack was right, as observed, in"
+        else "The strongest attack was right, as observed, for"
     )
-    told = _rates(found, each_chance=not shared)
+    told = _rates(found, each_chance=not by_chance, ends=True)
     many = len({split_variant(method.variant)[0] for method in unclear}) > 1
     apart = f" {_apart(unclear, gaps, alpha)}" if many else ""
     easier = f" {_with_the_same_scan(found, same)}" if same else ""
     return [f"{begin} {told}{shared}.{apart}{easier}"]
 
 
-def _rates(found: Iterable[tuple[MethodFinding, Attack]], each_chance: bool = False) -> str:
-    """Return the observed rates, methods with the same one together.
+def _rates(
+    found: Iterable[tuple[MethodFinding, Attack]], each_chance: bool = False, ends: bool = False
+) -> str:
+    """Return the observed rates, with ``ends`` and their intervals, methods with the same together.
 
     By method, in their order: a sorted list would look like a ranking.
     """
-    rates: dict[str, list[MethodFinding]] = {}
+    rates: dict[tuple[str, str], list[MethodFinding]] = {}
     for method, attack in found:
-        own = f" (chance {chance(attack.chance)} %)" if each_chance else ""
-        rates.setdefault(f"{percent(attack.rate)} %{own}", []).append(method)
-    return listed([f"{rate} on {_names(methods)}" for rate, methods in rates.items()])
+        interval = f"{percent(attack.low)} to {percent(attack.high)} %" if ends else ""
+        own = f"chance {chance(attack.chance)} %" if each_chance else ""
+        told = "; ".join(filter(None, [interval, own]))
+        rate = percent(attack.rate), f" ({told})" if told else ""
+        rates.setdefault(rate, []).append(method)
+    said: list[str] = []
+    for (number, told), methods in rates.items():
+        people = "" if said else " of people"
+        said.append(f"{number} %{people}{told} on {_names(methods)}")
+    return listed(said)
 
 
 def _with_the_same_scan(
@@ -173,7 +198,8 @@ def _with_the_same_scan(
     rates = [(a.rate, easier[m.variant]) for m, a in found if m.variant in easier]
     turned = any((a - b) * (x - y) < 0 for (a, x), (b, y) in combinations(rates, 2))
     order = "; the order of the methods changes, so neither is a ranking" if turned else ""
-    return f"The strongest that has the very same scan was right in {_rates(same)}{order}."
+    told = _rates(same, ends=True)
+    return f"The strongest that has the very same scan was right for {told}{order}."
 
 
 def _apart(unclear: Sequence[MethodFinding], gaps: pd.DataFrame | None, alpha: float) -> str:
@@ -184,7 +210,8 @@ def _apart(unclear: Sequence[MethodFinding], gaps: pd.DataFrame | None, alpha: f
     names = {method.variant for method in unclear}
     pairs = pairs[pairs["variant"].isin(names) & pairs["other"].isin(names)]
     if pairs.empty:
-        return "The data do not tell these apart: no two are shown to differ."
+        differ = "they are not" if len(names) == 2 else "no two are"
+        return f"The data do not tell these apart: {differ} shown to differ."
     told = listed(
         [f"more people on {a} than on {b}" for a, b in pairs[["variant", "other"]].values]
     )

@@ -251,7 +251,8 @@ def _controls(table: pd.DataFrame) -> str:
     there = set(table["variant"])
     return words.join(
         "Blurred pictures are a control: they show what little more than the outline of the head "
-        "gives away, so that a method which keeps the outline can hardly do better."
+        "gives away to an attacker, here the true outline; a method that changes the outline too "
+        "can do better."
         if BLURRED in there
         else "",
         "Black pictures are a control on which no attack may do better than chance, or the test "

@@ -131,15 +131,22 @@ def line(table: pd.DataFrame) -> str:
     row = fewer.iloc[-1] if len(fewer) else None
     return words.join(
         f"Knowing only {_alone(most['knows'])}, and without any image, one picks the right person "
-        f"in {percent(most['choice'])} % when the {others} as like the person as this cohort "
-        f"allows ({percent(most['choice_unmatched'])} % when {they} may be anybody; chance "
-        f"{chance(most['choice_chance'])} %).",
+        f"for {percent(most['choice'])} % of people{_ends(most)} when the {others} as like the "
+        f"person as this cohort allows (for {percent(most['choice_unmatched'])} % when {they} may "
+        f"be anybody; chance {chance(most['choice_chance'])} %).",
         COUNTED if above else "",
         ""
         if row is None
-        else f"Knowing only {_alone(row['knows'])}, it would be {percent(row['choice'])} % "
-        f"({percent(row['choice_unmatched'])} % when {they} may be anybody).",
+        else f"Knowing only {_alone(row['knows'])}, it would be {percent(row['choice'])} %"
+        f"{_ends(row)} ({percent(row['choice_unmatched'])} % when {they} may be anybody).",
     )
+
+
+def _ends(row: pd.Series) -> str:
+    """Return in brackets the interval of a rate, and of how many people."""
+    low, high = row["choice_low"], row["choice_high"]
+    ends = f"{percent(low)} to {percent(high)} %, " if pd.notna(low) else ""
+    return f" ({ends}{row['n']:.0f} people)"
 
 
 #: What follows for an attack where people can be told apart without a picture.

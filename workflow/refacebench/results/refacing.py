@@ -214,7 +214,9 @@ def caption(view: View) -> str:
         f"Each refaced variant against its own defacer{view.by}, on the same participants. "
         "Volumes by the size of their change from the original: nearer means a smaller one, by "
         "paired signed-rank tests, Holm-corrected over 17 regions and TIV x refaced "
-        f"variants{tests}. Regions that differ from the original are those of the table volumes. "
+        f"variants{tests}; every other measure over the refaced variants alone, so that less may "
+        "be shown where all pairs of methods are tested together. Regions that differ from the "
+        "original are those of the table volumes. "
         f"Changed: {CHANGED} by more than {criteria.threshold_pct:g} % in a participant's first "
         "scan on which both worked; p: McNemar's exact test, Holm-corrected over the refaced "
         "variants; in the table also with failed scans as changed.",

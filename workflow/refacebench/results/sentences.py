@@ -12,18 +12,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from refacebench.plot.numbers import number, of, percent, with_ends
-from refacebench.plot.style import CONTROL_LABELS
 from refacebench.plot.volumes import region_label
 from refacebench.results.attack_found import Attack, Tables, worst_attacks
 from refacebench.results.findings import (
     NOT_MEASURED,
     Check,
     MethodFinding,
-    check_of,
     of_judged,
     true_failure,
 )
-from refacebench.results.verdict_agreement import ALL
 from refacebench.results.volumes_found import Volumes
 from refacebench.results.words import listed, plural
 from refacebench.statistics.attack_tables import (
@@ -390,42 +387,6 @@ def unequal_attacks(tables: Tables, variants: Iterable[str]) -> str:
         "find more, so a method that met fewer may come out ahead only because less was tried on "
         "it."
     )
-
-
-def checks_line(tables: Tables) -> str:
-    """Return how far the two automatic checks can be trusted, over all variants together."""
-    face, brain = (check_of(tables, ALL, name) for name in ("failure_1", "failure_2"))
-    if face is None and brain is None:
-        return (
-            "How far the checks of face and brain can be trusted is unknown: the data set has no "
-            "true labels to hold them against."
-        )
-    parts = [
-        f"the check of the {what} found {c.found} of {c.found + c.missed} {kind}"
-        f"{_made_by(tables, name)} and raised a false alarm in {c.accused} of "
-        f"{c.cleared + c.accused} others"
-        + (f" ({c.unjudged} could not be compared)" if c.unjudged else "")
-        for what, kind, name, c in (
-            ("face", "scans with a face left in", "failure_1", face),
-            ("brain", "scans that lost brain", "failure_2", brain),
-        )
-        if c is not None
-    ]
-    blind = (
-        " No alarm is possible on methods that spare the mask that judges them." if brain else ""
-    )
-    told = "; ".join(parts)
-    return f"How far the checks can be trusted (true labels, all variants): {told}.{blind}"
-
-
-def _made_by(tables: Tables, failure: str) -> str:
-    """Return in brackets whose scans truly failed: a check is only as tried as these are varied."""
-    table = tables["verdict_agreement"]
-    rows = table[(table["failure"] == failure) & (table["made_by"] != ALL)]
-    failed = rows["true_positive"].fillna(0) + rows["false_negative"].fillna(0) > 0
-    names = list(dict.fromkeys(rows.loc[failed, "made_by"]))
-    names = [CONTROL_LABELS.get(name, name) for name in names]
-    return f" (of {', '.join(names)})" if 0 < len(names) <= 4 else ""
 
 
 def originals_line(tables: Tables, level: float = 0.95) -> str:
