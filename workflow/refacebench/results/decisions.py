@@ -259,12 +259,12 @@ def _missing(found: MethodFinding, rule: Rule) -> list[str]:
         "brain lost": _possible(lost, found.checks.get("failure_2")),
     }
     told = [
-        f"{what} in up to {percent(share)} %"
-        for what, share in most.items()
+        f"{what} in up to {percent(share)} % of scans ({scans} judged)"
+        for what, (share, scans) in most.items()
         if share > rule.failures_pct / 100
     ]
     if told:
-        reasons.append(f"{' and '.join(told)} of scans are possible (one-sided)")
+        reasons.append(f"{' and '.join(told)} are possible (one-sided)")
     return [*reasons, *_unseen(found)]
 
 
@@ -285,10 +285,14 @@ def _attacks_missing(found: MethodFinding) -> list[str]:
     ]
 
 
-def _possible(counted: list[tuple[int, int]], truth: Check | None) -> float:
-    """Return the share of scans that may have failed at most, by a check and by true labels."""
+def _possible(counted: list[tuple[int, int]], truth: Check | None) -> tuple[float, int]:
+    """Return the share of scans that may have failed at most, and of how many scans that is.
+
+    By a check and by true labels: the worse of the two.
+    """
     told = [*counted, *([(truth.failed, truth.judged)] if truth else [])]
-    return max((clopper_pearson(failed, scans, 0.9)[1] for failed, scans in told), default=0.0)
+    bounds = [(float(clopper_pearson(failed, n, 0.9)[1]), n) for failed, n in told]
+    return max(bounds, default=(0.0, 0))
 
 
 def _unseen(found: MethodFinding) -> list[str]:

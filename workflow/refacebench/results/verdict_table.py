@@ -109,9 +109,12 @@ def _face(found: MethodFinding) -> str:
     if not found.face[1]:
         return NO_VALUE
     truth = found.checks.get("failure_1")
-    if not truth or not truth.missed:
-        return of(*found.face)
-    return f"{of(*found.face)}; {by_true_labels(found.variant, 'failure_1', truth)}"
+    parts = [of(*found.face)]
+    if found.ears[0]:
+        parts.append(f"ears left in {of(*found.ears)}")
+    if truth and truth.missed:
+        parts.append(by_true_labels(found.variant, "failure_1", truth))
+    return "; ".join(parts)
 
 
 def _brain(found: MethodFinding) -> str:
@@ -190,7 +193,10 @@ def _of_methods(variant: str, methods: Mapping[str, Mapping[str, Any]], key: str
 
 #: What the columns say, for those who open it.
 EXPLAINED = {
-    "Face surface removed": "scans whose original face surface is gone, of those that had a face.",
+    "Face surface removed": (
+        "scans whose original face surface is gone, of those that had a face. Ears are no part of "
+        "it and are counted apart."
+    ),
     "Brain mask untouched": (
         "outputs in which not one voxel of the brain mask was removed or changed. Not testable: "
         "the method itself spares that mask, so the check could not fail; brain that the mask "
