@@ -80,9 +80,9 @@ def test_what_beats_chance_is_said_in_either_setting_and_of_no_control():
     assert sorted(places) == pytest.approx(expected)
 
 
-def test_both_settings_have_a_tick_at_the_observed_rate_and_the_axis_says_what_marks_are():
-    main = plane(2).assign(identification=0.1, worst_rate=[0.3, 0.3, 0.2, 0.1])
-    easy = main.assign(setting="same_scan", worst_rate=[0.1, 0.1, 0.4, 0.5])
+def test_marks_stand_at_the_observed_rates_and_ticks_at_the_corrected_ones():
+    main = plane(2).assign(worst_rate=0.1, identification=[0.3, 0.3, 0.2, 0.1])
+    easy = main.assign(setting="same_scan", identification=[0.1, 0.1, 0.4, 0.5])
     axes = drawn(pd.concat([main, easy])).axes[0]
     ticks = [line for line in axes.lines if line.get_marker() == "|"]
     rim = [line for line in ticks if line.get_color() == "white"]
@@ -93,10 +93,17 @@ def test_both_settings_have_a_tick_at_the_observed_rate_and_the_axis_says_what_m
     assert all(tick.get_zorder() > line.get_zorder() for tick in ticks), "above the line of chance"
     assert len(rim) == len(seen), "with a rim, to be seen on it"
     assert min(t.get_markeredgewidth() for t in rim) > max(t.get_markeredgewidth() for t in seen)
-    assert privacy_utility.CORRECTED in axes.get_xlabel()
+    marks = [line for line in axes.lines if line.get_marker() in ("o", "D")]
+    assert [round(line.get_xdata()[0]) for line in marks] == [10] * 8
+    assert min(m.get_markersize() for m in marks if m.get_markerfacecolor() != "white") * 1.2 > max(
+        tick.get_markersize() for tick in ticks
+    )
+    assert "as observed" in axes.get_xlabel()
+    legend = [t.get_text() for t in axes.figure.legends[0].get_texts()]
+    assert any(text.startswith(privacy_utility.CORRECTED) for text in legend)
     same = plane(2).assign(worst_rate=lambda table: table["identification"])
     plain = drawn(same).axes
-    assert "corrected" not in plain[0].get_xlabel()
+    assert "as observed" not in plain[0].get_xlabel()
     assert plain[1].get_xlabel().startswith("size of the median change"), "no sign is drawn"
 
 
@@ -135,5 +142,6 @@ def test_the_legend_names_what_is_there_and_nothing_else():
     assert "same scan" not in named(table)
     assert "same scan" in named(pd.concat([table, table.assign(setting="same_scan")]))
     assert "bold" not in named(table.assign(pareto=0.0))
-    assert "as observed" not in named(table.assign(worst_rate=table["identification"]))
+    assert "corrected" in named(table)
+    assert "corrected" not in named(table.assign(worst_rate=table["identification"]))
     assert "floor" in named(table.assign(floor=0.3, floor_attacker="shape"))

@@ -1,6 +1,7 @@
 """The size of trained models stands on the page, and a toy is called a toy."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from refacebench.report import given, methods, models
 from refacebench.report.page import build
 from refacebench.run.methods import choose
 
+ROOT = Path(__file__).parents[2]
 DEFAULTS = {"pix2pix25d": choose("refacers", "pix2pix25d", {}).method.defaults}
 SMALL = {"size": 96, "filters": 16, "epochs": 4, "decay_epochs": 3, "steps_per_epoch": 60}
 
@@ -19,7 +21,7 @@ def card(**options):
         "options": {**DEFAULTS["pix2pix25d"], **options},
         "data": {"train": ["a", "b"], "validation": ["c"]},
         "parameters": {"g": 1_500_000, "d": 500_000},
-        "picked": {"epoch": 6, "epochs_trained": 7},
+        "picked": {"epoch": 6, "epochs_trained": 7, "validation": {"val_l1": 0.1}},
     }
 
 
@@ -63,12 +65,21 @@ def test_the_page_lists_models_and_settings(tables):
               "settings": {"size": 96, "mirror": True}}  # fmt: skip
     text = build(context(tables, methods=[method], **given))
     rows = {row[0]: row for row in Page(text).rows}
-    assert rows["pydeface+m"][1:5] == ["2, 1", "2.0", "7 epochs of 60 steps", "epoch 6"]
+    assert rows["pydeface+m"][1:5] == ["2, 1", "2.0", "7 epochs of 60 steps",
+                                      "epoch 6, best on validation scans"]  # fmt: skip
     assert rows["pydeface+m"][5].startswith("a toy; image edge 96 (default 256); channels 16")
     assert "steps per epoch 60 (default all of the data)" in rows["pydeface+m"][5]
     assert rows["pydeface+k"][5] == "nothing"
     assert rows["pydeface+bad"][3] == "no model: too few scans"
     assert rows["m"][-1] == "size 96, mirror True"
+
+
+def test_a_training_that_takes_its_last_round_is_not_said_to_have_been_picked():
+    last = {"options": {"rounds": 3}, "picked": {"epoch": 3, "epochs_trained": 3}}
+    given = {"models": {"pydeface+m": last}, "defaults": {"m": {"rounds": 3}}}
+    (row,) = models.table(given).rows
+    assert "round 3, the last" in row
+    assert "validation" not in " ".join(row)
 
 
 def test_settings_name_no_folder():
@@ -99,3 +110,18 @@ def test_the_page_reads_cards_by_data_set(tmp_path):
     paths_given = SimpleNamespace(tables=[], privacy=[], figures=[], costs=costs, cards=paths)
     read = given.read(paths_given, asked)
     assert [d["models"]["pydeface+m"]["seed"] for d in read] == ["one", "two"]
+
+
+def test_every_method_that_makes_images_has_its_licence():
+    entries = {
+        "defacers": {name: {} for name in ("mask_face", "pydeface", "quickshear")},
+        "refacers": {"prior3d": {}},
+    }
+    released = {"quickshear": {"engine": "official", "version": "1"}}
+    told = {m["name"]: m["licence"] for m in methods.taking_part(entries, released)}
+    assert told["mask_face"] == told["prior3d"] == methods.OWN_CODE
+    assert told["pydeface"].startswith(f"{methods.OWN_CODE}; pydeface")
+    assert methods.OWN_CODE not in told["quickshear"], "a released program is not ours"
+    assert all(told.values())
+    project = (ROOT / "CITATION.cff").read_text()
+    assert f"license: {methods.OWN_CODE.split(': ')[1]}" in project

@@ -354,9 +354,12 @@ def test_what_does_not_decide_stands_in_what_a_row_opens():
     tables = make_tables(measurements(), SETTINGS)
     view = View(tables, SETTINGS, look=look_of(tables))
     (name,) = [n for n in decisions.judged(view) if n == "pydeface"]
-    methods = {"pydeface": {"engine": "native", "licence": "MIT"}}
+    methods = {"pydeface": {"engine": "native", "licence": "ours; MIT"},
+               "pix2pix25d": {"engine": "native", "licence": "ours"}}  # fmt: skip
     found = dict(verdict_table.facts(view, name, methods))
-    assert (found["Engine"], found["Licence"]) == ("native", "MIT")
+    assert (found["Engine"], found["Licence"]) == ("native", "ours; MIT")
+    both = dict(verdict_table.facts(view, "pydeface+pix2pix25d", methods))
+    assert both["Licence"] == "ours; MIT", "what two methods have in common is said once"
     assert not {"Engine", "Licence"} & set(verdict_table.COLUMNS)
     steps = tables["runtime"][tables["runtime"]["variant"] == name].set_index("step")
     shared, own = (steps.loc[step, "seconds_mean"] for step in ("prepare", "deface"))

@@ -6,6 +6,7 @@ import pytest
 
 from drawing import marks
 from factories import TABLE_COLUMNS
+from refacebench.metrics.verdict import CLASSES
 from refacebench.plot import curves, dots, overlap, style, volumes
 from refacebench.results import (
     brainage,
@@ -16,6 +17,7 @@ from refacebench.results import (
     runtime,
     similarity,
 )
+from refacebench.results.findings import Check
 from refacebench.results.result import View
 from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import TIMED
@@ -56,8 +58,10 @@ def test_quality_bars_add_up_to_all_scans(cohort, look):
     for patch in axes.patches:
         middle = round(patch.get_y() + patch.get_height() / 2, 3)
         ends[middle] = max(ends.get(middle, 0), patch.get_x() + patch.get_width())
-    assert len(ends) == 4, "controls have no bar"
-    assert list(ends.values()) == pytest.approx([100.0] * 4)
+    rows = cohort[1]["quality"]["variant"].unique()
+    assert "null" in rows
+    assert len(ends) == len(rows), "every row of the table below it has a bar"
+    assert list(ends.values()) == pytest.approx([100.0] * len(rows))
 
 
 def test_quality_classes_that_do_not_add_up_are_an_error():
@@ -103,8 +107,10 @@ def test_curves_mark_the_picked_epoch():
     train, validation = figure.axes
     assert [t.get_text() for t in validation.get_legend().get_texts()] == [
         "L1, whole frame",
-        "picked: epoch 2",
+        "used: epoch 2, best on validation",
     ]
+    last = curves.draw(table, turn="round", by_validation=False)
+    assert "used: round 2, the last" in named(last.axes[0])
     assert list(train.lines[0].get_ydata()) == [3.0, 2.0, 1.0]
     assert list(validation.lines[-1].get_xdata()) == [2, 2]
 
@@ -157,39 +163,70 @@ def shown(figure):
     return [axes.images[0].get_array().data for axes in figure.axes if axes.images]
 
 
-def hatched(figure):
-    """Return the widths of hatched bars by the middle of their row."""
-    return {
-        round(patch.get_y() + patch.get_height() / 2, 3): patch.get_width()
-        for patch in figure.axes[0].patches
-        if patch.get_hatch()
-    }
+def parts(figure):
+    """Return width, fill and hatch of the parts of bars by the middle of their row."""
+    found = {}
+    for patch in figure.axes[0].patches:
+        middle = round(patch.get_y() + patch.get_height() / 2, 3)
+        look = (patch.get_facecolor(), patch.get_hatch())
+        found.setdefault(middle, []).append((round(patch.get_width(), 3), look))
+    return found
 
 
-def test_what_the_check_cannot_see_is_hatched(cohort, look):
-    """By the true labels; the part of a bar that is no success stays as it is."""
+def judged_by(check):
+    row = {"variant": "pydeface", "engine": "native", "n": 13, "n_with_face": 13,
+           **dict.fromkeys([*CLASSES, "unrated"], 0), "success_share": 1.0, "success_low": 0.75,
+           "success_high": 1.0}  # fmt: skip
+    table = pd.DataFrame([row | {"success": 13}])
+    look = style.look_of({"quality": table})
+    return quality.draw(table, look, missed={"pydeface": check} if check else {})
+
+
+def test_what_the_checks_missed_by_the_true_labels_is_hatched_and_the_unjudged_stand_apart():
+    """Of 13 scans without a found failure, 2 of the 12 that were judged have one."""
+    figure = judged_by(Check(found=0, missed=2, cleared=10, accused=0, unjudged=1))
+    (bar,) = parts(figure).values()
+    assert [width for width, _ in bar] == pytest.approx([1000 / 13, 100 / 13, 200 / 13], abs=1e-3)
+    assert len({look for _, look in bar}) == 3
+    assert bar[2][1][1] == "////"
+    assert "missed 2 of 12, 1 not judged" in [t.get_text() for t in figure.axes[0].texts]
+    wanted = ["success", "unjudged", "missed"]
+    assert named(figure) == [quality.FACES[name] for name in wanted]
+    all_judged = judged_by(Check(found=0, missed=13, cleared=0, accused=0))
+    assert "missed 13 of 13" in [t.get_text() for t in all_judged.axes[0].texts]
+    assert named(all_judged) == [quality.FACES["missed"]]
+    assert named(judged_by(None)) == [quality.FACES["success"]]
+
+
+def test_a_method_whose_brain_cannot_be_tested_is_said_to_pass_for_the_face_alone(cohort, look):
     table = cohort[1]["quality"]
-    row = table.set_index("variant").loc["pydeface"]
-    assert row["success"] >= 3
-    figure = quality.draw(table, look, unseen={"pydeface": 3})
-    places = dots.positions([v for v in look.order if v in set(table["variant"]) - {"null"}])
-    assert hatched(figure) == {places["pydeface"]: pytest.approx(100 * 3 / row["n"])}
-    assert quality.UNSEEN in [t.get_text() for t in figure.legends[0].get_texts()]
-    plain = quality.draw(table, look)
-    assert not hatched(plain)
-    assert quality.UNSEEN not in [t.get_text() for t in plain.legends[0].get_texts()]
+    figure = quality.draw(table, look, spared=["quickshear"])
+    places = dots.positions(look.sort(table["variant"]))
+    beside = {t.get_position()[1]: t.get_text() for t in figure.axes[0].texts}
+    alone = {y for y, text in beside.items() if text.endswith(quality.FACE_ALONE)}
+    assert alone == {places["quickshear"]}
+    assert quality.FACES["alone"] in named(figure)
+    bars = parts(figure)
+    assert bars[round(places["quickshear"], 3)][0][1] != bars[round(places["pydeface"], 3)][0][1]
+    assert quality.FACES["alone"] not in named(quality.draw(table, look))
 
 
-def test_skull_stripping_is_blind_to_itself_even_without_true_labels():
+def test_the_figure_of_checks_says_of_each_method_what_its_table_says():
     row = {"variant": "skull_strip", "engine": "native", "n": 5, "n_brain": 5, "brain_unchanged": 5}
-    found = pd.DataFrame([row, row | {"variant": "pydeface"}])
-    assert quality.unseen({"quality": found}) == {"skull_strip": 5}
-    counts = dict.fromkeys(("true_positive", "true_negative", "false_positive"), 0)
-    missed = pd.DataFrame(
-        [{"made_by": "pydeface", "failure": "failure_2", "false_negative": 2, **counts}]
-    )
-    told = quality.unseen({"quality": found, "verdict_agreement": missed})
-    assert told["pydeface"] == 2
+    other = row | {"variant": "command", "engine": "official"}
+    found = pd.DataFrame([row, row | {"variant": "pydeface"}, other])
+    assert quality.brain_not_testable({"quality": found}) == ["skull_strip", "pydeface"]
+    assert quality.missed_by_checks({"quality": found}) == {}
+    counts = {"true_positive": 0, "false_positive": 0, "n_not_judged": 1}
+    truth = pd.DataFrame(
+        [
+            {"made_by": "pydeface", "failure": f"failure_{i}", "false_negative": i,
+             "true_negative": 4 - i, **counts}
+            for i in (1, 2)
+        ]
+    )  # fmt: skip
+    told = quality.missed_by_checks({"quality": found, "verdict_agreement": truth})
+    assert told == {"pydeface": Check(0, 2, 2, 0, 1)}, "the check that missed most"
 
 
 def test_each_defacer_has_a_panel_with_its_bands_and_each_figure_its_own_caption():
@@ -211,8 +248,10 @@ def test_each_defacer_has_a_panel_with_its_bands_and_each_figure_its_own_caption
     assert [len(axes.lines) for axes in panels] == [3, 4, 3]
     for axes in panels:
         assert list(axes.lines[0].get_ydata()) == [0, 100], "chance, in percent as all else"
-    named = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert named == ["original", "null control", "defaced", "refaced", "interval", "chance"]
+    assert named(figure) == ["original", "null control", "defaced", "refaced", "interval, defaced",
+                             "interval, refaced", "chance"]  # fmt: skip
+    bands = panels[1].collections
+    assert [bool(band.get_hatch()) for band in bands] == [False, True], "told apart in one colour"
     view = View({"privacy_curves": rows}, SETTINGS)
     curves_, roc = privacy_curves.caption(view), privacy_curves.caption_roc(view)
     assert curves_ != roc
@@ -228,16 +267,44 @@ def test_each_defacer_has_a_panel_with_its_bands_and_each_figure_its_own_caption
         assert ("its ROC curve is an approximation" in text) == told
 
 
+def test_no_two_lines_of_a_panel_of_curves_are_told_apart_by_colour_alone():
+    names = ("original", "null", "blurred", "black", "a", "a+m", "a+k")
+    rows = pd.DataFrame(
+        [
+            {"variant": v, "attacker": "x", "setting": "other_session", "curve": "roc", "x": x,
+             "y": x, **dict.fromkeys(("low", "high", "band_low", "band_high"), np.nan)}
+            for v in names for x in (0.0, 1.0)
+        ]
+    )  # fmt: skip
+    figure = privacy_curves.draw(
+        rows, style.look_of({"t": rows}), setting="other_session", curve="roc"
+    )
+    legend = figure.legends[0]
+    for lines in [legend.get_lines(), *(axes.lines for axes in figure.axes if axes.axison)]:
+        looks = [(str(line._unscaled_dash_pattern), line.get_linewidth()) for line in lines]
+        assert len(set(looks)) == len(looks)
+    assert {"refaced by m", "refaced by k"} <= set(named(figure))
+
+
 def test_a_control_among_the_parts_of_the_face_is_hollow(cohort, look):
     table = cohort[1]["face_parts"].replace({"variant": {"quickshear": "skull_strip"}})
     figure = face_parts.draw(table, style.look_of({"t": table}))
     rows = figure.axes[0]
     marks_ = [line for line in rows.lines if line.get_marker() == "o"]
-    assert [line.get_markerfacecolor() == "white" for line in marks_] == [False, True]
+    hollow = {line.get_ydata()[0] for line in marks_ if line.get_markerfacecolor() == "white"}
+    variants = style.look_of({"t": table}).sort(table["variant"])
+    assert {"null", "pydeface", "skull_strip"} <= set(variants), "as in the table below it"
+    places = dots.positions(variants)
+    assert {line.get_ydata()[0] for line in marks_} == {
+        places[name] for name in variants if "+" not in name
+    }
+    assert hollow == {places["null"], places["skull_strip"]}
 
 
-def named(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()] if figure.legends else []
+def named(drawn):
+    """Return what the legend of a figure, or of a panel, says."""
+    legend = drawn.get_legend() if hasattr(drawn, "get_legend") else next(iter(drawn.legends), None)
+    return [text.get_text() for text in legend.get_texts()] if legend else []
 
 
 def test_one_slow_method_sets_no_scale_and_its_time_is_written(cohort, look):

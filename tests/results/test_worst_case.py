@@ -309,6 +309,10 @@ def test_a_missing_face_is_not_drawn_as_an_unchanged_one():
     colours = image.cmap(image.norm(image.get_array()))
     assert colours[4, 3, :3] == pytest.approx(to_rgba(privacy_map.NO_SURFACE)[:3])
     assert colours[3, 3, 3] == 0
-    assert "missing" in figure.legends[0].get_texts()[0].get_text()
+    assert "no surface left" in figure.legends[0].get_texts()[0].get_text()
+    bar = figure.axes[-1].collections[-1]
+    first, last = bar.cmap(0.0)[:3], bar.cmap(1.0)[:3]
+    assert first == pytest.approx([privacy_map._FACE_GREY] * 3), "it begins as an unchanged face"
+    assert np.ptp(last) > 0.2
     look = style.look_of({"t": pd.DataFrame({"variant": ["b"]})})
     assert not privacy_map.draw({"b": moved}, look).legends

@@ -101,7 +101,7 @@ def test_samples_show_every_epoch_between_defaced_and_original():
     arrays |= {"epoch-0004": shown(150), "epoch-0001": shown(50)}
     figure = samples.draw(arrays, 4, "public", "pydeface + m")
     titles = [a.get_title() for a in figure.axes if a.get_title()]
-    assert titles == ["defaced", "epoch 1", "epoch 4, picked", "original"]
+    assert titles == ["defaced", "epoch 1", "epoch 4, used", "original"]
     values = [int(a.images[0].get_array().max()) for a in figure.axes]
     assert values == [0, 50, 150, 200] * 2
     assert figure.get_label() == SHOWN

@@ -670,7 +670,9 @@ class Refacer(Method):
     train : callable
         ``train(train, validation, out, options, seed)``: the first two are lists of
         :class:`Pair`.  Writes into the folder ``out``: ``model.safetensors`` (picked on
-        validation), ``card.json`` (data, splits, options, seed, versions, picked step) and
+        validation, or the last), ``card.json`` (data, splits, options, seed, versions, and in
+        ``picked`` the step, with the losses by which it was picked in ``validation``: without
+        these it is the last one) and
         ``curves.tsv`` (one row per epoch: epoch, step, split-wise losses).  Whatever it keeps
         to go on after an interruption lies in ``out`` too, as safetensors and JSON.  An
         interrupted and resumed training gives the same model.  Raises

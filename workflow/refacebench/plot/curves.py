@@ -1,4 +1,4 @@
-"""Training curves of a refacing model, with the epoch that was picked on validation."""
+"""Training curves of a refacing model, with the epoch that is used."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TITLES = {"train_": "Training split", "val_": "Validation split"}
 
 
 @styled
-def draw(curves: pd.DataFrame, title: str = "", turn: str = "epoch"):
+def draw(curves: pd.DataFrame, title: str = "", turn: str = "epoch", *, by_validation: bool = True):
     """Draw every ``train_*`` and ``val_*`` column of ``curves.tsv`` against the epoch.
 
     Parameters
@@ -34,6 +34,8 @@ def draw(curves: pd.DataFrame, title: str = "", turn: str = "epoch"):
         Defacer and refacer, for example.
     turn : str
         What an epoch is called where it is none of a network's.
+    by_validation : bool
+        Whether the one that was kept was picked on the validation split; the last is kept else.
 
     Returns
     -------
@@ -53,6 +55,7 @@ def draw(curves: pd.DataFrame, title: str = "", turn: str = "epoch"):
     figure = new_figure(height=2.9)
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     picked = curves.loc[is_true(curves["picked"]), "epoch"] if "picked" in curves else []
+    reason = "best on validation" if by_validation else "the last"
     for panel, (prefix, columns) in zip(axes, groups.items(), strict=True):
         for place, column in enumerate(columns):
             rows = curves[["epoch", column]].dropna()
@@ -61,7 +64,7 @@ def draw(curves: pd.DataFrame, title: str = "", turn: str = "epoch"):
                        label=NAMES.get(column, column.removeprefix(prefix)))  # fmt: skip
         for epoch in picked:
             panel.axvline(epoch, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=0,
-                          label=f"picked: {turn} {epoch:g}")  # fmt: skip
+                          label=f"used: {turn} {epoch:g}, {reason}")  # fmt: skip
         panel.set_title(f"{title}: {TITLES[prefix].lower()}" if title else TITLES[prefix],
                         loc="left")  # fmt: skip
         panel.set_xlabel(turn)

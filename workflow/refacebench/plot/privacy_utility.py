@@ -49,8 +49,8 @@ _ROW, _LANE = 0.42, 0.17
 #: Widths of the three parts.
 _PARTS = (5.2, 3.4, 1.6)
 _BEATS = "beats chance"
-#: Height of the tick that stands at an observed rate, in points.
-_TICK = 10.0
+#: Height of the tick that stands at a corrected rate, in points.
+_TICK = 7.0
 
 
 @styled
@@ -63,8 +63,9 @@ def draw(
 ) -> Any:
     """Draw the strongest attack and the largest change of a volume, one row per variant.
 
-    Filled marks are of the setting that counts, hollow ones below them of the easier one.
-    Changes far beyond all others are written at the edge.
+    Marks stand at the observed rates, ticks at the corrected ones.  Filled marks are of the
+    setting that counts, hollow ones below them of the easier one.  Changes far beyond all others
+    are written at the edge.
 
     Parameters
     ----------
@@ -91,8 +92,8 @@ def draw(
     places = dots.positions(look.sort(main.index))
     figure, (privacy, utility, said) = _parts(places, look, main)
     ticked = pd.concat([main, easy]).apply(is_corrected, axis=1).any()
-    corrected = f" (%), {CORRECTED};\n" if ticked else " (%): "
-    privacy.set_xlabel(f"people identified{corrected}further left is safer")
+    observed = ", as observed" if ticked else ""
+    privacy.set_xlabel(f"people identified (%){observed}:\nfurther left is safer")
     _yardsticks(privacy, utility, main)
     for variant, y in places.items():
         row = main.loc[variant]
@@ -169,16 +170,16 @@ def _attack(
     axes: Any, y: float, look: Look, variant: str, row: pd.Series, easier: bool = False
 ) -> None:
     """Draw the strongest attack of one setting, and say so where it beats chance."""
-    values = [100 * float(row[name]) for name in ("identification", "low", "high")]
+    values = [100 * float(row[name]) for name in ("worst_rate", "low", "high")]
     size, line = (4.5, 1.0) if easier else (6.5, 1.8)
     dots.interval(axes, y, look, variant, *values, filled=not easier, size=size, line=line)
     if not np.isfinite(values[0]):
         return
     if is_corrected(row):
-        # With a white rim: it may lie on the line of chance, or on the mark.
+        # With a white rim: it may lie on the line of chance, on the interval or on the mark.
         height = _TICK if not easier else 0.8 * _TICK
-        for colour, width, zorder in (("white", 4.4, 5), (look.colour(variant), 1.8, 6)):
-            axes.plot([100 * row["worst_rate"]], [y], marker="|", markersize=height,
+        for colour, width, zorder in (("white", 3.0, 5), (look.colour(variant), 1.2, 6)):
+            axes.plot([100 * row["identification"]], [y], marker="|", markersize=height,
                       markeredgewidth=width, color=colour, linestyle="none",
                       zorder=zorder)  # fmt: skip
     if row["comparable"] == 0:
@@ -254,8 +255,8 @@ def _legend(figure: Any, main: pd.DataFrame, easy: pd.DataFrame, edges: bool, ti
         handles.append(dots.sample(f"{other}, with interval", filled=False, size=4.5, line=1.0))
     if ticked:
         handles.append(Line2D([], [], marker="|", linestyle="none", color=FAINT, markersize=_TICK,
-                              markeredgewidth=1.8,
-                              label="rate as observed, where it differs"))  # fmt: skip
+                              markeredgewidth=1.2,
+                              label=f"{CORRECTED}, where it differs"))  # fmt: skip
     if main["margin_points"].notna().any():
         points = f"{main['margin_points'].median():g} points"
         handles.append(Patch(color=NEAR, label=f"up to {points} above chance: near enough"))

@@ -73,4 +73,4 @@ def _heading(name: str, picked: int) -> str:
     if not name.startswith("epoch-"):
         return name
     epoch = int(name.removeprefix("epoch-"))
-    return f"epoch {epoch}, picked" if epoch == picked else f"epoch {epoch}"
+    return f"epoch {epoch}, used" if epoch == picked else f"epoch {epoch}"

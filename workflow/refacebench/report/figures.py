@@ -22,7 +22,7 @@ from refacebench.results.result import View
 from refacebench.run import dropped
 from refacebench.statistics import comparisons
 from refacebench.statistics.criteria import Criteria
-from refacebench.vocabulary import OK
+from refacebench.vocabulary import OK, split_variant
 
 
 def write(drawn: Mapping, paths: Iterable[str | Path], note: str = "") -> None:
@@ -146,11 +146,19 @@ def of_example(paths: Iterable[str], variants: Sequence[str], faces: str, title:
         original.volume,
         volumes,
         nifti.read_mask(rows["brain_path"].iloc[0]),
-        style.look_of({"variants": rows.reset_index()}, variants),
+        _look(rows, variants),
         faces=faces,
         title=title,
         pictures=pictures,
     )
+
+
+def _look(rows: pd.DataFrame, variants: Sequence[str] = ()) -> style.Look:
+    """Return the look of one scan's variants (the index), named with the engines of defacers."""
+    engines = pd.DataFrame({"variant": rows.index, "engine": None})
+    if "deface_engine" in rows:
+        engines["engine"] = rows["deface_engine"].to_numpy()
+    return style.look_of({"quality": engines}, variants)
 
 
 def of_sheets(paths: Iterable[str], refaced: Iterable[str], faces: str, title: str) -> dict:
@@ -174,14 +182,16 @@ def of_sheets(paths: Iterable[str], refaced: Iterable[str], faces: str, title: s
     scan, drawn = example(table), {}
     rows = table[(table["scan"] == scan) & (table["status"] == OK)]
     rows = rows.drop_duplicates("variant").set_index("variant")
+    look = _look(rows)
     for variant in refaced:
-        defacer, refacer = variant.split("+", 1)
+        defacer, _ = split_variant(variant)
         if not {"original", defacer, variant} <= set(rows.index):
             drawn[variant] = style.message_figure("no scan came through: nothing to show")
             continue
         original = values.read(rows.loc["original", "original_path"])
         shown = {"original": original.volume}
-        for name, text in ((defacer, defacer), (variant, f"+ {refacer}")):
+        for name in (defacer, variant):
+            text = look.label(name, full=name == defacer)
             shown[text] = values.as_read(rows.loc[name, "path"], original)
         head = nifti.read_mask(rows.loc["original", "head_path"])
         drawn[variant] = sheet.draw(
@@ -240,7 +250,8 @@ def of_training(card: str | Path, faces: str) -> list:
     files = sorted((card.parent / SAMPLES).glob("[!.]*.npy"))
     shown = {path.stem: np.load(path, allow_pickle=False) for path in files}
     losses = pd.read_csv(card.with_name("curves.tsv"), sep="\t")
-    drawn = curves.draw(losses, name, models.turn(facts.get("options", {})))
+    turn, best = models.turn(facts.get("options", {})), models.by_validation(facts)
+    drawn = curves.draw(losses, name, turn, by_validation=best)
     if not shown:
         # A training that keeps slices makes their folder, which stays when they are deleted.
         kept = (card.parent / SAMPLES).is_dir()

@@ -39,7 +39,7 @@ def taking_part(
                     "version": program.get("version") or chosen.version,
                     "reason": program.get("reason", ""),
                     "settings": settings(chosen),
-                    "licence": _licence(chosen),
+                    "licence": _licence(chosen, program.get("engine") or chosen.engine),
                     "weights": chosen.method.weights,
                     "sources": _sources(chosen),
                 }
@@ -70,12 +70,20 @@ def _sources(chosen: methods.Chosen) -> list[str]:
     return [*chosen.method.sources, *pages]
 
 
-def _licence(chosen: methods.Chosen) -> str:
-    """Return the terms of a method; those of the program behind it where one is named."""
+#: The terms of what this project wrote itself.
+OWN_CODE = "this project's own code: Apache-2.0"
+
+
+def _licence(chosen: methods.Chosen, engine: str) -> str:
+    """Return the terms of all that runs in a method.
+
+    Those of the program behind it where one is named, else those of its code where that is ours,
+    and of what it brings from others.
+    """
     program = chosen.options.get("program")
     if isinstance(program, str) and program in catalogue.catalogue():
         return catalogue.describe({"program": program}).terms
-    return chosen.method.licence
+    return "; ".join(filter(None, [OWN_CODE if engine == "native" else "", chosen.method.licence]))
 
 
 def settings(chosen: methods.Chosen) -> dict[str, Any]:

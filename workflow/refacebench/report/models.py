@@ -92,7 +92,7 @@ def table(dataset: Mapping) -> Table | None:
         "statistical model the numbers of its mean head and shapes."
     )
     columns = ["Model", "Scans: training, validation", "Numbers learnt (millions)", "Training",
-               "Picked (on validation scans)", "Smaller than the default in"]  # fmt: skip
+               "Which one is used", "Smaller than the default in"]  # fmt: skip
     return Table(caption, columns, rows)
 
 
@@ -114,9 +114,19 @@ def _row(name: str, card: Mapping, defaults: Mapping) -> list[str]:
         scans,
         f"{weights:.1f}" if weights else NO_VALUE,
         training(card),
-        f"{turn(options)} {picked['epoch']}" if "epoch" in picked else NO_VALUE,
+        _used(card) if "epoch" in picked else NO_VALUE,
         "; ".join(words) or "nothing",
     ]
+
+
+def by_validation(card: Mapping) -> bool:
+    """Tell whether validation picked what is used: the last epoch or round is used elsewhere."""
+    return bool(card.get("picked", {}).get("validation"))
+
+
+def _used(card: Mapping) -> str:
+    which = f"{turn(card['options'])} {card['picked']['epoch']}"
+    return f"{which}, best on validation scans" if by_validation(card) else f"{which}, the last"
 
 
 def _usual(name: str, value: float) -> str:

@@ -79,7 +79,8 @@ def caption(view: View) -> str:
         f"Scans in which a part of the original's own face is left: more than "
         f"{100 * view.criteria.part_left:g} % of its surface. Scans that have the part in view and "
         f"were judged; ears are shown for information{_ears_note(limit)}.",
-        "Hollow: skull stripping, a control, which takes the whole head away."
+        "Hollow: controls. The null control leaves the face as it is; skull stripping takes the "
+        "whole head away."
         if view.rows("face_parts")["variant"].map(is_control).any()
         else "",
         words.shares(view.criteria),
@@ -111,8 +112,8 @@ def draw(table: pd.DataFrame, look: Look) -> Any:
     -------
     matplotlib.figure.Figure
     """
-    table = table[~table["variant"].isin(UNDEFACED)]
-    if table.empty or not (table["n"] > 0).any():
+    judged = table[~table["variant"].isin(UNDEFACED)]
+    if not (judged["n"] > 0).any():
         return message_figure("No de-identified scan was checked.")
     variants = look.sort(table["variant"])
     figure, panels, places = dots.panels(variants, look, list(TITLES.values()))
@@ -127,7 +128,7 @@ def draw(table: pd.DataFrame, look: Look) -> Any:
         axes.set_xlabel("share of scans (%)")
     handles = [dots.sample("share of scans, with interval")]
     if any(is_control(variant) for variant in variants):
-        handles.append(dots.sample("control (skull stripping)", filled=False))
+        handles.append(dots.sample("control", filled=False))
     dots.legend(figure, handles)
     return figure
 

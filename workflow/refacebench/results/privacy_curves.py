@@ -172,7 +172,7 @@ def _groups(variants: Sequence[str]) -> list[list[str]]:
 
 
 def _panel(axes: Any, table: pd.DataFrame, look: Look, group: Sequence[str], width: int) -> None:
-    axes.plot([0, 100], [0, 100], color=CHANCE, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
+    axes.plot([0, 100], [0, 100], color=CHANCE, linewidth=0.9, linestyle=_CHANCE, zorder=1)
     controls = is_landmark(group[0])
     title = "controls" if controls else wrapped(look.label(group[0]), width)
     axes.set_title(title, loc="left", fontsize=8)
@@ -183,12 +183,24 @@ def _panel(axes: Any, table: pd.DataFrame, look: Look, group: Sequence[str], wid
     axes.set(xlim=(0, 100), ylim=(0, 101), xticks=(0, 50, 100), yticks=(0, 50, 100), aspect="equal")
 
 
-#: Dashes of the controls, so that black and original differ in more than their grey.
-_DASHES = {"null": (0, (1, 1)), "blurred": (0, (5, 2)), "black": (0, (2, 3))}
+#: Dashes of chance, of the controls and of the refacers in their order: no two lines of a panel
+#: are told apart by colour alone.
+_CHANCE = (0, (4, 2))
+_DASHES = {"null": (0, (1, 1)), "blurred": (0, (8, 2, 1, 2, 1, 2)), "black": (0, (2, 4))}
+_REFACED = ((0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (10, 2)), (0, (1.5, 1.5)))
+#: Widths of lines: the original's, which stands in every panel to compare with, is the thinnest.
+_THIN, _THICK = 0.8, 1.6
 
 
-def _dash(variant: str) -> Any:
-    return _DASHES.get(variant, (0, (3, 1.2)) if "+" in variant else "-")
+def _dash(variant: str, look: Look) -> Any:
+    refacer = split_variant(variant)[1]
+    if refacer is None:
+        return _DASHES.get(variant, "-")
+    return _REFACED[look.refacers.index(refacer) % len(_REFACED)]
+
+
+def _width(variant: str) -> float:
+    return _THIN if variant == ORIGINAL else _THICK
 
 
 def _line(axes: Any, rows: pd.DataFrame, look: Look, variant: str, band: bool) -> None:
@@ -200,12 +212,17 @@ def _line(axes: Any, rows: pd.DataFrame, look: Look, variant: str, band: bool) -
     pair = ("band_low", "band_high") if rows["band_low"].notna().any() else ("low", "high")
     if band and rows[pair[0]].notna().any():
         ends = (100 * rows[name].astype(float) for name in pair)
-        # The refaced band has an edge of its own, so that two are told apart where they overlap.
-        edge = {"linewidth": 0.6, "linestyle": _dash(variant), "edgecolor": colour}
-        axes.fill_between(100 * rows["x"], *ends, facecolor=colour, alpha=0.16,
-                          **(edge if "+" in variant else {"linewidth": 0}))  # fmt: skip
-    axes.plot(100 * rows["x"], 100 * rows["y"], color=colour, linewidth=1.3,
-              linestyle=_dash(variant))  # fmt: skip
+        axes.fill_between(100 * rows["x"], *ends, **_band(colour, refaced="+" in variant))
+    axes.plot(100 * rows["x"], 100 * rows["y"], color=colour, linewidth=_width(variant),
+              linestyle=_dash(variant, look))  # fmt: skip
+
+
+def _band(colour: str, *, refaced: bool) -> dict[str, Any]:
+    """Return how a band is filled: a refaced one is hatched, and the one below it stays seen."""
+    if not refaced:
+        return {"facecolor": colour, "alpha": 0.16, "linewidth": 0}
+    return {"facecolor": "none", "edgecolor": colour, "alpha": 0.45, "linewidth": 0.5,
+            "hatch": "////"}  # fmt: skip
 
 
 def _curves_legend(figure: Any, look: Look, variants: Sequence[str]) -> None:
@@ -213,20 +230,24 @@ def _curves_legend(figure: Any, look: Look, variants: Sequence[str]) -> None:
     from matplotlib.patches import Patch
 
     shown = [v for v in variants if is_landmark(v)]
+    refacers = dict.fromkeys(filter(None, (split_variant(v)[1] for v in variants)))
     handles: list[Any] = [
-        Line2D([], [], color=look.colour(v), linestyle=_dash(v), linewidth=1.6,
+        Line2D([], [], color=look.colour(v), linestyle=_dash(v, look), linewidth=_width(v),
                label=look.label(v))
         for v in shown
     ]  # fmt: skip
     if len(variants) > len(shown):
-        handles.append(Line2D([], [], color=FAINT, linewidth=1.6, label="defaced"))
-    if any("+" in v for v in variants):
-        handles.append(Line2D([], [], color=FAINT, linestyle=_dash("+"), linewidth=1.6,
-                              label="refaced"))  # fmt: skip
+        handles.append(Line2D([], [], color=FAINT, linewidth=_THICK, label="defaced"))
+    for refacer in refacers:
+        name = f"refaced by {refacer}" if len(refacers) > 1 else "refaced"
+        handles.append(Line2D([], [], color=FAINT, linestyle=_dash(f"+{refacer}", look),
+                              linewidth=_THICK, label=name))  # fmt: skip
     if len(variants) > len(shown):
-        handles.append(Patch(color=FAINT, alpha=0.3, linewidth=0, label="interval"))
-    handles.append(Line2D([], [], color=CHANCE, linestyle=(0, (4, 2)), label="chance"))
-    figure.legend(handles=handles, loc="outside lower left", ncols=4, handlelength=3)
+        handles.append(Patch(**_band(FAINT, refaced=False), label="interval, defaced"))
+    if refacers:
+        handles.append(Patch(**_band(FAINT, refaced=True), label="interval, refaced"))
+    handles.append(Line2D([], [], color=CHANCE, linestyle=_CHANCE, label="chance"))
+    figure.legend(handles=handles, loc="outside lower left", ncols=4, handlelength=4)
 
 
 def _figure(view: View, curve: str) -> Any:

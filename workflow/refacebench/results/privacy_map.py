@@ -59,9 +59,10 @@ def caption(view: View, which: str = "") -> str:
     return (
         "Distance between the surface of a variant and that of its own original, on the average "
         "face of the participants. In the titles the mean over the face, the same as in the table "
-        f"of distances below{privacy_likeness.cap(view)}. No colour: unchanged. Blue: most scans "
-        "have no surface there any more. A distance is no measure of privacy: a face may be "
-        "recognised at the same mean distance at which another is not."
+        f"of distances below{privacy_likeness.cap(view)}. Grey: unchanged. Blue: most scans have "
+        "no surface there any more, be it of the face, the skull or the neck. A distance is no "
+        "measure of privacy: a face may be recognised at the same mean distance at which another "
+        "is not."
     )
 
 
@@ -69,6 +70,11 @@ def caption(view: View, which: str = "") -> str:
 FULL_COLOUR_MM = 10.0
 #: The colour of a place where the average face has a surface and the variant has none.
 NO_SURFACE = "#4f8fd0"
+#: How strongly a distance covers the face's grey: not at all at zero, as much as it ever does
+#: from so many millimetres on.
+_COVER, _COVERED_MM = 0.8, 1.5
+#: The grey of the face as the colour bar has it.
+_FACE_GREY = 0.85
 
 
 @styled
@@ -104,20 +110,21 @@ def draw(maps: Mapping[str, Mapping[str, np.ndarray]], look: Look) -> Any:
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.02)
     for panel in axes:
         panel.set_axis_off()
-    image = None
+    full = FULL_COLOUR_MM
     for panel, variant in zip(axes, variants, strict=False):
-        image = _map_panel(panel, known[variant])
+        full = _map_panel(panel, known[variant])
         panel.set(xlim=(left - 0.5, right - 0.5), ylim=(bottom - 0.5, top - 0.5))
         name = wrapped(look.label(variant), int(12 * edge))
         panel.set_title(f"{name}\n{map_words(known[variant])}", fontsize=7.5,
                         fontweight="normal")  # fmt: skip
-    bar = figure.colorbar(image, ax=list(axes), location="bottom", shrink=0.5, aspect=40, pad=0.02)
-    bar.solids.set_alpha(1.0)
-    bar.set_label("distance from the original's surface (mm; larger ones count as the largest)")
+    bar = figure.colorbar(_scale(full), ax=list(axes), location="bottom", shrink=0.5, aspect=40,
+                          pad=0.02)  # fmt: skip
+    bar.set_label("distance from the original's surface (mm; grey: unchanged; larger ones count as "
+                  "the largest)")  # fmt: skip
     if any(is_lost(m).any() for m in known.values()):
         from matplotlib.patches import Patch
 
-        label = "no surface left: the face is missing"
+        label = "most scans have no surface left there: face, skull or neck"
         figure.legend(handles=[Patch(color=NO_SURFACE, label=label)], loc="outside lower left")
     return figure
 
@@ -164,20 +171,35 @@ def map_words(found: Mapping[str, np.ndarray]) -> str:
     return ", ".join(parts)
 
 
-def _map_panel(panel: Any, found: Mapping[str, np.ndarray]) -> Any:
-    """Draw one variant and return the image that has the colour scale."""
+def _scale(full: float) -> Any:
+    """Return the scale of colours as they look on the grey of the face, for the colour bar."""
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+
+    share = np.linspace(0, 1, 256)
+    alpha = _cover(full * share)[:, None]
+    colours = alpha * colormaps["inferno"](share)[:, :3] + (1 - alpha) * _FACE_GREY
+    return ScalarMappable(Normalize(0, full), ListedColormap(colours))
+
+
+def _cover(distance: np.ndarray) -> np.ndarray:
+    """Return how opaque the colour of a distance is: what did not move keeps the face's grey."""
+    return _COVER * np.clip(distance / _COVERED_MM, 0, 1)
+
+
+def _map_panel(panel: Any, found: Mapping[str, np.ndarray]) -> float:
+    """Draw one variant and return the distance that has the brightest colour."""
     from matplotlib.colors import ListedColormap
 
     panel.imshow(_relief(found["depth"]), cmap="gray", vmin=0, vmax=1)
     shown = np.isfinite(found["depth"]) & ~is_lost(found)
     distance = np.ma.masked_invalid(np.where(shown, found["distance_mm"], np.nan))
-    # What did not move keeps the grey of the face.
-    alpha = 0.8 * np.clip(distance.filled(0.0) / 1.5, 0, 1)
     full = float(found["cap_mm"])
-    image = panel.imshow(distance, cmap="inferno", vmin=0, vmax=full, alpha=alpha)
+    panel.imshow(distance, cmap="inferno", vmin=0, vmax=full, alpha=_cover(distance.filled(0.0)))
     lost = np.ma.masked_equal(is_lost(found), False)
     panel.imshow(lost, cmap=ListedColormap([NO_SURFACE]), alpha=0.8, interpolation="nearest")
-    return image
+    return full
 
 
 def _relief(depth: np.ndarray) -> np.ndarray:

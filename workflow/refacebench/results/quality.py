@@ -9,7 +9,7 @@ outputs no voxel of the brain mask differs; brain voxels removed and changed;
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import pandas as pd
 
 from refacebench.metrics.verdict import CLASSES, THRESHOLDS
 from refacebench.plot import dots
-from refacebench.plot.numbers import NO_VALUE, number, percent
+from refacebench.plot.numbers import NO_VALUE, number, of, percent
 from refacebench.plot.style import INK, Look, message_figure, styled
 from refacebench.results import findings, sentences, words
 from refacebench.results.cells import by_variant, with_interval
@@ -26,7 +26,7 @@ from refacebench.statistics.cohort import each, measure
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import share
 from refacebench.statistics.summaries import joined, largest, median
-from refacebench.vocabulary import SKULL_STRIP, UNAVAILABLE, UNDEFACED, split_variant
+from refacebench.vocabulary import UNAVAILABLE, UNDEFACED
 
 HEADING = Heading(
     "quality",
@@ -163,8 +163,9 @@ def caption(view: View) -> str:
         "failure (class 'success'): no more than that; it does not say that nobody can be "
         "recognised. Its share is of the scans that came with a face, crashes among them. Not "
         "testable: the method spares the very brain mask by which it is judged, so that only true "
-        "labels can show a loss; of such a method 'neither failure' speaks of the face alone. "
-        "Hatched: such a loss is known, or sure to be missed.",
+        "labels can show a loss; of such a method 'neither failure' speaks of the face alone "
+        "(dotted). Hatched: by the true labels there is a failure that the check missed; pale, in "
+        "such a row: the true labels give no answer.",
         words.shares(view.criteria),
         _worst(view.tables),
     )
@@ -220,7 +221,12 @@ _LIGHT = ("no_face", "failure_1", "untouched", "unrated")
 
 @styled
 def draw(
-    table: pd.DataFrame, look: Look, *, level: float = 0.95, unseen: Mapping[str, int] | None = None
+    table: pd.DataFrame,
+    look: Look,
+    *,
+    level: float = 0.95,
+    missed: Mapping[str, findings.Check] | None = None,
+    spared: Collection[str] = (),
 ) -> Any:
     """Draw one stacked bar a variant, with the share without failure and its interval.
 
@@ -228,105 +234,138 @@ def draw(
     ----------
     table : pandas.DataFrame
         The table ``quality``.
-    unseen : mapping of str to int, optional
-        By variant, of how many scans without a found failure true labels or the method's own
-        making say that the check could not see one (:func:`unseen`); that part is hatched.
     look : Look
         Order, names and colours of the variants.
     level : float
         Of the intervals.
+    missed : mapping of str to Check, optional
+        Of the variants of which true labels show failures that a check missed
+        (:func:`missed_by_checks`), that check; these scans are hatched.
+    spared : collection of str
+        Variants whose brain cannot be tested (:func:`brain_not_testable`): what is said of them
+        is of the face alone, and dotted.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
     # Judged on the images, so every segmenter has the same row.
-    table = table[~table["variant"].isin(UNDEFACED)].drop_duplicates("variant")
-    if table.empty:
+    table = table.drop_duplicates("variant")
+    if set(table["variant"]) <= set(UNDEFACED):
         return message_figure("No de-identified scan was checked.")
     variants = look.sort(table["variant"])
     figure, (axes,), places = dots.panels(
         variants, look, ["What the automatic checks of face and brain found"], extra=1.4
     )
-    hidden = unseen or {}
+    parts = {}
     for _, row in table.iterrows():
-        _bar(axes, places[row["variant"]], row, hidden.get(row["variant"], 0))
+        name = row["variant"]
+        check, alone = (missed or {}).get(name), name in spared
+        parts[name] = _parts(row, check, alone)
+        _bar(axes, places[name], parts[name])
+        axes.text(1.02, places[name], _beside(row, check, alone), va="center", fontsize=7.5,
+                  transform=axes.get_yaxis_transform())  # fmt: skip
     axes.set_xlim(0, 100)
     axes.set_xlabel("share of scans (%)")
     title = f"neither failure, of scans\nwith a face ({100 * level:g} % interval)"
     axes.text(1.02, 1.0, title, transform=axes.transAxes, va="bottom", fontsize=8)
-    seen = [c for c in BARS if c in table and (table[c] > 0).any()]
-    _legend(figure, seen or ["success"], any(hidden.get(v, 0) for v in variants))
+    _legend(figure, [name for name in FACES if any(name in mine for mine in parts.values())])
     return figure
 
 
-def unseen(tables: Tables) -> dict[str, int]:
-    """Return in how many scans without a found failure the checks are known to be blind.
-
-    By the true labels, where there are any: failures that the checks missed.  Without them:
-    all of skull stripping, which cuts along the very mask that judges it.
-    """
-    found: dict[str, int] = {}
-    table = tables.get("quality", pd.DataFrame())
-    for variant in dict.fromkeys(table["variant"]) if len(table) else ():
-        mine = findings.finding(tables, variant)
-        known = [check for check in mine.checks.values() if check]
-        missed = max((check.missed for check in known), default=0)
-        if not known and split_variant(variant)[0] == SKULL_STRIP and mine.spared:
-            missed = mine.n
-        if missed:
-            found[variant] = missed
+def missed_by_checks(tables: Tables) -> dict[str, findings.Check]:
+    """Return by variant the check that missed most failures by the true labels, if any did."""
+    found = {}
+    for name in dict.fromkeys(tables["quality"]["variant"]):
+        known = [check for check in findings.finding(tables, name).checks.values() if check]
+        worst = max(known, key=lambda check: check.missed, default=None)
+        if worst is not None and worst.missed:
+            found[name] = worst
     return found
 
 
-#: How the part of a bar looks that the checks cannot see, and what the legend says of it.
-_HATCH = "////"
-UNSEEN = "no failure found, but the check cannot see it (see the true labels)"
+def brain_not_testable(tables: Tables) -> list[str]:
+    """Return the variants that spare the very mask by which their brain is judged."""
+    names = dict.fromkeys(tables["quality"]["variant"])
+    return [name for name in names if findings.finding(tables, name).spared]
 
 
-def _bar(axes: Any, y: float, row: pd.Series, hidden: int) -> None:
-    start = 0.0
-    counts: dict[str, float] = class_counts(row)
-    if hidden and counts.get("success"):
-        # Of the scans without a found failure, those that the check is blind to come last.
-        part = min(float(hidden), counts["success"])
-        counts = {"success": counts.pop("success") - part, "unseen": part, **counts}
-    for name, scans in counts.items():
-        if scans <= 0 or not row["n"]:
-            continue
-        part = 100.0 * scans / row["n"]
-        blind = name == "unseen"
-        colour = BARS["success"][1] if blind else BARS[name][1]
-        axes.barh(y, part, left=start, height=0.68, color="white" if blind else colour,
-                  edgecolor=colour if blind else "white", linewidth=0.8,
-                  hatch=_HATCH if blind else None)  # fmt: skip
+#: How the parts of a bar are filled that are no plain class: colour, edge, hatch.
+_BLUE = BARS["success"][1]
+PATTERNS = {
+    "alone": (_BLUE, "white", ".."),
+    "unjudged": ("#cfe3f1", _BLUE, None),
+    "missed": ("white", _BLUE, "////"),
+}
+#: What each part of a bar is called, in the order of the bars.
+FACES = {
+    "success": BARS["success"][0],
+    "alone": "no failure of the face found; brain not testable",
+    "unjudged": "no failure found, not judged by true labels",
+    "missed": "no failure found, but there is one by the true labels",
+    **{name: title for name, (title, _) in BARS.items() if name != "success"},
+}
+
+
+def _parts(row: pd.Series, check: findings.Check | None, alone: bool) -> dict[str, float]:
+    """Return the scans of each part of a variant's bar."""
+    counts = class_counts(row)
+    success = counts.pop("success", 0.0)
+    missed = min(float(check.missed), success) if check else 0.0
+    unjudged = min(float(check.unjudged), success - missed) if check else 0.0
+    plain = "alone" if alone else "success"
+    parts = {plain: success - missed - unjudged, "unjudged": unjudged, "missed": missed, **counts}
+    return {name: scans for name, scans in parts.items() if scans > 0}
+
+
+def _bar(axes: Any, y: float, parts: Mapping[str, float]) -> None:
+    start, n = 0.0, sum(parts.values())
+    for name, scans in parts.items():
+        part = 100.0 * scans / n
+        fill, edge, hatch = _filling(name)
+        axes.barh(y, part, left=start, height=0.68, color=fill, edgecolor=edge, linewidth=0.8,
+                  hatch=hatch)  # fmt: skip
         if part >= 4:
+            dark = name in (*_LIGHT, "missed", "unjudged")
             text = axes.text(start + part / 2, y, f"{scans:.0f}", ha="center", va="center",
-                             fontsize=7.5,
-                             color=INK if blind or name in _LIGHT else "white")  # fmt: skip
-            if blind:
-                text.set_bbox({"facecolor": "white", "linewidth": 0, "pad": 1.2})
+                             fontsize=7.5, color=INK if dark else "white")  # fmt: skip
+            if hatch:
+                text.set_bbox({"facecolor": fill, "linewidth": 0, "pad": 1.2})
         start += part
-    text = f"{int(row['success'])}/{int(row['n_with_face'])}"
+
+
+def _filling(name: str) -> tuple[str, str, str | None]:
+    """Return colour, edge and hatch of a part of a bar."""
+    return PATTERNS.get(name) or (BARS[name][1], "white", None)
+
+
+def _beside(row: pd.Series, check: findings.Check | None, alone: bool) -> str:
+    """Return what stands beside a bar: the share without failure, or what contradicts it."""
     if row.get("engine") == UNAVAILABLE:
-        text = UNAVAILABLE
-    elif row["n_with_face"]:
+        return UNAVAILABLE
+    if check:
+        more = f", {check.unjudged} not judged" if check.unjudged else ""
+        return f"missed {of(check.missed, check.judged)}{more}"
+    text = f"{int(row['success'])}/{int(row['n_with_face'])}"
+    if row["n_with_face"]:
         shares = [percent(row[c]) for c in ("success_share", "success_low", "success_high")]
         text += " = {} % ({} to {})".format(*shares)
-    if hidden:
-        text = f"the check is blind in {hidden} of {int(row['n'])}"
-    axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5)
+    return f"{text}, {FACE_ALONE}" if alone else text
 
 
-def _legend(figure: Any, seen: Sequence[str], blind: bool) -> None:
+def _legend(figure: Any, seen: Sequence[str]) -> None:
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=BARS[name][1], label=BARS[name][0]) for name in seen]
-    if blind:
-        handles.append(Patch(facecolor="white", edgecolor=BARS["success"][1], hatch=_HATCH,
-                             label=UNSEEN))  # fmt: skip
+    handles = []
+    for name in seen:
+        fill, edge, hatch = _filling(name)
+        handles.append(Patch(facecolor=fill, edgecolor=edge, hatch=hatch, linewidth=0.8,
+                             label=FACES[name]))  # fmt: skip
     figure.legend(handles=handles, loc="outside lower left", ncols=min(3, len(handles)))
 
+
+#: Said of 'neither failure' where the brain is not testable.
+FACE_ALONE = "face alone"
 
 #: What can go wrong with a scan, and how its column is called.
 FAULTS = {
@@ -359,7 +398,7 @@ def printed(view: View) -> Printed:
         if pd.notna(row["brain_removed_max_pct"]) and row["brain_removed_max"] > 0:
             removed += f" ({row['brain_removed_max_pct']:.2g} %)"
         if found.spared:
-            neither, removed = f"{neither} (face alone)", findings.NOT_TESTABLE
+            neither, removed = f"{neither} ({FACE_ALONE})", findings.NOT_TESTABLE
         if untrue := sentences.overlooked(found):
             # A share that the true labels contradict is printed as a count, beside what they say.
             neither = (
@@ -403,7 +442,8 @@ RESULT = Result(
                 view.rows("quality"),
                 view.look,
                 level=view.criteria.level,
-                unseen=unseen(view.tables),
+                missed=missed_by_checks(view.tables),
+                spared=brain_not_testable(view.tables),
             ),
             title="Checks of face and brain",
         )

@@ -249,16 +249,18 @@ def caption(view: View) -> str:
     met = " In brackets: how many attacks there were; more attacks find more." if unequal else ""
     return words.folded(
         "Which method protects people, and what does it cost? Left: how often the strongest "
-        f"attack identifies people ({measure}); filled marks where it has another session of the "
+        f"attack identified people ({measure}); filled marks where it has another session of the "
         "person, hollow ones where it has the very same scan, which is easier. It is good if the "
         "whole interval lies near the dashed line of chance. 'Beats chance': a test shows it. A "
         "method without these words is not shown to be safe: read how far right the interval "
-        f"reaches.{met} Middle: the change of the volume that changes most{view.by}, with an "
-        "interval that allows for having picked it. Right: the verdict.",
-        f"The strongest attack has two rates: as observed, and {CORRECTED}, since of several "
-        "attacks that only guess one always looks good. For the corrected rate the attack is "
-        "picked on some participants and judged on the others. With few participants it may be "
-        "too low: read its interval, which holds the true rate of the strongest attack.",
+        f"reaches.{met} Middle: the change of the volume that changes most{view.by}. Its interval "
+        "allows for having picked it, and so may begin at 0 where a test of that volume alone "
+        "shows a change. Right: the verdict.",
+        f"The strongest attack has two rates: as observed (the mark), and {CORRECTED} (the small "
+        "tick), since of several attacks that only guess one always looks good: what is observed "
+        "is too high on average. For the corrected rate the attack is picked on some participants "
+        "and judged on the others. With few participants it may be too low, even below chance. "
+        "The interval holds the true rate of the strongest attack.",
         unequal,
         f"'Beats chance' is by an exact test at p < {alpha:g}, {words.ATTACKS_CORRECTED}. Where an "
         "interval and the test disagree, the test decides.",

@@ -10,8 +10,8 @@ def caption_curves(view: View, name: str) -> str:
     which = f" of {name}" if name else ""
     return (
         f"Training{which}: losses after each epoch of a network, or each round of a statistical "
-        "model. The one that is used was picked on the validation split; no scan of the test split "
-        "took part."
+        "model. Dashed: the one that is used, and whether it is the best on the validation split "
+        "or, as some methods always take that, the last. No scan of the test split took part."
     )
 
 

@@ -188,7 +188,9 @@ def _seconds(tables: Tables, variant: str) -> str:
 
 def _of_methods(variant: str, methods: Mapping[str, Mapping[str, Any]], key: str) -> str:
     found = [str(methods[name].get(key) or "") for name in variant.split("+") if name in methods]
-    return "; ".join(dict.fromkeys(filter(None, found))) or NO_VALUE
+    # What two methods have in common is said once.
+    parts = "; ".join(filter(None, found)).split("; ")
+    return "; ".join(dict.fromkeys(parts)) or NO_VALUE
 
 
 #: What the columns say, for those who open it.
