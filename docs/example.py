@@ -45,11 +45,13 @@ def picture(page: Path, out: Path) -> bool:
     if browser is None:
         return False
     with tempfile.TemporaryDirectory() as folder:
-        # Only what is above the end of the first table: everything else is taken away.
+        # Only the first table, below the page's own sentence that nobody in it is real.
         script = (
             "<script>addEventListener('load', () => {"
             "const box = document.querySelector('table').closest('section, figure, div');"
-            "document.body.replaceChildren(box); document.body.style.maxWidth = 'none';"
+            "const note = document.querySelector('p.synthetic');"
+            "note.style.cssText = 'color: #b00020; margin: 0 0 .6rem; max-width: none';"
+            "document.body.replaceChildren(note, box); document.body.style.maxWidth = 'none';"
             "document.title = document.documentElement.scrollHeight;"
             "})</script>"
         )

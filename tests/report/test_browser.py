@@ -1,7 +1,9 @@
 """The page in a real browser: sorting, filters, folding, words, files, narrow screens, paper."""
 
 import base64
+from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -356,3 +358,17 @@ def test_on_paper_all_rows_are_open_but_those_that_a_filter_hides(page):
     assert not {(True, True), (False, False)} & {tuple(pair) for pair in found}
     page.run("dispatchEvent(new Event('afterprint'))")
     assert not any(is_open for _, is_open in page.run(seen))
+
+
+def test_the_picture_of_the_verdicts_says_that_nobody_in_it_is_real(tables, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "docs")
+    import example
+
+    page, picture = tmp_path / "report.html", tmp_path / "verdicts.png"
+    page.write_text(build(context(tables, statement="Nobody here is real.")))
+    assert example.picture(page, picture)
+    seen = np.asarray(Image.open(picture).convert("RGB"))
+    red = (seen == (0xB0, 0, 0x20)).all(axis=2)
+    above = np.flatnonzero(red[:, 25:400].any(axis=1))
+    assert above.size
+    assert above[0] < 60, "above the table, in words that are red"
