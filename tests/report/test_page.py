@@ -288,9 +288,9 @@ def test_what_a_reader_decides_without_is_folded_away(tables, png):
     html = build(context(tables, {name: png(name) for name in names}))
     section = html[html.index('id="d1-quality"') :]
     main, folded = section.split("<summary>More: 1 figure", 1)
-    assert "Enlarge figure quality" in main
-    assert "Enlarge figure face_parts" not in main
-    assert "Enlarge figure face_parts" in folded
+    assert "Change the size of figure quality" in main
+    assert "Change the size of figure face_parts" not in main
+    assert "Change the size of figure face_parts" in folded
     assert "Parts of the face that are left" in folded[: folded.index("</summary>")]
 
 

@@ -7,7 +7,8 @@ import pytest
 from drawing import marks
 from factories import TABLE_COLUMNS
 from refacebench.metrics.verdict import CLASSES
-from refacebench.plot import curves, dots, overlap, style, volumes
+from refacebench.plot import curves, dots, overlap, quality_bars, style, volumes
+from refacebench.plot.quality_bars import Missed
 from refacebench.results import (
     brainage,
     catalogue,
@@ -17,7 +18,6 @@ from refacebench.results import (
     runtime,
     similarity,
 )
-from refacebench.results.findings import Check
 from refacebench.results.result import View
 from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import TIMED
@@ -53,7 +53,7 @@ def test_similarity_shows_the_mean_of_each_site(cohort, look):
 
 
 def test_quality_bars_add_up_to_all_scans(cohort, look):
-    axes = quality.draw(cohort[1]["quality"], look).axes[0]
+    axes = quality_bars.draw(cohort[1]["quality"], look).axes[0]
     ends = {}
     for patch in axes.patches:
         middle = round(patch.get_y() + patch.get_height() / 2, 3)
@@ -67,7 +67,7 @@ def test_quality_bars_add_up_to_all_scans(cohort, look):
 def test_quality_classes_that_do_not_add_up_are_an_error():
     row = pd.Series({"variant": "a", "n": 5, "success": 4, "failure_1": 2})
     with pytest.raises(ValueError, match="add up to 6, n is 5"):
-        quality.class_counts(row)
+        quality_bars.class_counts(row)
 
 
 def test_runtime_bars_are_the_means_laid_end_to_end(cohort, look):
@@ -173,42 +173,42 @@ def parts(figure):
     return found
 
 
-def judged_by(check):
+def judged_by(missed):
     row = {"variant": "pydeface", "engine": "native", "n": 13, "n_with_face": 13,
            **dict.fromkeys([*CLASSES, "unrated"], 0), "success_share": 1.0, "success_low": 0.75,
            "success_high": 1.0}  # fmt: skip
     table = pd.DataFrame([row | {"success": 13}])
     look = style.look_of({"quality": table})
-    return quality.draw(table, look, missed={"pydeface": check} if check else {})
+    return quality_bars.draw(table, look, missed={"pydeface": missed} if missed else {})
 
 
 def test_what_the_checks_missed_by_the_true_labels_is_hatched_and_the_unjudged_stand_apart():
     """Of 13 scans without a found failure, 2 of the 12 that were judged have one."""
-    figure = judged_by(Check(found=0, missed=2, cleared=10, accused=0, unjudged=1))
+    figure = judged_by(Missed(2, 12, 1))
     (bar,) = parts(figure).values()
     assert [width for width, _ in bar] == pytest.approx([1000 / 13, 100 / 13, 200 / 13], abs=1e-3)
     assert len({look for _, look in bar}) == 3
     assert bar[2][1][1] == "////"
     assert "missed 2 of 12, 1 not judged" in [t.get_text() for t in figure.axes[0].texts]
     wanted = ["success", "unjudged", "missed"]
-    assert named(figure) == [quality.FACES[name] for name in wanted]
-    all_judged = judged_by(Check(found=0, missed=13, cleared=0, accused=0))
+    assert named(figure) == [quality_bars.NAMES[name] for name in wanted]
+    all_judged = judged_by(Missed(13, 13, 0))
     assert "missed 13 of 13" in [t.get_text() for t in all_judged.axes[0].texts]
-    assert named(all_judged) == [quality.FACES["missed"]]
-    assert named(judged_by(None)) == [quality.FACES["success"]]
+    assert named(all_judged) == [quality_bars.NAMES["missed"]]
+    assert named(judged_by(None)) == [quality_bars.NAMES["success"]]
 
 
 def test_a_method_whose_brain_cannot_be_tested_is_said_to_pass_for_the_face_alone(cohort, look):
     table = cohort[1]["quality"]
-    figure = quality.draw(table, look, spared=["quickshear"])
+    figure = quality_bars.draw(table, look, spared=["quickshear"])
     places = dots.positions(look.sort(table["variant"]))
     beside = {t.get_position()[1]: t.get_text() for t in figure.axes[0].texts}
-    alone = {y for y, text in beside.items() if text.endswith(quality.FACE_ALONE)}
+    alone = {y for y, text in beside.items() if text.endswith(quality_bars.FACE_ALONE)}
     assert alone == {places["quickshear"]}
-    assert quality.FACES["alone"] in named(figure)
+    assert quality_bars.NAMES["alone"] in named(figure)
     bars = parts(figure)
     assert bars[round(places["quickshear"], 3)][0][1] != bars[round(places["pydeface"], 3)][0][1]
-    assert quality.FACES["alone"] not in named(quality.draw(table, look))
+    assert quality_bars.NAMES["alone"] not in named(quality_bars.draw(table, look))
 
 
 def test_the_figure_of_checks_says_of_each_method_what_its_table_says():
@@ -226,7 +226,7 @@ def test_the_figure_of_checks_says_of_each_method_what_its_table_says():
         ]
     )  # fmt: skip
     told = quality.missed_by_checks({"quality": found, "verdict_agreement": truth})
-    assert told == {"pydeface": Check(0, 2, 2, 0, 1)}, "the check that missed most"
+    assert told == {"pydeface": Missed(2, 4, 1)}, "the check that missed most"
 
 
 def test_each_defacer_has_a_panel_with_its_bands_and_each_figure_its_own_caption():

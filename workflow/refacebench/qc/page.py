@@ -19,9 +19,9 @@ import pandas as pd
 
 from refacebench import faces, files, pseudonyms
 from refacebench.plot.html import fill
+from refacebench.plot.quality_bars import BARS
 from refacebench.qc import VERSION
 from refacebench.results import doubt
-from refacebench.results.quality import BARS
 from refacebench.statistics import acceptance
 
 _HERE = Path(__file__).parent
