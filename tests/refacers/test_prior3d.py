@@ -14,6 +14,7 @@ from refacebench.contracts import Pair, TrainingFailed  # noqa: E402
 from refacebench.image import nifti  # noqa: E402
 from refacebench.image.nifti import Volume  # noqa: E402
 from refacebench.refacers import prior3d  # noqa: E402
+from refacebench.report import models
 from refacebench.training import head_prior, pairs, spill  # noqa: E402
 
 SMALL = {**prior3d.METHOD.defaults, "voxel_mm": 4.0, "rounds": 1}
@@ -95,6 +96,7 @@ def test_the_same_people_give_the_same_bytes_whoever_validates(people, trained, 
     card = json.loads((tmp_path / "card.json").read_text())
     first = json.loads((trained / "card.json").read_text())
     assert card["law"] == first["law"]
+    assert not models.by_validation(card), "the last round is used, whatever validation says"
     assert card["law"]["reach"] in prior3d.REACHES
     assert card["law"]["examples"] in prior3d.EXAMPLES
     assert card["data"]["train"] == [p.scan for p in people[:2]]

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 from refacebench.contracts import TrainingFailed  # noqa: E402
 from refacebench.image import nifti  # noqa: E402
 from refacebench.refacers import cyclegan2d, diffusion25d, pix2pix25d  # noqa: E402
+from refacebench.report import models
 from refacebench.run import methods  # noqa: E402
 from refacebench.training import loop, outputs, slice_task, spill  # noqa: E402
 from refacebench.training import slices as _slices  # noqa: E402
@@ -81,6 +82,7 @@ def test_training_beats_the_defaced_image(pairs, tmp_path):
     losses = "train_g_gan train_g_l1 train_d val_l1 val_l1_changed"
     assert rows[0] == ["epoch", "step", *losses.split(), "picked"]
     assert float(rows[-1][3]) < 0.5 * float(rows[1][3])
+    assert models.by_validation(card)
     got = card["picked"]["validation"]["val_l1_changed"]
     assert got < 0.5 * card["validation_baselines"]["defaced"]["val_l1_changed"]
     picked = [row for row in rows[1:] if row[-1] == "1"]

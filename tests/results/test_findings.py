@@ -534,7 +534,9 @@ def test_the_plane_draws_both_rates_of_the_worst_attack_that_the_summary_prints(
     said = [text.get_text() for text in figure.legends[0].get_texts()]
     assert any(privacy_utility.CORRECTED in text for text in said)
     assert privacy_utility.CORRECTED in line("blind")
-    assert privacy_utility.CORRECTED in caption("tradeoff", {"tradeoff": table}, SETTINGS)
+    told = caption("tradeoff", {"tradeoff": table}, SETTINGS)
+    assert privacy_utility.CORRECTED in told
+    assert "may begin at 0" in told.split("\n\n")[0], "why a change may look like none, unfolded"
 
 
 def test_scans_that_could_not_be_judged_are_counted():

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -127,3 +128,14 @@ def test_missing_slices_of_a_training_say_why(tmp_path, folder, why):
         (place / "samples").mkdir()
     _, figure = figures.of_training(place / "card.json", "public")
     assert why in figure.axes[0].texts[0].get_text()
+
+
+def test_example_slices_name_methods_with_their_engines_as_all_figures_do():
+    made = {"original": np.nan, "null": "native", "a": "official", "a+m": "native"}
+    rows = pd.DataFrame({"engine": "native", "deface_engine": made})
+    rows.index.name = "variant"
+    look = figures._look(rows)
+    assert [look.label(name) for name in look.order] == [
+        "original", "null control", "a (official)", "a (native) + m",
+    ]  # fmt: skip
+    assert figures._look(rows.drop(columns="deface_engine")).label("a") == "a"
