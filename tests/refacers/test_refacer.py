@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from refacebench.contracts import TrainingFailed  # noqa: E402
 from refacebench.image import nifti  # noqa: E402
 from refacebench.refacers import cyclegan2d, diffusion25d, pix2pix25d  # noqa: E402
-from refacebench.report import models
+from refacebench.report import models  # noqa: E402
 from refacebench.run import methods  # noqa: E402
 from refacebench.training import loop, outputs, slice_task, spill  # noqa: E402
 from refacebench.training import slices as _slices  # noqa: E402
