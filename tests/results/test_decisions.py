@@ -359,7 +359,11 @@ def test_what_does_not_decide_stands_in_what_a_row_opens():
     found = dict(verdict_table.facts(view, name, methods))
     assert (found["Engine"], found["Licence"]) == ("native", "ours; MIT")
     both = dict(verdict_table.facts(view, "pydeface+pix2pix25d", methods))
-    assert both["Licence"] == "ours; MIT", "what two methods have in common is said once"
+    assert both["Licence"] == "pydeface: ours; MIT. pix2pix25d: ours"
+    assert both["Engine"] == "native", "once, where it is the same"
+    methods["pix2pix25d"] = {"engine": "official"}
+    one = dict(verdict_table.facts(view, "pydeface+pix2pix25d", methods))
+    assert one["Licence"] == "pydeface: ours; MIT", "and not as if it were that of both"
     assert not {"Engine", "Licence"} & set(verdict_table.COLUMNS)
     steps = tables["runtime"][tables["runtime"]["variant"] == name].set_index("step")
     shared, own = (steps.loc[step, "seconds_mean"] for step in ("prepare", "deface"))

@@ -71,7 +71,7 @@ def _sources(chosen: methods.Chosen) -> list[str]:
 
 
 #: The terms of what this project wrote itself.
-OWN_CODE = "this project's own code: Apache-2.0"
+OWN_CODE = "this project's own code (Apache-2.0)"
 
 
 def _licence(chosen: methods.Chosen, engine: str) -> str:

@@ -187,10 +187,14 @@ def _seconds(tables: Tables, variant: str) -> str:
 
 
 def _of_methods(variant: str, methods: Mapping[str, Mapping[str, Any]], key: str) -> str:
-    found = [str(methods[name].get(key) or "") for name in variant.split("+") if name in methods]
-    # What two methods have in common is said once.
-    parts = "; ".join(filter(None, found)).split("; ")
-    return "; ".join(dict.fromkeys(parts)) or NO_VALUE
+    """Return what is declared of a variant's methods; each is named where they differ."""
+    told = {
+        name: str(methods[name].get(key) or "") for name in variant.split("+") if name in methods
+    }
+    known = [f"{name}: {text}" for name, text in told.items() if text]
+    if len(set(told.values())) > 1:
+        return ". ".join(known)
+    return next(filter(None, told.values()), NO_VALUE)
 
 
 #: What the columns say, for those who open it.
