@@ -191,7 +191,8 @@ def of_sheets(paths: Iterable[str], refaced: Iterable[str], faces: str, title: s
         original = values.read(rows.loc["original", "original_path"])
         shown = {"original": original.volume}
         for name in (defacer, variant):
-            text = look.label(name, full=name == defacer)
+            # Written upwards beside a row, which is no longer than this.
+            text = style.wrapped(look.label(name, full=name == defacer), 14)
             shown[text] = values.as_read(rows.loc[name, "path"], original)
         head = nifti.read_mask(rows.loc["original", "head_path"])
         drawn[variant] = sheet.draw(
