@@ -117,7 +117,7 @@ def examples(word):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_example_of_each_kind_keeps_its_contract(kind, tmp_path, one_thread):
+def test_the_example_of_each_kind_keeps_its_contract(kind, tmp_path):
     suite = pytest.importorskip("refacebench.checking.suite")
     (text,) = examples(KINDS[kind].__name__)
     path = tmp_path / f"my_{kind}.py"

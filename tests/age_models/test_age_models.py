@@ -12,7 +12,6 @@ from refacebench.checking.age_models import head
 from refacebench.head import pose
 from refacebench.image import nifti
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 COARSE = {"voxel_mm": 8.0}
 #: A network that trains in a second.
 SMALL = {

@@ -8,8 +8,6 @@ from refacebench.checking import suite
 from refacebench.contracts import KINDS
 from refacebench.run import methods
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 SLICES = {
     **{"size": 16, "voxel_mm": 16.0, "filters": 4, "batch": 4, "epochs": 1, "decay_epochs": 0},
     **{"steps_per_epoch": 3, "slices": "changed", "device": "cpu", "precision": "float32"},

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not installed("nilearn"), reason="no template br
 
 
 @pytest.fixture(scope="module")
-def tool(one_thread):
+def tool():
     spec = importlib.util.spec_from_file_location("brain_mask", ROOT / "benchmarks/brain_mask.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

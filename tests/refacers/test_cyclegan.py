@@ -25,7 +25,6 @@ from refacebench.training import (  # noqa: E402
 )
 from refacebench.training.task import Schedule  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = {
     **cyclegan2d.METHOD.defaults,
     "size": 16,

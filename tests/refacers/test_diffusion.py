@@ -18,7 +18,6 @@ from refacebench.run import methods  # noqa: E402
 from refacebench.training import loop, slice_stack, slice_task, slicewise, working_grid  # noqa: E402
 from refacebench.training import slices as _slices  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = {
     **diffusion25d.METHOD.defaults,
     "size": 16,

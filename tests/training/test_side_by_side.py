@@ -6,8 +6,6 @@ torch = pytest.importorskip("torch")
 import side_by_side  # noqa: E402
 from refacebench.training import devices  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def tool():

@@ -21,6 +21,7 @@ from PIL import Image
 from refacebench import files
 from refacebench.results import catalogue
 from running import SNAKEFILE, TINY_REFACER, TINY_REST, job_counts, snakemake, tables
+from tiny import BLOCKS
 
 pytestmark = pytest.mark.pipeline
 
@@ -323,8 +324,11 @@ def bad_run(bad_folder):
     own.write_text(OWN_DEFACER)
     program = bad_folder.parent / "corner program.py"
     program.write_text(OWN_PROGRAM)
+    blocks = bad_folder.parent / "blocks.py"
+    blocks.write_text(BLOCKS)
     python = [sys.executable, str(program)]
     config = {
+        "segmenters": {"blocks": {"file": str(blocks)}},
         "datasets": {"bad": {"type": "bids", "path": str(bad_folder)}},
         "splits": {"train": 0, "validation": 0, "test": 1},
         "defacers": {
@@ -384,7 +388,7 @@ def test_a_program_by_config_alone_runs_and_a_missing_one_is_a_line(bad_run):
     assert volumes[volumes["variant"] == "program"]["n"].max() == 4
     assert (gone["engine"], gone["n"], gone["crash"]) == ("unavailable", 0, 0)
     assert "no_such_tool" in gone["note"]
-    assert not (folder / "results/segment/bad/deepbet_atlas/gone").exists()
+    assert not (folder / "results/segment/bad/blocks/gone").exists()
     assert not list((folder / "results").rglob("scratch/*/*/*"))
     family = volumes[volumes["family"] == "regions"].groupby("variant")["p"].count()
     assert volumes.loc[volumes["family"] == "regions", "family_size"].iloc[0] == family.sum()
@@ -438,25 +442,6 @@ METHOD = Defacer(
     options={"notes": Option("", "A file for notes."), "other": Option("", "Another scan.")},
     run=deface,
 )
-'''
-
-#: A segmenter that takes no time: classes of brightness.
-BLOCKS = '''"""Bright voxels are brain."""
-
-import numpy as np
-
-from refacebench.contracts import Segmentation, Segmenter
-from refacebench.vocabulary import GLOBALS, REGIONS
-
-
-def segment(volume, options, source):
-    tissue = np.digitize(volume.data, np.percentile(volume.data, (80, 87, 94))).astype(np.uint8)
-    volumes = {name: float((tissue > 0).sum()) for name in (*GLOBALS, *REGIONS)}
-    ventricles = volume.data > np.percentile(volume.data, 97)
-    return Segmentation(tissue > 0, tissue, ventricles, tissue, volumes)
-
-
-METHOD = Segmenter(version="1", run=segment)
 '''
 
 
