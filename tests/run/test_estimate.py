@@ -1,8 +1,11 @@
 """What a run is said to take, before it starts."""
 
 import re
+import shutil
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 import yaml
 
@@ -146,9 +149,13 @@ def test_the_readme_says_what_the_command_prints(tmp_path, monkeypatch):
     rows = re.findall(
         r"^\| (\d+), .* \| (.*) \| (.*) \| (.*) \|$", (ROOT / "README.md").read_text(), re.M
     )
+    assert "| scans of 256 x 256 x 256 voxels, 1 mm |" in (ROOT / "README.md").read_text()
+    nib.save(nib.Nifti1Image(np.zeros((256, 256, 256), np.uint8), np.eye(4)), "head.nii.gz")
     config = configuration.read_yaml(ROOT / "config/bids.yaml")
     mine = config["datasets"]["mine"]
     mine["path"] = bids(tmp_path / "bids", participants=100)["path"]
+    for path in Path("bids").rglob("*.nii.gz"):
+        shutil.copy("head.nii.gz", path)
     for people, *said in rows:
         (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
         run = Run.load(settings.load("c.yaml", SCHEMA), look=True)

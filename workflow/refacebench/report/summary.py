@@ -16,6 +16,7 @@ from refacebench.results import (
     findings,
     privacy_galleries,
     sentences,
+    tradeoff,
     words,
 )
 from refacebench.results.flow import lost_contrasts, other_words, scan_numbers
@@ -25,7 +26,7 @@ from refacebench.results.volume_tests import out_of_reach
 from refacebench.results.volumes import significant_regions
 from refacebench.results.words import plural
 from refacebench.statistics import losses
-from refacebench.statistics.attack_tables import is_control, is_unranked, main_rows
+from refacebench.statistics.attack_tables import is_control, main_rows
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.unavailable import present
 from refacebench.vocabulary import ATTACKING, GLOBALS, REGIONS, UNDEFACED, split_variant
@@ -164,7 +165,7 @@ def _recognition_lines(tables, criteria: Criteria, look: Look) -> list[str]:
     parts = [
         *([f"Attacked: {shorten(short, 4, '; ')}."] if short else []),
         *_failure_words(table, shown),
-        *front_words(table, look),
+        *tradeoff.front_words(table, look),
     ]
     return [" ".join(parts)] if parts else []
 
@@ -178,37 +179,6 @@ def _failure_words(table: pd.DataFrame, shown: Sequence[str]) -> list[str]:
         for v, row in rows[rows["n_failed"] > 0].iterrows()
     ]
     return [f"Of participants that could be attacked; failed: {shorten(lost)}."] if lost else []
-
-
-def front_words(table: pd.DataFrame, look: Look) -> list[str]:
-    """Return sentences on the Pareto front of one segmenter, ``table`` by variant."""
-    if is_unranked(table):
-        return [
-            "Attacks and changes in volumes taken together, no method is shown to be better than "
-            "another with so few participants."
-        ]
-    others = look.sort(v for v in table.index if table.loc[v, "pareto"] == 1)
-    first = look.sort(v for v in table.index if table.loc[v, "rank"] == 1)
-    beaten = [v for v in first if table.loc[v, "pareto"] == 0]  # with whatever to compare with
-    return [
-        *(
-            [
-                "In attacks and volumes together no other method is shown to be better than "
-                f"{words.listed(others)}: better in one of the two, and looking no worse in the "
-                f"other. That does not make {'it' if len(others) == 1 else 'them'} the best."
-            ]
-            if others
-            else []
-        ),
-        *(
-            [
-                f"An attack beats {words.listed(beaten)}. That no other method is shown to be "
-                "better may only mean that there are too few participants."
-            ]
-            if beaten
-            else []
-        ),
-    ]
 
 
 def shorten(parts: Sequence[str], most: int = 6, mark: str = ", ") -> str:

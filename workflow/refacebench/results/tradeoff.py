@@ -34,6 +34,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.plot.privacy_utility import CORRECTED, draw
+from refacebench.plot.style import Look
 from refacebench.results import decisions, sentences, words
 from refacebench.results.privacy import HEADING
 from refacebench.results.result import ATTACKS, Figure, Result, View
@@ -292,6 +293,31 @@ def _included(view: View) -> list[str]:
         told.append(
             "A refaced scan counts as no safer than its defaced one, since a new face can be "
             "taken off again (where the defacer blurs, that is an upper bound)."
+        )
+    return told
+
+
+def front_words(table: pd.DataFrame, look: Look) -> list[str]:
+    """Return sentences on the Pareto front of one segmenter, ``table`` by variant."""
+    if is_unranked(table):
+        return [
+            "Attacks and changes in volumes taken together, no method is shown to be better than "
+            "another with so few participants."
+        ]
+    others = look.sort(v for v in table.index if table.loc[v, "pareto"] == 1)
+    first = look.sort(v for v in table.index if table.loc[v, "rank"] == 1)
+    beaten = [v for v in first if table.loc[v, "pareto"] == 0]  # with whatever to compare with
+    told = []
+    if others:
+        told.append(
+            "In attacks and volumes together no other method is shown to be better than "
+            f"{words.listed(others)}: better in one of the two, and looking no worse in the "
+            f"other. That does not make {'it' if len(others) == 1 else 'them'} the best."
+        )
+    if beaten:
+        told.append(
+            f"An attack beats {words.listed(beaten)}. That no other method is shown to be better "
+            "may only mean that there are too few participants."
         )
     return told
 
