@@ -51,7 +51,8 @@ def picture(page: Path, out: Path) -> bool:
             "const box = document.querySelector('table').closest('section, figure, div');"
             "const note = document.querySelector('p.synthetic');"
             "note.style.cssText = 'color: #b00020; margin: 0 0 .6rem; max-width: none';"
-            "document.body.replaceChildren(note, box); document.body.style.cssText = 'max-width: none; padding-bottom: 0';"
+            "document.body.replaceChildren(note, box);"
+            "document.body.style.cssText = 'max-width: none; padding-bottom: 0';"
             "document.title = document.documentElement.scrollHeight;"
             "})</script>"
         )
