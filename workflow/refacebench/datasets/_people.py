@@ -171,13 +171,13 @@ def index(options: Mapping, seed: int, prefix: str, with_age: bool) -> pd.DataFr
     Parameters
     ----------
     prefix : str
-        First letter of the participants' labels.
+        Letter before the numbers in the participants' labels.
     with_age : bool
         Whether people have an age; otherwise it is NaN.
     """
     check(options)
     cohort, n = int(options["cohort"]), int(options["participants"])
-    # People are drawn by their labels, of which those of the first cohort hold no number.
+    # People are drawn by their labels, which name the cohort from the second one on.
     rng = random_of(seed, "index", *([str(cohort)] if cohort > 1 else []))
     label = f"sub-c{cohort}{prefix}" if cohort > 1 else f"sub-{prefix}"
     low, high = options["age_range"]
