@@ -91,6 +91,7 @@ def test_the_hash_is_that_of_the_config_that_is_shown(asked):
         (["snakemake", "--configfile", "jane.yaml", "-s", "x/y", "--rerun-triggers", "mtime"],
          "snakemake --configfile CONFIGFILE -s SNAKEFILE --rerun-triggers mtime"),
         (["snakemake", "--cores", "4", "jane"], "snakemake --cores 4 TARGET"),
+        (["snakemake", "--forcerun", "reface", "jane"], "snakemake --forcerun reface TARGET"),
         (["snakemake", "--nolock", "jane"], "snakemake --nolock TARGET"),
         ([], "snakemake"),
     ],

@@ -41,7 +41,7 @@ VOLUMES = Volumes(23, 3, 10, 0, (0.1, 2.0), "gm", -0.4, -0.6, -0.2)
         (
             {"variant": "d+m", "checks": {"failure_1": Check(0, 2, 18, 0, 40)}},
             NO,
-            "or put back just as it was in 2 of 20 scans (40 more could not be judged)",
+            "or restored in 2 of 20 scans (40 more could not be judged)",
         ),
         # So few outputs whose brain was looked at: up to 1 - .05 ** (1 / 20).
         ({"brain": (20, 20)}, UNKNOWN, "brain lost in up to 14 % of scans (20 judged)"),

@@ -11,6 +11,7 @@ those are shown that a list of known words holds (:func:`shown`, :func:`command`
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -247,8 +248,8 @@ def command(arguments: Sequence[str], checkout: str | Path) -> str:
     return " ".join(told)
 
 
-#: Rules that are asked for by name, and other words of a command line that name nothing.
-_WORDS = ("all", "kit", "raters", "qc", "true", "false", "True", "False", "conda", "slurm",
+#: Words of a command line that name no folder, person or account; the names of rules are others.
+_WORDS = ("true", "false", "True", "False", "conda", "slurm",
           "demo", "full", "mtime", "code", "input", "params", "software-env")  # fmt: skip
 #: Options that a value follows as a word of its own; behind any other stands a target.
 _TAKES = (
@@ -261,8 +262,15 @@ _TAKES = (
 _SHORT = {"-s": "SNAKEFILE", "-d": "DIRECTORY", "-j": "JOBS", "-c": "CORES", "-C": "CONFIG"}
 
 
+@functools.cache
+def _rules(checkout: str | Path) -> tuple[str, ...]:
+    home = Path(checkout) / "workflow"
+    texts = [path.read_text() for path in (*home.glob("Snakefile"), *sorted(home.rglob("*.smk")))]
+    return tuple(re.findall(r"^\s*(?:rule|checkpoint) (\w+):", "\n".join(texts), re.M))
+
+
 def _argument(value: str, checkout: str | Path, stands: str) -> str:
-    if value in _WORDS or re.fullmatch(r"-?\d+(\.\d+)?", value):
+    if value in (*_WORDS, *_rules(checkout)) or re.fullmatch(r"-?\d+(\.\d+)?", value):
         return value
     own = Path(value).resolve()
     for folder in ("config", "workflow"):

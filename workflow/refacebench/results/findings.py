@@ -274,11 +274,11 @@ def true_failure(variant: str, failure: str, kept: str = "kept", lost: str = "lo
     exactly there is as good as the old one to an attacker.
 
     >>> true_failure("d", "failure_1", "was kept"), true_failure("d+m", "failure_1")
-    ('part of the face was kept', 'part of the face kept, or put back just as it was')
+    ('part of the face was kept', 'part of the face kept or restored')
     """
     if failure == "failure_2":
         return f"brain {lost}"
-    back = ", or put back just as it was" if split_variant(variant)[1] else ""
+    back = " or restored" if split_variant(variant)[1] else ""
     return f"part of the face {kept}{back}"
 
 

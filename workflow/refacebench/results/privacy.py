@@ -250,9 +250,9 @@ def _controls(table: pd.DataFrame) -> str:
     """Return what the pictures of controls are for, of those that were attacked."""
     there = set(table["variant"])
     return words.join(
-        "Blurred pictures are a control: they show what little more than the outline of the head "
-        "gives away to an attacker, here the true outline; a method that changes the outline too "
-        "can do better."
+        "Blurred pictures are a control: little more than the true outline of the head is left in "
+        "them, and they show how far an attack gets with that. A method that changes the outline "
+        "too can do better."
         if BLURRED in there
         else "",
         "Black pictures are a control on which no attack may do better than chance, or the test "

@@ -261,7 +261,7 @@ def caption(view: View) -> str:
         "tick), since of several attacks that only guess one always looks good: what is observed "
         "is too high on average. For the corrected rate the attack is picked on some participants "
         "and judged on the others. With few participants it may be too low, even below chance. "
-        "The interval holds the true rate of the strongest attack.",
+        "The interval is where the true rate of the strongest attack is likely to lie.",
         unequal,
         f"'Beats chance' is by an exact test at p < {alpha:g}, {words.ATTACKS_CORRECTED}. Where an "
         "interval and the test disagree, the test decides.",
