@@ -39,8 +39,10 @@ def test_a_job_counts_what_its_scans_took_in_processes_of_their_own(tmp_path):
 def jobs(folder, *found, stage="segment"):
     """Write the benchmark files of a stage's jobs, and the records that they left."""
     for number, (seconds, megabytes, taken) in enumerate(found):
+        # Of a job's processes together: what they share is in the first many times.
+        measured = f"s\tmax_rss\tmax_pss\tcpu_time\n{seconds}\t9999\t{megabytes}\t0.1\n"
         for kind, name, text in (
-            ("benchmarks", f"{number}.tsv", f"s\tmax_rss\tcpu_time\n{seconds}\t{megabytes}\t0.1\n"),
+            ("benchmarks", f"{number}.tsv", measured),
             ("logs", f"{number}.usage.json", json.dumps(taken)),
         ):
             place = folder / kind / stage / "d" / name
@@ -60,6 +62,11 @@ def test_seconds_are_summed_over_jobs_and_the_start_is_their_overhead(tmp_path):
     assert row["total_s"] == pytest.approx(50.0)
     assert row["longest_job_s"] == pytest.approx(30.0)
     assert row["peak_mb"] == pytest.approx(900.0)
+
+
+def test_processes_at_one_time_may_hold_more_than_the_largest(tmp_path):
+    jobs(tmp_path, (30.0, 1200.0, {"own_cpu_s": 2.0, "scans_cpu_s": 6.0, "peak_mb": 900.0}))
+    assert costs.compute(tmp_path / "benchmarks").iloc[0]["peak_mb"] == pytest.approx(1200.0)
 
 
 def test_no_sum_is_made_of_jobs_of_which_one_left_no_record(tmp_path):

@@ -54,6 +54,11 @@ def test_a_scan_that_nothing_speaks_against_is_clear():
         ({"worst_change_pct": -6.0}, 1.2, "fails a check",
          "Grey matter measures 6.0 % less than in the original (limit 5 %)."),
         ({"worst_change_pct": 3.0}, 0.6, "close", "Grey matter measures 3.0 % more"),
+        # Whatever the checks say.
+        ({"truth_failure_1": 1.0}, 2.0, "fails a check", "By the true labels part of the face was"),
+        ({"truth_failure_1": 0.0, "truth_failure_2": np.nan}, 0.0, "clear", "Nothing stands out."),
+        ({"truth_failure_2": 1, "worst_change_pct": 6.0}, 2.0, "fails a check",
+         "By the true labels brain was lost."),
         ({"odd_voxels": 7}, 1.0, "fails a check", "far from the head (7 voxels)"),
         ({"sides_disagree": 1}, 0.5, "close", "contradicts itself on which side is left"),
         ({"status": "failed", "stage": "segment", "reason": "empty brain mask"}, 3.0,

@@ -46,8 +46,9 @@ def compute(
                 "stage": stage,
                 "dataset": dataset.removesuffix(".tsv"),
                 "s": found["s"],
-                # Snakemake looks at the memory now and then; the kernel misses nothing.
-                "peak_mb": np.fmax(found.get("max_rss", np.nan), taken.get("peak_mb", np.nan)),
+                # Snakemake looks now and then at all processes of a job, which share pages; the
+                # kernel misses nothing, but of one process.
+                "peak_mb": np.fmax(found.get("max_pss", np.nan), taken.get("peak_mb", np.nan)),
                 "cpu_s": taken.get("own_cpu_s", np.nan) + scans,
                 "own_s": taken.get("own_cpu_s", np.nan) if scans else np.nan,
             }
@@ -79,8 +80,8 @@ def caption(view: View) -> str:
         "its jobs together; start-up: the share of them that went into starting Python and "
         "loading packages and networks, not into scans (for stages that work scan by scan); "
         "elapsed seconds: wall-clock time, which grows when other programs run at the same time; "
-        "memory: of the largest process. Jobs that were skipped because their results were there "
-        "cost nothing here."
+        "memory: the most that a job held, where what its processes share counts once. Jobs that "
+        "were skipped because their results were there cost nothing here."
     )
 
 
@@ -93,7 +94,7 @@ HEADS = {
 
 
 def printed(view: View) -> Printed:
-    """Return the table as it is: numbers with one decimal, counts without."""
+    """Return the table as it is: measures with one decimal, counts without."""
     table = view.rows("costs")
     rows = [[_cell(value) for value in row] for _, row in table.iterrows()]
     return [HEADS[str(c)] for c in table.columns], rows
@@ -102,7 +103,7 @@ def printed(view: View) -> Printed:
 def _cell(value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
-    return number(value, 0 if value == int(value) else 1) if np.isfinite(value) else NO_VALUE
+    return number(value, 1) if np.isfinite(value) else NO_VALUE
 
 
 RESULT = Result(

@@ -6,6 +6,7 @@ Each check gives a number in units of its own limit, so that 1 is just at the li
 ``ears``     the same of the ears / ``thresholds.ears_left``; only where ears count (below 1);
 ``brain``    brain removed or replaced / what the verdict allows: below the mask's outer rim
              ``thresholds.brain_removed_share``, in all ``thresholds.brain_rim_share`` (the larger);
+``truth``    2 where true labels, if there are any, show that face is left or brain was lost;
 ``volume``   largest change of grey matter, white matter, CSF or TIV, over all segmenters /
              ``thresholds.volume_change_pct``;
 ``attack``   1 where one attacker names the person before everybody else, 0.5 more for each other
@@ -32,6 +33,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.metrics.verdict import thresholds
+from refacebench.results.findings import FAILURES, true_failure
 from refacebench.results.scan_warnings import of_scan
 from refacebench.results.volume_tests import CHANGED_IF_ANY
 from refacebench.statistics.cohort import compared
@@ -39,12 +41,12 @@ from refacebench.statistics.criteria import Criteria
 from refacebench.vocabulary import EXCLUDED, OK, ORIGINAL, UNAVAILABLE
 
 #: Raise it when the rule changes.
-VERSION = "1"
+VERSION = "2"
 FAILS, CLOSE, CLEAR, NO_IMAGE = CLASSES = ("fails a check", "close", "clear", "no image")
-PARTS = ("face", "ears", "brain", "volume", "attack", "air", "header", "stage", "lost")
+PARTS = ("face", "ears", "brain", "truth", "volume", "attack", "air", "header", "stage", "lost")
 #: From which doubt on a scan is close to a limit.
 CLOSE_FROM = 0.5
-_LOST, _STAGE, _HEADER, _FURTHER_ATTACKER = 10.0, 3.0, 0.5, 0.5
+_LOST, _STAGE, _TRUTH, _HEADER, _FURTHER_ATTACKER = 10.0, 3.0, 2.0, 0.5, 0.5
 _VOLUMES = {"gm": "grey matter", "wm": "white matter", "csf": "CSF", "tiv": "TIV"}
 _FACE = ("nose", "eyes", "mouth", "chin")
 _WARNINGS = {
@@ -113,6 +115,7 @@ def of(
     found = [
         *_face(row, limits),
         *_brain(row, limits),
+        *_truth(row),
         _volume(row, volume_limit_pct),
         _attack(named_by or {}),
         _air(row),
@@ -183,6 +186,13 @@ def _cut(share: float, limits: Mapping[str, float], name: str = "brain_rim_share
         f"{100 * share:.2g} % of the brain mask is removed or replaced{where} "
         f"(limit {_pct(limits[name])})."
     )
+
+
+def _truth(row: Mapping[str, Any]) -> list[_Found]:
+    """Return what true labels show, whether a check found it or not."""
+    shown = [name for name in FAILURES if _number(row, f"truth_{name}") == 1]
+    told = [true_failure(row["variant"], name, "was kept", "was lost") for name in shown]
+    return [("truth", _TRUTH, f"By the true labels {text}.") for text in told]
 
 
 def _volume(row: Mapping[str, Any], limit_pct: float) -> _Found:

@@ -171,7 +171,7 @@ def finding(tables: Tables, variant: str, alpha: float = 0.05) -> MethodFinding:
         cut=count(row, "failure_2") + count(row, "failure_1+2"),
         odd=count(row, "scans_with_odd_voxels"),
         spared=_is_spared(tables, variant),
-        checks={name: check_of(tables, variant, name) for name in ("failure_1", "failure_2")},
+        checks={name: check_of(tables, variant, name) for name in FAILURES},
         attacked=bool(attacks),
         attack=worst,
         weak="original" in attacks and not attacks["original"].beats,
@@ -265,6 +265,10 @@ def check_of(tables: Tables, variant: str, failure: str) -> Check | None:
     names = ("true_positive", "false_negative", "true_negative", "false_positive", "n_not_judged")
     check = Check(*(count(rows.iloc[0], name) for name in names))
     return check if check.judged else None
+
+
+#: Of the face, and of the brain.
+FAILURES = ("failure_1", "failure_2")
 
 
 def true_failure(variant: str, failure: str, kept: str = "kept", lost: str = "lost") -> str:

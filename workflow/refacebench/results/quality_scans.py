@@ -2,14 +2,17 @@
 
 With pseudonyms the rows of a variant stand in the order of these.
 
-``doubt`` is in units of a check's limit: from 1 on a check failed.  The rule stands in
+``doubt`` is in units of a check's limit: from 1 on a check failed, or true labels show a failure
+that the checks may have missed.  The rule stands in
 :mod:`refacebench.results.doubt`; what attackers found is no part of this table, but it is of the
 page for quality control (``snakemake qc``).  ``kind``: fails a check, close, clear or no image.
 ``outcome``: how the scan's last ``stage`` ended.  ``quality``: the verdict,
 see the table ``quality``.  ``face_left`` and the same of each part: share of the original's
 surface that is left.  ``brain_*``: voxels of the brain mask with a difference, removed, replaced,
-and lost below its outer rim.  ``odd_voxels``: written far from the head.  ``worst_volume``: of
-grey matter, white matter, CSF and TIV the one that changed most, by which segmenter, in percent.
+and lost below its outer rim.  ``odd_voxels``: written far from the head.
+``truth_failure_1`` and ``_2``: 1 where true labels show that face is left, that brain was lost.
+``worst_volume``: of grey matter, white matter, CSF and TIV the one that changed most, by which
+segmenter, in percent.
 """
 
 from __future__ import annotations
@@ -51,6 +54,7 @@ RESULT = Result(
         quality face_left face_left_nose face_left_eyes face_left_mouth face_left_chin
         face_left_ears
         brain_voxels brain_changed brain_removed brain_replaced brain_core_lost odd_voxels
+        truth_failure_1 truth_failure_2
         worst_volume worst_segmenter worst_change_pct
     """,
     texts="kind why outcome quality worst_segmenter",
