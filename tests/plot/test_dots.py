@@ -63,6 +63,18 @@ def test_panels_of_overlap_that_one_scale_would_squeeze_have_their_own_and_say_s
     assert "own scale" in figure.legends[0].get_texts()[-1].get_text()
 
 
+def test_a_control_far_from_the_truth_is_written_and_leaves_the_others_their_room():
+    means = {"original": 0.87, "a": 0.868, "b": 0.871, "skull_strip": 0.6}
+    rows = [
+        {"variant": v, "segmenter": "s", "structure": "gm", "mean": m, "low": m - 0.01,
+         "high": m + 0.01, "n": 12, "n_scans": 12, "n_failed": 0}
+        for v, m in means.items()
+    ]  # fmt: skip
+    panel = overlap.draw(pd.DataFrame(rows), Look(tuple(means)), prefix="truth_").axes[0]
+    assert panel.get_xlim()[0] > 0.84
+    assert "0.60 [0.59, 0.61]" in [text.get_text() for text in panel.texts]
+
+
 def test_points_are_the_compared_scans_only(cohort, look):
     figure = overlap.draw(cohort[1]["truth"], look, cohort[0], prefix="truth_")
     clouds = [line for line in figure.axes[0].lines if line.get_markersize() < 4]

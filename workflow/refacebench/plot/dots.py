@@ -115,12 +115,15 @@ def far_out(rows: Mapping[str, Sequence[float]], factor: float = FAR) -> list[st
 
 
 def at_the_edge(axes, y: float, look: Look, variant: str, value, low, high, *,
-                signed: bool = True) -> None:  # fmt: skip
-    """Write a value that lies beyond a panel, with its interval and an arrow towards it."""
-    right = value > 0
-    text = number(value, 1, signed)
+                signed: bool = True, digits: int = 1, middle: float = 0.0) -> None:  # fmt: skip
+    """Write a value that lies beyond a panel, with its interval and an arrow towards it.
+
+    It stands at the right where the value is above the middle of the others.
+    """
+    right = value > middle
+    text = number(value, digits, signed)
     if np.isfinite(low) and np.isfinite(high):
-        text = "{} [{}, {}]".format(*with_ends(value, low, high, 1, signed))
+        text = "{} [{}, {}]".format(*with_ends(value, low, high, digits, signed))
     place = axes.get_yaxis_transform()
     axes.plot([0.985 if right else 0.015], [y], marker=">" if right else "<", markersize=6.5,
               color=look.colour(variant), linestyle="none", transform=place, zorder=4,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -70,29 +70,49 @@ def draw(
     # With true labels the segmenter itself is the yardstick: how well it does on the originals.
     yardstick = "original" if prefix else "null"
     figure, axes, places = dots.panels(variants, look, [TITLES[s] for s in structures])
+    beyond, means = False, []
     for panel, structure in zip(axes, structures, strict=True):
         column = f"{prefix}{measure}_{structure}"
         rows = table[table["structure"] == structure]
-        dots.reference(panel, dots.cell(rows[rows["variant"] == yardstick], "mean"))
+        expected = dots.cell(rows[rows["variant"] == yardstick], "mean")
+        dots.reference(panel, expected)
+        told = {variant: _told(rows, variant) for variant in places}
+        # Overlap with the originals has an axis that is stretched near 1 instead.
+        far = _far(told, expected) if prefix else []
+        beyond |= bool(far)
+        means.append(rows.loc[~rows["variant"].isin(far), "mean"].dropna())
         for variant, y in places.items():
-            one = rows[rows["variant"] == variant]
+            if variant in far:
+                dots.at_the_edge(panel, y, look, variant, *told[variant], signed=False, digits=2,
+                                 middle=expected)  # fmt: skip
+                continue
             if column in points:
                 values = points.loc[points["variant"] == variant, column]
                 dots.scans(panel, y, values, look.colour(variant))
-            value, low, high = (dots.cell(one, name) for name in ("mean", "low", "high"))
-            dots.interval(panel, y, look, variant, value, low, high)
-    means = [table.loc[table["structure"] == s, "mean"].dropna() for s in structures]
+            dots.interval(panel, y, look, variant, *told[variant])
     groups = _groups(axes, means)
     for together in groups:
         _scale([axes[i] for i in together], pd.concat([means[i] for i in together]),
                MEASURES[measure])  # fmt: skip
     dots.counts(axes[-1], places, table)
     line = {"original": "mean of the originals", "null": "mean of the null control"}[yardstick]
-    _legend(figure, line if yardstick in places else "", len(points) > 0, len(groups) > 1)
+    _legend(figure, line if yardstick in places else "", len(points) > 0, beyond, len(groups) > 1)
     return figure
 
 
-def _legend(figure, line: str, points: bool, apart: bool) -> None:
+def _told(rows: pd.DataFrame, variant: str) -> list[float]:
+    one = rows[rows["variant"] == variant]
+    return [dots.cell(one, name) for name in ("mean", "low", "high")]
+
+
+def _far(told: Mapping[str, Sequence[float]], expected: float) -> list[str]:
+    """Return the variants that would make one heap of the others: far from what is expected."""
+    if not np.isfinite(expected):
+        return []
+    return dots.far_out({v: [value - expected for value in told[v]] for v in told})
+
+
+def _legend(figure, line: str, points: bool, beyond: bool, apart: bool) -> None:
     from matplotlib.lines import Line2D
 
     handles = [dots.sample("mean, with interval")]
@@ -101,6 +121,8 @@ def _legend(figure, line: str, points: bool, apart: bool) -> None:
     if line:
         handles.append(Line2D([], [], color=dots.CONTROL_LINE, linewidth=0.9,
                               linestyle=(0, (4, 2)), label=line))  # fmt: skip
+    if beyond:
+        handles.append(dots.sample_edge())
     if apart:
         handles.append(Line2D([], [], linestyle="none", label="each panel has its own scale"))
     dots.legend(figure, handles)
@@ -169,3 +191,8 @@ def _stretch(axes, low: float, high: float) -> None:
         shown, labels = [*shown, right], [*labels, "1"]  # all that is nearer stands here too
     axes.set_xlim(left, right)
     axes.set_xticks(shown, labels, fontsize=7.5)
+    # The end of one panel and the start of the next are close to each other.
+    ticks = axes.get_xticklabels()
+    for tick, end, side in ((ticks[0], left, "left"), (ticks[-1], right, "right")):
+        if tick.get_position()[0] == end:
+            tick.set_horizontalalignment(side)

@@ -41,7 +41,7 @@ from refacebench.statistics.attack_tables import (
 #: The name of the corrected rate, beside the observed one, wherever both are printed.
 CORRECTED = "corrected for picking the strongest attack"
 #: The line of chance and what beats it; what still counts as chance.
-CHANCE, NEAR = "#B00020", "#e4f1e7"
+CHANCE, NEAR = "#B00020", "#e6edf5"
 #: What stands above the rows where no method is shown to be better than another.
 UNRANKED = "These data do not separate the methods: every one of them may be the best."
 #: Height of a row in inches, and how far the two settings of a row are from its middle.

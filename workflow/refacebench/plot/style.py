@@ -26,11 +26,12 @@ CONTROL_LABELS = {
     "blurred": "blurred picture",
     "black": "black picture",
 }
-#: One hue a defacer: Okabe & Ito (2008), then Paul Tol's "muted"; both safe for
-#: colour-blind readers.  Axis labels always name the variant as well.
+#: One hue for each defacer: Okabe & Ito (2008), then Paul Tol's "muted" and "medium-contrast", all
+#: safe for colour-blind readers.  No green: that would praise a method.  Axis labels always name
+#: the variant as well.
 HUES = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
-    "#332288", "#882255", "#117733", "#AA4499", "#999933", "#44AA99", "#661100",
+    "#0072B2", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#332288",
+    "#882255", "#AA4499", "#661100", "#997700", "#6699CC", "#DDCC77", "#EE99AA",
 )  # fmt: skip
 CONTROL_COLOURS = {
     "original": "#222222",

@@ -117,7 +117,7 @@ def draw(table: pd.DataFrame, look: Look, place: str) -> Any:
 
 
 #: Colours of a defacer's scans and of the models that reface them.
-_HUES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00")
+_HUES = ("#D55E00", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def _points(axes: Any, rows: pd.DataFrame, column: str, number: int, label: str) -> None:
