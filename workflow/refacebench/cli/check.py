@@ -43,7 +43,7 @@ def add(commands) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Run the checks and print a line each."""
+    """Run the checks and print one line per check."""
     chosen = common.chosen(given.method, given.option, given.kind)
     print(f"{chosen.kind.removesuffix('s')} {chosen.name}, version {chosen.version}", flush=True)
     count = {suite.PASS: 0, suite.FAIL: 0, suite.SKIP: 0}

@@ -12,7 +12,7 @@ from refacebench.contracts import Dataset, Method, Option
 from refacebench.programs import catalogue
 from refacebench.run import methods
 
-DESCRIPTION = """List the methods that come with the project, a line each. Of those that are named,
+DESCRIPTION = """List the methods that come with the project, one per line. Of those that are named,
 and with --all of every one: the options with meaning, default and bounds, the papers and pages that
 the method follows, and licences.
 

@@ -29,7 +29,7 @@ OTHERS = ("leave", "link", "copy")
 #: Columns that together may point to one person.
 TELLING = ("age", "sex", "gender", "site", "handedness")
 #: How a sidecar says who wrote the code that took the face.
-ENGINES = {"native": "re-implementation", "official": "released program"}
+ENGINES = {"native": "native code, not a released program", "official": "released program"}
 
 
 @dataclass(frozen=True)

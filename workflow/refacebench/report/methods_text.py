@@ -40,7 +40,7 @@ KINDS = {
     "age model": "Age was predicted from the images by:",
     "measures": "Measures of originals and variants were made beforehand by:",
 }  # fmt: skip
-_NATIVE = "our re-implementation, not the released program"
+_NATIVE = "our re-implementation after the works cited, no released program"
 
 
 def text(datasets: Sequence[Mapping[str, Any]]) -> tuple[str, str]:

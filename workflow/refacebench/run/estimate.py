@@ -217,12 +217,17 @@ def told(found: Estimate, remaining: bool = False) -> str:
     'This run will take about 3 h on 8 cores, 14 GB of memory and 21 GB of disk (100 scans compared in 7 variants; on a typical server).'
     """  # noqa: E501
     what = "What is left of this run" if remaining else "This run"
-    cores = f"{found.cores} core{'s' if found.cores != 1 else ''}"
+    cores, scans, variants = (
+        f"{count} {noun}{'s' if count != 1 else ''}"
+        for count, noun in (
+            (found.cores, "core"), (found.scans, "scan"), (found.variants, "variant")
+        )
+    )  # fmt: skip
     kept = f" with keep: {found.keep}, more while it runs" if found.keep != "all" else ""
     text = (
         f"{what} will take about {duration(found.hours)} on {cores}, {_size(found.memory_gb)} of "
-        f"memory and {_size(found.disk_gb)} of disk{kept} ({found.scans} scans compared in "
-        f"{found.variants} variants; on a typical server)."
+        f"memory and {_size(found.disk_gb)} of disk{kept} ({scans} compared in "
+        f"{variants}; on a typical server)."
     )
     if found.left_out:
         text += f" Not counted: {', '.join(found.left_out)}."
