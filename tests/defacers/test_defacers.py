@@ -397,6 +397,7 @@ def test_registration_finds_a_known_affine(monkeypatch):
 
 
 @needs_template
+@pytest.mark.slow
 def test_registration_refuses_what_is_no_head(monkeypatch):
     monkeypatch.setattr(registration, "REGISTRATION_VOXEL_MM", 4.0)
     noise = np.random.default_rng(0).uniform(0, 100, (40, 40, 40)).astype(np.float32)

@@ -48,6 +48,7 @@ def error(found, true):
         (-70, 25),  # was stretched to fill the template: 11 degrees and 16 mm off
     ],
 )
+@pytest.mark.slow
 def test_a_cut_and_tilted_head_is_laid_back(height, degrees):
     scan, true = cut_and_tilted(height, degrees)
     off_degrees, off_mm = error(registration.register(scan, schedule="quick"), true)

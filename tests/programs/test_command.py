@@ -696,7 +696,11 @@ REAL = {
 }
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize(
+    "name",
+    # That one registers a whole head.
+    [pytest.param(n, marks=[pytest.mark.slow] if n == "niimath_reface" else []) for n in REAL],
+)
 def test_a_released_program_really_runs(head, tmp_path, name):
     scan, found = head
     program = describe(program=name)

@@ -110,6 +110,7 @@ def test_heads_in_files_give_the_same_model(people, trained, tmp_path, monkeypat
         assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_person_more_takes_no_more_memory_than_is_asked_for(people, monkeypatch):
     monkeypatch.setattr(prior3d, "LEFT_OUT", 1)
     read = pairs.read(people, prior3d._prepared(SMALL, np.asarray), ())[0]

@@ -224,7 +224,8 @@ def test_same_input_same_page(tables, png):
 
 
 def test_second_segmenter_has_its_own_sections():
-    two = make_tables(measurements(4, n_train=0, n_rescans=0, segmenters=("s1", "s2")), SETTINGS)
+    few = {"n_train": 0, "n_rescans": 0, "variants": ("original", "null", "pydeface")}
+    two = make_tables(measurements(4, segmenters=("s1", "s2"), **few), SETTINGS)
     titles = [text for _, text in Page(build(context(two))).headings]
     assert {"Volumes (s1)", "Volumes (s2)"} <= set(titles)
 

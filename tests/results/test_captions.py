@@ -176,7 +176,7 @@ def test_every_table_has_a_caption(flowed):
 
 
 def test_captions_of_two_segmenters_name_both():
-    two = factories.tables(segmenters=("one", "two"))
+    two = factories.tables(5, segmenters=("one", "two"))
     assert "Model of one:" in caption("brainage", two, SETTINGS)
     assert "Model of two:" in caption("brainage", two, SETTINGS)
     table = two["volumes"]

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import factories
 from attacks import by_rank, controlled, kinds, rates_table
-from factories import make_tables
 from reading import caption
 from refacebench.plot import privacy_utility, style
 from refacebench.results import privacy as pictures
@@ -13,6 +13,7 @@ from refacebench.results import privacy_map
 from refacebench.results.tradeoff import compute as tradeoff_table
 from refacebench.results.tradeoff import front_words, volume_change
 from refacebench.results.volume_tests import FAMILIES
+from refacebench.results.volumes import compute as volumes_table
 from refacebench.statistics import front, intervals
 from refacebench.statistics.attack_tables import is_unranked
 from refacebench.statistics.attacks import evaluate, evaluate_all
@@ -166,9 +167,7 @@ def test_the_largest_of_many_noisy_volumes_is_not_called_a_change():
 
 
 def test_volumes_have_intervals_that_hold_at_once():
-    import factories
-
-    table = make_tables(factories.measurements(13), SETTINGS)["volumes"]
+    table = volumes_table(factories.measurements(13), SETTINGS, factories.VARIANTS)
     known = table[table["low_joint"].notna()]
     assert len(known)
     assert (known["low_joint"] <= known["median_change_pct"]).all()

@@ -372,6 +372,7 @@ def head():
     return t1w, masks.head_mask(t1w)
 
 
+@pytest.mark.slow
 def test_a_moved_companion_is_registered_and_its_face_found(head):
     t1w, mask = head
     true = rigid((6, -4, 3), (3, -8, 5))
@@ -394,6 +395,7 @@ def test_a_moved_companion_is_registered_and_its_face_found(head):
     assert np.percentile(to_found[expected], 99.9) <= 2.0
 
 
+@pytest.mark.slow
 def test_origins_far_apart_start_from_the_centres_of_mass(head):
     """A table's position in the header puts the image 400 mm away: both are one grid here."""
     t1w, mask = head

@@ -83,6 +83,7 @@ def faces_in(results):
     return [path for kind in kinds for path in Path(results).glob(kind)]
 
 
+@pytest.mark.slow
 def test_faces_are_deleted_when_they_are_measured_and_made_again_when_they_are_needed(
     finished, tmp_path
 ):
@@ -186,6 +187,7 @@ def test_a_further_defacer_trains_one_model_more_and_the_others_not_again(finish
     assert (counts["train"], counts["reface"]) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_the_tables_are_the_same(finished):
     folder, _, before = finished
     results = folder / "results"
@@ -467,6 +469,7 @@ def called(home):
     return Counter((home / "notes").read_text().split())
 
 
+@pytest.mark.slow
 def test_a_run_with_failures_says_so_and_what_to_do(fickle):
     home, _, run = fickle
     assert run.returncode == 1
@@ -486,6 +489,7 @@ def test_a_run_with_failures_says_so_and_what_to_do(fickle):
     assert "the same command again" in said
 
 
+@pytest.mark.slow
 def test_the_next_runs_try_what_may_pass_and_nothing_else(fickle):
     home, config, _ = fickle
     assert snakemake(home, "--until", "deface", config=config).returncode == 1
@@ -507,6 +511,7 @@ def test_the_next_runs_try_what_may_pass_and_nothing_else(fickle):
     assert (home / "results/report.html").is_file()
 
 
+@pytest.mark.slow
 def test_failures_that_stay_fail_every_run_unless_they_are_allowed(fickle):
     home, config, _ = fickle
     before = files_of(home)
@@ -522,6 +527,7 @@ def test_failures_that_stay_fail_every_run_unless_they_are_allowed(fickle):
     assert snakemake(home, config={**config, "allow_failures": 0.33}).returncode == 1
 
 
+@pytest.mark.slow
 def test_all_failed_scans_are_tried_again_where_that_is_asked_for(fickle):
     home, config, _ = fickle
     before, rows = called(home), defaced(home)
@@ -531,6 +537,7 @@ def test_all_failed_scans_are_tried_again_where_that_is_asked_for(fickle):
     assert defaced(home).drop(index="sub-odd").equals(rows.drop(index="sub-odd"))
 
 
+@pytest.mark.slow
 def test_for_repaired_and_lost_files_the_work_is_done_again_and_for_no_others(fickle):
     home, config, _ = fickle
     shutil.copy(home / "whole.nii.gz", home / "bids/sub-cut/anat/sub-cut_T1w.nii.gz")
@@ -545,6 +552,7 @@ def test_for_repaired_and_lost_files_the_work_is_done_again_and_for_no_others(fi
     assert lost.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_a_lost_file_alone_is_noticed(fickle):
     home, config, _ = fickle
     images = home / "results/derivatives/mine/fickle"
