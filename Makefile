@@ -17,9 +17,10 @@ demo: install
 test: lint types
 	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile -m "not guard and not slow"
 
-# Simulations of the statistics and registrations of whole heads, which the tests leave out.
+# What the tests leave out: simulations, registrations of whole heads, runs that are killed or
+# repeated.
 slow: install-test
-	$(BIN)/python -m pytest -n $(TESTERS) -m slow
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile -m slow
 
 # Kills, starves and shuts out a tiny run until its tables differ, and runs every odd scan of the
 # zoo: half an hour. What of it takes seconds is among the tests.
