@@ -6,12 +6,13 @@ import subprocess
 import pytest
 
 from reading import Page, context
+from refacebench import files
 from refacebench.report import provenance
 from refacebench.report.page import build
-from refacebench.run import configuration, scales, settings
+from refacebench.run import scales, settings
 from running import ROOT
 
-SCHEMA = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+SCHEMA = files.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
 SECRET = "qwibbleton"
 #: Names and folders wherever a config has room for a text.
 CONFIG = {
