@@ -176,7 +176,7 @@ def test_companions_are_aligned_once_and_carried_for_each_defacer(tmp_path):
     ],
 )
 def test_a_broken_config_ends_at_once_with_one_sentence(tmp_path, changes, message):
-    config = {"datasets": {"mine": bids(tmp_path / "bids")}, "defacers": {}, **changes}
+    config = {"datasets": {"mine": bids(tmp_path / "bids")}, "defacers": {"null": {}}, **changes}
     run = snakemake(tmp_path, "-n", config=config)
     assert run.returncode != 0
     said = run.stdout + run.stderr
