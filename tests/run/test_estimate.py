@@ -177,7 +177,7 @@ def test_the_readme_says_what_the_command_prints(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: [", "is not YAML"),
+        ("a: [", "mine.yaml, line 1 is not valid YAML"),
         ("1", "holds no keys"),
         ("datasets: {mine: {type: bids, path: nowhere}}", "nowhere"),
         ("datasets: {mine: {type: bids, path: x}}\nseeds: 1", "unknown key 'seeds'"),
