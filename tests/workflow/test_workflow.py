@@ -35,7 +35,6 @@ def test_the_demo_config_asks_for_every_stage(tmp_path):
         ({}, {"inventory": 1, "prepare": 1, "deface": 1, "segment": 2, "measure": 2}),
         ({"batch_size": 4}, {"inventory": 3, "prepare": 3, "deface": 3, "segment": 6}),
         ({"defacers": {"quickshear": {}, "mask_face": {}}}, {"deface": 2, "segment": 3}),
-        ({"defacers": {}}, {"segment": 1, "measure": 1}),
         (
             {"defacers": {"quickshear": {}, "other": {"method": "quickshear", "buffer": 5}}},
             {"deface": 2},
@@ -172,7 +171,8 @@ def test_companions_are_aligned_once_and_carried_for_each_defacer(tmp_path):
         ({"defacers": {"nosuch": {}}}, "no method 'nosuch'"),
         ({"defacers": {"quickshear": {"bufer": 1}}}, "unknown option 'bufer'"),
         ({"datasets": {"mine": {"type": "bids", "path": "/no/such"}}}, "/no/such"),
-        ({"datasets": {}}, "datasets"),
+        ({"datasets": {}}, "datasets: it is empty"),
+        ({"defacers": {}}, "defacers: none is named"),
     ],
 )
 def test_a_broken_config_ends_at_once_with_one_sentence(tmp_path, changes, message):
