@@ -4,11 +4,12 @@ import nibabel as nib
 import numpy as np
 import yaml
 
-from refacebench.run import configuration, settings
+from refacebench import files
+from refacebench.run import settings
 from refacebench.run.graph import Run
 from running import ROOT, bids
 
-SCHEMA = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+SCHEMA = files.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
 
 
 def scans(folder, people=4, edge=100):

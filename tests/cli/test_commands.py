@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from refacebench import __main__ as program
-from refacebench import faces
+from refacebench import faces, files
 from refacebench.cli import attempt, common, listing, starting
 from refacebench.contracts import KINDS
-from refacebench.run import configuration, methods, mistakes
+from refacebench.run import methods, mistakes
 from running import ROOT
 
 OWN = """import numpy as np
@@ -202,7 +202,7 @@ def test_config_prints_what_is_shipped_and_can_be_read():
         text = refacebench("config", name).stdout
         assert text.startswith("#")
         assert "datasets" in yaml.safe_load(text)
-    schema = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+    schema = files.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
     assert not mistakes.against(yaml.safe_load(refacebench("config", "bids").stdout), schema)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from refacebench import files
 from refacebench.contracts import KINDS, Defacer, Option, overridden
 from refacebench.run import configuration, methods
 from running import ROOT, bids, snakemake
@@ -198,7 +199,7 @@ def test_a_check_that_stumbles_over_a_wrong_type_is_not_quoted():
 
 def test_every_shipped_config_can_be_carried_out():
     for path in sorted((ROOT / "config").glob("*.yaml")):
-        config = configuration.read_yaml(path)
+        config = files.read_yaml(path)
         for kind in KINDS:
             entries = config.get(kind) or {}
             if kind == "refacers":

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from refacebench import manifest
+from refacebench import files, manifest
 from refacebench.contracts import ScanExcluded
 from refacebench.datasets import bids
-from refacebench.run import configuration, methods, plan, spares
+from refacebench.run import methods, plan, spares
 from refacebench.stages import prepare
 
 NAMES = ("acq-mprage_run-01", "acq-mprage_run-2", "acq-space_run-1", "", "run-1_echo-1")
@@ -171,8 +171,6 @@ def test_the_schema_and_the_method_know_the_same_keys(tmp_path):
     folder(tmp_path)
     with pytest.raises(methods.OptionsRefused, match="no entity 'runs'"):
         plan.scans(config(tmp_path, select={"runs": 1}), "mine")
-    schema = configuration.read_yaml(
-        Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml"
-    )
+    schema = files.read_yaml(Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml")
     known = schema["properties"]["datasets"]["additionalProperties"]["properties"]
     assert {"select", "one_scan_per_session"} <= set(known)

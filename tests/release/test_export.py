@@ -19,6 +19,7 @@ from refacebench import manifest
 from refacebench.image import nifti
 from refacebench.image.nifti import Volume
 from refacebench.release import columns
+from refacebench.run import dropped
 
 #: Planted in headers, sidecars and tables; none may be found in the new folder.
 SECRETS = (
@@ -282,6 +283,44 @@ def test_validator_pybids_and_nilearn_read_it(made):
         len(get_bids_files(str(out), file_tag="T1w", file_type="nii.gz", modality_folder="anat"))
         == 4
     )
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_the_command_may_be_started_anywhere(made, renamed, tmp_path, monkeypatch, capsys):
+    """A run writes paths down as they are from its own folder, here the parent of results/."""
+    monkeypatch.chdir(tmp_path)
+    brain, head = (made.results / "masks" / f"{name}.nii.gz" for name in ("brain", "head"))
+    for path, end in ((brain, 6), (head, 11)):
+        write_image(path, np.ones((12, 12, 12), np.uint8) * (np.arange(12) < end).astype(np.uint8))
+    for row in made.rows:
+        row |= {"brain_path": str(brain), "head_path": str(head)}
+        for name, value in row.items():
+            if "path" in name:
+                row[name] = str(Path(value).relative_to(tmp_path))
+    gone = Path(made.rows[2]["path"])
+    gone.unlink()
+    Path(made.rows[3]["path"]).unlink()
+    made.write()
+    dropped.write(made.results / "deface/mine/masked/test-measured-000.tsv",
+                  {str(gone): dropped.Note("x", 1)})  # fmt: skip
+    if renamed:
+        made.results = made.results.rename(tmp_path / "results_of_may")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for results in (made.results, Path("..") / made.results.name):
+        made.results = results
+        out = Path("out") / str(results.is_absolute())
+        command = ["export", "--variant", "masked", "--results", str(results), "--to", str(out)]
+        assert program.main([*command, "--others", "link"]) == 1
+        said = capsys.readouterr().out
+        assert "2 images of 2 participants" in said
+        assert "sub-03_ses-20190313: the image was deleted after it was measured" in said
+        assert "sub-04_ses-20190314: the image is gone" in said
+        assert (out / "participants.tsv").read_text().count("\n") == 3
+        (bold,) = out.rglob("*_bold.nii.gz")
+        assert bold.is_file(), "the link leads somewhere"
+        sidecars = out.glob("sub-*/*/anat/*.json")
+        assert [json.loads(p.read_text())["SkullStripped"] for p in sidecars] == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ import subprocess
 import pytest
 
 from reading import Page, context
+from refacebench import files
 from refacebench.report import provenance
 from refacebench.report.page import build
-from refacebench.run import configuration
+from refacebench.run import scales, settings
 from running import ROOT
 
-SCHEMA = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+SCHEMA = files.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
 SECRET = "qwibbleton"
 #: Names and folders wherever a config has room for a text.
 CONFIG = {
@@ -65,6 +66,19 @@ def test_a_config_is_shown_without_names_and_folders(asked):
     assert asked["statistics"] == CONFIG["statistics"]
     assert asked["privacy"]["measure"] == "rank1"
     assert set(asked["defacers"]["tool"]) == set(CONFIG["defacers"]["tool"]), "no key is missing"
+
+
+@pytest.mark.parametrize("scale", ["full", "weekend"])
+def test_the_size_of_the_run_is_shown(scale):
+    sized = scales.scaled({**CONFIG, "scale": scale, "scales": {"weekend": {"seed": 8}}})
+    found = provenance.shown(sized, provenance.words_of(sized, SCHEMA))
+    assert (found["scale"], SECRET in json.dumps(found)) == (scale, False)
+
+
+def test_no_default_is_left_out():
+    everything = settings.filled({"datasets": {"d": {"type": "demo"}}, "study": {}}, SCHEMA)
+    shown = provenance.shown(everything, provenance.words_of(everything, SCHEMA))
+    assert shown == everything
 
 
 def test_the_hash_is_that_of_the_config_that_is_shown(asked):

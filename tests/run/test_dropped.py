@@ -224,9 +224,9 @@ def test_a_deletion_that_was_killed_has_noted_every_file_before(folder, monkeypa
 
 def test_an_export_says_how_a_deleted_image_is_made_again(folder):
     make()
-    image = Path("results/derivatives/d/null/sub-1/a_T1w.nii.gz")
-    row = {"path": str(image), "variant": "null", "key": "x", "status": "ok"}
     dropped.drop(MADE, ["path"])
+    row, *_ = scans.of_variant(Path("results"), "d", "null").to_dict("records")
+    row["variant"] = "null"
     told = scans.against(row, "success", ["success"])
     assert "deleted after it was measured" in told
     assert "--config remake=null" in told

@@ -11,7 +11,8 @@ import yaml
 
 from planning import SCHEMA, planned, scans
 from refacebench import __main__ as program
-from refacebench.run import configuration, estimate, settings
+from refacebench import files
+from refacebench.run import estimate, settings
 from refacebench.run.graph import Run
 from running import ROOT, bids
 
@@ -151,7 +152,7 @@ def test_the_readme_says_what_the_command_prints(tmp_path, monkeypatch):
     )
     assert "| scans of 256 x 256 x 256 voxels, 1 mm |" in (ROOT / "README.md").read_text()
     nib.save(nib.Nifti1Image(np.zeros((256, 256, 256), np.uint8), np.eye(4)), "head.nii.gz")
-    config = configuration.read_yaml(ROOT / "config/bids.yaml")
+    config = files.read_yaml(ROOT / "config/bids.yaml")
     mine = config["datasets"]["mine"]
     mine["path"] = bids(tmp_path / "bids", participants=100)["path"]
     for path in Path("bids").rglob("*.nii.gz"):
@@ -176,7 +177,7 @@ def test_the_readme_says_what_the_command_prints(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: [", "is not YAML"),
+        ("a: [", "mine.yaml, line 1 is not valid YAML"),
         ("1", "holds no keys"),
         ("datasets: {mine: {type: bids, path: nowhere}}", "nowhere"),
         ("datasets: {mine: {type: bids, path: x}}\nseeds: 1", "unknown key 'seeds'"),
@@ -193,7 +194,7 @@ def test_defaults_are_those_that_snakemake_fills_in(tmp_path):
     from snakemake.utils import validate
 
     for path in sorted((ROOT / "config").rglob("*.yaml")):
-        given = configuration.read_yaml(path)
-        theirs = configuration.read_yaml(path)
+        given = files.read_yaml(path)
+        theirs = files.read_yaml(path)
         validate(theirs, str(ROOT / "workflow/schemas/config.schema.yaml"))
         assert settings.filled(given, SCHEMA) == theirs, path.name

@@ -5,6 +5,7 @@ import re
 import pytest
 import yaml
 
+from refacebench import files
 from refacebench.run import configuration, leftovers, reach, settings
 from refacebench.run.graph import Run
 from running import ROOT, bids
@@ -58,7 +59,7 @@ def test_a_data_set_has_the_programs_that_measured_it_and_no_others(tmp_path, mo
         "  one: {type: measures, files: one.tsv, software: freesurfer}\n"
         "  two: {type: measures, files: two.tsv, unit: mm3}\n"
     )
-    schema = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+    schema = files.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
     run = Run.load(settings.load("c.yaml", schema), look=True)
     assert run.segmenters == ["freesurfer", "table"]
     for name, program in (("one", "freesurfer"), ("two", "table")):
@@ -198,7 +199,7 @@ def test_companions_are_attacked_by_all_who_look_at_surfaces(tmp_path, monkeypat
         "splits": {"train": 1, "validation": 1, "test": 1},
     }
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
-    schema = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+    schema = files.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
     run = Run.load(settings.load("c.yaml", schema), look=True)
     shown = [
         f"{v}@{c}" for c in ("T2w", "FLAIR") for v in ("original", "quickshear", "skull_strip")
@@ -206,9 +207,9 @@ def test_companions_are_attacked_by_all_who_look_at_surfaces(tmp_path, monkeypat
     assert run.other_contrasts("mine") == shown
     assert run.other_contrasts("other") == []
     attackers = ("face_recognition", "siamese", "surface")
-    files = [f"results/attack/mine/{a}/{name}.npz" for a in attackers for name in shown]
-    assert run.contrast_attacks("mine") == files
-    assert not set(files) & set(run.attack_files("mine"))
+    wanted = [f"results/attack/mine/{a}/{name}.npz" for a in attackers for name in shown]
+    assert run.contrast_attacks("mine") == wanted
+    assert not set(wanted) & set(run.attack_files("mine"))
     batch = run.batches("mine", "test", "measured")[0]
     assert run.variant_manifest("mine", "original@T2w", batch) == f"results/align/mine/{batch}.tsv"
     carried = f"results/carry/mine/quickshear/{batch}.tsv"

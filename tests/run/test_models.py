@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from refacebench import contracts
+from refacebench import contracts, files
 from refacebench.faces import MESSAGE_ONLY, SHOWN
 from refacebench.plot import samples
 from refacebench.report import figures
@@ -77,7 +77,7 @@ def shipped():
 
 @pytest.mark.parametrize(("path", "scale"), shipped())
 def test_every_config_that_comes_with_the_project_can_be_carried_out(path, scale):
-    schema = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+    schema = files.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
     assert settings.load(path, schema, scale)["datasets"]
 
 

@@ -189,7 +189,10 @@ def test_indexing_five_thousand_scans_takes_seconds(tmp_path):
         ({"defacers": {"a+b": {}}}, "may hold letters"),
         ({"defacers": {None: {}}}, "quotes"),
         ({"defacers": {"original": {"method": "quickshear"}}}, "always measured"),
-        ({"refacers": {"pix2pix25d": {"defacers": ["pydeface"]}}}, "not among the defacers"),
+        (
+            {"defacers": {"null": {}}, "refacers": {"pix2pix25d": {"defacers": ["pydeface"]}}},
+            "not among the defacers",
+        ),
         ({"datasets": {"x": {"type": "nosuch"}}}, "no method 'nosuch'"),
         ({"defacers": {"mine": {"file": "/no/such.py"}}}, "no file"),
     ],
@@ -239,7 +242,7 @@ def test_all_wrong_keys_are_named_at_once():
     assert [said for one in found for said in one.said] == [
         "config, top level: unknown key 'defacerz'; did you mean 'defacers'?",
         "config, splits: unknown key 'tst'; did you mean 'test'?",
-        "config, splits.test: 'all' is not of type 'number'",
+        "config, splits.test: 'all' is not a number",
     ]
     assert mistakes.sound(wrong, found) == {"splits": {}}
 

@@ -1,4 +1,4 @@
-"""Paths beside the config, and a run as the module of another workflow."""
+"""A run as the module of another workflow."""
 
 import os
 import re
@@ -13,52 +13,6 @@ from snakemake.iocontainers import Namedlist
 
 from refacebench.run import prefixed
 from running import ROOT, TINY_REST, bids, job_counts, snakemake
-
-
-@pytest.fixture
-def beside(tmp_path, monkeypatch):
-    """A config in a folder with files beside it; the run is started elsewhere."""
-    home, here = tmp_path / "study", tmp_path / "run"
-    for name in ("bids", "programs"):
-        (home / name).mkdir(parents=True)
-    for name in ("mine.py", "programs/own.yaml", "atlas.nii.gz", "demo"):
-        (home / name).touch()
-    here.mkdir()
-    monkeypatch.chdir(here)
-    config = {
-        "seed": 1,
-        "datasets": {"d": {"type": "demo", "path": "bids"}, "e": {"path": "/data/bids"}},
-        "defacers": {
-            "mine": {"file": "mine.py"},
-            "own": {"program": "programs/own.yaml", "files": {"atlas": "atlas.nii.gz"}},
-            "named": {"program": "mideface", "title": "demo", "license": "$HOME/license"},
-            "null": None,
-        },
-    }
-    return config, home / "config.yaml"
-
-
-def test_what_lies_beside_the_config_is_taken_from_there(beside):
-    config, path = beside
-    found = prefixed.located(config, [path])
-    assert found["datasets"]["d"] == {"type": "demo", "path": "../study/bids"}
-    assert found["defacers"]["mine"] == {"file": "../study/mine.py"}
-    own = found["defacers"]["own"]
-    assert own == {
-        "program": "../study/programs/own.yaml",
-        "files": {"atlas": "../study/atlas.nii.gz"},
-    }
-    for kind, name in (("datasets", "e"), ("defacers", "named"), ("defacers", "null")):
-        assert found[kind][name] == config[kind][name]
-
-
-def test_what_is_there_where_the_run_starts_goes_first(beside):
-    config, path = beside
-    Path("bids").mkdir()
-    assert prefixed.located(config, [path])["datasets"]["d"]["path"] == "bids"
-    whole = prefixed.located(config, [path], absolute=True)
-    assert whole["datasets"]["d"]["path"] == str(Path("bids").resolve())
-    assert whole["defacers"]["mine"]["file"] == str(path.parent / "mine.py")
 
 
 def test_a_job_works_inside_the_prefix(tmp_path, monkeypatch):

@@ -4,14 +4,15 @@ import pytest
 import yaml
 
 from refacebench import __main__ as program
-from refacebench.run import configuration, reach, settings
+from refacebench import files
+from refacebench.run import reach, settings
 from refacebench.run.graph import Run
 from refacebench.statistics import planning
 from refacebench.statistics.intervals import clopper_pearson
 from refacebench.statistics.protocol import Protocol
 from running import ROOT, bids
 
-SCHEMA = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+SCHEMA = files.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
 
 
 @pytest.mark.parametrize(("attacks", "needed"), [(1, 463), (2, 634), (4, 786)])

@@ -7,12 +7,13 @@ import pytest
 import factories
 from factories import make_tables
 from reading import caption
+from refacebench import files
 from refacebench.plot.style import look_of
 from refacebench.report import summary as summary_module
 from refacebench.report.limits import limitations
 from refacebench.results.flow import StageManifest, follow, scan_numbers, without_age
 from refacebench.results.volume_tests import FAMILIES
-from refacebench.run import configuration, mistakes, plan
+from refacebench.run import mistakes, plan
 from refacebench.statistics.criteria import Criteria
 from running import ROOT, bids, job_counts, snakemake
 
@@ -115,7 +116,7 @@ def test_ages_of_rescans_and_follow_ups(tmp_path):
     ],
 )
 def test_the_schema_refuses_a_wrong_declaration(entry):
-    schema = configuration.read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
+    schema = files.read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
     good = {"rescan_sessions": ["ses-2", 3, "04"], "rescan_max_days": 0.5}
     assert not mistakes.against({"datasets": {"mine": {"type": "bids", **good}}}, schema)
     (wrong,) = mistakes.against({"datasets": {"mine": {"type": "bids", **entry}}}, schema)

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from refacebench import files
 from refacebench.run import configuration, mistakes
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((ROOT / "config").glob("*.yaml"))
-SCHEMA = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+SCHEMA = files.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
 #: Those of a user's own data, and the demo: what can be set is shown there.
 STARTS = ("bids", "config", "defacers", "labelmaps")
 BLOCKS = ("privacy", "statistics", "age_models")

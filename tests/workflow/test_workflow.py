@@ -35,7 +35,6 @@ def test_the_demo_config_asks_for_every_stage(tmp_path):
         ({}, {"inventory": 1, "prepare": 1, "deface": 1, "segment": 2, "measure": 2}),
         ({"batch_size": 4}, {"inventory": 3, "prepare": 3, "deface": 3, "segment": 6}),
         ({"defacers": {"quickshear": {}, "mask_face": {}}}, {"deface": 2, "segment": 3}),
-        ({"defacers": {}}, {"segment": 1, "measure": 1}),
         (
             {"defacers": {"quickshear": {}, "other": {"method": "quickshear", "buffer": 5}}},
             {"deface": 2},
@@ -172,11 +171,12 @@ def test_companions_are_aligned_once_and_carried_for_each_defacer(tmp_path):
         ({"defacers": {"nosuch": {}}}, "no method 'nosuch'"),
         ({"defacers": {"quickshear": {"bufer": 1}}}, "unknown option 'bufer'"),
         ({"datasets": {"mine": {"type": "bids", "path": "/no/such"}}}, "/no/such"),
-        ({"datasets": {}}, "datasets"),
+        ({"datasets": {}}, "datasets: it is empty"),
+        ({"defacers": {}}, "defacers: none is named"),
     ],
 )
 def test_a_broken_config_ends_at_once_with_one_sentence(tmp_path, changes, message):
-    config = {"datasets": {"mine": bids(tmp_path / "bids")}, "defacers": {}, **changes}
+    config = {"datasets": {"mine": bids(tmp_path / "bids")}, "defacers": {"null": {}}, **changes}
     run = snakemake(tmp_path, "-n", config=config)
     assert run.returncode != 0
     said = run.stdout + run.stderr
@@ -186,11 +186,32 @@ def test_a_broken_config_ends_at_once_with_one_sentence(tmp_path, changes, messa
 
 
 def test_an_own_config_is_not_merged_with_the_demo(tmp_path):
-    config = {"datasets": {"mine": bids(tmp_path / "bids")}}
+    config = {"datasets": {"mine": bids(tmp_path / "bids")}, "defacers": {"mask_face": {}}}
     run = snakemake(tmp_path, "-n", config=config)
     assert run.returncode == 0, run.stderr
     # Where the checkout lies is no part of what is asked.
     assert "demo" not in run.stdout.replace(str(ROOT), "")
+
+
+@pytest.mark.parametrize("more", [[], ["--config", "seed=3"]])
+def test_a_config_without_data_is_refused_and_does_not_become_the_demo(tmp_path, more):
+    run = snakemake(tmp_path, "-n", *more, config={"defacers": {"pydeface": {}}})
+    assert run.returncode != 0
+    assert (
+        f"the key 'datasets' is missing; name your data there, as `refacebench config bids` "
+        f"does ({tmp_path}/config.yaml)" in run.stderr + run.stdout
+    )
+    assert "extended" not in run.stderr + run.stdout
+
+
+def test_keys_on_the_command_line_alone_change_the_demo(tmp_path):
+    demo = job_counts(snakemake(tmp_path, "-n"))
+    changed = job_counts(snakemake(tmp_path, "-n", "--config", "refacers={}"))
+    assert demo["grow"] == changed["grow"]
+    assert demo["measure"] == changed["measure"]
+    data = f"datasets={{mine: {{type: bids, path: {bids(tmp_path / 'bids')['path']}}}}}"
+    own = snakemake(tmp_path, "-n", "--config", data, "defacers={mask_face: {}}")
+    assert "grow" not in job_counts(own), "data sets there are a config of their own"
 
 
 def test_the_config_for_own_folders_compares_everybody_and_trains_nothing(tmp_path):

@@ -1,4 +1,4 @@
-"""Whole files or none: atomic writes, checksums, keys, arrays, JSON that may be missing.
+"""Whole files or none: atomic writes, checksums, keys, arrays, YAML, JSON that may be missing.
 
 Writes where it is told to, but never through a symbolic link below a folder ``results``
 (:func:`refuse_links`); knows nothing of scans.
@@ -119,6 +119,40 @@ def read_json(path: Path) -> dict | None:
         return json.loads(path.read_text())
     except (OSError, ValueError):
         return None
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Return what a YAML file holds.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is not YAML: one sentence, with the file and, where it is known, the line.
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not YAML: it is not text in UTF-8") from None
+    except yaml.YAMLError as error:
+        raise ValueError(_not_yaml(path, error)) from None
+
+
+def _not_yaml(path: str | Path, error: Any) -> str:
+    """Return a YAML parser's error, which has several lines, as one sentence."""
+    mark, begun = (getattr(error, name, None) for name in ("problem_mark", "context_mark"))
+    place = f"{path}, line {mark.line + 1}" if mark else str(path)
+    said = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    said = " ".join(said.split()).replace("'<stream end>'", "the end of the file")
+    said = re.sub(r"'?<([a-z ]+)>'?", r"a \1", said)
+    if "'\\t'" in said:
+        said += "; indent with spaces, not with tabs"
+    if begun and begun.line != (mark or begun).line:
+        said += f"; look from line {begun.line + 1} on"
+    return f"{place} is not valid YAML: {said}"
 
 
 def packaged(package: str, *parts: str) -> Path | None:

@@ -117,8 +117,13 @@ def meant(name: str, known: Iterable[str]) -> str:
     >>> meant("pydefac", ["pydeface", "quickshear"]), meant("x", ["pydeface"])
     ("; did you mean 'pydeface'?", '')
     """
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    near = nearest(name, known)
+    return f"; did you mean '{near}'?" if near else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that looks most like another one; empty if none does."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
 
 
 def without_paths(value: object) -> object:

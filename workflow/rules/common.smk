@@ -58,7 +58,7 @@ GIVEN = dict(config)
 try:
     SETTINGS = settings.settle(
         config,
-        configuration.read_yaml(SCHEMA),
+        files.read_yaml(SCHEMA),
         workflow.configfiles,
         absolute=bool(HOME),
         also=studied.faults,
@@ -69,7 +69,7 @@ try:
     # For the run card.
     ASKED = provenance.shown(
         {key: value for key, value in SETTINGS.asked.items() if key != "study"},
-        provenance.words_of(SETTINGS.asked, configuration.read_yaml(SCHEMA)),
+        provenance.words_of(SETTINGS.asked, files.read_yaml(SCHEMA)),
     )
     RETRY, ALLOWED = SETTINGS.of_the_run["retry"], SETTINGS.of_the_run["allow_failures"]
     RETRAIN = SETTINGS.of_the_run["retrain"]

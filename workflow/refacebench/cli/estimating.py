@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
+from refacebench import files
 from refacebench.cli import common
 from refacebench.results import studied
-from refacebench.run import configuration, estimate, graph, mistakes, reach, settings
+from refacebench.run import estimate, graph, mistakes, place, reach, settings
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
 
@@ -66,7 +68,9 @@ def run(given: argparse.Namespace) -> int:
 
 def _told(asked: dict, given: argparse.Namespace) -> list[str]:
     """Return the estimate's lines; of a run in the folder that the config names."""
-    schema = configuration.read_yaml(SCHEMA)
+    for line in place.twice(asked, [given.config]):
+        print(line, file=sys.stderr)
+    schema = files.read_yaml(SCHEMA)
     settled = settings.settle(asked, schema, [given.config], also=studied.faults)
     with settings.at_home(settled.config) as config:
         planned = graph.Run.load(config, look=True)

@@ -19,7 +19,7 @@ from string import Formatter
 
 import numpy as np
 
-from refacebench import environment
+from refacebench import environment, files
 from refacebench.contracts import Option
 from refacebench.head import region, template
 from refacebench.head.shell import signed_shell
@@ -244,9 +244,10 @@ def read(path: Path) -> Mapping:
     ProgramError
         If it holds none.
     """
-    import yaml
-
-    found = yaml.safe_load(path.read_text())
+    try:
+        found = files.read_yaml(path)
+    except (OSError, ValueError) as error:
+        raise ProgramError(f"program: {error}") from None
     if not isinstance(found, Mapping):
         raise ProgramError(f"program: {path} holds no options")
     return found

@@ -1,10 +1,11 @@
 """Which images of a run may be given away, and why the others may not.
 
-Reads the manifests below ``results/``.
+Reads the manifests below ``results/``, from wherever the command is started.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from refacebench import bids, manifest, reasons
-from refacebench.files import read_json
+from refacebench.files import RESULTS, read_json
 from refacebench.run import dropped
 from refacebench.vocabulary import OK, ORIGINAL
 
@@ -43,7 +44,7 @@ class Released:
     made : pathlib.Path
         The image below ``results/`` that is given away.
     row : mapping
-        Of the manifest.
+        Of the manifest, with whole paths.
     """
 
     source: Path
@@ -80,7 +81,7 @@ class LeftOut:
 
 
 def of_variant(results: Path, dataset: str, variant: str) -> pd.DataFrame:
-    """Return the manifest of a variant, all batches.
+    """Return the manifest of a variant, all batches, with whole paths.
 
     Raises
     ------
@@ -97,7 +98,31 @@ def of_variant(results: Path, dataset: str, variant: str) -> pd.DataFrame:
             f"no variant '{variant}' of dataset '{dataset}' in {results}/; there are: "
             f"{', '.join(made) or 'none: run snakemake first'}"
         )
-    return manifest.read_many(there)
+    return pd.concat([_read(results, path) for path in there], ignore_index=True)
+
+
+def _read(results: Path, path: Path) -> pd.DataFrame:
+    """Read a manifest, with whole paths; ``deleted`` tells which images went once measured.
+
+    A manifest has them from where the run was: the folder that holds ``results``.
+    """
+    home, notes = Path(os.path.abspath(results)), dropped.read(path)
+
+    def whole(text: object) -> object:
+        parts = Path(str(text)).parts
+        if not text or os.path.isabs(str(text)):
+            return text
+        # The folder may have got another name since.
+        return str(
+            home.joinpath(*parts[1:]) if parts[:1] == (RESULTS,) else home.parent / str(text)
+        )
+
+    table = manifest.read(path)
+    table["deleted"] = [made in notes for made in table["path"]]
+    for name in table.columns:
+        if name == "path" or name.endswith("_path"):
+            table[name] = table[name].map(whole)
+    return table
 
 
 def variants(results: Path, dataset: str) -> list[str]:
@@ -167,7 +192,7 @@ def against(row: Mapping[str, Any], verdict: str, accept: Collection[str]) -> st
 
 def _not_as_recorded(row: Mapping[str, Any]) -> str:
     made = Path(row["path"])
-    if dropped.find(made):
+    if not made.is_file() and row["deleted"]:
         return (
             "the image was deleted after it was measured (`keep` in the config); snakemake "
             f"with --config remake={row['variant']} added makes it again"
@@ -195,9 +220,9 @@ def companions(
     defacer = variant.partition("+")[0]
     images, left_out = [], []
     for path in sorted((results / "carry" / dataset / defacer).glob("*.tsv")):
-        aligned = manifest.read(results / "align" / dataset / path.name)
+        aligned = _read(results, results / "align" / dataset / path.name)
         sources = dict(zip(aligned["scan"], aligned["path"], strict=True))
-        for row in manifest.read(path).to_dict("records"):
+        for row in _read(results, path).to_dict("records"):
             if row["t1w"] not in scans:
                 why = "the T1w scan of its session is left out"
             else:

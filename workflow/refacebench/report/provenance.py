@@ -167,7 +167,8 @@ def data_version(folder: str | Path) -> dict[str, str]:
 
 def words_of(config: Mapping[str, Any], schema: Mapping[str, Any] | None = None) -> set[str]:
     """Return the texts of a config that name nothing of this machine: methods, names, choices."""
-    known = {"null", *_choices(schema or {})}
+    # Of a scale only the name is left, which was found below `scales`.
+    known = {"null", str(config.get("scale") or "null"), *_choices(schema or {})}
     known |= set(catalogue.catalogue())
     for kind in KINDS:
         known |= set(methods.available(kind))
@@ -188,11 +189,12 @@ def _entries(config: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _choices(schema: Any) -> set[str]:
-    """Return all texts that a JSON schema gives as a choice."""
+    """Return all texts that a JSON schema gives as a choice or a default."""
     found: set[str] = set()
     if isinstance(schema, Mapping):
         listed = schema.get("enum")
         own = [*(listed if isinstance(listed, list) else ()), schema.get("const")]
+        own.append(schema.get("default"))
         found |= {v for v in own if isinstance(v, str)}
     parts = schema.values() if isinstance(schema, Mapping) else schema
     for part in parts:

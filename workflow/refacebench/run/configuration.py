@@ -14,7 +14,7 @@ from refacebench import files, reasons
 from refacebench.head import checks, rendering
 from refacebench.kit import questions
 from refacebench.metrics.verdict import THRESHOLDS
-from refacebench.run import methods
+from refacebench.run import elsewhere, methods
 from refacebench.run.mistakes import ConfigError, Gathered, refuse
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
@@ -29,13 +29,6 @@ from refacebench.vocabulary import (
 
 #: The brain-age model where the config names none.
 BRAIN_AGE = "ridge"
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML file."""
-    import yaml
-
-    return yaml.safe_load(Path(path).read_text())
 
 
 def check(config: Mapping[str, Any], doubtful: Collection[str] = ()) -> None:
@@ -87,7 +80,9 @@ def faults(kind: str, name: Any, entry: Any) -> list[str]:
     except methods.MethodError as error:
         own = f"{kind}.{name}: "
         plain = (said.removeprefix(own).removeprefix(f"{kind}: ") for said in error.complaints)
-        return [f"{own}{said}" for said in plain]
+        meant = methods.as_meant(kind, name, entry)
+        further = faults(kind, name, meant) if meant else []
+        return [*(f"{own}{said}" for said in plain), *further]
     return []
 
 
@@ -112,11 +107,28 @@ def _check_refaced(config: Mapping[str, Any]) -> None:
     found.refuse()
 
 
-def _check_splits(config: Mapping[str, Any]) -> None:
-    """Check that there is somebody to compare, to fit on and to pick on."""
+def _check_defaced(config: Mapping[str, Any]) -> None:
+    """Check that there is something to compare, where no measures of it are brought."""
+    entries = config["datasets"].items()
+    known = [not faults("datasets", name, entry) for name, entry in entries]
+    brought = any(elsewhere.brings_measures(config, name) for name in config["datasets"])
+    if not config["defacers"] and all(known) and not brought:
+        raise ConfigError(
+            "defacers: none is named, so that nothing would be compared; name at least one, "
+            "{quickshear: {}} for example"
+        )
+
+
+def _check_test(config: Mapping[str, Any]) -> None:
+    """Check that there is somebody to compare."""
     weights = config.get("splits")
     if weights is not None and not weights.get("test", 0):
         raise ConfigError("splits: test must have a weight above 0, or nobody is compared")
+
+
+def _check_splits(config: Mapping[str, Any]) -> None:
+    """Check that there is somebody to fit on and to pick on."""
+    weights = config.get("splits")
     empty = [n for n in ("train", "validation") if weights is not None and not weights.get(n, 0)]
     trained = [name for name, entry in refacers(config).items() if "model" not in entry]
     trained += list(config.get("age_models") or {})
@@ -415,7 +427,9 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Mapping[str, Any]], None]], ...]
         _settled(lambda c: questions.asked(c, variants(c))),
     ),
     (("checks",), _check_checks),
+    (("splits",), _check_test),
     (("splits", "refacers", "age_models"), _check_splits),
+    (("defacers", "datasets"), _check_defaced),
     (("defacers",), _check_names),
     (("rendering",), _settled(_check_rendering)),
     (("defacers", "refacers"), _check_refaced),

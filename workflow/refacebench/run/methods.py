@@ -42,6 +42,21 @@ class MethodError(Exception):
         super().__init__("; ".join(complaints))
 
 
+class UnknownMethod(MethodError):
+    """There is no method of that name.
+
+    Parameters
+    ----------
+    said : str
+    near : str
+        The name that was probably meant; empty if none is like it.
+    """
+
+    def __init__(self, said: str, near: str):
+        self.near = near
+        super().__init__(said)
+
+
 class OptionsRefused(MethodError):
     """A method's own check refuses its options; the message is the method's."""
 
@@ -117,10 +132,28 @@ def declared(kind: str, name: str, entry: Mapping[str, Any] | None = None) -> An
         return read(entry["file"], kind, method)
     if method not in available(kind):
         known = ", ".join(available(kind))
-        near = reasons.meant(str(method), available(kind))
-        raise MethodError(f"{kind}: no method '{method}'; there are: {known}{near}")
+        meant = reasons.meant(str(method), available(kind))
+        raise UnknownMethod(
+            f"{kind}: no method '{method}'; there are: {known}{meant}",
+            reasons.nearest(str(method), available(kind)),
+        )
     module = importlib.import_module(f"refacebench.{kind}.{method}")
     return _checked(module, kind, f"refacebench/{kind}/{method}.py")
+
+
+def as_meant(kind: str, name: str, entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return an entry whose method is misspelt with the one that was probably meant.
+
+    None where the method is known, or nothing like it is.
+    """
+    try:
+        declared(kind, name, entry)
+    except UnknownMethod as error:
+        key = "type" if kind == "datasets" and "method" not in (entry or {}) else "method"
+        return {**(entry or {}), key: error.near} if error.near else None
+    except MethodError:
+        pass
+    return None
 
 
 def available(kind: str) -> list[str]:

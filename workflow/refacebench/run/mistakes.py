@@ -92,11 +92,14 @@ class Wrong:
         One sentence for each complaint.
     unknown : tuple of str
         Keys that are not known there; empty if the value itself is wrong.
+    missing : str
+        A key that must be there and is not.
     """
 
     path: tuple[Any, ...]
     said: tuple[str, ...]
     unknown: tuple[str, ...] = ()
+    missing: str = ""
 
 
 def against(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Wrong]:
@@ -107,26 +110,83 @@ def against(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Wrong]
         jsonschema.Draft202012Validator(schema).iter_errors(config),
         key=lambda error: [str(part) for part in error.absolute_path],
     )
-    return [_wrong(error) for error in errors]
+    return [one for error in errors for one in _wrong(error)]
 
 
-def _wrong(error: Any) -> Wrong:
-    """Return in plain words what the schema has against one place of a config."""
+def _wrong(error: Any) -> Iterator[Wrong]:
+    """Yield in plain words what the schema has against one place of a config."""
     import jsonschema
 
     whole = tuple(error.absolute_path)
     error = jsonschema.exceptions.best_match([error])
-    place = ".".join(str(part) for part in error.absolute_path) or "top level"
-    if error.validator != "additionalProperties" or "properties" not in error.schema:
-        return Wrong(whole, (f"config, {place}: {error.message}",))
-    known = error.schema["properties"]
-    unknown = tuple(str(key) for key in error.instance if key not in known)
-    said = (f"config, {place}: unknown key '{key}'{reasons.meant(key, known)}" for key in unknown)
-    return Wrong(tuple(error.absolute_path), tuple(said), unknown)
+    path = tuple(error.absolute_path)
+    place = ".".join(str(part) for part in path) or "top level"
+    if error.validator == "required":
+        # The library makes one error for each missing key, and names it first.
+        key = next(k for k in error.validator_value if error.message.startswith(f"{k!r} "))
+        yield Wrong(path, (f"config, {place}: the key '{key}' is missing{_HINTS.get(place, '')}",),
+                    missing=key)  # fmt: skip
+    elif error.validator == "additionalProperties" and "properties" in error.schema:
+        known = error.schema["properties"]
+        unknown = tuple(str(key) for key in error.instance if key not in known)
+        said = (f"config, {place}: unknown key '{k}'{reasons.meant(k, known)}" for k in unknown)
+        yield Wrong(path, tuple(said), unknown)
+    else:
+        yield Wrong(whole, (f"config, {place}: {_fault(error)}{_HINTS.get(place, '')}",))
+
+
+#: What to do about a part that is missing or empty.
+_DATASETS = "; name your data there, as `refacebench config bids` does"
+_HINTS = {"top level": _DATASETS, "datasets": _DATASETS}
+#: Kinds of values in plain words, by their names in a JSON schema.
+_KINDS = {
+    "object": "names with values",
+    "array": "a list",
+    "string": "text",
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+}
+
+
+#: What is said of a value, by the rule of a JSON schema that it breaks.
+_RULES = {
+    "minimum": "{value} is below {rule}",
+    "maximum": "{value} is above {rule}",
+    "exclusiveMinimum": "{value} is not above {rule}",
+    "exclusiveMaximum": "{value} is not below {rule}",
+    "enum": "{value} is none of {rule}",
+    "const": "{value} is not {rule}",
+    "maxProperties": "{value} has more than {rule} entries",
+    "uniqueItems": "{value} has an entry twice",
+    "pattern": "{value} has characters that cannot stand there",
+    "type": "{value} is not {rule}",
+}
+
+
+def _fault(error: Any) -> str:
+    """Return what is wrong with a value, to be read after its place."""
+    value, rule, near = error.instance, error.validator_value, ""
+    if error.validator in ("minProperties", "minItems", "minLength"):
+        return "it is empty"
+    if error.validator == "type":
+        names = [rule] if isinstance(rule, str) else rule
+        rule = " or ".join(_KINDS[name] for name in names if name in _KINDS)
+        if value is None:
+            return f"it is empty, and must be {rule}"
+    elif error.validator == "enum":
+        near = reasons.meant(str(value), map(str, rule))
+        rule = ", ".join(map(str, rule))
+    said = _RULES.get(error.validator, error.message.replace("{", "{{").replace("}", "}}"))
+    shown = repr(value)
+    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+    return said.format(value=shown, rule=rule) + near
 
 
 def sound(config: Mapping[str, Any], wrong: Iterable[Wrong]) -> dict[str, Any]:
     """Return what is left of a config without the values and keys that the schema refuses.
+
+    Of a list nothing is left where one entry is refused.
 
     >>> sound({"a": {"x": 1, "y": "?"}, "b": 2}, [Wrong(("a", "y"), ("config, a.y: ...",))])
     {'a': {'x': 1}, 'b': 2}
@@ -137,7 +197,11 @@ def sound(config: Mapping[str, Any], wrong: Iterable[Wrong]) -> dict[str, Any]:
         for *folders, last in filter(None, paths):
             place: Any = found
             for key in folders:
-                place = place.get(key) if isinstance(place, Mapping) else None
+                inner = place.get(key) if isinstance(place, Mapping) else None
+                if isinstance(inner, list):
+                    last = key
+                    break
+                place = inner
             if isinstance(place, dict):
                 place.pop(last, None)
     return found
@@ -208,7 +272,10 @@ def told(
 
 
 def _place(said: str, trees: Sequence[tuple[str | Path, Any]], given: Any) -> str:
-    """Return ``(file, line number)`` of the key that a complaint begins with, if there is one."""
+    """Return ``(file, line number)`` of the key that a complaint begins with, if there is one.
+
+    Of a key that is missing altogether the file.
+    """
     found = _KEY.match(said)
     if not found:
         return ""
@@ -222,6 +289,9 @@ def _place(said: str, trees: Sequence[tuple[str | Path, Any]], given: Any) -> st
                 line = _line(tree, [*scale, *names])
                 if line and _same(tree, scale, names, given):
                     return f" ({file}, line {line})"
+    named = said.startswith(("config, ", f"{key}: "))
+    if trees and given and named and (not path or path[0] not in given):
+        return f" ({', '.join(str(file) for file, _ in trees)})"
     return ""
 
 
@@ -249,8 +319,6 @@ def _find(node: Any, names: Sequence[str]) -> tuple[Any, Any]:
 
 def _same(tree: Any, scale: Sequence[str], names: Sequence[str], given: Any) -> bool:
     """Tell whether a file's key has the value that the config has."""
-    import yaml
-
     if given is None:
         return True
     value = given
@@ -262,4 +330,11 @@ def _same(tree: Any, scale: Sequence[str], names: Sequence[str], given: Any) -> 
         value = next(inner for key, inner in value.items() if str(key) == name)
     _, node = _find(tree, [*scale, *names])
     # A part of the config may have been changed at one of its keys, and still stands there.
-    return isinstance(value, Mapping) or yaml.safe_load(yaml.serialize(node)) == value
+    return isinstance(value, Mapping) or _value(node) == value
+
+
+def _value(node: Any) -> Any:
+    """Return what a YAML node stands for."""
+    import yaml
+
+    return yaml.constructor.SafeConstructor().construct_document(node)

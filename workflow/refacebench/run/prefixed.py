@@ -1,4 +1,4 @@
-"""Where a run reads and writes: beside its config, and below a prefix if it is another's module.
+"""Where a run writes that is another's module: below a prefix.
 
 A workflow that uses this one as a Snakemake module may give it a ``prefix``, which Snakemake puts
 before the paths of all rules.  Everything else here knows only ``results/...``, so that the work is
@@ -10,66 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from refacebench.run import place
-
 #: Set by the Snakefile, for jobs: the absolute path of the prefix.
 VARIABLE = "REFACEBENCH_PREFIX"
-#: Options that are files or folders, in the entries of data sets and methods.
-PATHS = (
-    *("path", "file", "files", "folder", "priors", "weights", "license", "version_file", "program"),
-    "answers",
-)
-#: Parts of a config whose entries have such options.
-_KINDS = ("datasets", "defacers", "refacers", "segmenters", "attackers", "age_models")
-
-
-def located(
-    config: Mapping[str, Any], beside: Iterable[str | Path], absolute: bool = False
-) -> dict[str, Any]:
-    """Return a config whose relative paths can be used from the folder of the run.
-
-    A path that is not there, but lies beside the config file, is taken from there.
-
-    Parameters
-    ----------
-    beside : iterable of str or Path
-        The config files.
-    absolute : bool
-        Write out whole paths: for a run whose work is done in another folder.
-    """
-    # Where the run was started, should it have gone elsewhere since.
-    start = Path(os.environ.get(place.START, os.getcwd()))
-    folders = [(start / path).parent for path in beside]
-
-    def at(value: Any) -> Any:
-        if not isinstance(value, str) or not value or os.path.isabs(value) or "$" in value:
-            return value
-        if not os.path.exists(value):
-            for folder in folders:
-                if (folder / value).exists():
-                    found = str(folder / value)
-                    return found if absolute else os.path.relpath(found)
-        return os.path.abspath(value) if absolute and os.path.exists(value) else value
-
-    def entry(given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        found = {k: at(v) if k in PATHS else v for k, v in given.items()}
-        if isinstance(given.get("files"), Mapping):
-            found["files"] = {name: at(value) for name, value in given["files"].items()}
-        return found
-
-    return {
-        kind: {name: entry(one) for name, one in part.items()}
-        if kind in _KINDS and isinstance(part, Mapping)
-        else part
-        for kind, part in config.items()
-    }
 
 
 @contextlib.contextmanager

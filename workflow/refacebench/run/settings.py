@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from refacebench import environment
+from refacebench.files import read_yaml
 from refacebench.run import (
     configuration,
     elsewhere,
@@ -91,8 +90,8 @@ def settle(
     config.setdefault("datasets", {})
     with found.more():
         config = elsewhere.with_measures(config)
-    config = prefixed.located(filled(_whole(config, wrong), schema), files, absolute)
-    doubtful = _doubtful(wrong, schema)
+    config = place.located(filled(_whole(config, wrong), schema), files, absolute)
+    doubtful = _doubtful(wrong, schema, given)
     with found.more():
         configuration.check(config, doubtful)
     if also:
@@ -107,11 +106,14 @@ def settle(
     return Settings(config, taken, asked)
 
 
-def _doubtful(wrong: Iterable[mistakes.Wrong], schema: Mapping[str, Any]) -> set[str]:
+def _doubtful(
+    wrong: Iterable[mistakes.Wrong], schema: Mapping[str, Any], given: Mapping[str, Any]
+) -> set[str]:
     """Return the keys of a config of which something is missing, as it was wrong."""
-    found = {str(one.path[0]) for one in wrong if one.path}
-    # A key that nobody knows may have been meant for any other.
-    return set(schema["properties"]) if any(not one.path for one in wrong) else found
+    found = {str(one.path[0]) if one.path else one.missing for one in wrong} - {""}
+    # A key that nobody knows may have been meant for any that is not there.
+    unknown = any(one.unknown for one in wrong if not one.path)
+    return found | (set(schema["properties"]) - set(given) if unknown else set())
 
 
 #: Keys of an entry without which another method would be taken for it.
@@ -158,11 +160,11 @@ def read(path: str | Path, scale: str = "") -> dict[str, Any]:
         If the file is none, or has no such scale.
     """
     try:
-        given = yaml.safe_load(Path(path).read_text())
+        given = read_yaml(path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if not isinstance(given, dict):
         raise ConfigError(f"{path} holds no keys; see `refacebench config`")
     return scales.scaled({**given, "scale": scale} if scale else given)
@@ -182,7 +184,7 @@ def at_home(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     os.environ[place.START] = os.getcwd()
     try:
         with prefixed.inside(place.of(folder)):
-            yield place.from_start(config)
+            yield place.located(config, absolute=True)
     finally:
         os.environ.pop(place.START)
         if before is not None:

@@ -41,6 +41,7 @@ def faults(config: Mapping[str, Any]) -> list[str]:
 
 def _lacks_folder(name: str, entry: Mapping[str, Any]) -> bool:
     """Tell whether a data set with a wrong option, which cannot be listed, has no folder either."""
+    entry = methods.as_meant("datasets", name, entry) or entry
     try:
         method = methods.declared("datasets", name, entry)
     except methods.MethodError:
