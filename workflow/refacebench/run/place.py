@@ -19,7 +19,7 @@ from typing import Any
 #: The variable that holds the folder where the run was started.
 START = "REFACEBENCH_START"
 #: Keys whose texts are files or folders even without a slash.
-PATHS = (
+_PATHS = (
     *("path", "file", "files", "folder", "priors", "weights", "license", "version_file", "program"),
     *("answers", "cases"),
 )
@@ -133,7 +133,7 @@ def _changed(value: Any, change: Callable[[str, str], str], key: str = "", where
         return [_changed(part, change, key, where) for part in value]
     if where == "results" or not isinstance(value, str) or not value or "$" in value:
         return value
-    named = ("/" in value or key in PATHS) and not os.path.isabs(value)
+    named = ("/" in value or key in _PATHS) and not os.path.isabs(value)
     return change(where, value) if named else value
 
 
