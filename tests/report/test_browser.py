@@ -2,6 +2,7 @@
 
 import base64
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from reading import context
 from refacebench.report.page import build
 
 pytestmark = pytest.mark.skipif(browser.find() is None, reason="no Chromium on this machine")
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
 TEXT = "# Methods\n\nAll <steps> & more."
 
 
@@ -30,6 +32,10 @@ def chromium(tmp_path_factory):
 def address(tables, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     Image.new("RGB", (1575, 600)).save(folder / "quality.png")
+    # Beside the PNG, from which the page knows of it, and where the page looks for it.
+    (folder / "figures/demo").mkdir(parents=True)
+    for place in (folder, folder / "figures/demo"):
+        (place / "quality.svg").write_text(SVG)
     given = context(tables, {"quality": folder / "quality.png"})
     config = {"datasets": {"demo": {"type": "demo"}}, "seed": 1}
     card = {
@@ -42,6 +48,12 @@ def address(tables, tmp_path_factory):
     path = folder / "report.html"
     path.write_text(build({**given, "card": card, "text": (TEXT, "@misc{a}")}))
     return path.as_uri()
+
+
+@pytest.fixture
+def vector(address):
+    """The SVG that the page links."""
+    return Path(urlsplit(address).path).parent / "figures/demo/quality.svg"
 
 
 @pytest.fixture
@@ -227,6 +239,40 @@ def test_a_whole_table_is_shown_sorted_and_saved_without_a_server(page, tables):
             break
         page.run("new Promise(done => setTimeout(done, 50))")
     assert saved.read_text() == tables["quality"].to_csv(sep="\t", index=False)
+
+
+def test_a_link_to_a_full_table_opens_it_on_the_page_itself(page, address, tables):
+    box = "document.getElementById('d1-file-quality')"
+    link = "[...document.querySelectorAll('caption a[href=\"#d1-file-quality\"]')][0]"
+    for _ in range(2):  # once more, after it was closed by hand
+        page.run(f"{link}.closest('details').open = true; {link}.click()")
+        page.until(f"{box}.querySelector('.whole tbody tr')?.checkVisibility()")
+        assert page.run(f"{box}.querySelector('button.save').checkVisibility()")
+        page.run(f"{box}.open = false; {box}.parentElement.closest('details').open = false")
+    assert page.run("location.href") == f"{address}#d1-file-quality"
+    assert page.run(f"{box}.querySelectorAll('.whole tbody tr').length") == len(tables["quality"])
+
+
+def test_the_svg_of_a_figure_opens_where_it_is_and_else_the_picture_is_saved(page, address, vector):
+    link = "document.querySelector('a.vector')"
+    assert page.run(f"{link}.href") == vector.as_uri()
+    page.run(f"{link}.click()")
+    page.until("location.href.endsWith('.svg')")
+    away = vector.rename(vector.with_suffix(".gone"))
+    try:
+        page.call("Page.navigate", url=address)
+        page.until("document.getElementById('tip')")
+        page.run(f"{link}.click()")
+        saved = page.downloads / "quality.png"
+        page.until("document.querySelector('a.vector + .told').textContent")
+        for _ in range(100):
+            if saved.exists():
+                break
+            page.run("new Promise(done => setTimeout(done, 50))")
+        assert Image.open(saved).size == Image.open(vector.parents[2] / "quality.png").size
+        assert page.run("location.href") == address
+    finally:
+        away.rename(vector)
 
 
 def test_text_to_copy_is_there_as_it_is(page):

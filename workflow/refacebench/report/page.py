@@ -107,7 +107,7 @@ def build(context: Mapping) -> str:
     ValueError
         If a figure shows faces that must not be shown.
     """
-    return render(context, prepared(context))
+    return render(context, [split.alone(dataset) for dataset in prepared(context)])
 
 
 def pages(context: Mapping, most_bytes: float = MOST_BYTES) -> dict[str, str]:
@@ -126,7 +126,7 @@ def pages(context: Mapping, most_bytes: float = MOST_BYTES) -> dict[str, str]:
         HTML by address, relative to the first one, whose address is empty.
     """
     datasets = prepared(context)
-    whole = render(context, datasets)
+    whole = render(context, [split.alone(dataset) for dataset in datasets])
     if len(whole.encode()) <= most_bytes:
         return {"": whole}
     parts = split.parts(datasets, most_bytes)
@@ -227,6 +227,7 @@ def _dataset(dataset: Mapping, number: int) -> dict:
         "sections": [s for s in _sections(dataset, view) if s.pictures or s.tables],
         "costs": _costs(dataset.get("costs")),
         "files": _links(dataset, [r.name for r in catalogue.everything()]),
+        "folder": _folder(dataset),
         "empty": _empty(dataset),
         "limits": limitations(tables, criteria, statement, view.look, bool(dataset.get("brought"))),
         "parameters": _parameters(criteria, config),
@@ -345,8 +346,11 @@ def _segmenters(tables, config: Mapping) -> list[str]:
 
 
 def _link(dataset: Mapping, name: str) -> str:
-    folder = dataset.get("tables_href", f"tables/{dataset['name']}").rstrip("/")
-    return f"{folder}/{name}.tsv"
+    return f"{_folder(dataset)}/{name}.tsv"
+
+
+def _folder(dataset: Mapping) -> str:
+    return str(dataset.get("tables_href", f"tables/{dataset['name']}")).rstrip("/")
 
 
 def _flow(dataset: Mapping, view: View) -> dict:
