@@ -11,6 +11,7 @@ from PIL import Image
 import browser
 from reading import context
 from refacebench.report.page import build
+from refacebench.results import decisions
 
 pytestmark = pytest.mark.skipif(browser.find() is None, reason="no Chromium on this machine")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
@@ -120,9 +121,16 @@ def test_verdicts_are_sorted_by_a_click_and_take_their_details_along(page):
         "r.querySelector('button.open').getAttribute('aria-controls'))"
     )
     assert follows
+    legend = "[...document.querySelectorAll('.legend .verdict')].map(v => v.textContent)"
+    order = page.run(legend)
+    assert order == list(decisions.VERDICTS), "more is shown against a method further down"
+    assert page.run("VERDICTS") == order
+    given = [order[n] for n in (2, 3, 0, 1)]
+    cells = f"{ROWS}.map(r => r.cells[{head('Verdict')}.closest('th').cellIndex])"
+    page.run(f"{cells}.forEach((cell, n) => {{ cell.textContent = {given}[n % 4] }})")
     page.run(head("Verdict") + ".click()")
-    order = ["go", "registered access only", "not enough data to say", "do not share"]
     said = page.run(column("Verdict"))
+    assert set(said) == set(order)
     assert said == sorted(said, key=order.index)
     assert page.run(head("Verdict") + ".closest('th').getAttribute('aria-sort')") == "ascending"
 

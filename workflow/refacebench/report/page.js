@@ -3,7 +3,8 @@
 // plain. Nothing is fetched from anywhere.
 
 // --- tables: sort by a column, keep the rows that hold a text -------------------------------
-const VERDICTS = ["go", "registered access only", "not enough data to say", "do not share"];
+// In the order of the legend.
+const VERDICTS = {{ meanings | list | tojson }};
 
 function sortKey(cell, size) {
   const text = cell ? cell.textContent.trim() : "";
