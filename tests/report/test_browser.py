@@ -38,6 +38,8 @@ def address(tables, tmp_path_factory):
     for place in (folder, folder / "figures/demo"):
         (place / "quality.svg").write_text(SVG)
     given = context(tables, {"quality": folder / "quality.png"})
+    for n, method in enumerate(given["datasets"][0]["methods"]):
+        method["licence"] = f"licence-{n}"
     config = {"datasets": {"demo": {"type": "demo"}}, "seed": 1}
     card = {
         **dict.fromkeys(("date", "command")),
@@ -133,6 +135,35 @@ def test_verdicts_are_sorted_by_a_click_and_take_their_details_along(page):
     assert set(said) == set(order)
     assert said == sorted(said, key=order.index)
     assert page.run(head("Verdict") + ".closest('th').getAttribute('aria-sort')") == "ascending"
+
+
+@pytest.mark.parametrize(("width", "most"), [(1280, 500), (420, 620)])
+def test_the_table_of_verdicts_is_on_top(page, width, most):
+    screen(page, width)
+    assert page.run("document.getElementById('d1-verdicts').getBoundingClientRect().top") < most
+
+
+@pytest.mark.parametrize("width", [1280, 420])
+def test_more_columns_are_shown_on_request_to_sort_and_filter_by(page, width):
+    screen(page, width)
+    cells = f"{ROWS}.flatMap(r => [...r.cells]).filter(c => c.classList.contains('extra'))"
+    seen = f"new Set({cells}.map(c => c.checkVisibility())).size === 1 && {cells}[0]"
+    assert page.run(f"{cells}.length") > 0
+    assert page.run(f"{seen}.checkVisibility()") is False
+    page.run("document.querySelector('input.columns').click()")
+    assert page.run(f"{seen}.checkVisibility()") is True
+    assert page.run("document.documentElement.scrollWidth") <= width
+    assert page.run("[...document.querySelectorAll('.decision .wide')].length") == 0, "no scrolling"
+    page.run(head("Seconds a scan") + ".click()")
+    seconds = [float(text) for text in page.run(column("Seconds a scan"))]
+    assert seconds == sorted(seconds)
+    assert len(set(seconds)) > 1
+    page.run("document.querySelector('input.columns').click()")
+    licence = page.run(column("Licence"))[0]
+    box = "document.querySelector('input[data-table=d1-verdicts]')"
+    page.run(f"{box}.value = '{licence}'; {box}.dispatchEvent(new Event('input'))")
+    kept = page.run(f"{ROWS}.filter(r => !r.hidden).length")
+    assert 0 < kept < page.run(f"{ROWS}.length"), "a filter finds what is not shown, too"
 
 
 def test_numbers_are_sorted_as_numbers_and_missing_ones_stand_last(page):

@@ -90,15 +90,16 @@ def test_banner_is_there_exactly_for_synthetic_data(tables):
     statement = "Grown heads; no person <was> scanned."
     html = build(context(tables, statement=statement))
     page = Page(html)
-    assert sum(a.get("class") == "banner" for _, a in page.tags) == 1
+    assert sum(a.get("class") == "banner short" for _, a in page.tags) == 1
     assert "".join(page.text).count(statement) == 1, "the long text is said once"
     assert sum(a.get("class") == "synthetic" for _, a in page.tags) == 1
+    assert "Synthetic data: demo. Nothing here is evidence about real people." in page.words
     assert page.words.count("Synthetic data: no evidence about real people.") == 2
-    assert html.index('class="banner"') < html.index("<h2"), "before anything else"
-    assert 'class="banner"' not in build(context(tables))
+    assert html.index('class="banner short"') < html.index("<h2"), "before anything else"
+    assert 'class="banner' not in build(context(tables))
 
 
-def test_the_answer_and_the_warnings_stand_before_the_table_of_verdicts(tables):
+def test_the_answer_and_the_warnings_stand_before_the_verdicts_and_the_rest_below(tables):
     warnings = pd.DataFrame(
         {"kind": ["leak", "unmatched"], "message": ["the protocol leaks.", "too few are alike."]}
     )
@@ -106,8 +107,9 @@ def test_the_answer_and_the_warnings_stand_before_the_table_of_verdicts(tables):
     verdicts = html[html.index('id="summary"') :]
     places = [
         verdicts.index(text)
-        for text in ('class="answer"', 'class="legend"', "The protocol leaks.",
-                     "Too few are alike.", '<table class="sortable verdicts"')
+        for text in ('class="answer"', "The protocol leaks.", '<table class="sortable verdicts"',
+                     'class="legend"', 'class="reminder"', '<ul class="answer"',
+                     "Too few are alike.")
     ]  # fmt: skip
     assert places == sorted(places)
     bare = {name: table for name, table in tables.items() if name != "quality"}

@@ -139,7 +139,12 @@ def pages(context: Mapping, most_bytes: float = MOST_BYTES) -> dict[str, str]:
 
 def prepared(context: Mapping) -> list[dict]:
     """Return what the template needs of every data set."""
-    return [_dataset(dataset, n) for n, dataset in enumerate(context["datasets"], 1)]
+    found, said = [], set()
+    for n, dataset in enumerate(context["datasets"], 1):
+        text = elsewhere.reminder(dataset)
+        found.append({**_dataset(dataset, n), "reminder": "" if text in said else text})
+        said.add(text)
+    return found
 
 
 def render(
@@ -165,7 +170,6 @@ def render(
         title=context["title"],
         version=context.get("version", ""),
         datasets=datasets,
-        reminder=" ".join(dict.fromkeys(elsewhere.reminder(d) for d in context["datasets"])),
         mark=glossary.Marker(glossary.attacker(*told) for d in datasets for told in d["attackers"]),
         open=OPEN,
         meanings=decisions.VERDICTS,
@@ -212,7 +216,15 @@ def _dataset(dataset: Mapping, number: int) -> dict:
         "rule": _rule(dataset).points,
         "rule_of": decisions.SETTING,
         "explained": verdict_table.explained,
-        "control": verdict_table.control_line(view, criteria.alpha),
+        "more": verdict_table.MORE,
+        "below": [
+            line
+            for line in (
+                verdict_table.brain_line(view, criteria.alpha),
+                verdict_table.control_line(view, criteria.alpha),
+            )
+            if line
+        ],
         "answer": headline.told(tables, decisions.judged(view), _rule(dataset), criteria),
         "details": [details.of(view, name, _known(dataset)) for name in decisions.judged(view)],
         "notes": [*warning_lines(tables, loud=False), *filter(None, [no_picture(tables)])],
@@ -236,7 +248,8 @@ def _dataset(dataset: Mapping, number: int) -> dict:
 
 def _decision(dataset: Mapping, view: View) -> Table | None:
     """Return the table of verdicts; none where nothing was judged."""
-    columns, rows = verdict_table.printed(view, _rule(dataset), view.criteria.alpha)
+    alpha, known = view.criteria.alpha, _known(dataset)
+    columns, rows = verdict_table.printed(view, _rule(dataset), alpha, known)
     return Table(verdict_table.CLOSING, columns, rows) if rows else None
 
 
