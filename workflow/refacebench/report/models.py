@@ -155,7 +155,7 @@ def circular(statement: str, cards: Mapping[str, Mapping]) -> str:
     scans: dict[str, int] = {}
     for variant, card in cards.items():
         if statement and card.get("status", OK) == OK:
-            name, n = split_variant(variant)[1], len(card.get("data", {}).get("train", ()))
+            name, n = str(split_variant(variant)[1]), len(card.get("data", {}).get("train", ()))
             scans[name] = max(n, scans.get(name, 0))
     if not scans:
         return statement

@@ -330,7 +330,7 @@ def attack(found: MethodFinding) -> str:
         if doubt
         else ""
     )
-    return f"{shown}; the worst: {who}{decides}"
+    return f"{shown}; the strongest: {who}{decides}"
 
 
 def _by_the_test(attack: Attack) -> str:
