@@ -64,17 +64,20 @@ def test_the_layout_checks_find_what_they_look_for(tmp_path):
 
 
 def test_one_point_is_no_curve():
-    """A split whose losses are known of one epoch alone is a sentence, and no panel."""
+    """A split whose loss was measured once is a sentence, and no panel."""
     table = pd.DataFrame(
         {"epoch": [1, 2, 3], "train_l1": [0.3, 0.2, 0.1], "val_l1_changed": [np.nan, np.nan, 0.05],
          "picked": [0, 0, 1]}
     )  # fmt: skip
     figure = curves.draw(table, "d+m")
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["d+m: training split"]
-    assert "epoch 3 alone (L1, removed voxels 0.05)" in figure.texts[0].get_text()
+    once = "alidation loss was measured only after epoch 3 (0.05)."
+    assert figure.texts[0].get_text() == f"V{once}"
     alone = curves.draw(table.drop(columns="train_l1"), "d+m")
     assert alone.get_label() == MESSAGE_ONLY
-    assert "epoch 3 alone" in alone.axes[0].texts[0].get_text()
+    assert alone.axes[0].texts[0].get_text() == f"d+m: v{once}"
+    several = curves.draw(table.assign(val_l1=[np.nan, np.nan, 0.1]), "d+m")
+    assert "(L1, removed voxels 0.05, L1, whole frame 0.1)" in several.texts[0].get_text()
 
 
 def test_a_sentence_in_place_of_a_figure_can_be_read_from_its_file(tmp_path):

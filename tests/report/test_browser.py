@@ -2,6 +2,7 @@
 
 import base64
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from PIL import Image
 import browser
 from reading import context
 from refacebench.report.page import build
+from refacebench.results import decisions
 
 pytestmark = pytest.mark.skipif(browser.find() is None, reason="no Chromium on this machine")
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
 TEXT = "# Methods\n\nAll <steps> & more."
 
 
@@ -30,7 +33,13 @@ def chromium(tmp_path_factory):
 def address(tables, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     Image.new("RGB", (1575, 600)).save(folder / "quality.png")
+    # Beside the PNG, from which the page knows of it, and where the page looks for it.
+    (folder / "figures/demo").mkdir(parents=True)
+    for place in (folder, folder / "figures/demo"):
+        (place / "quality.svg").write_text(SVG)
     given = context(tables, {"quality": folder / "quality.png"})
+    for n, method in enumerate(given["datasets"][0]["methods"]):
+        method["licence"] = f"licence-{n}"
     config = {"datasets": {"demo": {"type": "demo"}}, "seed": 1}
     card = {
         **dict.fromkeys(("date", "command")),
@@ -42,6 +51,12 @@ def address(tables, tmp_path_factory):
     path = folder / "report.html"
     path.write_text(build({**given, "card": card, "text": (TEXT, "@misc{a}")}))
     return path.as_uri()
+
+
+@pytest.fixture
+def vector(address):
+    """The SVG that the page links."""
+    return Path(urlsplit(address).path).parent / "figures/demo/quality.svg"
 
 
 @pytest.fixture
@@ -108,11 +123,47 @@ def test_verdicts_are_sorted_by_a_click_and_take_their_details_along(page):
         "r.querySelector('button.open').getAttribute('aria-controls'))"
     )
     assert follows
+    legend = "[...document.querySelectorAll('.legend .verdict')].map(v => v.textContent)"
+    order = page.run(legend)
+    assert order == list(decisions.VERDICTS), "more is shown against a method further down"
+    assert page.run("VERDICTS") == order
+    given = [order[n] for n in (2, 3, 0, 1)]
+    cells = f"{ROWS}.map(r => r.cells[{head('Verdict')}.closest('th').cellIndex])"
+    page.run(f"{cells}.forEach((cell, n) => {{ cell.textContent = {given}[n % 4] }})")
     page.run(head("Verdict") + ".click()")
-    order = ["go", "registered access only", "not enough data to say", "do not share"]
     said = page.run(column("Verdict"))
+    assert set(said) == set(order)
     assert said == sorted(said, key=order.index)
     assert page.run(head("Verdict") + ".closest('th').getAttribute('aria-sort')") == "ascending"
+
+
+@pytest.mark.parametrize(("width", "most"), [(1280, 500), (420, 620)])
+def test_the_table_of_verdicts_is_on_top(page, width, most):
+    screen(page, width)
+    assert page.run("document.getElementById('d1-verdicts').getBoundingClientRect().top") < most
+
+
+@pytest.mark.parametrize("width", [1280, 420])
+def test_more_columns_are_shown_on_request_to_sort_and_filter_by(page, width):
+    screen(page, width)
+    cells = f"{ROWS}.flatMap(r => [...r.cells]).filter(c => c.classList.contains('extra'))"
+    seen = f"new Set({cells}.map(c => c.checkVisibility())).size === 1 && {cells}[0]"
+    assert page.run(f"{cells}.length") > 0
+    assert page.run(f"{seen}.checkVisibility()") is False
+    page.run("document.querySelector('input.columns').click()")
+    assert page.run(f"{seen}.checkVisibility()") is True
+    assert page.run("document.documentElement.scrollWidth") <= width
+    assert page.run("[...document.querySelectorAll('.decision .wide')].length") == 0, "no scrolling"
+    page.run(head("Seconds a scan") + ".click()")
+    seconds = [float(text) for text in page.run(column("Seconds a scan"))]
+    assert seconds == sorted(seconds)
+    assert len(set(seconds)) > 1
+    page.run("document.querySelector('input.columns').click()")
+    licence = page.run(column("Licence"))[0]
+    box = "document.querySelector('input[data-table=d1-verdicts]')"
+    page.run(f"{box}.value = '{licence}'; {box}.dispatchEvent(new Event('input'))")
+    kept = page.run(f"{ROWS}.filter(r => !r.hidden).length")
+    assert 0 < kept < page.run(f"{ROWS}.length"), "a filter finds what is not shown, too"
 
 
 def test_numbers_are_sorted_as_numbers_and_missing_ones_stand_last(page):
@@ -227,6 +278,40 @@ def test_a_whole_table_is_shown_sorted_and_saved_without_a_server(page, tables):
             break
         page.run("new Promise(done => setTimeout(done, 50))")
     assert saved.read_text() == tables["quality"].to_csv(sep="\t", index=False)
+
+
+def test_a_link_to_a_full_table_opens_it_on_the_page_itself(page, address, tables):
+    box = "document.getElementById('d1-file-quality')"
+    link = "[...document.querySelectorAll('caption a[href=\"#d1-file-quality\"]')][0]"
+    for _ in range(2):  # once more, after it was closed by hand
+        page.run(f"{link}.closest('details').open = true; {link}.click()")
+        page.until(f"{box}.querySelector('.whole tbody tr')?.checkVisibility()")
+        assert page.run(f"{box}.querySelector('button.save').checkVisibility()")
+        page.run(f"{box}.open = false; {box}.parentElement.closest('details').open = false")
+    assert page.run("location.href") == f"{address}#d1-file-quality"
+    assert page.run(f"{box}.querySelectorAll('.whole tbody tr').length") == len(tables["quality"])
+
+
+def test_the_svg_of_a_figure_opens_where_it_is_and_else_the_picture_is_saved(page, address, vector):
+    link = "document.querySelector('a.vector')"
+    assert page.run(f"{link}.href") == vector.as_uri()
+    page.run(f"{link}.click()")
+    page.until("location.href.endsWith('.svg')")
+    away = vector.rename(vector.with_suffix(".gone"))
+    try:
+        page.call("Page.navigate", url=address)
+        page.until("document.getElementById('tip')")
+        page.run(f"{link}.click()")
+        saved = page.downloads / "quality.png"
+        page.until("document.querySelector('a.vector + .told').textContent")
+        for _ in range(100):
+            if saved.exists():
+                break
+            page.run("new Promise(done => setTimeout(done, 50))")
+        assert Image.open(saved).size == Image.open(vector.parents[2] / "quality.png").size
+        assert page.run("location.href") == address
+    finally:
+        away.rename(vector)
 
 
 def test_text_to_copy_is_there_as_it_is(page):

@@ -34,13 +34,36 @@ def test_volumes_stand_by_their_change_each_in_one_group():
     assert [(row[0], row[3]) for row in table.rows] == [
         ("CSF", "changed by more than the margin"),
         ("brain", "changed, by how much is undecided"),
-        ("TIV", "undecided"),
         ("GM", "within the margin, though changed"),
+        ("TIV", "undecided"),
         ("WM", "within the margin"),
     ]
     assert table.rows[0][1] == "-3.00 % [-4.00, -2.00]"
     assert "'shown' allows for the number of tests and is stricter" in table.caption
     assert details.volumes(view(volumes=VOLUMES), "other") is None
+
+
+def test_all_volumes_that_are_counted_as_changed_are_listed_however_small_the_change():
+    """Those that are not shown to change may have changed more."""
+    names = ["gm", "wm", "csf", "tiv", "brain", "vcsf", "hippocampus_left", "amygdala_left"]
+    many = pd.DataFrame(
+        {
+            **{column: VOLUMES[column].iloc[0] for column in VOLUMES},
+            "region": names,
+            "median_change_pct": [0.1, 0.2, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0],
+            "p_holm": [0.01, 0.01, *[0.5] * 6],
+        }
+    )
+    table = details.volumes(view(volumes=many), "m")
+    assert len(table.rows) == details.MOST
+    assert [row[0] for row in table.rows[:4]] == ["WM", "GM", "amygdala L", "hippocampus L"]
+    assert table.caption.startswith(
+        "All 2 volumes of 8 that are shown to change, then the 4 that change most of the others:"
+    )
+    table = details.volumes(view(volumes=many.assign(p_holm=0.01)), "m")
+    assert len(table.rows) == len(names) > details.MOST
+    nothing = details.volumes(view(volumes=many.assign(p_holm=0.5)), "m")
+    assert nothing.caption.startswith("No volume of 8 is shown to change; the 6 that change most:")
 
 
 def test_tissue_that_grows_where_brain_was_lost_is_explained():

@@ -200,7 +200,10 @@ def test_what_people_to_choose_from_have_in_common_is_counted(tables):
     )  # fmt: skip
     protocol = Protocol(match=("site", "sex"))
     said = methods_protection._matched({"privacy_galleries": known}, protocol)
-    assert "here, for 5 people all others are of the same site and sex and for 8 only some" in said
+    assert (
+        "here, 5 people were compared only with others of the same site and sex; for 8, only"
+        in said
+    )
     assert said.endswith("So who knows only site, sex and age, and has no image, picks the right "
                          "person for 92 % of people.")  # fmt: skip
     nobody = known.assign(matched_on=np.nan)

@@ -105,12 +105,22 @@ def test_the_page_reads_cards_by_data_set(tmp_path):
         config={},
         methods=[],
         defaults=DEFAULTS,
-        statements={"one": "", "two": ""},
+        statements={"one": "", "two": "Grown heads."},
         faces={"one": "private", "two": "private"},
     )
     paths_given = SimpleNamespace(tables=[], privacy=[], figures=[], costs=costs, cards=paths)
     read = given.read(paths_given, asked)
     assert [d["models"]["pydeface+m"]["seed"] for d in read] == ["one", "two"]
+    real, grown = (d["statement"] for d in read)
+    assert not real, "nothing is circular about real people"
+    assert grown.startswith("Grown heads. Training is circular too: m (on 2 scans) learned from")
+
+
+def test_where_no_model_was_trained_on_grown_people_nothing_more_is_circular():
+    assert models.circular("Grown.", {}) == "Grown."
+    assert models.circular("Grown.", {"a+m": {"status": "failed", "reason": "too few"}}) == "Grown."
+    said = models.circular("Grown.", {"a+m": card(), "b+m": card(), "b+k": card()})
+    assert "m (on 2 scans) and k (on 2 scans) learned" in said
 
 
 def test_every_method_that_makes_images_has_its_licence():

@@ -90,15 +90,16 @@ def test_banner_is_there_exactly_for_synthetic_data(tables):
     statement = "Grown heads; no person <was> scanned."
     html = build(context(tables, statement=statement))
     page = Page(html)
-    assert sum(a.get("class") == "banner" for _, a in page.tags) == 1
+    assert sum(a.get("class") == "banner short" for _, a in page.tags) == 1
     assert "".join(page.text).count(statement) == 1, "the long text is said once"
     assert sum(a.get("class") == "synthetic" for _, a in page.tags) == 1
+    assert "Synthetic data: demo. Nothing here is evidence about real people." in page.words
     assert page.words.count("Synthetic data: no evidence about real people.") == 2
-    assert html.index('class="banner"') < html.index("<h2"), "before anything else"
-    assert 'class="banner"' not in build(context(tables))
+    assert html.index('class="banner short"') < html.index("<h2"), "before anything else"
+    assert 'class="banner' not in build(context(tables))
 
 
-def test_the_answer_and_the_warnings_stand_before_the_table_of_verdicts(tables):
+def test_the_answer_and_the_warnings_stand_before_the_verdicts_and_the_rest_below(tables):
     warnings = pd.DataFrame(
         {"kind": ["leak", "unmatched"], "message": ["the protocol leaks.", "too few are alike."]}
     )
@@ -106,8 +107,9 @@ def test_the_answer_and_the_warnings_stand_before_the_table_of_verdicts(tables):
     verdicts = html[html.index('id="summary"') :]
     places = [
         verdicts.index(text)
-        for text in ('class="answer"', 'class="legend"', "The protocol leaks.",
-                     "Too few are alike.", '<table class="sortable verdicts"')
+        for text in ('class="answer"', "The protocol leaks.", '<table class="sortable verdicts"',
+                     'class="legend"', 'class="reminder"', '<ul class="answer"',
+                     "Too few are alike.")
     ]  # fmt: skip
     assert places == sorted(places)
     bare = {name: table for name, table in tables.items() if name != "quality"}
@@ -144,11 +146,23 @@ def test_numbers_of_the_page_are_those_of_the_tables(tables):
     ]  # fmt: skip
 
 
-def test_full_tables_are_linked_relatively(tables):
-    page = Page(build(context(tables, tables_href="../tables/demo/")))
+def test_full_tables_that_the_page_does_not_hold_are_linked_relatively(tables):
+    held = {"quality": "variant\npydeface\n"}
+    page = Page(build(context(tables, tables_href="../tables/demo/", texts=held)))
     links = [a["href"] for tag, a in page.tags if tag == "a" and a["href"].endswith(".tsv")]
     assert "../tables/demo/overlap.tsv" in links
     assert "../tables/demo/flow.tsv" in links
+    assert "../tables/demo/quality.tsv" not in links
+    assert "#d1-file-quality" in {a["href"] for tag, a in page.tags if tag == "a"}
+
+
+def test_a_page_that_was_mailed_alone_has_no_dead_link(tables, png):
+    """What it links, but for the SVG of a figure, it holds: the script looks after these."""
+    figures = {name: png(name) for name in ("quality", "overlap")}
+    figures["quality"].with_suffix(".svg").write_text("<svg/>")
+    page = Page(build(context(tables, figures)))
+    links = [a for tag, a in page.tags if tag == "a" and not a["href"].startswith("#")]
+    assert [(a["class"], a["href"]) for a in links] == [("vector", "figures/demo/quality.svg")]
 
 
 def test_missing_tables_leave_their_section_out(tables):
@@ -194,11 +208,10 @@ def test_methods_have_the_versions_that_made_the_results(tables):
 def test_every_table_is_linked_and_those_of_a_section_from_there(tables):
     """What stands in the folder of tables can be found on the page."""
     html = build(context(tables))
-    links = {a["href"] for tag, a in Page(html).tags if tag == "a"}
+    boxes = {a["id"] for tag, a in Page(html).tags if tag == "details" and "id" in a}
     empty = {name for name, table in tables.items() if table.empty}
     assert empty
-    assert {f"tables/demo/{name}.tsv" for name in set(tables) - empty} <= links
-    assert not {f"tables/demo/{name}.tsv" for name in empty} & links
+    assert boxes == {f"d1-file-{name}" for name in set(tables) - empty}
     (said,) = re.findall(r"<p>Without any row in this run, and so not listed: (.*)\.</p>", html)
     assert set(re.findall(r"\b[a-z_]+_[a-z_]+\b|\bcarried\b", said)) == empty
     assert "no measures of other software were given" in said
@@ -208,7 +221,7 @@ def test_every_table_is_linked_and_those_of_a_section_from_there(tables):
         if start < 0 or not named:
             continue
         section = html[start : html.index("<h3", start + 1)]
-        assert all(f"tables/demo/{name}.tsv" in section for name in named), heading.id
+        assert all(f'href="#d1-file-{name}"' in section for name in named), heading.id
 
 
 def test_every_table_of_a_dataset_has_a_section():

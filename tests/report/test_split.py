@@ -69,8 +69,19 @@ def test_pages_lead_to_each_other_and_links_fit_their_place(divided):
         assert inner <= {a["id"] for _, a in page.tags if "id" in a}, address
         if address:
             assert "../report.html" in links
-            files = {href for href in links if href.endswith(".tsv")}
-            assert all(href.startswith("../tables/") for href in files)
+            assert not {href for href in links if href.endswith(".tsv")}, "the pages hold them"
+    ids = {
+        address: {a["id"] for _, a in Page(html).tags if "id" in a}
+        for address, html in divided.items()
+    }
+    across = [
+        a["href"].split("#")
+        for address, html in divided.items()
+        for tag, a in Page(html).tags
+        if address and tag == "a" and "#d" in a["href"] and not a["href"].startswith("#")
+    ]
+    assert across
+    assert all(target in ids[f"{split.FOLDER}/{name}"] for name, target in across)
 
 
 def test_a_table_that_is_larger_than_a_page_stays_in_its_file(given):

@@ -257,6 +257,9 @@ def test_people_to_show_chance_are_those_of_the_planning_command(attacks, people
     assert f"power 80 %  {people} people" in " ".join(capsys.readouterr().out.split("\n"))
     found = replace(GOOD, attack=replace(NEAR, attacks=attacks))
     assert verdict_table._needed(found, 0.95).split(" people")[0] == str(people)
+    tables = make_tables(measurements(), SETTINGS)
+    view = View(tables, SETTINGS, look=look_of(tables))
+    assert verdict_table._row(view, found, Rule(), {})["People to show chance"] == str(people)
 
 
 def test_a_cell_has_the_observed_rate_the_corrected_one_and_what_the_same_scan_gives():
@@ -343,11 +346,52 @@ def test_controls_and_checks_that_cannot_alarm_are_marked_in_the_table():
     rows = verdict_table.printed(View(tables, look=look_of(tables)), Rule())[1]
     marked = [row for row in rows if row[0].endswith(", a control")]
     assert [row[0].startswith("skull_strip") for row in marked] == [True]
-    brain = verdict_table.COLUMNS.index("Brain mask untouched")
-    assert marked[0][brain] == "not testable", "no count that it could not have missed"
-    tables["quality"]["brain_unchanged"] = 0
-    rows = verdict_table.printed(View(tables, look=look_of(tables)), Rule())[1]
-    assert not any("not testable" in row[brain] for row in rows)
+    cell = verdict_table._brain(replace(GOOD, spared=True, checks={}))
+    assert cell == "not testable", "no count that it could not have missed"
+    assert "not testable" not in verdict_table._brain(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([{}, {"brain": (99, 100)}], ""),
+        ([{"spared": True}, {}], ""),
+        ([{}, {}], "Brain mask untouched, with every method: 100 of 100."),
+        ([{"spared": True, "checks": {}}] * 2, "Only true labels could tell"),
+        (
+            [{"spared": True}, {"spared": True, "checks": {"failure_2": Check(0, 9, 1, 0, 2)}}],
+            "True labels: no brain lost (100 scans) with a; brain lost in 9 of 10 scans (2 more "
+            "could not be judged) with b.",
+        ),
+    ],
+)
+def test_a_column_that_says_one_thing_in_all_rows_is_a_sentence(changes, said, monkeypatch):
+    found = {n: replace(GOOD, variant=n, **c) for n, c in zip("ab", changes, strict=True)}
+    quality = pd.DataFrame({"variant": ["a", "b"]})
+    monkeypatch.setattr(verdict_table.findings, "finding", lambda _, name, *__: found[name])
+    view = View({"quality": quality}, look=look_of({"quality": quality}))
+    columns, rows = verdict_table.printed(view, Rule())
+    assert all(len(row) == len(columns) for row in rows)
+    line = verdict_table.brain_line(view)
+    assert (verdict_table.BRAIN in columns) == (not line) == (not said)
+    assert said in line
+
+
+def test_what_can_be_sorted_by_on_request_is_what_a_row_opens():
+    tables = make_tables(measurements(), SETTINGS)
+    view = View(tables, SETTINGS, look=look_of(tables))
+    methods = {"pydeface": {"engine": "native", "licence": "ours; MIT"}}
+    columns, rows = verdict_table.printed(view, Rule(), methods=methods)
+    # No attack was made: how many people it would take is not known of any row.
+    assert columns[-4:] == [n for n in verdict_table.MORE if n != "People to show chance"]
+    cells = dict(zip(columns, rows[decisions.judged(view).index("pydeface")], strict=True))
+    told = dict(verdict_table.facts(view, "pydeface", methods))
+    for name in ("Engine", "Licence"):
+        assert cells[name] == told[name]
+    assert f"{cells['No usable output']} scans" == told["No usable output"]
+    assert told["Time for one scan"].startswith(f"{cells['Seconds a scan']} s of its own")
+    bare = View({"quality": tables["quality"]}, look=view.look)
+    assert not {"Seconds a scan", "Licence"} & set(verdict_table.printed(bare, Rule())[0])
 
 
 def test_what_does_not_decide_stands_in_what_a_row_opens():

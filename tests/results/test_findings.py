@@ -113,8 +113,8 @@ def test_an_attack_that_beats_a_method_comes_first_with_rate_interval_chance_and
         "beaten: an attack beats it: attacker surface picks the right one of 5 people in 73 % "
         "(chance 20 %; corrected for picking the strongest attack: 66 %, 56 to 89 %), after m put "
         "a face back. "
-        "Original face surface removed in 13 of 13 scans. By the true labels no brain was lost in "
-        "13 of 13 scans. How sure: the check of the face agrees with the true labels in 12 of 12 "
+        "Original face surface removed in 13 of 13 scans. By the true labels no brain was lost "
+        "(13 scans). How sure: the check of the face agrees with the true labels in 12 of 12 "
         "scans; whether brain was cut is not testable by the automatic check, because the method "
         "spares the very mask by which the check judges; the true labels can tell (above). Not "
         "known: what a stronger attack would reach."
@@ -130,8 +130,9 @@ def test_a_blind_spot_stands_beside_its_verdict():
         "method spares the very mask by which the check judges; the true labels can tell (above). "
         "Not known: whether attacks can recognise people: no attack is shown to do better than "
         "chance, but up to 28 points above it cannot be ruled out (one-sided bound; less than 5 is "
-        "asked for); the worst: attacker faces picks the right one of 5 people in 29 % (chance 20 "
-        "%; corrected for picking the strongest attack: 26 %, 17 to 48 %), on the image as it is."
+        "asked for); the strongest: attacker faces picks the right one of 5 people in 29 % (chance "
+        "20 %; corrected for picking the strongest attack: 26 %, 17 to 48 %), on the image as it "
+        "is."
     )
     found = checks_trusted.checks_line(tables())
     assert (
@@ -217,7 +218,7 @@ def test_where_two_intervals_differ_both_are_named_with_the_test_that_decides():
 def test_what_is_not_above_chance_is_told_from_what_is_shown_to_be_within_the_margin():
     within = changed(within_margin=1.0, above_chance_at_most=0.04)
     text = line("plain", within)
-    assert "better than chance, all are shown to be less than 5 points above it; the worst" in text
+    assert "better than chance, all are shown to be less than 5 points above it; the s" in text
     assert "ruled out" not in text
     assert cell(within).startswith("within 5 points of chance")
     assert "but up to 30 points above it cannot be ruled out" in line("plain")
@@ -328,7 +329,7 @@ def test_page_says_the_same_of_a_method_in_headline_and_tables(full):
         row = rows[look.label(name)]
         raw = full["quality"].set_index("variant").loc[name]
         if name in ("gone", "crashed"):
-            assert row[where["Worst attack"]] in ("–", "not measured")
+            assert row[where["Strongest attack"]] in ("–", "not measured")
             continue
         face = re.search(r"face surface removed in (\d+) of (\d+)", headline, re.IGNORECASE)
         assert [*face.groups()] == row[where["Face surface removed"]].split(";")[0].split("/")
@@ -343,13 +344,14 @@ def test_page_says_the_same_of_a_method_in_headline_and_tables(full):
         labels = row[where["By true labels"]].replace("\u00a0", " ")
         assert labels.startswith("check of face right in {}/{}, ".format(*agreed[0]))
         if untested:
-            lost = re.search(r"labels (no )?brain was lost in (\d+) of (\d+)", headline)
-            many = 0 if lost[1] else lost[2]
-            assert labels.endswith(f", brain lost in {many}/{lost[3]}")
+            lost = re.search(r"labels brain was lost in (\d+) of (\d+)", headline)
+            none = re.search(r"labels no brain was lost \((\d+) scans", headline)
+            many, judged = lost.groups() if lost else (0, none[1])
+            assert labels.endswith(f", brain lost in {many}/{judged}")
         else:
             assert labels.endswith("check of brain right in {}/{}".format(*agreed[1]))
         attack = full["tradeoff"].set_index("variant").loc[name]
-        cell = row[where["Worst attack"]]
+        cell = row[where["Strongest attack"]]
         rates = r"in (\d+) % \(chance 20 %; corrected .*?: (\d+) %, (\d+) to (\d+) %\)"
         rate = re.search(rates, headline).groups()
         observed, *corrected = rate

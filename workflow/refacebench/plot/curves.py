@@ -75,18 +75,15 @@ def draw(curves: pd.DataFrame, title: str = "", turn: str = "epoch", *, by_valid
         panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), frameon=False,
                      ncols=2, fontsize=8)  # fmt: skip
     if once:
-        figure.text(0.01, 0.0, f"Not drawn: {once}.", fontsize=8, color=INK, va="top")
+        figure.text(0.01, 0.0, f"{once[:1].upper()}{once[1:]}.", fontsize=8, color=INK, va="top")
     return figure
 
 
 def _once(curves: pd.DataFrame, prefix: str, columns: list[str], turn: str) -> str:
-    """Return in words what is known of one epoch alone, which is no curve."""
+    """Return in words a loss that was measured once, which is no curve."""
     known = curves.dropna(subset=columns, how="all").iloc[0]
-    losses = ", ".join(
-        f"{NAMES.get(c, c.removeprefix(prefix))} {known[c]:.3g}"
-        for c in columns
-        if known[c] == known[c]
-    )
-    return (
-        f"{TITLES[prefix].lower()}: losses are known of {turn} {known['epoch']:g} alone ({losses})"
-    )
+    losses = {c: f"{known[c]:.3g}" for c in columns if known[c] == known[c]}
+    named = [f"{NAMES.get(c, c.removeprefix(prefix))} {loss}" for c, loss in losses.items()]
+    split = TITLES[prefix].lower().removesuffix(" split")
+    told = ", ".join(named if len(named) > 1 else losses.values())
+    return f"{split} loss was measured only after {turn} {known['epoch']:g} ({told})"

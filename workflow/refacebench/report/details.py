@@ -29,7 +29,7 @@ from refacebench.statistics.attack_tables import (
 from refacebench.statistics.losses import of_scans
 from refacebench.vocabulary import SAME_SCAN, SKULL_STRIP, split_contrast, split_variant
 
-#: Volumes and reasons of a method that are shown; all are in the tables of the page.
+#: Volumes and reasons of a method that are shown, and all volumes that are shown to change.
 MOST = 6
 
 
@@ -97,7 +97,14 @@ def attacks(view: View, variant: str) -> Table | None:
                     f"{'yes' if beats else 'not shown'} ({_p(row['p_holm'])})",
                 ]
             )
-    columns = ["Attacker", "On what", "Compared with", "Right", "Chance", "Better than chance"]
+    columns = [
+        "Attacker",
+        "Image attacked",
+        "Compared with",
+        "Right",
+        "Chance",
+        "Better than chance",
+    ]
     caption = (
         "Attacks: how often each is right, by itself (two-sided intervals). Better than chance: "
         f"exact test, its p {words.ATTACKS_CORRECTED}. Where an interval and the test disagree, "
@@ -134,13 +141,20 @@ def _routes(variant: str, table: pd.DataFrame) -> Iterator[tuple[str, str]]:
 
 
 def volumes(view: View, variant: str) -> Table | None:
-    """Return the volumes that a method changes most, by the first segmenter."""
+    """Return the volumes that a method is shown to change, then its largest other changes.
+
+    By the first segmenter.
+    """
     table = view.rows("volumes")
     if table.empty:
         return None
     table = table[table["segmenter"] == table["segmenter"].iloc[0]]
     table = table[(table["variant"] == variant) & table["median_change_pct"].notna()]
-    order = table["median_change_pct"].abs().sort_values(ascending=False, kind="stable").index
+    size = table["median_change_pct"].abs().sort_values(ascending=False, kind="stable")
+    ordered = table.loc[size.index]
+    changed = (ordered["p_holm"] < view.criteria.alpha) | _beyond(ordered)
+    others = ordered[~changed].head(max(0, MOST - int(changed.sum())))
+    listed = pd.concat([ordered[changed], others])
     rows = [
         [
             region_label(str(row["region"])),
@@ -150,10 +164,10 @@ def volumes(view: View, variant: str) -> Table | None:
             f"{number(row['margin_pct'], 2)} %" if np.isfinite(row["margin_pct"]) else NO_VALUE,
             _shown(row, view.criteria.alpha),
         ]
-        for _, row in table.loc[order[:MOST]].iterrows()
+        for _, row in listed.iterrows()
     ]
     caption = (
-        f"The {len(rows)} volumes of {len(table)} that change most: median change (two-sided "
+        f"{_which(int(changed.sum()), len(others), len(table))}: median change (two-sided "
         "interval), the margin of equivalence, and what the tests show. These intervals are for "
         "one volume alone; 'shown' allows for the number of tests and is stricter. The figure of "
         "attacks and volumes has wider intervals for the same changes, because it picks the "
@@ -162,6 +176,27 @@ def volumes(view: View, variant: str) -> Table | None:
     )
     caption = words.join(caption, _larger_though_lost(view, variant, table))
     return Table(caption, ["Volume", "Change", "Margin", "Shown"], rows) if rows else None
+
+
+def _beyond(row: Any) -> Any:
+    """Tell of a volume, or of each in a table, whether it is shown to leave its margin."""
+    return (row["low_joint"] > row["margin_pct"]) | (row["high_joint"] < -row["margin_pct"])
+
+
+def _which(changed: int, others: int, measured: int) -> str:
+    """Return which volumes are listed.
+
+    >>> _which(3, 3, 23)
+    'All 3 volumes of 23 that are shown to change, then the 3 that change most of the others'
+    """
+    if not changed:
+        return f"No volume of {measured} is shown to change; the {others} that change most"
+    first = f"The only volume of {measured} that is shown to change" if changed == 1 else (
+        f"All {changed} volumes of {measured} that are shown to change")  # fmt: skip
+    if not others:
+        return first
+    then = "the one that changes" if others == 1 else f"the {others} that change"
+    return f"{first}, then {then} most of the others"
 
 
 def _larger_though_lost(view: View, variant: str, table: pd.DataFrame) -> str:
@@ -183,7 +218,7 @@ def _larger_though_lost(view: View, variant: str, table: pd.DataFrame) -> str:
 def _shown(row: pd.Series, alpha: float) -> str:
     """Return what is shown of a volume, each in one group only."""
     changed = row["p_holm"] < alpha
-    if row["low_joint"] > row["margin_pct"] or row["high_joint"] < -row["margin_pct"]:
+    if _beyond(row):
         return "changed by more than the margin"
     if row["equivalent"] == 1:
         return "within the margin" + (", though changed" if changed else "")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from refacebench.plot.style import Look, look_of
+from refacebench.report import models
 from refacebench.results import catalogue
 from refacebench.results.result import Tables
 from refacebench.statistics.criteria import Criteria
@@ -25,10 +26,11 @@ def read(given, asked) -> list[dict]:
         ``config``; ``methods``; ``defaults``; ``statements`` and ``faces`` by dataset.
     """
     spent = pd.read_csv(given.costs, sep="\t")
+    cards = {name: _cards(given.cards, name) for name in asked.statements}
     return [
         {
             "name": name,
-            "statement": statement,
+            "statement": models.circular(statement, cards[name]),
             "faces": asked.faces[name],
             "tables": {
                 f.stem: catalogue.read(f) for f in _under([*given.tables, *given.privacy], name)
@@ -38,17 +40,22 @@ def read(given, asked) -> list[dict]:
             "criteria": Criteria.from_config(asked.config),
             "config": asked.config,
             "methods": asked.methods,
-            "models": {
-                card.parent.name: json.loads(card.read_text())
-                for card in map(Path, given.cards)
-                if card.parent.parent.name == name
-            },
+            "models": cards[name],
             "defaults": asked.defaults,
             "brought": name in (asked.get("brought") or ()),
             "costs": spent[spent["dataset"] == name].drop(columns="dataset"),
         }
         for name, statement in asked.statements.items()
     ]
+
+
+def _cards(paths, dataset: str) -> dict[str, dict]:
+    """Return the cards of the models that were trained on a dataset, by variant."""
+    return {
+        path.parent.name: json.loads(path.read_text())
+        for path in map(Path, paths)
+        if path.parent.parent.name == dataset
+    }
 
 
 def look(tables: Tables, config: Mapping) -> Look:

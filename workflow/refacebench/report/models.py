@@ -11,7 +11,7 @@ from typing import Any
 
 from refacebench.plot.numbers import NO_VALUE
 from refacebench.report.blocks import Table
-from refacebench.results.words import plural
+from refacebench.results.words import listed, plural
 from refacebench.vocabulary import OK, split_variant
 
 #: Options that make a model larger or its training longer, in words.
@@ -139,6 +139,31 @@ def training(card: Mapping) -> str:
     per_epoch = card["options"].get("steps_per_epoch") or 0
     return plural(int(done), turn(card["options"])) + (
         f" of {per_epoch} steps" if per_epoch else ""
+    )
+
+
+def circular(statement: str, cards: Mapping[str, Mapping]) -> str:
+    """Return what is said of a synthetic dataset, with what training on its people makes easier.
+
+    Parameters
+    ----------
+    statement : str
+        What the dataset says of itself; empty for real people.
+    cards : mapping
+        Cards of the trained models, by variant.
+    """
+    scans: dict[str, int] = {}
+    for variant, card in cards.items():
+        if statement and card.get("status", OK) == OK:
+            name, n = str(split_variant(variant)[1]), len(card.get("data", {}).get("train", ()))
+            scans[name] = max(n, scans.get(name, 0))
+    if not scans:
+        return statement
+    parts = [f"{name} (on {plural(n, 'scan')})" for name, n in scans.items()]
+    return (
+        f"{statement} Training is circular too: {listed(parts)} learned from people grown from the "
+        "same source as those whose faces it fills in. Restoring a face, and every attack that "
+        "first restores one, is easier here than on real heads."
     )
 
 

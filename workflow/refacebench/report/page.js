@@ -3,7 +3,8 @@
 // plain. Nothing is fetched from anywhere.
 
 // --- tables: sort by a column, keep the rows that hold a text -------------------------------
-const VERDICTS = ["go", "registered access only", "not enough data to say", "do not share"];
+// In the order of the legend.
+const VERDICTS = {{ meanings | list | tojson }};
 
 function sortKey(cell, size) {
   const text = cell ? cell.textContent.trim() : "";
@@ -131,6 +132,25 @@ function save(text, name, type) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
+// The SVG of a figure is a file beside the page. Where the page was mailed alone there is none: the
+// picture on the page is saved in its place. Nothing is looked for before the click.
+for (const link of document.querySelectorAll("a.vector")) {
+  link.addEventListener("click", event => {
+    event.preventDefault();
+    const found = new Image();
+    found.onload = () => { location.href = link.href; };
+    found.onerror = () => {
+      const picture = document.createElement("a");
+      picture.href = link.closest("figure").querySelector("img").src;
+      picture.download = link.textContent.replace(/svg$/, "png");
+      picture.click();
+      link.nextElementSibling.textContent =
+        "This file is not beside the page. The picture was saved as PNG instead.";
+    };
+    found.src = link.href;
+  });
+}
+
 // --- tables that are wider than the screen say that they scroll ------------------------------
 const sized = new ResizeObserver(entries => {
   for (const {target} of entries) {
@@ -216,7 +236,7 @@ function reveal() {
 }
 addEventListener("hashchange", reveal);
 // The same link once more, after the section was closed by hand.
-for (const link of document.querySelectorAll("nav a")) {
+for (const link of document.querySelectorAll("a[href^='#']:not(.term)")) {
   link.addEventListener("click", () => setTimeout(reveal));
 }
 

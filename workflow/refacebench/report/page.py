@@ -107,7 +107,7 @@ def build(context: Mapping) -> str:
     ValueError
         If a figure shows faces that must not be shown.
     """
-    return render(context, prepared(context))
+    return render(context, [split.alone(dataset) for dataset in prepared(context)])
 
 
 def pages(context: Mapping, most_bytes: float = MOST_BYTES) -> dict[str, str]:
@@ -126,7 +126,7 @@ def pages(context: Mapping, most_bytes: float = MOST_BYTES) -> dict[str, str]:
         HTML by address, relative to the first one, whose address is empty.
     """
     datasets = prepared(context)
-    whole = render(context, datasets)
+    whole = render(context, [split.alone(dataset) for dataset in datasets])
     if len(whole.encode()) <= most_bytes:
         return {"": whole}
     parts = split.parts(datasets, most_bytes)
@@ -139,7 +139,12 @@ def pages(context: Mapping, most_bytes: float = MOST_BYTES) -> dict[str, str]:
 
 def prepared(context: Mapping) -> list[dict]:
     """Return what the template needs of every data set."""
-    return [_dataset(dataset, n) for n, dataset in enumerate(context["datasets"], 1)]
+    found, said = [], set()
+    for n, dataset in enumerate(context["datasets"], 1):
+        text = elsewhere.reminder(dataset)
+        found.append({**_dataset(dataset, n), "reminder": "" if text in said else text})
+        said.add(text)
+    return found
 
 
 def render(
@@ -165,7 +170,6 @@ def render(
         title=context["title"],
         version=context.get("version", ""),
         datasets=datasets,
-        reminder=" ".join(dict.fromkeys(elsewhere.reminder(d) for d in context["datasets"])),
         mark=glossary.Marker(glossary.attacker(*told) for d in datasets for told in d["attackers"]),
         open=OPEN,
         meanings=decisions.VERDICTS,
@@ -212,7 +216,15 @@ def _dataset(dataset: Mapping, number: int) -> dict:
         "rule": _rule(dataset).points,
         "rule_of": decisions.SETTING,
         "explained": verdict_table.explained,
-        "control": verdict_table.control_line(view, criteria.alpha),
+        "more": verdict_table.MORE,
+        "below": [
+            line
+            for line in (
+                verdict_table.brain_line(view, criteria.alpha),
+                verdict_table.control_line(view, criteria.alpha),
+            )
+            if line
+        ],
         "answer": headline.told(tables, decisions.judged(view), _rule(dataset), criteria),
         "details": [details.of(view, name, _known(dataset)) for name in decisions.judged(view)],
         "notes": [*warning_lines(tables, loud=False), *filter(None, [no_picture(tables)])],
@@ -227,6 +239,7 @@ def _dataset(dataset: Mapping, number: int) -> dict:
         "sections": [s for s in _sections(dataset, view) if s.pictures or s.tables],
         "costs": _costs(dataset.get("costs")),
         "files": _links(dataset, [r.name for r in catalogue.everything()]),
+        "folder": _folder(dataset),
         "empty": _empty(dataset),
         "limits": limitations(tables, criteria, statement, view.look, bool(dataset.get("brought"))),
         "parameters": _parameters(criteria, config),
@@ -235,7 +248,8 @@ def _dataset(dataset: Mapping, number: int) -> dict:
 
 def _decision(dataset: Mapping, view: View) -> Table | None:
     """Return the table of verdicts; none where nothing was judged."""
-    columns, rows = verdict_table.printed(view, _rule(dataset), view.criteria.alpha)
+    alpha, known = view.criteria.alpha, _known(dataset)
+    columns, rows = verdict_table.printed(view, _rule(dataset), alpha, known)
     return Table(verdict_table.CLOSING, columns, rows) if rows else None
 
 
@@ -345,8 +359,11 @@ def _segmenters(tables, config: Mapping) -> list[str]:
 
 
 def _link(dataset: Mapping, name: str) -> str:
-    folder = dataset.get("tables_href", f"tables/{dataset['name']}").rstrip("/")
-    return f"{folder}/{name}.tsv"
+    return f"{_folder(dataset)}/{name}.tsv"
+
+
+def _folder(dataset: Mapping) -> str:
+    return str(dataset.get("tables_href", f"tables/{dataset['name']}")).rstrip("/")
 
 
 def _flow(dataset: Mapping, view: View) -> dict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from refacebench.report.blocks import Section
@@ -28,6 +29,11 @@ class Part:
     dataset: dict[str, Any]
 
 
+def alone(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the only page shows: its links to tables lead to the whole tables on it."""
+    return _linked(dataset, dict.fromkeys(dataset["data"], ""))
+
+
 def head_of(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the first page shows of a data set: its verdicts."""
     return {**dataset, "shown": False, "first": False, "sections": [], "data": {}}
@@ -44,17 +50,26 @@ def parts(datasets: Iterable[Mapping[str, Any]], most_bytes: float) -> list[Part
 def _parts(dataset: Mapping[str, Any], most_bytes: float) -> list[Part]:
     name, room = dataset["name"], max(0, most_bytes - OVERHEAD_BYTES)
     found = []
+    texts = [item for item in dataset["data"].items() if len(item[1].encode()) <= room]
+    packed = list(enumerate(_packed(texts, lambda item: len(item[1].encode()), room)))
+    # Pages of the folder lead to each other by their names alone.
+    holders = {
+        table: PurePosixPath(_address(f"{name}-tables", n)).name
+        for n, some in packed
+        for table, _ in some
+    }
     for n, sections in enumerate(_packed(dataset["sections"], _size, room) or [[]]):
         titles = ["Scans", "Methods"] if n == 0 else []
         titles += [section.title for section in sections]
         mine = {**dataset, "first": n == 0, "sections": sections, "data": {}}
-        found.append(Part(_address(name, n), f"{name}: {', '.join(titles)}", _seen_below(mine)))
-    texts = [item for item in dataset["data"].items() if len(item[1].encode()) <= room]
-    for n, some in enumerate(_packed(texts, lambda item: len(item[1].encode()), room)):
+        mine = _linked(mine, holders, "../")
+        found.append(Part(_address(name, n), f"{name}: {', '.join(titles)}", mine))
+    for n, some in packed:
         mine = {**dataset, "shown": False, "first": False, "sections": [], "data": dict(some)}
         mine["files"] = [link for link in dataset["files"] if link.name in mine["data"]]
         title = f"{name}: whole tables" + (f", part {n + 1}" if n else "")
-        found.append(Part(_address(f"{name}-tables", n), title, _seen_below(mine)))
+        mine = _linked(mine, dict.fromkeys(mine["data"], ""), "../")
+        found.append(Part(_address(f"{name}-tables", n), title, mine))
     return found
 
 
@@ -85,17 +100,32 @@ def _size(section: Section) -> int:
     return cells + sum(len(picture.source) + 1000 for picture in section.pictures)
 
 
-def _seen_below(dataset: dict[str, Any]) -> dict[str, Any]:
-    """Return what a page in the folder shows, with links to files that lie one folder higher."""
+def _linked(dataset: Mapping[str, Any], holders: Mapping[str, str], up: str = "") -> dict[str, Any]:
+    """Return what a page shows, with links that work from there.
+
+    Parameters
+    ----------
+    holders : mapping of str to str
+        The page that holds a whole table, by the table's name; empty for this very page.  A link
+        leads there and not to the file, which is missing where the page was mailed alone.
+    up : str
+        What leads from the page to the folder of the first one.
+    """
+
+    def there(address: str) -> str:
+        name = PurePosixPath(address).stem
+        if name in holders:
+            return f"{holders[name]}#d{dataset['number']}-file-{name}"
+        return up + address
 
     def link(found):
-        return replace(found, address=f"../{found.address}")
+        return replace(found, address=there(found.address))
 
     def table(found):
-        return replace(found, link=f"../{found.link}") if found and found.link else found
+        return replace(found, link=there(found.link)) if found and found.link else found
 
     def picture(found):
-        return replace(found, vector=f"../{found.vector}") if found.vector else found
+        return replace(found, vector=up + found.vector) if found.vector else found
 
     flow = {k: table(v) if k in ("counts", "left_out") else v for k, v in dataset["flow"].items()}
     return {

@@ -182,8 +182,19 @@ def _against(found: MethodFinding, rule: Rule) -> list[Reason]:
 
 def by_true_labels(variant: str, failure: str, truth: findings.Check) -> str:
     """Return in how many scans true labels show a failure, of those with a verdict by them."""
+    return f"by the true labels {true_labels(variant, failure, truth)}"
+
+
+def true_labels(variant: str, failure: str, truth: findings.Check) -> str:
+    """Return the same without saying that it is by true labels.
+
+    >>> true_labels("d", "failure_2", Check(0, 1, 12, 0)), true_labels("d", "failure_2", Check())
+    ('brain lost in 1 of 13 scans', 'no brain lost (0 scans)')
+    """
     said = findings.true_failure(variant, failure)
-    return f"by the true labels {said} in {findings.of_judged(truth, truth.failed)}"
+    if truth.failed:
+        return f"{said} in {findings.of_judged(truth, truth.failed)}"
+    return f"no {said} ({findings.all_judged(truth)})"
 
 
 def _right(worst: Attack) -> str:

@@ -33,6 +33,7 @@ from refacebench.results.attack_found import (
     worst_attacks,
 )
 from refacebench.results.volumes_found import Volumes, volumes_of
+from refacebench.results.words import plural
 from refacebench.statistics.unavailable import present
 from refacebench.vocabulary import split_variant
 
@@ -294,6 +295,16 @@ def of_judged(check: Check, scans: int) -> str:
     """
     more = f" ({check.unjudged} more could not be judged)" if check.unjudged else ""
     return f"{of(scans, check.judged)} scans{more}"
+
+
+def all_judged(check: Check) -> str:
+    """Return how many scans could be held against true labels.
+
+    >>> all_judged(Check(0, 0, 12, 0, 1))
+    '12 scans; 1 more could not be judged'
+    """
+    more = f"; {check.unjudged} more could not be judged" if check.unjudged else ""
+    return f"{plural(check.judged, 'scan')}{more}"
 
 
 # cells --------------------------------------------------------------------------------------

@@ -167,8 +167,8 @@ def caption(view: View) -> str:
         _controls(view),
         "Paired signed-rank tests on the same participants, Holm-corrected over all pairs of "
         f"methods of a measure ({_sizes(table)}) at p < {criteria.alpha:g}; the measures are not "
-        "corrected for each other. Only participants count on whose scans both methods worked; "
-        "'all': a failure counts as worse than any value.",
+        "corrected for each other. Only participants count on whose scans both methods worked.",
+        _counted(table),
         _omnibus(table),
         _excluded(table),
         _detectable(table, criteria),
@@ -176,6 +176,13 @@ def caption(view: View) -> str:
         f"{100 * criteria.level:g} % intervals, in the table for the single pair and adjusted for "
         "all pairs of the measure.",
     )
+
+
+def _counted(table: pd.DataFrame) -> str:
+    """Return what it means to count failures; empty where no scan failed."""
+    if not len(table) or table["p_all"].isna().all():
+        return ""
+    return "'All' (on the page) and 'failures counted': a failure counts as worse than any value."
 
 
 def _controls(view: View) -> str:

@@ -59,11 +59,25 @@ def caption(view: View) -> str:
         f"scratch{view.by}: 1 is the same brain. Large marks are means over participants, small "
         "points scans. The dashed line is the mean of the null control: what the measurement does "
         "by itself. What lies left of it is due to the method.",
-        "IoU: intersection over union, the same comparison on another scale. 'All': a failed scan "
-        "counts as zero; the other columns cover completers only.",
+        "IoU: intersection over union, the same comparison on another scale.",
+        _counted(table),
         words.cohort(table),
         words.intervals(view.criteria, table),
     )
+
+
+def _counted(table: pd.DataFrame) -> str:
+    """Return what the columns with failures counted are; empty where no scan failed."""
+    if not _any_failed(table):
+        return ""
+    return (
+        "'All' (on the page) and 'failures counted': a failed scan counts as zero; the other "
+        "columns cover completers only."
+    )
+
+
+def _any_failed(table: pd.DataFrame) -> bool:
+    return "mean_all" in table and bool((table["n_failed"] > 0).any())
 
 
 def printed(view: View) -> Printed:
@@ -80,7 +94,7 @@ def print_structures(table: pd.DataFrame, look: Look) -> Printed:
         iou = table[table["measure"] == "iou"].set_index(["variant", "structure"])["mean"]
         table = table[table["measure"] == "dice"]
     columns += [f"IoU: {TITLES[s]}" for s in structures] if len(iou) else []
-    failed = "mean_all" in table and (table["n_failed"] > 0).any()
+    failed = _any_failed(table)
     columns += [f"{TITLES[s]}, all" for s in structures] if failed else []
     rows = []
     for label, mine in by_variant(table, look):

@@ -50,7 +50,7 @@ def caption(view: View) -> str:
         "how many people are found among the first so many percent of that list. On the diagonal "
         "an attacker does no better than chance; a curve along the left and upper edge "
         "recognises everybody.",
-        "Of scans that could be compared.",
+        "Only scans that could be compared are included.",
         _bands(view, "small-sample bounds over participants, as for rates"),
     )
 
@@ -61,7 +61,7 @@ def caption_roc(view: View) -> str:
         "An attacker says of two scans whether they are of one person (ROC). The curves say how "
         "often it is right about the same person, given how often it takes two different people "
         "for one. On the diagonal it does no better than chance.",
-        "Of scans that could be compared.",
+        "Only scans that could be compared are included.",
         _bands(view, ""),
         words.resampled(view.criteria),
         *_coarse(view),

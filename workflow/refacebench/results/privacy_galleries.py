@@ -218,7 +218,7 @@ def printed(view: View) -> Printed:
     table = view.rows("privacy_galleries")
     table = table[table["choice_unmatched"].notna() | table["rank1"].notna()]
     several = int(table["n_options"].iloc[0]) if len(table) else 0
-    columns = ["Known of people", "n", f"picked from {several} among everybody (%)",
+    columns = ["What is known", "n", f"picked from {several} among everybody (%)",
                f"picked from {several} like them (%)", "named first among all (%)"]  # fmt: skip
     rows = [
         [

@@ -119,8 +119,8 @@ def draw(maps: Mapping[str, Mapping[str, np.ndarray]], look: Look) -> Any:
                         fontweight="normal")  # fmt: skip
     bar = figure.colorbar(_scale(full), ax=list(axes), location="bottom", shrink=0.5, aspect=40,
                           pad=0.02)  # fmt: skip
-    bar.set_label("distance from the original's surface (mm; grey: unchanged; larger ones count as "
-                  "the largest)")  # fmt: skip
+    bar.set_label("distance from the original's surface (mm; grey: unchanged; values above "
+                  f"{full:g} mm are shown as {full:g} mm)")  # fmt: skip
     if any(is_lost(m).any() for m in known.values()):
         from matplotlib.patches import Patch
 

@@ -170,10 +170,10 @@ def caption(view: View) -> str:
 
 
 def _worst(tables: Tables) -> str:
-    """Return what the worst attack beside the checks is, or that there was none."""
+    """Return what the strongest attack beside the checks is, or that there was none."""
     if tables.get("tradeoff") is None or tables["tradeoff"].empty:
         return "Whether people can be recognised was not measured."
-    return "Worst attack: over all attackers, also after a face was put back."
+    return "Strongest attack: over all attackers, also after a face was put back."
 
 
 def _ears(limit: Mapping[str, Any]) -> str:
@@ -208,14 +208,14 @@ FAULTS = {
 
 
 def printed(view: View) -> Printed:
-    """Return one row per variant, with what the checks cannot see and the worst attack.
+    """Return one row per variant, with what the checks cannot see and the strongest attack.
 
     Classes in which there is no scan at all have no column.
     """
     table, look = view.rows("quality"), view.look
     classes = {name: title for name, title in FAULTS.items() if (table[name] > 0).any()}
     columns = ["Variant", "Face surface removed", "Brain mask unchanged", "By true labels",
-               "Worst attack", "Neither failure", *classes.values(), "Face left (median)",
+               "Strongest attack", "Neither failure", *classes.values(), "Face left (median)",
                "Brain voxels removed (most)"]  # fmt: skip
     rows = []
     for label, mine in by_variant(table, look):

@@ -18,6 +18,7 @@ from refacebench.results.findings import (
     NOT_MEASURED,
     Check,
     MethodFinding,
+    all_judged,
     of_judged,
     true_failure,
 )
@@ -161,7 +162,7 @@ def _true_brain(found: MethodFinding) -> list[str]:
     truth = found.checks.get("failure_2")
     if truth is None or truth.failed:
         return []
-    return [f"by the true labels no brain was lost in {of_judged(truth, truth.judged)}"]
+    return [f"by the true labels no brain was lost ({all_judged(truth)})"]
 
 
 def _science(found: MethodFinding) -> list[str]:
@@ -329,7 +330,7 @@ def attack(found: MethodFinding) -> str:
         if doubt
         else ""
     )
-    return f"{shown}; the worst: {who}{decides}"
+    return f"{shown}; the strongest: {who}{decides}"
 
 
 def _by_the_test(attack: Attack) -> str:

@@ -1,15 +1,15 @@
-"""The privacy-utility plane: the worst that any attacker does, against the change in volumes.
+"""The privacy-utility plane: the strongest attack on a variant, against the change in volumes.
 
-The worst case over attackers and reconstructions (:mod:`~refacebench.statistics.routes`)
+The strongest over attackers and reconstructions (:mod:`~refacebench.statistics.routes`)
 against the largest change of a volume, with the Pareto front.  Attackers that look at no face
 are set apart: what they reach is drawn as a *floor*, because removing a face leaves skull and
 brain as they are, and counting it would hide what defacing does achieve.  What "better beyond
 uncertainty" means: :mod:`~refacebench.statistics.front`.
 
-``identification`` is how often the worst attack identifies ``n_completers``
+``identification`` is how often the strongest attack identifies ``n_completers``
 participants, picked on some and judged on others; ``low`` and ``high`` hold the true worst case,
 whatever the number of ``n_routes``, so that ``low`` above ``chance`` says that an attack beats
-chance.  ``worst_attacker`` and ``worst_route`` name the attack that looks worst and
+chance.  ``worst_attacker`` and ``worst_route`` name the attack that looks strongest and
 ``worst_rate`` is what it was observed to reach, as in the table ``privacy``: too high on
 average.  ``p`` tests whether any route is above chance (:mod:`~refacebench.statistics.worst`),
 for this variant alone.  ``p_holm`` is the smallest corrected p of its attacks, those of the table
@@ -310,9 +310,9 @@ def front_words(table: pd.DataFrame, look: Look) -> list[str]:
     told = []
     if others:
         told.append(
-            "In attacks and volumes together no other method is shown to be better than "
-            f"{words.listed(others)}: better in one of the two, and looking no worse in the "
-            f"other. That does not make {'it' if len(others) == 1 else 'them'} the best."
+            f"No other method is shown to be better than {' or '.join(others)} in attacks or in "
+            "volumes without looking worse in the other of the two. That does not make "
+            f"{'it' if len(others) == 1 else 'them'} the best."
         )
     if beaten:
         told.append(

@@ -55,8 +55,8 @@ def caption(view: View) -> str:
         "because the scans are synthetic. The dashed line, the mean of the originals, says how "
         "well the segmenter agrees with them on untouched scans: what lies left of it was lost by "
         "the method. Large marks are means over participants, small points scans.",
-        "Where the labels come from a segmenter themselves (see what is said of the data set), "
-        "the difference from 1 is not that segmenter's own error. Failed scans have no part in "
+        "Where a segmenter itself made the labels (see what is said of the data set), the "
+        "difference from 1 is not that segmenter's own error. Failed scans have no part in "
         "the means.",
         words.cohort(table),
         words.intervals(view.criteria, table),

@@ -15,7 +15,7 @@ from refacebench.plot.privacy_utility import CORRECTED
 from refacebench.plot.volumes import region_label
 from refacebench.results import findings, sentences, words
 from refacebench.results.attack_found import Tables
-from refacebench.results.decisions import POWER, Rule, by_true_labels, judged, needed, verdict
+from refacebench.results.decisions import POWER, Rule, judged, needed, true_labels, verdict
 from refacebench.results.findings import MethodFinding
 from refacebench.results.result import Printed, View
 from refacebench.statistics.attack_tables import is_control
@@ -23,40 +23,67 @@ from refacebench.vocabulary import NULL, TOTAL
 
 #: The column that a table has where the strongest attack has another session of the person.
 SAME = "With the same scan"
+#: The column that is left out where it says one thing in all rows (:func:`brain_line`).
+BRAIN = "Brain mask untouched"
 #: What decides; everything else about a method stands in what its row opens (:func:`facts`).
 COLUMNS = [
-    "Method", "Verdict", "Why", "Face surface removed", "Brain mask untouched", "Strongest attack",
-    SAME, "Volumes", "Predicted age",
+    "Method", "Verdict", "Why", "Face surface removed", BRAIN, "Strongest attack", SAME, "Volumes",
+    "Predicted age",
 ]  # fmt: skip
+#: What is shown beside it on request, to sort and filter by; without those that say nothing.
+MORE = ["No usable output", "Seconds a scan", "People to show chance", "Engine", "Licence"]
 
 
-def printed(view: View, rule: Rule, alpha: float = 0.05) -> Printed:
+def printed(
+    view: View,
+    rule: Rule,
+    alpha: float = 0.05,
+    methods: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Printed:
     """Return the columns and rows of the table; no rows where nothing was judged.
 
     Parameters
     ----------
     view : View
         With ``look``, in whose order the methods stand.
+    methods : mapping
+        As for :func:`facts`.
     """
-    found = [findings.finding(view.tables, name, alpha) for name in judged(view)]
-    both = any(method.same for method in found)
-    columns = [name for name in COLUMNS if both or name != SAME]
-    return columns, [_row(view, method, rule, both) for method in found]
+    found = _judged(view, alpha)
+    rows = [_row(view, method, rule, methods or {}) for method in found]
+    left_out = {name for name in MORE if all(row[name] == NO_VALUE for row in rows)}
+    left_out |= set() if any(method.same for method in found) else {SAME}
+    left_out |= {BRAIN} if _brain_alike(found) else set()
+    columns = [name for name in (*COLUMNS, *MORE) if name not in left_out]
+    return columns, [[row[name] for name in columns] for row in rows]
 
 
-def _row(view: View, found: MethodFinding, rule: Rule, both: bool) -> list[str]:
+def _judged(view: View, alpha: float) -> list[MethodFinding]:
+    return [findings.finding(view.tables, name, alpha) for name in judged(view)]
+
+
+def _row(
+    view: View, found: MethodFinding, rule: Rule, methods: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """Return all cells of a method, by column."""
     said, why = verdict(found, rule)
-    return [
-        view.look.label(found.variant) + (", a control" if is_control(found.variant) else ""),
-        said,
-        why,
-        _face(found),
-        _brain(found),
-        _attack(found),
-        *([_same(found)] if both else []),
-        _volumes(found),
-        _age(found),
-    ]
+    name = found.variant
+    return {
+        "Method": view.look.label(name) + (", a control" if is_control(name) else ""),
+        "Verdict": said,
+        "Why": why,
+        "Face surface removed": _face(found),
+        BRAIN: _brain(found),
+        "Strongest attack": _attack(found),
+        SAME: _same(found),
+        "Volumes": _volumes(found),
+        "Predicted age": _age(found),
+        "No usable output": of(found.crashed, found.n) if found.n else NO_VALUE,
+        "Seconds a scan": _own_seconds(view.tables, name),
+        "People to show chance": str(needed(found, view.criteria.level) or NO_VALUE),
+        "Engine": _of_methods(name, methods, "engine"),
+        "Licence": _of_methods(name, methods, "licence"),
+    }
 
 
 def facts(
@@ -113,7 +140,7 @@ def _face(found: MethodFinding) -> str:
     if found.ears[0]:
         parts.append(f"ears left in {of(*found.ears)}")
     if truth and truth.missed:
-        parts.append(by_true_labels(found.variant, "failure_1", truth))
+        parts.append(f"true labels: {true_labels(found.variant, 'failure_1', truth)}")
     return "; ".join(parts)
 
 
@@ -127,8 +154,35 @@ def _brain(found: MethodFinding) -> str:
     truth = found.checks.get("failure_2")
     said = findings.NOT_TESTABLE if found.spared else of(*found.brain)
     if truth and (truth.missed or found.spared):
-        said += f"; {by_true_labels(found.variant, 'failure_2', truth)}"
+        said += f"; true labels: {true_labels(found.variant, 'failure_2', truth)}"
     return said
+
+
+def _brain_alike(found: Sequence[MethodFinding]) -> bool:
+    """Tell whether the check of the brain has one thing to say of all methods."""
+    if all(method.spared for method in found):
+        return True
+    return len(found) > 1 and len({_brain(method) for method in found}) == 1
+
+
+def brain_line(view: View, alpha: float = 0.05) -> str:
+    """Return what the column of the brain mask would say in every row; empty where rows differ."""
+    found = _judged(view, alpha)
+    if not found or not _brain_alike(found):
+        return ""
+    if not all(method.spared for method in found):
+        said = _brain(found[0])
+        return "" if said == NO_VALUE else f"{BRAIN}, with every method: {said}."
+    told: dict[str, list[str]] = {}
+    for method in found:
+        if truth := method.checks.get("failure_2"):
+            labels = true_labels(method.variant, "failure_2", truth)
+            told.setdefault(labels, []).append(view.look.label(method.variant))
+    labels = "; ".join(f"{said} with {words.listed(names)}" for said, names in told.items())
+    return (
+        f"{BRAIN}: {findings.NOT_TESTABLE}, because every method here spares the very mask by "
+        f"which the check judges. {f'True labels: {labels}.' if told else UNTOLD}"
+    )
 
 
 def _attack(found: MethodFinding) -> str:
@@ -169,15 +223,25 @@ def _age(found: MethodFinding) -> str:
     return f"{shift} y [{low}, {high}]"
 
 
-def _seconds(tables: Tables, variant: str) -> str:
+def _times(tables: Tables, variant: str) -> tuple[float, float]:
+    """Return the mean seconds for a scan in all, and those of the preparation that all share."""
     table = tables.get("runtime")
     if table is None or table.empty:
-        return NO_VALUE
+        return np.nan, np.nan
     rows = table[table["variant"] == variant].set_index("step")["seconds_mean"]
-    total = rows.get(TOTAL, np.nan)
+    return rows.get(TOTAL, np.nan), rows.get("prepare", np.nan)
+
+
+def _own_seconds(tables: Tables, variant: str) -> str:
+    """Return the mean seconds that a method itself takes for a scan."""
+    total, shared = _times(tables, variant)
+    return number(total - np.nan_to_num(shared), 1) if np.isfinite(total) else NO_VALUE
+
+
+def _seconds(tables: Tables, variant: str) -> str:
+    total, shared = _times(tables, variant)
     if not np.isfinite(total):
         return NO_VALUE
-    shared = rows.get("prepare", np.nan)
     if not np.isfinite(shared):
         return f"{number(total, 1)} s on average"
     return (
@@ -197,6 +261,8 @@ def _of_methods(variant: str, methods: Mapping[str, Mapping[str, Any]], key: str
     return next(filter(None, told.values()), NO_VALUE)
 
 
+#: Where no check could tell whether brain was cut.
+UNTOLD = "Only true labels could tell, and there are none."
 #: What the columns say, for those who open it.
 EXPLAINED = {
     "Face surface removed": (
@@ -225,7 +291,11 @@ EXPLAINED = {
         "of equivalence, to leave it (beyond), or neither (open)."
     ),
     "Predicted age": "the mean shift of the predicted age, in years.",
-    "People to show chance (when a row is opened)": (
+    "No usable output": "scans for which the method gave no image that could be judged.",
+    "Seconds a scan": (
+        "the mean time of the method itself, without the preparation that all methods share."
+    ),
+    "People to show chance": (
         "how many people it takes to show that each of so many attacks on the method stays within "
         f"the margin, if all of them are at chance (power {100 * POWER:.0f} %)."
     ),
@@ -238,5 +308,5 @@ CLOSING = (
 
 
 def explained(columns: Sequence[str]) -> list[tuple[str, str]]:
-    """Return what each of a table's columns says, and what is said of a row that is opened."""
-    return [(c, text) for c, text in EXPLAINED.items() if c in columns or c not in COLUMNS]
+    """Return what each of a table's columns says."""
+    return [(c, text) for c, text in EXPLAINED.items() if c in columns]

@@ -102,6 +102,16 @@ def significant_regions(volumes: pd.DataFrame, alpha: float) -> pd.DataFrame:
 
 
 def caption(view: View) -> str:
+    """Return the caption of the table: that of the map, and what the map does not show."""
+    return words.join(
+        caption_map(view),
+        "Share changed: scans that changed by more than "
+        f"{view.criteria.threshold_pct:g} %, failed scans counted in.",
+        words.shares(view.criteria),
+    )
+
+
+def caption_map(view: View) -> str:
     """Return the caption of the map of volume changes."""
     table = view.rows("volumes")
     return words.folded(
@@ -109,12 +119,10 @@ def caption(view: View) -> str:
         "smaller. Asterisk: shown to differ from the original. Frame: shown to be equal within "
         "the margin. In a cell with neither, the data leave it open.",
         tests(view.tables, table, view.criteria),
-        "The asterisk is such a corrected p, the frame such an equivalence. Share over: scans "
-        f"that changed by more than {view.criteria.threshold_pct:g} %, failed scans counted in.",
+        "The asterisk is such a corrected p, the frame such an equivalence.",
         words.cohort(table),
         minimum(table, view.criteria),
         words.medians(view.criteria),
-        words.shares(view.criteria),
     )
 
 
@@ -230,6 +238,7 @@ RESULT = Result(
                 alpha=view.criteria.alpha,
                 full_colour_pct=view.criteria.threshold_pct,
             ),
+            caption_map,
             by_segmenter=True,
             title="Volumes of all regions",
         ),

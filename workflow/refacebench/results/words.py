@@ -86,20 +86,24 @@ def alone(view: View) -> str:
 def matched(told: str) -> str:
     """Return what the others are like from whom a person is picked, from a cell of ``matched_on``.
 
-    >>> matched("site, sex: 2; some alike: 8")
-    'for 2 people all others are of the same site and sex and for 8 only some others are alike'
+    >>> matched("sex: 2; nothing: 8")
+    '2 people were compared only with others of the same sex; for 8, none of the others matched'
     """
     parts: list[str] = []
     like = {
-        galleries.SOME: "only some others are alike",
-        galleries.NOTHING: "no others are alike",
+        galleries.SOME: "only some of the others matched",
+        galleries.NOTHING: "none of the others matched",
     }
     for part in filter(None, told.split("; ")):
         what, count = part.rsplit(": ", 1)
-        known = like.get(what) or f"all others are of the same {listed(what.split(', '))}"
         people = "" if parts else " person" if count == "1" else " people"
-        parts.append(f"for {count}{people} {known}")
-    return listed(parts)
+        if what in like:
+            parts.append(f"for {count}{people}, {like[what]}")
+        else:
+            same = listed(what.split(", "))
+            were = "was" if count == "1" else "were"
+            parts.append(f"{count}{people} {were} compared only with others of the same {same}")
+    return "; ".join(parts)
 
 
 #: What the tests of attacks are corrected for, wherever a star or a verdict is printed.
