@@ -56,7 +56,7 @@ def test_a_new_result_is_one_file(grown, tmp_path):
     titles = [text for _, text in found.headings]
     assert titles.index("Similarity to the original image") < titles.index("Sites")
     assert ["pydeface (native)", "2", "1"] in found.rows
-    assert 'alt="Bars: scans of each site, one bar a variant. demo."' in html
+    assert 'alt="Bars: scans of each site, one bar per variant. demo."' in html
     assert "site_counts" in catalogue.reference()
 
 

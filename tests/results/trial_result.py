@@ -15,7 +15,7 @@ from refacebench.statistics.criteria import Criteria
 
 
 def compute(once: pd.DataFrame, criteria: Criteria, variants: Sequence[str]) -> pd.DataFrame:
-    """Return one row a variant and site."""
+    """Return one row per variant and site."""
     rows = []
     for variant in variants:
         table = pairs(once, "any", variant, criteria)
@@ -31,7 +31,7 @@ def caption(view: View) -> str:
 
 @styled
 def draw(table: pd.DataFrame, look: Look):
-    """Draw one bar a variant."""
+    """Draw one bar per variant."""
     figure = new_figure()
     axes = figure.add_subplot()
     for place, (label, mine) in enumerate(by_variant(table, look)):
@@ -40,7 +40,7 @@ def draw(table: pd.DataFrame, look: Look):
 
 
 def printed(view: View) -> Printed:
-    """Return one row a variant, one column a site."""
+    """Return one row per variant, one column per site."""
     table = view.rows("site_counts")
     sites = list(dict.fromkeys(table["site"]))
     rows = [[label, *mine["n"].map(str)] for label, mine in by_variant(table, view.look)]
@@ -60,7 +60,7 @@ RESULT = Result(
     figures=[
         Figure(
             "site_counts",
-            "Bars: scans of each site, one bar a variant.",
+            "Bars: scans of each site, one bar per variant.",
             lambda view: draw(view.rows("site_counts"), view.look),
         )
     ],

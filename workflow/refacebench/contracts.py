@@ -910,7 +910,7 @@ class Dataset(Method):
         all its scans share (base head, deformations to other heads).
     measures : callable or None
         Of a dataset that brings measures in the place of images:
-        ``measures(options)`` returns a :class:`pandas.DataFrame`, one row a scan, variant,
+        ``measures(options)`` returns a :class:`pandas.DataFrame`, one row per scan, variant,
         program and measure: ``scan``, ``variant``, ``segmenter`` (the program), ``name``
         (``vol_<structure>`` in ml for those of :mod:`refacebench.vocabulary`, ``value_<name>``
         for all others), ``value`` and ``reason`` (why there is no value; ``name`` is empty

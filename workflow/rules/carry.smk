@@ -4,8 +4,8 @@
 #   results/prepare/{dataset}/{batch}.tsv
 #   results/deface/{dataset}/{defacer}/{batch}.tsv
 # Outputs:
-#   results/align/{dataset}/{batch}.tsv              manifest: a row a companion
-#   results/carry/{dataset}/{defacer}/{batch}.tsv    manifest: a row a companion
+#   results/align/{dataset}/{batch}.tsv              manifest: a row per companion
+#   results/carry/{dataset}/{defacer}/{batch}.tsv    manifest: a row per companion
 #   results/derivatives/{dataset}/original/          transforms to the T1w scan
 #   results/derivatives/{dataset}/{defacer}/         images without a face, their masks
 

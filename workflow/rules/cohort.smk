@@ -5,7 +5,7 @@
 # Outputs:
 #   results/cohort/{dataset}/base/               what all scans of a cohort share
 #   results/cohort/{dataset}/bids/               the cohort as a BIDS folder
-#   results/grow/{dataset}/{batch}.tsv           manifest: a row a scan
+#   results/grow/{dataset}/{batch}.tsv           manifest: a row per scan
 
 
 rule base:

@@ -3,7 +3,7 @@
 # Inputs:
 #   results/prepare/{dataset}/{batch}.tsv
 # Outputs:
-#   results/deface/{dataset}/{defacer}/{batch}.tsv   manifest: a row a scan
+#   results/deface/{dataset}/{defacer}/{batch}.tsv   manifest: a row per scan
 #   results/derivatives/{dataset}/{defacer}/         defaced images, masks of changed voxels
 
 

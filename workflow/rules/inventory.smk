@@ -4,7 +4,7 @@
 #   results/plan/{dataset}/{batch}.tsv           the batch lists, or, of synthetic cohorts,
 #   results/grow/{dataset}/{batch}.tsv
 # Outputs:
-#   results/inventory/{dataset}/{batch}.tsv      manifest of the check: a row a scan
+#   results/inventory/{dataset}/{batch}.tsv      manifest of the check: a row per scan
 #   results/prepare/{dataset}/{batch}.tsv        manifest of what was found
 #   results/derivatives/{dataset}/original/      masks, face labels, transforms to the template
 

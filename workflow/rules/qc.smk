@@ -5,7 +5,7 @@
 #       results/{deface,reface}/{dataset}/{variant}/{batch}.tsv  the other variants
 #       results/measure/{dataset}/{segmenter}/{variant}/{batch}.tsv
 #       results/attack/{dataset}/{attacker}/{target}.npz    where there are attackers
-# out:  results/qc/{dataset}/{variant}/{batch}.tsv          manifest: a row a scan
+# out:  results/qc/{dataset}/{variant}/{batch}.tsv          manifest: a row per scan
 #       results/qc/{dataset}/{variant}/pictures/            slices, faces, copies for the viewer
 #       results/qc/{dataset}/index.html, *.js               the page, and what it loads
 #       results/qc/{dataset}/scans.tsv                      the list of its scans

@@ -4,7 +4,7 @@
 #   results/deface/{dataset}/{defacer}/{batch}.tsv   train and validation split; those to reface
 # Outputs:
 #   results/train/{dataset}/{defacer}+{refacer}/             model, card, curves, samples
-#   results/reface/{dataset}/{defacer}+{refacer}/{batch}.tsv manifest: a row a scan
+#   results/reface/{dataset}/{defacer}+{refacer}/{batch}.tsv manifest: a row per scan
 #   results/derivatives/{dataset}/{defacer}+{refacer}/       refaced images
 
 

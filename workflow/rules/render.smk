@@ -6,7 +6,7 @@
 #   results/{deface,reface}/{dataset}/{variant}/{batch}.tsv  the other variants
 #   results/{align,carry}/{dataset}/.../{batch}.tsv          companions, where there are any
 # Outputs:
-#   results/render/{dataset}/{shown}/{batch}.tsv             manifest: a row a scan
+#   results/render/{dataset}/{shown}/{batch}.tsv             manifest: a row per scan
 #   results/render/{dataset}/{shown}/views/                  pictures and depth maps
 # {shown} is a variant, or a variant and another contrast: pydeface@T2w
 

@@ -6,7 +6,7 @@ from refacebench.stages import render
 
 
 def main(snakemake):
-    """Look at each head; writes one file a scan and the manifest."""
+    """Look at each head; writes one file per scan and the manifest."""
     log.start(snakemake.log[0], snakemake.resources)
     p = snakemake.params
     render.run_batch(

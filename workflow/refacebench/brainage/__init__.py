@@ -138,7 +138,7 @@ def trained_on_variants(
     Returns
     -------
     pandas.DataFrame
-        Columns :data:`OWN`, a row a scan that is measured in variant and original; one row
+        Columns :data:`OWN`, a row per scan that is measured in variant and original; one row
         without numbers and with a ``note`` where no model could be fitted.
     """
     parts = []

@@ -98,7 +98,7 @@ def blind(bench: AttackerBench) -> None:
 
 
 def matrix(bench: AttackerBench) -> None:
-    """Its distances are one row per query and one column a gallery scan, and finite."""
+    """Its distances are one row per query and one column per gallery scan, and finite."""
     later = np.arange(len(bench.enrolled)) >= PEOPLE
     queries, gallery = bench.enrolled.take(~later), bench.enrolled.take(later)
     found = bench.score(queries, gallery, "matrix")

@@ -66,7 +66,7 @@ def read_paint(folder: Path) -> Paint:
     """Read the T1w priors of SynthSeg.
 
     ``prior_means_t1`` and ``prior_stds_t1`` have a row of means and a row of
-    standard deviations, one column a class: the normal distributions of a
+    standard deviations, one column per class: the normal distributions of a
     class's mean and of its standard deviation.
 
     Raises

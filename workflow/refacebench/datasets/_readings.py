@@ -126,7 +126,7 @@ def read(
     columns : mapping of str to str
         What a user's table calls the columns of :data:`ALIASES`.
     repeats : str
-        One of :data:`REPEATS`; for tables with a row a measure.
+        One of :data:`REPEATS`; for tables with a row per measure.
 
     Raises
     ------
@@ -204,7 +204,7 @@ def number(text: str) -> float:
 
 
 def _tidy(path: Path, found: Mapping[str, str], software: str, repeats: str) -> Iterator[Reading]:
-    """Read a table with one row a measure."""
+    """Read a table with one row per measure."""
     made: dict[tuple[str, str], Reading] = {}
     for _, row in numbered_rows(path, [found["measure"], found["value"]]):
         name, whom = row[found["measure"]], _who(row, found)
@@ -222,7 +222,7 @@ def _tidy(path: Path, found: Mapping[str, str], software: str, repeats: str) -> 
 def _wide(
     path: Path, found: Mapping[str, str], software: str, written: Mapping[str, str]
 ) -> Iterator[Reading]:
-    """Read a table with one row a scan; columns of numbers are measures."""
+    """Read a table with one row per scan; columns of numbers are measures."""
     rows = [row for _, row in numbered_rows(path, list(found.values()))]
     taken = (*found.values(), *_NO_MEASURES)
     others = [name for name in written if name not in taken]

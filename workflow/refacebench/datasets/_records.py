@@ -40,7 +40,7 @@ class People:
     facts : dict of str to dict
         ``age`` (years), ``sex``, ``site`` and ``note`` (why there is no age) by participant.
     session_ages : dict of str to dict
-        Years by session, by participant, where the table has a row a session.
+        Years by session, by participant, where the table has a row per session.
     problem : str
         Why the table cannot be used at all; empty if it can.
     odd : str

@@ -1,7 +1,7 @@
 """Kirby 21: two scans each of 21 healthy people within hours, a reference for scan-rescan noise.
 
 The images are ``KKI2009-01-MPRAGE.nii[.gz]`` to ``-42-``; which two of them are of one person only
-the table that comes with them says (one row a scan: the scan's number, the person's id, age and
+the table that comes with them says (one row per scan: the scan's number, the person's id, age and
 sex).  Scans of one person become ``ses-1`` and ``ses-2``: with ``rescan_sessions: [ses-2]`` and
 ``sessions_measured: 1`` the second serves as the rescan.
 """

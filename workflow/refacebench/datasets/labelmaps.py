@@ -18,7 +18,7 @@ faces look simpler than in a real scan; some maps are cut below the nose, as
 their scans were.  Optic chiasm and everything outside the brain count as
 ``other_head``; cavities that the maps leave empty (air in nose and sinuses)
 are background.  Reads the option's ``folder`` (and fills it, if asked to
-download), writes one file a map into ``base``'s folder.
+download), writes one file per map into ``base``'s folder.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ _NAMES = ("corr_front", "corr_full", "ssim_front", "ssim_full")
 def slice_similarity(
     original: Volume, variant: Volume, head: np.ndarray | None = None
 ) -> list[dict]:
-    """Return one record a slice: ``x_mm`` from the middle and the four measures.
+    """Return one record per slice: ``x_mm`` from the middle and the four measures.
 
     Parameters are those of :func:`similarity`.  ``x_mm`` is positive to the
     right of the head.

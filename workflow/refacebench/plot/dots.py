@@ -34,7 +34,7 @@ def positions(variants: Sequence[str]) -> dict[str, float]:
 
 def panels(variants: Sequence[str], look: Look, titles: Sequence[str], width_ratios=None,
            row: float = ROW, extra: float = 1.0):  # fmt: skip
-    """Return a figure with one panel a title, all over the same rows.
+    """Return a figure with one panel per title, all over the same rows.
 
     Returns
     -------

@@ -35,7 +35,7 @@ def draw(
     measure: str = "dice",
     prefix: str = "",
 ):
-    """Draw mean overlap with its interval, one panel a structure, one row per variant.
+    """Draw mean overlap with its interval, one panel per structure, one row per variant.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def draw(
     look : Look
         Order, names and colours of the variants.
     measures : pandas.DataFrame, optional
-        The measurement table: adds one point a scan.
+        The measurement table: adds one point per scan.
     segmenter : str, optional
         The first one of the table if left out.
     measure : str

@@ -18,7 +18,7 @@ NOTHING = "No attack was scored."
 
 @styled
 def draw(table: pd.DataFrame, look: Look, *, alpha: float = 0.05) -> Any:
-    """Draw identification rates with their intervals, one panel an attacker and measure.
+    """Draw identification rates with their intervals, one panel per attacker and measure.
 
     Upper panels: choice among several pictures; lower panels: named first
     among all; both of the participants who could be compared, with the number of

@@ -15,7 +15,7 @@ from refacebench.image.nifti import Volume, reorient, resample
 from refacebench.plot.slices import grey_window, head_share, hide_outside, plane
 from refacebench.plot.style import INK, WIDTH, new_figure, styled
 
-#: Slices stand in so many blocks below each other, in each a row a volume.
+#: Slices stand in so many blocks below each other, in each a row per volume.
 BLOCKS = 2
 
 

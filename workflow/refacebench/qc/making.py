@@ -76,7 +76,7 @@ def make(
 
 
 def _left_out(unused: Iterable[str | Path], measured: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a variant of each scan that no job ever opened because it cannot be used.
+    """Return a row per variant of each scan that no job ever opened because it cannot be used.
 
     Scans that the config did not want this time are no rows.
     """

@@ -169,7 +169,7 @@ def _curves(rows: list[dict]) -> str:
 
 
 def learn(train: list[Seen], held: list[Seen], options: Mapping) -> tuple[Model, list[dict]]:
-    """Return the model, and one row a round for the curves."""
+    """Return the model, and one row per round for the curves."""
     mm = float(options["voxel_mm"])
     even = head_prior.symmetric if options["mirror"] else np.asarray
     head = even(head_prior.mean(_whole(seen, mm) for seen in train))

@@ -13,7 +13,7 @@ from refacebench.vocabulary import BROUGHT
 def taking_part(
     config: Mapping, programs: Mapping[str, Mapping], tools: Mapping[str, Mapping] | None = None
 ) -> list[dict]:
-    """Return a row a method for the page, and nothing of what the config says of folders.
+    """Return a row per method for the page, and nothing of what the config says of folders.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a defacer."""
+    """Return one row per defacer."""
     table = view.rows("exclusions")
     columns = ["Defacer", "Scans", "Brain cut", "Face left", "No output", "Left out", "Tested"]
     names = ("n_scans", *(f"n_{kind}" for kind in KINDS), "n_excluded", "n_kept")

@@ -153,7 +153,7 @@ def largest(table: pd.DataFrame, most: int) -> list[str]:
 
 @styled
 def draw(table: pd.DataFrame, look: Look, *, alpha: float = 0.05) -> Any:
-    """Draw the bias of each measure in standard deviations, one panel a variant."""
+    """Draw the bias of each measure in standard deviations, one panel per variant."""
     shown = largest(table, SHOWN) if len(table) else []
     if not shown:
         return message_figure("No measures of other software were given.")

@@ -81,7 +81,7 @@ def _any_failed(table: pd.DataFrame) -> bool:
 
 
 def printed(view: View) -> Printed:
-    """Return one row per variant, one column a structure."""
+    """Return one row per variant, one column per structure."""
     return print_structures(view.rows("overlap"), view.look)
 
 

@@ -156,7 +156,7 @@ def is_measured(tables: Mapping[str, pd.DataFrame]) -> bool:
 
 
 def printed(view: View) -> Printed:
-    """Return one row per variant, one column an attacker, in the setting that counts.
+    """Return one row per variant, one column per attacker, in the setting that counts.
 
     The easier setting is named where a test shows more than chance in it alone.
     """

@@ -270,13 +270,13 @@ RESULT = Result(
         Figure(
             "privacy_curves",
             "Curves with bands: share of people found against the part of the attacker's list that "
-            "is looked at, one panel a defacer and attacker.",
+            "is looked at, one panel per defacer and attacker.",
             lambda view: _figure(view, "top_alpha"),
             title="People found, by length of the list",
         ),
         Figure(
             "privacy_roc",
-            "Curves with bands: true against false accepts, one panel a defacer and attacker.",
+            "Curves with bands: true against false accepts, one panel per defacer and attacker.",
             lambda view: _figure(view, "roc"),
             caption_roc,
             title="Same person or not (ROC)",

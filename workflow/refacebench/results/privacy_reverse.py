@@ -81,7 +81,7 @@ def caption(view: View) -> str:
 
 @styled
 def draw(table: pd.DataFrame, look: Look) -> Any:
-    """Draw the rates, one panel an attacker and one row a variant."""
+    """Draw the rates, one panel per attacker and one row per variant."""
     table = main_rows(table.assign(rank1=table["choice"])) if len(table) else table
     table = table[table["choice"].notna()] if len(table) else table
     if table.empty:
@@ -103,7 +103,7 @@ def draw(table: pd.DataFrame, look: Look) -> Any:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a variant and attacker."""
+    """Return one row per variant and attacker."""
     table = view.rows("privacy_reverse")
     table = main_rows(table.assign(rank1=table["choice"])) if len(table) else table
     rows = []

@@ -30,7 +30,7 @@ def caption(view: View) -> str:
 
 @styled
 def draw(table: pd.DataFrame, look: Look) -> Any:
-    """Draw the share of scans on which an attacker found no face, one panel an attacker.
+    """Draw the share of scans on which an attacker found no face, one panel per attacker.
 
     Attackers that found one everywhere (or look for none) are left out.
 

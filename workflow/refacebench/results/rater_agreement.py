@@ -1,6 +1,6 @@
 """How far each rater's ratings of variant and original agree, and those of all raters.
 
-A study says which measures are ratings (``raters``).  One row a rater, and one (``rater`` all) of
+A study says which measures are ratings (``raters``).  One row per rater, and one (``rater`` all) of
 all pairs of ratings as if they were independent: ``bias`` is the mean of variant less original,
 ``lower`` and ``upper`` the limits that 95 % of the differences would lie between (Bland and
 Altman), each with its interval in ``*_low`` and ``*_high``; ``icc`` is ICC(A,1), absolute agreement
@@ -76,7 +76,7 @@ def caption(view: View) -> str:
 
 @styled
 def draw(view: View) -> Any:
-    """Draw bias and limits of each rater, one panel a variant."""
+    """Draw bias and limits of each rater, one panel per variant."""
     table = view.rows("rater_agreement")
     if table.empty:
         return message_figure("There are no ratings.")
@@ -101,7 +101,7 @@ def draw(view: View) -> Any:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a rater."""
+    """Return one row per rater."""
     rows = []
     for _, row in view.rows("rater_agreement").iterrows():
         rows.append([

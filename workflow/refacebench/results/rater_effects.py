@@ -1,10 +1,11 @@
 """What a variant does to ratings of the same images by several raters, in one mixed model.
 
-A study says which measures are ratings (``raters``, names like ``rater_*``).  One row a program and
-variant: ratings of original and variant, ``effect`` (variant less original, fixed, with standard
-error and interval) with random intercepts of participants and of raters, by maximum likelihood;
-``chi2`` with ``df`` and ``p`` of the likelihood ratio against the model without the effect.
-``var_participant``, ``var_rater`` and ``var_residual`` are variances, ``fit`` says what went wrong.
+A study says which measures are ratings (``raters``, names like ``rater_*``). One row per program
+and variant: ratings of original and variant, ``effect`` (variant less original, fixed, with
+standard error and interval) with random intercepts of participants and of raters, by maximum
+likelihood; ``chi2`` with ``df`` and ``p`` of the likelihood ratio against the model without the
+effect. ``var_participant``, ``var_rater`` and ``var_residual`` are variances, ``fit`` says what
+went wrong.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def compute(
 
 
 def long(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """Return one row a rating, of pairs of scans: participant, rater, variant (0 or 1), value."""
+    """Return one row per rating, of pairs of scans: participant, rater, variant (0 or 1), value."""
     parts = [
         pd.DataFrame(
             {
@@ -109,7 +110,7 @@ def caption(view: View) -> str:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a variant."""
+    """Return one row per variant."""
     columns = ["Variant", "Participants", "Raters", "Ratings", "Effect", "Chi-squared (df)", "p"]
     rows = []
     for _, row in view.rows("rater_effects").iterrows():

@@ -115,7 +115,7 @@ def caption_recovered(view: View) -> str:
 
 @styled
 def draw_by_scan(view: View) -> Any:
-    """Draw the change of each volume by scan, one row a refaced variant."""
+    """Draw the change of each volume by scan, one row per refaced variant."""
     refaced = _refaced(view)
     if view.measures is None or not refaced:
         return message_figure("Nothing was refaced.")
@@ -185,7 +185,7 @@ def _short(look: Look, variant: str) -> str:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a refaced variant."""
+    """Return one row per refaced variant."""
     table = view.rows("recovered")
     columns = ["Variant", "Scans", "Over, defaced", "Over, refaced", "Recovered", "Still over",
                "Newly over", "Without a result"]  # fmt: skip
@@ -214,7 +214,7 @@ RESULT = Result(
         Figure(
             "volumes_by_scan",
             "Points: change of grey and white matter, CSF and intracranial volume of each scan, "
-            "defaced and refaced, one row a refaced variant.",
+            "defaced and refaced, one row per refaced variant.",
             draw_by_scan,
             caption_by_scan,
             title="Volumes by scan",

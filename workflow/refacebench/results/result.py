@@ -44,7 +44,7 @@ class View:
     look : Look
         Order, names and colours of the variants; for figures and the page.
     measures : pandas.DataFrame, optional
-        The measurement table; for figures with one point a scan.
+        The measurement table; for figures with one point per scan.
     scans : pandas.DataFrame, optional
         All scans of the dataset with their participants; those of the table ``flow`` where
         it is left out.
@@ -162,7 +162,7 @@ class Result:
         The rule that computes it.
     columns : str
         Names of the table's columns in their order, between blanks.  A column ``note`` is added
-        where a table of measurements has a line a variant, for variants that are unavailable.
+        where a table of measurements has a line per variant, for variants that are unavailable.
     texts : str
         Which of them are text even where every entry looks like a number, beside
         :data:`TEXTS`.

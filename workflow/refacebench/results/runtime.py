@@ -52,7 +52,7 @@ def compute(
 
 
 def _runtime_rows(table: pd.DataFrame, variant: str) -> list[dict[str, Any]]:
-    """Return a row a step and one for all; only the steps of which times were recorded."""
+    """Return a row per step and one for all; only the steps of which times were recorded."""
     refaced = split_variant(variant)[1] is not None
     steps = [s for s in TIMED if (refaced or s != "reface") and f"{s}_seconds" in table]
     last = "reface" if refaced else "deface"

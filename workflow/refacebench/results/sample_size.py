@@ -114,7 +114,7 @@ def _whole(table: pd.DataFrame, statement: str) -> int:
 
 
 def printed(view: View) -> Printed:
-    """Return a row a statement."""
+    """Return a row per statement."""
     columns = ["To show", "People to attack (power 80 %)", "(power 90 %)", "You have",
                "Smallest margin you can show"]  # fmt: skip
     rows = [

@@ -80,7 +80,7 @@ def draw(table: pd.DataFrame, look: Look, measures: pd.DataFrame | None = None) 
     look : Look
         Order, names and colours of the variants.
     measures : pandas.DataFrame, optional
-        The measurement table: adds one point a scan.
+        The measurement table: adds one point per scan.
 
     Returns
     -------

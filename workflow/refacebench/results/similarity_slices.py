@@ -74,7 +74,7 @@ def caption(view: View, place: str) -> str:
 
 @styled
 def draw(table: pd.DataFrame, look: Look, place: str) -> Any:
-    """Draw the similarity of all slices along their numbers, one row a defacer.
+    """Draw the similarity of all slices along their numbers, one row per defacer.
 
     Parameters
     ----------

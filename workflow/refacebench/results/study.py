@@ -1,4 +1,4 @@
-"""A published study's numbers and ours: one row a published value.
+"""A published study's numbers and ours: one row per published value.
 
 ``ours`` (with its interval in ``ours_low``, ``ours_high`` and ``n`` participants) is taken from
 ``column`` of the rows ``rows`` of our table ``table``, in the unit of ``published``;

@@ -71,7 +71,7 @@ def caption(view: View) -> str:
 
 
 def printed(view: View) -> Printed:
-    """Return one row a site and split."""
+    """Return one row per site and split."""
     rows = []
     for row in view.rows("study_cohort").to_dict("records"):
         age = NO_VALUE

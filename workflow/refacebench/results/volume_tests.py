@@ -38,7 +38,7 @@ CHANGED = "grey, white, CSF or TIV"
 def tested(
     table: pd.DataFrame, segmenter: str, variant: str, criteria: Criteria, yardsticks: Yardsticks
 ) -> list[dict[str, Any]]:
-    """Return a row a volume; the corrections follow when the families are complete."""
+    """Return a row per volume; the corrections follow when the families are complete."""
     return [
         {
             "variant": variant,

@@ -231,7 +231,7 @@ RESULT = Result(
     figures=[
         Figure(
             "volumes",
-            "Map of median volume changes in percent, one column a region, one row per variant.",
+            "Map of median volume changes in percent, one column per region, one row per variant.",
             lambda view: draw(
                 view.rows("volumes"),
                 view.look,

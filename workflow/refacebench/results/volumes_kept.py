@@ -54,7 +54,7 @@ def caption(view: View) -> str:
 
 
 def printed(view: View) -> Printed:
-    """Return how many regions differ, one row a variant."""
+    """Return how many regions differ, one row per variant."""
     table = view.rows("volumes_kept")
     first = table["segmenter"].iloc[0] if len(table) else ""
     table = table[table["region"].isin(REGIONS) & (table["segmenter"] == first)]

@@ -36,7 +36,7 @@ LAYOUT = {
     "study": ("dataset", "figure"),
     "pages": ("dataset", "table"),
 }
-#: Stages of which a run keeps the measured costs of jobs in a file a dataset.
+#: Stages of which a run keeps the measured costs of jobs in a file per dataset.
 _WHOLE = ("base", "statistics", "privacy", "flow", "figures", "slices", "surfaces", "study")
 #: What stages keep beside the folders that are named after something.
 _OWN = ("shared", "views", "captions")

@@ -21,7 +21,7 @@ FILE = "people.tsv"
 
 
 def of(table: pd.DataFrame) -> pd.DataFrame:
-    """Return what a dataset's index knows of people: a row a scan."""
+    """Return what a dataset's index knows of people: a row per scan."""
     names = [name for name in manifest.OF_PEOPLE if name in table]
     return table[["scan", *names]]
 

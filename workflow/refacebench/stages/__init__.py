@@ -1,4 +1,4 @@
-"""The stages: what happens to one scan on its way, one file a stage.
+"""The stages: what happens to one scan on its way, one file per stage.
 
 Each file has ``STAGE``, the columns that it reads and adds (:mod:`refacebench.run.stage`), and
 ``run``, the work itself; ``run_batch``, where there are batches, is what its rule does:

@@ -67,7 +67,7 @@ def rows_of(
     columns: Sequence[str],
     version: str = VERSION,
 ) -> pd.DataFrame:
-    """Return the manifest of one program and variant: a row a scan, with its measures or a reason.
+    """Return the manifest of one program and variant: a row per scan, measures or reason.
 
     A scan of which a variant has no measures failed there.  Where a variant has not one measure
     by the program, it was not measured by it: its scans are ``unavailable``, and no failures.

@@ -45,7 +45,7 @@ def less_identified(
     Parameters
     ----------
     mine, other : pandas.DataFrame
-        One row per participant, one column a route; values from 0 to 1, less the route's chance.
+        One row per participant, one column per route; values from 0 to 1, less the route's chance.
     spread : float
         By how much the routes' chances differ at most.
     """

@@ -104,7 +104,7 @@ def fit(table: pd.DataFrame, level: float = 0.95) -> MixedFit:
 
 
 def _design(table: pd.DataFrame, variants: list[str]) -> tuple[np.ndarray, int]:
-    """Return a column a variant and, of sites, columns that sum to 0 over them."""
+    """Return a column per variant and, of sites, columns that sum to 0 over them."""
     columns = [(table["variant"] == name).to_numpy(float) for name in variants]
     site = pooled_sites(table)
     names = sorted(set(site))

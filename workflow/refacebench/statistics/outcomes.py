@@ -172,7 +172,7 @@ class Participants:
 
 
 def participants(tables: Mapping[str, pd.DataFrame], outcome: Outcome) -> Participants:
-    """Return an outcome of every participant who could have one, a column a variant.
+    """Return an outcome of every participant who could have one, a column per variant.
 
     Parameters
     ----------

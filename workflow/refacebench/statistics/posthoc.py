@@ -1,6 +1,6 @@
 """Several methods on the same participants: Friedman's test, and all pairs of methods.
 
-Pure functions of a table with one row per participant and one column a method.  A missing value
+Pure functions of a table with one row per participant and one column per method.  A missing value
 is a participant on whom the method failed.
 """
 
@@ -91,7 +91,7 @@ def pairwise(
     Parameters
     ----------
     values : pandas.DataFrame
-        One row per participant, one column a method.
+        One row per participant, one column per method.
     low_is_good : bool
         Whether small values are good; a failure counts as worse than all.
 

@@ -66,7 +66,7 @@ def failed(routes: Mapping[tuple[str, str], Evaluation]) -> pd.Series:
 
 
 def _table(routes: Mapping[tuple[str, str], Evaluation], measure: str) -> pd.DataFrame:
-    """Return the participants' values, one column a route; routes without any are left out."""
+    """Return the participants' values, one column per route; routes without any are left out."""
     values = {key: r.persons[measure] for key, r in routes.items() if measure in r.persons}
     return pd.DataFrame({key: v for key, v in values.items() if v.notna().any()})
 

@@ -35,7 +35,7 @@ def as_others(t: Trials) -> Trials:
     Returns
     -------
     Trials
-        ``less`` and ``tied`` of shape (n_trials, n_people), one column a person that the
+        ``less`` and ``tied`` of shape (n_trials, n_people), one column per person that the
         query is taken for; ``size`` of shape (n_trials, 1).  Not for trials without a score.
     """
     near = t.others.copy()

@@ -92,7 +92,7 @@ def trials(scores: Comparisons, setting: str) -> Trials:
         gallery = scores.gallery
         inside = gallery["participant"].isin(scores.evaluated(number)).to_numpy()
         part = _trials_of(matrix, scores.query, gallery, inside, setting, number)
-        # Resplits differ in their people; one column a person in all of them.
+        # Resplits differ in their people; one column per person in all of them.
         columns = np.searchsorted(everybody, part.pop("people"))
         others = np.full((len(part["query"]), len(everybody)), np.nan)
         others[:, columns] = part["others"]

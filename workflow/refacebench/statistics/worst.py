@@ -42,7 +42,7 @@ def picked_elsewhere(table: pd.DataFrame, chances, criteria: Criteria) -> float:
     Parameters
     ----------
     table : pandas.DataFrame
-        One row per participant, one column a route.
+        One row per participant, one column per route.
     chances : sequence of float
         Chance of each route.
 
