@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image, ImageOps
+
 DOCS = Path(__file__).parent
 #: A page in a repository is downloaded with every clone.
 MOST_BYTES = 3_000_000
@@ -69,7 +71,15 @@ def picture(page: Path, out: Path) -> bool:
              shown.as_uri()],
             capture_output=True, check=True,
         )  # fmt: skip
+    _cut_below(out)
     return True
+
+
+def _cut_below(picture: Path, margin: int = 16) -> None:
+    """Cut the white below the table: how much of a window is page depends on the browser."""
+    image = Image.open(picture).convert("RGB")
+    bottom = ImageOps.invert(image).getbbox()[3]
+    image.crop((0, 0, image.width, min(bottom + margin, image.height))).save(picture)
 
 
 def main(results: str = "results") -> int:

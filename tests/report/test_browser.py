@@ -154,8 +154,8 @@ def test_more_columns_are_shown_on_request_to_sort_and_filter_by(page, width):
     assert page.run(f"{seen}.checkVisibility()") is True
     assert page.run("document.documentElement.scrollWidth") <= width
     assert page.run("[...document.querySelectorAll('.decision .wide')].length") == 0, "no scrolling"
-    page.run(head("Seconds a scan") + ".click()")
-    seconds = [float(text) for text in page.run(column("Seconds a scan"))]
+    page.run(head("Seconds per scan") + ".click()")
+    seconds = [float(text) for text in page.run(column("Seconds per scan"))]
     assert seconds == sorted(seconds)
     assert len(set(seconds)) > 1
     page.run("document.querySelector('input.columns').click()")

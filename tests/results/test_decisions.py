@@ -389,9 +389,9 @@ def test_what_can_be_sorted_by_on_request_is_what_a_row_opens():
     for name in ("Engine", "Licence"):
         assert cells[name] == told[name]
     assert f"{cells['No usable output']} scans" == told["No usable output"]
-    assert told["Time for one scan"].startswith(f"{cells['Seconds a scan']} s of its own")
+    assert told["Time for one scan"].startswith(f"{cells['Seconds per scan']} s of its own")
     bare = View({"quality": tables["quality"]}, look=view.look)
-    assert not {"Seconds a scan", "Licence"} & set(verdict_table.printed(bare, Rule())[0])
+    assert not {"Seconds per scan", "Licence"} & set(verdict_table.printed(bare, Rule())[0])
 
 
 def test_what_does_not_decide_stands_in_what_a_row_opens():

@@ -31,7 +31,7 @@ COLUMNS = [
     "Predicted age",
 ]  # fmt: skip
 #: What is shown beside it on request, to sort and filter by; without those that say nothing.
-MORE = ["No usable output", "Seconds a scan", "People to show chance", "Engine", "Licence"]
+MORE = ["No usable output", "Seconds per scan", "People to show chance", "Engine", "Licence"]
 
 
 def printed(
@@ -79,7 +79,7 @@ def _row(
         "Volumes": _volumes(found),
         "Predicted age": _age(found),
         "No usable output": of(found.crashed, found.n) if found.n else NO_VALUE,
-        "Seconds a scan": _own_seconds(view.tables, name),
+        "Seconds per scan": _own_seconds(view.tables, name),
         "People to show chance": str(needed(found, view.criteria.level) or NO_VALUE),
         "Engine": _of_methods(name, methods, "engine"),
         "Licence": _of_methods(name, methods, "licence"),
@@ -292,7 +292,7 @@ EXPLAINED = {
     ),
     "Predicted age": "the mean shift of the predicted age, in years.",
     "No usable output": "scans for which the method gave no image that could be judged.",
-    "Seconds a scan": (
+    "Seconds per scan": (
         "the mean time of the method itself, without the preparation that all methods share."
     ),
     "People to show chance": (
