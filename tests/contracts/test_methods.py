@@ -122,19 +122,10 @@ def entry(kind, name, folder):
     return SMALL.get(name, {})
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_iterations():
-    """Made-up heads hardly differ: a fifth of the registration's work will do."""
-    head_prior = pytest.importorskip("refacebench.training.head_prior")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(head_prior, "LEVELS", ((0.5, 15), (1.0, 4)))
-        yield
-
-
 #: Benches by method: what one check has made, the next one uses.
 BENCHES = {}
-#: Methods whose checks take a minute.
-SLOW = ("whole_head_atlas",)
+#: Methods whose checks take half a minute and more.
+SLOW = ("whole_head_atlas", "prior3d")
 CASES = [
     pytest.param(
         *(kind, name, check),

@@ -34,9 +34,18 @@ def test_nothing_changed_and_nothing_runs(finished):
     assert counted(home, config) == {}
 
 
-def test_a_time_limit_that_was_kept_makes_nothing_run_again(finished):
+def test_what_no_result_depends_on_makes_nothing_run_again(finished):
+    """How jobs are run, and what is made when it is asked for; each alone, so all at once."""
     home, config = finished
-    assert counted(home, {**config, "scan_timeout_s": 100}) == {}
+    changes = {
+        "scan_timeout_s": 100,
+        "batch_size": 3,  # of those who join
+        "gpus_per_training": 1,
+        "training_threads": 1,
+        "attack_threads": 2,
+        "privacy": {"kit": {"questions": 80}},
+    }
+    assert counted(home, {**config, **changes}) == {}
 
 
 @pytest.mark.parametrize(
@@ -44,11 +53,6 @@ def test_a_time_limit_that_was_kept_makes_nothing_run_again(finished):
     [
         # All lists of scans change.
         ({"seed": 2}, EVERYTHING),
-        # Of those who join.
-        ({"batch_size": 3}, {}),
-        ({"gpus_per_training": 1}, {}),
-        ({"training_threads": 1}, {}),
-        ({"attack_threads": 2}, {}),
         # One defacer: its variant, from the image to what two attackers say of it.
         (
             {"defacers": {"quickshear": {"buffer": 5}, "mask_face": {}}},
@@ -88,8 +92,6 @@ def test_a_time_limit_that_was_kept_makes_nothing_run_again(finished):
             {"keep": "measures", "keep_faces": False},
             {"tidy": 12, "tidy_views": 4, "finished": 1, "all": 1},
         ),
-        # The kit is made when it is asked for.
-        ({"privacy": {"kit": {"questions": 80}}}, {}),
     ],
     ids=lambda value: "+".join(value),
 )

@@ -188,8 +188,10 @@ def by_true_labels(variant: str, failure: str, truth: findings.Check) -> str:
 def true_labels(variant: str, failure: str, truth: findings.Check) -> str:
     """Return the same without saying that it is by true labels.
 
-    >>> true_labels("d", "failure_2", Check(0, 1, 12, 0)), true_labels("d", "failure_2", Check())
-    ('brain lost in 1 of 13 scans', 'no brain lost (0 scans)')
+    >>> true_labels("d", "failure_2", Check(0, 1, 12, 0))
+    'brain lost in 1 of 13 scans'
+    >>> true_labels("d", "failure_2", Check(0, 0, 13, 0))
+    'no brain lost (13 scans)'
     """
     said = findings.true_failure(variant, failure)
     if truth.failed:
