@@ -47,10 +47,10 @@ def picture(page: Path, out: Path) -> bool:
     if browser is None:
         return False
     with tempfile.TemporaryDirectory() as folder:
-        # Only the first table, below the page's own sentence that nobody in it is real.
+        # Only the table of verdicts, below the page's own sentence that nobody in it is real.
         script = (
             "<script>addEventListener('load', () => {"
-            "const box = document.querySelector('table').closest('section, figure, div');"
+            "const box = document.querySelector('table.verdicts').closest('.decision');"
             "const note = document.querySelector('p.synthetic');"
             "note.style.cssText = 'color: #b00020; margin: 0 0 .6rem; max-width: none';"
             "document.body.replaceChildren(note, box);"

@@ -49,7 +49,7 @@ from refacebench.statistics.criteria import Criteria
 os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
 
-SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
+SCHEMA = files.read_yaml(workflow.source_path("../schemas/config.schema.yaml"))
 # Snakemake reads `--config retry=True` as a truth value, and `retry=true` as a text.
 for key in ("retry", "retrain", "remake"):
     if config.get(key) in ("true", "false"):
@@ -58,7 +58,7 @@ GIVEN = dict(config)
 try:
     SETTINGS = settings.settle(
         config,
-        files.read_yaml(SCHEMA),
+        SCHEMA,
         workflow.configfiles,
         absolute=bool(HOME),
         also=studied.faults,
@@ -69,7 +69,7 @@ try:
     # For the run card.
     ASKED = provenance.shown(
         {key: value for key, value in SETTINGS.asked.items() if key != "study"},
-        provenance.words_of(SETTINGS.asked, files.read_yaml(SCHEMA)),
+        provenance.words_of(SETTINGS.asked, SCHEMA),
     )
     RETRY, ALLOWED = SETTINGS.of_the_run["retry"], SETTINGS.of_the_run["allow_failures"]
     RETRAIN = SETTINGS.of_the_run["retrain"]

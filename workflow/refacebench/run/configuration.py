@@ -109,10 +109,11 @@ def _check_refaced(config: Mapping[str, Any]) -> None:
 
 def _check_defaced(config: Mapping[str, Any]) -> None:
     """Check that there is something to compare, where no measures of it are brought."""
+    if config["defacers"]:
+        return
     entries = config["datasets"].items()
-    known = [not faults("datasets", name, entry) for name, entry in entries]
-    brought = any(elsewhere.brings_measures(config, name) for name in config["datasets"])
-    if not config["defacers"] and all(known) and not brought:
+    known = all(not faults("datasets", name, entry) for name, entry in entries)
+    if known and not any(elsewhere.brings_measures(config, name) for name in config["datasets"]):
         raise ConfigError(
             "defacers: none is named, so that nothing would be compared; name at least one, "
             "{quickshear: {}} for example"
