@@ -101,6 +101,17 @@ class Browser:
             more = text if kind == "keyDown" else {}
             self.call("Input.dispatchKeyEvent", type=kind, key=key, **more)
 
+    def tap(self, x, y, condition):
+        """Tap until an expression is true: on a busy machine a tap may pass for a long press."""
+        for _ in range(10):
+            for kind, points in (("touchStart", [{"x": x, "y": y}]), ("touchEnd", [])):
+                self.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+            try:
+                return self.until(condition, timeout=3.0)
+            except AssertionError:
+                continue
+        raise AssertionError(f"ten taps and never true: {condition}")
+
     def picture(self, path):
         """Write what the page looks like."""
         import base64

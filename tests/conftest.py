@@ -6,6 +6,8 @@ from pathlib import Path
 # As in a job. Threads that wait for each other double the time of tests that run side by side.
 # Numpy and torch read this when they are loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Hundreds of programs are started by tests; without compiled modules each compiles the package.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import pytest
 
