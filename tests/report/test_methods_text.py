@@ -7,6 +7,7 @@ import bibtexparser
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from reading import SETTINGS, context
 from refacebench.contracts import KINDS
@@ -14,7 +15,9 @@ from refacebench.programs import catalogue, labelling
 from refacebench.report import citations, methods, methods_protection, methods_text
 from refacebench.run import methods as found_methods
 from refacebench.statistics.protocol import Protocol
+from running import ROOT
 
+STUDIES = ROOT / "config/studies"
 EVERY = [(kind, name) for kind in KINDS for name in found_methods.available(kind)]
 
 
@@ -46,6 +49,14 @@ def test_every_work_that_a_method_names_has_a_full_entry(kind, name):
     for source in found_methods.declared(kind, name).sources:
         entry = citations.cite(source)
         assert entry is None or not entry.key.startswith("cited-"), source
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_study_cites_its_paper_with_a_full_entry(path):
+    study = yaml.safe_load(path.read_text())["study"]
+    assert study["sources"]
+    for source in study["sources"]:
+        assert not citations.cite(source).key.startswith("cited-"), source
 
 
 def test_every_program_has_its_page_cited():
@@ -98,6 +109,21 @@ def test_text_and_references_hold_together_and_name_what_ran(tables):
     assert "buffer_mm = 10" in text
     assert {"schimke2011", "mideface", "fisch2024", "rusinkiewicz2001", "molder2021"} <= cited
     assert "jane" not in text + bibtex
+
+
+def test_a_study_of_ratings_says_whose_it_is_and_how_they_were_compared(tables):
+    study = {"title": "Doe et al. (2031)", "sources": ["provins2025", "esteban2017"]}
+    only = {"other_measures": tables["volumes"], "rater_effects": tables["volumes"]}
+    data = {**context(tables, {})["datasets"][0], "tables": only, "brought": True}
+    text, references = methods_text.text([{**data, "config": {"study": study}}])
+    assert "follows the study of Doe et al. (2031) [@provins2025; @esteban2017]." in text
+    assert "same way" not in text, "nothing stands before it"
+    assert "Other measures were compared with those of the originals by paired Wilcoxon" in text
+    assert "crossed random intercepts" in text
+    assert "ICC(A,1)" in text
+    assert {"provins2025", "bland1986", "laird1982", "mcgraw1996", "holm1979"} <= set(
+        parsed(references)
+    )
 
 
 def test_nothing_is_said_that_did_not_run(tables):

@@ -57,6 +57,7 @@ def text(datasets: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     parts = [
         "# Methods",
         _software(cited, bool(first.get("brought"))),
+        _study(config.get("study") or {}, cited),
         *(_data(dataset) for dataset in datasets),
         *_methods(first["methods"], cited),
         *(_brain_age(dataset, config, cited) for dataset in datasets),
@@ -96,6 +97,14 @@ def _software(cited: dict[str, citations.Entry], brought: bool) -> str:
         f"All steps were run with refacebench {__version__}, a Snakemake workflow {snakemake} for "
         f"data in the Brain Imaging Data Structure {bids}. Images were registered with ANTs {ants}."
     )
+
+
+def _study(study: Mapping[str, Any], cited: dict[str, citations.Entry]) -> str:
+    """Return which publication the run follows; empty where it follows none."""
+    if not study:
+        return ""
+    cite = _cite(study.get("sources") or (), cited)
+    return f"The run follows the study of {study['title']} {cite}".rstrip() + "."
 
 
 def _data(dataset: Mapping[str, Any]) -> str:
@@ -318,15 +327,41 @@ def _statistics(
         )
     if "other_measures" in made:
         parts.append(
-            "Other measures were compared in the same way; limits of agreement are those of Bland "
-            "and Altman, and the bias is also given in standard deviations of the originals."
+            f"Other measures were compared {_tested(made, cited)}; limits of agreement are those "
+            f"of Bland and Altman {_known('bland1986', cited)}, and the bias is also given in "
+            "standard deviations of the originals."
         )
+    parts.append(_ratings(made, criteria, cited))
     if "quality" in made:
         parts.append(f"Shares have exact Clopper-Pearson intervals {_known('clopper1934', cited)}.")
     parts.append(
         f"Resampling: {criteria.n_boot} bootstrap samples of participants, seed {criteria.seed}."
     )
-    return " ".join(parts)
+    return words.join(*parts)
+
+
+def _tested(made: Iterable[str], cited: dict[str, citations.Entry]) -> str:
+    """Return how other measures were tested, in full where volumes were not."""
+    if "volumes" in made:
+        return "in the same way"
+    return (
+        f"with those of the originals by paired Wilcoxon signed-rank tests "
+        f"{_known('wilcoxon1945', cited)} with Holm's correction {_known('holm1979', cited)}"
+    )
+
+
+def _ratings(made: Iterable[str], criteria: Criteria, cited: dict[str, citations.Entry]) -> str:
+    """Return how ratings of several raters were compared; empty where there are none."""
+    if "rater_effects" not in made:
+        return ""
+    return (
+        "The effect on ratings comes from a linear mixed model with crossed random intercepts of "
+        f"participants and raters {_known('laird1982', cited)}, fitted by maximum likelihood, and "
+        "was tested by the likelihood ratio against the model without it. The agreement of each "
+        "rater's scores is given by the limits of Bland and Altman and by the intraclass "
+        f"correlation ICC(A,1) {_known('mcgraw1996', cited)}, with {100 * criteria.level:g} % "
+        "intervals."
+    )
 
 
 def _margin(criteria: Criteria) -> str:
