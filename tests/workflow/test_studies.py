@@ -115,6 +115,12 @@ def test_a_whole_study_of_made_up_tables_compares_nothing(tmp_path):
     links = set(re.findall(r'href="#(d1-[\w-]+)">Measures made elsewhere', page))
     assert links == {"d1-other-measures"}
     assert 'id="d1-other-measures"' in page
+    methods = (home / "methods.md").read_text()
+    assert (
+        "study of Provins et al. (2025) [@provins2025; @ixi; @pydeface2019; @esteban2017]"
+        in methods
+    )
+    assert "crossed random intercepts" in methods
     for figure in ("other_measures", "rater_agreement"):
         assert (home / f"study/ratings/{figure}.pdf").read_bytes().startswith(b"%PDF")
         drawn = (home / f"study/ratings/{figure}.svg").read_text()
