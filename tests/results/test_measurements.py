@@ -11,12 +11,16 @@ import factories
 from factories import TABLE_COLUMNS, make_tables
 from refacebench import manifest
 from refacebench.results.changes import compute as changes_table
+from refacebench.results.face_parts import compute as face_parts_table
+from refacebench.results.face_shown import compute as face_shown_table
+from refacebench.results.failures_counted import compute as failures_counted_table
 from refacebench.results.overlap import compute as overlap_table
 from refacebench.results.quality import compute as quality_table
 from refacebench.results.repeatability import compute as repeatability_table
 from refacebench.results.runtime import compute as runtime_table
 from refacebench.results.similarity import compute as similarity_table
 from refacebench.results.truth import compute as truth_table
+from refacebench.results.verdict_agreement import compute as verdict_agreement_table
 from refacebench.results.volume_tests import FAMILIES
 from refacebench.results.volumes import compute as volumes_table
 from refacebench.results.volumes_over import compute as volumes_over_table
@@ -209,9 +213,8 @@ def test_a_missing_row_is_a_failure_too():
 def test_an_original_that_failed_is_in_no_denominator():
     table = factories.measurements(failures=False)
     hit = (table["variant"] == "original") & (table["scan"] == "sub-002_ses-1")
-    table.loc[hit, "status"] = "failed"
+    table.loc[hit, ["status", "stage"]] = ["failed", "segment"]
     order = factories.VARIANTS
-    assert set(quality_table(table, QUICK, order)["n"]) == {11}
     overlap = overlap_table(table, QUICK, order)
     assert set(overlap["n"]) == {11}
     assert set(overlap["n_failed"]) == {0}
@@ -455,3 +458,123 @@ def test_the_error_of_predicted_age_is_one_number_with_one_interval():
     for name in ("mae", "mae_low", "mae_high"):
         assert one[name].notna().all()
         assert one[name].tolist() == pytest.approx(two[name].tolist())
+
+
+# what no segmenter touches ------------------------------------------------------------------
+
+LOST, CUT = "sub-001_ses-1", "sub-002_ses-1"
+
+
+def unsegmented():
+    """Return measurements in which one original and another scan's defaced brain were not found.
+
+    What a segmentation is needed for is unknown there; what needs none was judged all the same.
+    """
+    table = factories.measurements(failures=False)
+    original = (table["scan"] == LOST) & (table["variant"] == "original")
+    beside = (table["scan"] == LOST) & (table["variant"] != "original")
+    image = (table["scan"] == CUT) & (table["variant"] == "pydeface")
+    end = ["status", "stage", "reason"]
+    table.loc[original, end] = ["failed", "segment", "no brain"]
+    table.loc[beside, end] = ["excluded", "measure", "the original could not be segmented"]
+    table.loc[image, end] = ["failed", "segment", "no brain"]
+    needs = [c for c in table if c.startswith(("vol_", "dice_", "iou_", "truth_dice_"))]
+    table.loc[original | image | beside, needs] = np.nan
+    return table
+
+
+def counts(table, *names, **where):
+    return tuple(only(table, **where)[list(names)])
+
+
+def test_images_count_whether_or_not_their_brain_could_be_segmented():
+    table, whole = unsegmented(), factories.measurements(failures=False)
+    given, order = once(table), factories.VARIANTS
+    for compute in (similarity_table, face_parts_table):
+        pd.testing.assert_frame_equal(
+            compute(given, QUICK, order), compute(once(whole), QUICK, order)
+        )
+    pd.testing.assert_frame_equal(
+        face_shown_table(given, QUICK, order, {}), face_shown_table(once(whole), QUICK, order, {})
+    )
+    pd.testing.assert_frame_equal(
+        verdict_agreement_table(given, QUICK, order),
+        verdict_agreement_table(once(whole), QUICK, order),
+    )
+    pd.testing.assert_frame_equal(
+        runtime_table(given, {}, QUICK, order), runtime_table(once(whole), {}, QUICK, order)
+    )
+    pd.testing.assert_frame_equal(
+        quality_table(table, QUICK, order), quality_table(whole, QUICK, order)
+    )
+
+
+def test_what_rests_on_a_segmentation_leaves_out_what_has_none():
+    table, order = unsegmented(), factories.VARIANTS
+    overlap, grey = overlap_table(table, QUICK, order), {"structure": "gm", "measure": "dice"}
+    assert counts(overlap, "n", "n_failed", variant="pydeface", **grey) == (10, 1)
+    assert counts(overlap, "n", "n_failed", variant="quickshear", **grey) == (11, 0)
+    assert set(changes_table(table, QUICK, order)["n_scans"]) == {10, 11}
+
+
+def test_a_failure_of_the_segmenter_is_none_of_the_similarity():
+    table = failures_counted_table(unsegmented(), QUICK, factories.VARIANTS)
+    names = ("n", "n_failed", "n_lost")
+    assert counts(table, *names, variant="pydeface", measure="ssim_full") == (12, 0, 0)
+    assert counts(table, *names, variant="pydeface", measure="dice_gm") == (10, 1, 1)
+
+
+@pytest.mark.parametrize("stage", ["inventory", "prepare"])
+def test_a_scan_that_was_left_out_before_stays_out(stage):
+    """Whatever its rows still hold: neither was the original compared nor has a variant failed."""
+    table = factories.measurements(failures=False)
+    table.loc[table["scan"] == LOST, ["status", "stage"]] = ["excluded", stage]
+    order = factories.VARIANTS
+    quality = quality_table(table, QUICK, order)
+    assert set(quality["n"]) == {11}
+    assert set(quality["crash"]) == {0}
+    similarity = similarity_table(once(table), QUICK, order)
+    assert set(similarity[similarity["site"] == "all"]["n"]) == {11}
+    assert set(similarity["n_failed"]) == {0}
+    assert set(face_parts_table(once(table), QUICK, order)["n"]) == {11}
+
+
+@pytest.mark.parametrize("stage", ["deface", "reface"])
+def test_an_image_that_was_never_made_is_missing(stage):
+    """Its row still names the image before it, and that image is no result of the method."""
+    table = factories.measurements(failures=False)
+    hit = (table["scan"] == LOST) & (table["variant"] == "pydeface+pix2pix25d")
+    table.loc[hit, ["status", "stage"]] = ["failed", stage]
+    made = similarity_table(once(table), QUICK, factories.VARIANTS)
+    where = {"variant": "pydeface+pix2pix25d", "measure": "corr", "region": "full", "site": "all"}
+    assert counts(made, "n", "n_failed", **where) == (11, 1)
+
+
+def test_measures_that_were_brought_have_no_image():
+    table = factories.measurements(failures=False).assign(path="")
+    hit = (table["variant"] == "original") & (table["scan"] == LOST)
+    table.loc[hit, "status"] = "failed"
+    assert set(quality_table(table, QUICK, factories.VARIANTS)["n"]) == {11}
+
+
+def test_of_two_segmenters_an_image_has_the_row_that_was_judged():
+    table = unsegmented()
+    image = (table["scan"] == CUT) & (table["variant"] == "pydeface")
+    other = table.assign(segmenter="other")
+    blank = [c for c in table if c.startswith(("corr_", "ssim_", "face_"))]
+    other.loc[image, blank] = np.nan
+    other.loc[image, ["stage", "quality"]] = ["measure", ""]
+    for both in (pd.concat([other, table]), pd.concat([table, other])):
+        made = similarity_table(once(both), QUICK, factories.VARIANTS)
+        where = {"variant": "pydeface", "measure": "corr", "region": "full", "site": "all"}
+        assert counts(made, "n", "n_failed", **where) == (12, 0)
+
+
+def test_a_result_that_could_not_be_written_is_in_no_denominator_but_its_image_is():
+    table = factories.measurements(failures=False)
+    image = (table["scan"] == CUT) & (table["variant"] == "pydeface")
+    where = {"variant": "pydeface", "measure": "corr", "region": "full", "site": "all"}
+    for stage, n in (("segment", 12), ("deface", 11)):
+        table.loc[image, ["status", "stage"]] = ["not_written", stage]
+        made = similarity_table(once(table), QUICK, factories.VARIANTS)
+        assert counts(made, "n", "n_failed", **where) == (n, 0)

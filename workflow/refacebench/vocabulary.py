@@ -24,6 +24,8 @@ MEASURING = ("inventory", "prepare", "deface", "reface", "segment", "measure")
 #: ... and, from the same image on, to where it is attacked.
 ATTACKING = ("render", "enrol", "attack")
 STAGES = (*MEASURING, *ATTACKING)
+#: Stages of the first way that are given the finished image: a scan that stops there has one.
+ON_IMAGES = ("segment", "measure")
 #: Stages that all variants share; their manifests carry no variant.
 SHARED = ("inventory", "prepare")
 #: Stages of which each scan's time and memory is kept, and what stands for all together.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from refacebench.results import catalogue, privacy_map
 from refacebench.results.result import View
 from refacebench.run import dropped
 from refacebench.statistics import comparisons
+from refacebench.statistics.cohort import has_image
 from refacebench.statistics.criteria import Criteria
-from refacebench.vocabulary import OK, split_variant
+from refacebench.vocabulary import OK, ORIGINAL, split_variant
 
 
 def write(drawn: Mapping, paths: Iterable[str | Path], note: str = "") -> None:
@@ -132,9 +134,8 @@ def of_example(paths: Iterable[str], variants: Sequence[str], faces: str, title:
     table = _to_show(paths)
     scan = example(table)
     if not scan:
-        return style.message_figure("no scan came through: nothing to show")
-    rows = table[(table["scan"] == scan) & (table["status"] == OK)]
-    rows = rows.drop_duplicates("variant").set_index("variant")
+        return style.message_figure("There is no image of any scan: nothing to show.")
+    rows = table[table["scan"] == scan].drop_duplicates("variant").set_index("variant")
     original = values.read(rows["original_path"].iloc[0])
     volumes = {v: values.as_read(rows.loc[v, "path"], original) for v in rows.index}
     matrix_path = rows.iloc[0].get("template_path", "")
@@ -176,18 +177,24 @@ def of_sheets(paths: Iterable[str], refaced: Iterable[str], faces: str, title: s
     Returns
     -------
     dict of str to matplotlib.figure.Figure
-        By variant; a figure that says so where there is nothing to show.
+        By variant, of the same scan wherever it has all three images; a figure that says so
+        where no scan has.
     """
     table = _to_show(paths)
-    scan, drawn = example(table), {}
-    rows = table[(table["scan"] == scan) & (table["status"] == OK)]
-    rows = rows.drop_duplicates("variant").set_index("variant")
-    look = _look(rows)
+    usual, drawn = example(table), {}
     for variant in refaced:
         defacer, _ = split_variant(variant)
-        if not {"original", defacer, variant} <= set(rows.index):
-            drawn[variant] = style.message_figure("no scan came through: nothing to show")
+        rows = table[table["variant"].isin((ORIGINAL, defacer, variant))]
+        whole = rows.groupby("scan")["variant"].transform("nunique") == 3
+        if not whole.any():
+            drawn[variant] = style.message_figure(
+                "No scan has an image in all three rows: nothing to show."
+            )
             continue
+        rows = rows[whole]
+        scan = usual if usual in set(rows["scan"]) else example(rows)
+        rows = rows[rows["scan"] == scan].drop_duplicates("variant").set_index("variant")
+        look = _look(table[table["scan"] == scan].drop_duplicates("variant").set_index("variant"))
         original = values.read(rows.loc["original", "original_path"])
         shown = {"original": original.volume}
         for name in (defacer, variant):
@@ -222,16 +229,31 @@ def _pictures(volumes: Mapping[str, Volume], matrix: np.ndarray) -> dict[str, np
 
 
 def _to_show(paths: Iterable[str]) -> pd.DataFrame:
-    """Read manifests without the rows whose images were deleted when they had been measured."""
+    """Read the rows of images that are there, whether or not a segmenter could do with them.
+
+    Images that were deleted when they had been measured are not.
+    """
     table = manifest.read_many(paths)
-    return table[[dropped.find(path) is None for path in table["path"].fillna("")]]
+    segmented, made = table["status"] == OK, has_image(table)
+    there = [
+        dropped.find(path) is None if ok else os.path.isfile(path)
+        for path, ok in zip(table["path"].fillna(""), segmented, strict=True)
+    ]
+    return table[made & np.array(there, bool)]
 
 
 def example(table: pd.DataFrame) -> str:
-    """Return the first scan that every variant has; else the one that most have."""
-    counts = table[table["status"] == OK].groupby("scan")["variant"].nunique()
-    best = counts[counts == counts.max()]
-    return "" if counts.empty else min(best.index, key=pseudonyms.active().scan)
+    """Return the first scan of which every variant has an image; else the one of which most have.
+
+    Of these rather one whose images could be segmented: one that could not may be no head at all.
+    """
+    if table.empty:
+        return ""
+    images = table.groupby("scan")["variant"].nunique()
+    segmented = table[table["status"] == OK].groupby("scan")["variant"].nunique()
+    segmented = segmented.reindex(images.index, fill_value=0)
+    named = pseudonyms.active().scan
+    return min(images.index, key=lambda scan: (-images[scan], -segmented[scan], named(scan)))
 
 
 def of_training(card: str | Path, faces: str) -> list:

@@ -26,9 +26,12 @@ prepare, deface and reface.
 Rows of ``variant == "original"`` are the reference; rows with ``role ==
 "rescan"`` are originals of another session, declared as a rescan, of the same participants
 and serve only as the scan-rescan yardstick; originals of ``split == "train"`` serve only
-to fit the brain-age model.  A row whose ``status`` is not ``ok`` has no measures
-and counts against its variant in the "all scans" results.  A scan whose original
-was not measured is in no denominator; the ``flow`` table says why.
+to fit the brain-age model.  A row whose ``status`` is not ``ok`` counts against its
+variant in the "all scans" results; it has no measures but those that need no segmentation,
+where there is an image.  A scan whose original was not measured is in no denominator; the
+``flow`` table says why.  What no segmenter touches (similarity, face, verdict of the checks,
+times) counts every image that there is, also where a brain could not be segmented
+(:func:`refacebench.statistics.cohort.images`).
 
 Conventions of every table:
 
@@ -50,4 +53,4 @@ Conventions of every table:
 """
 
 #: Raise it when a table changes for the same measurements.
-VERSION = "13"
+VERSION = "14"

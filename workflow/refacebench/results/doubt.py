@@ -38,7 +38,7 @@ from refacebench.results.scan_warnings import of_scan
 from refacebench.results.volume_tests import CHANGED_IF_ANY
 from refacebench.statistics.cohort import compared
 from refacebench.statistics.criteria import Criteria
-from refacebench.vocabulary import EXCLUDED, OK, ORIGINAL, UNAVAILABLE
+from refacebench.vocabulary import EXCLUDED, OK, ON_IMAGES, ORIGINAL, UNAVAILABLE
 
 #: Raise it when the rule changes.
 VERSION = "2"
@@ -135,7 +135,7 @@ def of(
 
 def is_seen(row: Mapping[str, Any]) -> bool:
     """Tell whether there is an image to look at: measured, or lost on the way after it was made."""
-    made = row["status"] == OK or row.get("stage") in ("segment", "measure")
+    made = row["status"] == OK or row.get("stage") in ON_IMAGES
     return made and row.get("quality") != "crash"
 
 

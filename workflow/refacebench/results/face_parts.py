@@ -12,7 +12,7 @@ from refacebench.metrics.verdict import THRESHOLDS
 from refacebench.plot import dots
 from refacebench.plot.numbers import number
 from refacebench.plot.style import Look, message_figure, styled
-from refacebench.results import words
+from refacebench.results import missing, words
 from refacebench.results.cells import by_variant
 from refacebench.results.quality import HEADING
 from refacebench.results.result import STATISTICS, Figure, Printed, Result, View
@@ -76,9 +76,12 @@ def caption(view: View) -> str:
     """Return the caption of the parts of the face that are left."""
     limit = {**THRESHOLDS, **view.thresholds}
     return words.folded(
-        f"Scans in which a part of the original's own face is left: more than "
-        f"{100 * view.criteria.part_left:g} % of its surface. Scans that have the part in view and "
-        f"were judged; ears are shown for information{_ears_note(limit)}.",
+        words.join(
+            f"Scans in which a part of the original's own face is left: more than "
+            f"{100 * view.criteria.part_left:g} % of its surface. Scans that have the part in view "
+            f"and were judged; ears are shown for information{_ears_note(limit)}.",
+            missing.images(view),
+        ),
         "Hollow: controls. The null control leaves the face as it is; skull stripping takes the "
         "whole head away."
         if view.rows("face_parts")["variant"].map(is_control).any()

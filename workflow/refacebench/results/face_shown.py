@@ -16,7 +16,7 @@ import pandas as pd
 from refacebench.head.face_parts import FACE_LABELS
 from refacebench.metrics.verdict import THRESHOLDS
 from refacebench.plot.numbers import NO_VALUE, number
-from refacebench.results import words
+from refacebench.results import missing, words
 from refacebench.results.cells import by_variant
 from refacebench.results.face_parts import counted, named
 from refacebench.results.quality import HEADING
@@ -60,9 +60,12 @@ def _limit(thresholds: Mapping[str, Any]) -> float:
 def caption(view: View) -> str:
     """Return the caption of the parts of a face that refaced heads show."""
     return words.folded(
-        "Scans in which the refaced head shows a part of a face at all, whoever it belongs to: it "
-        f"fills more than {100 * _limit(view.thresholds):g} % of an average face's part. Scans "
-        "whose original shows the part, too.",
+        words.join(
+            "Scans in which the refaced head shows a part of a face at all, whoever it belongs to: "
+            f"it fills more than {100 * _limit(view.thresholds):g} % of an average face's part. "
+            "Scans whose original shows the part, too.",
+            missing.images(view, variants=view.rows("face_shown")["variant"]),
+        ),
         "Filled: there is tissue of the right size in the right place. Whether that looks like a "
         "face is for the eye to say.",
         words.shares(view.criteria),

@@ -5,8 +5,8 @@ averaged), ``median_all`` of everybody, a participant with a failed scan worse t
 Where half or more have failed, it is ``inf`` (``-inf`` where large is good).  ``low`` and ``high``
 (``*_all``) are exact for the median and any distribution; ``inf`` where the end lies among the
 failures, missing for five participants or fewer.  Volumes are sizes of changes in percent of the
-original, ``age_shift`` that in years.  ``n_lost`` participants have a failed scan; a scan that this
-segmenter failed on is one, for similarity too.
+original, ``age_shift`` that in years.  ``n_lost`` participants have a failed scan; a scan that only
+this segmenter failed on is none for similarity, which is that of the images.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from refacebench.results.cells import by_variant
 from refacebench.results.method_pairs import HEADING
 from refacebench.results.result import STATISTICS, Printed, Result, View
 from refacebench.statistics import outcomes
-from refacebench.statistics.cohort import each
+from refacebench.statistics.cohort import each, images
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import NO_INTERVAL, median_order
 from refacebench.statistics.outcomes import Outcome
@@ -48,10 +48,12 @@ def compute(
     measurements: pd.DataFrame, criteria: Criteria, variants: Sequence[str]
 ) -> pd.DataFrame:
     """Return the medians of completers and of everybody."""
+    segmented = each(measurements, criteria, variants)
+    seen = each(images(measurements), criteria, variants)
     rows = [
         {"variant": variant, "segmenter": segmenter, "measure": outcome.name,
-         **_row(variant, table, outcome, criteria)}
-        for segmenter, variant, table in each(measurements, criteria, variants)
+         **_row(variant, shown if outcome.of_image else table, outcome, criteria)}
+        for (segmenter, variant, table), (_, _, shown) in zip(segmented, seen, strict=True)
         if variant != "original"
         for outcome in OUTCOMES
     ]  # fmt: skip

@@ -21,10 +21,11 @@ from refacebench.plot.quality_bars import FACE_ALONE, Missed, draw
 from refacebench.results import findings, sentences, words
 from refacebench.results.cells import by_variant, with_interval
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, Tables, View
-from refacebench.statistics.cohort import each, measure
+from refacebench.statistics.cohort import each, images, measure
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import share
 from refacebench.statistics.summaries import joined, largest, median
+from refacebench.vocabulary import OK
 
 HEADING = Heading(
     "quality",
@@ -40,6 +41,7 @@ def compute(
 ) -> pd.DataFrame:
     """Return how many scans fall into which quality class, of all scans with an original.
 
+    No class rests on a segmentation, so that an original that could not be segmented counts too.
     A scan without an output (the variant failed before it was judged) is a
     crash.  A scan that is ``ok`` but has no class is ``unrated``, and so is one
     that only the segmenter failed on, unless its image was judged all the same.
@@ -54,14 +56,14 @@ def compute(
         If a row has a class that :mod:`refacebench.metrics.verdict` does not know.
     """
     rows = []
-    for segmenter, variant, table in each(measurements, criteria, variants):
+    for segmenter, variant, table in each(images(measurements), criteria, variants):
         if variant == "original":
             continue
         classes = _quality_classes(table)
         counts = {name: int((classes == name).sum()) for name in (*CLASSES, "unrated")}
         face = classes != "no_face"
         # An image that only the segmenter failed on was looked at all the same.
-        looked_at = table.assign(ok=table["ok"] | classes.isin(set(CLASSES) - {"crash"}))
+        looked_at = table.assign(ok=_measured(table) | classes.isin(set(CLASSES) - {"crash"}))
         success = share(classes[face] == "success", table.loc[face, "participant"], criteria.level)
         rows.append(
             {
@@ -89,7 +91,12 @@ def _quality_classes(table: pd.DataFrame) -> pd.Series:
     if unknown:
         raise ValueError(f"unknown quality class {unknown[0]!r} (known: {', '.join(CLASSES)})")
     later = table["stage"] == "segment" if "stage" in table else False
-    return given.mask(given == "", np.where(table["ok"] | later, "unrated", "crash"))
+    return given.mask(given == "", np.where(_measured(table) | later, "unrated", "crash"))
+
+
+def _measured(table: pd.DataFrame) -> pd.Series:
+    """Tell which scans went through; the others may have an image all the same."""
+    return table["status"] == OK
 
 
 def _brain_counts(table: pd.DataFrame) -> dict[str, Any]:

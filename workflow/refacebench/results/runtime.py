@@ -21,7 +21,7 @@ from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Res
 from refacebench.statistics.cohort import pairs
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.summaries import joined, largest, median
-from refacebench.vocabulary import STAGES, TOTAL, UNAVAILABLE, split_variant
+from refacebench.vocabulary import TOTAL, UNAVAILABLE, split_variant
 
 #: Steps of the table ``runtime``, in their order, and the one that stands for all together.
 TIMED = ("prepare", "deface", "reface")
@@ -56,13 +56,10 @@ def _runtime_rows(table: pd.DataFrame, variant: str) -> list[dict[str, Any]]:
     refaced = split_variant(variant)[1] is not None
     steps = [s for s in TIMED if (refaced or s != "reface") and f"{s}_seconds" in table]
     last = "reface" if refaced else "deface"
-    made = table["ok"]
-    if "stage" in table:  # segmenting may have failed; the image had been made
-        made |= table["stage"].isin(STAGES[STAGES.index(last) + 1 :])
     seconds = pd.DataFrame(
         {s: pd.to_numeric(table[f"{s}_seconds"], errors="coerce") for s in steps}
     )
-    kept = made & seconds.notna().all(axis=1)
+    kept = table["ok"] & seconds.notna().all(axis=1)
     if last not in steps:
         return []
     if not kept.any():

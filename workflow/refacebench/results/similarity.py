@@ -13,12 +13,14 @@ import pandas as pd
 from refacebench.plot import dots
 from refacebench.plot.numbers import NO_VALUE
 from refacebench.plot.style import INK, Look, message_figure, ok_rows, styled
-from refacebench.results import words
+from refacebench.results import missing, words
 from refacebench.results.cells import by_variant, count, with_interval
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, View
+from refacebench.statistics import cohort
 from refacebench.statistics.cohort import measure, pairs
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.summaries import summary
+from refacebench.vocabulary import OK
 
 
 def compute(once: pd.DataFrame, criteria: Criteria, variants: Sequence[str]) -> pd.DataFrame:
@@ -50,13 +52,18 @@ def compute(once: pd.DataFrame, criteria: Criteria, variants: Sequence[str]) -> 
 
 def caption(view: View) -> str:
     """Return the caption of the similarity to the original image."""
+    table = view.tables["similarity"]
+    pooled = table[table["site"] == "all"]
     return words.folded(
-        "Correlation and structural similarity (SSIM) of each image with its original, in the "
-        "front half and in the full frame, of scans that went through. Small points "
-        "are scans, larger marks the means of sites. High similarity in the face region is no "
-        "virtue in itself: it may mean that the face is still there.",
-        words.cohort(view.tables["similarity"]),
-        words.intervals(view.criteria, view.tables["similarity"]),
+        words.join(
+            "Correlation and structural similarity (SSIM) of each image with its original, in the "
+            "front half and in the full frame, of scans that went through. Small points "
+            "are scans, larger marks the means of sites. High similarity in the face region is no "
+            "virtue in itself: it may mean that the face is still there.",
+            missing.images(view, pooled.groupby("variant")["n_scans"].max().to_dict()),
+        ),
+        words.cohort(table),
+        words.intervals(view.criteria, table),
     )
 
 
@@ -96,7 +103,7 @@ def draw(table: pd.DataFrame, look: Look, measures: pd.DataFrame | None = None) 
               for m, r in shown]  # fmt: skip
     row = max(dots.ROW, 0.11 * len(sites))
     figure, axes, places = dots.panels(variants, look, titles, row=row, extra=1.3)
-    points = _one_segmenter(ok_rows(measures))
+    points = _of_images(measures)
     for panel, (name, region) in zip(axes, shown, strict=True):
         rows = table[(table["measure"] == name) & (table["region"] == region)]
         for variant, y in places.items():
@@ -111,18 +118,19 @@ def draw(table: pd.DataFrame, look: Look, measures: pd.DataFrame | None = None) 
     return figure
 
 
+def _of_images(measures: pd.DataFrame | None) -> pd.DataFrame:
+    """Return one row per compared image: of several segmenters' rows one, segmented or not."""
+    if measures is None:
+        return pd.DataFrame(columns=["variant"])
+    rows = cohort.once(measures)
+    return ok_rows(rows[cohort.has_image(rows)].assign(status=OK))
+
+
 def _sites(table: pd.DataFrame) -> list[str]:
     """Return the sites of a table; the row of all sites only where there is no other."""
     names = sorted({str(s) for s in table["site"].fillna("")})
     single = [name for name in names if name not in ALL_SITES]
     return single or names
-
-
-def _one_segmenter(points: pd.DataFrame) -> pd.DataFrame:
-    """Similarity knows no segmenter, the measurement table has a row for each."""
-    if "segmenter" in points and points["segmenter"].nunique() > 1:
-        return points[points["segmenter"] == points["segmenter"].iloc[0]]
-    return points
 
 
 def _site(

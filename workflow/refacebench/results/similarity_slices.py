@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from refacebench.plot.style import FAINT, INK, WIDTH, Look, message_figure, new_figure, styled
-from refacebench.results import words
+from refacebench.results import missing, words
 from refacebench.results.result import STUDY, Figure, Result, View
 from refacebench.results.study import HEADING
 from refacebench.statistics.cohort import once, pairs
@@ -69,6 +69,7 @@ def caption(view: View, place: str) -> str:
         f"{words.plural(int(table['image'].max()), 'slice')} of {scans}, scans by site. Points are "
         "slices of defaced and of refaced scans; lines are their means over a site, and vertical "
         "lines stand between sites.",
+        missing.images(view, table.groupby("variant")["scan"].nunique().to_dict()),
     )
 
 

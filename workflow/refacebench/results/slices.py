@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from refacebench.results import missing, words
 from refacebench.results.result import Figure, Heading, Result, View
 
 
 def caption(view: View, which: str) -> str:
     """Return the caption of the example slices."""
+    return words.join(_shown(view), missing.images(view))
+
+
+def _shown(view: View) -> str:
     if view.public:
         return (
             "One participant of the test split in every variant: a mid-sagittal, a coronal and an "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from refacebench.results import missing, words
 from refacebench.results.result import STUDY, Figure, Result, View
 from refacebench.results.study import HEADING
 
@@ -15,10 +16,11 @@ def caption(view: View, which: str) -> str:
         else "The data set's faces are private: outside the brain only a flat, heavily smoothed "
         "silhouette is shown, in all rows alike."
     )
-    return (
+    return words.join(
         f"The sagittal slices of one participant of the test split on which similarity is "
         f"measured, from left to right, nose to the right: the original, after {defacer}, and "
-        f"refaced by {refacer or 'a model'}. One grey scale. {shown}"
+        f"refaced by {refacer or 'a model'}. One grey scale. {shown}",
+        missing.images(view, variants=(defacer, which) if which else None),
     )
 
 

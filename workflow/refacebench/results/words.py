@@ -53,7 +53,8 @@ def left_out(view: View) -> str:
     """Return how many scans of the data set are not compared; empty where the flow is unknown.
 
     Compared are the scans whose original was measured: those that were
-    measured in a variant and those that failed in it.
+    measured in a variant and those that failed in it.  Some of the others are compared by what
+    needs no segmentation.
     """
     everything = view.tables.get("flow") if view.scans is None else view.scans
     changed = view.tables.get("changes")
@@ -66,12 +67,21 @@ def left_out(view: View) -> str:
     if left.empty:
         return ""
     low, high = int(left.min()), int(left.max())
+    quality = of_segmenter(view.tables.get("quality", pd.DataFrame()), view.segmenter)
+    seen = int(quality["n"].max()) - (total - low) if len(quality) else 0
     number = f"{low}" if low == high else f"{low} to {high}, by segmenter,"
     return (
         f"Of {plural(total, 'scan')} of {plural(people, 'participant')} in "
         f"the data set, {number} are not compared (other splits, later sessions, excluded or "
-        "failed originals)."
+        f"failed originals{_all_the_same(seen)})."
     )
+
+
+def _all_the_same(number: int) -> str:
+    """Say of how many unsegmented originals the images are compared all the same, if of any."""
+    if number <= 0:
+        return ""
+    return f"; where no segmentation is needed, {number} of these are compared all the same"
 
 
 def alone(view: View) -> str:

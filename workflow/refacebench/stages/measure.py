@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from refacebench.contracts import ScanExcluded
 from refacebench.head import face_parts, masks, matrices, values
 from refacebench.head.values import Usable
 from refacebench.image import nifti
@@ -25,10 +24,10 @@ from refacebench.metrics.overlap import STRUCTURES
 from refacebench.metrics.verdict import THRESHOLDS, already_defaced, classify, is_usable, thresholds
 from refacebench.run import batch, dropped
 from refacebench.run.stage import Stage
-from refacebench.vocabulary import OK, ORIGINAL, split_variant
+from refacebench.vocabulary import EXCLUDED, OK, ORIGINAL, split_variant
 
 #: Raise it when a measure changes; it is part of every key.
-VERSION = "5"
+VERSION = "6"
 
 #: Set beside the thresholds where the similarity of each slice is to be kept.
 KEEP_SLICES = "keep_slices"
@@ -106,16 +105,12 @@ def run(row: Mapping[str, Any], limits: Mapping[str, Any] | None = None) -> dict
     Returns
     -------
     dict
-        The columns of :data:`STAGE`.  Of an image on which only the segmenter failed what can
-        be said without a segmentation, and that failure.
-
-    Raises
-    ------
-    ScanExcluded
-        If the original has no segmentation to compare with.
+        The columns of :data:`STAGE`.  Where the image or its original has no segmentation,
+        what can be said without one, and why the scan is not measured in full.
     """
     if not row["original_seg_path"]:
-        raise ScanExcluded("the original could not be segmented")
+        lacks = {"status": EXCLUDED, "reason": "the original could not be segmented"}
+        return {**judge(row, limits), **lacks}
     if row["segment_status"]:
         kept = {"status": row["segment_status"], "stage": "segment", "reason": row["reason"]}
         return {**judge(row, limits), **kept}
@@ -222,7 +217,7 @@ def judge(
 ) -> dict[str, Any]:
     """Return the measures of :func:`measure` that need no segmentation of the variant.
 
-    They are all that can be said of an image on which the segmenter failed.
+    They are all that can be said of an image where it or its original has no segmentation.
 
     Parameters
     ----------

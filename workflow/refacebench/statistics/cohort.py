@@ -3,6 +3,9 @@
 Pure functions.  The denominators of all tables are decided here: the scans of
 the compared splits whose original was measured.  A variant without a row for
 such a scan, or with a row that is not ``ok``, has failed on it.
+
+What no segmenter touches (similarity, what is left of the face) counts images instead
+(:func:`images`): the scans whose original was prepared; a variant has failed where it has no image.
 """
 
 from __future__ import annotations
@@ -13,11 +16,13 @@ import numpy as np
 import pandas as pd
 
 from refacebench.statistics.criteria import Criteria
-from refacebench.vocabulary import NOT_WRITTEN, OK, UNAVAILABLE, split_variant
+from refacebench.vocabulary import NOT_WRITTEN, OK, ON_IMAGES, UNAVAILABLE, split_variant
 
 RESCAN, FOLLOWUP = "rescan", "followup"
 #: Columns that a pair takes from its original.
 _IDENTITY = ["participant", "scan", "site", "age", "sex"]
+#: Column of :func:`images`.
+_IMAGED = "imaged"
 
 
 def variants_of(measurements: pd.DataFrame, variants: Sequence[str] | None = None) -> list[str]:
@@ -104,10 +109,13 @@ def _has_role(table: pd.DataFrame, *roles: str) -> pd.Series:
 
 
 def references(measurements: pd.DataFrame, segmenter: str, criteria: Criteria) -> pd.DataFrame:
-    """Return the measured originals that variants are compared with, sorted by scan."""
+    """Return the originals that variants are compared with, sorted by scan.
+
+    The measured ones; of :func:`images` those that there are.
+    """
     rows = compared(measurements, criteria)
     rows = rows[(rows["variant"] == "original") & (rows["segmenter"] == segmenter)]
-    return rows[rows["status"] == OK].sort_values("scan", kind="stable").reset_index(drop=True)
+    return rows[_counts(rows)].sort_values("scan", kind="stable").reset_index(drop=True)
 
 
 def pairs(
@@ -115,12 +123,19 @@ def pairs(
 ) -> pd.DataFrame:
     """Return one row per compared scan: the variant's measures beside the original's.
 
+    Parameters
+    ----------
+    measurements : pandas.DataFrame
+        The measurement table; or :func:`images` or :func:`once` of it, for measures that no
+        segmenter touches.
+
     Returns
     -------
     pandas.DataFrame
         The variant's columns, with ``participant``, ``scan``, ``site``,
         ``age`` and ``sex`` of the original; the original's volumes, other brought measures
-        and predicted ages as floats ``ref_<name>``; ``ok``, False where the variant failed.
+        and predicted ages as floats ``ref_<name>``; ``ok``, False where the variant failed: it
+        was not measured, or of images, there is none.
     """
     original = references(measurements, segmenter, criteria)
     measures = [name for name in original if name.startswith(("vol_", "value_", "brainage"))]
@@ -134,9 +149,16 @@ def pairs(
     table = reference.merge(own, on="scan", how="left", validate="one_to_one")
     # A program that is not there did not fail: no scan of such a variant is in a denominator;
     # nor did a method whose result we could not write.
-    table = table[~table["status"].isin((UNAVAILABLE, NOT_WRITTEN))].reset_index(drop=True)
-    table["ok"] = table["status"] == OK
-    return table
+    table["ok"] = _counts(table)
+    missing = table["status"].isin((UNAVAILABLE, NOT_WRITTEN)) & ~table["ok"]
+    return table[~missing].reset_index(drop=True)
+
+
+def _counts(table: pd.DataFrame) -> pd.Series:
+    """Tell which rows count: those of images where they are marked, else those that are ok."""
+    if _IMAGED in table:
+        return table[_IMAGED].eq(True)  # missing where a variant has no row
+    return table["status"] == OK
 
 
 def measure(table: pd.DataFrame, name: str) -> pd.Series:
@@ -217,7 +239,32 @@ def has_reference(table: pd.DataFrame, structure: str) -> pd.Series:
     return table[name] > 0
 
 
+def has_image(table: pd.DataFrame) -> pd.Series:
+    """Tell which rows have an image, whether or not a segmenter could do with it.
+
+    A scan that was excluded before, or that a method failed on, stopped at an earlier stage; of
+    measures that were brought there is no image.
+    """
+    found = table["status"] == OK
+    if "stage" in table:
+        later = table["stage"].isin(ON_IMAGES) & (table["status"] != UNAVAILABLE)
+        if "path" in table:
+            later &= table["path"].fillna("") != ""
+        found |= later
+    return found
+
+
+def images(measurements: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows marked so that every image counts, for measures that no segmenter touches."""
+    return measurements.assign(**{_IMAGED: has_image(measurements)})
+
+
 def once(measurements: pd.DataFrame) -> pd.DataFrame:
-    """Keep one row per scan and variant for measures that no segmenter touches, an ok one first."""
-    order = np.argsort(measurements["status"].to_numpy() != OK, kind="stable")
-    return measurements.iloc[order].drop_duplicates(["scan", "variant"]).assign(segmenter="any")
+    """Keep one row per scan and variant for measures that no segmenter touches.
+
+    One that is ok before one of an image that was judged, and that before any other.
+    """
+    table = images(measurements)
+    judged = table["quality"].fillna("") != "" if "quality" in table else table[_IMAGED]
+    order = np.lexsort((~judged, ~table[_IMAGED], table["status"] != OK))
+    return table.iloc[order].drop_duplicates(["scan", "variant"]).assign(segmenter="any")

@@ -36,6 +36,9 @@ class Outcome:
     digits : int
         Decimals on the page.
     low_is_good : bool
+    of_image : bool
+        Whether no segmenter touches it: read from the pairs of images
+        (:func:`refacebench.statistics.cohort.images`).
     """
 
     name: str
@@ -44,6 +47,7 @@ class Outcome:
     possible: Values
     digits: int = 2
     low_is_good: bool = True
+    of_image: bool = False
 
 
 def is_control(variant: str) -> bool:
@@ -127,6 +131,7 @@ def similarity(name: str, label: str) -> Outcome:
         lambda table: _everywhere(table) & (name in table),
         3,
         low_is_good=False,
+        of_image=True,
     )
 
 
