@@ -357,6 +357,23 @@ def test_only_images_that_the_segmenter_failed_on_are_judged_again(row, tmp_path
     assert list(none["original_brainseg_path"]) == [""] * 5
 
 
+def test_without_a_segmented_original_the_images_are_compared_all_the_same(row):
+    """And the scan is left out as before of what needs a segmentation."""
+    given = {**row, "original_seg_path": "", "segment_status": ""}
+    found = measure.run(given)
+    assert (found["status"], found["reason"]) == (
+        "excluded",
+        "the original could not be segmented",
+    )
+    same = measure.judge(row)
+    assert {name: found[name] for name in same} == pytest.approx(same, nan_ok=True)
+    assert found["corr_full"] == pytest.approx(1)
+    assert not any(name.startswith(("dice", "vol")) for name in found)
+    # Nor could the image itself: the original comes first, as in the flow of scans.
+    assert measure.run({**given, "segment_status": "failed"})["status"] == "excluded"
+    measure.STAGE.check_result(found)
+
+
 # tables -------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import factories
@@ -11,7 +12,7 @@ from reading import SETTINGS, caption
 from refacebench.plot.style import look_of
 from refacebench.report.limits import limitations
 from refacebench.report.tables import print_latex
-from refacebench.results import catalogue
+from refacebench.results import catalogue, missing, similarity_slices, slices, study_sheet, words
 from refacebench.results.result import View
 from refacebench.statistics.criteria import Criteria
 
@@ -251,3 +252,82 @@ def test_limits_name_what_is_missing(tables):
     assert "null control" not in found
     bare = look_of({"quality": tables["quality"][tables["quality"]["variant"] != "null"]})
     assert "No null control" in " ".join(limitations({}, SETTINGS, "", bare))
+
+
+# what is missing ----------------------------------------------------------------------------
+
+
+def flow_of(ends, people=4):
+    """Return a flow in which all went well but for stage and status of (scan, variant)."""
+    rows = [
+        {"scan": f"sub-{n}", "participant": f"sub-{n}", "session": "", "split": "test",
+         "role": "measured", "variant": variant, "contrast": "", "reason": "",
+         **dict(zip(("stage", "status"), ends.get((n, variant), ("measure", "ok")), strict=True))}
+        for variant in ("original", "a", "a+m")
+        for n in range(people)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+LOSSES = {
+    (0, "a"): ("deface", "failed"),
+    (0, "a+m"): ("deface", "failed"),
+    (1, "a+m"): ("reface", "failed"),
+    (2, "a"): ("segment", "failed"),
+    **{(3, variant): ("prepare", "excluded") for variant in ("original", "a", "a+m")},
+}
+
+
+def test_captions_of_images_say_how_many_are_missing_and_at_which_stage():
+    view = View({"flow": flow_of(LOSSES)})
+    assert missing.images(view) == (
+        "Missing of a: 1 scan could not be defaced (sub-0), 1 scan could not be prepared (sub-3); "
+        "of a+m: 1 scan could not be defaced (sub-0), 1 scan could not be refaced (sub-1), "
+        "1 scan could not be prepared (sub-3). "
+        "Images whose brain could not be segmented count all the same."
+    )
+    assert "of a+m" not in missing.images(view, variants=("a",))
+    # Two images of `a` are there, one of which was not compared; the one of `a+m` was.
+    told = missing.images(view, {"a": 1, "a+m": 1})
+    assert "(sub-3), 1 image could not be compared; of a+m" in told
+    assert told.count("compared") == 1
+
+
+def test_captions_say_nothing_of_images_where_none_is_missing():
+    assert missing.images(View({"flow": flow_of({})}), {"a": 4, "a+m": 4}) == ""
+    assert missing.images(View({})) == ""
+    # Programs that are not here and scans that were never wanted are not missing.
+    away = flow_of({(n, "a"): ("deface", "unavailable") for n in range(4)})
+    away.loc[len(away)] = {**away.iloc[0], "scan": "x", "split": "train", "status": "failed"}
+    away.loc[len(away)] = {**away.iloc[0], "scan": "y", "role": "rescan", "status": "failed"}
+    away.loc[len(away)] = {**away.iloc[0], "scan": "z", "stage": "render", "status": "failed"}
+    assert missing.images(View({"flow": away})) == ""
+
+
+@pytest.mark.parametrize("name", ["similarity", "face_parts", "face_shown"])
+def test_captions_of_tables_of_images_name_what_is_missing(flowed, name):
+    text = caption(name, flowed, Criteria(n_boot=200))
+    assert "pydeface+pix2pix25d" in text
+    assert "1 scan could not be defaced (sub-012_ses-1)" in text
+
+
+@pytest.mark.parametrize("place", ["front", "full"])
+def test_figures_of_slices_name_what_is_missing(place):
+    rows = pd.DataFrame({"variant": ["a", "a+m"], "scan": "sub-1", "image": [1, 1]})
+    view = View({"flow": flow_of(LOSSES), "similarity_slices": rows}, faces="public")
+    said = similarity_slices.caption(view, place)
+    assert "(sub-3), 1 image could not be compared; of a+m: 1 scan could not be defaced" in said
+    assert "1 scan could not be refaced (sub-1)" in study_sheet.caption(view, "a+m")
+    assert "1 scan could not be refaced (sub-1)" in slices.caption(view, "")
+
+
+def test_unsegmented_originals_are_not_among_those_that_nothing_compares():
+    table = factories.measurements(failures=False)
+    whole = words.left_out(View(factories.make_tables(table)))
+    lost = (table["variant"] == "original") & (table["scan"] == "sub-002_ses-1")
+    table.loc[lost, ["status", "stage"]] = ["failed", "segment"]
+    said = words.left_out(View(factories.make_tables(table)))
+    assert "26 are not compared" in whole
+    assert "all the same" not in whole
+    assert "27 are not compared" in said
+    assert "where no segmentation is needed, 1 of these are compared all the same" in said

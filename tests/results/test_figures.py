@@ -36,6 +36,25 @@ def test_brain_age_band_is_the_rescan_shift_and_the_original_has_no_shift(cohort
     assert marks(shift, "o")[0] == rows.loc["null", "shift"]
 
 
+def test_similarity_has_a_point_of_every_image(cohort, look):
+    """Also of one whose brain no segmenter found, and of two segmenters' rows one."""
+    measures, table = cohort[0], cohort[1]["similarity"]
+
+    def points(rows):
+        figure = similarity.draw(table, look, rows)
+        lines = [line for panel in figure.axes for line in panel.lines]
+        return sum(len(line.get_xdata()) for line in lines if line.get_markersize() == 2.6)
+
+    whole = points(measures)
+    cut = measures.copy()
+    image = (cut["variant"] == "null") & (cut["status"] == "ok")
+    cut.loc[cut.index[image][0], ["status", "stage"]] = ["failed", "segment"]
+    assert points(cut) == whole
+    cut.loc[cut.index[image][0], "stage"] = "deface"
+    assert points(cut) == whole - 4, "one in each of four panels"
+    assert points(pd.concat([cut, measures.assign(segmenter="other")])) == whole
+
+
 def test_similarity_shows_the_mean_of_each_site(cohort, look):
     table = cohort[1]["similarity"]
     figure = similarity.draw(table, look, cohort[0])
