@@ -330,4 +330,4 @@ def test_unsegmented_originals_are_not_among_those_that_nothing_compares():
     assert "26 are not compared" in whole
     assert "all the same" not in whole
     assert "27 are not compared" in said
-    assert "where no segmentation is needed, 1 of these are compared all the same" in said
+    assert "where no segmentation is needed, 1 of these is compared all the same" in said

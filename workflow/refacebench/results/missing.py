@@ -1,11 +1,13 @@
-"""Which images are missing and why, for results that count images: said of the table ``flow``.
+"""Which images are missing and why, for results that count images, as the table ``flow`` has it.
 
-No table of its own: a sentence for captions.
+Sentences for captions, no result of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+
+import pandas as pd
 
 from refacebench.results import words
 from refacebench.results.result import View
@@ -39,16 +41,10 @@ def images(
     variants : collection of str, optional
         Those that matter; all where it is left out.
     """
-    flow = view.tables.get("flow")
-    if flow is None or flow.empty:
+    rows = _compared(view, variants)
+    if rows.empty:
         return ""
-    rows = compared(of_scans(flow), view.criteria)
-    # Scans that the inventory left out were never there to be shown.
-    rows = rows[rows["stage"].isin(MEASURING[1:])]
-    if variants is not None:
-        rows = rows[rows["variant"].isin(variants)]
-    stopped, on_image = rows["status"].isin(_STOPPED), rows["stage"].isin(ON_IMAGES)
-    gone = stopped & ~on_image
+    gone = rows["status"].isin(_STOPPED) & ~rows["stage"].isin(ON_IMAGES)
     told: dict[str, list[str]] = {}
     asked = rows[(rows["variant"] != ORIGINAL) & (rows["status"] != UNAVAILABLE)]
     for variant, mine in asked.groupby("variant", sort=False):
@@ -60,9 +56,25 @@ def images(
         if parts:
             told.setdefault(", ".join(parts), []).append(variant)
     said = "; ".join(f"of {words.listed(names)}: {why}" for why, names in told.items())
-    return words.join(
-        f"Missing {said}." if said else "",
-        "Images whose brain could not be segmented count all the same."
-        if (stopped & on_image).any()
-        else "",
-    )
+    return words.join(f"Missing {said}." if said else "", unsegmented(view, variants))
+
+
+def unsegmented(view: View, variants: Collection[str] | None = None) -> str:
+    """Say that images without a segmentation count, if there are any among the compared scans."""
+    rows = _compared(view, variants)
+    if rows.empty or not (rows["status"].isin(_STOPPED) & rows["stage"].isin(ON_IMAGES)).any():
+        return ""
+    return "Images whose brain could not be segmented count all the same."
+
+
+def _compared(view: View, variants: Collection[str] | None) -> pd.DataFrame:
+    """Return the compared scans' rows of the flow, from the preparation to the measures.
+
+    Scans that the inventory left out were never there to be shown.
+    """
+    flow = view.tables.get("flow", pd.DataFrame())
+    if flow.empty:
+        return flow
+    rows = compared(of_scans(flow), view.criteria)
+    rows = rows[rows["stage"].isin(MEASURING[1:])]
+    return rows if variants is None else rows[rows["variant"].isin(variants)]

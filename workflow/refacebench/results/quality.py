@@ -18,7 +18,7 @@ import pandas as pd
 from refacebench.metrics.verdict import CLASSES, THRESHOLDS
 from refacebench.plot.numbers import NO_VALUE, number
 from refacebench.plot.quality_bars import FACE_ALONE, Missed, draw
-from refacebench.results import findings, sentences, words
+from refacebench.results import findings, missing, sentences, words
 from refacebench.results.cells import by_variant, with_interval
 from refacebench.results.result import STATISTICS, Figure, Heading, Printed, Result, Tables, View
 from refacebench.statistics.cohort import each, images, measure
@@ -171,6 +171,7 @@ def caption(view: View) -> str:
         "labels can show a loss; of such a method 'neither failure' speaks of the face alone "
         "(dotted). Hatched: by the true labels there is a failure that the check missed; pale, in "
         "such a row: the true labels give no answer.",
+        missing.unsegmented(view),
         words.shares(view.criteria),
         _worst(view.tables),
     )

@@ -81,7 +81,8 @@ def _all_the_same(number: int) -> str:
     """Say of how many unsegmented originals the images are compared all the same, if of any."""
     if number <= 0:
         return ""
-    return f"; where no segmentation is needed, {number} of these are compared all the same"
+    those = f"{number} of these {'is' if number == 1 else 'are'}"
+    return f"; where no segmentation is needed, {those} compared all the same"
 
 
 def alone(view: View) -> str:
