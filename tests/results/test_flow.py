@@ -76,6 +76,19 @@ def test_several_segmenters_in_the_flow():
     assert found["reason"][0] == "other: no brain; other segmenters ok"
 
 
+def test_an_image_that_was_judged_without_a_segmentation_still_stopped_where_it_did():
+    table = factories.measurements(2, ("original", "a", "b"), n_train=0, n_rescans=0)
+    table = table[table["participant"] == "sub-001"].set_index("variant", drop=False)
+    ends = {"original": ("failed", "segment"), "a": ("excluded", "measure"), "b": ("ok", "measure")}
+    for variant, end in ends.items():
+        table.loc[variant, ["status", "stage"]] = end
+    assert table["quality"].notna().all()
+    stages = [StageManifest("measure", name, table.loc[[name]]) for name in ends]
+    found = follow(table.loc[["original"]].assign(status="ok"), stages)
+    assert dict(zip(found["variant"], zip(found["status"], found["stage"], strict=True),
+                    strict=True)) == ends  # fmt: skip
+
+
 def test_flow_counts_add_up(made):
     counts = made["flow_counts"]
     sums = counts["n_ok"] + counts["n_excluded"] + counts["n_failed"]
