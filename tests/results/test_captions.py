@@ -293,6 +293,19 @@ def test_captions_of_images_say_how_many_are_missing_and_at_which_stage():
     assert told.count("compared") == 1
 
 
+def test_captions_tell_of_a_few_losses_and_where_the_others_stand():
+    flow = flow_of({})
+    lost = flow[flow["variant"] == "a"].assign(status="failed")
+    many = [
+        lost.head(n).assign(variant=f"v{n}{after}", stage=stage)
+        for n in range(1, 5)
+        for after, stage in (("", "deface"), ("+m", "reface"))
+    ]
+    told = missing.images(View({"flow": pd.concat([flow, *many], ignore_index=True)}))
+    assert told.count("; of v") == 4
+    assert told.endswith("; 3 more in the table flow.")
+
+
 def test_captions_say_nothing_of_images_where_none_is_missing():
     assert missing.images(View({"flow": flow_of({})}), {"a": 4, "a+m": 4}) == ""
     assert missing.images(View({})) == ""

@@ -24,6 +24,8 @@ from refacebench.vocabulary import (
 )
 
 _STOPPED = (EXCLUDED, FAILED, NOT_WRITTEN)
+#: So many different losses are told in a caption.
+_MOST = 5
 
 
 def images(
@@ -55,8 +57,10 @@ def images(
             parts.append(f"{words.plural(rest, 'image')} could not be compared")
         if parts:
             told.setdefault(", ".join(parts), []).append(variant)
-    said = "; ".join(f"of {words.listed(names)}: {why}" for why, names in told.items())
-    return words.join(f"Missing {said}." if said else "", unsegmented(view, variants))
+    said = [f"of {words.listed(names)}: {why}" for why, names in told.items()]
+    if len(said) > _MOST:
+        said[_MOST:] = [f"{len(said) - _MOST} more in the table flow"]
+    return words.join(f"Missing {'; '.join(said)}." if said else "", unsegmented(view, variants))
 
 
 def unsegmented(view: View, variants: Collection[str] | None = None) -> str:

@@ -147,9 +147,9 @@ def pairs(
         (measurements["variant"] == variant) & (measurements["segmenter"] == segmenter)
     ].drop(columns=[c for c in _IDENTITY if c != "scan"], errors="ignore")
     table = reference.merge(own, on="scan", how="left", validate="one_to_one")
+    table["ok"] = _counts(table)
     # A program that is not there did not fail: no scan of such a variant is in a denominator;
     # nor did a method whose result we could not write.
-    table["ok"] = _counts(table)
     missing = table["status"].isin((UNAVAILABLE, NOT_WRITTEN)) & ~table["ok"]
     return table[~missing].reset_index(drop=True)
 
