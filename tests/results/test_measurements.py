@@ -10,6 +10,7 @@ from scipy import stats
 import factories
 from factories import TABLE_COLUMNS, make_tables
 from refacebench import manifest
+from refacebench.results import similarity_slices
 from refacebench.results.changes import compute as changes_table
 from refacebench.results.face_parts import compute as face_parts_table
 from refacebench.results.face_shown import compute as face_shown_table
@@ -503,6 +504,20 @@ def test_images_count_whether_or_not_their_brain_could_be_segmented(name):
     whole = factories.measurements(failures=False)
     made = (OF_IMAGES[name](table, factories.VARIANTS) for table in (unsegmented(), whole))
     pd.testing.assert_frame_equal(*made)
+
+
+def test_slices_of_an_image_count_whether_or_not_its_brain_could_be_segmented():
+    table, order = unsegmented(), ("original", "pydeface", "pydeface+pix2pix25d")
+    for name in ("x_mm", "corr_front", "corr_full", "ssim_front", "ssim_full"):
+        table[f"slices_{name}"] = "1 2 3"
+    never, left_out = "sub-003_ses-1", "sub-004_ses-1"
+    hit = (table["scan"] == never) & (table["variant"] == "pydeface")
+    table.loc[hit, ["status", "stage"]] = ["failed", "deface"]
+    table.loc[table["scan"] == left_out, ["status", "stage"]] = ["excluded", "prepare"]
+    found = similarity_slices.compute(table, QUICK, order)
+    scans = {name: set(rows["scan"]) for name, rows in found.groupby("variant")}
+    everybody = {f"sub-{n:03d}_ses-1" for n in range(1, 13)} - {left_out}
+    assert scans == {"pydeface": everybody - {never}, "pydeface+pix2pix25d": everybody}
 
 
 def test_what_rests_on_a_segmentation_leaves_out_what_has_none():

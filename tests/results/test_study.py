@@ -277,24 +277,6 @@ def test_slices_have_one_number_in_every_variant_and_stand_by_site():
     np.testing.assert_array_equal(first["corr_front"], [0.1, np.nan, 0.3])
 
 
-def test_slices_of_an_image_count_whether_or_not_its_brain_could_be_segmented():
-    table = measurements().assign(stage="measure")
-    for name in ("x_mm", "corr_front", "corr_full", "ssim_front", "ssim_full"):
-        table[f"slices_{name}"] = "1 2 3"
-    image = (table["scan"] == "sub-1") & (table["variant"] == "a")
-    table.loc[image, ["status", "stage"]] = ["failed", "segment"]
-    first = table["scan"] == "sub-0"
-    table.loc[first & (table["variant"] == "original"), ["status", "stage"]] = ["failed", "segment"]
-    table.loc[first & (table["variant"] != "original"), "status"] = "excluded"
-    never = (table["scan"] == "sub-5") & (table["variant"] == "a")
-    table.loc[never, "stage"] = "deface"
-    table.loc[table["scan"] == "sub-4", ["status", "stage"]] = ["excluded", "prepare"]
-    found = similarity_slices.compute(table, Criteria(), VARIANTS)
-    scans = {name: set(rows["scan"]) for name, rows in found.groupby("variant")}
-    assert scans["a"] == {"sub-0", "sub-1", "sub-2", "sub-3"}
-    assert scans["a+m"] == {"sub-0", "sub-1", "sub-2", "sub-3", "sub-5"}
-
-
 def test_the_cohort_is_counted_by_site_and_split():
     table = pd.DataFrame(
         {
