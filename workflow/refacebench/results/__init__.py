@@ -50,4 +50,4 @@ Conventions of every table:
 """
 
 #: Raise it when a table changes for the same measurements.
-VERSION = "13"
+VERSION = "14"
