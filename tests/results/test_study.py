@@ -31,7 +31,7 @@ from refacebench.run import configuration, scales
 from refacebench.statistics.comparisons import Comparisons
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
-from refacebench.vocabulary import REGIONS
+from refacebench.vocabulary import OTHER_SESSION, REGIONS, SAME_SCAN
 from running import ROOT
 
 STUDIES = sorted((ROOT / "config/studies").glob("*.yaml"))
@@ -173,6 +173,13 @@ def test_the_least_and_most_say_of_what_they_are(rows, column, wanted, note):
     assert found["note"] == note
 
 
+@pytest.mark.parametrize(("setting", "note"), [(SAME_SCAN, studied.EASY), (OTHER_SESSION, "")])
+def test_a_rate_says_where_a_scan_was_compared_with_itself(setting, note):
+    asked = {"table": "privacy", "rows": "variant=a", "column": "rank1_completers", "factor": ""}
+    found = studied.value({"privacy": TABLES["privacy"].assign(setting=setting)}, asked, 0.05)
+    assert (found["ours"], found["note"]) == (0.6, note)
+
+
 def test_a_count_says_where_not_everything_was_tested():
     table = TABLES["volumes"].assign(p_holm=[0.01, np.nan, 0.03])
     asked = {"table": "volumes", "rows": "", "column": "count p_holm < alpha", "factor": ""}
@@ -235,7 +242,7 @@ def test_the_gap_to_cpgan_has_a_sign_and_is_of_the_papers_defacers_alone(rates, 
         found = studied.value({"privacy_gaps": table}, row, 0.05)
         ends = [found[name] for name in ("ours", "ours_low", "ours_high", "n")]
         np.testing.assert_allclose(ends, (gap, low, high, 40))
-        assert found["note"] == f"of {of}"
+        assert found["note"] == f"of {of}; {studied.EASY}"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from refacebench.statistics.attack_tables import SETTING_WORDS, main_setting
 from refacebench.statistics.comparisons import Comparisons
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
+from refacebench.vocabulary import SAME_SCAN
 
 PUBLISHED = Path(__file__).with_name("published.tsv")
 #: Columns of the table of published values.
@@ -215,11 +216,18 @@ def value(tables: Tables, asked: Mapping[str, Any], alpha: float) -> dict[str, A
         return _count(rows, counted[1], below)
     factor = float(asked["factor"] or 1)
     if end := _END.fullmatch(column):
-        return _end(rows, end[1] == "least", end[2], factor, asked["rows"])
-    if len(rows) > 1:
+        found = _end(rows, end[1] == "least", end[2], factor, asked["rows"])
+    elif len(rows) > 1:
         return _nothing(f"{len(rows)} rows here")
-    found = _taken(rows.iloc[0], column, factor)
-    return {**found, **_tested(tables, asked, str(rows.iloc[0].get("variant")))}
+    else:
+        found = _taken(rows.iloc[0], column, factor)
+        found |= _tested(tables, asked, str(rows.iloc[0].get("variant")))
+    easy = np.isfinite(found["ours"]) and set(rows.get("setting", ())) == {SAME_SCAN}
+    return {**found, "note": "; ".join(filter(None, [found["note"], EASY if easy else ""]))}
+
+
+#: Said of attacks where nobody was scanned in another session.
+EASY = "compared with the very same scan"
 
 
 def _nothing(note: str) -> dict[str, Any]:
