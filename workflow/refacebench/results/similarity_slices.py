@@ -110,8 +110,10 @@ def draw(table: pd.DataFrame, look: Look, place: str) -> Any:
             # Room below the points for the legend.
             low, high = panel.get_ylim()
             lines = sum(text.count("\n") + 1 for text in panel.get_legend_handles_labels()[1])
-            panel.set_ylim(low - 0.14 * lines * (high - low), high)
-            panel.legend(loc="lower right", markerscale=2.5)
+            panel.set_ylim(low - 0.12 * lines * (high - low), high)
+            # On white: the lines between sites end above it.
+            panel.legend(loc="lower right", markerscale=2.5, frameon=True, facecolor="white",
+                         edgecolor="none", framealpha=1)  # fmt: skip
     for panel in panels[-1]:
         panel.set_xlabel("test slice")
     return figure
