@@ -408,6 +408,12 @@ def test_a_cut_brain_is_not_said_to_be_none_where_it_could_not_be_seen():
     assert (cut["note"], success["note"], left["note"]) == (
         "brain not testable", "brain not testable", "")  # fmt: skip
     assert (success["ours"], left["ours"]) == (30, 0)
+    for engine, cell in (("native", "not testable"), ("official", "0")):
+        row = {"variant": "mri_deface", "engine": engine, "n_brain": 10, "brain_unchanged": 10}
+        view = View({"exclusions": table, "quality": quality.RESULT.frame([row])})
+        columns, rows = exclusions.printed(view)
+        assert rows[0][columns.index("Brain cut")] == cell
+        assert ("Not testable" in exclusions.caption(view)) == (engine == "native")
 
 
 def test_volumes_are_tested_without_the_scans_that_are_left_out_for_refacers_too():

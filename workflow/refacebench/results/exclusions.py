@@ -134,13 +134,22 @@ def caption(view: View) -> str:
     if table.empty:
         return "No scan was judged."
     asked = asked_of(view)
+    spared = any(findings.finding(view.tables, v).spared for v in table["variant"])
+    blind = (
+        "Not testable: the method spares the very brain mask by which it is judged."
+        if spared
+        else ""
+    )
     if not asked:
-        return "Scans that could be left out of the tests below; the config leaves out none."
+        return words.join(
+            "Scans that could be left out of the tests below; the config leaves out none.", blind
+        )
     return words.join(
         f"Scans left out of the tests below, because {_listed([_WORDS[k] for k in asked])}.",
         "Scans are left out for what the defacer did to them, so these tests are only of scans "
         "that went well. What is said of scans that changed follows the same choice here; all "
         "tables outside this section keep every scan.",
+        blind,
     )
 
 
