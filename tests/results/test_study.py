@@ -187,6 +187,21 @@ def test_a_count_says_where_not_everything_was_tested():
     assert (found["ours"], found["note"]) == (2, "2 of 3 tested")
 
 
+@pytest.mark.parametrize(
+    ("column", "n", "note"),
+    [
+        ("p", 5, studied.TOO_FEW),  # 2 ** -4 at best
+        ("p", 6, ""),
+        ("p_holm", 10, studied.TOO_FEW),  # 36 * 2 ** -9 at best
+        ("p_holm", 11, ""),
+    ],
+)
+def test_a_count_says_where_so_few_people_cannot_differ(column, n, note):
+    table = pd.DataFrame({"W": [0.0], "n": [n], "family_size": [36], "p": [1.0], "p_holm": [1.0]})
+    asked = {"table": "t", "rows": "", "column": f"count {column} < alpha", "factor": ""}
+    assert studied.value({"t": table}, asked, 0.05)["note"] == note
+
+
 #: Columns that are read without an interval: counts, tests, and parts of a model.
 BARE = {"n", "n_values", "chi2", "p", "se", "var_participant", "var_rater", "var_residual"}
 

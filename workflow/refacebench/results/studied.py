@@ -19,6 +19,7 @@ import pandas as pd
 from refacebench import reasons
 from refacebench.results import catalogue, findings, inputs, privacy_gaps
 from refacebench.results.result import Tables
+from refacebench.results.volume_tests import smallest_p
 from refacebench.run import people, plan
 from refacebench.statistics import comparisons, sides, unavailable
 from refacebench.statistics.attack_tables import SETTING_WORDS, main_setting
@@ -249,9 +250,23 @@ def _count(rows: pd.DataFrame, column: str, below: float) -> dict[str, Any]:
     tested = int(numbers.notna().sum())
     if not tested:
         return _nothing("not tested here")
-    note = f"{tested} of {len(rows)} tested" if tested < len(rows) else ""
+    told = [f"{tested} of {len(rows)} tested" if tested < len(rows) else "",
+            TOO_FEW if _is_hopeless(rows, column, below) else ""]  # fmt: skip
+    note = "; ".join(filter(None, told))
     n = float(rows["n"].max()) if "n" in rows else np.nan
     return {**_nothing(note), "ours": int((numbers < below).sum()), "n": n}
+
+
+def _is_hopeless(rows: pd.DataFrame, column: str, below: float) -> bool:
+    """Tell whether no test of volumes could have passed with so few people, whatever they show."""
+    if not {"W", "n", "family_size"} <= set(rows):
+        return False
+    corrected = rows["family_size"] if column == "p_holm" else 1
+    return bool((rows["n"].map(smallest_p) * corrected >= below).all())
+
+
+#: Said of a count of tests that is none whatever the changes are.
+TOO_FEW = "too few people for any to differ"
 
 
 def _end(
