@@ -49,6 +49,7 @@ rule study:
         variants=RUN.listed,
         unavailable=RUN.unavailable,
         synthetic=lambda w: bool(RUN.synthetic_note(w.dataset)),
+        models=configuration.sites_of_models(config),
         version=RESULTS_VERSION,
         published=files.checksum(studied.PUBLISHED),
         note=lambda w: RUN.synthetic_note(w.dataset),

@@ -2,9 +2,11 @@
 
 Counted are the scans whose original was measured: ``n_brain_cut`` lost brain (Failure II),
 ``n_face_left`` kept a part of the face (Failure I, or untouched), ``n_no_output`` have no usable
-output; a scan may be both cut and left.  ``n_excluded`` of ``n_scans`` are left out by what the
-config's ``study: exclude`` names (``excluded_for``), ``n_kept`` are tested.  What a defacer is left
-out for counts for the refacing models that work on it.
+output; a scan may be both cut and left.  ``brain_cut_share`` and ``face_left_share`` are of the
+``n_with_face`` scans that came with a face, those without an output among them.  ``n_excluded`` of
+``n_scans`` are left out by what the config's ``study: exclude`` names (``excluded_for``),
+``n_kept`` are tested.  What a defacer is left out for counts for the refacing models that work on
+it.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ from collections.abc import Collection, Sequence
 
 import pandas as pd
 
-from refacebench.results import words
+from refacebench.results import findings, words
 from refacebench.results.result import STUDY, Printed, Result, View
 from refacebench.results.study import HEADING
 from refacebench.statistics.cohort import pairs, segmenters_of
 from refacebench.statistics.criteria import Criteria
-from refacebench.vocabulary import NULL, ORIGINAL
+from refacebench.statistics.intervals import share
+from refacebench.vocabulary import NULL, ORIGINAL, split_variant
 
 #: By what a config calls them, the verdicts that exclude a scan; no output is no verdict.
 KINDS = {
@@ -38,9 +41,25 @@ def failed(table: pd.DataFrame, kind: str) -> pd.Series:
     kind : str
         A key of :data:`KINDS`.
     """
-    quality = table["quality"] if "quality" in table else pd.Series("", index=table.index)
-    found = quality.fillna("").isin(KINDS[kind])
+    found = _verdicts(table).isin(KINDS[kind])
     return found | ~table["ok"] if kind == "no_output" else found
+
+
+def _verdicts(table: pd.DataFrame) -> pd.Series:
+    if "quality" not in table:
+        return pd.Series("", index=table.index)
+    return table["quality"].fillna("")
+
+
+def _shares(table: pd.DataFrame, level: float) -> dict[str, float]:
+    """Return the shares of scans that were cut or left, of those that came with a face."""
+    faced = table[_verdicts(table) != "no_face"]
+    found: dict[str, float] = {"n_with_face": len(faced)}
+    for kind in ("brain_cut", "face_left"):
+        value = share(failed(faced, kind), faced["participant"], level)
+        names = (f"{kind}_share", f"{kind}_low", f"{kind}_high")
+        found |= dict(zip(names, value, strict=True))
+    return found
 
 
 def excluded(
@@ -55,6 +74,20 @@ def excluded(
         return set()
     table = pairs(measurements, segmenter, defacer, criteria)
     return {scan for kind in asked for scan in table["scan"][failed(table, kind)]}
+
+
+def kept(
+    measurements: pd.DataFrame,
+    segmenter: str,
+    variant: str,
+    criteria: Criteria,
+    asked: Collection[str],
+) -> pd.DataFrame:
+    """Return a variant's pairs of scans without those that are left out for its defacer."""
+    defacer = split_variant(variant)[0]
+    out = excluded(measurements, segmenter, defacer, criteria, asked)
+    table = pairs(measurements, segmenter, variant, criteria)
+    return table[~table["scan"].isin(out)].reset_index(drop=True)
 
 
 def compute(
@@ -79,6 +112,7 @@ def compute(
                     "n": table["participant"].nunique(),
                     "n_scans": len(table),
                     **{f"n_{kind}": int(failed(table, kind).sum()) for kind in KINDS},
+                    **_shares(table, criteria.level),
                     "n_excluded": len(out),
                     "n_kept": len(table) - len(out),
                     "excluded_for": " ".join(asked),
@@ -99,14 +133,30 @@ def caption(view: View) -> str:
     table = view.rows("exclusions")
     if table.empty:
         return "No scan was judged."
-    asked = table["excluded_for"].fillna("").iloc[0].split()
+    asked = asked_of(view)
+    spared = any(findings.finding(view.tables, v).spared for v in table["variant"])
+    blind = (
+        "Not testable: the method spares the very brain mask by which it is judged."
+        if spared
+        else ""
+    )
     if not asked:
-        return "Scans that could be left out of the tests below; the config leaves out none."
+        return words.join(
+            "Scans that could be left out of the tests below; the config leaves out none.", blind
+        )
     return words.join(
         f"Scans left out of the tests below, because {_listed([_WORDS[k] for k in asked])}.",
         "Scans are left out for what the defacer did to them, so these tests are only of scans "
-        "that went well. All other tables keep every scan.",
+        "that went well. What is said of scans that changed follows the same choice here; all "
+        "tables outside this section keep every scan.",
+        blind,
     )
+
+
+def asked_of(view: View) -> list[str]:
+    """Return what the study leaves scans out for, as its table says."""
+    told = view.rows("exclusions").get("excluded_for", pd.Series(dtype=str)).fillna("")
+    return str(told.iloc[0]).split() if len(told) else []
 
 
 def _listed(parts: Sequence[str]) -> str:
@@ -118,10 +168,13 @@ def printed(view: View) -> Printed:
     table = view.rows("exclusions")
     columns = ["Defacer", "Scans", "Brain cut", "Face left", "No output", "Left out", "Tested"]
     names = ("n_scans", *(f"n_{kind}" for kind in KINDS), "n_excluded", "n_kept")
-    return columns, [
-        [view.look.label(row["variant"]), *(str(int(row[name])) for name in names)]
-        for _, row in table.iterrows()
-    ]
+    rows = []
+    for row in table.to_dict("records"):
+        counts = {name: str(int(row[name])) for name in names}
+        if findings.finding(view.tables, row["variant"]).spared:
+            counts["n_brain_cut"] = findings.NOT_TESTABLE
+        rows.append([view.look.label(row["variant"]), *counts.values()])
+    return columns, rows
 
 
 RESULT = Result(
@@ -130,7 +183,9 @@ RESULT = Result(
     job=STUDY,
     reads="quality",
     columns="""
-        variant n n_scans n_brain_cut n_face_left n_no_output n_excluded n_kept excluded_for
+        variant n n_scans n_with_face n_brain_cut n_face_left n_no_output
+        brain_cut_share brain_cut_low brain_cut_high face_left_share face_left_low face_left_high
+        n_excluded n_kept excluded_for
     """,
     texts="excluded_for",
     compute=lambda given, _: compute(

@@ -126,6 +126,21 @@ def _row(first: str, second: str, rates: Sequence[tuple[float, float]], gap: Gap
     }
 
 
+def both_ways(table: pd.DataFrame) -> pd.DataFrame:
+    """Return each pair twice, in both orders, so that the gap behind ``variant`` has a sign.
+
+    >>> pair = {"variant": "a", "other": "b", "rate": 0.5, "other_rate": 0.2, "above_chance": 0.3,
+    ...         "other_above_chance": 0.0, "gap": 0.3, "low": 0.1, "high": 0.4}
+    >>> found = both_ways(pd.DataFrame([pair])).set_index("variant").loc["b"]
+    >>> [float(found[name]) for name in ("rate", "gap", "low", "high")]
+    [0.2, -0.3, -0.4, -0.1]
+    """
+    other = {name: f"other_{name}" for name in ("rate", "above_chance")} | {"variant": "other"}
+    turned = table.rename(columns=other | {new: old for old, new in other.items()})
+    ends = {name: -table[old] for name, old in (("gap", "gap"), ("low", "high"), ("high", "low"))}
+    return pd.concat([table, turned[list(table)].assign(**ends)], ignore_index=True)
+
+
 def caption(view: View) -> str:
     """Return the caption of the gaps."""
     table = view.rows("privacy_gaps")

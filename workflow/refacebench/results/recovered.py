@@ -1,26 +1,29 @@
 """Scans whose volumes a defacer changed beyond the threshold, and what refacing made of them.
 
-One row per refaced variant and segmenter.  Of ``n_scans`` compared scans ``n_over_defaced``
-changed by more than ``threshold_pct`` in grey, white, CSF or TIV after defacing and
-``n_over_refaced`` after refacing; ``n_recovered`` of the former no longer do, ``n_still`` do,
-``n_new`` changed by refacing alone, and ``n_lost`` have no result in one of the two.
+One row per refaced variant and segmenter.  Of ``n_scans`` compared scans, without those that the
+study leaves out (table ``exclusions``), ``n_over_defaced`` changed by more than ``threshold_pct``
+in grey, white, CSF or TIV after defacing and ``n_over_refaced`` after refacing; ``n_recovered`` of
+the former no longer do, ``n_still`` do, ``n_new`` changed by refacing alone, and ``n_lost`` have no
+result in one of the two.  ``over_defaced_share`` and ``over_refaced_share`` are of the others, of
+``n`` participants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from refacebench.plot.style import BAND, INK, WIDTH, Look, message_figure, new_figure, styled
-from refacebench.results import words
+from refacebench.results import exclusions, words
 from refacebench.results.result import STUDY, Figure, Printed, Result, View
 from refacebench.results.study import HEADING
 from refacebench.results.volume_tests import CHANGED, CHANGED_IF_ANY, changed_scans
-from refacebench.statistics.cohort import measure, pairs, segmenters_of
+from refacebench.statistics.cohort import measure, segmenters_of
 from refacebench.statistics.criteria import Criteria
+from refacebench.statistics.intervals import share
 from refacebench.vocabulary import split_variant
 
 _TITLES = {"gm": "Grey matter", "wm": "White matter", "csf": "CSF", "tiv": "Intracranial volume"}
@@ -28,23 +31,32 @@ _HUES = {"defaced": "#D55E00", "refaced": "#0072B2"}
 
 
 def compute(
-    measurements: pd.DataFrame, criteria: Criteria, variants: Sequence[str]
+    measurements: pd.DataFrame,
+    criteria: Criteria,
+    variants: Sequence[str],
+    asked: Collection[str] = (),
 ) -> pd.DataFrame:
-    """Return the counts of every refaced variant."""
+    """Return the counts of every refaced variant, without what a study leaves out."""
     rows = []
     for segmenter in segmenters_of(measurements):
         for variant in variants:
             if "+" not in variant:
                 continue
-            before, after = (
-                changed_scans(table, criteria).set_axis(table["scan"])
-                for table in (
-                    pairs(measurements, segmenter, name, criteria)
-                    for name in (split_variant(variant)[0], variant)
-                )
+            tables = [
+                exclusions.kept(measurements, segmenter, name, criteria, asked)
+                for name in (split_variant(variant)[0], variant)
+            ]
+            before, after = (changed_scans(t, criteria).set_axis(t["scan"]) for t in tables)
+            persons = tables[0].set_index("scan")["participant"]
+            rows.append(
+                {
+                    "variant": variant,
+                    "segmenter": segmenter,
+                    **counts(before, after),
+                    **_shares(before, after, persons, criteria.level),
+                    "threshold_pct": criteria.threshold_pct,
+                }
             )
-            rows.append({"variant": variant, "segmenter": segmenter, **counts(before, after),
-                         "threshold_pct": criteria.threshold_pct})  # fmt: skip
     return RESULT.frame(rows)
 
 
@@ -55,9 +67,7 @@ def counts(before: pd.Series, after: pd.Series) -> dict[str, int]:
     >>> [counts(before, after)[f"n_{name}"] for name in ("recovered", "still", "new", "lost")]
     [1, 1, 1, 1]
     """
-    after = after.reindex(before.index)
-    known = before.notna() & after.notna()
-    first, second = before[known] == 1, after[known] == 1
+    first, second = _known(before, after)
     return {
         "n_scans": len(before),
         "n_over_defaced": int(first.sum()),
@@ -65,20 +75,59 @@ def counts(before: pd.Series, after: pd.Series) -> dict[str, int]:
         "n_recovered": int((first & ~second).sum()),
         "n_still": int((first & second).sum()),
         "n_new": int((~first & second).sum()),
-        "n_lost": int((~known).sum()),
+        "n_lost": len(before) - len(first),
     }
 
 
-def changes(measurements: pd.DataFrame, variant: str, criteria: Criteria) -> pd.DataFrame:
+def _known(before: pd.Series, after: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Return which scans changed before and after, of those with a result in both."""
+    after = after.reindex(before.index)
+    known = before.notna() & after.notna()
+    return before[known] == 1, after[known] == 1
+
+
+def _shares(
+    before: pd.Series, after: pd.Series, persons: pd.Series, level: float
+) -> dict[str, float]:
+    first, second = _known(before, after)
+    of = persons.reindex(first.index)
+    found: dict[str, float] = {"n": of.nunique()}
+    for name, flags in (("over_defaced", first), ("over_refaced", second)):
+        names = (f"{name}_share", f"{name}_low", f"{name}_high")
+        found |= dict(zip(names, share(flags, of, level), strict=True))
+    return found
+
+
+def changes(
+    measurements: pd.DataFrame, variant: str, criteria: Criteria, asked: Collection[str] = ()
+) -> pd.DataFrame:
     """Return the percent change of each scan's volumes, by the first segmenter."""
     found = pd.DataFrame()
     for segmenter in segmenters_of(measurements)[:1]:
-        table = pairs(measurements, segmenter, variant, criteria).set_index("scan", drop=False)
+        table = exclusions.kept(measurements, segmenter, variant, criteria, asked)
+        table = table.set_index("scan", drop=False)
         for name in CHANGED_IF_ANY:
             if f"ref_vol_{name}" in table:
                 old = table[f"ref_vol_{name}"]
                 found[name] = (measure(table, f"vol_{name}") - old) / old * 100
     return found
+
+
+def _before_and_after(view: View, variant: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the changes after defacing and after refacing, without what the study leaves out."""
+    assert view.measures is not None
+    first, second = (
+        changes(view.measures, name, view.criteria, exclusions.asked_of(view))
+        for name in (split_variant(variant)[0], variant)
+    )
+    return first, second
+
+
+def _left_out(view: View) -> str:
+    """Return that scans are left out, where any are."""
+    if not exclusions.asked_of(view):
+        return ""
+    return "Scans that the study leaves out (above) are not among them."
 
 
 def _refaced(view: View) -> list[str]:
@@ -91,16 +140,18 @@ def caption(view: View) -> str:
         f"Scans in which {CHANGED} changed by more than {view.criteria.threshold_pct:g} %: how "
         "many after defacing, and how many of these no longer after refacing. A scan that is "
         "picked because it is far off tends to be nearer when it is measured again, whatever "
-        "was done to it (regression to the mean)."
+        "was done to it (regression to the mean).",
+        _left_out(view),
     )
 
 
 def caption_by_scan(view: View) -> str:
     """Return the caption of the changes by scan."""
-    return (
+    return words.join(
         "Change of each scan's volumes in percent of its original, after defacing and after "
         "refacing; scans by their change after defacing. Beyond the grey band a scan counts as "
-        f"changed ({view.criteria.threshold_pct:g} %)."
+        f"changed ({view.criteria.threshold_pct:g} %).",
+        _left_out(view),
     )
 
 
@@ -110,6 +161,7 @@ def caption_recovered(view: View) -> str:
         "The scans that defacing changed beyond the threshold: largest change of any of the four "
         "volumes, before and after refacing, a line per scan.",
         "Selected by what defacing did: some of the way back is regression to the mean.",
+        _left_out(view),
     )
 
 
@@ -122,10 +174,7 @@ def draw_by_scan(view: View) -> Any:
     figure = new_figure(WIDTH, 0.5 + 2.0 * len(refaced))
     panels = figure.subplots(len(refaced), len(CHANGED_IF_ANY), squeeze=False)
     for line, variant in zip(panels, refaced, strict=True):
-        before, after = (
-            changes(view.measures, name, view.criteria)
-            for name in (split_variant(variant)[0], variant)
-        )
+        before, after = _before_and_after(view, variant)
         for panel, name in zip(line, CHANGED_IF_ANY, strict=True):
             panel.set_title(_TITLES[name], loc="left")
             _by_scan(panel, before.get(name), after.get(name), view.criteria.threshold_pct)
@@ -160,10 +209,7 @@ def draw_recovered(view: View) -> Any:
     for panel in panels[len(refaced) :]:
         panel.set_axis_off()
     for panel, variant in zip(panels, refaced, strict=False):
-        before, after = (
-            changes(view.measures, name, view.criteria).abs().max(axis=1)
-            for name in (split_variant(variant)[0], variant)
-        )
+        before, after = (t.abs().max(axis=1) for t in _before_and_after(view, variant))
         picked = before.index[before > threshold]
         for scan in picked:
             panel.plot([0, 1], [before[scan], after.get(scan, np.nan)], color=INK, alpha=0.5,
@@ -202,11 +248,18 @@ RESULT = Result(
     job=STUDY,
     reads="vol_gm vol_wm vol_csf vol_tiv",
     columns="""
+        variant segmenter n n_scans n_over_defaced n_over_refaced n_recovered n_still n_new n_lost
+        over_defaced_share over_defaced_low over_defaced_high
+        over_refaced_share over_refaced_low over_refaced_high threshold_pct
+    """,
+    compute=lambda given, _: compute(
+        given.measurements, given.criteria, given.variants, given.study.get("exclude") or ()
+    ),
+    caption=caption,
+    latex="""
         variant segmenter n_scans n_over_defaced n_over_refaced n_recovered n_still n_new n_lost
         threshold_pct
     """,
-    compute=lambda given, _: compute(given.measurements, given.criteria, given.variants),
-    caption=caption,
     heading=HEADING,
     order=12,
     printed=printed,

@@ -67,8 +67,8 @@ def caption(view: View, place: str) -> str:
     return words.join(
         f"Correlation and SSIM of each slice with the original's, {PLACES[place]}: "
         f"{words.plural(int(table['image'].max()), 'slice')} of {scans}, scans by site. Points are "
-        "slices of defaced and of refaced scans; lines are their means over a site, and vertical "
-        "lines stand between sites.",
+        "slices of defaced and of refaced scans; lines are their means over a site, as the legend "
+        "has them, and vertical lines stand between sites.",
         missing.images(view, table.groupby("variant")["scan"].nunique().to_dict()),
     )
 
@@ -110,8 +110,11 @@ def draw(table: pd.DataFrame, look: Look, place: str) -> Any:
             panel.set_title(f"{look.label(defacer)}: {NAMES[measure]}", loc="left", pad=14)
             # Room below the points for the legend.
             low, high = panel.get_ylim()
-            panel.set_ylim(low - 0.16 * len(mine) * (high - low), high)
-            panel.legend(loc="lower right", markerscale=2.5)
+            lines = sum(text.count("\n") + 1 for text in panel.get_legend_handles_labels()[1])
+            panel.set_ylim(low - 0.12 * lines * (high - low), high)
+            # On white: the lines between sites end above it.
+            panel.legend(loc="lower right", markerscale=2.5, frameon=True, facecolor="white",
+                         edgecolor="none", framealpha=1)  # fmt: skip
     for panel in panels[-1]:
         panel.set_xlabel("test slice")
     return figure
@@ -123,13 +126,30 @@ _HUES = ("#D55E00", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9")
 
 def _points(axes: Any, rows: pd.DataFrame, column: str, number: int, label: str) -> None:
     colour = _HUES[number % len(_HUES)]
-    mean = rows[column].mean()
+    means = rows.groupby("site", sort=True)[column].mean()
     axes.plot(rows["image"], rows[column], linestyle="none", marker=".", markersize=2.2,
-              color=colour, alpha=0.55, label=f"{label} (mean {mean:.3f})",
+              color=colour, alpha=0.55, label=f"{label}\n{_means(means)}",
               rasterized=True)  # fmt: skip
     for _, site in rows.groupby("site", sort=False):
         ends = [site["image"].min(), site["image"].max()]
         axes.plot(ends, [site[column].mean()] * 2, color=colour, linewidth=1.6)
+
+
+#: So many sites are named in a legend; of more, only the ends are told.
+_NAMED = 3
+
+
+def _means(means: pd.Series) -> str:
+    """Return the means of sites, for a legend.
+
+    >>> _means(pd.Series({"Guys": 0.9114, "HH": 0.85}))
+    'mean: Guys 0.911, HH 0.850'
+    >>> _means(pd.Series({"": 0.9114}))
+    'mean: 0.911'
+    """
+    if len(means) > _NAMED:
+        return f"means of {len(means)} sites: {means.min():.3f} to {means.max():.3f}"
+    return "mean: " + ", ".join(f"{site} {mean:.3f}".strip() for site, mean in means.items())
 
 
 def _sites(axes: Any, table: pd.DataFrame) -> None:

@@ -17,14 +17,16 @@ import numpy as np
 import pandas as pd
 
 from refacebench import reasons
-from refacebench.results import catalogue, inputs
+from refacebench.results import catalogue, findings, inputs, privacy_gaps
 from refacebench.results.result import Tables
+from refacebench.results.volume_tests import smallest_p
 from refacebench.run import people, plan
 from refacebench.statistics import comparisons, sides, unavailable
 from refacebench.statistics.attack_tables import SETTING_WORDS, main_setting
 from refacebench.statistics.comparisons import Comparisons
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.protocol import Protocol
+from refacebench.vocabulary import SAME_SCAN
 
 PUBLISHED = Path(__file__).with_name("published.tsv")
 #: Columns of the table of published values.
@@ -35,11 +37,21 @@ COLUMNS = (
 #: Ways to take one number from several rows: how many are below a level, the least, the most.
 _COUNT = re.compile(r"count (\w+) *< *(alpha|[\d.]+)")
 _END = re.compile(r"(least|most) (\w+)")
-#: A count in percent of the row's n.
-_PERCENT = re.compile(r"percent (\w+)")
 _CONDITION = re.compile(r"(\w+)(!?=)(.*)")
-#: The interval of a value that is not called after it.
-_OWN_INTERVAL = ("mean", "median", "median_change_pct", "rate", "gap", "identification")
+#: The columns with the interval of a value where they are not called after it.
+_INTERVALS = {
+    **dict.fromkeys(
+        (
+            *("mean", "median", "median_change_pct", "mean_abs_pct", "left_share", "shown_share"),
+            *("gap", "identification", "choice", "effect", "estimate", "difference"),
+        ),
+        ("low", "high"),
+    ),
+    "share_over_completers": ("completers_low", "completers_high"),
+}
+#: What of the checks of brain and face says nothing of a method that spares the very mask.
+_BRAIN_ALONE = ("exclusions", "brain_cut_share")
+_BOTH_CHECKS = ("quality", "success_share")
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,8 @@ class Studied:
         Why variants are unavailable, by variant.
     passed_over : collection of str
         As of :class:`refacebench.results.inputs.Measured`.
+    models : mapping of str to sequence of str
+        The sites of refacing models that learn from some sites alone.
     """
 
     study: Mapping[str, Any]
@@ -82,6 +96,7 @@ class Studied:
     protocol: Protocol = field(default_factory=Protocol)
     absent: Mapping[str, str] = field(default_factory=dict)
     passed_over: Collection[str] = ()
+    models: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def attacks(self) -> Iterator[Comparisons]:
@@ -100,7 +115,7 @@ def read(given: Any, asked: Any) -> Studied:
     asked
         ``study``; ``dataset``; ``unused``; ``config`` with ``statistics``, ``thresholds``,
         ``privacy``, ``seed`` and ``orientation``; ``variants``; ``unavailable``; ``synthetic``;
-        ``people``.
+        ``people``; ``models``.
     """
     table = inputs.measurements([*given.measured, *given.rescans], people.read(asked.people))
     added = unavailable.rows(table, asked.unavailable)
@@ -117,6 +132,7 @@ def read(given: Any, asked: Any) -> Studied:
         list(given.get("compared", [])),
         Protocol.from_config(asked.config),
         asked.unavailable,
+        models=asked.models,
     )
 
 
@@ -168,6 +184,8 @@ def _answers(given: Mapping[str, Any]) -> pd.DataFrame:
 
 # our value ----------------------------------------------------------------------------------
 
+NUMBERS = ("ours", "ours_low", "ours_high", "n", "n_gallery")
+
 
 def value(tables: Tables, asked: Mapping[str, Any], alpha: float) -> dict[str, Any]:
     """Return our number for a published one, with its interval and participants where known.
@@ -178,64 +196,131 @@ def value(tables: Tables, asked: Mapping[str, Any], alpha: float) -> dict[str, A
     asked : mapping
         ``table``; ``rows``, conditions like ``variant=null; region!=tiv``, all of which must hold;
         ``column``, a column, ``count <column> < <level>`` (``alpha`` for the run's level),
-        ``least <column>``, ``most <column>``, or ``percent <column>`` of the row's ``n``; and
-        ``factor``.
+        ``least <column>`` or ``most <column>``; and ``factor``.
 
     Returns
     -------
     dict
-        ``ours``, ``ours_low``, ``ours_high``, ``n``, and in ``note`` why there is no number.
+        ``ours``, ``ours_low``, ``ours_high``, ``n``, ``n_gallery`` (for rank 1), and in ``note``
+        why there is no number, or what it is of.
     """
-    nothing: dict[str, Any] = dict.fromkeys(("ours", "ours_low", "ours_high", "n"), np.nan)
     table = tables.get(asked["table"])
     if table is None or table.empty:
-        return {**nothing, "note": "not measured here"}
-    rows = _that_count(matching(table, asked["rows"]))
+        return _nothing("not measured here")
+    if asked["table"] == privacy_gaps.RESULT.name:
+        table = privacy_gaps.both_ways(table)
+    rows, column = _that_count(matching(table, asked["rows"])), asked["column"]
     if rows.empty:
-        return {**nothing, "note": "no such row here"}
-    counted = _COUNT.fullmatch(asked["column"])
-    if counted:
+        return _nothing("no such row here")
+    if counted := _COUNT.fullmatch(column):
         below = alpha if counted[2] == "alpha" else float(counted[2])
-        numbers = pd.to_numeric(rows[counted[1]], errors="coerce")
-        if numbers.isna().all():
-            return {**nothing, "note": "not tested here"}
-        return {**nothing, "ours": int((numbers < below).sum()), "n": _n(rows), "note": ""}
+        return _count(rows, counted[1], below)
     factor = float(asked["factor"] or 1)
-    end = _END.fullmatch(asked["column"])
-    if end:
-        numbers = factor * pd.to_numeric(rows[end[2]], errors="coerce")
-        found = float(numbers.min() if end[1] == "least" else numbers.max())
-        return {**nothing, "ours": found, "n": _n(rows),
-                "note": "" if np.isfinite(found) else "no value here"}  # fmt: skip
-    if len(rows) > 1:
-        return {**nothing, "note": f"{len(rows)} rows here"}
-    row, column = rows.iloc[0], asked["column"]
-    percent = _PERCENT.fullmatch(column)
-    if percent:
-        found = 100 * float(row[percent[1]]) / row["n"] if row["n"] else np.nan
-        return {**nothing, "ours": found, "n": row["n"],
-                "note": "" if np.isfinite(found) else "no value here"}  # fmt: skip
-    ends = sorted(factor * float(row.get(name, np.nan)) for name in _interval(rows, column))
+    if end := _END.fullmatch(column):
+        found = _end(rows, end[1] == "least", end[2], factor, asked["rows"])
+    elif len(rows) > 1:
+        return _nothing(f"{len(rows)} rows here")
+    else:
+        found = _taken(rows.iloc[0], column, factor)
+        found |= _tested(tables, asked, str(rows.iloc[0].get("variant")))
+    easy = np.isfinite(found["ours"]) and set(rows.get("setting", ())) == {SAME_SCAN}
+    return {**found, "note": "; ".join(filter(None, [found["note"], EASY if easy else ""]))}
+
+
+#: Said of attacks where nobody was scanned in another session.
+EASY = "compared with the very same scan"
+
+
+def _nothing(note: str) -> dict[str, Any]:
+    return {**dict.fromkeys(NUMBERS, np.nan), "note": note}
+
+
+def _tested(tables: Tables, asked: Mapping[str, Any], variant: str) -> dict[str, Any]:
+    """Return what a check of the brain is worth on a variant that cannot fail it."""
+    check = (asked["table"], asked["column"])
+    if check not in (_BRAIN_ALONE, _BOTH_CHECKS) or not findings.finding(tables, variant).spared:
+        return {}
+    brain = f"brain {findings.NOT_TESTABLE}"
+    return _nothing(brain) if check == _BRAIN_ALONE else {"note": brain}
+
+
+def _count(rows: pd.DataFrame, column: str, below: float) -> dict[str, Any]:
+    """Return how many numbers of a column are below a level."""
+    numbers = pd.to_numeric(rows[column], errors="coerce")
+    tested = int(numbers.notna().sum())
+    if not tested:
+        return _nothing("not tested here")
+    told = [f"{tested} of {len(rows)} tested" if tested < len(rows) else "",
+            TOO_FEW if _is_hopeless(rows, column, below) else ""]  # fmt: skip
+    note = "; ".join(filter(None, told))
+    n = float(rows["n"].max()) if "n" in rows else np.nan
+    return {**_nothing(note), "ours": int((numbers < below).sum()), "n": n}
+
+
+def _is_hopeless(rows: pd.DataFrame, column: str, below: float) -> bool:
+    """Tell whether no test of volumes could have passed with so few people, whatever they show."""
+    if not {"W", "n", "family_size"} <= set(rows):
+        return False
+    corrected = rows["family_size"] if column == "p_holm" else 1
+    return bool((rows["n"].map(smallest_p) * corrected >= below).all())
+
+
+#: Said of a count of tests that is none whatever the changes are.
+TOO_FEW = "too few people for any to differ"
+
+
+def _end(
+    rows: pd.DataFrame, least: bool, column: str, factor: float, conditions: str
+) -> dict[str, Any]:
+    """Return the least or most of a column, saying of which row, and which rows there are not."""
+    numbers = factor * pd.to_numeric(rows[column], errors="coerce").astype(float)
+    rows = rows[np.isfinite(numbers)]
+    if rows.empty:
+        return _nothing("no value here")
+    picked = rows.loc[numbers.idxmin() if least else numbers.idxmax()]
+    several = {
+        name: wanted for name, same, wanted in _conditions(conditions) if same and len(wanted) > 1
+    }
+    absent = [w for name, wanted in several.items() for w in wanted if w not in set(rows[name])]
+    told = [f"of {', '.join(str(picked[name]) for name in several)}" if several else ""]
+    told += [f"without {', '.join(absent)}" if absent else ""]
+    return {**_taken(picked, column, factor), "note": "; ".join(filter(None, told))}
+
+
+def _taken(row: pd.Series, column: str, factor: float) -> dict[str, Any]:
+    """Return the number of one row, with its interval."""
     found = factor * float(row[column])
+    ends = sorted(factor * float(row[name]) for name in _interval(row, column))
     return {
         "ours": found,
         "ours_low": ends[0] if ends else np.nan,
         "ours_high": ends[1] if ends else np.nan,
-        "n": _n(rows),
+        "n": _people(row, column),
+        "n_gallery": float(row["n_gallery"]) if column in RANKED and "n_gallery" in row else np.nan,
         "note": "" if np.isfinite(found) else "no value here",
     }
 
 
-def _interval(rows: pd.DataFrame, column: str) -> tuple[str, ...]:
+#: Rates of being named first, of a gallery's people: the more these are, the smaller they get.
+RANKED = ("rank1", "rank1_completers")
+
+
+def _interval(row: pd.Series, column: str) -> tuple[str, ...]:
     stem = column.removesuffix("_share")
-    for low, high in ((f"{column}_low", f"{column}_high"), (f"{stem}_low", f"{stem}_high")):
-        if low in rows and high in rows:
-            return low, high
-    return ("low", "high") if column in _OWN_INTERVAL and {"low", "high"} <= set(rows) else ()
+    own = [(f"{name}_low", f"{name}_high") for name in (column, stem)]
+    own += [_INTERVALS[column]] if column in _INTERVALS else []
+    return next((ends for ends in own if set(ends) <= set(row.index)), ())
 
 
-def _n(rows: pd.DataFrame) -> float:
-    return float(rows["n"].max()) if "n" in rows else np.nan
+def _people(row: pd.Series, column: str) -> float:
+    """Return the participants of a number, those with a score where it is of them alone.
+
+    Checks of face and brain count scans: those that came with a face.
+    """
+    if column.endswith("_share") and "n_with_face" in row:
+        return float(row["n_with_face"])
+    alone = column.endswith("_completers") and "n_completers" in row
+    return float(row.get("n_completers" if alone else "n", np.nan))
 
 
 def _that_count(rows: pd.DataFrame) -> pd.DataFrame:
@@ -259,13 +344,21 @@ def matching(table: pd.DataFrame, conditions: str) -> pd.DataFrame:
     ValueError
         If a condition has another form or names a column that is not there.
     """
-    for condition in filter(None, (part.strip() for part in conditions.split(";"))):
-        found = _CONDITION.fullmatch(condition)
-        if not found or found[1] not in table:
-            raise ValueError(f"no condition on a column of the table: {condition}")
-        same = table[found[1]].fillna("").astype(str).isin(found[3].split("|"))
-        table = table[same if found[2] == "=" else ~same]
+    for name, same, wanted in _conditions(conditions):
+        if name not in table:
+            raise ValueError(f"no condition on a column of the table: {name}")
+        found = table[name].fillna("").astype(str).isin(wanted)
+        table = table[found if same else ~found]
     return table
+
+
+def _conditions(text: str) -> Iterator[tuple[str, bool, list[str]]]:
+    """Yield column, whether it must be one of the values (or none of them), and the values."""
+    for condition in filter(None, (part.strip() for part in text.split(";"))):
+        found = _CONDITION.fullmatch(condition)
+        if not found:
+            raise ValueError(f"no condition on a column of the table: {condition}")
+        yield found[1], found[2] == "=", found[3].split("|")
 
 
 # the declaration ----------------------------------------------------------------------------

@@ -1,10 +1,14 @@
 """A published study's numbers and ours: one row per published value.
 
-``ours`` (with its interval in ``ours_low``, ``ours_high`` and ``n`` participants) is taken from
-``column`` of the rows ``rows`` of our table ``table``, in the unit of ``published``;
+``ours`` (with its interval in ``ours_low``, ``ours_high``) is taken from ``column`` of the rows
+``rows`` of our table ``table``, in the unit of ``published``; it is of ``n`` participants (checks
+of face and brain: scans with a face; agreement of raters: pairs of ratings), and for rank 1 the
+right one stands among the ``n_gallery`` people of a gallery.  The least or most of several methods
+has the interval of the method that it is of, which does not allow for its having been picked.
 ``difference`` is ours less published.  It is missing where the people are synthetic: the row then
 says which numbers a run on the real data compares.  ``source`` is where the published value
-stands, ``differs`` what differs in how the two were made, ``note`` why there is no number.
+stands, ``differs`` what differs in how the two were made, ``note`` why there is no number, or what
+it is of.
 """
 
 from __future__ import annotations
@@ -87,8 +91,16 @@ def caption(view: View) -> str:
 def _below(view: View) -> str:
     table = view.rows("study")
     rest = len(table) - MOST
+    ranked = np.isfinite(table["n_gallery"].astype(float)).any()
     return words.join(
-        f"Brackets: our {100 * view.criteria.level:g} % intervals, where the quantity has one.",
+        f"Brackets: our {100 * view.criteria.level:g} % intervals, where the quantity has one; "
+        "that of the least or most of several methods does not allow for its having been picked. "
+        "n: participants (checks of face and brain: scans with a face; agreement of raters: pairs "
+        "of ratings).",
+        "Of a rate of people named first, n also says how many stand in the gallery: the more, "
+        "the harder it is to be named first."
+        if ranked
+        else "",
         f"The file has {words.plural(rest, 'more row')}." if rest > 0 else "",
     )
 
@@ -97,11 +109,11 @@ def printed(view: View) -> Printed:
     """Return the published values beside ours."""
     table = view.rows("study").head(MOST)
     synthetic = is_synthetic(table) if len(table) else False
-    columns = ["In the paper", "Quantity", "Here", "Paper"]
+    columns = ["In the paper", "Quantity", "Here", "n", "Paper"]
     columns += ([] if synthetic else ["Here less paper"]) + ["What differs", "Source"]
     rows = []
     for row in table.to_dict("records"):
-        cells = [_text(row["item"]), _text(row["quantity"]), _ours(row)]
+        cells = [_text(row["item"]), _text(row["quantity"]), _ours(row), _people(row)]
         cells.append(_number(row["published"], row["unit"]))
         if not synthetic:
             unit = "points" if row["unit"] == "%" else row["unit"]
@@ -111,13 +123,20 @@ def printed(view: View) -> Printed:
 
 
 def _ours(row: dict[str, Any]) -> str:
+    said = _text(row["note"]).replace(SYNTHETIC, "").strip("; ")
     if not np.isfinite(float(row["ours"])):
-        said = _text(row["note"]).replace(SYNTHETIC, "").strip("; ")
         return said or NO_VALUE
     text = _number(row["ours"], row["unit"])
     if np.isfinite(float(row["ours_low"])):
         text += f" [{row['ours_low']:.4g}, {row['ours_high']:.4g}]"
-    return text
+    return f"{text} ({said})" if said else text
+
+
+def _people(row: dict[str, Any]) -> str:
+    n, gallery = (float(row[name]) for name in ("n", "n_gallery"))
+    if not (np.isfinite(n) and np.isfinite(float(row["ours"]))):
+        return NO_VALUE
+    return f"{n:g} (gallery: {gallery:g})" if np.isfinite(gallery) else f"{n:g}"
 
 
 def _number(value: float, unit: Any, signed: bool = False) -> str:
@@ -136,17 +155,17 @@ RESULT = Result(
     about=__doc__,
     job=STUDY,
     columns="""
-        paper item quantity table rows column ours ours_low ours_high n published difference unit
-        source differs note
+        paper item quantity table rows column ours ours_low ours_high n n_gallery published
+        difference unit source differs note
     """,
     texts="paper item quantity table rows column unit source differs",
     needs=(
-        *("study_cohort", "volumes_kept", "recovered", "privacy_reverse"),
-        *("rater_effects", "rater_agreement"),
+        *("study_cohort", "exclusions", "volumes_kept", "volumes_over_kept", "recovered"),
+        *("privacy_reverse", "rater_effects", "rater_agreement"),
     ),
     compute=compute,
     caption=caption,
-    latex="item quantity ours ours_low ours_high n published difference unit",
+    latex="item quantity ours ours_low ours_high n n_gallery published difference unit",
     heading=HEADING,
     order=2,
     printed=printed,

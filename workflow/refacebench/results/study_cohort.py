@@ -1,12 +1,15 @@
 """Who took part in a study, by site and split.
 
-``site`` and ``split`` are ``all`` where they are pooled.  Participants ``n`` with ``n_scans``
-usable scans; ``age_mean``, ``age_std``, ``age_min``, ``age_max`` in years of the ``n_age`` whose
-age is known (at their first scan), ``n_female`` and ``n_male`` of those whose sex is.
+``model`` is empty in the rows of everybody; those of a refacing model that learns from some sites
+alone are of these sites.  ``site`` and ``split`` are ``all`` where they are pooled.  Participants
+``n`` with ``n_scans`` usable scans; ``age_mean``, ``age_std``, ``age_min``, ``age_max`` in years of
+the ``n_age`` whose age is known (at their first scan), ``n_female`` and ``n_male`` of those whose
+sex is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -17,10 +20,12 @@ from refacebench.results.result import STUDY, Printed, Result, View
 from refacebench.results.study import HEADING
 from refacebench.vocabulary import OK
 
-ALL = "all"
+ALL, EVERYBODY = "all", ""
 
 
-def compute(inventory: pd.DataFrame | None) -> pd.DataFrame:
+def compute(
+    inventory: pd.DataFrame | None, models: Mapping[str, Sequence[str]] | None = None
+) -> pd.DataFrame:
     """Return the numbers of each site and split that there is.
 
     Parameters
@@ -28,22 +33,31 @@ def compute(inventory: pd.DataFrame | None) -> pd.DataFrame:
     inventory : pandas.DataFrame, optional
         All scans of the dataset: ``participant``, ``site``, ``split``, ``age``, ``sex`` and
         ``status``.
+    models : mapping of str to sequence of str, optional
+        The sites of models that learn from some sites alone.
     """
     if inventory is None or inventory.empty:
         return RESULT.frame([])
     table = inventory[inventory["status"] == OK]
     names = {c: table.get(c, pd.Series("", index=table.index)) for c in ("site", "split")}
     table = table.assign(**{c: values.fillna("").astype(str) for c, values in names.items()})
-    sites = sorted(set(table["site"]) - {""})
-    splits = [s for s in ("train", "validation", "test") if s in set(table["split"])]
-    splits = splits if len(splits) > 1 else []
+    found = [s for s in ("train", "validation", "test") if s in set(table["split"])]
+    splits = [ALL, *(found if len(found) > 1 else [])]
+    rows = _rows(table, EVERYBODY, splits)
+    for model, sites in (models or {}).items():
+        rows += _rows(table[table["site"].isin([str(s) for s in sites])], model, splits)
+    return RESULT.frame(rows)
+
+
+def _rows(table: pd.DataFrame, model: str, splits: Sequence[str]) -> list[dict[str, Any]]:
+    sites = [ALL, *sorted(set(table["site"]) - {""})]
     rows = []
-    for site in [ALL, *sites]:
-        for split in [ALL, *splits]:
+    for site in sites:
+        for split in splits:
             here = table if site == ALL else table[table["site"] == site]
             here = here if split == ALL else here[here["split"] == split]
-            rows.append({"site": site, "split": split, **_row(here)})
-    return RESULT.frame(rows)
+            rows.append({"model": model, "site": site, "split": split, **_row(here)})
+    return rows
 
 
 def _row(table: pd.DataFrame) -> dict[str, Any]:
@@ -67,21 +81,33 @@ def caption(view: View) -> str:
     return words.join(
         "Participants by site and by what they served for. Age in years: mean (standard "
         "deviation), smallest to largest; of people with several scans at the first one.",
+        "Below them the people of the sites that a refacing model learns from, where it does so "
+        "from some sites alone."
+        if _of_models(view.rows("study_cohort"))
+        else "",
     )
 
 
+def _of_models(table: pd.DataFrame) -> bool:
+    """Tell whether there are rows of a model."""
+    return len(table) > 0 and bool((table["model"].fillna(EVERYBODY) != EVERYBODY).any())
+
+
 def printed(view: View) -> Printed:
-    """Return one row per site and split."""
-    rows = []
-    for row in view.rows("study_cohort").to_dict("records"):
+    """Return one row per site and split, and per model where one learns from some sites alone."""
+    table, rows = view.rows("study_cohort"), []
+    by_model = _of_models(table)
+    for row in table.fillna({"model": EVERYBODY}).to_dict("records"):
         age = NO_VALUE
         if row["n_age"]:
             spread = number(row["age_std"], 1)
             ends = f"{row['age_min']:.0f} to {row['age_max']:.0f}"
             age = f"{row['age_mean']:.1f} ({spread}), {ends}"
-        rows.append([row["site"], row["split"], str(int(row["n"])), str(int(row["n_scans"])), age,
+        rows.append([*([row["model"] or ALL] if by_model else []), row["site"], row["split"],
+                     str(int(row["n"])), str(int(row["n_scans"])), age,
                      f"{int(row['n_female'])}/{int(row['n_male'])}"])  # fmt: skip
-    return ["Site", "Split", "Participants", "Scans", "Age", "Women/men"], rows
+    columns = ["Site", "Split", "Participants", "Scans", "Age", "Women/men"]
+    return [*(["Model"] if by_model else []), *columns], rows
 
 
 RESULT = Result(
@@ -89,9 +115,10 @@ RESULT = Result(
     about=__doc__,
     job=STUDY,
     columns="""
-        site split n n_scans n_age age_mean age_std age_min age_max n_female n_male
+        model site split n n_scans n_age age_mean age_std age_min age_max n_female n_male
     """,
-    compute=lambda given, _: compute(given.inventory),
+    texts="model",
+    compute=lambda given, _: compute(given.inventory, given.models),
     caption=caption,
     heading=HEADING,
     order=5,

@@ -17,9 +17,9 @@ from refacebench.results.study import HEADING
 from refacebench.results.volume_tests import tested, tests, with_families
 from refacebench.results.volumes import COLUMNS
 from refacebench.results.yardstick import yardsticks_of
-from refacebench.statistics.cohort import pairs, segmenters_of
+from refacebench.statistics.cohort import segmenters_of
 from refacebench.statistics.criteria import Criteria
-from refacebench.vocabulary import ORIGINAL, REGIONS, split_variant
+from refacebench.vocabulary import ORIGINAL, REGIONS
 
 
 def compute(
@@ -34,10 +34,7 @@ def compute(
         for variant in variants:
             if variant == ORIGINAL:
                 continue
-            defacer = split_variant(variant)[0]
-            out = exclusions.excluded(measurements, segmenter, defacer, criteria, asked)
-            table = pairs(measurements, segmenter, variant, criteria)
-            table = table[~table["scan"].isin(out)]
+            table = exclusions.kept(measurements, segmenter, variant, criteria, asked)
             rows += tested(table, segmenter, variant, criteria, yardsticks)
     return with_families(RESULT.frame(rows), criteria)
 
@@ -55,7 +52,11 @@ def caption(view: View) -> str:
 
 def printed(view: View) -> Printed:
     """Return how many regions differ, one row per variant."""
-    table = view.rows("volumes_kept")
+    return differing(view.rows("volumes_kept"), view)
+
+
+def differing(table: pd.DataFrame, view: View) -> Printed:
+    """Return how many regions differ by the tests of the first segmenter, one row per variant."""
     first = table["segmenter"].iloc[0] if len(table) else ""
     table = table[table["region"].isin(REGIONS) & (table["segmenter"] == first)]
     alpha, rows = view.criteria.alpha, []

@@ -6,7 +6,7 @@ threshold.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -28,7 +28,10 @@ from refacebench.vocabulary import split_variant
 
 
 def compute(
-    measurements: pd.DataFrame, criteria: Criteria, variants: Sequence[str]
+    measurements: pd.DataFrame,
+    criteria: Criteria,
+    variants: Sequence[str],
+    paired: Callable[[pd.DataFrame, str, str, Criteria], pd.DataFrame] = pairs,
 ) -> pd.DataFrame:
     """Return the same tests on the scans that a defacer changed by more than the threshold.
 
@@ -37,6 +40,8 @@ def compute(
     scans are selected by the outcome, so that the defacer's own tests are
     biased towards a difference, and its refacers' away from it (regression to
     the mean).
+
+    ``paired`` returns the pairs of scans that are looked at.
     """
     rows, yardsticks = [], yardsticks_of(measurements, criteria)
     for segmenter in segmenters_of(measurements):
@@ -46,9 +51,9 @@ def compute(
                 continue
             defacer = split_variant(variant)[0]
             if defacer not in selected:
-                table = pairs(measurements, segmenter, defacer, criteria)
+                table = paired(measurements, segmenter, defacer, criteria)
                 selected[defacer] = set(table["scan"][changed_scans(table, criteria) == 1])
-            table = pairs(measurements, segmenter, variant, criteria)
+            table = paired(measurements, segmenter, variant, criteria)
             table = table[table["scan"].isin(selected[defacer])]
             found = tested(table, segmenter, variant, criteria, yardsticks)
             rows += [{"selected_by": defacer, **row} for row in found]

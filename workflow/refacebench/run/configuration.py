@@ -198,6 +198,15 @@ def trained_as(config: Mapping[str, Any], refacer: str) -> str:
     return refacers(config)[refacer].get("model", refacer)
 
 
+def sites_of_models(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the sites of models that are trained on some sites alone, by entry."""
+    return {
+        name: [str(site) for site in entry["sites"]]
+        for name, entry in refacers(config).items()
+        if entry.get("sites") and "model" not in entry
+    }
+
+
 def trainings(config: Mapping[str, Any]) -> list[str]:
     """Return the variants for which a model is trained."""
     refaced = [variant for variant in variants(config) if "+" in variant]
