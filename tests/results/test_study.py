@@ -414,6 +414,15 @@ def test_face_left_and_brain_cut_count_all_that_failed_so(verdicts, left, cut, n
     assert [success[name] for name in ("ours", "ours_low", "ours_high")] == [30, 10, 60]
 
 
+def test_faces_and_brains_count_where_no_brain_could_be_segmented():
+    table = judged(["failure_1"] * 5 + ["success"] * 5).assign(stage="measure", path="x")
+    lost = table["scan"].isin([f"sub-{number}" for number in range(4)])
+    table.loc[lost, ["status", "stage"]] = ["failed", "segment"]
+    found = exclusions.compute(table, Criteria(), ["original", "mri_deface"], [])
+    assert list(found["n_scans"]) == [6], "of these volumes can be tested"
+    assert [qc(found, "mri_deface")[1][name] for name in ("ours", "n")] == [50, 10]
+
+
 def test_a_cut_brain_is_not_said_to_be_none_where_it_could_not_be_seen():
     """A re-implementation is kept off the brain mask that judges it."""
     variants = ["original", "mri_deface"]

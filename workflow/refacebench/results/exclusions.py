@@ -3,10 +3,10 @@
 Counted are the scans whose original was measured: ``n_brain_cut`` lost brain (Failure II),
 ``n_face_left`` kept a part of the face (Failure I, or untouched), ``n_no_output`` have no usable
 output; a scan may be both cut and left.  ``brain_cut_share`` and ``face_left_share`` are of the
-``n_with_face`` scans that came with a face, those without an output among them.  ``n_excluded`` of
-``n_scans`` are left out by what the config's ``study: exclude`` names (``excluded_for``),
-``n_kept`` are tested.  What a defacer is left out for counts for the refacing models that work on
-it.
+``n_with_face`` scans that came with a face, those without an output or whose brain could not be
+segmented among them.  ``n_excluded`` of ``n_scans`` are left out by what the config's
+``study: exclude`` names (``excluded_for``), ``n_kept`` are tested.  What a defacer is left out for
+counts for the refacing models that work on it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pandas as pd
 from refacebench.results import findings, words
 from refacebench.results.result import STUDY, Printed, Result, View
 from refacebench.results.study import HEADING
-from refacebench.statistics.cohort import pairs, segmenters_of
+from refacebench.statistics.cohort import images, pairs, segmenters_of
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.intervals import share
 from refacebench.vocabulary import NULL, ORIGINAL, split_variant
@@ -97,7 +97,7 @@ def compute(
     asked: Collection[str],
 ) -> pd.DataFrame:
     """Return the counts of each defacer, by the first segmenter that ran."""
-    rows = []
+    rows, seen = [], images(measurements)
     for segmenter in segmenters_of(measurements)[:1]:
         for variant in variants:
             if variant in (ORIGINAL, NULL) or "+" in variant:
@@ -112,7 +112,7 @@ def compute(
                     "n": table["participant"].nunique(),
                     "n_scans": len(table),
                     **{f"n_{kind}": int(failed(table, kind).sum()) for kind in KINDS},
-                    **_shares(table, criteria.level),
+                    **_shares(pairs(seen, segmenter, variant, criteria), criteria.level),
                     "n_excluded": len(out),
                     "n_kept": len(table) - len(out),
                     "excluded_for": " ".join(asked),
