@@ -113,11 +113,12 @@ def changes(
     return found
 
 
-def _before_and_after(view: View, variant: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _before_and_after(
+    measures: pd.DataFrame, view: View, variant: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the changes after defacing and after refacing, without what the study leaves out."""
-    assert view.measures is not None
     first, second = (
-        changes(view.measures, name, view.criteria, exclusions.asked_of(view))
+        changes(measures, name, view.criteria, exclusions.asked_of(view))
         for name in (split_variant(variant)[0], variant)
     )
     return first, second
@@ -174,7 +175,7 @@ def draw_by_scan(view: View) -> Any:
     figure = new_figure(WIDTH, 0.5 + 2.0 * len(refaced))
     panels = figure.subplots(len(refaced), len(CHANGED_IF_ANY), squeeze=False)
     for line, variant in zip(panels, refaced, strict=True):
-        before, after = _before_and_after(view, variant)
+        before, after = _before_and_after(view.measures, view, variant)
         for panel, name in zip(line, CHANGED_IF_ANY, strict=True):
             panel.set_title(_TITLES[name], loc="left")
             _by_scan(panel, before.get(name), after.get(name), view.criteria.threshold_pct)
@@ -209,7 +210,9 @@ def draw_recovered(view: View) -> Any:
     for panel in panels[len(refaced) :]:
         panel.set_axis_off()
     for panel, variant in zip(panels, refaced, strict=False):
-        before, after = (t.abs().max(axis=1) for t in _before_and_after(view, variant))
+        before, after = (
+            t.abs().max(axis=1) for t in _before_and_after(view.measures, view, variant)
+        )
         picked = before.index[before > threshold]
         for scan in picked:
             panel.plot([0, 1], [before[scan], after.get(scan, np.nan)], color=INK, alpha=0.5,
