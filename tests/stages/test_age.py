@@ -1,6 +1,7 @@
 """The stages of age models: who is trained on, what a missing model and a bad image become."""
 
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -111,3 +112,15 @@ def test_a_bad_image_is_a_row_with_a_reason(tmp_path):
     measured = table.assign(variant="null", segmenter="s")
     both = brainage.add_image_ages(measured, made, json.loads(card.read_text()))
     np.testing.assert_array_equal(both["brainage_raw"], [55.5, np.nan, 55.5])
+
+
+@pytest.mark.filterwarnings("error")
+def test_people_are_put_into_a_table_of_very_many_columns_without_a_warning():
+    """Slices have a column each."""
+    table = pd.DataFrame({"scan": ["a", "b"], "site": ["x", "y"]})
+    with warnings.catch_warnings(action="ignore"):
+        for number in range(150):
+            table[f"c{number}"] = 1.0
+    found = people.known(table, pd.DataFrame({"scan": ["b"], "age": [41.0], "sex": ["F"]}))
+    assert list(found)[:5] == ["scan", "site", "age", "sex", "c0"]
+    assert list(found["sex"]) == ["", "F"]

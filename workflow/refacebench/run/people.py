@@ -46,7 +46,7 @@ def known(table: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
     people : pandas.DataFrame
         As of :func:`read`; a scan that it does not have is of unknown age and sex.
     """
-    table = without(table)
+    table = without(table).copy()  # in one piece: pandas warns of inserting into many
     place = table.columns.get_loc("site") + 1 if "site" in table else len(table.columns)
     if people["scan"].duplicated().any():
         raise ValueError("people: a scan is listed twice")
