@@ -173,6 +173,16 @@ def test_the_least_and_most_say_of_what_they_are(rows, column, wanted, note):
     assert found["note"] == note
 
 
+def test_the_right_one_of_five_is_found_where_nobody_has_another_session():
+    asked = {"table": "privacy_reverse", "rows": "variant=a", "column": "choice", "factor": 100}
+    rows = [{"variant": "a", "attacker": "siamese", "setting": OTHER_SESSION, "n": 0},
+            {"variant": "a", "attacker": "siamese", "setting": SAME_SCAN, "n": 8, "choice": 0.25,
+             "low": 0.1, "high": 0.5}]  # fmt: skip
+    found = studied.value({"privacy_reverse": privacy_reverse.RESULT.frame(rows)}, asked, 0.05)
+    assert [found[name] for name in ("ours", "ours_low", "n")] == [25, 10, 8]
+    assert found["note"] == studied.EASY
+
+
 @pytest.mark.parametrize(("setting", "note"), [(SAME_SCAN, studied.EASY), (OTHER_SESSION, "")])
 def test_a_rate_says_where_a_scan_was_compared_with_itself(setting, note):
     asked = {"table": "privacy", "rows": "variant=a", "column": "rank1_completers", "factor": ""}

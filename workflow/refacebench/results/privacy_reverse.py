@@ -82,7 +82,7 @@ def caption(view: View) -> str:
 @styled
 def draw(table: pd.DataFrame, look: Look) -> Any:
     """Draw the rates, one panel per attacker and one row per variant."""
-    table = main_rows(table.assign(rank1=table["choice"])) if len(table) else table
+    table = main_rows(table)
     table = table[table["choice"].notna()] if len(table) else table
     if table.empty:
         return message_figure("Nobody was attacked.")
@@ -105,7 +105,7 @@ def draw(table: pd.DataFrame, look: Look) -> Any:
 def printed(view: View) -> Printed:
     """Return one row per variant and attacker."""
     table = view.rows("privacy_reverse")
-    table = main_rows(table.assign(rank1=table["choice"])) if len(table) else table
+    table = main_rows(table)
     rows = []
     for variant in view.look.sort(table["variant"]):
         for row in table[table["variant"] == variant].to_dict("records"):

@@ -21,7 +21,8 @@ SETTING_WORDS = {"other_session": "other session", "same_scan": "same scan (easi
 
 def main_setting(table: pd.DataFrame) -> str:
     """Return the setting that figures show: another session where anybody has one."""
-    scored = table[table["rank1"].notna()] if "rank1" in table else table
+    rate = next((name for name in ("rank1", "choice") if name in table), None)
+    scored = table[table[rate].notna()] if rate else table
     found = [s for s in SETTING_WORDS if s in set(scored["setting"])]
     return found[0] if found else next(iter(SETTING_WORDS))
 
