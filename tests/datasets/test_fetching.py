@@ -178,11 +178,14 @@ def test_an_archive_that_is_damaged_or_leads_elsewhere_unpacks_nothing(tmp_path)
     bad.write_bytes(archive()[:700])
     with pytest.raises(ValueError, match="cannot be unpacked.*delete it"):
         _fetching.unpack(bad, tmp_path / "T1")
-    with tarfile.open(bad, "w") as packed:
-        info = tarfile.TarInfo("../outside.nii.gz")
-        packed.addfile(info, io.BytesIO(b""))
-    with pytest.raises(ValueError, match="cannot be unpacked"):
-        _fetching.unpack(bad, tmp_path / "T1")
+    linked = tarfile.TarInfo("in.nii.gz")
+    linked.type, linked.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    outside = [tarfile.TarInfo(name) for name in ("../outside.nii.gz", f"{tmp_path}/a.nii.gz")]
+    for info in (*outside, linked):
+        with tarfile.open(bad, "w") as packed:
+            packed.addfile(info, io.BytesIO(b""))
+        with pytest.raises(ValueError, match="cannot be unpacked"):
+            _fetching.unpack(bad, tmp_path / "T1")
     assert [p.name for p in tmp_path.iterdir()] == ["bad.tar"]
 
 

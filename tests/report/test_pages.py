@@ -119,7 +119,8 @@ class Remembering(dict):
 def test_the_page_is_given_every_key_of_the_config_that_it_reads():
     """What is read and not handed over is taken for its default without a word."""
     asked = {"attackers": ["embedding"], "seed": 7, "defacers": ["null"], "refacers": ["pix2pix"]}
-    config = Remembering(asked)
+    study = Remembering({"title": "Doe (2031)", "sources": [], "items": []})
+    config = Remembering({**asked, "study": study})
     ages = made()["brainage"].assign(mae=8.0, n_train=20, mae_train_cv=8.25, correction="cole")
     given = context({**made(), "brainage": ages}, config=config)
     datasets = given["datasets"]
@@ -128,4 +129,5 @@ def test_the_page_is_given_every_key_of_the_config_that_it_reads():
     closing.closing(datasets, "report.html")
     pages.captions(datasets, ["deepbet_gmm"])
     assert {"decision", "brain_age", "thresholds", "refacers"} <= config.read
-    assert config.read <= {*pages.WHOLE, *pages.NAMES}
+    assert config.read <= {*pages.WHOLE, *pages.NAMES, "study"}
+    assert study.read == set(pages.OF_A_STUDY)

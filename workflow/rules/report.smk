@@ -162,7 +162,7 @@ rule page:
             **{kind: list(config.get(kind) or ()) for kind in pages.NAMES},
             "segmenters": RUN.segmenters,
             "attackers": RUN.attackers,
-            "study": {key: STUDIED[key] for key in ("title", "sources")} if STUDIED else {},
+            "study": {key: STUDIED[key] for key in pages.OF_A_STUDY} if STUDIED else {},
         },
         faces={name: RUN.faces(name) for name in RUN.datasets},
         notes={name: RUN.synthetic_note(name) for name in RUN.datasets},

@@ -78,13 +78,29 @@ def unpack(archive: Path, folder: Path) -> None:
     part.mkdir(parents=True)
     try:
         with tarfile.open(archive) as packed:
-            packed.extractall(part, filter="data")
+            for member in packed:
+                _unpack_one(packed, member, part)
     except (tarfile.TarError, EOFError, OSError) as error:
         shutil.rmtree(part, ignore_errors=True)
         raise ValueError(
             f"{archive}: cannot be unpacked ({error}); delete it and run again"
         ) from None
     os.replace(part, folder)
+
+
+def _unpack_one(packed: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """Write a file of an archive; `extractall` is safe from Python 3.11.4 on alone."""
+    path = folder / member.name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise tarfile.TarError(f"{member.name} lies outside of its folder")
+    if member.isdir():
+        return
+    content = packed.extractfile(member) if member.isfile() else None
+    if content is None:
+        raise tarfile.TarError(f"{member.name} is no plain file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with content, open(path, "wb") as out:
+        shutil.copyfileobj(content, out)
 
 
 def link_bids(scans: pd.DataFrame, out: str | Path) -> None:

@@ -23,6 +23,8 @@ TEMPLATE = Path(__file__).with_name("table.html")
 WHOLE = ("seed", "splits", "privacy", "thresholds", "statistics", "decision", "brain_age")
 #: ... and those of which they read the names alone, in their order.
 NAMES = ("defacers", "refacers", "segmenters", "attackers")
+#: ... and what they read of a study.
+OF_A_STUDY = ("title", "sources")
 #: Rows of a table that its page shows; all are in the download.
 MOST_ROWS = 1000
 #: Stands for which training a figure is of, until Snakemake knows.
