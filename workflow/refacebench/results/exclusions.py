@@ -11,12 +11,13 @@ counts for the refacing models that work on it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import pandas as pd
 
 from refacebench.results import findings, words
-from refacebench.results.result import STUDY, Printed, Result, View
+from refacebench.results.result import STUDY, Printed, Result, Tables, View
 from refacebench.results.study import HEADING
 from refacebench.statistics.cohort import images, pairs, segmenters_of
 from refacebench.statistics.criteria import Criteria
@@ -153,6 +154,18 @@ def caption(view: View) -> str:
     )
 
 
+def of_study(compute: Callable[..., pd.DataFrame]) -> Callable[[Any, Tables], pd.DataFrame]:
+    """Return how a result is made of a study: without the scans that its config leaves out."""
+    return lambda given, _: compute(
+        given.measurements, given.criteria, given.variants, given.study.get("exclude") or ()
+    )
+
+
+def left_out(view: View) -> str:
+    """Return that scans are left out, where any are, for the captions of what follows."""
+    return "Scans that the study leaves out (above) are not among them." if asked_of(view) else ""
+
+
 def asked_of(view: View) -> list[str]:
     """Return what the study leaves scans out for, as its table says."""
     told = view.rows("exclusions").get("excluded_for", pd.Series(dtype=str)).fillna("")
@@ -188,9 +201,7 @@ RESULT = Result(
         n_excluded n_kept excluded_for
     """,
     texts="excluded_for",
-    compute=lambda given, _: compute(
-        given.measurements, given.criteria, given.variants, given.study.get("exclude") or ()
-    ),
+    compute=of_study(compute),
     caption=caption,
     heading=HEADING,
     order=10,

@@ -124,13 +124,6 @@ def _before_and_after(
     return first, second
 
 
-def _left_out(view: View) -> str:
-    """Return that scans are left out, where any are."""
-    if not exclusions.asked_of(view):
-        return ""
-    return "Scans that the study leaves out (above) are not among them."
-
-
 def _refaced(view: View) -> list[str]:
     return [v for v in view.look.order if "+" in v]
 
@@ -142,7 +135,7 @@ def caption(view: View) -> str:
         "many after defacing, and how many of these no longer after refacing. A scan that is "
         "picked because it is far off tends to be nearer when it is measured again, whatever "
         "was done to it (regression to the mean).",
-        _left_out(view),
+        exclusions.left_out(view),
     )
 
 
@@ -152,7 +145,7 @@ def caption_by_scan(view: View) -> str:
         "Change of each scan's volumes in percent of its original, after defacing and after "
         "refacing; scans by their change after defacing. Beyond the grey band a scan counts as "
         f"changed ({view.criteria.threshold_pct:g} %).",
-        _left_out(view),
+        exclusions.left_out(view),
     )
 
 
@@ -162,7 +155,7 @@ def caption_recovered(view: View) -> str:
         "The scans that defacing changed beyond the threshold: largest change of any of the four "
         "volumes, before and after refacing, a line per scan.",
         "Selected by what defacing did: some of the way back is regression to the mean.",
-        _left_out(view),
+        exclusions.left_out(view),
     )
 
 
@@ -255,9 +248,7 @@ RESULT = Result(
         over_defaced_share over_defaced_low over_defaced_high
         over_refaced_share over_refaced_low over_refaced_high threshold_pct
     """,
-    compute=lambda given, _: compute(
-        given.measurements, given.criteria, given.variants, given.study.get("exclude") or ()
-    ),
+    compute=exclusions.of_study(compute),
     caption=caption,
     latex="""
         variant segmenter n_scans n_over_defaced n_over_refaced n_recovered n_still n_new n_lost

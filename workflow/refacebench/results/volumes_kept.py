@@ -75,9 +75,7 @@ RESULT = Result(
     job=STUDY,
     reads="vol_*",
     columns=COLUMNS,
-    compute=lambda given, _: compute(
-        given.measurements, given.criteria, given.variants, given.study.get("exclude") or ()
-    ),
+    compute=exclusions.of_study(compute),
     caption=caption,
     latex="variant region n n_failed median_change_pct low high p p_holm rank_biserial",
     heading=HEADING,

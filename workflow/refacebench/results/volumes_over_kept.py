@@ -41,9 +41,7 @@ def caption(view: View) -> str:
         "Scans that are picked because they are far off tend to be nearer when they are measured "
         "again, whatever was done to them (regression to the mean): after defacing the tests are "
         "biased towards a difference, after refacing away from it.",
-        "Scans that the study leaves out (above) are not among them."
-        if exclusions.asked_of(view)
-        else "",
+        exclusions.left_out(view),
     )
 
 
@@ -59,9 +57,7 @@ RESULT = Result(
     job=STUDY,
     reads="vol_gm vol_wm vol_csf vol_tiv",
     columns="selected_by " + COLUMNS,
-    compute=lambda given, _: compute(
-        given.measurements, given.criteria, given.variants, given.study.get("exclude") or ()
-    ),
+    compute=exclusions.of_study(compute),
     caption=caption,
     latex="selected_by variant region n n_failed median_change_pct low high p p_holm rank_biserial",
     heading=HEADING,
