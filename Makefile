@@ -91,8 +91,9 @@ $(VENV)/.installed: requirements.txt requirements-data.txt requirements-faces.tx
 		echo "The attacker face_recognition will not run: requirements-faces.txt could not be installed"
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/.package requirements-test.txt requirements-docs.txt
+$(VENV)/.installed-test: $(VENV)/.package requirements-test.txt requirements-docs.txt requirements-reference.txt
 	$(PIP) install -r requirements-test.txt -r requirements-docs.txt
+	$(PIP) install --no-deps -r requirements-reference.txt
 	touch $@
 
 clean:

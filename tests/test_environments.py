@@ -14,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("requirements.txt", "requirements-data.txt", "requirements-faces.txt")
-EVERY = (*NAMES, "requirements-test.txt", "requirements-docs.txt")
+EVERY = (*NAMES, "requirements-test.txt", "requirements-docs.txt", "requirements-reference.txt")
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 SCRIPTS = sorted((ROOT / "envs").glob("*.post-deploy.sh"))
 # Of requirements-faces.txt: without it one attacker says what is missing.

@@ -281,15 +281,15 @@ LOSSES = {
 def test_captions_of_images_say_how_many_are_missing_and_at_which_stage():
     view = View({"flow": flow_of(LOSSES)})
     assert missing.images(view) == (
-        "Missing of a: 1 scan could not be defaced (sub-0), 1 scan could not be prepared (sub-3); "
-        "of a+m: 1 scan could not be defaced (sub-0), 1 scan could not be refaced (sub-1), "
+        "Missing for a: 1 scan could not be defaced (sub-0), 1 scan could not be prepared (sub-3); "
+        "for a+m: 1 scan could not be defaced (sub-0), 1 scan could not be refaced (sub-1), "
         "1 scan could not be prepared (sub-3). "
         "Images whose brain could not be segmented count all the same."
     )
-    assert "of a+m" not in missing.images(view, variants=("a",))
+    assert "for a+m" not in missing.images(view, variants=("a",))
     # Two images of `a` are there, one of which was not compared; the one of `a+m` was.
     told = missing.images(view, {"a": 1, "a+m": 1})
-    assert "(sub-3), 1 image could not be compared; of a+m" in told
+    assert "(sub-3), 1 image could not be compared; for a+m" in told
     assert told.count("compared") == 1
 
 

@@ -14,6 +14,7 @@ from refacebench.cli import (
     common,
     estimating,
     exporting,
+    linking,
     listing,
     planning,
     rating,
@@ -31,6 +32,7 @@ EXAMPLES = """examples:
   refacebench try mask_face sub-01_T1w.nii.gz     one defacer on one scan, with a picture
   refacebench check my_defacer.py                 does my own method keep the contract?
   refacebench sample-size --options 5 --margin 5  how many people does a claim take?
+  refacebench link config/mine.yaml --to out      a BIDS folder of links, for other software
   refacebench export --variant quickshear --to out  a BIDS data set without faces, after a run
   refacebench ratings ratings_mine_anna.json      what raters saved on the page of `snakemake qc`
 
@@ -51,7 +53,17 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=refacebench.__version__)
     commands = made.add_subparsers(metavar="COMMAND", required=True)
-    for command in (check, attempt, listing, starting, estimating, planning, exporting, rating):
+    for command in (
+        check,
+        attempt,
+        listing,
+        starting,
+        estimating,
+        planning,
+        linking,
+        exporting,
+        rating,
+    ):
         command.add(commands)
     return made
 

@@ -1,4 +1,4 @@
-"""A public data set's files: which are missing, bringing and unpacking them, links as in BIDS.
+"""A public data set's files: which are missing, bringing them, unpacking.
 
 Addresses stand in one table a data set: ``file``, ``unpack`` (the folder that an archive is
 unpacked into; empty for a file that stays as it is), ``holds`` (what is in it), ``algorithm`` and
@@ -15,9 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from refacebench import bids, files
 from refacebench.datasets._download import bring
-from refacebench.vocabulary import OK
 
 
 def addresses(table: str | Path) -> pd.DataFrame:
@@ -101,27 +99,3 @@ def _unpack_one(packed: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) 
     path.parent.mkdir(parents=True, exist_ok=True)
     with content, open(path, "wb") as out:
         shutil.copyfileobj(content, out)
-
-
-def link_bids(scans: pd.DataFrame, out: str | Path) -> None:
-    """Make a BIDS folder of links to the usable scans, for other software; copies nothing.
-
-    Parameters
-    ----------
-    scans : pandas.DataFrame
-        Of a data set's ``index``.
-    """
-    out = Path(out)
-    people: dict[str, tuple[str, str, str]] = {}
-    for row in scans[scans["status"] == OK].itertuples():
-        ending = ".nii.gz" if str(row.path).endswith(".gz") else ".nii"
-        link = out / bids.folder(row.scan) / f"{row.scan}_T1w{ending}"
-        link.parent.mkdir(parents=True, exist_ok=True)
-        if not os.path.lexists(link):
-            os.symlink(os.path.relpath(row.path, link.parent), link)
-        age = "n/a" if pd.isna(row.age) else f"{row.age:g}"
-        people.setdefault(row.participant, (age, row.sex or "n/a", row.site or "n/a"))
-    lines = ["participant_id\tage\tsex\tsite", *("\t".join((w, *f)) for w, f in people.items())]
-    files.write_text("\n".join(lines) + "\n", out / "participants.tsv")
-    about = '{"Name": "links to the downloaded images", "BIDSVersion": "1.10.0"}\n'
-    files.write_text(about, out / "dataset_description.json")

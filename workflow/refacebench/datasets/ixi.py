@@ -19,6 +19,7 @@ from typing import Any
 
 import pandas as pd
 
+from refacebench import links
 from refacebench.contracts import Dataset, Option
 from refacebench.datasets import _fetching, _sheet, _study
 from refacebench.datasets._study import Scan
@@ -125,7 +126,7 @@ def fetch(options: Mapping[str, Any]) -> None:
     """Download and unpack images and spreadsheet, and link them into a BIDS folder."""
     root = Path(options["path"])
     _fetching.fetch(SOURCES, root)
-    _fetching.link_bids(index(options, 0), root / "bids")
+    links.write(index(options, 0), root / "bids", "IXI")
 
 
 def check(options: Mapping[str, Any]) -> None:

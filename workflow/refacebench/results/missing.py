@@ -57,7 +57,7 @@ def images(
             parts.append(f"{words.plural(rest, 'image')} could not be compared")
         if parts:
             told.setdefault(", ".join(parts), []).append(variant)
-    said = [f"of {words.listed(names)}: {why}" for why, names in told.items()]
+    said = [f"for {words.listed(names)}: {why}" for why, names in told.items()]
     if len(said) > _MOST:
         said[_MOST:] = [f"{len(said) - _MOST} more in the table flow"]
     return words.join(f"Missing {'; '.join(said)}." if said else "", unsegmented(view, variants))

@@ -132,9 +132,8 @@ def caption(view: View) -> str:
     """Return the caption of the counts."""
     return words.join(
         f"Scans in which {CHANGED} changed by more than {view.criteria.threshold_pct:g} %: how "
-        "many after defacing, and how many of these no longer after refacing. A scan that is "
-        "picked because it is far off tends to be nearer when it is measured again, whatever "
-        "was done to it (regression to the mean).",
+        "many after defacing, and how many of these no longer after refacing.",
+        words.PICKED,
         exclusions.left_out(view),
     )
 
@@ -154,7 +153,7 @@ def caption_recovered(view: View) -> str:
     return words.join(
         "The scans that defacing changed beyond the threshold: largest change of any of the four "
         "volumes, before and after refacing, a line per scan.",
-        "Selected by what defacing did: some of the way back is regression to the mean.",
+        words.PICKED,
         exclusions.left_out(view),
     )
 

@@ -65,9 +65,8 @@ def caption(view: View) -> str:
     table = view.rows("volumes_over")
     return words.join(
         f"Median change of volume in percent of the original{view.by}, only scans in which "
-        f"defacing changed {CHANGED} by more than {view.criteria.threshold_pct:g} %. "
-        "Selected by outcome: the defacer's own tests are biased towards a difference, its "
-        "refacers' away from it (regression to the mean).",
+        f"defacing changed {CHANGED} by more than {view.criteria.threshold_pct:g} %.",
+        words.PICKED,
         tests(view.tables, table, view.criteria),
         words.cohort(table),
         minimum(table, view.criteria),

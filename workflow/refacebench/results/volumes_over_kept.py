@@ -38,9 +38,7 @@ def caption(view: View) -> str:
         f"Regions (of {len(REGIONS)}) whose volume differs from the original's, only in scans in "
         f"which defacing changed {CHANGED} by more than {view.criteria.threshold_pct:g} %: as each "
         "test says by itself, and after Holm's correction for all of them.",
-        "Scans that are picked because they are far off tend to be nearer when they are measured "
-        "again, whatever was done to them (regression to the mean): after defacing the tests are "
-        "biased towards a difference, after refacing away from it.",
+        words.PICKED,
         exclusions.left_out(view),
     )
 
