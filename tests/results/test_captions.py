@@ -120,7 +120,7 @@ CHANGED = "grey, white, CSF or TIV"
         ("volumes", (*NUMBERS, *TESTS, MEDIANS, RESCANS, "families of 90 tests", "5 %",
                      "80 % power at level 0.05 / family size")),
         ("volumes_over", (*TESTS, MEDIANS, RESCANS, "families of 36 tests", CHANGED, "5 %",
-                          "own tests are biased towards a difference")),
+                          "after defacing the tests are biased towards a difference")),
         ("changes", (*NUMBERS, CHANGED, "5 %", "failed scans counted as changed",
                      "95 % Clopper-Pearson")),
         ("repeatability", (MEANS, RESCANS, "two sessions", "Up to 6 participants per row")),
@@ -302,7 +302,7 @@ def test_captions_tell_of_a_few_losses_and_where_the_others_stand():
         for after, stage in (("", "deface"), ("+m", "reface"))
     ]
     told = missing.images(View({"flow": pd.concat([flow, *many], ignore_index=True)}))
-    assert told.count("; of v") == 4
+    assert told.count("; for v") == 4
     assert told.endswith("; 3 more in the table flow.")
 
 
@@ -329,7 +329,7 @@ def test_figures_of_slices_name_what_is_missing(place):
     rows = pd.DataFrame({"variant": ["a", "a+m"], "scan": "sub-1", "image": [1, 1]})
     view = View({"flow": flow_of(LOSSES), "similarity_slices": rows}, faces="public")
     said = similarity_slices.caption(view, place)
-    assert "(sub-3), 1 image could not be compared; of a+m: 1 scan could not be defaced" in said
+    assert "(sub-3), 1 image could not be compared; for a+m: 1 scan could not be defaced" in said
     assert "1 scan could not be refaced (sub-1)" in study_sheet.caption(view, "a+m")
     assert "1 scan could not be refaced (sub-1)" in slices.caption(view, "")
 

@@ -19,8 +19,8 @@ from refacebench.statistics.unavailable import present
 #: Of results on scans that were picked by what defacing did to them.
 PICKED = (
     "Scans that are picked because they are far off tend to be nearer when they are measured "
-    "again, whatever was done to them (regression to the mean): after defacing the tests are biased "
-    "towards a difference, after refacing away from it."
+    "again, whatever was done to them (regression to the mean): after defacing the tests are "
+    "biased towards a difference, after refacing away from it."
 )
 
 
