@@ -4,10 +4,11 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from refacebench import files, manifest
-from refacebench.run import configuration, dropped, keeping
+from refacebench.run import configuration, dropped, keeping, records
 from refacebench.run.graph import Run
 from refacebench.run.keeping import Job, Keeping
 from refacebench.run.mistakes import ConfigError
@@ -186,4 +187,14 @@ def test_scans_that_are_to_be_tried_again_keep_their_images(run, tmp_path):
     out = tmp_path / "results/segment/mine/s/null/b.tsv"
     out.parent.mkdir(parents=True)
     manifest.note_failures(out, {"sub-1": "no memory"}, {"sub-2": "no head"}, 3)
+    lost = pd.DataFrame({"scan": ["sub-1", "sub-2", "sub-3"], "status": ["failed", "failed", "ok"]})
+    manifest.write(lost, out)
+    (out.with_suffix("") / "x").parent.mkdir()
+    for scan in ("sub-2", "sub-3"):
+        files.write_text("{}", records.place(out, scan))
     assert keeping.unfinished([str(out), "card.json"]) == {"sub-1"}
+    # No record of the measures, which are asked for again with the batch: the image stays.
+    measures = tmp_path / "results/measure/mine/s/null/b.tsv"
+    measures.parent.mkdir(parents=True)
+    manifest.write(lost, measures)
+    assert keeping.unfinished([str(out), str(measures)]) == {"sub-1", "sub-2"}

@@ -22,6 +22,7 @@ from refacebench.run.mistakes import ConfigError
 from refacebench.vocabulary import (
     MEASURED,
     NULL,
+    OK,
     ORIGINAL,
     PICTURE_CONTROLS,
     UNDEFACED,
@@ -314,9 +315,20 @@ def examples(lists: Iterable[str | Path]) -> list[str]:
 
 
 def unfinished(inputs: Iterable[str]) -> set[str]:
-    """Return the scans that some stage is to try again: their images stay."""
+    """Return the scans whose images stay, as a job that runs again has to look at them again.
+
+    Those that some stage is to try again, and those that it could not finish and has no record
+    of: images that only the segmenter failed on, for one.
+    """
     tables = [path for path in inputs if path.endswith(".tsv")]
-    return {scan for path in tables for scan in manifest.read_failures(path)["again"]}
+    again = {scan for path in tables for scan in manifest.read_failures(path)["again"]}
+    judged = [path for path in tables if {"segment", "measure"} & set(Path(path).parts)]
+    return again.union(*map(_without_record, judged))
+
+
+def _without_record(out: str) -> set[str]:
+    rows = manifest.read(out)
+    return set(rows.loc[rows["status"] != OK, "scan"]) - records.scans(out)
 
 
 class Job(NamedTuple):
