@@ -345,6 +345,20 @@ def test_items_lead_to_ours_or_say_why_there_is_none():
     assert "Other people." in study_items.caption(view)
 
 
+def test_a_study_shows_its_own_results_and_another_papers_stay_in_the_tables():
+    tables = {"study_items": pd.DataFrame({"ours": ["similarity_slices_front volumes", np.nan]})}
+    found = study_items.of_the_paper(tables)
+    assert found == {"study_items", "study", "similarity_slices", "volumes"}
+    tables["study"] = pd.DataFrame({"table": ["volumes_kept", ""]})
+    assert study_items.of_the_paper(tables) - found == {"volumes_kept", ""}
+    tables["exclusions"] = pd.DataFrame({"excluded_for": ["", np.nan]})
+    assert "exclusions" not in study_items.of_the_paper(tables)
+    tables["exclusions"] = pd.DataFrame({"excluded_for": ["brain_cut", np.nan]})
+    assert "exclusions" in study_items.of_the_paper(tables)
+    # A study of one's own that names no items.
+    assert "recovered" in study_items.of_the_paper({"study": pd.DataFrame()})
+
+
 # what only a study computes ----------------------------------------------------------------------
 
 

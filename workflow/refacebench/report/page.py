@@ -41,6 +41,8 @@ from refacebench.results import (
 from refacebench.results.catalogue import name_of
 from refacebench.results.privacy_warnings import warning_lines
 from refacebench.results.result import Result, View
+from refacebench.results.study import HEADING
+from refacebench.results.study_items import of_the_paper
 from refacebench.statistics.criteria import Criteria
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -280,6 +282,7 @@ def _texts(dataset: Mapping) -> dict[str, str]:
 def _sections(dataset: Mapping, view: View) -> list[Section]:
     """Return the sections in their order; those of segmenters in turn, segmenter by segmenter."""
     segmenters = _segmenters(dataset["tables"], dataset.get("config") or {})
+    papers = of_the_paper(dataset["tables"])
     found = []
     for several, group in groupby(catalogue.headings(), lambda item: item[0].by_segmenter):
         headed = list(group)
@@ -288,12 +291,13 @@ def _sections(dataset: Mapping, view: View) -> list[Section]:
             by = f" ({segmenter})" if several and len(segmenters) > 1 else ""
             suffix = name_of("", segmenter, segmenters) if segmenter else ""
             for heading, results in headed:
+                told = [r for r in results if heading != HEADING or r.name in papers]
                 pictures = [
                     picture.embedded(dataset["name"])
-                    for r in results
+                    for r in told
                     for picture in shown(dataset, view, r, segmenter, segmenters)
                 ]
-                tables = [t for r in results for t in _tables(dataset, view.of(segmenter), r)]
+                tables = [t for r in told for t in _tables(dataset, view.of(segmenter), r)]
                 links = _links(dataset, [r.name for r in results])
                 title = heading.title + by
                 found.append(

@@ -53,4 +53,4 @@ Conventions of every table:
 """
 
 #: Raise it when a table changes for the same measurements.
-VERSION = "14"
+VERSION = "15"

@@ -7,6 +7,7 @@ against ours (table ``study``), ``out_of_reach`` says why there is none of ours.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -81,6 +82,24 @@ def _places(names: list[str], view: View) -> dict[str, str]:
         else:
             found[heading.title] = heading.id
     return found
+
+
+def of_the_paper(tables: Mapping[str, pd.DataFrame]) -> set[str]:
+    """Return the results of a paper: those that its items name or its values are held against.
+
+    Others under the same heading are in the tables alone, as they answer other papers' questions.
+    A study that leaves scans out shows what it leaves out, and one without items shows all.
+    """
+    items, values, left_out = (
+        tables.get(name, pd.DataFrame()) for name in ("study_items", "study", "exclusions")
+    )
+    named = [] if items.empty else items["ours"].fillna("").str.split().explode().dropna()
+    if not len(named):
+        return {result.name for result in catalogue.everything()}
+    found = {"study_items", "study", *(_result(name).name for name in named)}
+    if not left_out.empty and left_out["excluded_for"].fillna("").any():
+        found.add("exclusions")
+    return found | (set() if values.empty else set(values["table"].dropna()))
 
 
 def _result(name: str) -> Any:
