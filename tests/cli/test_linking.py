@@ -51,7 +51,7 @@ def test_a_folder_that_the_user_has_is_linked_and_left_as_it_was(ixi, tmp_path, 
     before = sorted(p.relative_to(tmp_path / "IXI") for p in (tmp_path / "IXI").rglob("*"))
     code, out, _ = told(capsys, ixi, "--to", tmp_path / "bids")
     assert "2 images of 2 participants are linked" in out
-    assert "Left out, 1: in IXI's spreadsheet but has no T1 image" in out
+    assert "Left out: sub-IXI016: in IXI's spreadsheet but has no T1 image" in out
     assert code == 1
     assert before == sorted(p.relative_to(tmp_path / "IXI") for p in (tmp_path / "IXI").rglob("*"))
     link = tmp_path / "bids/sub-IXI002/anat/sub-IXI002_T1w.nii.gz"
@@ -93,14 +93,58 @@ def test_ages_of_sessions_and_other_contrasts_come_along(tmp_path, capsys):
     )
 
 
-def test_an_image_in_the_way_is_never_touched(ixi, tmp_path, capsys):
+def test_who_is_excluded_now_is_not_linked_any_more(ixi, tmp_path, capsys):
+    told(capsys, ixi, "--to", tmp_path / "bids")
+    assert (tmp_path / "bids/sub-IXI012").exists()
+    asked = yaml.safe_load(ixi.read_text())
+    reasons = tmp_path / "exclude.tsv"
+    reasons.write_text("participant_id\treason\nsub-IXI012\twithdrew\n")
+    asked["datasets"]["mine"]["exclude"] = str(reasons)
+    ixi.write_text(yaml.safe_dump(asked))
+    code, out, _ = told(capsys, ixi, "--to", tmp_path / "bids")
+    assert "sub-IXI012" in out
+    assert not (tmp_path / "bids/sub-IXI012").exists()
+    assert "sub-IXI012" not in (tmp_path / "bids/participants.tsv").read_text()
+    assert (tmp_path / "bids/sub-IXI002/anat/sub-IXI002_T1w.nii.gz").is_file()
+
+
+@pytest.mark.parametrize("place", ["sub-IXI002/anat/sub-IXI002_T1w.nii.gz", "participants.tsv"])
+def test_a_folder_that_holds_anything_else_is_never_touched(ixi, tmp_path, capsys, place):
+    own = tmp_path / "bids" / place
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"mine")
+    code, _, err = told(capsys, ixi, "--to", tmp_path / "bids")
+    assert code == 2
+    assert "not empty and no folder of links; name a new folder" in err
+    assert [p.read_bytes() for p in (tmp_path / "bids").rglob("*") if p.is_file()] == [b"mine"]
+
+
+def test_an_image_among_the_links_is_never_touched(ixi, tmp_path, capsys):
+    told(capsys, ixi, "--to", tmp_path / "bids")
     own = tmp_path / "bids/sub-IXI002/anat/sub-IXI002_T1w.nii.gz"
+    own.unlink()
     image(own)
     before = own.read_bytes()
     code, _, err = told(capsys, ixi, "--to", tmp_path / "bids")
     assert code == 2
     assert "no link" in err
     assert own.read_bytes() == before
+
+
+def test_the_folder_of_the_data_is_refused_and_so_is_a_file(ixi, tmp_path, capsys):
+    before = sorted((tmp_path / "IXI").rglob("*"))
+    (tmp_path / "way").symlink_to(tmp_path / "IXI")
+    for to in ("IXI", "way"):
+        code, _, err = told(capsys, ixi, "--to", tmp_path / to)
+        assert code == 2
+        assert "is the folder of the data; name another one" in err
+    assert sorted((tmp_path / "IXI").rglob("*")) == before
+    (tmp_path / "file").write_text("x")
+    for to in ("file", "file/below"):
+        code, _, err = told(capsys, ixi, "--to", tmp_path / to)
+        assert code == 2
+        assert "name a" in err
+        assert "Errno" not in err
 
 
 def test_a_cohort_that_the_run_makes_has_nothing_to_link(tmp_path, capsys):

@@ -218,6 +218,13 @@ def test_the_margin_of_equivalence_is_that_of_the_criteria(tables, changes, said
     assert said in text
 
 
+def test_where_nobody_has_a_rescan_the_margin_is_said_to_be_fixed(tables):
+    nobody = {**tables, "repeatability": tables["repeatability"].assign(n=0)}
+    text, _ = _told(nobody)
+    assert "within the fixed margin of 2 %, set before the run." in text
+    assert "mean scan-rescan difference" not in text
+
+
 def test_what_people_to_choose_from_have_in_common_is_counted(tables):
     """That they were matched says little where few people are alike."""
     known = pd.DataFrame(
@@ -230,13 +237,21 @@ def test_what_people_to_choose_from_have_in_common_is_counted(tables):
         "here, 5 people were compared only with others of the same site and sex; for 8, only"
         in said
     )
-    assert said.endswith("So who knows only site, sex and age, and has no image, picks the right "
+    assert said.endswith("Someone who knows only site, sex and age, and has no image, picks the right "
                          "person for 92 % of people.")  # fmt: skip
     nobody = known.assign(matched_on=np.nan)
     assert "here it was of nobody" in methods_protection._matched(
         {"privacy_galleries": nobody}, protocol
     )
     assert "matched on nothing" in methods_protection._matched({}, Protocol(match=()))
+
+
+def test_other_contrasts_that_were_attacked_are_told():
+    table = pd.DataFrame({"contrast": ["T2w", "T2w", "FLAIR"]})
+    said = methods_protection._other_contrasts(table)
+    assert "T2w and FLAIR images" in said
+    assert methods_protection._other_contrasts(table.head(0)) == ""
+    assert methods_protection._other_contrasts(None) == ""
 
 
 def test_only_controls_that_were_attacked_are_told():

@@ -274,7 +274,7 @@ def test_the_gap_to_cpgan_has_a_sign_and_is_of_the_papers_defacers_alone(rates, 
     ("asked", "note"),
     [
         ({"table": "nothing", "rows": ""}, "not measured here"),
-        ({"table": "volumes", "rows": "variant=z"}, "no such row here"),
+        ({"table": "volumes", "rows": "variant=z"}, "not part of this run"),
         ({"table": "volumes", "rows": ""}, "3 rows here"),
     ],
 )
@@ -334,6 +334,15 @@ def test_the_page_says_of_how_many_people_and_of_what_gallery():
     assert row["Here"] == "60 % [20, 80] (of pydeface; without fsl_deface, mri_deface)"
     assert row["n"] == "7 (gallery: 20)"
     assert "how many stand in the gallery" in study.caption(view)
+
+
+def test_numbers_have_three_digits_in_percent_and_units_their_singular():
+    assert study._number(91.0615, "%") == "91.1 %"
+    assert study._number(-0.04539, "points", signed=True) == "-0.0454 points"
+    assert study._number(6.28349, "") == "6.283"
+    assert [study._number(n, "people") for n in (1, 2)] == ["1 person", "2 people"]
+    row = {"ours": 1 / 12 * 100, "ours_low": 0.21076, "ours_high": 38.4796, "unit": "%", "note": ""}
+    assert study._ours(row) == "8.33 % [0.211, 38.5]"
 
 
 def test_items_lead_to_ours_or_say_why_there_is_none():

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
+
+import pandas as pd
 
 from refacebench import files, links
 from refacebench.cli import common, estimating
 from refacebench.results import studied, words
 from refacebench.run import mistakes, plan, settings
+from refacebench.vocabulary import OK
 
 DESCRIPTION = """Make a BIDS folder of links to the scans that a config names, for other software.
 
 For data sets that come in another layout (IXI, OASIS-3, ADNI, Kirby 21): T1w images, the contrasts
 that `carry` names, participants.tsv and ages at each session. No image is copied, nothing is
-written into the folder of the data. Scans that cannot be used are left out, with their reasons.
+written into the folder of the data. Scans that the data set's tables or the config exclude are left
+out, with their reasons; whether an image can be read is not tried.
+
+DIR is new, empty, or a folder of links from before. From such a one, links to scans that are not in
+the data any more are taken away.
 
 The images are the originals: they show faces. `refacebench export` writes a data set to give
 away."""
+#: So many people are named for each reason.
+MOST_NAMED = 5
 EXAMPLES = """examples:
   refacebench link config/mine.yaml --to ../mine_bids
   refacebench link config/studies/vandergoten2021.yaml --dataset adni --to ../adni_bids
@@ -41,7 +51,7 @@ def add(commands) -> None:
     parser.add_argument("--dataset", default="", help="of the config, if it has several")
     parser.add_argument(
         "--to", required=True, type=Path, metavar="DIR",
-        help="the folder; what it holds already stays",
+        help="the folder of links",
     )  # fmt: skip
     parser.set_defaults(run=run)
 
@@ -49,6 +59,8 @@ def add(commands) -> None:
 def run(given: argparse.Namespace) -> int:
     """Write the links and say how many there are, and what was left out."""
     asked: dict = {}
+    if not str(given.to).strip(". "):
+        raise common.Refused("--to: name a folder of its own")
     to = given.to.absolute()
     try:
         asked = settings.read(given.config, given.scale)
@@ -57,21 +69,36 @@ def run(given: argparse.Namespace) -> int:
         name = _dataset(list(settled.config["datasets"]), given.dataset)
         with settings.at_home(settled.config) as config:
             scans = plan.scans(config, name)
-            usable = scans[scans["status"] == "ok"]
-            if not usable["path"].astype(bool).all():
-                raise common.Refused(f"datasets.{name}: its scans are made by the run; there are "
-                                     "no images to link yet")  # fmt: skip
+            _check(scans, name, to)
             made = links.write(scans, to, name)
     except mistakes.ConfigError as error:
         raise common.Refused(mistakes.told(error, [given.config], asked)) from None
+    except FileExistsError as error:
+        raise common.Refused(str(error)) from None
     except OSError as error:
-        raise common.Refused(f"not all links were made: {error}") from None
+        why = (error.strerror or str(error)).lower()
+        raise common.Refused(f"cannot write in {given.to} ({why}); name another folder") from None
+    usable = scans[scans["status"] == OK]
     people = words.plural(usable["participant"].nunique(), "participant")
-    print(f"{words.plural(made, 'image')} of {people} are linked in {given.to}.")
-    left_out = scans.loc[scans["status"] != "ok", "reason"].value_counts()
-    for reason, count in left_out.items():
-        print(f"Left out, {count}: {reason}")
+    print(f"{words.plural(made, 'image')} of {people} are linked in {given.to}. They show faces.")
+    left_out = scans[scans["status"] != OK]
+    for reason, rows in left_out.groupby("reason", sort=False):
+        names = list(dict.fromkeys(rows["participant"]))
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        print(f"Left out: {', '.join(names[:MOST_NAMED])}{more}: {reason}")
     return common.BAD if len(left_out) else common.GOOD
+
+
+def _check(scans: pd.DataFrame, name: str, to: Path) -> None:
+    """Refuse where there is nothing to link, or the folder of the data is named."""
+    paths = [path for path in scans.loc[scans["status"] == OK, "path"] if path]
+    if not paths:
+        raise common.Refused(
+            f"datasets.{name}: its scans are made by the run; there are no images to link yet"
+        )
+    home = os.path.realpath(to)
+    if any(os.path.realpath(path).startswith(home + os.sep) for path in paths):
+        raise common.Refused(f"--to: {to} is the folder of the data; name another one")
 
 
 def _dataset(names: list[str], wanted: str) -> str:

@@ -89,8 +89,20 @@ def attacks(dataset: Mapping[str, Any], config: Mapping[str, Any], named: bool) 
         "Per variant the strongest attack was reported, with an interval that "
         "allows for having picked it. An attack counted as near chance where it was shown to be "
         f"less than {protocol.margin_points:g} percentage points above it.",
+        _other_contrasts(tables.get("privacy_contrasts")),
         sentences.unequal_attacks(tables, dict.fromkeys(table["variant"])),
     )  # fmt: skip
+
+
+def _other_contrasts(table: pd.DataFrame | None) -> str:
+    """Return that other images of a session were attacked too; empty where none were."""
+    if table is None or table.empty:
+        return ""
+    contrasts = listed(list(table["contrast"].dropna().unique()))
+    return (
+        f"The {contrasts} images of a session lost the face by the T1w scan's mask. They were "
+        "attacked too, and matched with T1w originals."
+    )
 
 
 #: What an attack on each of these shows.
@@ -125,7 +137,7 @@ def _matched(tables: Mapping[str, pd.DataFrame], protocol: Protocol) -> str:
         return f"{asked} where that was known of anybody; here it was of nobody."
     knows, rate = privacy_galleries.alone(known, protocol.measure)
     reached = (
-        f" So who knows only {knows}, and has no image, picks the right person for "
+        f" Someone who knows only {knows}, and has no image, picks the right person for "
         f"{percent(rate)} % of people."
         if np.isfinite(rate)
         else ""

@@ -40,7 +40,7 @@ KINDS = {
     "age model": "Age was predicted from the images by:",
     "measures": "Measures of originals and variants were made beforehand by:",
 }  # fmt: skip
-_NATIVE = "our re-implementation after the works cited, no released program"
+_NATIVE = "our re-implementation after the works cited, not the released program"
 
 
 def text(datasets: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
@@ -323,7 +323,7 @@ def _statistics(
             "whole-brain volumes, each over all variants, controls included; those of Benjamini "
             f"and Hochberg {_known('benjamini1995', cited)} stand beside them. Equivalence was "
             f"tested by two one-sided tests {_known('schuirmann1987', cited)} within "
-            f"{_margin(criteria)}."
+            f"{_margin(criteria, _have_rescans(datasets))}."
         )
     if "other_measures" in made:
         parts.append(
@@ -364,8 +364,14 @@ def _ratings(made: Iterable[str], criteria: Criteria, cited: dict[str, citations
     )
 
 
-def _margin(criteria: Criteria) -> str:
-    if criteria.equivalence_margin == "fixed":
+def _have_rescans(datasets: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether any participant has a declared rescan that was measured."""
+    tables = [dataset["tables"].get("repeatability") for dataset in datasets]
+    return any(table is not None and (table["n"] > 0).any() for table in tables)
+
+
+def _margin(criteria: Criteria, rescans: bool) -> str:
+    if criteria.equivalence_margin == "fixed" or not rescans:
         return f"{yardstick.fixed(criteria)}, set before the run"
     return (
         "the lower confidence bound of each volume's mean scan-rescan difference, or within "

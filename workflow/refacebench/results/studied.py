@@ -211,7 +211,7 @@ def value(tables: Tables, asked: Mapping[str, Any], alpha: float) -> dict[str, A
         table = privacy_gaps.both_ways(table)
     rows, column = _that_count(matching(table, asked["rows"])), asked["column"]
     if rows.empty:
-        return _nothing("no such row here")
+        return _nothing("not part of this run")
     if counted := _COUNT.fullmatch(column):
         below = alpha if counted[2] == "alpha" else float(counted[2])
         return _count(rows, counted[1], below)

@@ -63,6 +63,10 @@ def compute(given: Studied, made: Tables) -> pd.DataFrame:
     return RESULT.frame(rows)
 
 
+#: One of what published values count.
+_ONE = {"people": "person", "regions": "region", "scans": "scan"}
+
+
 def is_synthetic(table: pd.DataFrame) -> bool:
     """Tell whether a table of this result is of synthetic people."""
     return bool(table["note"].fillna("").str.contains(SYNTHETIC, regex=False).any())
@@ -78,7 +82,7 @@ def caption(view: View) -> str:
         return words.folded(
             f"The numbers of {paper}, and the same quantity here. The people here are synthetic: "
             "the table says what a run on the real data would compare, and no difference from "
-            "the paper means anything.",
+            "the paper means anything. Names of sites are labels: no scan comes from there.",
             _below(view),
         )
     return words.folded(
@@ -128,7 +132,8 @@ def _ours(row: dict[str, Any]) -> str:
         return said or NO_VALUE
     text = _number(row["ours"], row["unit"])
     if np.isfinite(float(row["ours_low"])):
-        text += f" [{row['ours_low']:.4g}, {row['ours_high']:.4g}]"
+        low, high = (_number(row[name], row["unit"]) for name in ("ours_low", "ours_high"))
+        text += f" [{low.split()[0]}, {high.split()[0]}]"
     return f"{text} ({said})" if said else text
 
 
@@ -142,8 +147,10 @@ def _people(row: dict[str, Any]) -> str:
 def _number(value: float, unit: Any, signed: bool = False) -> str:
     if not np.isfinite(float(value)):
         return NO_VALUE
-    text = f"{value + 0.0:+.4g}" if signed else f"{value + 0.0:.4g}"
-    return f"{text} {_text(unit)}".strip()
+    digits = ".3g" if unit in ("%", "points") else ".4g"
+    text = format(value + 0.0, f"+{digits}" if signed else digits)
+    unit = _text(unit)
+    return f"{text} {_ONE.get(unit, unit) if abs(value) == 1 else unit}".strip()
 
 
 def _text(value: Any) -> str:

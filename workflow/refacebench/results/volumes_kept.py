@@ -14,7 +14,7 @@ from refacebench.results import exclusions, words
 from refacebench.results.cells import by_variant
 from refacebench.results.result import STUDY, Printed, Result, View
 from refacebench.results.study import HEADING
-from refacebench.results.volume_tests import tested, tests, with_families
+from refacebench.results.volume_tests import minimum, tested, tests, with_families
 from refacebench.results.volumes import COLUMNS
 from refacebench.results.yardstick import yardsticks_of
 from refacebench.statistics.cohort import segmenters_of
@@ -47,6 +47,7 @@ def caption(view: View) -> str:
         "that are left out: as each test says by itself, and after Holm's correction for all of "
         "them.",
         tests(view.tables, table, view.criteria),
+        minimum(table, view.criteria),
     )
 
 
