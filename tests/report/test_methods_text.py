@@ -237,8 +237,8 @@ def test_what_people_to_choose_from_have_in_common_is_counted(tables):
         "here, 5 people were compared only with others of the same site and sex; for 8, only"
         in said
     )
-    assert said.endswith("Someone who knows only site, sex and age, and has no image, picks the right "
-                         "person for 92 % of people.")  # fmt: skip
+    assert said.endswith("Someone who knows only site, sex and age, and has no image, picks the "
+                         "right person for 92 % of people.")  # fmt: skip
     nobody = known.assign(matched_on=np.nan)
     assert "here it was of nobody" in methods_protection._matched(
         {"privacy_galleries": nobody}, protocol
