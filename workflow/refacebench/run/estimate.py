@@ -54,12 +54,12 @@ class Cost:
 COSTS = {
     "grow": Cost(0.5, 1.7, 450, 20, 2.6),
     "inventory": Cost(0.2, 0.04, 280, 12),
-    "prepare": Cost(5.3, 0.35, 1100, 8, 0.2, start=10),
+    "prepare": Cost(5.3, 0.35, 700, 27, 0.2, start=10),
     "deface": Cost(0.6, 0.4, 300, 45, 1.3),
-    "deface/mri_reface": Cost(5.0, 1.2, 1000, 15, 1.3, start=20),
+    "deface/mri_reface": Cost(5.0, 1.2, 1100, 30, 1.3, start=20),
     "deface/skull_strip": Cost(0.1, 0.18, 300, 55, 0.3),
     "reface": Cost(4.0, 0.5, 850, 30, 1.3, start=6),
-    "segment": Cost(4.5, 0.34, 1200, 25, 0.3, start=6.5),
+    "segment": Cost(4.5, 0.34, 600, 48, 0.3, start=6.5),
     "measure": Cost(0.5, 0.45, 330, 75),
     "render": Cost(0.5, 0.16, 320, 22, 0.1),
     # Of an image of another contrast; the voxels are those of the scan it belongs to.
