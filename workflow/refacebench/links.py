@@ -13,8 +13,8 @@ import pandas as pd
 from refacebench import bids, files, manifest
 from refacebench.vocabulary import OK
 
-#: By this a folder is known again as one of links.
-_NAME = "links to the images"
+#: What names of folders of links hold: by it they are known again.
+_MARK = "links to the"
 _ABOUT = "dataset_description.json"
 _README = """Links to the images of another folder, made by the Refacing benchmark.
 
@@ -50,7 +50,7 @@ def write(scans: pd.DataFrame, out: str | Path, name: str) -> int:
     """
     out = Path(out)
     _check(out)
-    about = {"Name": f"{name}: {_NAME}", "BIDSVersion": "1.10.0"}
+    about = {"Name": f"{name}: {_MARK} images", "BIDSVersion": "1.10.0"}
     files.write_text(json.dumps(about) + "\n", out / _ABOUT)
     files.write_text(_README, out / "README")
     rows = scans[scans["status"] == OK].to_dict("records")
@@ -74,7 +74,7 @@ def _check(out: Path) -> None:
     if not out.is_dir() or not any(out.iterdir()):
         return
     told: Any = files.read_json(out / _ABOUT) or {}
-    if _NAME.removesuffix("images") not in str(told.get("Name", "")):
+    if _MARK not in str(told.get("Name", "")):
         raise FileExistsError(f"{out} is not empty and no folder of links; name a new folder")
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from refacebench import environment
+from refacebench import environment, files
 from refacebench.contracts import KINDS
 from refacebench.run import methods, mistakes, settings
 from refacebench.run.methods import Chosen
 
 #: Exit codes: as asked; the method does not do what it should; nothing could be done.
 GOOD, BAD, REFUSED = 0, 1, 2
+#: So many scans or people are named for each reason.
+MOST_NAMED = 5
+SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
 CODES = """exit codes:
   0  {good}
   1  {bad}
@@ -39,6 +42,43 @@ def add_run(parser: argparse.ArgumentParser, also: str = "") -> None:
     parser.add_argument(
         "--results", type=Path, metavar="DIR", help="the run's folder of results (results)"
     )
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name a config by its file, for commands that come before a run."""
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="a config file")
+    parser.add_argument(
+        "--scale", default="", metavar="NAME", help="one of the config's scales, demo for example"
+    )
+
+
+def schema() -> dict[str, Any]:
+    """Return what a config can hold.
+
+    Raises
+    ------
+    Refused
+        If it is not there.
+    """
+    if not SCHEMA.is_file():
+        raise Refused(f"{SCHEMA} is missing: this command needs a checkout")
+    return files.read_yaml(SCHEMA)
+
+
+def by_reason(lost: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a line for each reason, with some of the names that it holds for.
+
+    >>> by_reason([("a", "no face"), ("b", "empty"), ("c", "no face")])
+    ['a, c: no face', 'b: empty']
+    """
+    found: dict[str, list[str]] = {}
+    for name, reason in lost:
+        found.setdefault(reason, []).append(name)
+    lines = []
+    for reason, names in found.items():
+        further = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        lines.append(f"{', '.join(names[:MOST_NAMED])}{further}: {reason}")
+    return lines
 
 
 def run_of(given: argparse.Namespace) -> tuple[Path, dict[str, Any]]:

@@ -5,14 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
-from refacebench import files
 from refacebench.cli import common
 from refacebench.results import studied
 from refacebench.run import estimate, graph, mistakes, place, reach, settings
-
-SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
 
 DESCRIPTION = """Say how long a run of a config will take, with how much memory and disk space.
 
@@ -39,10 +35,7 @@ def add(commands) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="a config file")
-    parser.add_argument(
-        "--scale", default="", metavar="NAME", help="one of the config's scales, demo for example"
-    )
+    common.add_config(parser)
     parser.add_argument(
         "--cores", type=int, default=os.cpu_count() or 1, metavar="N", help="jobs at a time (all)"
     )
@@ -53,12 +46,11 @@ def run(given: argparse.Namespace) -> int:
     """Print the estimate and its parts."""
     if given.cores < 1:
         raise common.Refused("--cores must be at least 1")
-    if not SCHEMA.is_file():
-        raise common.Refused(f"{SCHEMA} is missing: this command needs a checkout")
+    schema = common.schema()
     asked: dict = {}
     try:
         asked = settings.read(given.config, given.scale)
-        lines = _told(asked, given)
+        lines = _told(asked, schema, given)
     except mistakes.ConfigError as error:
         raise common.Refused(mistakes.told(error, [given.config], asked)) from None
     for line in lines:
@@ -66,11 +58,10 @@ def run(given: argparse.Namespace) -> int:
     return common.GOOD
 
 
-def _told(asked: dict, given: argparse.Namespace) -> list[str]:
+def _told(asked: dict, schema: dict, given: argparse.Namespace) -> list[str]:
     """Return the estimate's lines; of a run in the folder that the config names."""
     for line in place.twice(asked, [given.config]):
         print(line, file=sys.stderr)
-    schema = files.read_yaml(SCHEMA)
     settled = settings.settle(asked, schema, [given.config], also=studied.faults)
     with settings.at_home(settled.config) as config:
         planned = graph.Run.load(config, look=True)

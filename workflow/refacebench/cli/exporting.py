@@ -27,8 +27,6 @@ are left out (--keep and --drop overrule that). The README of the new folder lis
 
 Nothing is written over: DIR must be new or empty. Look at the images before you share them: a check
 does not see everything."""
-#: So many scans are named for each reason.
-MOST_NAMED = 5
 EXAMPLES = """examples:
   refacebench export --variant quickshear --to ../shared_bids
   refacebench export --variant pydeface --to out --drop handedness --keep diagnosis
@@ -168,12 +166,8 @@ def told(
     ]
     if left_out:
         lines.append(f"{len(left_out)} images of the original data set are not there:")
-        by_reason: dict[str, list[str]] = {}
-        for one in left_out:
-            by_reason.setdefault(one.reason, []).append(one.scan)
-        for reason, names in by_reason.items():
-            further = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-            lines.append(f"  {', '.join(names[:MOST_NAMED])}{further}: {reason}")
+        named = common.by_reason((one.scan, one.reason) for one in left_out)
+        lines += [f"  {line}" for line in named]
     lines += [
         f"Left out of the tables: {key}: {why}" for key, why in written.columns_left_out.items()
     ]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from refacebench import files, links
-from refacebench.cli import common, estimating
+from refacebench import links
+from refacebench.cli import common
 from refacebench.results import studied, words
 from refacebench.run import mistakes, plan, settings
 from refacebench.vocabulary import OK
@@ -26,8 +26,6 @@ the data any more are taken away.
 
 The images are the originals: they show faces. `refacebench export` writes a data set to give
 away."""
-#: So many people are named for each reason.
-MOST_NAMED = 5
 EXAMPLES = """examples:
   refacebench link config/mine.yaml --to ../mine_bids
   refacebench link config/studies/vandergoten2021.yaml --dataset adni --to ../adni_bids
@@ -44,27 +42,21 @@ def add(commands) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="a config file")
-    parser.add_argument(
-        "--scale", default="", metavar="NAME", help="one of the config's scales, demo for example"
-    )
+    common.add_config(parser)
     parser.add_argument("--dataset", default="", help="of the config, if it has several")
-    parser.add_argument(
-        "--to", required=True, type=Path, metavar="DIR",
-        help="the folder of links",
-    )  # fmt: skip
+    parser.add_argument("--to", required=True, type=Path, metavar="DIR", help="the folder of links")
     parser.set_defaults(run=run)
 
 
 def run(given: argparse.Namespace) -> int:
     """Write the links and say how many there are, and what was left out."""
     asked: dict = {}
+    schema = common.schema()
     if not str(given.to).strip(". "):
         raise common.Refused("--to: name a folder of its own")
     to = given.to.absolute()
     try:
         asked = settings.read(given.config, given.scale)
-        schema = files.read_yaml(estimating.SCHEMA)
         settled = settings.settle(asked, schema, [given.config], also=studied.faults)
         name = _dataset(list(settled.config["datasets"]), given.dataset)
         with settings.at_home(settled.config) as config:
@@ -82,10 +74,9 @@ def run(given: argparse.Namespace) -> int:
     people = words.plural(usable["participant"].nunique(), "participant")
     print(f"{words.plural(made, 'image')} of {people} are linked in {given.to}. They show faces.")
     left_out = scans[scans["status"] != OK]
-    for reason, rows in left_out.groupby("reason", sort=False):
-        names = list(dict.fromkeys(rows["participant"]))
-        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        print(f"Left out: {', '.join(names[:MOST_NAMED])}{more}: {reason}")
+    once = left_out[["participant", "reason"]].drop_duplicates()
+    for line in common.by_reason(once.itertuples(index=False, name=None)):
+        print(f"Left out: {line}")
     return common.BAD if len(left_out) else common.GOOD
 
 

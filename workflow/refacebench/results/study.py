@@ -33,6 +33,8 @@ HEADING = Heading(
 SYNTHETIC = "synthetic people: not compared"
 #: Rows on the page; all are in the file.
 MOST = 60
+#: One of what published values count.
+_ONE = {"people": "person", "regions": "region", "scans": "scan"}
 
 
 def compute(given: Studied, made: Tables) -> pd.DataFrame:
@@ -61,10 +63,6 @@ def compute(given: Studied, made: Tables) -> pd.DataFrame:
             }
         )
     return RESULT.frame(rows)
-
-
-#: One of what published values count.
-_ONE = {"people": "person", "regions": "region", "scans": "scan"}
 
 
 def is_synthetic(table: pd.DataFrame) -> bool:
@@ -132,8 +130,8 @@ def _ours(row: dict[str, Any]) -> str:
         return said or NO_VALUE
     text = _number(row["ours"], row["unit"])
     if np.isfinite(float(row["ours_low"])):
-        low, high = (_number(row[name], row["unit"]) for name in ("ours_low", "ours_high"))
-        text += f" [{low.split()[0]}, {high.split()[0]}]"
+        low, high = (_digits(row[name], row["unit"]) for name in ("ours_low", "ours_high"))
+        text += f" [{low}, {high}]"
     return f"{text} ({said})" if said else text
 
 
@@ -147,10 +145,12 @@ def _people(row: dict[str, Any]) -> str:
 def _number(value: float, unit: Any, signed: bool = False) -> str:
     if not np.isfinite(float(value)):
         return NO_VALUE
-    digits = ".3g" if unit in ("%", "points") else ".4g"
-    text = format(value + 0.0, f"+{digits}" if signed else digits)
-    unit = _text(unit)
+    text, unit = _digits(value, unit, "+" if signed else ""), _text(unit)
     return f"{text} {_ONE.get(unit, unit) if abs(value) == 1 else unit}".strip()
+
+
+def _digits(value: float, unit: Any, sign: str = "") -> str:
+    return format(value + 0.0, sign + (".3g" if unit in ("%", "points") else ".4g"))
 
 
 def _text(value: Any) -> str:
