@@ -56,13 +56,43 @@ def test_a_cut_and_tilted_head_is_laid_back(height, degrees):
     assert off_mm < 1
 
 
-def test_a_whole_head_is_registered_once(monkeypatch):
-    """Further starts cost a scan nothing that the first one is sure of."""
+def no_first_try(monkeypatch):
+    """Let the first try, by the correlation ratio, be sure of nothing."""
+    unsure = matching.Judged(np.eye(4), 1.0, 1.0, 0.0, 0.0)
+    monkeypatch.setattr(registration, "_first_try", lambda *args: unsure)
+
+
+@pytest.mark.parametrize("degrees", [5, 30])
+def test_a_whole_head_is_registered_once(monkeypatch, degrees):
+    """Further starts cost a scan nothing that the first try is sure of."""
+    runs = []
+    stage = linear.linear_stage
+    monkeypatch.setattr(
+        registration,
+        "linear_stage",
+        lambda kind, *rest: runs.append((kind, *rest[3:])) or stage(kind, *rest),
+    )
+    scan, true = cut_and_tilted(-200, degrees)
+    assert error(registration.register(scan), true)[0] < 1
+    assert runs == [("Affine", *registration.FIRST_STEPS)]
+
+
+def test_the_correlation_ratio_leads_to_where_mutual_information_ends(monkeypatch):
+    """Alone it lays a copy of the mean head on itself, from 30 degrees off."""
+    monkeypatch.setattr(registration, "linear_stage", lambda *args: args[3])
+    scan, true = cut_and_tilted(-200, 30)
+    off_degrees, off_mm = error(registration.register(scan), true)
+    assert off_degrees < 0.5
+    assert off_mm < 0.5
+
+
+def test_what_the_first_try_is_not_sure_of_is_registered_by_mutual_information(monkeypatch):
     runs = []
     stage = linear.linear_stage
     monkeypatch.setattr(
         registration, "linear_stage", lambda kind, *rest: runs.append(kind) or stage(kind, *rest)
     )
+    no_first_try(monkeypatch)
     scan, true = cut_and_tilted(-200, 5)
     assert error(registration.register(scan, schedule="quick"), true)[0] < 1
     assert runs == ["Affine"]
@@ -93,6 +123,7 @@ def test_the_best_plausible_matrix_is_taken_where_none_is_sure(monkeypatch):
         matching.Judged(np.diag([size, size, size, 1.0]), size, size, 0.4, core)
         for size, core in ((0.9, 0.4), (1.0, 0.55), (1.1, 0.5))
     ]
+    no_first_try(monkeypatch)
     monkeypatch.setattr(registration, "_starts", lambda *args: iter(range(3)))
     monkeypatch.setattr(registration, "linear_stage", lambda *args: args[3])
     monkeypatch.setattr(registration, "judge", lambda start, moving: found[start])
@@ -113,8 +144,8 @@ def test_what_is_no_head_is_refused_with_every_start(monkeypatch):
     monkeypatch.setattr(registration.extraction, "brain_mask", lambda volume: volume.data > 98)
     with pytest.raises(ValueError, match="could not be registered") as refused:
         registration.register(Volume(noise, np.diag([5.0, 5, 5, 1])), schedule="quick")
-    # The first start; then both and deepbet's brain, each with three pitches; the second start.
-    assert runs == ["Affine"] + ["Rigid"] * 9 + ["Affine"]
+    # The first start, twice; both and deepbet's brain, each with three pitches; the second start.
+    assert runs == ["Affine"] * 2 + ["Rigid"] * 9 + ["Affine"]
     assert len(re.findall(r"\d\.\d\d-\d\.\d\d -?\d\.\d\d -?\d\.\d\d", str(refused.value))) == 5
     assert reasons.one_line(refused.value) == str(refused.value), "a manifest holds it all"
 

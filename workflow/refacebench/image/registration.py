@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from refacebench.image import separable
+from refacebench.image.gauss_newton import minimise
 
 
 def affine(
@@ -55,27 +56,24 @@ def affine(
     norm = np.eye(4)
     norm[:3, :3] *= radius
     norm[:3, 3] = middle
-    matrix = (start @ norm)[:3]
-    damping, best, kept = 1e-3, np.inf, matrix
-    for _ in range(iterations):
+
+    def look(matrix):
         where = (matrix.astype(np.float32) @ points.T).reshape(here.shape)
         values = sample(stack, where).reshape(4 * count, -1)
         rest = fixed.reshape(count, -1) - values[:count]
         if weight is not None:
             rest, values = rest * weight.ravel(), values * weight.ravel()
         error = float((rest**2).mean(dtype=np.float64))
-        if error > best:
-            damping *= 10
-            if damping > 1e3:
-                break
-        else:
-            gain = best - error
-            best, kept, damping = error, matrix, max(damping / 10, 1e-6)
-            if gain < 1e-7 * best:
-                break
-            normal, right = _normal_equations(values[count:], rest, points)
-        step = np.linalg.solve(normal + damping * np.diag(np.diag(normal)), right)
-        matrix = kept + step.reshape(3, 4)
+        return error, lambda: _normal_equations(values[count:], rest, points)
+
+    kept = minimise(
+        look,
+        lambda matrix, step: matrix + step.reshape(3, 4),
+        (start @ norm)[:3],
+        steps=iterations,
+        gain=1e-7,
+        damping=(1e-6, 1e3),
+    )
     return np.vstack([kept, [0, 0, 0, 1]]) @ np.linalg.inv(norm)
 
 
@@ -171,8 +169,8 @@ def gradient(image: np.ndarray) -> np.ndarray:
     return result
 
 
-def sample(image: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Interpolate linearly at voxel coordinates; the edge goes on outside."""
+def sample(image: np.ndarray, where: np.ndarray, outside: str = "border") -> np.ndarray:
+    """Interpolate linearly at voxel coordinates; the edge goes on outside, or ``zeros`` do."""
     import torch
     import torch.nn.functional as functional
 
@@ -182,7 +180,7 @@ def sample(image: np.ndarray, where: np.ndarray) -> np.ndarray:
         torch.from_numpy(np.ascontiguousarray(image))[None],
         torch.from_numpy(unit)[None],
         mode="bilinear",
-        padding_mode="border",
+        padding_mode=outside,
         align_corners=True,
     )
     return result[0].numpy()

@@ -57,7 +57,7 @@ from refacebench.image.nifti import Volume, grid, reorient, resample
 from refacebench.image.tissue import correct_bias, tissue_fractions
 from refacebench.segmenters._structures import put_back, scaled, segmentation
 
-VERSION = "2.1"
+VERSION = "2.2"
 OPTIONS = {
     "template": Option(
         "mni305",

@@ -35,7 +35,7 @@ from refacebench.run.stage import Stage
 from refacebench.vocabulary import ORIGINAL
 
 #: Raise it when the stage's output changes.
-VERSION = "6"
+VERSION = "7"
 
 STAGE = Stage(
     "prepare",
