@@ -86,13 +86,18 @@ def test_the_correlation_ratio_leads_to_where_mutual_information_ends(monkeypatc
     assert off_mm < 0.5
 
 
-def test_what_the_first_try_is_not_sure_of_is_registered_by_mutual_information(monkeypatch):
+@pytest.mark.parametrize(
+    ("low", "high", "core"),
+    [(1.0, 1.0, 0.5), (0.95, 1.11, 0.66)],  # too little alike; alike, but stretched
+)
+def test_what_the_first_try_leaves_open_is_registered_anew(monkeypatch, low, high, core):
     runs = []
     stage = linear.linear_stage
     monkeypatch.setattr(
         registration, "linear_stage", lambda kind, *rest: runs.append(kind) or stage(kind, *rest)
     )
-    no_first_try(monkeypatch)
+    first = matching.Judged(np.eye(4), low, high, 0.6, core)
+    monkeypatch.setattr(registration, "_first_try", lambda *args: first)
     scan, true = cut_and_tilted(-200, 5)
     assert error(registration.register(scan, schedule="quick"), true)[0] < 1
     assert runs == ["Affine"]
