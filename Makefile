@@ -14,7 +14,8 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check
 demo: install
 	$(BIN)/snakemake --cores $(CORES)
 
-test: lint types
+test: install-test
+	$(MAKE) --jobs=2 lint types
 	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile -m "not guard and not slow"
 
 # What the tests leave out: simulations, registrations of whole heads, runs that are killed or

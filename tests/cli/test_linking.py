@@ -51,6 +51,8 @@ def test_a_folder_that_the_user_has_is_linked_and_left_as_it_was(ixi, tmp_path, 
     before = sorted(p.relative_to(tmp_path / "IXI") for p in (tmp_path / "IXI").rglob("*"))
     code, out, _ = told(capsys, ixi, "--to", tmp_path / "bids")
     assert "2 images of 2 participants are linked" in out
+    assert "Note: sub-IXI012: age is not known" in out
+    assert "sex is not known" not in out
     assert "Left out: sub-IXI016: in IXI's spreadsheet but has no T1 image" in out
     assert code == 1
     assert before == sorted(p.relative_to(tmp_path / "IXI") for p in (tmp_path / "IXI").rglob("*"))

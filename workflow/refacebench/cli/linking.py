@@ -19,7 +19,8 @@ DESCRIPTION = """Make a BIDS folder of links to the scans that a config names, f
 For data sets that come in another layout (IXI, OASIS-3, ADNI, Kirby 21): T1w images, the contrasts
 that `carry` names, participants.tsv and ages at each session. No image is copied, nothing is
 written into the folder of the data. Scans that the data set's tables or the config exclude are left
-out, with their reasons; whether an image can be read is not tried.
+out, with their reasons; whether an image can be read is not tried. Whose age or sex is not known is
+named.
 
 DIR is new, empty, or a folder of links from before. From such a one, links to scans that are not in
 the data any more are taken away.
@@ -73,11 +74,22 @@ def run(given: argparse.Namespace) -> int:
     usable = scans[scans["status"] == OK]
     people = words.plural(usable["participant"].nunique(), "participant")
     print(f"{words.plural(made, 'image')} of {people} are linked in {given.to}. They show faces.")
+    for line in common.by_reason(_not_known(usable)):
+        print(f"Note: {line}")
     left_out = scans[scans["status"] != OK]
     once = left_out[["participant", "reason"]].drop_duplicates()
     for line in common.by_reason(once.itertuples(index=False, name=None)):
         print(f"Left out: {line}")
     return common.BAD if len(left_out) else common.GOOD
+
+
+def _not_known(usable: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return who is linked without an age or a sex, as the tables beside the links will say."""
+    lost = []
+    for column in ("age", "sex"):
+        unknown = usable[usable[column].isna() | (usable[column] == "")]
+        lost += [(who, f"{column} is not known") for who in unknown["participant"].unique()]
+    return lost
 
 
 def _check(scans: pd.DataFrame, name: str, to: Path) -> None:
