@@ -36,6 +36,8 @@ SURE = ((0.4, 0.6, 1.28), (0.45, 0.55, 1.2))
 SURE_STEPWISE = 0.6
 #: Correlation within the core below which no stepwise result is taken.
 MIN_CORE = 0.5
+#: Voxels of the mean head on which matrices are judged.
+COARSE_MM = 4.0
 #: Half axes, in mm, of an ellipsoid of the mean head's brain about :data:`BRAIN_CENTER`, and how
 #: far around it lies what every head has, cut and defaced ones too: brain, skull, scalp.
 BRAIN_AXES = np.array([66.0, 82.0, 61.0])
@@ -88,7 +90,7 @@ def judge(matrix: np.ndarray, moving: Volume, stepwise: bool = False) -> Judged:
     stepwise : bool
         Whether it was found step by step (:func:`refacebench.head.registration.register`).
     """
-    found = similarities(moving, matrix, [coarse_head()[1], core()])
+    found = similarities(moving, matrix, [coarse_head(COARSE_MM)[1], core()])
     low, high = stretch(matrix)
     return Judged(matrix, low, high, found[0], found[1], stepwise)
 
@@ -96,7 +98,7 @@ def judge(matrix: np.ndarray, moving: Volume, stepwise: bool = False) -> Judged:
 @functools.cache
 def core() -> np.ndarray:
     """Return where brain, skull and scalp are, on the mean head's voxels of 4 mm: in every scan."""
-    grid, head = coarse_head()
+    grid, head = coarse_head(COARSE_MM)
     place = [template_axis(grid, np.eye(4), axis) - BRAIN_CENTER[axis] for axis in range(3)]
     axes = BRAIN_AXES + CORE_MARGIN_MM
     inside = sum((p / a) ** 2 for p, a in zip(place, axes, strict=True)) <= 1
@@ -115,12 +117,12 @@ def stretch(matrix: np.ndarray) -> tuple[float, float]:
 
 def similarity(volume: Volume, matrix: np.ndarray) -> float:
     """Return the correlation of scan and mean head over the mean head, where both have data."""
-    return similarities(volume, matrix, [coarse_head()[1]])[0]
+    return similarities(volume, matrix, [coarse_head(COARSE_MM)[1]])[0]
 
 
 def similarities(volume: Volume, matrix: np.ndarray, regions) -> list[float]:
     """Return the same within several regions, masks on the mean head's voxels of 4 mm."""
-    fixed = coarse_head()[0]
+    fixed = coarse_head(COARSE_MM)[0]
     placed = Volume(volume.data, matrix @ volume.affine)
     field = Volume(np.ones(volume.shape, np.float32), placed.affine)
     known = nifti.resample(field, fixed, order=0).data > 0
@@ -134,7 +136,7 @@ def similarities(volume: Volume, matrix: np.ndarray, regions) -> list[float]:
 
 
 @functools.cache
-def coarse_head() -> tuple[Volume, np.ndarray]:
-    """Return the mean head and its mask on voxels of 4 mm."""
-    inside = coarse(mean_head().with_data(mean_head_mask()), 4.0).data > 0.5
-    return frozen(coarse(mean_head(), 4.0)), inside
+def coarse_head(voxel_mm: float) -> tuple[Volume, np.ndarray]:
+    """Return the mean head and its mask on coarse voxels."""
+    inside = coarse(mean_head().with_data(mean_head_mask()), voxel_mm).data > 0.5
+    return frozen(coarse(mean_head(), voxel_mm)), inside

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refacebench.image import separable
-from refacebench.image.gauss_newton import minimise
+from refacebench.image.gauss_newton import affine_equations, minimise
 from refacebench.image.nifti import Volume
 from refacebench.image.registration import sample
 
@@ -77,7 +77,7 @@ def affine(fixed: Target, moving: Volume, start: np.ndarray) -> np.ndarray:
         where = (matrix.astype(np.float32) @ points.T).reshape(3, -1, 1, 1)
         here = sample(stack, where, outside="zeros").reshape(len(stack), -1)
         error, slopes, rest = unexplained(here[0], here[1:4], here[4] > 0.99, values)
-        return error, lambda: _normal_equations(slopes, rest, points)
+        return error, lambda: affine_equations(slopes, rest[None], points)
 
     first = (np.linalg.inv(start @ moving.affine) @ norm)[:3]
     try:
@@ -134,11 +134,6 @@ def _spread(low, share, weights) -> np.ndarray:
     found = np.bincount(low, weights * (1 - share), BINS)
     found += np.bincount(low + 1, weights * share, BINS)
     return np.convolve(np.pad(found, 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
-
-
-def _normal_equations(slopes, rest, points) -> tuple[np.ndarray, np.ndarray]:
-    rows = (slopes.T[:, :, None] * points[:, None, :]).reshape(len(points), 12)
-    return (rows.T @ rows).astype(float), (rows.T @ rest).astype(float)
 
 
 def _levels(data: np.ndarray) -> np.ndarray:

@@ -13,6 +13,31 @@ import numpy as np
 FIRST_DAMPING = 1e-3
 
 
+def affine_equations(slopes, rest, points) -> tuple[np.ndarray, np.ndarray]:
+    """Sum J'J and J'r of an affine map over channels; a row of J is slope x (point, 1).
+
+    Parameters
+    ----------
+    slopes : numpy.ndarray
+        Shape (channels x 3, n): what each channel gains along each axis at each point.
+    rest : numpy.ndarray
+        Shape (channels, n): what is left of each channel.
+    points : numpy.ndarray
+        Shape (n, 4), the last coordinate 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        12 x 12, and shape (12,): of the map's upper three rows, one after the other.
+    """
+    normal, right = np.zeros((12, 12)), np.zeros(12)
+    for slope, residual in zip(slopes.reshape(len(rest), 3, -1), rest, strict=True):
+        rows = (slope.T[:, :, None] * points[:, None, :]).reshape(-1, 12)
+        normal += rows.T @ rows
+        right += rows.T @ residual
+    return normal, right
+
+
 def minimise(
     look: Callable[[np.ndarray], tuple[float, Callable[[], tuple[np.ndarray, np.ndarray]]]],
     move: Callable[[np.ndarray, np.ndarray], np.ndarray],

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from refacebench.image import separable
-from refacebench.image.gauss_newton import minimise
+from refacebench.image.gauss_newton import affine_equations, minimise
 
 
 def affine(
@@ -64,7 +64,7 @@ def affine(
         if weight is not None:
             rest, values = rest * weight.ravel(), values * weight.ravel()
         error = float((rest**2).mean(dtype=np.float64))
-        return error, lambda: _normal_equations(values[count:], rest, points)
+        return error, lambda: affine_equations(values[count:], rest, points)
 
     kept = minimise(
         look,
@@ -75,16 +75,6 @@ def affine(
         damping=(1e-6, 1e3),
     )
     return np.vstack([kept, [0, 0, 0, 1]]) @ np.linalg.inv(norm)
-
-
-def _normal_equations(slopes, rest, points) -> tuple[np.ndarray, np.ndarray]:
-    """Sum J'J and J'r over channels; a row of J is slope x (point, 1)."""
-    normal, right = np.zeros((12, 12)), np.zeros(12)
-    for slope, residual in zip(slopes.reshape(len(rest), 3, -1), rest, strict=True):
-        rows = (slope.T[:, :, None] * points[:, None, :]).reshape(-1, 12)
-        normal += rows.T @ rows
-        right += rows.T @ residual
-    return normal, right
 
 
 def demons(
