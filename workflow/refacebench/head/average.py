@@ -54,26 +54,46 @@ def extended_mean_head() -> tuple[Volume, Volume, Volume]:
         Intensities, mask (0..1), and the layer of ``SKIN_MM`` under the mask's
         surface (0..1); about 2 mm voxels, which is finer than the mean head's blur.
     """
-    from scipy.ndimage import binary_fill_holes, gaussian_filter
+    from scipy.ndimage import gaussian_filter
 
     head = geometry.coarse(template.mean_head(), 2.0)
-    mask = clean_mask(head)
-    step = head.spacing[2]
-    first = int(round((CHIN_FROM_MM - head.affine[2, 3]) / step))
-    mask[:, :, first] = binary_fill_holes(mask[:, :, first])
-    extra = int(round(CHIN_LENGTH_MM / step))
+    first, extra = _lowest(head)
+    data = _continued(np.asarray(head.data, np.float32), head, first, extra)
     affine = head.affine.copy()
     affine[:3, 3] += head.affine[:3, 2] * (first - extra)
-    data, mask = (
-        np.concatenate([_below(x[:, :, first], extra, head), x[:, :, first:]], axis=2)
-        for x in (np.asarray(head.data, np.float32), mask.astype(np.float32))
+    masks_ = (template.kept_mask("extended"), 1.0), (template.kept_mask("skin"), 0.5)
+    solid, skin = (
+        Volume(gaussian_filter(mask.astype(np.float32), sigma), affine) for mask, sigma in masks_
     )
-    mask = _faired(mask > 0.5, extra, step)
+    return Volume(data, affine), solid, skin
+
+
+def extended_masks() -> tuple[np.ndarray, np.ndarray]:
+    """Make the masks of the continued head and of its skin (bool), on its voxels.
+
+    They are kept in a file (:func:`refacebench.head.template.kept_mask`), as this takes a second.
+    """
+    from scipy.ndimage import binary_fill_holes
+
+    head = geometry.coarse(template.mean_head(), 2.0)
+    first, extra = _lowest(head)
+    mask = clean_mask(head)
+    mask[:, :, first] = binary_fill_holes(mask[:, :, first])
+    mask = _continued(mask.astype(np.float32), head, first, extra) > 0.5
+    mask = _faired(mask, extra, head.spacing[2])
     depth = morphology.depth_mm(mask, head.spacing)
-    skin = ((depth > 0) & (depth <= SKIN_MM)).astype(np.float32)
-    pairs = ((mask.astype(np.float32), 1.0), (skin, 0.5))
-    solid, closed = (Volume(gaussian_filter(x, s), affine) for x, s in pairs)
-    return Volume(data, affine), solid, closed
+    return mask, (depth > 0) & (depth <= SKIN_MM)
+
+
+def _lowest(head: Volume) -> tuple[int, int]:
+    """Return the lowest slice that shows a whole head, and how many are put below it."""
+    step = head.spacing[2]
+    first = int(round((CHIN_FROM_MM - head.affine[2, 3]) / step))
+    return first, int(round(CHIN_LENGTH_MM / step))
+
+
+def _continued(data: np.ndarray, head: Volume, first: int, extra: int) -> np.ndarray:
+    return np.concatenate([_below(data[:, :, first], extra, head), data[:, :, first:]], axis=2)
 
 
 def _faired(mask: np.ndarray, extra: int, step: float) -> np.ndarray:

@@ -20,8 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from refacebench import files
-from refacebench.head import masks
-from refacebench.image import geometry, morphology, nifti
+from refacebench.head.template import kept_mask
+from refacebench.image import geometry, morphology, nifti, registration, separable
 from refacebench.image.nifti import Volume
 
 #: Displacements, made by ``benchmarks/face_field.py``, and their unit.
@@ -87,7 +87,7 @@ def sharp_head() -> SharpHead:
     placed = Volume(image.data, kept["matrix"] @ image.affine)
     box = _box(placed)
     placed = geometry.crop(placed, box)
-    mask = masks.head_mask(image)[box]
+    mask = kept_mask("sharp_source")[box]
     tissue = _outwards(placed.data / np.float32(kept["white"]), mask)
     return _moved(placed.with_data(tissue), mask, kept)
 
@@ -104,45 +104,43 @@ def _box(placed: Volume) -> tuple:
 
 def _outwards(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Give the voxels at the surface and outside it the values of those under it."""
-    from scipy.ndimage import binary_erosion, gaussian_filter
+    from scipy.ndimage import binary_erosion
 
     pure = binary_erosion(mask, iterations=PURE, border_value=1)
     held = np.where(pure, data, 0).astype(np.float32)
     total, weight = np.zeros((2, *data.shape), np.float32)
     for sigma, share in zip(OUTWARDS, (1.0, 1e-3), strict=True):
-        total += share * gaussian_filter(held, sigma)
-        weight += share * gaussian_filter(pure.astype(np.float32), sigma)
+        total += share * separable.smooth(held, sigma, mode="reflect")
+        weight += share * separable.smooth(pure, sigma, mode="reflect")
     around = float(data[pure].mean())
     return np.where(pure, data, (total + 1e-6 * around) / (weight + 1e-6))
 
 
 def _moved(placed: Volume, mask: np.ndarray, kept: dict) -> SharpHead:
     """Bring the source to the average face's shape, on a grid of 1 mm."""
-    from scipy.ndimage import gaussian_filter, map_coordinates
-
     affine = np.eye(4)
     affine[:3, 3] = [low for low, _ in BOX]
     shape = tuple(int(round(high - low)) + 1 for low, high in BOX)
-    soft = gaussian_filter(mask.astype(np.float32), 0.7)
-    tissue, solid = (np.empty(shape, np.float32) for _ in range(2))
-    to_voxel = np.linalg.inv(placed.affine)
-    coarse = np.linalg.inv(kept["field_affine"])
-    parts = [p.astype(np.float32) * STEP_MM for p in kept["field"]]
-    x, y = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in shape[:2]), indexing="ij")
-    for k in range(shape[2]):
-        points = [x + affine[0, 3], y + affine[1, 3], np.full_like(x, k + affine[2, 3])]
-        where = [coarse[a, a] * p + coarse[a, 3] for a, p in enumerate(points)]
-        moved = [
-            p + map_coordinates(part, where, order=1, mode="nearest")
-            for p, part in zip(points, parts, strict=True)
-        ]
-        voxels = [
-            sum(to_voxel[r, a] * moved[a] for a in range(3)) + to_voxel[r, 3] for r in range(3)
-        ]
-        tissue[:, :, k] = map_coordinates(placed.data, voxels, order=1, mode="nearest")
-        solid[:, :, k] = map_coordinates(soft, voxels, order=1, mode="nearest")
+    soft = separable.smooth(mask, 0.7, mode="reflect")
+    moved = _displaced(kept, affine, shape)
+    to_voxel = np.linalg.inv(placed.affine).astype(np.float32)
+    voxels = np.tensordot(to_voxel[:3, :3], moved, 1) + to_voxel[:3, 3].reshape(3, 1, 1, 1)
+    tissue, solid = registration.sample(np.stack([placed.data, soft]), voxels)
     depth = morphology.signed_distance(solid > 0.5, np.ones(3))
     return SharpHead(*(Volume(data, affine) for data in (tissue, solid, depth)))
+
+
+def _displaced(kept: dict, affine: np.ndarray, shape: tuple) -> np.ndarray:
+    """Return where each voxel of a grid comes from in the placed source, mm, shape (3, *shape)."""
+    field = kept["field"].astype(np.float32) * STEP_MM
+    to_field = np.linalg.inv(kept["field_affine"]) @ affine
+    steps = [
+        separable.linear(field.shape[1 + axis], size, to_field[axis, axis], to_field[axis, 3])
+        for axis, size in enumerate(shape)
+    ]
+    places = [np.arange(n, dtype=np.float32) + affine[a, 3] for a, n in enumerate(shape)]
+    grid = np.stack(np.meshgrid(*places, indexing="ij")).astype(np.float32)
+    return grid + separable.along_axes(field, steps)
 
 
 @functools.cache
