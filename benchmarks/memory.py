@@ -14,7 +14,7 @@ import numpy as np
 
 from refacebench import manifest
 from refacebench.image import nifti
-from refacebench.run import memory, methods
+from refacebench.run import estimate, memory, methods
 from refacebench.stages import deface
 from refacebench.vocabulary import OK
 
@@ -42,7 +42,7 @@ def main():
                 rows, Path(folder, "out.tsv"), chosen, Path(folder, "d"), version="1", seed=0
             )
         failed = "" if (made["status"] == OK).all() else f" ({made['reason'].max()})"
-        asked = memory.by_voxels(memory.cost_of("deface", name), size)
+        asked = memory.by_voxels(estimate.cost_of("deface", name), size)
         print(f"| {name}{failed} | {made['peak_mb'].max():.0f} | {asked} |", flush=True)
 
 

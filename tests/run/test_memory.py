@@ -45,6 +45,19 @@ def test_the_inventory_knows_the_voxels_of_all_scans(run, peaks):
     assert Asking(run()).mb("measure", "mine", BATCH) == 1.5 * 1600
 
 
+def test_of_a_batch_that_failed_as_a_whole_the_headers_still_tell(run, peaks):
+    files.write_text("scan\tshape\nsub-1\t\n", f"results/inventory/mine/{BATCH}.tsv")
+    assert Asking(run()).mb("measure", "mine", BATCH) == 1700
+
+
+def test_a_cohort_that_is_grown_asks_by_its_voxels_and_its_type(run, monkeypatch):
+    monkeypatch.setitem(estimate.COSTS, "grow", estimate.Cost(0, 0, 0, 100))
+    monkeypatch.setitem(estimate.COSTS, "grow/demo", estimate.Cost(0, 0, 0, 200))
+    grown = run(datasets={"made": {"type": "demo", "participants": 4, "voxel_mm": 1.0}})
+    expected = 1.5 * 200 * estimate.SYNTHETIC_MVOX
+    assert Asking(grown).mb("grow", "made", BATCH) == pytest.approx(expected, abs=memory.STEP_MB)
+
+
 def test_methods_that_nobody_has_measured_ask_for_a_fixed_amount(run, peaks, tmp_path):
     segmenters = {"deepbet_atlas": {}, "own": {"command": ["cp", "{input}", "{output}"],
                                                "labels": {"like": "freesurfer"}}}  # fmt: skip

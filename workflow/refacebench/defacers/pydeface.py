@@ -141,6 +141,12 @@ def _adapted(weight: np.ndarray, scan: PreparedScan, options: dict) -> np.ndarra
     return 1 - cut
 
 
+def prepare(options: dict) -> None:
+    """Read the template's mask once for all scans of a batch."""
+    if engine(options) == "native":
+        template.face_mask()
+
+
 METHOD = Defacer(
     version=VERSION,
     title="pydeface",
@@ -148,6 +154,7 @@ METHOD = Defacer(
     options=OPTIONS,
     run=deface,
     check=check,
+    prepare=prepare,
     missing=missing,
     program_version=version,
     sources=("https://doi.org/10.5281/zenodo.3524401", "https://github.com/poldracklab/pydeface"),

@@ -52,7 +52,8 @@ class Cost:
 
 #: By stage, or by stage and method where these differ much.
 COSTS = {
-    "grow": Cost(0.5, 1.7, 450, 20, 2.6),
+    "grow": Cost(0.5, 1.7, 300, 90, 2.6),
+    "grow/labelmaps": Cost(0.5, 1.4, 300, 160, 2.6),
     "inventory": Cost(0.2, 0.04, 280, 12),
     "prepare": Cost(5.3, 0.35, 700, 27, 0.2, start=10),
     "deface": Cost(0.6, 0.4, 300, 45, 1.3),
@@ -60,7 +61,7 @@ COSTS = {
     "deface/skull_strip": Cost(0.1, 0.18, 300, 55, 0.3),
     "reface": Cost(4.0, 0.5, 850, 30, 1.3, start=6),
     "segment": Cost(4.5, 0.34, 600, 48, 0.3, start=6.5),
-    "measure": Cost(0.5, 0.45, 330, 75),
+    "measure": Cost(0.5, 0.45, 330, 33),
     "render": Cost(0.5, 0.16, 320, 22, 0.1),
     # Of an image of another contrast; the voxels are those of the scan it belongs to.
     "align": Cost(9.0, 0.4, 300, 30, start=6),
@@ -90,6 +91,11 @@ STAYING = {
 #: Megabytes of a scan and variant: the pictures for quality control, which are made before images
 #: are deleted; its records and rows in tables.
 PICTURES_MB, RECORDS_MB = 0.1, 0.012
+
+
+def cost_of(stage: str, method: str = "") -> Cost:
+    """Return the measured cost of a stage, of a method's own where it was measured."""
+    return COSTS.get(f"{stage}/{method}", COSTS[stage])
 
 
 @dataclass(frozen=True)
@@ -285,7 +291,7 @@ def work(run: Run, dataset: str, keep: str = "all") -> Iterator[Work]:
         )
 
     if configuration.is_synthetic(run.config, dataset):
-        yield part("grow", every)
+        yield part("grow", every, 1, cost_of("grow", run.config["datasets"][dataset]["type"]))
     yield part("inventory", every)
     yield part("prepare", measured)
     for defacer in run.config["defacers"]:
@@ -350,7 +356,7 @@ def _defacing(run: Run, defacer: str) -> Cost:
     entry = run.config["defacers"][defacer] or {}
     if _is_program(entry):
         return PROGRAM
-    return COSTS.get(f"deface/{entry.get('method', defacer)}", COSTS["deface"])
+    return cost_of("deface", str(entry.get("method", defacer)))
 
 
 def _is_program(entry: Mapping[str, Any] | None) -> bool:

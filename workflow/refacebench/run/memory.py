@@ -14,7 +14,7 @@ import math
 import os
 
 from refacebench.run import configuration, estimate
-from refacebench.run.estimate import COSTS, Cost
+from refacebench.run.estimate import Cost, cost_of
 from refacebench.run.failures import rows
 from refacebench.run.graph import Run
 
@@ -35,6 +35,8 @@ MEASURED = {
 WITHIN = ("quickshear",)
 #: What others ask for (MB).
 FIXED_MB = {"deface": 6000, "reface": 8000, "segment": 8000}
+#: The stage whose cost is that of the data set's type.
+GROWN = "grow"
 #: The kind of method that works in a stage.
 KINDS = {"deface": "defacers", "reface": "refacers", "segment": "segmenters"}
 
@@ -47,11 +49,6 @@ def by_voxels(cost: Cost, mvox: float) -> int:
     """
     peak = MARGIN * (cost.mb + cost.mb_per_mvox * mvox)
     return max(FLOOR_MB, STEP_MB * math.ceil(peak / STEP_MB))
-
-
-def cost_of(stage: str, method: str = "") -> Cost:
-    """Return the measured cost of a stage, of a method's own where it was measured."""
-    return COSTS.get(f"{stage}/{method}", COSTS[stage])
 
 
 class Asking:
@@ -76,7 +73,7 @@ class Asking:
         name : str
             The method in the config, where there are several.
         """
-        method = ""
+        method = str(self.run.config["datasets"][dataset]["type"]) if stage == GROWN else ""
         if stage in KINDS:
             method = self._measured(stage, name)
             if not method:
@@ -97,8 +94,9 @@ class Asking:
         checked = f"results/inventory/{dataset}/{batch}.tsv"
         if os.path.isfile(checked):
             shapes = [row.get("shape", "") for row in rows(checked)]
-            sizes = [voxels for voxels in map(_product, shapes) if voxels]
-            return max(sizes, default=0) / 1e6 or estimate.TYPICAL_MVOX
+            # Of a batch that failed as a whole nothing is known yet.
+            if largest := max(map(_product, shapes), default=0):
+                return largest / 1e6
         if configuration.is_synthetic(self.run.config, dataset):
             return estimate.megavoxels(self.run, dataset)
         return estimate.largest_mvox(self.run, dataset, batch)

@@ -132,6 +132,8 @@ def run_batch(
         names = ("path", "original_path", *(n for n in row if n.endswith("_path")))
         return sorted({row[name] for name in names if row[name]})
 
+    if rows["variant"].map(lambda name: bool(split_variant(name)[1])).any():
+        face_parts.load()  # before the scans' processes fork, so that they share it
     return batch.run_batch(
         STAGE,
         rows_of(rows, originals),
