@@ -15,6 +15,7 @@ import numpy as np
 
 from refacebench.head import atlas
 from refacebench.image import geometry, registration
+from refacebench.image.gauss_newton import minimise
 from refacebench.image.geometry import blocks
 from refacebench.image.nifti import Volume, resample
 
@@ -34,6 +35,8 @@ COMMON_PITCH = -12.0
 TRIALS = ((0, 0.0), (0, 30.0), (0, -30.0), (1, 30.0), (1, -30.0))
 #: Most steps of the fit; when its error falls by less than this share, it is there.
 STEPS, ENOUGH = 40, 1e-4
+#: The least and the largest damping of its steps.
+DAMPING = (1e-6, 1e3)
 #: ICBM152 mm -> mean head mm (affine, mutual information of the two brains' intensities).
 ICBM_TO_MEAN_HEAD = np.array(
     [
@@ -130,35 +133,36 @@ def fit(mask: Volume, start: np.ndarray | None = None, field: Volume | None = No
     target = small.data.ravel()
     seen = np.ones(target.shape, bool) if field is None else _inside(field, small)
     matrix = _start(small) if start is None else start
-    linear, center = matrix[:3, :3], matrix[:3, :3] @ middle + matrix[:3, 3]
-    kept = linear, center, np.zeros_like(target)
-    best, damping = np.inf, 1e-3
-    for _ in range(STEPS):
-        spread = linear @ points
-        where = to_voxel[:3, :3] @ (spread + center[:, None]) + to_voxel[:3, 3:]
+
+    def laid(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the points turned and scaled, and the template's shape and slopes there."""
+        spread = place[:, :3] @ points
+        where = to_voxel[:3, :3] @ (spread + place[:, 3:]) + to_voxel[:3, 3:]
         values = registration.sample(stack, where.reshape(3, *small.shape).astype(np.float32))
-        values = values.reshape(4, -1)
+        return spread, values.reshape(4, -1)
+
+    def look(place: np.ndarray):
+        spread, values = laid(place)
         rest = (target - values[0]) * seen
-        error = float((rest**2).mean(dtype=np.float64))
-        if error >= best:
-            damping *= 10
-            if damping > 1e3:
-                break
-        else:
-            near = best - error < ENOUGH * error
-            best, kept, damping = error, (linear, center, values[0]), max(damping / 10, 1e-6)
-            if near:
-                break
+
+        def equations() -> tuple[np.ndarray, np.ndarray]:
             slope = to_voxel[:3, :3].T @ (values[1:] * seen)
             turning = np.cross(spread.T, slope.T).T
             rows = np.concatenate([slope, turning, (slope * spread).sum(axis=0)[None]])
-            normal, right = rows @ rows.T, rows @ rest
-        step = np.linalg.solve(normal + damping * np.diag(np.diag(normal)), right)
-        center = kept[1] + step[:3]
-        linear = np.exp(step[6]) * Rotation.from_rotvec(step[3:6]).as_matrix() @ kept[0]
-    linear, center, shape = kept
+            return rows @ rows.T, rows @ rest
+
+        return float((rest**2).mean(dtype=np.float64)), equations
+
+    def move(place: np.ndarray, step: np.ndarray) -> np.ndarray:
+        linear = np.exp(step[6]) * Rotation.from_rotvec(step[3:6]).as_matrix() @ place[:, :3]
+        return np.column_stack([linear, place[:, 3] + step[:3]])
+
+    first = np.column_stack([matrix[:3, :3], matrix[:3, :3] @ middle + matrix[:3, 3]])
+    found = minimise(look, move, first, steps=STEPS, gain=ENOUGH, damping=DAMPING)
     result = np.eye(4)
-    result[:3, :3], result[:3, 3] = linear, center - linear @ middle
+    result[:3] = found
+    result[:3, 3] -= found[:, :3] @ middle
+    shape = laid(found)[1][0]
     return Pose(result, dice(target[seen] > 0.5, shape[seen] > 0.5))
 
 
