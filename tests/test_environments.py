@@ -129,3 +129,35 @@ def test_every_requirement_is_pinned():
             if line.split("#")[0].strip()
         ]
         assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[^\s]+( ;.*)?", line) for line in lines), name
+
+
+def copied(recipe):
+    """Return what a container's recipe copies into /opt/refacebench."""
+    text = (ROOT / "containers" / recipe).read_text().replace("\\\n", " ")
+    if recipe == "Dockerfile":
+        lines = re.findall(r"^COPY (.*) /opt/refacebench/?\S*$", text, re.M)
+        return sorted(name for line in lines for name in line.split())
+    section = text.split("%files")[1].split("%post")[0]
+    pairs = [line.split() for line in section.splitlines() if line.strip()[:1] not in ("", "#")]
+    assert all(to == f"/opt/refacebench/{name}" for name, to in pairs)
+    return sorted(name for name, _ in pairs)
+
+
+def test_images_hold_what_is_shipped_and_nothing_of_the_users():
+    """A checkout also holds a user's data, results and configs, none of which may be in one."""
+    docker, apptainer = copied("Dockerfile"), copied("refacebench.def")
+    assert docker == apptainer
+    folders = {name for name in docker if (ROOT / name).is_dir()}
+    assert folders == {"config/studies/demo", "envs", "workflow"}
+    listed = subprocess.run(
+        ["git", "ls-files", "config"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    shipped = [name for name in listed.stdout.split() if Path(name).parent.name != "demo"]
+    assert sorted(name for name in docker if name.startswith("config/")) == sorted(
+        [*shipped, "config/studies/demo"]
+    )
+    needed = re.findall(r"requirements[\w-]*\.txt", (ROOT / "Makefile").read_text())
+    installed = {name for name in needed if not name.endswith(("test.txt", "docs.txt"))}
+    assert installed - {"requirements-reference.txt"} <= set(docker)
