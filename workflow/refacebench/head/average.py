@@ -61,9 +61,10 @@ def extended_mean_head() -> tuple[Volume, Volume, Volume]:
     data = _continued(np.asarray(head.data, np.float32), head, first, extra)
     affine = head.affine.copy()
     affine[:3, 3] += head.affine[:3, 2] * (first - extra)
-    masks_ = (template.kept_mask("extended"), 1.0), (template.kept_mask("skin"), 0.5)
+    blurs = {"extended": 1.0, "skin": 0.5}
     solid, skin = (
-        Volume(gaussian_filter(mask.astype(np.float32), sigma), affine) for mask, sigma in masks_
+        Volume(gaussian_filter(template.kept_mask(name).astype(np.float32), sigma), affine)
+        for name, sigma in blurs.items()
     )
     return Volume(data, affine), solid, skin
 
@@ -93,6 +94,7 @@ def _lowest(head: Volume) -> tuple[int, int]:
 
 
 def _continued(data: np.ndarray, head: Volume, first: int, extra: int) -> np.ndarray:
+    """Return the head from a slice upwards, with that slice continued below it."""
     return np.concatenate([_below(data[:, :, first], extra, head), data[:, :, first:]], axis=2)
 
 
