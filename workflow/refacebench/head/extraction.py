@@ -140,8 +140,8 @@ def brain_mask(volume: Volume, size: int = 192) -> np.ndarray:
     dice = pose.fit(inner, best[1].matrix, canonical).dice
     if dice < pose.MIN_SHAPE:
         raise ValueError(
-            f"what was found has not the shape of a brain (Dice {dice:.2f} with a template's, at "
-            f"least {pose.MIN_SHAPE:.2f} is expected): is it a whole T1w head with the right "
+            f"what was found has not the shape of a brain (Dice {dice:.3f} with a template's, at "
+            f"least {pose.MIN_SHAPE:.3f} is expected): is it a whole T1w head with the right "
             "orientation in its header?"
         )
     return reorient_like(canonical.with_data(mask), volume).data

@@ -55,11 +55,11 @@ def odd_voxels(
     Returns
     -------
     int
-        Voxels more than ``far_mm`` from the head that changed, and not to zero, and are either as
-        bright as tissue (and far above the air's noise), or alone in air that is as it was, or
-        the only ones that the method wrote so far out beside zeros (:data:`CUBE`,
-        :data:`MOST_TOGETHER`).  What has grown out of the head (:data:`ATTACHED`) is not counted,
-        and none where a method fills the air with noise or zeros.
+        Voxels more than ``far_mm`` from the head that rose, and are either as bright as tissue
+        (and far above the air's noise), or alone in air that is as it was, or the only ones that
+        the method raised so far out (:data:`CUBE`, :data:`MOST_TOGETHER`).  What has grown out
+        of the head (:data:`ATTACHED`) is not counted, and none where a method fills the air with
+        noise or zeros.  What only became smaller is what the edge of a soft mask leaves.
     """
     from scipy.ndimage import uniform_filter
 
@@ -67,8 +67,7 @@ def odd_voxels(
     if original.flags.f_contiguous:  # in the order of the memory: no side is different here
         original, variant, head = original.T, variant.T, head.T
         spacing = np.asarray(spacing)[::-1]
-    changed = variant != original
-    written = changed & (variant != 0)
+    written = variant > original
     if not written.any() or not head.any():
         return 0
     far = ~grow(head, spacing, limits["far_mm"])
@@ -77,18 +76,26 @@ def odd_voxels(
         return 0
     # Twice what noise reaches in the original: new noise of the same kind never does.
     dark = max(limits["air"] * level, 2 * float(np.quantile(original[far], 0.999)))
-    rose, bright = variant > original, variant > dark
+    bright = variant > dark
     if (written & bright).any():
         written &= ~_outgrown(bright, head, spacing, limits["far_mm"])
-    bright &= rose
-    together = uniform_filter(changed.astype(np.float32), CUBE, mode="constant") * CUBE**3
-    alone = together <= MOST_TOGETHER + 0.5
-    odd = bright | alone
-    # A soft mask makes many values smaller, but adds none.
-    for those in (written, written & rose):
-        if np.count_nonzero(those) <= MOST_TOGETHER:
-            odd |= those
-    return int(np.count_nonzero(written & odd))
+    if (count := np.count_nonzero(written)) <= MOST_TOGETHER:
+        return int(count)
+    changed = (variant != original).astype(np.float32)
+    together = uniform_filter(changed, CUBE, mode="constant") * CUBE**3
+    places = np.nonzero(written)
+    alone = together[_whole_cubes(places, written.shape)] <= MOST_TOGETHER + 0.5
+    return int(np.count_nonzero(alone | bright[places]))
+
+
+def _whole_cubes(places, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """Return for each voxel the middle of a cube that holds it and lies inside the image.
+
+    Part of a cube holds few voxels, so that in a corner everything would be alone.
+    """
+    half = CUBE // 2
+    limits = ((min(half, (n - 1) // 2), max(n - 1 - half, (n - 1) // 2)) for n in shape)
+    return tuple(np.clip(at, *limit) for at, limit in zip(places, limits, strict=True))
 
 
 def _outgrown(bright: np.ndarray, head: np.ndarray, spacing, far_mm: float) -> np.ndarray:

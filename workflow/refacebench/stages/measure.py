@@ -27,7 +27,7 @@ from refacebench.run.stage import Stage
 from refacebench.vocabulary import EXCLUDED, OK, ORIGINAL, split_variant
 
 #: Raise it when a measure changes; it is part of every key.
-VERSION = "6"
+VERSION = "7"
 
 #: Set beside the thresholds where the similarity of each slice is to be kept.
 KEEP_SLICES = "keep_slices"

@@ -193,7 +193,7 @@ def check_brain_ml(brain_ml: float, limits: Sequence[float]) -> None:
     low, high = limits
     if not low <= brain_ml <= high:
         raise ScanExcluded(
-            f"implausible brain: the mask has {brain_ml:.0f} ml, expected {low:.0f}-{high:.0f} ml "
+            f"implausible brain: the mask has {brain_ml:.1f} ml, expected {low:.0f}-{high:.0f} ml "
             "(checks: brain_ml)"
         )
 
@@ -241,7 +241,7 @@ def register(volume: Volume, head: np.ndarray, brain: np.ndarray) -> np.ndarray:
             return matrix
     raise ValueError(
         "the brain mask and the brain of the registered template head do not match (Dice "
-        f"{best:.2f}, at least {MIN_AGREEMENT:.2f} is expected): one of the two is wrong. "
+        f"{best:.3f}, at least {MIN_AGREEMENT:.3f} is expected): one of the two is wrong. "
         "Is it a whole T1w head with the right orientation in its header?"
     )
 
