@@ -5,6 +5,7 @@ Prints to the terminal; takes the mark of a finished run away where too many sca
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,6 +25,14 @@ def print_failures(outputs: Iterable[tuple[failures.Place, str]]) -> list[failur
     return found
 
 
+def _from_the_start(text: str) -> str:
+    """Return the summary with the report's path as it is where the run was started."""
+    folder = place.here()
+    return (
+        re.sub(r"^Report: (?=results/)", f"Report: {folder}/", text, flags=re.M) if folder else text
+    )
+
+
 #: What a run that only downloaded ends with.
 FETCHED = "Downloaded: {}. Nothing else was run yet: the same command once more runs the study."
 
@@ -32,9 +41,7 @@ def finish(outputs: Iterable[tuple[failures.Place, str]], allowed: float) -> boo
     """Say what came out, and tell whether no more scans failed than are allowed."""
     summary = Path(SUMMARY)
     if summary.is_file():
-        print(summary.read_text(), file=sys.stderr)
-        if folder := place.here():
-            print(f"All of it is below {folder}/results", file=sys.stderr)
+        print(_from_the_start(summary.read_text()), file=sys.stderr)
     if failures.within(print_failures(outputs), allowed):
         return True
     # Else a second run would find nothing to do and end well.
