@@ -60,8 +60,14 @@ def test_no_brain_is_an_error(kind):
         extraction.brain_mask(nifti.Volume(data, np.diag([1.0, 1, 1, 1])))
 
 
+def test_sizes_that_the_network_cannot_take_are_refused():
+    with pytest.raises(ValueError, match="200 is no multiple of 32"):
+        deepbet_atlas.check({"network_size": 200})
+    deepbet_atlas.check({"network_size": 160})
+
+
 def test_brain_mask_on_a_real_head(head4, result4):
-    mask = extraction.brain_mask(head4)
+    mask = extraction.brain_mask(head4, deepbet_atlas.METHOD.defaults["network_size"])
     assert np.array_equal(mask, result4.brain)
     assert 1300 < mask.sum() * head4.voxel_ml < 1900  # an adult's intracranial volume
     assert morphology.largest_component(mask).sum() == mask.sum()

@@ -54,11 +54,12 @@ from refacebench.image.nifti import Volume, reorient
 from refacebench.image.tissue import correct_bias, tissue_fractions
 from refacebench.segmenters._structures import put_back, scaled, segmentation
 
-VERSION = "1.3"
+VERSION = "1.4"
 OPTIONS = {
     "network_size": Option(
-        192,
-        "Edge of the brain extraction network's input; 256 as released, 192 three times faster.",
+        224,
+        "Edge of the brain extraction network's input, a multiple of 32: 256 as released; 224 is "
+        "as near to true labels; 192 is faster, with a Dice that is 0.004 lower.",
         unit="voxels",
         least=32,
     ),
@@ -74,6 +75,23 @@ OPTIONS = {
 MARGIN_MM = 6.0
 #: The box around the brain starts and ends at multiples of this many voxels.
 BOX_STEP = 4
+#: The network halves its input so often that its edge is a multiple of this many voxels.
+SIZE_STEP = 32
+
+
+def check(options: dict) -> None:
+    """Check the options.
+
+    Raises
+    ------
+    ValueError
+        If the network cannot take an input of that size.
+    """
+    size = {**defaults(OPTIONS), **options}["network_size"]
+    if size % SIZE_STEP:
+        raise ValueError(
+            f"network_size: {size} is no multiple of {SIZE_STEP}; take 192, 224 or 256"
+        )
 
 
 def prepare(options: dict, folder=None) -> None:
@@ -155,6 +173,7 @@ METHOD = Segmenter(
     title="deepbet mask, N4, mixture model, ICBM 2009a template with Desikan-Killiany labels",
     options=OPTIONS,
     run=segment,
+    check=check,
     prepare=prepare,
     preload=("scipy.ndimage", "skimage.filters", "torch.nn.functional"),
     sources=(
