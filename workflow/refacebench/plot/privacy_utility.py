@@ -43,7 +43,10 @@ CORRECTED = "corrected for picking the strongest attack"
 #: The line of chance and what beats it; what still counts as chance.
 CHANCE, NEAR = "#B00020", "#e6edf5"
 #: What stands above the rows where no method is shown to be better than another.
-UNRANKED = "These data do not separate the methods: every one of them may be the best."
+UNRANKED = (
+    "By attacks and volumes no method is shown to be better than another. "
+    "Verdicts rest on more than these."
+)
 #: Height of a row in inches, and how far the two settings of a row are from its middle.
 _ROW, _LANE = 0.42, 0.17
 #: Widths of the three parts.

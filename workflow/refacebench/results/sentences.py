@@ -16,6 +16,7 @@ from refacebench.plot.volumes import region_label
 from refacebench.results.attack_found import Attack, Tables, worst_attacks
 from refacebench.results.findings import (
     NOT_MEASURED,
+    NOT_SHOWN_TO_WORK,
     Check,
     MethodFinding,
     all_judged,
@@ -317,7 +318,7 @@ def attack(found: MethodFinding) -> str:
     if worst.beats:
         return f"an attack beats it: {who}{_by_the_test(worst)}"
     if found.weak:
-        return f"the attacks do not recognise even the originals, so they say nothing of it: {who}"
+        return f"{NOT_SHOWN_TO_WORK}, so they say nothing of it: {who}"
     # With the very same scan one is: the line has said so.
     which = "no attack that has another session" if found.easier else "no attack"
     shown = ", ".join(

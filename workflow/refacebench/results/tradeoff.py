@@ -326,8 +326,9 @@ def unseparated(table: pd.DataFrame) -> str:
     if not len(table) or not is_unranked(main_rows(table)):
         return ""
     return (
-        "These data do not separate the methods: none is shown to be better than another, and "
-        "all share rank 1."
+        "By attacks and volumes these data do not separate the methods: none is shown to be better "
+        "than another, and all share rank 1. Verdicts may differ all the same: they also count "
+        "faces left, brain lost and marks far from the head."
     )
 
 
