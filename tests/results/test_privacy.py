@@ -308,6 +308,9 @@ def test_the_map_says_the_number_of_the_table_of_distances():
     assert f"mean {row['true_mm']:.1f} mm" in privacy_map.map_words(maps["a"])
     tables = {"privacy_likeness": pd.DataFrame([row])}
     told = catalogue.caption("privacy_likeness", View(tables))
+    # Registered: what was not touched has a distance where much of the face is gone.
+    assert "laid on each other anew" in privacy_map.caption(View(tables))
+    assert "unchanged" not in privacy_map.caption(View(tables))
     for text in (privacy_map.caption(View(tables)), told):
         assert "more than 8 mm and missing surface count as 8 mm" in text
 
