@@ -14,7 +14,8 @@ not enough data to say
     No attack was made; attacks are not shown to do better than chance even on the originals; it is
     not shown that every attack stays within the margin above chance; so few scans were checked that
     more failures than allowed cannot be ruled out (upper 95 % bound, exact); or no check could see
-    a loss of brain, and volumes are shown to change by more than their margin, or were not measured.
+    a loss of brain, and volumes are shown to change by more than their margin, or were not
+    measured.
 go
     None of these.
 
