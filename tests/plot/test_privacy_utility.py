@@ -68,6 +68,14 @@ def test_the_axis_of_volumes_is_filled_whatever_one_of_them_does(far):
     assert written == (["25.0 [20.0, 32.5]"] if far else [])
 
 
+def test_a_change_that_rounds_to_zero_is_not_printed_as_none():
+    changes = ["volume_change_pct", "volume_low", "volume_high"]
+    table = plane(2)
+    table[changes] = [[0.0, 0.0, 0.1], [0.03, 0.0, 0.1], [0.04, 0.0, 0.1], [0.06, 0.0, 0.1]]
+    said = [t.get_text() for t in drawn(table).axes[1].texts]
+    assert said == ["CSF 0.0 %", "CSF <0.1 %", "CSF <0.1 %", "CSF 0.1 %"]
+
+
 def test_what_beats_chance_is_said_in_either_setting_and_of_no_control():
     main = plane(3).assign(beaten=[1.0, 1.0, 0.0, 1.0, 0.0])
     easy = main.assign(setting="same_scan", beaten=[1.0, 1.0, 1.0, 0.0, 0.0])

@@ -40,6 +40,14 @@ def test_cells_are_short_signed_numbers(value, text):
     assert volumes._signed(value) == text
 
 
+def test_a_change_that_is_shown_is_not_called_zero(cohort, look):
+    table = cohort[1]["volumes"].assign(median_change_pct=-0.03, p_holm=0.001)
+    texts = {text.get_text() for text in volumes.draw(table, look).axes[0].texts}
+    assert texts == {"<0.1*"}
+    texts = {text.get_text() for text in volumes.draw(table.assign(p_holm=1.0), look).axes[0].texts}
+    assert texts == {"0"}
+
+
 def test_only_significant_changes_are_filled(cohort, look):
     table = cohort[1]["volumes"]
     table = table.assign(p_holm=np.where(table["variant"] == "pydeface", 0.001, 0.8))

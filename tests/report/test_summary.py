@@ -231,7 +231,9 @@ def test_a_measure_that_some_variant_lacks_does_not_rank():
     tables = hand_tables()
     ages = tables["brainage"][tables["brainage"]["variant"] != "b"]
     table = utility_ranking({**tables, "brainage": ages}, "s")
-    assert set(table["measures"]) == {2}
+    assert table.attrs["measures"] == ["Dice", "volumes"]
+    line = summary_lines({**tables, "brainage": ages})[-1]
+    assert "by mean rank over 2 measures (Dice, volumes) of 3 variants" in line
 
 
 def test_nothing_is_claimed_where_nothing_was_measured():

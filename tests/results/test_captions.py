@@ -129,7 +129,8 @@ CHANGED = "grey, white, CSF or TIV"
         ("brainage_accuracy", ("Cross-validated", "before the age-bias correction", "jackknife",
                                "not adjusted", "permuted between participants 200 times")),
         ("similarity", (*NUMBERS, MEANS, "went through")),
-        ("runtime", ("compared scans", "add up", "counted in full for each")),
+        ("runtime", ("compared scans", "add up", "counted in full for each",
+                     "The number at its end is not that scan's but the mean of all steps")),
     ],
 )  # fmt: skip
 def test_captions_say_what_counts(flowed, name, facts):

@@ -105,7 +105,7 @@ VOLUMES = Volumes(23, 3, 10, 0, (0.1, 2.0), "gm", -0.4, -0.6, -0.2)
             "up to 28 points above chance are possible (other session; same scan: 42; one-sided)",
         ),
         ({"attack": None}, UNKNOWN, "no attack was made"),
-        ({"weak": True}, UNKNOWN, "do not recognise even the originals"),
+        ({"weak": True}, UNKNOWN, "are not shown to do better than chance even on the originals"),
         ({"available": False}, UNKNOWN, "not run on this machine"),
         # 0 of 13 faces left: up to 21 % (exact, one-sided 95 %: 1 - .05 ** (1 / 13)).
         ({"n": 13, "face": (13, 13), "brain": (13, 13)}, UNKNOWN, "up to 21 % of scans"),

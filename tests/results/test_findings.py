@@ -268,7 +268,7 @@ def test_a_variant_that_nobody_attacked_is_no_unbeaten_one():
 
 def test_attacks_that_do_not_know_the_originals_say_nothing_of_a_method():
     weak = tables(tradeoff=tradeoff(original=(0.3, 0.1, 0.5)))
-    assert "the attacks do not recognise even the originals, so they say nothing" in line(
+    assert "not shown to do better than chance even on the originals, so they say nothing" in line(
         "blind", weak
     )
     assert "not shown to be better than chance" in sentences.originals_line(weak)
@@ -508,6 +508,9 @@ def test_volumes_within_their_margin_beyond_it_and_open_add_up_to_those_tested()
     one = rows.assign(p_holm=[0.5, 0.5, 0.5, 0.5, 0.01])
     text = line("plain", {"quality": quality(), "volumes": one})
     assert "1 of 5 volumes is shown to change (brain, +1.0 %)" in text
+    small = one.assign(median_change_pct=[0.1, 3.0, 0.2, 0.0, -0.02])
+    text = line("plain", {"quality": quality(), "volumes": small})
+    assert "1 of 5 volumes is shown to change (brain, less than 0.1 % down)" in text
 
 
 def test_a_rate_that_the_correction_leaves_as_it_is_is_printed_once():

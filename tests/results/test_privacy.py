@@ -188,6 +188,52 @@ def test_each_setting_has_its_own_mark_and_interval(cohort):
     assert told.count("with interval") == 2
 
 
+@pytest.mark.parametrize("scored", [(OTHER_SESSION, SAME_SCAN), (OTHER_SESSION,), (SAME_SCAN,)])
+def test_captions_legends_and_marks_agree_on_what_an_attack_compares_with(cohort, scored):
+    """The tables have rows of both settings, whether anybody was scored in them or not."""
+    look = style.look_of(cohort)
+    table = cohort["privacy"]
+    table = table[table["setting"] == OTHER_SESSION]
+    rates_ = [c for c in table if c.startswith(("rank1", "choice"))]
+    nothing = table.assign(**dict.fromkeys(rates_, np.nan))
+    both = (OTHER_SESSION, SAME_SCAN)
+    plane = cohort["tradeoff"][cohort["tradeoff"]["setting"] == OTHER_SESSION]
+    tables = cohort | {
+        "privacy": pd.concat([(table if s in scored else nothing).assign(setting=s) for s in both]),
+        "tradeoff": pd.concat([plane.assign(setting=s) for s in scored]),
+    }
+    figures = (
+        (pictures.draw(tables["privacy"], look), "privacy"),
+        (privacy_utility.draw(tables["tradeoff"], look), "privacy_utility"),
+    )
+    for figure, name in figures:
+        legend = " ".join(text.get_text() for text in figure.legends[0].get_texts())
+        told = caption(name, tables, SETTINGS)
+        assert ("other session" in legend) == (OTHER_SESSION in scored)
+        assert ("same scan" in legend) == (SAME_SCAN in scored)
+        assert ("ollow" in told.split("\n\n")[0]) == (len(scored) == 2)
+        assert ("It knows the person from the very same scan" in told) == (scored == (SAME_SCAN,))
+        known = "It knows the person from another session." in told
+        assert known == (scored == (OTHER_SESSION,))
+        hollow = [m for m in figure.axes[0].lines if m.get_markerfacecolor() == "white"]
+        assert bool([m for m in hollow if m.get_marker() != "|"]) == (len(scored) == 2)
+    heights = {
+        float(m.get_ydata()[0]) for m in figures[0][0].axes[0].lines if len(m.get_xdata()) == 1
+    }
+    on_rows = heights <= {float(y) for y in figures[0][0].axes[0].get_yticks()}
+    assert on_rows == (len(scored) == 1), "a row with one mark has it on its line"
+
+
+def test_the_caption_describes_the_panels_that_are_there(cohort):
+    assert "Panels 'picked from 5'" in caption("privacy", cohort, SETTINGS)
+    assert "Panels 'named first'" in caption("privacy", cohort, SETTINGS)
+    few = cohort | {"privacy": cohort["privacy"].assign(choice_completers=np.nan)}
+    assert "picked from" not in caption("privacy", few, SETTINGS)
+    figure = pictures.draw(few["privacy"], style.look_of(cohort))
+    titles = [axes.get_title(loc="left") for axes in figure.axes if axes.axison]
+    assert all(title.endswith("named first") for title in titles)
+
+
 def test_figures_of_attacks(cohort):
     look = style.look_of(cohort)
     assert look.defacers == ["pydeface", "quickshear"], "controls take no defacer's colour"
@@ -262,6 +308,9 @@ def test_the_map_says_the_number_of_the_table_of_distances():
     assert f"mean {row['true_mm']:.1f} mm" in privacy_map.map_words(maps["a"])
     tables = {"privacy_likeness": pd.DataFrame([row])}
     told = catalogue.caption("privacy_likeness", View(tables))
+    # Registered: what was not touched has a distance where much of the face is gone.
+    assert "laid on each other anew" in privacy_map.caption(View(tables))
+    assert "unchanged" not in privacy_map.caption(View(tables))
     for text in (privacy_map.caption(View(tables)), told):
         assert "more than 8 mm and missing surface count as 8 mm" in text
 

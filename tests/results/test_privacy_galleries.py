@@ -142,6 +142,30 @@ def test_where_neither_site_nor_sex_is_known_it_says_so():
     assert "Neither site nor sex" in RESULT.said(view)
 
 
+@pytest.mark.parametrize("n", [1, 2, 20])
+def test_what_is_known_and_the_same_for_all_is_not_called_unknown(n):
+    """Nor is it where there are too few people for a choice, or where only the site is unknown."""
+    for site in ("", "a"):
+        told = line(compute(*2 * [enrolled([site] * n, "m" * n, [50.0] * n)], PROTOCOL))
+        assert "Neither" not in told
+        assert ("sex and age" in told) == (n > 1)
+        assert ("There are too few people for a choice among 5." in told) == (n == 2)
+        alike = "all people here are alike" in told
+        assert alike == (n == 2)
+    assert "site" not in line(compute(*2 * [enrolled([""] * n, "m" * n)], PROTOCOL))
+    assert "Neither site nor sex is known" in line(
+        compute(*2 * [enrolled([""] * n, [""] * n)], PROTOCOL)
+    )
+
+
+def test_of_too_few_people_for_a_choice_it_says_how_often_one_is_named_first():
+    told = line(compute(*2 * [enrolled("aa", "fm")], PROTOCOL))
+    assert "Knowing only site and sex, and without any image, one names the right person" in told
+    assert "for 100 % of people (" in told
+    assert "2 people), among all (chance 50 %)" in told
+    assert told.endswith(COUNTED)
+
+
 def test_nothing_asked_for_leaves_the_control_in_view():
     """Without matching the control shows what that costs."""
     table = made(enrolled("a" * 10 + "b" * 10, "fm" * 10), Protocol(match=[]))

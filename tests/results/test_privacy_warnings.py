@@ -13,7 +13,8 @@ from attacks import (
     make,
     scans,
 )
-from refacebench.results import privacy_warnings
+from refacebench.results import findings, privacy_warnings
+from refacebench.results.result import View
 from refacebench.statistics.attacks import evaluate_all
 from refacebench.statistics.comparisons import Comparisons
 
@@ -25,7 +26,21 @@ def test_controls_in_order_warn_of_nothing():
 def test_an_original_that_is_not_recognised_is_a_weak_attack():
     table = kinds(controlled(original=range(1, 14)))
     assert list(table["kind"]) == ["weak_attack"]
-    assert "this attack is weak: that it fails protects nobody" in table["message"].iloc[0]
+    said = table["message"].iloc[0]
+    assert "this attack is not shown to work: that it fails protects nobody" in said
+
+
+def test_of_too_few_people_it_is_not_said_that_they_are_not_recognised():
+    """Two of two are named, which chance does in one of two tries."""
+    found = [by_rank([1, 1], 2, name) for name in ("original", "black", "blurred", "skull_strip")]
+    table = kinds(found).set_index("kind")
+    said = table.loc["weak_attack", "message"]
+    assert "100 % of 2 participants" in said
+    assert "with so few participants even all of them would not be" in said
+    for told in (said, findings.NOT_SHOWN_TO_WORK, privacy_warnings.caption(View({}))):
+        assert "not shown" in told
+        assert "not recognise" not in told
+        assert "weak" not in told
 
 
 @pytest.mark.parametrize("black", [[1] * 6 + [9] * 7, [3] * 13])

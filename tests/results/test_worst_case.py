@@ -187,6 +187,11 @@ def test_what_cannot_be_told_apart_shares_a_rank_and_is_said():
     assert "do not separate" in caption("tradeoff", {"tradeoff": table.reset_index()}, SETTINGS)
     figure = privacy_utility.draw(table.reset_index(), look)
     assert figure.get_suptitle() == privacy_utility.UNRANKED
+    # It stands above verdicts, which may say of every one of them that it is not to be shared.
+    said = caption("tradeoff", {"tradeoff": table.reset_index()}, SETTINGS)
+    assert "Verdicts may differ all the same" in said
+    assert privacy_utility.UNRANKED.startswith("By attacks and volumes ")
+    assert "best" not in privacy_utility.UNRANKED
 
 
 def test_what_is_shown_to_be_better_is_ranked():

@@ -21,6 +21,26 @@ def number(value, digits: int = 2, signed: bool = False) -> str:
     return text if text.strip("+-0.") else text.lstrip("+-")
 
 
+def change(percent) -> str:
+    """Return a change in percent as a sentence has it; a small one is never printed as none.
+
+    >>> change(-0.42), change(0.03), change(-0.004), change(0.0)
+    ('-0.4 %', 'less than 0.1 % up', 'less than 0.1 % down', '0.0 %')
+    """
+    if is_printed_as_none(percent):
+        return f"less than 0.1 % {'up' if percent > 0 else 'down'}"
+    return f"{number(percent, 1, signed=True)} %"
+
+
+def is_printed_as_none(percent) -> bool:
+    """Tell whether a change is there but rounds to zero with the one digit that changes have.
+
+    >>> is_printed_as_none(-0.04), is_printed_as_none(0.06), is_printed_as_none(0.0)
+    (True, False, False)
+    """
+    return percent is not None and percent != 0 and number(percent, 1) == number(0, 1)
+
+
 #: An end of an interval is printed with so many digits at most.
 _MOST_DIGITS = 8
 

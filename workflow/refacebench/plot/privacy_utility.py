@@ -14,7 +14,7 @@ import pandas as pd
 
 from refacebench.plot import dots
 from refacebench.plot.numbers import chance as chance_words
-from refacebench.plot.numbers import number, percent
+from refacebench.plot.numbers import is_printed_as_none, number, percent
 from refacebench.plot.style import (
     BAND,
     FAINT,
@@ -43,7 +43,10 @@ CORRECTED = "corrected for picking the strongest attack"
 #: The line of chance and what beats it; what still counts as chance.
 CHANCE, NEAR = "#B00020", "#e6edf5"
 #: What stands above the rows where no method is shown to be better than another.
-UNRANKED = "These data do not separate the methods: every one of them may be the best."
+UNRANKED = (
+    "By attacks and volumes no method is shown to be better than another. "
+    "Verdicts rest on more than these."
+)
 #: Height of a row in inches, and how far the two settings of a row are from its middle.
 _ROW, _LANE = 0.42, 0.17
 #: Widths of the three parts.
@@ -217,13 +220,18 @@ def _changes(axes: Any, places: Mapping[str, float], look: Look, main: pd.DataFr
             dots.interval(axes, y, look, variant, *rows[variant])
         value, name = rows[variant][0], main.loc[variant].get("worst_volume")
         if np.isfinite(value) and isinstance(name, str) and name:
-            size = "" if variant in far else f" {number(value, 1)} %"
+            size = "" if variant in far else f" {_size(value)} %"
             axes.text(0.985, y - 0.33, f"{region_label(name)}{size}", fontsize=6.5, color=INK,
                       ha="right", va="center", transform=axes.get_yaxis_transform())  # fmt: skip
     ends = [v for variant, row in rows.items() if variant not in far for v in row if np.isfinite(v)]
     axes.set_xlim(0.0, 1.12 * max([*ends, 0.5]))
     axes.locator_params(axis="x", nbins=5)
     return bool(far)
+
+
+def _size(percent: float) -> str:
+    """Return the size of a change; a small one is not printed as none."""
+    return "<0.1" if is_printed_as_none(percent) else number(percent, 1)
 
 
 def _verdicts(

@@ -11,7 +11,7 @@ import pandas as pd
 from refacebench.plot import dots
 from refacebench.plot.privacy_utility import CHANCE
 from refacebench.plot.style import FAINT, INK, WIDTH, Look, message_figure, new_figure, styled
-from refacebench.statistics.attack_tables import SETTING_WORDS, attackers, main_setting
+from refacebench.statistics.attack_tables import SETTING_WORDS, attackers, main_setting, settings
 
 NOTHING = "No attack was scored."
 
@@ -20,10 +20,10 @@ NOTHING = "No attack was scored."
 def draw(table: pd.DataFrame, look: Look, *, alpha: float = 0.05) -> Any:
     """Draw identification rates with their intervals, one panel per attacker and measure.
 
-    Upper panels: choice among several pictures; lower panels: named first
-    among all; both of the participants who could be compared, with the number of
-    those who could not.  Filled marks are of the main setting, hollow ones below them of the
-    easier one, each with its own interval; the dashed line is chance.
+    Panels of the choice among several pictures, where it could be made, stand above those of who
+    is named first among all; both are of the participants who could be compared, with the number of
+    those who could not.  Filled marks are of the main setting, hollow ones below them of the easier
+    one, each with its own interval; the dashed line is chance.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def draw(table: pd.DataFrame, look: Look, *, alpha: float = 0.05) -> Any:
     places = dots.positions(variants)
     options = int(table["n_options"].iloc[0])
     measures = [("rank1_completers", "chance", "named first")]
-    if table["choice_completers"].notna().any():
+    if has_choice(table):
         measures.insert(0, ("choice_completers", "choice_chance", f"picked from {options}"))
     groups = [names[i : i + _ACROSS] for i in range(0, len(names), _ACROSS)]
     rows = [(group, measure) for group in groups for measure in measures]
@@ -74,6 +74,11 @@ def draw(table: pd.DataFrame, look: Look, *, alpha: float = 0.05) -> Any:
     return figure
 
 
+def has_choice(table: pd.DataFrame) -> bool:
+    """Tell whether anybody was picked from several pictures: that takes as many people."""
+    return bool(table["choice_completers"].notna().any())
+
+
 #: Attackers side by side, height of a row in inches, and how far the two settings of a row are
 #: from its middle.
 _ACROSS, _ROW, _LANE = 3, 0.28, 0.19
@@ -92,7 +97,7 @@ def _rates(
     axes.spines["left"].set_visible(False)
     main = table[table["setting"] == setting].set_index("variant")
     easy = table[table["setting"] != setting].set_index("variant")
-    several = len(easy) > 0
+    several = bool(easy[measure].notna().any())
     for variant, y in places.items():
         axes.axhline(y, color="#efefef", linewidth=0.8, zorder=0)
         values = _of(main, variant, measure)
@@ -138,8 +143,7 @@ def _rates_legend(figure: Any, setting: str, table: pd.DataFrame, alpha: float) 
                label=f"{SETTING_WORDS[setting]}, with interval"),
         Line2D([], [], color=CHANCE, linestyle=(0, (4, 2)), label="chance"),
     ]  # fmt: skip
-    if table["setting"].nunique() > 1:
-        other = next(s for s in SETTING_WORDS if s != setting)
+    for other in settings(table)[1:]:
         handles.insert(1, Line2D([], [], marker="o", markerfacecolor="white", markersize=4.5,
                                  color=FAINT, linewidth=1.0, markeredgewidth=1.4,
                                  label=f"{SETTING_WORDS[other]}, with interval"))  # fmt: skip

@@ -158,19 +158,21 @@ def _cell(axes, x, y, row, painter, alpha) -> None:
                                  edgecolor=INK, linewidth=0.9))  # fmt: skip
     light = np.dot(colour[:3], (0.299, 0.587, 0.114))
     star = "*" if row["p_holm"] < alpha else ""
-    axes.text(x, y, f"{_signed(value)}{star}", ha="center", va="center", fontsize=7,
+    axes.text(x, y, f"{_signed(value, bool(star))}{star}", ha="center", va="center", fontsize=7,
               color="white" if light < 0.5 else INK,
               fontweight="bold" if star else "normal")  # fmt: skip
 
 
-def _signed(value: float) -> str:
+def _signed(value: float, shown: bool = False) -> str:
     """Return a short number with its sign; plain zero where it rounds to zero.
 
-    >>> _signed(-0.04), _signed(1.25), _signed(-43.2)
-    ('0', '+1.2', '-43')
+    A change that is ``shown`` to be there is not called zero.
+
+    >>> _signed(-0.04), _signed(1.25), _signed(-43.2), _signed(-0.04, shown=True)
+    ('0', '+1.2', '-43', '<0.1')
     """
     if abs(value) < 0.05:
-        return "0"
+        return "<0.1" if shown and value else "0"
     return f"{value:+.1f}" if abs(value) < 9.95 else f"{value:+.0f}"
 
 

@@ -107,7 +107,10 @@ def _other_contrasts(table: pd.DataFrame | None) -> str:
 
 #: What an attack on each of these shows.
 _SHOWN = {
-    ORIGINAL: "the untouched originals (an attack that does not recognise these proves nothing)",
+    ORIGINAL: (
+        "the untouched originals (an attack that is not shown to recognise these better than "
+        "chance proves nothing)"
+    ),
     BLURRED: "blurred pictures (which show little more than the outline of the head)",
     BLACK: "black pictures (which it must not recognise)",
 }

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from refacebench.plot.numbers import number, with_ends
+from refacebench.plot.numbers import change, with_ends
 from refacebench.plot.style import Look, look_of
 from refacebench.plot.volumes import region_label
 from refacebench.results import (
@@ -267,8 +267,8 @@ def _globals_line(table: pd.DataFrame, criteria: Criteria, look: Look) -> str:
     for variant in look.sort(rows["variant"]):
         mine = rows[rows["variant"] == variant]
         most = mine.loc[mine["median_change_pct"].abs().idxmax()]
-        change = number(most["median_change_pct"], 1, True)
-        parts.append(f"{variant} {len(mine)} ({region_label(most['region'])} {change} %)")
+        largest_of_it = change(most["median_change_pct"])
+        parts.append(f"{variant} {len(mine)} ({region_label(most['region'])} {largest_of_it})")
     if not parts:
         size = f"of up to {largest:.2g} %" if np.isfinite(largest) else "of any size"
         return (
@@ -321,6 +321,10 @@ UTILITY_TESTS = {
 }
 
 
+#: What utility may rest on, in words.
+UTILITY = {"dice": "Dice", "volume_change_pct": "volumes", "age_shift": "brain age"}
+
+
 def utility_ranking(tables: Mapping[str, pd.DataFrame], segmenter: str | None) -> pd.DataFrame:
     """Rank the de-identified variants by three measures of utility, equally weighted.
 
@@ -331,7 +335,8 @@ def utility_ranking(tables: Mapping[str, pd.DataFrame], segmenter: str | None) -
         failed scans counting as zero; ``volume_change_pct``: mean over the 17
         regions of the absolute median change; ``age_shift``: mean absolute
         shift of predicted brain age in years; ``mean_rank``: mean of the
-        ranks in those that were measured for all variants.  Empty if nothing was measured.
+        ranks in those that were measured for all variants; ``attrs["measures"]`` names these.
+        Empty if nothing was measured.
     """
     overlap = _get(tables, "overlap", segmenter)
     if overlap.empty:
@@ -346,12 +351,13 @@ def utility_ranking(tables: Mapping[str, pd.DataFrame], segmenter: str | None) -
     if len(ages):
         table["age_shift"] = ages.set_index("variant")["shift_abs"]
     ranks = pd.DataFrame(index=table.index)
-    for name, better in (("dice", False), ("volume_change_pct", True), ("age_shift", True)):
+    for name in UTILITY:
         if name in table and table[name].notna().all():
-            ranks[name] = table[name].rank(ascending=better)
+            ranks[name] = table[name].rank(ascending=name != "dice")
     if ranks.empty or not len(ranks.columns):
         return pd.DataFrame()
-    table["mean_rank"], table["measures"] = ranks.mean(axis=1), len(ranks.columns)
+    table["mean_rank"] = ranks.mean(axis=1)
+    table.attrs["measures"] = [UTILITY[name] for name in ranks]
     return table.sort_values(["mean_rank", "dice"], ascending=[True, False], kind="stable")
 
 
@@ -365,7 +371,8 @@ def _utility_line(tables, segmenter, rule: decisions.Rule, alpha: float) -> str:
     names = list(table.index[table["mean_rank"] == best["mean_rank"]])
     text = (
         "Utility alone, which is no recommendation: by mean rank over "
-        f"{plural(int(best['measures']), 'measure')} (Dice, volumes, brain age) of {len(table)} "
+        f"{plural(len(table.attrs['measures']), 'measure')} "
+        f"({', '.join(table.attrs['measures'])}) of {len(table)} "
         f"variants, the first {'is' if len(names) == 1 else 'are'} "
         f"{' and '.join(_with_caution(tables, name, rule, alpha) for name in names)}"
     )

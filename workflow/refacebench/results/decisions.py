@@ -11,10 +11,11 @@ registered access only
     An attack does better than chance, be it with the very same scan to compare with.  That speaks
     against sharing with anybody; it does not show that sharing under an agreement is safe.
 not enough data to say
-    No attack was made; the attacks do not recognise even the originals; it is not shown that every
-    attack stays within the margin above chance; so few scans were checked that more failures
-    than allowed cannot be ruled out (upper 95 % bound, exact); or no check could see a loss of
-    brain, and volumes are shown to change by more than their margin, or were not measured.
+    No attack was made; attacks are not shown to do better than chance even on the originals; it is
+    not shown that every attack stays within the margin above chance; so few scans were checked that
+    more failures than allowed cannot be ruled out (upper 95 % bound, exact); or no check could see
+    a loss of brain, and volumes are shown to change by more than their margin, or were not
+    measured.
 go
     None of these.
 
@@ -287,7 +288,7 @@ def _attacks_missing(found: MethodFinding) -> list[str]:
     if worst is None:
         return ["no attack was made on it"]
     if found.weak:
-        return ["the attacks do not recognise even the originals"]
+        return [findings.NOT_SHOWN_TO_WORK]
     if worst.within == 1:
         return []
     if not np.isfinite(worst.above):

@@ -41,6 +41,8 @@ from refacebench.vocabulary import split_variant
 HANDED_THE_MASK = ("quickshear",)
 #: Said wherever no attack was made, or none on this method.
 NOT_MEASURED = "whether people can be recognised was not measured"
+#: Said of attacks that prove nothing: they fail on originals, or people are too few to tell.
+NOT_SHOWN_TO_WORK = "the attacks are not shown to do better than chance even on the originals"
 #: In place of a count by a check of the brain that a method cannot fail.
 NOT_TESTABLE = "not testable"
 
@@ -100,7 +102,8 @@ class MethodFinding:
         By ``failure_1`` (the face) and ``failure_2`` (the brain).
     attack : Attack or None
     weak : bool
-        The attacks do not recognise even the originals.
+        The attacks are not shown to do better than chance even on the originals: they fail there,
+        or the people are too few to tell.
     easier : Attack or None
         That on the very same scan, where it beats the method and the one that counts does not.
     same : Attack or None

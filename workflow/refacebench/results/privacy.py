@@ -25,12 +25,12 @@ import numpy as np
 import pandas as pd
 
 from refacebench.plot.numbers import NO_VALUE, number, percent
-from refacebench.plot.recognised import draw
+from refacebench.plot.recognised import draw, has_choice
 from refacebench.results import words
 from refacebench.results.cells import by_variant, with_interval
 from refacebench.results.result import ATTACKS, Figure, Heading, Printed, Result, View
 from refacebench.statistics import galleries
-from refacebench.statistics.attack_tables import main_rows, main_setting
+from refacebench.statistics.attack_tables import main_rows, main_setting, settings
 from refacebench.statistics.attacks import Evaluation
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.losses import explained
@@ -70,19 +70,14 @@ def caption(view: View) -> str:
     table = view.tables["privacy"]
     if table.empty or table["rank1"].isna().all():
         return "How often attackers name the person: no attack was scored."
-    first = table.iloc[0]
-    options = int(first["n_options"])
     return words.folded(
-        "How often each attacker names the person behind a scan. Filled marks: it knows the person "
-        "from another session; hollow ones: from the very same scan, which is easier. Right of the "
-        "dashed line it does better than chance; a star says that a test shows it. No star does "
-        "not mean safe: read how far the interval reaches.",
+        "How often each attacker names the person behind a scan. "
+        f"{words.marks_of_settings(table)} Right of the dashed line it does better than chance; a "
+        "star says that a test shows it. No star does not mean safe: read how far the interval "
+        "reaches.",
         "Query: a scan of the variant. Gallery: one original of every participant of the test "
         "split "
-        f"({_galleries(table)}), from another session or the same scan. "
-        f"Upper panels: picked from {options} (chance {100 / options:.0f} %), over all "
-        f"sets of other people{_matching(table)}. Lower panels: named first among all (chance "
-        f"{_chances(table)}).",
+        f"({_galleries(table)}). {_panels(table)}",
         "Marks and tests cover the participants who could be compared; a scan that a "
         "method failed on is not counted as protected. Where no face was found the scan is "
         "compared all the same.",
@@ -91,6 +86,18 @@ def caption(view: View) -> str:
         _resplits(table),
         f"Intervals: {100 * view.criteria.level:g} %, small-sample bounds of the rates (Gaffke's, "
         f"which are Clopper-Pearson's for plain hits), {words.EACH}.",
+    )
+
+
+def _panels(table: pd.DataFrame) -> str:
+    """Return what the rates of the panels are, by their titles; of those that are there."""
+    options = int(table["n_options"].iloc[0])
+    return words.join(
+        f"Panels 'picked from {options}' (chance {100 / options:.0f} %): over all sets of other "
+        f"people{_matching(table)}."
+        if has_choice(table)
+        else "",
+        f"Panels 'named first': among all (chance {_chances(table)}).",
     )
 
 
@@ -165,7 +172,7 @@ def printed(view: View) -> Printed:
     easy = everything[everything["setting"] != main_setting(everything)]
     attackers = list(dict.fromkeys(table["attacker"]))
     first = "rank1_completers"
-    name = "choice_completers" if table["choice_completers"].notna().any() else first
+    name = "choice_completers" if has_choice(table) else first
     what = f"picked from {int(table['n_options'].iloc[0])}" if name != first else "named first"
     columns = ["Variant", "n (failed)", *[f"{a}: {what} (%)" for a in attackers],
                *[f"{a}: named first (%)" for a in attackers if name != first],
@@ -262,6 +269,16 @@ def _controls(table: pd.DataFrame) -> str:
     )
 
 
+def _same_scan(table: pd.DataFrame) -> str:
+    """Return when a cell names the easier comparison; nothing where there is no other."""
+    if len(settings(table)) < 2:
+        return ""
+    return (
+        "'Same scan' is named only where nothing but the easier comparison with the very same "
+        "scan does better than chance. "
+    )
+
+
 def _numbers(view: View) -> str:
     """Return the caption of the page's table below the figure."""
     return (
@@ -270,9 +287,7 @@ def _numbers(view: View) -> str:
         f"{words.join(_all(view), _controls(view.rows('privacy')))} 'No face': scans on which the "
         "attacker found none. *: more often than "
         f"chance by an exact test of the primary measure at p < {view.criteria.alpha:g}, "
-        f"{words.ATTACKS_CORRECTED}. 'Same scan' "
-        "is named only where nothing but the easier comparison with the very same scan does better "
-        "than chance. "
+        f"{words.ATTACKS_CORRECTED}. {_same_scan(view.rows('privacy'))}"
         "No star does not mean safe: the last column says how far above chance the strongest "
         f"attack may be, a face put back first included ({100 * view.criteria.level:g} %, "
         "one-sided)."

@@ -2,7 +2,8 @@
 
 One row per setting, attacker, variant and contrast, of images that lost the face by the mask of
 their session's T1w scan (``carry``), and of the same images as they were (variant ``original``):
-an attack that does not recognise those proves nothing.  Empty unless the dataset has ``carry``.
+an attack that is not shown to recognise those proves nothing.  Empty unless the dataset has
+``carry``.
 
 The query is the image of the other contrast; the gallery holds T1w originals, those that the
 attacks on T1w scans are made with: in the setting ``other_session`` of another session, in

@@ -117,12 +117,7 @@ def line(table: pd.DataFrame) -> str:
     """Return in plain words what is told by site, sex and age alone, or that they are not known."""
     known = table[table["choice_unmatched"].notna()]
     if known.empty:
-        return (
-            "Neither site nor sex is known of anybody here, so nobody could be matched: an attack "
-            "that sees only the scanner may look as if it knew faces."
-            if table["note"].str.contains("not known").any()
-            else ""
-        )
+        return _without_choice(table)
     most = known.iloc[-1]
     several = round(1 / most["choice_chance"])
     fewer = known[(known["knows"] == _LESS) & (known["knows"] != most["knows"])]
@@ -142,9 +137,33 @@ def line(table: pd.DataFrame) -> str:
     )
 
 
-def _ends(row: pd.Series) -> str:
+def _without_choice(table: pd.DataFrame) -> str:
+    """Return the same where nobody can be picked from several: nothing is known, or too few are."""
+    known = table[table["rank1"].notna()]
+    if len(known):
+        most = known.iloc[-1]
+        alike = round(most["rank1"], 6) <= round(most["chance"], 6)
+        return words.join(
+            f"There are too few people for a choice among {most['n_options']:.0f}. Knowing only "
+            f"{_alone(most['knows'])}, and without any image, one names the right person first for "
+            f"{percent(most['rank1'])} % of people{_ends(most, 'rank1')}, among all (chance "
+            f"{chance(most['chance'])} %).",
+            "It tells nobody apart: as far as it is known, all people here are alike."
+            if alike
+            else COUNTED,
+        )
+    unknown = table["note"].str.contains("not known")[table["knows"].isin(("site", "sex"))]
+    if unknown.empty or not unknown.all():
+        return ""
+    return (
+        "Neither site nor sex is known of anybody here, so nobody could be matched: an attack "
+        "that sees only the scanner may look as if it knew faces."
+    )
+
+
+def _ends(row: pd.Series, rate: str = "choice") -> str:
     """Return in brackets the interval of a rate, and of how many people."""
-    low, high = row["choice_low"], row["choice_high"]
+    low, high = row[f"{rate}_low"], row[f"{rate}_high"]
     ends = f"{percent(low)} to {percent(high)} %, " if pd.notna(low) else ""
     return f" ({ends}{row['n']:.0f} people)"
 

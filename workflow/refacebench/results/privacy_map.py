@@ -58,8 +58,11 @@ def caption(view: View, which: str = "") -> str:
     """Return the caption of the surface distances."""
     return (
         "Distance between the surface of a variant and that of its own original, on the average "
-        "face of the participants. In the titles the mean over the face, the same as in the table "
-        f"of distances below{privacy_likeness.cap(view)}. Grey: unchanged. Blue: most scans have "
+        "face of the participants. Before they are measured, the two surfaces are laid on each "
+        "other anew, as an attack does it. Where much of a face is gone they fit less well: then "
+        "places that nothing was done to, such as ears and the rim of the head, are some "
+        "millimetres apart too. In the titles the mean over the face, the same as in the table "
+        f"of distances below{privacy_likeness.cap(view)}. Grey: no distance. Blue: most scans have "
         "no surface there any more, be it of the face, the skull or the neck. A distance is no "
         "measure of privacy: a face may be recognised at the same mean distance at which another "
         "is not."
@@ -119,7 +122,7 @@ def draw(maps: Mapping[str, Mapping[str, np.ndarray]], look: Look) -> Any:
                         fontweight="normal")  # fmt: skip
     bar = figure.colorbar(_scale(full), ax=list(axes), location="bottom", shrink=0.5, aspect=40,
                           pad=0.02)  # fmt: skip
-    bar.set_label("distance from the original's surface (mm; grey: unchanged; values above "
+    bar.set_label("distance from the original's surface (mm; grey: none; values above "
                   f"{full:g} mm are shown as {full:g} mm)")  # fmt: skip
     if any(is_lost(m).any() for m in known.values()):
         from matplotlib.patches import Patch

@@ -37,8 +37,8 @@ LOUD = ("leak", "weak_attack", "blind_attack", "not_attacked", "missing_control"
 def compute(results: Sequence[Evaluation], protocol: Protocol, criteria: Criteria) -> pd.DataFrame:
     """Return the table ``privacy_warnings``: what a reader must know before any number.
 
-    ``weak_attack``: the attacker does not recognise the ORIGINAL significantly more
-    often than chance (primary measure, Holm over the controls).  ``leak``: the attacker
+    ``weak_attack``: the attacker is not shown to recognise the ORIGINAL more often than
+    chance (primary measure, Holm over the controls).  ``leak``: the attacker
     recognises the person from BLACK images, by the primary measure or by the ranks (Holm over
     both tests and all attackers and settings).  ``blind_attack``: more than half of the
     ORIGINAL could not be compared.  ``not_attacked``: an attacker has no score at all on a variant.
@@ -179,7 +179,8 @@ def _original_warnings(row: Mapping[str, Any], criteria: Criteria) -> list[dict[
     in_words = setting.replace("_", " ")
     if not row.get("p_holm", np.nan) < criteria.alpha:
         message = (
-            f"this attack is weak: that it fails protects nobody. {attacker} ({in_words}) "
+            f"this attack is not shown to work: that it fails protects nobody. {attacker} "
+            f"({in_words}) "
             f"{_recognises(row, 'their ORIGINAL scans')}, which is not shown to be above chance"
         )
         if not np.isfinite(row.get("critical", np.nan)):
@@ -239,9 +240,9 @@ def _leaks(results: Sequence[Evaluation], criteria: Criteria) -> list[dict[str, 
 def caption(view: View) -> str:
     """Return the caption of the warnings."""
     return (
-        "What the controls of the attacks say: read this before any rate. An attack that does "
-        "not recognise the ORIGINAL protects nobody; one that names people from BLACK pictures "
-        "leaks."
+        "What the controls of the attacks say: read this before any rate. An attack that is not "
+        "shown to recognise the ORIGINAL better than chance proves nothing; one that names people "
+        "from BLACK pictures leaks."
     )
 
 

@@ -97,8 +97,9 @@ def caption(view: View) -> str:
     """Return the caption of time and memory."""
     return words.folded(
         "What it costs to make one scan of a variant. Bars: mean wall-clock seconds of each step; "
-        "the thin line goes on to the slowest scan. Right: the memory that the method's own steps "
-        "need. Times depend on the machine and on what else ran there.",
+        "the thin line goes on to the slowest scan. The number at its end is not that scan's but "
+        "the mean of all steps together, where the bar ends. Right: the memory that the method's "
+        "own steps need. Times depend on the machine and on what else ran there.",
         "Means are over the compared scans that went through all steps. The steps' means add up "
         "to that of 'total'; medians and maxima do not. Shared preparation (prepare: brain mask, "
         "head mask, registration) is done once per scan in this run, whatever the number of "
@@ -137,7 +138,7 @@ def draw(table: pd.DataFrame, look: Look) -> Any:
         variants, look, titles, extra=1.3, width_ratios=(3, 2)
     )
     slow = _slow(table)
-    _scale(time, table.loc[~table["variant"].isin(slow), ["seconds_mean", "seconds_max"]], 1.22)
+    _scale(time, table.loc[~table["variant"].isin(slow), ["seconds_mean", "seconds_max"]], 1.32)
     for variant, rows in table.groupby("variant", sort=False):
         rows = rows.set_index("step")
         y = places[variant]
@@ -177,7 +178,8 @@ def _nothing(axes: Any, y: float, engine: str) -> None:
 def _bar(axes: Any, y: float, rows: pd.DataFrame, colour: str, cut: bool = False) -> None:
     """Lay the steps' means end to end; a line goes on to the slowest scan.
 
-    A bar that is ``cut`` runs over the edge and has its mean written on it.
+    At its end stands the mean, which is where the bar ends.  A bar that is ``cut`` runs over
+    the edge and has its mean written on it.
     """
     start = 0.0
     for step in TIMED:
@@ -188,17 +190,18 @@ def _bar(axes: Any, y: float, rows: pd.DataFrame, colour: str, cut: bool = False
                   hatch="////" if step == "reface" else None, edgecolor="white",
                   linewidth=0.6)  # fmt: skip
         start += length
+    mean = f"mean {start:.1f} s"
     if cut:
         axes.plot([0.985], [y], transform=axes.get_yaxis_transform(), marker=">", color=INK,
                   markersize=6.5, linestyle="none", zorder=4)  # fmt: skip
-        axes.text(0.96, y, f"{start:.1f} s", transform=axes.get_yaxis_transform(), fontsize=7.5,
+        axes.text(0.96, y, mean, transform=axes.get_yaxis_transform(), fontsize=7.5,
                   va="center", ha="right", color=INK, zorder=5,
                   bbox={"facecolor": "white", "linewidth": 0, "pad": 1.0})  # fmt: skip
         return
     most = float(rows.loc[TOTAL, "seconds_max"])
     end = max(start, most)
     axes.plot([start, end], [y, y], color=INK, linewidth=1.0, solid_capstyle="butt", zorder=3)
-    axes.annotate(f"{start:.1f} s", (end, y), xytext=(4, 0), textcoords="offset points",
+    axes.annotate(mean, (end, y), xytext=(4, 0), textcoords="offset points",
                   fontsize=7.5, va="center", color=INK)  # fmt: skip
 
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from refacebench.plot.numbers import number, of, percent, with_ends
+from refacebench.plot.numbers import change, number, of, percent, with_ends
 from refacebench.plot.volumes import region_label
 from refacebench.results.attack_found import Attack, Tables, worst_attacks
 from refacebench.results.findings import (
     NOT_MEASURED,
+    NOT_SHOWN_TO_WORK,
     Check,
     MethodFinding,
     all_judged,
@@ -193,11 +194,11 @@ def _changed(v: Volumes) -> str:
     """Return how many volumes are shown to change at all, and which one most."""
     of_all = f"of {plural(v.tested, 'volume')}"
     if not v.differ:
-        change = f"{region_label(v.largest)} {number(v.change, 1, True)} %"
-        return f"0 {of_all} are shown to change (the largest median change of any: {change})"
+        largest = f"{region_label(v.largest)} {change(v.change)}"
+        return f"0 {of_all} are shown to change (the largest median change of any: {largest})"
     most = "most: " if v.differ > 1 else ""
-    change = f"{most}{region_label(v.most_changed)}, {number(v.its_change, 1, True)} %"
-    return f"{v.differ} {of_all} {_are(v.differ)} shown to change ({change})"
+    largest = f"{most}{region_label(v.most_changed)}, {change(v.its_change)}"
+    return f"{v.differ} {of_all} {_are(v.differ)} shown to change ({largest})"
 
 
 def _within(v: Volumes) -> str:
@@ -317,7 +318,7 @@ def attack(found: MethodFinding) -> str:
     if worst.beats:
         return f"an attack beats it: {who}{_by_the_test(worst)}"
     if found.weak:
-        return f"the attacks do not recognise even the originals, so they say nothing of it: {who}"
+        return f"{NOT_SHOWN_TO_WORK}, so they say nothing of it: {who}"
     # With the very same scan one is: the line has said so.
     which = "no attack that has another session" if found.easier else "no attack"
     shown = ", ".join(

@@ -250,8 +250,7 @@ def caption(view: View) -> str:
     met = " In brackets: how many attacks there were; more attacks find more." if unequal else ""
     return words.folded(
         "Which method protects people, and what does it cost? Left: how often the strongest "
-        f"attack identified people ({measure}); filled marks where it has another session of the "
-        "person, hollow ones where it has the very same scan, which is easier. It is good if the "
+        f"attack identified people ({measure}). {words.marks_of_settings(table)} It is good if the "
         "whole interval lies near the dashed line of chance. 'Beats chance': a test shows it. A "
         "method without these words is not shown to be safe: read how far right the interval "
         f"reaches.{met} Middle: the change of the volume that changes most{view.by}. Its interval "
@@ -327,8 +326,9 @@ def unseparated(table: pd.DataFrame) -> str:
     if not len(table) or not is_unranked(main_rows(table)):
         return ""
     return (
-        "These data do not separate the methods: none is shown to be better than another, and "
-        "all share rank 1."
+        "By attacks and volumes these data do not separate the methods: none is shown to be better "
+        "than another, and all share rank 1. Verdicts may differ all the same: they also count "
+        "faces left, brain lost and marks far from the head."
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from refacebench.plot.numbers import NO_VALUE, chance, number, of, with_ends
+from refacebench.plot.numbers import NO_VALUE, chance, change, number, of, with_ends
 from refacebench.plot.privacy_utility import CORRECTED
 from refacebench.plot.volumes import region_label
 from refacebench.results import findings, sentences, words
@@ -119,7 +119,7 @@ def control_line(view: View, alpha: float = 0.05) -> str:
         parts.append(f"the strongest attack is right in {found.attack.interval}")
     if found.volumes is not None:
         v = found.volumes
-        largest = f"{number(v.change, 1, True)} % ({region_label(v.largest)})"
+        largest = f"{change(v.change)} ({region_label(v.largest)})"
         parts.append(f"the largest median change of any volume is {largest}")
     if found.age_shift is not None:
         parts.append(f"predicted age moves by {number(found.age_shift[0], 1, True)} years")
@@ -212,7 +212,7 @@ def _volumes(found: MethodFinding) -> str:
     if v is None:
         return NO_VALUE
     counts = f"{v.equivalent} within, {v.beyond} beyond, {v.open} open"
-    most = f"{number(v.change, 1, True)} % ({region_label(v.largest)})"
+    most = f"{change(v.change)} ({region_label(v.largest)})"
     return f"{most}; of {v.tested}: {counts}"
 
 

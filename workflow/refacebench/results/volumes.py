@@ -27,7 +27,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from refacebench.plot.numbers import NO_VALUE, number
+from refacebench.plot.numbers import NO_VALUE, change
 from refacebench.plot.style import Look
 from refacebench.plot.volumes import draw, draw_globals, is_true, region_label
 from refacebench.results import detectable, words
@@ -162,7 +162,7 @@ def printed(view: View) -> Printed:
         largest = NO_VALUE
         if len(regional):
             name = regional.abs().idxmax()
-            largest = f"{number(regional[name], 1, True)} % ({region_label(name)})"
+            largest = f"{change(regional[name])} ({region_label(name)})"
         tests = counts.loc[mine["variant"].iloc[0]]
         cells = [
             with_interval(by.loc[r], "median_change_pct", "low", "high", 1, True)

@@ -12,9 +12,11 @@ import pandas as pd
 
 from refacebench.results.result import View, of_segmenter
 from refacebench.statistics import galleries
+from refacebench.statistics.attack_tables import settings
 from refacebench.statistics.criteria import Criteria
 from refacebench.statistics.losses import of_scans
 from refacebench.statistics.unavailable import present
+from refacebench.vocabulary import SAME_SCAN
 
 #: Of results on scans that were picked by what defacing did to them.
 PICKED = (
@@ -122,6 +124,28 @@ def matched(told: str) -> str:
             were = "was" if count == "1" else "were"
             parts.append(f"{count}{people} {were} compared only with others of the same {same}")
     return "; ".join(parts)
+
+
+def marks_of_settings(table: pd.DataFrame) -> str:
+    """Return what an attack has to compare with, and which marks of a figure that are.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Attacks, with their ``setting``.
+    """
+    found = settings(table)
+    if len(found) > 1:
+        return (
+            "Filled marks: it knows the person from another session; hollow ones: from the very "
+            "same scan, which is easier."
+        )
+    if found == [SAME_SCAN]:
+        return (
+            "It knows the person from the very same scan, which is easier than from another "
+            "session; no other session could be compared here."
+        )
+    return "It knows the person from another session."
 
 
 #: What the tests of attacks are corrected for, wherever a star or a verdict is printed.

@@ -19,12 +19,17 @@ DIRECT, TAKEN_OFF = "direct", "taken_off"
 SETTING_WORDS = {"other_session": "other session", "same_scan": "same scan (easier)"}
 
 
+def settings(table: pd.DataFrame) -> list[str]:
+    """Return the settings in which anybody was scored, the one that counts first."""
+    rate = next((name for name in ("rank1", "choice", "identification") if name in table), None)
+    scored = table[table[rate].notna()] if rate else table
+    return [s for s in SETTING_WORDS if s in set(scored["setting"])]
+
+
 def main_setting(table: pd.DataFrame) -> str:
     """Return the setting that figures show: another session where anybody has one."""
-    rate = next((name for name in ("rank1", "choice") if name in table), None)
-    scored = table[table[rate].notna()] if rate else table
-    found = [s for s in SETTING_WORDS if s in set(scored["setting"])]
-    return found[0] if found else next(iter(SETTING_WORDS))
+    there = set(table["setting"])
+    return next(iter([*settings(table), *(s for s in SETTING_WORDS if s in there), *SETTING_WORDS]))
 
 
 def main_rows(table: pd.DataFrame) -> pd.DataFrame:
