@@ -551,7 +551,7 @@ def test_brain_of_implausible_size_is_excluded():
     limits = prepare.brain_limits({})["brain_ml"]
     prepare.check_brain_ml(1200.0, limits)
     for size in (300.0, 2600.0):
-        with pytest.raises(ScanExcluded, match=f"{size:.0f} ml.*checks: brain_ml"):
+        with pytest.raises(ScanExcluded, match=f"{size:.1f} ml.*checks: brain_ml"):
             prepare.check_brain_ml(size, limits)
     prepare.check_brain_ml(300.0, prepare.brain_limits({"brain_ml": [200, 2500]})["brain_ml"])
 
