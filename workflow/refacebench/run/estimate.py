@@ -58,6 +58,7 @@ COSTS = {
     "prepare": Cost(5.3, 0.35, 700, 27, 0.2, start=10),
     "deface": Cost(0.6, 0.4, 300, 45, 1.3),
     "deface/mri_reface": Cost(5.0, 1.2, 1100, 30, 1.3, start=20),
+    "deface/afni_refacer": Cost(1.0, 0.4, 1100, 30, 1.3, start=15),
     "deface/skull_strip": Cost(0.1, 0.18, 300, 55, 0.3),
     "reface": Cost(4.0, 0.5, 850, 30, 1.3, start=6),
     "segment": Cost(4.5, 0.34, 600, 48, 0.3, start=6.5),
