@@ -122,25 +122,27 @@ def _moved(placed: Volume, mask: np.ndarray, kept: dict) -> SharpHead:
     affine[:3, 3] = [low for low, _ in BOX]
     shape = tuple(int(round(high - low)) + 1 for low, high in BOX)
     soft = separable.smooth(mask, 0.7, mode="reflect")
-    moved = _displaced(kept, affine, shape)
-    to_voxel = np.linalg.inv(placed.affine).astype(np.float32)
-    voxels = np.tensordot(to_voxel[:3, :3], moved, 1) + to_voxel[:3, 3].reshape(3, 1, 1, 1)
-    tissue, solid = registration.sample(np.stack([placed.data, soft]), voxels)
+    places = _sources(placed, kept, affine, shape)
+    tissue, solid = registration.sample(np.stack([placed.data, soft]), places)
+    del places  # distances take the most memory, and need none of this
     depth = morphology.signed_distance(solid > 0.5, np.ones(3))
     return SharpHead(*(Volume(data, affine) for data in (tissue, solid, depth)))
 
 
-def _displaced(kept: dict, affine: np.ndarray, shape: tuple) -> np.ndarray:
-    """Return where each voxel of a grid comes from in the placed source, mm, shape (3, *shape)."""
+def _sources(placed: Volume, kept: dict, affine: np.ndarray, shape: tuple) -> np.ndarray:
+    """Return the voxel of the placed source that each of a grid's comes from, shape (3, *shape)."""
     field = kept["field"].astype(np.float32) * STEP_MM
     to_field = np.linalg.inv(kept["field_affine"]) @ affine
     steps = [
         separable.linear(field.shape[1 + axis], size, to_field[axis, axis], to_field[axis, 3])
         for axis, size in enumerate(shape)
     ]
-    places = [np.arange(n, dtype=np.float32) + affine[a, 3] for a, n in enumerate(shape)]
-    grid = np.stack(np.meshgrid(*places, indexing="ij")).astype(np.float32)
-    return grid + separable.along_axes(field, steps)
+    moved = separable.along_axes(field, steps)
+    for axis, size in enumerate(shape):
+        places = np.arange(size, dtype=np.float32) + np.float32(affine[axis, 3])
+        moved[axis] += np.expand_dims(places, tuple({0, 1, 2} - {axis}))
+    to_voxel = np.linalg.inv(placed.affine).astype(np.float32)
+    return np.tensordot(to_voxel[:3, :3], moved, 1) + to_voxel[:3, 3].reshape(3, 1, 1, 1)
 
 
 @functools.cache
