@@ -7,12 +7,12 @@ do not have to: Adam's first steps are as long for a gradient of rounding noise 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 from pathlib import Path
 from unittest import mock
 
 import torch
 
+from loading import load
 from refacebench.training import devices
 
 SMALL = {
@@ -25,11 +25,7 @@ SMALL = {
 
 def tool():
     """Return benchmarks/train_step.py as a module."""
-    path = Path(__file__).parents[1] / "benchmarks/train_step.py"
-    spec = importlib.util.spec_from_file_location("train_step", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(Path(__file__).parents[1] / "benchmarks/train_step.py")
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from loading import load
 from refacebench import __main__ as program
 from refacebench import manifest
 from refacebench.contracts import KINDS
@@ -21,13 +22,6 @@ from refacebench.run import methods
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-
-
-def load(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 generated = load(DOCS / "generated.py")

@@ -1,6 +1,5 @@
 """Releases, automatic checks and the examples in CONTRIBUTING.md."""
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -9,18 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from loading import load
 from refacebench.contracts import KINDS
 from refacebench.run import methods
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-
-
-def load(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 # Releases ------------------------------------------------------------------------------------

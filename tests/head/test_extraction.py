@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from loading import load
 from refacebench.contracts import ScanExcluded
 from refacebench.head import extraction, framing, pose
 from refacebench.image import geometry, nifti
@@ -27,10 +28,7 @@ pytestmark = pytest.mark.skipif(not installed("nilearn"), reason="no template br
 
 @pytest.fixture(scope="module")
 def tool():
-    spec = importlib.util.spec_from_file_location("brain_mask", ROOT / "benchmarks/brain_mask.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(ROOT / "benchmarks/brain_mask.py")
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loading import load
 from refacebench.head import average, template
 
 needs_heads = pytest.mark.skipif(
@@ -19,10 +20,7 @@ SHARE = 1e-5
 
 @needs_heads
 def test_kept_masks_are_what_the_code_makes():
-    spec = importlib.util.spec_from_file_location("template_masks", MAKER)
-    maker = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(maker)
-    for name, mask in maker.made().items():
+    for name, mask in load(MAKER).made().items():
         kept = template.kept_mask(name)
         assert kept.shape == mask.shape, name
         assert (kept != mask).mean() <= SHARE, f"run benchmarks/template_masks.py: {name}"

@@ -1,10 +1,11 @@
 """A small part of benchmarks/comparisons.py, seed fixed: do tests and intervals hold?"""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from loading import load
 
 pytestmark = pytest.mark.slow
 
@@ -16,10 +17,7 @@ SLACK = 3 * np.sqrt(0.05 * 0.95 / REPEATS)
 
 @pytest.fixture(scope="module")
 def simulated():
-    where = ROOT / "benchmarks/comparisons.py"
-    spec = importlib.util.spec_from_file_location("comparisons", where)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load(ROOT / "benchmarks/comparisons.py")
     asked = ("friedman", "mcnemar", "shift", "limits", "icc", "slope", "groups")
     return module.table([10, 13], REPEATS, 1, asked)
 

@@ -1,6 +1,5 @@
 """Distractors like the person, as far as there are any; and what site and sex give away."""
 
-import importlib.util
 import itertools
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from scipy import stats
 
 from attacks import SETTINGS, by_rank, make, resplit_scores, scans
+from loading import load
 from refacebench.statistics import galleries
 from refacebench.statistics.attacks import evaluate, evaluate_all
 from refacebench.statistics.criteria import Criteria
@@ -255,12 +255,7 @@ def test_strata_are_as_fine_as_leaves_something_to_draw():
 
 
 def benchmark():
-    spec = importlib.util.spec_from_file_location(
-        "galleries_bench", ROOT / "benchmarks/galleries.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(ROOT / "benchmarks/galleries.py")
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """The worst of several attacks: chance calls nobody identified; simulated."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from loading import load
 from refacebench.statistics import worst
 from refacebench.statistics.criteria import Criteria
 
@@ -19,10 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def benchmark():
-    spec = importlib.util.spec_from_file_location("worst_case", ROOT / "benchmarks/worst_case.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(ROOT / "benchmarks/worst_case.py")
 
 
 @pytest.fixture(scope="module")

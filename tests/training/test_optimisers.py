@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loading import load
+
 torch = pytest.importorskip("torch")
 from refacebench.training.optimisers import AdamP  # noqa: E402
 
@@ -37,9 +39,7 @@ def test_adamp_takes_the_steps_of_timm():
     """timm's AdamP, a copy of its authors'; its file needs nothing else of timm."""
     timm = importlib.util.find_spec("timm")
     path = Path(timm.origin).parent / "optim" / "adamp.py"
-    spec = importlib.util.spec_from_file_location("timm_adamp", path)
-    theirs = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(theirs)
+    theirs = load(path)
     torch.manual_seed(0)
     data, made = torch.randn(16, 3, 8, 8), []
     first, gain = torch.randn(5, 3, 3, 3), torch.ones(5)

@@ -1,10 +1,11 @@
 """benchmarks/train_step.py: counted operations, the estimate, both loops of every method."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+
+from loading import load
 
 torch = pytest.importorskip("torch")
 
@@ -19,10 +20,7 @@ TINY = {
 
 @pytest.fixture(scope="module")
 def tool():
-    spec = importlib.util.spec_from_file_location("train_step", ROOT / "benchmarks/train_step.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(ROOT / "benchmarks/train_step.py")
 
 
 def test_hours_by_hand(tool):
