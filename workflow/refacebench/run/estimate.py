@@ -61,7 +61,7 @@ COSTS = {
     "deface/afni_refacer": Cost(1.0, 0.4, 1100, 30, 1.3, start=15),
     "deface/skull_strip": Cost(0.1, 0.18, 300, 55, 0.3),
     "reface": Cost(4.0, 0.5, 850, 30, 1.3, start=6),
-    "segment": Cost(4.5, 0.34, 600, 48, 0.3, start=6.5),
+    "segment": Cost(5.3, 0.34, 900, 48, 0.3, start=6.5),
     "measure": Cost(0.5, 0.45, 330, 33),
     "render": Cost(0.5, 0.16, 320, 22, 0.1),
     # Of an image of another contrast; the voxels are those of the scan it belongs to.
