@@ -127,26 +127,6 @@ def test_the_window_hangs_on_the_head_whatever_lies_around_it(tool, noise):
     assert air == pytest.approx(float(np.median(scan.data[:4, :4])), abs=0.5)
 
 
-def test_sampling_on_a_turned_grid_is_linear_interpolation():
-    from scipy.ndimage import affine_transform
-
-    rng = np.random.default_rng(0)
-    volume = Volume(rng.random((9, 11, 13), dtype=np.float32), np.diag([2.0, 1, 3, 1]))
-    matrix = np.eye(4)
-    matrix[:3, :3] = Rotation.from_euler("xyz", (20, -10, 30), degrees=True).as_matrix()
-    matrix[:3, 3] = (5, 2, 9)
-    found = extraction.sample_grid(volume, matrix, (6, 5, 7))[0, 0].numpy()
-    to_voxel = np.linalg.inv(volume.affine) @ matrix
-    wanted = affine_transform(
-        np.pad(volume.data, 1),
-        to_voxel[:3, :3],
-        to_voxel[:3, 3] + 1,
-        output_shape=(6, 5, 7),
-        order=1,
-    )
-    assert np.allclose(found, wanted, atol=1e-5)
-
-
 def test_a_field_of_common_size_is_left_whole(tool):
     """What deepdefacer's network sees: its release's field, or the part around the head."""
     scan = blob_head()

@@ -38,16 +38,3 @@ def test_demons_recover_a_known_shift_field():
     before = np.sqrt((true**2).sum(axis=0))[inner].mean()
     after = np.sqrt(((found - true) ** 2).sum(axis=0))[inner].mean()
     assert after < 0.25 * before
-
-
-def test_a_volume_is_sampled_as_scipy_does():
-    """In and outside of it."""
-    shape = (9, 7, 8)
-    rng = np.random.default_rng(1)
-    image = rng.normal(size=(2, *shape)).astype(np.float32)
-    where = np.stack([rng.uniform(-2, n + 1, (6, 5, 4)) for n in shape]).astype(np.float32)
-    found = registration.sample(image, where)
-    assert found.shape == (2, 6, 5, 4)
-    for values, expected in zip(found, image, strict=True):
-        expected = ndimage.map_coordinates(expected, where, order=1, mode="nearest")
-        assert np.abs(values - expected).max() < 1e-5

@@ -57,6 +57,27 @@ def test_what_hides_in_a_session_of_its_own_ends_with_the_scan(tmp_path, hangs):
     assert not any(alive(pid) for pid in hidden(tmp_path))
 
 
+def test_what_a_scan_imported_is_there_for_the_next(tmp_path, monkeypatch):
+    """Modules that the second scan would import again took up to half of its time."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "slow_module.py").write_text("VALUE = 7\n")
+    (tmp_path / "of_the_child.py").write_text(
+        f"import os\nif os.getpid() == {os.getpid()}:\n    raise RuntimeError('not here')\n"
+    )
+
+    def work(row):
+        before = set(sys.modules)
+        import of_the_child  # noqa: F401
+        import slow_module
+
+        return {"value": slow_module.VALUE, "new": sorted(set(sys.modules) - before)}
+
+    first, second, third = (sandbox.in_child(work, {}, 60)[0] for _ in range(3))
+    assert first == {"value": 7, "new": ["of_the_child", "slow_module"]}
+    # What cannot be imported outside the child stays its own affair.
+    assert second == third == {"value": 7, "new": ["of_the_child"]}
+
+
 @linux
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_all_ends_when_the_job_is_killed(tmp_path, how):

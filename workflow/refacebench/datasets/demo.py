@@ -49,7 +49,7 @@ from refacebench.head.labels import is_brain
 from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 
-VERSION = "1.3"
+VERSION = "1.4"
 OPTIONS = {
     **_people.OPTIONS,
     "participants": Option(34, "People in the cohort.", least=1),

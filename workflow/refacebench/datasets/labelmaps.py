@@ -40,7 +40,7 @@ from refacebench.head.labels import is_brain
 from refacebench.image import geometry, nifti
 from refacebench.image.nifti import Volume
 
-VERSION = "1.2"
+VERSION = "1.3"
 OPTIONS = {
     **_people.OPTIONS,
     "participants": Option(None, "People in the cohort; none for one a map.", kind=int, least=1),

@@ -26,7 +26,7 @@ from refacebench.head.shell import signed_shell
 from refacebench.image import geometry
 from refacebench.image.nifti import Volume
 
-VERSION = "3"
+VERSION = "4"
 MODES = ("deface", "reface", "reface_plus")
 OPTIONS = {
     "mode": Option(

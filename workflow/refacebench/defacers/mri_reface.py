@@ -31,7 +31,7 @@ from refacebench.head.sharp import BOX, SharpHead, at_voxels, sharp_head
 from refacebench.image import geometry, morphology
 from refacebench.image.nifti import Volume
 
-VERSION = "4"
+VERSION = "5"
 OPTIONS = {
     "ears": ears(True, "Whether the ears are replaced as well."),
     "wrapped_air": Option(

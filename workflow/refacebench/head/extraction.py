@@ -17,7 +17,7 @@ from refacebench import files
 from refacebench.head import pose
 from refacebench.head.brain_network import BrainNetwork
 from refacebench.head.framing import NO_BRAIN, head_window
-from refacebench.image import nifti
+from refacebench.image import nifti, sampling
 from refacebench.image.morphology import fill_holes, largest_component
 from refacebench.image.nifti import Volume, reorient, reorient_like
 
@@ -153,7 +153,7 @@ def locate(volume: Volume, window: Volume) -> tuple[Volume | None, tuple[float, 
 
     locator, _ = load_brain_extractor()
     with torch.inference_mode():
-        seen = sample_grid(volume, window.affine, window.shape)
+        seen = _on_grid(volume, window.affine, window.shape)
         low, high = np.percentile(seen.numpy(), [0.5, 99.5]).tolist()
         if not high > low:
             return None, (low, high)
@@ -169,7 +169,7 @@ def _extract(volume: Volume, found: Volume, fitted, levels, size: int):
     _, extractor = load_brain_extractor()
     box = pose.upright_box(found, fitted, size)
     with torch.inference_mode():
-        inside = sample_grid(volume, box.affine, box.shape)
+        inside = _on_grid(volume, box.affine, box.shape)
         answer = extractor(_normalise(inside, *levels)).numpy()
     answer = box.with_data(answer)
     corners = np.array(np.meshgrid(*[(0, size - 1)] * 3)).reshape(3, -1)
@@ -183,48 +183,22 @@ def _extract(volume: Volume, found: Volume, fitted, levels, size: int):
     part = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     affine = volume.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ low
-    share = sample_grid(answer, affine, tuple(high - low))[0, 0].numpy()
+    within = np.linalg.inv(answer.affine) @ affine
+    share = sampling.sample_grid(answer.data, within, tuple(high - low))
     mask[part] = fill_holes(largest_component(share > 0.5))
     return mask, answer.with_data(answer.data > 0.5)
 
 
-def sample_grid(volume: Volume, affine: np.ndarray, shape: tuple[int, int, int]):
-    """Interpolate a volume linearly on any grid; zero outside its field of view.
-
-    Parameters
-    ----------
-    volume : Volume
-        Values of any type.
-    affine : numpy.ndarray
-        4 x 4, the new grid's voxels -> mm.
-    shape : tuple of int
-        Of the new grid.
-
-    Returns
-    -------
-    torch.Tensor
-        float32, shape (1, 1, *shape).
-    """
+def _on_grid(volume: Volume, affine: np.ndarray, shape: tuple[int, ...]):
+    """Return a volume on another grid (voxels -> mm), 0 outside, as the networks take it."""
     import torch
-    import torch.nn.functional as functional
 
-    to_voxel = np.linalg.inv(volume.affine) @ affine
-    # torch counts from -1 (first voxel's centre) to 1 (last one's), and its axes from the last.
-    scale = 2.0 / np.maximum(1, np.array(volume.shape) - 1)
-    where = torch.empty((1, *(int(n) for n in shape), 3))
-    for axis in range(3):
-        row = scale[axis] * to_voxel[axis] - [0, 0, 0, 1]
-        i, j, k = (
-            torch.from_numpy((row[a] * np.arange(n)).astype(np.float32))
-            for a, n in enumerate(shape)
-        )
-        plane = (i + float(np.float32(row[3])))[:, None, None] + j[:, None]
-        torch.add(plane, k, out=where[0, ..., 2 - axis])
-    image = torch.from_numpy(np.ascontiguousarray(volume.data, dtype=np.float32))[None, None]
-    return functional.grid_sample(image, where, padding_mode="zeros", align_corners=True)
+    matrix = np.linalg.inv(volume.affine) @ affine
+    return torch.from_numpy(sampling.sample_grid(volume.data, matrix, shape))[None, None]
 
 
 def _normalise(image, low, high):
-    """Clip and standardise as in deepbet's training (``deepbet.utils.normalize``)."""
-    image = ((image - low) / (high - low)).clamp(0, 1)
-    return 0.226 * (image - image.mean()) / image.std() + 0.449
+    """Clip and standardise in place, as in deepbet's training (``deepbet.utils.normalize``)."""
+    image.sub_(low).div_(high - low).clamp_(0, 1)
+    deviation = image.std()
+    return image.sub_(image.mean()).mul_(0.226).div_(deviation).add_(0.449)

@@ -12,8 +12,8 @@ import numpy as np
 
 from refacebench.head.atlas import Atlas
 from refacebench.head.channels import AFFINE_MM, channels, smooth_pair
-from refacebench.image import registration
-from refacebench.image.nifti import Volume, grid, resample
+from refacebench.image import registration, sampling
+from refacebench.image.nifti import Volume, grid
 
 #: Distance of the points at which a voxel reads its labels.
 SAMPLE_MM = 1.0
@@ -73,12 +73,12 @@ def locate(atlas: Atlas, intensities: Volume, csf: Volume, mask: np.ndarray, mm:
     like = grid(intensities.shape, intensities.affine, mm)
     fixed = channels(intensities, csf, mask)
     back = np.linalg.inv(affine)
-    target = np.stack([resample(c, like).data for c in fixed])
+    target = np.stack([sampling.resample(c, like).data for c in fixed])
     source = np.stack(
-        [resample(Volume(c.data, back @ c.affine), like).data for c in atlas.channels]
+        [sampling.resample(Volume(c.data, back @ c.affine), like).data for c in atlas.channels]
     )
     flow = registration.demons(target, source, levels=LEVELS)
-    warped = registration.sample(source, flow + np.indices(like.shape, dtype=np.float32))
+    warped = sampling.sample(source, flow + np.indices(like.shape, dtype=np.float32))
     similarity = float(np.corrcoef(warped.ravel(), target.ravel())[0, 1])
     return Located(affine, flow, like, similarity)
 
@@ -162,7 +162,7 @@ def points(place: Located, like: Volume, voxels: np.ndarray, affine: np.ndarray)
         4 x 4 of the template's grid, for the coordinates that are returned.
     """
     at = _apply(np.linalg.inv(place.grid.affine) @ like.affine, voxels)
-    moved = at + registration.sample(place.flow, at[:, :, None, None])[:, :, 0, 0]
+    moved = at + sampling.sample(place.flow, at[:, :, None, None])[:, :, 0, 0]
     return _apply(np.linalg.inv(affine) @ place.affine @ place.grid.affine, moved)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from refacebench.head import atlas
-from refacebench.image import geometry, registration
+from refacebench.image import geometry, registration, sampling
 from refacebench.image.gauss_newton import minimise
 from refacebench.image.geometry import blocks
 from refacebench.image.nifti import Volume, resample
@@ -138,7 +138,7 @@ def fit(mask: Volume, start: np.ndarray | None = None, field: Volume | None = No
         """Return the points turned and scaled, and the template's shape and slopes there."""
         spread = place[:, :3] @ points
         where = to_voxel[:3, :3] @ (spread + place[:, 3:]) + to_voxel[:3, 3:]
-        values = registration.sample(stack, where.reshape(3, *small.shape).astype(np.float32))
+        values = sampling.sample(stack, where.reshape(3, *small.shape).astype(np.float32))
         return spread, values.reshape(4, -1)
 
     def look(place: np.ndarray):

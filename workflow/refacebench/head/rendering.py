@@ -22,7 +22,7 @@ from refacebench.image.nifti import Volume
 from refacebench.vocabulary import PICTURE_CONTROLS
 
 #: Raise it when a rendering changes; it is part of every key.
-VERSION = "3"
+VERSION = "4"
 
 OPTIONS = {
     # Edge of the square views in pixels, and half of what they show in mm.

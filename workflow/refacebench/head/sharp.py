@@ -21,7 +21,7 @@ import numpy as np
 
 from refacebench import files
 from refacebench.head.template import kept_mask
-from refacebench.image import geometry, morphology, nifti, registration, separable
+from refacebench.image import geometry, morphology, nifti, sampling, separable
 from refacebench.image.nifti import Volume
 
 #: Displacements, made by ``benchmarks/face_field.py``, and their unit.
@@ -123,7 +123,7 @@ def _moved(placed: Volume, mask: np.ndarray, kept: dict) -> SharpHead:
     shape = tuple(int(round(high - low)) + 1 for low, high in BOX)
     soft = separable.smooth(mask, 0.7, mode="reflect")
     places = _sources(placed, kept, affine, shape)
-    tissue, solid = registration.sample(np.stack([placed.data, soft]), places)
+    tissue, solid = sampling.sample(np.stack([placed.data, soft]), places)
     del places  # distances take the most memory, and need none of this
     depth = morphology.signed_distance(solid > 0.5, np.ones(3))
     return SharpHead(*(Volume(data, affine) for data in (tissue, solid, depth)))

@@ -21,7 +21,7 @@ import numpy as np
 from refacebench.image import separable
 from refacebench.image.gauss_newton import affine_equations, minimise
 from refacebench.image.nifti import Volume
-from refacebench.image.registration import sample
+from refacebench.image.sampling import sample
 
 #: Levels in which the moving image is read; one that fewer voxels have tells nothing.
 BINS, FEWEST = 32, 5

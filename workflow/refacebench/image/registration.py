@@ -12,6 +12,7 @@ import numpy as np
 
 from refacebench.image import separable
 from refacebench.image.gauss_newton import affine_equations, minimise
+from refacebench.image.sampling import sample
 
 
 def affine(
@@ -157,23 +158,6 @@ def gradient(image: np.ndarray) -> np.ndarray:
     result[:, 1, :, 1:-1] = 0.5 * (image[:, :, 2:] - image[:, :, :-2])
     result[:, 2, :, :, 1:-1] = 0.5 * (image[:, :, :, 2:] - image[:, :, :, :-2])
     return result
-
-
-def sample(image: np.ndarray, where: np.ndarray, outside: str = "border") -> np.ndarray:
-    """Interpolate linearly at voxel coordinates; the edge goes on outside, or ``zeros`` do."""
-    import torch
-    import torch.nn.functional as functional
-
-    size = np.asarray(image.shape[1:], np.float32)[:, None, None, None]
-    unit = np.ascontiguousarray((2 * where / (size - 1) - 1)[::-1].transpose(1, 2, 3, 0))
-    result = functional.grid_sample(
-        torch.from_numpy(np.ascontiguousarray(image))[None],
-        torch.from_numpy(unit)[None],
-        mode="bilinear",
-        padding_mode=outside,
-        align_corners=True,
-    )
-    return result[0].numpy()
 
 
 def _shrink(image: np.ndarray, shape, share: float) -> np.ndarray:

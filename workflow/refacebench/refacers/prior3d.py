@@ -38,7 +38,7 @@ from refacebench.training import gaussian, head_prior, pairs, spill
 from refacebench.training.gaussian import Law
 from refacebench.training.head_prior import COARSE_MM, Seen
 
-VERSION = "4"
+VERSION = "5"
 NAME = "prior3d"
 
 #: What the examples may count, and how far, mm, smoothness may reach: leaving out picks.  90 mm was

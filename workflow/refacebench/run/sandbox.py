@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import importlib
 import json
 import os
 import resource
@@ -36,6 +37,10 @@ STARVED = " starved"
 LOOK_S = 0.2
 #: Seconds that a scan's own alarm may be late.
 LATE_S = 2.0
+#: Modules that the work on a scan imported in its own process; once they are imported here, all
+#: that fork later have them: up to two seconds a scan.  And those for which that was tried.
+_missed: set[str] = set()
+_tried: set[str] = set()
 OUT_OF_MEMORY = "out of memory: give the job more, mem_mb in --set-resources or the profile"
 OUT_OF_TIME = (
     "no result after {:g} s; allow more with scan_timeout_s in the config, for a program "
@@ -103,6 +108,7 @@ def in_child(
         Peak memory of the largest process, MB.
     """
     mark = secrets.token_hex(8)
+    _import_missed()
     read_end, write_end = os.pipe()
     sys.stderr.flush()
     sys.stdout.flush()
@@ -119,9 +125,19 @@ def in_child(
         if status:  # the keeper itself was killed
             tree.end(mark=mark)
     with contextlib.suppress(ValueError):  # no answer, or one that was cut off
-        result, peak_mb = json.loads(answer)
+        result, peak_mb, imported = json.loads(answer)
+        _missed.update(imported)
         return result, peak_mb
     return _ended(status, timeout), 0.0
+
+
+def _import_missed() -> None:
+    """Import what the work on earlier scans had to import by itself."""
+    for name in sorted(_missed - _tried):
+        # What cannot be imported here is the work's own, which knows where it has it from.
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+    _tried.update(_missed)
 
 
 def _ended(status: int, timeout: float) -> dict[str, Any]:
@@ -187,8 +203,8 @@ def _keep(
 
 def _watched(
     worker: int, read_end: int, timeout: float, stage: str
-) -> tuple[dict[str, Any], float]:
-    """Wait for the work's end; return its result and peak memory (MB)."""
+) -> tuple[dict[str, Any], float, list[str]]:
+    """Wait for the work's end; return its result, peak memory (MB) and what it imported."""
     limit = process.memory_limit_mb()
     answer, stopped, starved = _Answer(read_end), "", False
     deadline = time.monotonic() + timeout + LATE_S
@@ -211,10 +227,11 @@ def _watched(
     answer.wait(0)
     peak_mb = _megabytes(usage.ru_maxrss)
     if stopped:
-        return {"status": FAILED, "reason": stopped, AGAIN: True, STARVED: starved}, peak_mb
+        return {"status": FAILED, "reason": stopped, AGAIN: True, STARVED: starved}, peak_mb, []
     with contextlib.suppress(ValueError):
-        return json.loads(answer.text), peak_mb
-    return _ended(status, timeout), peak_mb
+        result, imported = json.loads(answer.text)
+        return result, peak_mb, imported
+    return _ended(status, timeout), peak_mb, []
 
 
 class _Answer:
@@ -250,7 +267,10 @@ def _child(work: Work, row: Mapping[str, Any], timeout: float, write_end: int) -
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, timeout)
-        answer = json.dumps(_attempt(work, row), default=float).encode()
+        before = set(sys.modules)
+        result = _attempt(work, row)
+        imported = sorted(set(sys.modules) - before)
+        answer = json.dumps([result, imported], default=float).encode()
         with os.fdopen(write_end, "wb") as pipe:
             pipe.write(answer)
         code = 0

@@ -54,7 +54,7 @@ from refacebench.image.nifti import Volume, reorient
 from refacebench.image.tissue import correct_bias, tissue_fractions
 from refacebench.segmenters._structures import put_back, scaled, segmentation
 
-VERSION = "1.4"
+VERSION = "1.5"
 OPTIONS = {
     "network_size": Option(
         224,
@@ -175,7 +175,7 @@ METHOD = Segmenter(
     run=segment,
     check=check,
     prepare=prepare,
-    preload=("scipy.ndimage", "skimage.filters", "torch.nn.functional"),
+    preload=("scipy.ndimage", "skimage.filters.thresholding", "torch.nn.functional"),
     sources=(
         "https://doi.org/10.1016/j.compbiomed.2024.108845",
         "https://doi.org/10.1016/j.neuroimage.2010.07.033",

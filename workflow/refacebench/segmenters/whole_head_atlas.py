@@ -51,13 +51,13 @@ from refacebench.head import whole_head
 from refacebench.head.atlas import load_atlas
 from refacebench.head.locating import Located, points
 from refacebench.head.masks import head_mask
-from refacebench.image import geometry, mixture, nifti, registration
+from refacebench.image import geometry, mixture, nifti, registration, sampling
 from refacebench.image.morphology import fill_holes, largest_component
 from refacebench.image.nifti import Volume, grid, reorient, resample
 from refacebench.image.tissue import correct_bias, tissue_fractions
 from refacebench.segmenters._structures import put_back, scaled, segmentation
 
-VERSION = "2.2"
+VERSION = "2.3"
 OPTIONS = {
     "template": Option(
         "mni305",
@@ -214,7 +214,7 @@ def bend(volume: Volume, shares: np.ndarray, affine: np.ndarray, options: dict) 
         ]
     )
     flow = registration.demons(target, source, levels=((0.5, 60), (1.0, 40)))
-    warped = registration.sample(source, flow + np.indices(like.shape, dtype=np.float32))
+    warped = sampling.sample(source, flow + np.indices(like.shape, dtype=np.float32))
     similarity = float(np.corrcoef(warped.ravel(), target.ravel())[0, 1])
     return Located(affine, flow, like, similarity)
 
@@ -258,7 +258,12 @@ METHOD = Segmenter(
     options=OPTIONS,
     run=segment,
     prepare=prepare,
-    preload=("refacebench.image.itk", "scipy.ndimage", "skimage.filters", "torch.nn.functional"),
+    preload=(
+        "refacebench.image.itk",
+        "scipy.ndimage",
+        "skimage.filters.thresholding",
+        "torch.nn.functional",
+    ),
     sources=(
         "https://doi.org/10.1016/j.neuroimage.2005.02.018",
         "https://doi.org/10.1016/j.neuroimage.2004.06.018",

@@ -168,7 +168,7 @@ def run_batch(
         version=version,
         inputs=lambda row: [row[name] for name in ("path", "t1w_path", "head_path")],
         timeout=timeout,
-        preload=("refacebench.image.itk", "scipy.ndimage", "skimage.metrics"),
+        preload=("refacebench.image.itk", "scipy.ndimage", "skimage.metrics.simple_metrics"),
     )
 
 

@@ -85,5 +85,5 @@ def run_batch(
         version=version,
         params=limits,
         timeout=timeout,
-        preload=("scipy.ndimage", "skimage.filters"),
+        preload=("scipy.ndimage", "skimage.filters.thresholding"),
     )

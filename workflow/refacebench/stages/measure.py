@@ -144,7 +144,7 @@ def run_batch(
         params=limits,
         inputs=inputs,
         timeout=timeout,
-        preload=("scipy.ndimage", "skimage.metrics"),
+        preload=("scipy.ndimage", "skimage.metrics._structural_similarity"),
     )
 
 

@@ -118,7 +118,7 @@ def run_batch(
         inputs=lambda row: [row[n] for n in ("path", "original_path", "brain_path",
                                              "template_path")],
         timeout=timeout,
-        preload=("scipy.ndimage", "skimage.filters", "PIL.Image"),
+        preload=("scipy.ndimage", "skimage.filters.thresholding", "PIL.Image"),
     )  # fmt: skip
 
 

@@ -135,4 +135,5 @@ def run_batch(
         inputs=lambda row: [row["path"], row["changed_path"], *trained.weights],
         timeout=timeout,
         isolate=not gpu,
+        preload=("scipy.ndimage", "torch.nn.functional"),
     )

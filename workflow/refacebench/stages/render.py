@@ -124,5 +124,5 @@ def run_batch(
         params=options,
         inputs=lambda row: [row[name] for name in _FILES if row.get(name)],
         timeout=timeout,
-        preload=("scipy.ndimage", "skimage.filters"),
+        preload=("scipy.ndimage", "skimage.filters.thresholding"),
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from refacebench.head import masks, matching
-from refacebench.image import geometry, nifti, registration
+from refacebench.image import geometry, nifti, registration, sampling
 from refacebench.image.nifti import Volume
 from refacebench.training.working_grid import head_extent
 
@@ -143,7 +143,7 @@ def box(voxel_mm: float) -> Volume:
 def in_box(seen: Seen, data: np.ndarray, voxel_mm: float) -> np.ndarray:
     """Resample one of a scan's arrays into the box, smoothed where that is coarser."""
     placed = Volume(np.asarray(data, np.float32), np.linalg.inv(seen.to_scan) @ seen.affine)
-    return nifti.resample(geometry.coarse(placed, voxel_mm), box(voxel_mm)).data
+    return sampling.resample(geometry.coarse(placed, voxel_mm), box(voxel_mm)).data
 
 
 def there(seen: Seen, mask: np.ndarray, voxel_mm: float) -> np.ndarray:
@@ -205,10 +205,10 @@ def onto(image: np.ndarray, displacement: np.ndarray, voxel_mm: float) -> np.nda
     here = _here(displacement.shape[1:])
     back = -displacement
     for _ in range(8):  # the inverse of a displacement, by fixed points
-        back = -registration.sample(displacement, here + back)
+        back = -sampling.sample(displacement, here + back)
     points = _here(image.shape[1:])
-    moved = registration.sample(back, _between(points, voxel_mm, COARSE_MM))
-    return registration.sample(image, points + moved * np.float32(COARSE_MM / voxel_mm))
+    moved = sampling.sample(back, _between(points, voxel_mm, COARSE_MM))
+    return sampling.sample(image, points + moved * np.float32(COARSE_MM / voxel_mm))
 
 
 def _here(shape) -> np.ndarray:
@@ -270,7 +270,7 @@ def some(mask: np.ndarray, most: int) -> np.ndarray:
 def coarse(head: np.ndarray, voxel_mm: float) -> np.ndarray:
     """Return a head of the box in the coarse box, clipped as for a registration."""
     fine = box(voxel_mm).with_data(head)
-    return _clipped(nifti.resample(geometry.coarse(fine, COARSE_MM), box(COARSE_MM)).data)
+    return _clipped(sampling.resample(geometry.coarse(fine, COARSE_MM), box(COARSE_MM)).data)
 
 
 def faded(values: np.ndarray, kept: np.ndarray, sigma) -> np.ndarray:
@@ -331,9 +331,9 @@ def paint(
     to_box = np.linalg.inv(seen.to_scan @ box(COARSE_MM).affine) @ piece.affine
     points = np.tensordot(to_box[:3, :3], np.indices(piece.shape), 1)
     points = (points + to_box[:3, 3][:, None, None, None]).astype(np.float32)
-    fields = registration.sample(np.concatenate([moved, gain[None]]), points)
+    fields = sampling.sample(np.concatenate([moved, gain[None]]), points)
     places = _between(points + fields[:3], COARSE_MM, voxel_mm)
-    new = registration.sample(head[None], places)[0] * fields[3]
+    new = sampling.sample(head[None], places)[0] * fields[3]
     own = (piece.data - seen.air) / seen.scale
     new = new + faded(own - new, ~hole[part], SEAM_MM / piece.spacing)
     result = np.asarray(volume.data, np.float32).copy()
@@ -344,7 +344,7 @@ def paint(
 
 def bent(head: np.ndarray, moved: np.ndarray) -> np.ndarray:
     """Return a head of the coarse box bent by a displacement."""
-    return registration.sample(head[None], _here(head.shape) + moved)[0]
+    return sampling.sample(head[None], _here(head.shape) + moved)[0]
 
 
 def observed(seen: Seen, head: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
