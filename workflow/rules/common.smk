@@ -104,7 +104,9 @@ EARLY = {
     **dict.fromkeys(("base", "grow", "inventory", "prepare"), 40),
     "reface": 35,
     "deface": 30,
-    **dict.fromkeys(("segment", "render", "measure", "tidy"), 0),
+    "render": 10,  # then attacks fill what the last of the measuring leaves of the cores
+    **dict.fromkeys(("segment", "measure"), 5),
+    "tidy": 0,
 }
 if KEEP != keeping.ALL:
     # What images wait for goes before further images, so that few are there at a time.
