@@ -29,9 +29,9 @@ BRAIN_ML = 1394.0
 REGISTRATION_VOXEL_MM = 2.0
 #: Voxels of the first try, from coarse to fine, and how far around the mean head it looks.
 FIRST_MM, FIRST_MARGIN_MM = (8.0, 4.0), 8.0
-#: Its last steps, by mutual information, on the finest of these voxels.  Near its end, 20 lead as
-#: far as 50: of two painted heads in 16 conditions each none ended elsewhere by more than 0.3 mm.
-FIRST_STEPS = ((1,), (0,), (20,))
+#: Its last steps, by mutual information, on the finest of these voxels: as in :data:`SCHEDULES`.
+#: 20 of them suffice for most heads, but left more of the demo's stretched ones unsure.
+FIRST_STEPS = ((1,), (0,), (50,))
 #: Ratio of scales up to which the first try is believed: of eight heads without a face and with
 #: the chin up, three that were 5 to 8 mm off were sure, with 1.16 and more.  Of the demo's 28 whole
 #: heads, which are stretched by design, 25 had 1.03 to 1.15, and three 1.17 to 1.22.
