@@ -99,6 +99,12 @@ NORMALISED = [
     (r"\b\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?", "DATE", "dates"),
     (r"Software version [0-9.]+", "Software version", "of this package"),
     (r"refacebench \d+\.\d+\.\d+", "refacebench", "version of this package"),
+    (r'(data-label="Seconds per scan"[^>]*>)[0-9.]+', r"\1SECONDS", "measured time"),
+    (
+        r"[0-9.]+ s (of its own )?on average(, after [0-9.]+ s of preparation)?",
+        "SECONDS on average",
+        "measured time",
+    ),
     (
         r"CODE/workflow/refacebench/programs/",
         "CODE/workflow/refacebench/defacers/programs/",
