@@ -355,7 +355,8 @@ def observed(seen: Seen, head: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def hole(seen: Seen) -> np.ndarray:
     """Return the voxels of the coarse box in which what is painted is looked up."""
-    touched = in_box(seen, seen.changed, COARSE_MM) > 0
+    # Not 0: interpolation is good to a thousandth of a voxel.
+    touched = in_box(seen, seen.changed, COARSE_MM) > 0.01
     return within(touched, COARSE_MM)
 
 
