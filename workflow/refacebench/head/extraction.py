@@ -153,7 +153,7 @@ def locate(volume: Volume, window: Volume) -> tuple[Volume | None, tuple[float, 
 
     locator, _ = load_brain_extractor()
     with torch.inference_mode():
-        seen = _on_grid(volume, window.affine, window.shape)
+        seen = _on_grid(volume, window)
         low, high = np.percentile(seen.numpy(), [0.5, 99.5]).tolist()
         if not high > low:
             return None, (low, high)
@@ -169,7 +169,7 @@ def _extract(volume: Volume, found: Volume, fitted, levels, size: int):
     _, extractor = load_brain_extractor()
     box = pose.upright_box(found, fitted, size)
     with torch.inference_mode():
-        inside = _on_grid(volume, box.affine, box.shape)
+        inside = _on_grid(volume, box)
         answer = extractor(_normalise(inside, *levels)).numpy()
     answer = box.with_data(answer)
     corners = np.array(np.meshgrid(*[(0, size - 1)] * 3)).reshape(3, -1)
@@ -189,12 +189,11 @@ def _extract(volume: Volume, found: Volume, fitted, levels, size: int):
     return mask, answer.with_data(answer.data > 0.5)
 
 
-def _on_grid(volume: Volume, affine: np.ndarray, shape: tuple[int, ...]):
-    """Return a volume on another grid (voxels -> mm), 0 outside, as the networks take it."""
+def _on_grid(volume: Volume, like: Volume):
+    """Return a volume on another one's grid, 0 outside, as the networks take it."""
     import torch
 
-    matrix = np.linalg.inv(volume.affine) @ affine
-    return torch.from_numpy(sampling.sample_grid(volume.data, matrix, shape))[None, None]
+    return torch.from_numpy(sampling.resample(volume, like).data)[None, None]
 
 
 def _normalise(image, low, high):

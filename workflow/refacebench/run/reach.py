@@ -146,7 +146,7 @@ def _said(found: Mapping[int, Reach], people: int, scans: int) -> str:
     )
     how_many = (
         f"it takes {needed} (if no attack does better than chance, power {100 * POWER:g} %; see "
-        "`refacebench sample-size --attacks`)."
+        f"`refacebench sample-size --attacks {max(found)}`)."
     )
     # That does not depend on the number of attacks.
     reach = next(iter(found.values()))
